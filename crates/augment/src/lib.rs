@@ -1,0 +1,1 @@
+//! Views of a patch: crops and pixel transforms, pure.

@@ -1,0 +1,1 @@
+//! The method: model, losses, optimiser, EMA, step.

@@ -1,0 +1,1 @@
+//! Result rows, statistics, tables, figures.

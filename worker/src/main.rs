@@ -1,0 +1,2 @@
+//! One process per GPU: train, step, probe, embed, export, augment, plan, bench.
+fn main() {}

@@ -1,0 +1,180 @@
+// What tch lacks of LibTorch, behind a C interface: no policy, no CUDA header, no link to libtorch_cuda.
+// Every function catches C++ exceptions; it returns 0 (or a non-null tensor) on success, and on failure leaves
+// the message for shim_error() in the calling thread.
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/ivalue.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+#include <dlfcn.h>
+#include <cstring>
+#include <string>
+
+using T = at::Tensor;
+
+namespace {
+thread_local std::string g_error;
+
+template <typename F> int guarded(F body) {
+  try { body(); return 0; }
+  catch (const c10::Error& e) { g_error = e.what_without_backtrace(); }
+  catch (const std::exception& e) { g_error = e.what(); }
+  catch (...) { g_error = "an unknown C++ exception"; }
+  return -1;
+}
+template <typename F> T* guarded_tensor(F body) {
+  T* out = nullptr;
+  guarded([&] { out = new T(body()); });
+  return out;
+}
+std::vector<T> list(T* const* p, size_t n) {
+  std::vector<T> v; v.reserve(n);
+  for (size_t i = 0; i < n; i++) v.push_back(*p[i]);
+  return v;
+}
+
+// A Rust closure owned by C++: `drop` frees it when the last holder goes.
+struct Owned { void* ctx; void (*drop)(void*); ~Owned() { if (drop) drop(ctx); } };
+
+typedef int (*hook_fn)(void* ctx);
+struct Hook : torch::autograd::PostAccumulateGradHook {
+  hook_fn f; Owned owned;
+  Hook(hook_fn f, void* ctx, void (*drop)(void*)) : f(f), owned{ctx, drop} {}
+  void operator()(const torch::autograd::Variable&) override {
+    TORCH_CHECK(f(owned.ctx) == 0, "a gradient hook panicked");
+  }
+};
+
+typedef T* (*block_fn)(void* ctx, T* x);
+struct Block : torch::CustomClassHolder {
+  block_fn f; Owned owned;
+  Block(block_fn f, void* ctx, void (*drop)(void*)) : f(f), owned{ctx, drop} {}
+  T call(T x) {
+    std::unique_ptr<T> y(f(owned.ctx, &x));
+    TORCH_CHECK(y != nullptr, "a checkpointed block panicked");
+    return *y;
+  }
+};
+// Runs the block without a graph, and runs it again with one when its gradient is asked for.
+struct Checkpoint : torch::autograd::Function<Checkpoint> {
+  static T forward(torch::autograd::AutogradContext* c, T x, T /*anchor*/, c10::intrusive_ptr<Block> block) {
+    c->save_for_backward({x});
+    c->saved_data["block"] = c10::IValue::make_capsule(block);
+    return block->call(x);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* c, torch::autograd::variable_list g) {
+    auto x = c->get_saved_variables()[0].detach();
+    x.set_requires_grad(true);
+    at::AutoGradMode on(true);
+    auto block = c10::static_intrusive_pointer_cast<Block>(c->saved_data["block"].toCapsule());
+    block->call(x).backward(g[0]);
+    return {x.grad(), T(), T()};
+  }
+};
+}  // namespace
+
+extern "C" {
+const char* shim_error() { return g_error.c_str(); }
+
+// --- autograd
+int shim_backward(T* t, T* grad) {
+  return guarded([&] { if (grad) t->backward(*grad); else t->backward(); });
+}
+// The gradient, or null without an error when there is none.
+int shim_grad(T* t, T** out) {
+  return guarded([&] { const T& g = t->grad(); *out = g.defined() ? new T(g) : nullptr; });
+}
+int shim_reset_grad(T* t) { return guarded([&] { t->mutable_grad().reset(); }); }
+int shim_post_accumulate_hook(T* t, hook_fn f, void* ctx, void (*drop)(void*)) {
+  return guarded([&] {
+    auto hook = std::make_unique<Hook>(f, ctx, drop);
+    torch::autograd::impl::set_post_acc_grad_hooks(*t, std::move(hook));
+  });
+}
+int shim_clear_hook(T* t) { return guarded([&] { torch::autograd::impl::set_post_acc_grad_hooks(*t, nullptr); }); }
+T* shim_checkpoint(T* x, T* anchor, block_fn f, void* ctx, void (*drop)(void*)) {
+  return guarded_tensor([&] { return Checkpoint::apply(*x, *anchor, c10::make_intrusive<Block>(f, ctx, drop)); });
+}
+
+// --- many tensors at once
+int shim_fused_adamw(size_t n, T* const* p, T* const* g, T* const* m, T* const* v, T* step,
+                     double lr, double beta1, double beta2, double wd, double eps) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    at::_fused_adamw_(list(p, n), list(g, n), list(m, n), list(v, n), {}, std::vector<T>(n, *step), lr, beta1, beta2, wd, eps, false, false);
+  });
+}
+int shim_foreach_lerp(size_t n, T* const* a, T* const* b, double w) {
+  return guarded([&] { at::NoGradGuard g; at::_foreach_lerp_(list(a, n), list(b, n), w); });
+}
+int shim_foreach_mul(size_t n, T* const* a, double s) {
+  return guarded([&] { at::NoGradGuard g; at::_foreach_mul_(list(a, n), s); });
+}
+int shim_foreach_mul_tensor(size_t n, T* const* a, T* s) {
+  return guarded([&] { at::NoGradGuard g; at::_foreach_mul_(list(a, n), *s); });
+}
+int shim_foreach_copy(size_t n, T* const* dst, T* const* src) {
+  return guarded([&] { at::NoGradGuard g; at::_foreach_copy_(list(dst, n), list(src, n)); });
+}
+T* shim_foreach_norm(size_t n, T* const* a) {
+  return guarded_tensor([&] {
+    at::NoGradGuard g;
+    return at::linalg_vector_norm(at::stack(at::_foreach_norm(list(a, n))));
+  });
+}
+
+// --- devices
+// 1 = open, 0 = there is no such library, -1 = it is there and does not load.
+int shim_open_cuda() {
+  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return 1;
+  const char* why = dlerror();
+  g_error = why ? why : "dlopen gave no reason";
+  return g_error.rfind("libtorch_cuda.so: cannot open shared object file", 0) == 0 ? 0 : -1;
+}
+int shim_current_stream(int device_type, int index, void** out) {
+  return guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    c10::impl::VirtualGuardImpl impl(type);
+    *out = impl.getStreamNativeHandle(impl.getStream(c10::Device(type, static_cast<c10::DeviceIndex>(index))));
+  });
+}
+int shim_synchronise(int device_type, int index) {
+  return guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    c10::impl::VirtualGuardImpl impl(type);
+    impl.synchronizeDevice(static_cast<c10::DeviceIndex>(index));
+  });
+}
+int shim_set_deterministic(int on) {
+  return guarded([&] {
+    at::globalContext().setDeterministicAlgorithms(on != 0, false);
+    at::globalContext().setDeterministicCuDNN(on != 0);
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+  });
+}
+int shim_allow_tf32(int on) {
+  return guarded([&] { at::globalContext().setAllowTF32CuBLAS(on != 0); at::globalContext().setAllowTF32CuDNN(on != 0); });
+}
+
+// --- autocast: `before` takes [enabled, dtype] for shim_autocast_leave
+int shim_autocast_enter(int device_type, int dtype, int* before) {
+  return guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    before[0] = at::autocast::is_autocast_enabled(type);
+    before[1] = static_cast<int>(at::autocast::get_autocast_dtype(type));
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(dtype));
+    at::autocast::set_autocast_enabled(type, true);
+    at::autocast::increment_nesting();
+  });
+}
+int shim_autocast_leave(int device_type, const int* before) {
+  return guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(before[1]));
+    at::autocast::set_autocast_enabled(type, before[0] != 0);
+  });
+}
+}

@@ -1,0 +1,140 @@
+//! What belongs to a device: opening CUDA at run time, its streams, autocast, determinism.
+
+use crate::{ShimError, done, ffi, last_error};
+use std::{ffi::c_void, marker::PhantomData, ptr::null_mut};
+use tch::{Device, Kind};
+
+/// Opens `libtorch_cuda.so` if there is one, so that one program serves CPU and GPU. Call it before the first tensor.
+///
+/// Returns whether the CUDA backend is in the process; whether a usable GPU is there is `tch::Cuda::is_available()`.
+///
+/// # Errors
+/// The library is there and does not load.
+pub fn open_cuda() -> Result<bool, ShimError> {
+    // SAFETY: no arguments. The library is LibTorch's own part, of the same build as the one linked in.
+    match unsafe { ffi::shim_open_cuda() } {
+        1 => Ok(true),
+        0 => Ok(false),
+        _ => Err(ShimError::CudaLibrary {
+            message: last_error(),
+        }),
+    }
+}
+
+/// A `cudaStream_t` as an address: the stream on which LibTorch puts the work of this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream(pub *mut c_void);
+
+// SAFETY: the address is never dereferenced here; CUDA streams may be used from any thread.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+/// c10's number of the device's type, and its index.
+fn numbers(device: Device) -> (i32, i32) {
+    match device {
+        Device::Cuda(index) => (1, i32::try_from(index).unwrap_or(i32::MAX)),
+        _ => (0, 0),
+    }
+}
+
+/// The current stream of a CUDA device; `None` on the CPU, where a call has finished when it returns.
+///
+/// # Errors
+/// A device that is neither, or a CUDA backend without a driver.
+pub fn current_stream(device: Device) -> Result<Option<Stream>, ShimError> {
+    match device {
+        Device::Cpu => Ok(None),
+        Device::Cuda(_) => {
+            let (kind, index) = numbers(device);
+            let mut out = null_mut();
+            // SAFETY: `out` is written before a zero return.
+            let code = unsafe { ffi::shim_current_stream(kind, index, &raw mut out) };
+            done("the current stream", code)?;
+            Ok(Some(Stream(out)))
+        }
+        other => Err(ShimError::NoStream {
+            device: format!("{other:?}"),
+        }),
+    }
+}
+
+/// Waits until everything queued on a CUDA device is done; nothing to do on the CPU.
+///
+/// # Errors
+/// Errors of earlier kernels come out here.
+pub fn synchronise(device: Device) -> Result<(), ShimError> {
+    if device == Device::Cpu {
+        return Ok(());
+    }
+    let (kind, index) = numbers(device);
+    // SAFETY: plain numbers; the shim checks the backend.
+    done("synchronise", unsafe { ffi::shim_synchronise(kind, index) })
+}
+
+/// Asks LibTorch for algorithms that give the same bits each time; an operation that has none then fails.
+///
+/// # Errors
+/// What LibTorch refuses.
+pub fn set_deterministic(on: bool) -> Result<(), ShimError> {
+    // SAFETY: a plain number.
+    done("determinism", unsafe {
+        ffi::shim_set_deterministic(i32::from(on))
+    })
+}
+
+/// Allows or forbids TF32 in CUDA matrix products and convolutions of f32 tensors.
+///
+/// # Errors
+/// What LibTorch refuses.
+pub fn allow_tf32(on: bool) -> Result<(), ShimError> {
+    // SAFETY: a plain number.
+    done("TF32", unsafe { ffi::shim_allow_tf32(i32::from(on)) })
+}
+
+/// While it lives, matrix products on `device` run in the given half precision, in this thread only.
+#[derive(Debug)]
+pub struct Autocast {
+    kind: i32,
+    before: [i32; 2],
+    // Autocast is a state of the thread: the guard may not leave it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Autocast {
+    /// Enters autocast to `dtype`, `Kind::BFloat16` or `Kind::Half`. Guards nest.
+    ///
+    /// # Errors
+    /// A dtype that autocast does not know on this device.
+    pub fn enter(device: Device, dtype: Kind) -> Result<Self, ShimError> {
+        let (kind, _) = numbers(device);
+        let mut before = [0; 2];
+        // SAFETY: `before` has room for the two numbers that the shim writes.
+        let code =
+            unsafe { ffi::shim_autocast_enter(kind, scalar_type(dtype), before.as_mut_ptr()) };
+        done("autocast", code)?;
+        Ok(Self {
+            kind,
+            before,
+            _thread: PhantomData,
+        })
+    }
+}
+
+impl Drop for Autocast {
+    fn drop(&mut self) {
+        // SAFETY: `before` holds the two numbers written by `enter`.
+        let code = unsafe { ffi::shim_autocast_leave(self.kind, self.before.as_ptr()) };
+        debug_assert_eq!(code, 0, "leaving autocast: {}", last_error());
+    }
+}
+
+/// c10's number of a dtype, for the two that autocast takes and the ones it refuses by itself.
+fn scalar_type(dtype: Kind) -> i32 {
+    match dtype {
+        Kind::Half => 5,
+        Kind::Double => 7,
+        Kind::BFloat16 => 15,
+        _ => 6,
+    }
+}

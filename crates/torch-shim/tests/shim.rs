@@ -1,0 +1,182 @@
+//! The shim against plain tensor arithmetic.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tch::{Device, Kind, Tensor};
+use torch_shim::{
+    autograd,
+    device::{self, Autocast},
+    optimise::{self, AdamLists, AdamW},
+};
+
+const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+fn numbers(seed: i64) -> Tensor {
+    // A fixed, uneven pattern: no global generator.
+    ((Tensor::arange(12, F64) * 1.7 + seed as f64).sin()).reshape([3, 4])
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn fused_adamw_follows_the_published_formula() {
+    let (p0, g, m0, v0) = (
+        numbers(1),
+        numbers(2),
+        numbers(3) * 0.1,
+        numbers(4).square(),
+    );
+    let adam = AdamW {
+        lr: 0.01,
+        beta1: 0.9,
+        beta2: 0.999,
+        wd: 0.2,
+        eps: 1e-8,
+    };
+    let (p, m, v) = (p0.copy(), m0.copy(), v0.copy());
+    let step = Tensor::from(5.0_f32);
+    optimise::fused_adamw(
+        AdamLists {
+            params: &[p.shallow_clone()],
+            grads: &[g.shallow_clone()],
+            first: &[m.shallow_clone()],
+            second: &[v.shallow_clone()],
+        },
+        &step,
+        adam,
+    )
+    .unwrap();
+    let m1 = &m0 * 0.9 + &g * 0.1;
+    let v1 = &v0 * 0.999 + g.square() * 0.001;
+    let update =
+        (&m1 / (1.0 - 0.9_f64.powi(5))) / ((&v1 / (1.0 - 0.999_f64.powi(5))).sqrt() + 1e-8);
+    let p1 = &p0 * (1.0 - 0.01 * 0.2) - update * 0.01;
+    assert!(distance(&m, &m1) < 1e-14);
+    assert!(distance(&v, &v1) < 1e-14);
+    assert!(distance(&p, &p1) < 1e-12, "{}", distance(&p, &p1));
+}
+
+#[test]
+fn lists_of_different_lengths_are_refused() {
+    let a = [numbers(1), numbers(2)];
+    assert!(optimise::lerp_(&a, &a[..1], 0.5).is_err());
+    assert!(optimise::copy_(&a[..1], &a).is_err());
+}
+
+#[test]
+fn foreach_operations_equal_their_single_tensor_forms() {
+    let (a, b) = (vec![numbers(1), numbers(2)], vec![numbers(3), numbers(4)]);
+    let before: Vec<Tensor> = a.iter().map(Tensor::copy).collect();
+    let norm = optimise::norm(&a).unwrap().double_value(&[]);
+    let squares: f64 = a
+        .iter()
+        .map(|t| t.square().sum(Kind::Double).double_value(&[]))
+        .sum();
+    assert!((norm - squares.sqrt()).abs() < 1e-12);
+    optimise::lerp_(&a, &b, 0.25).unwrap();
+    assert!(distance(&a[1], &(&before[1] * 0.75 + &b[1] * 0.25)) < 1e-15);
+    optimise::copy_(&a, &before).unwrap();
+    optimise::mul_(&a, 3.0).unwrap();
+    optimise::mul_tensor_(&a, &Tensor::from(0.5_f64)).unwrap();
+    assert!(distance(&a[0], &(&before[0] * 1.5)) < 1e-15);
+}
+
+#[test]
+fn backward_takes_a_gradient_and_reset_drops_it() {
+    let x = numbers(1).set_requires_grad(true);
+    let g = numbers(2);
+    assert!(autograd::grad(&x).unwrap().is_none());
+    autograd::backward(&x.square(), Some(&g)).unwrap();
+    let got = autograd::grad(&x).unwrap().unwrap();
+    assert!(distance(&got, &(&g * &x * 2.0)) < 1e-14);
+    autograd::reset_grad(&x).unwrap();
+    assert!(autograd::grad(&x).unwrap().is_none());
+}
+
+#[test]
+fn hooks_run_once_per_backward_and_are_freed() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let x = numbers(1).set_requires_grad(true);
+    let inner = Arc::clone(&count);
+    autograd::on_grad_accumulated(&x, move || {
+        inner.fetch_add(1, Ordering::SeqCst);
+    })
+    .unwrap();
+    // Two uses in one graph: their gradients are summed before the hook.
+    autograd::backward(&(x.square() + x.sin()).sum(Kind::Double), None).unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    autograd::clear_hook(&x).unwrap();
+    assert_eq!(Arc::strong_count(&count), 1, "the closure was dropped");
+    autograd::backward(&x.sum(Kind::Double), None).unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_panic_in_a_hook_comes_back_as_an_error() {
+    let x = numbers(1).set_requires_grad(true);
+    autograd::on_grad_accumulated(&x, || panic!("on purpose")).unwrap();
+    let refused = autograd::backward(&x.sum(Kind::Double), None);
+    assert!(refused.unwrap_err().to_string().contains("hook panicked"));
+}
+
+#[test]
+fn checkpointing_changes_no_bit_and_frees_its_block() {
+    let alive = Arc::new(());
+    let run = |checkpointed: bool| {
+        let x = numbers(1).set_requires_grad(true);
+        let w = numbers(2).set_requires_grad(true);
+        let inner = w.shallow_clone();
+        let held = Arc::clone(&alive);
+        let block = move |x: &Tensor| {
+            let _held = &held;
+            x.matmul(&inner.tr()).gelu("none").matmul(&inner)
+        };
+        let y = if checkpointed {
+            autograd::checkpoint(&x, block).unwrap()
+        } else {
+            block(&x)
+        };
+        autograd::backward(&y.square().sum(Kind::Double), None).unwrap();
+        (
+            autograd::grad(&x).unwrap().unwrap(),
+            autograd::grad(&w).unwrap().unwrap(),
+        )
+    };
+    let (plain, checkpointed) = (run(false), run(true));
+    assert_eq!(plain.0, checkpointed.0);
+    assert_eq!(plain.1, checkpointed.1);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn autocast_lowers_matrix_products_while_it_lives() {
+    let (a, b) = (
+        numbers(1).to_kind(Kind::Float),
+        numbers(2).to_kind(Kind::Float),
+    );
+    {
+        let _outer = Autocast::enter(Device::Cpu, Kind::BFloat16).unwrap();
+        assert_eq!(a.matmul(&b.tr()).kind(), Kind::BFloat16);
+        {
+            let _inner = Autocast::enter(Device::Cpu, Kind::Half).unwrap();
+            assert_eq!(a.matmul(&b.tr()).kind(), Kind::Half);
+        }
+        assert_eq!(a.matmul(&b.tr()).kind(), Kind::BFloat16);
+    }
+    assert_eq!(a.matmul(&b.tr()).kind(), Kind::Float);
+}
+
+#[test]
+fn cuda_is_opened_or_cleanly_absent() {
+    let open = device::open_cuda().unwrap();
+    assert!(open || !tch::Cuda::is_available());
+    assert!(device::current_stream(Device::Cpu).unwrap().is_none());
+    if !tch::Cuda::is_available() {
+        assert!(device::current_stream(Device::Cuda(0)).is_err());
+    }
+    device::synchronise(Device::Cpu).unwrap();
+}

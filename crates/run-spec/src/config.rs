@@ -385,11 +385,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// [`ConfigError`], naming `what` (the file), the key and the remedy.
-    pub fn from_yaml(
-        text: &str,
-        what: &str,
-        sets: &[String],
-    ) -> Result<(Self, Value), ConfigError> {
+    pub fn from_yaml(text: &str, what: &str, sets: &[String]) -> Result<(Self, Value), ConfigError> {
         let mut merged = layer(&Self::default().to_value(), parse_yaml(text, what)?, what)?;
         for set in sets {
             let mut user = Value::Null;
@@ -444,8 +440,7 @@ impl TrainConfig {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        (self.optim.epochs * self.optim.epoch_length as f64) as u64
-            + u64::from(self.train.extra_step)
+        (self.optim.epochs * self.optim.epoch_length as f64) as u64 + u64::from(self.train.extra_step)
     }
 
     /// Patches along one side of a global crop.
@@ -467,15 +462,10 @@ impl TrainConfig {
             if right {
                 Ok(())
             } else {
-                Err(ConfigError::BadValue {
-                    what: what.to_owned(),
-                    key: key.to_owned(),
-                    message,
-                })
+                Err(ConfigError::BadValue { what: what.to_owned(), key: key.to_owned(), message })
             }
         };
-        let positive =
-            |value: i64, key: &str| demand(value > 0, key, format!("{value} is not positive"));
+        let positive = |value: i64, key: &str| demand(value > 0, key, format!("{value} is not positive"));
         for (value, key) in [
             (self.model.dim, "model.dim"),
             (self.model.depth, "model.depth"),
@@ -491,57 +481,35 @@ impl TrainConfig {
             (self.checkpoint.every_steps as i64, "checkpoint.every_steps"),
             (self.checkpoint.keep as i64, "checkpoint.keep"),
             (self.log.every_steps as i64, "log.every_steps"),
-            (
-                self.log.collapse_every_steps as i64,
-                "log.collapse_every_steps",
-            ),
+            (self.log.collapse_every_steps as i64, "log.collapse_every_steps"),
         ] {
             positive(value, key)?;
         }
         demand(
             self.model.dim % self.model.heads == 0,
             "model.heads",
-            format!(
-                "{} heads do not divide model.dim {}",
-                self.model.heads, self.model.dim
-            ),
+            format!("{} heads do not divide model.dim {}", self.model.heads, self.model.dim),
         )?;
-        for (size, key) in [
-            (self.crops.global_size, "crops.global_size"),
-            (self.crops.local_size, "crops.local_size"),
-        ] {
+        for (size, key) in [(self.crops.global_size, "crops.global_size"), (self.crops.local_size, "crops.local_size")]
+        {
             demand(
                 size > 0 && size % self.model.patch == 0,
                 key,
-                format!(
-                    "{size} is not a positive multiple of model.patch {}",
-                    self.model.patch
-                ),
+                format!("{size} is not a positive multiple of model.patch {}", self.model.patch),
             )?;
         }
         demand(
-            self.train.batch_size % self.train.loss_groups == 0,
+            self.train.batch_size.is_multiple_of(self.train.loss_groups),
             "train.loss_groups",
-            format!(
-                "{} groups do not divide train.batch_size {}",
-                self.train.loss_groups, self.train.batch_size
-            ),
+            format!("{} groups do not divide train.batch_size {}", self.train.loss_groups, self.train.batch_size),
         )?;
-        demand(
-            self.loss.n_local >= 0,
-            "loss.n_local",
-            "a number of crops is not negative".to_owned(),
-        )?;
+        demand(self.loss.n_local >= 0, "loss.n_local", "a number of crops is not negative".to_owned())?;
         demand(
             self.loss.koleo_weight == 0.0 || self.train.batch_size / self.train.loss_groups >= 2,
             "loss.koleo_weight",
             "KoLeo needs at least two images in a loss group: raise train.batch_size or set it to 0".to_owned(),
         )?;
-        let (global, local, ratio) = (
-            self.crops.global_scale,
-            self.crops.local_scale,
-            self.crops.ratio,
-        );
+        let (global, local, ratio) = (self.crops.global_scale, self.crops.local_scale, self.crops.ratio);
         for (range, top, key) in [
             (global, 1.0, "crops.global_scale"),
             (local, 1.0, "crops.local_scale"),
@@ -565,11 +533,7 @@ impl TrainConfig {
             (self.teacher.momentum_end, "teacher.momentum_end"),
             (self.loss.center_momentum, "loss.center_momentum"),
         ] {
-            demand(
-                (0.0..=1.0).contains(&p),
-                key,
-                format!("{p} is not between 0 and 1"),
-            )?;
+            demand((0.0..=1.0).contains(&p), key, format!("{p} is not between 0 and 1"))?;
         }
         demand(
             self.masks.ratio_min <= self.masks.ratio_max,
@@ -584,28 +548,14 @@ impl TrainConfig {
             (self.optim.clip, "optim.clip"),
             (self.model.mlp_ratio, "model.mlp_ratio"),
         ] {
-            demand(
-                t > 0.0 && t.is_finite(),
-                key,
-                format!("{t} is not positive"),
-            )?;
+            demand(t > 0.0 && t.is_finite(), key, format!("{t} is not positive"))?;
         }
-        demand(
-            self.total_steps() > 0,
-            "optim.epochs",
-            "epochs × epoch_length is less than one step".to_owned(),
-        )
+        demand(self.total_steps() > 0, "optim.epochs", "epochs × epoch_length is less than one step".to_owned())
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(
-    slot: &mut T,
-    value: &Value,
-    what: &str,
-    key: &str,
-) -> Result<(), ConfigError> {
-    *slot =
-        T::deserialize(&value[key]).map_err(|error| bad_value(what, key, &value[key], &error))?;
+fn read<T: serde::de::DeserializeOwned>(slot: &mut T, value: &Value, what: &str, key: &str) -> Result<(), ConfigError> {
+    *slot = T::deserialize(&value[key]).map_err(|error| bad_value(what, key, &value[key], &error))?;
     Ok(())
 }
 
@@ -618,30 +568,18 @@ where
     for (key, given) in value[section].as_object().into_iter().flatten() {
         let mut one = defaults.clone();
         one[key] = given.clone();
-        T::deserialize(&one)
-            .map_err(|error| bad_value(what, &format!("{section}.{key}"), given, &error))?;
+        T::deserialize(&one).map_err(|error| bad_value(what, &format!("{section}.{key}"), given, &error))?;
     }
-    T::deserialize(&value[section])
-        .map_err(|error| bad_value(what, section, &value[section], &error))
+    T::deserialize(&value[section]).map_err(|error| bad_value(what, section, &value[section], &error))
 }
 
 fn bad_value(what: &str, key: &str, given: &Value, error: &serde_json::Error) -> ConfigError {
     let message = error.to_string();
     // serde lists the known words between backticks; the nearest is named when one is meant.
-    let words: Vec<&str> = message
-        .split("expected")
-        .skip(1)
-        .flat_map(|tail| tail.split('`').skip(1).step_by(2))
-        .collect();
-    let hint = given
-        .as_str()
-        .and_then(|word| nearest(word, words))
-        .map(|word| format!("; did you mean `{word}`?"));
-    ConfigError::BadValue {
-        what: what.to_owned(),
-        key: key.to_owned(),
-        message: message + &hint.unwrap_or_default(),
-    }
+    let words: Vec<&str> =
+        message.split("expected").skip(1).flat_map(|tail| tail.split('`').skip(1).step_by(2)).collect();
+    let hint = given.as_str().and_then(|word| nearest(word, words)).map(|word| format!("; did you mean `{word}`?"));
+    ConfigError::BadValue { what: what.to_owned(), key: key.to_owned(), message: message + &hint.unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -649,19 +587,14 @@ mod tests {
     use super::*;
 
     fn refused(yaml: &str) -> String {
-        TrainConfig::from_yaml(yaml, "a.yaml", &[])
-            .unwrap_err()
-            .to_string()
+        TrainConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_are_valid_and_round_trip() {
         let (config, resolved) = TrainConfig::from_yaml("", "a.yaml", &[]).unwrap();
         assert_eq!(config, TrainConfig::default());
-        assert_eq!(
-            serde_json::from_value::<TrainConfig>(resolved).unwrap(),
-            config
-        );
+        assert_eq!(serde_json::from_value::<TrainConfig>(resolved).unwrap(), config);
     }
 
     #[test]
@@ -669,26 +602,16 @@ mod tests {
         let (config, _) = TrainConfig::from_yaml(
             "loss: {n_local: 8}\nseed: 4",
             "a.yaml",
-            &[
-                "loss.n_local=0".into(),
-                "loss.centering=centering".into(),
-                "optim.lr=1e-3".into(),
-            ],
+            &["loss.n_local=0".into(), "loss.centering=centering".into(), "optim.lr=1e-3".into()],
         )
         .unwrap();
-        assert_eq!(
-            (config.loss.n_local, config.seed, config.optim.lr),
-            (0, 4, Some(1e-3))
-        );
+        assert_eq!((config.loss.n_local, config.seed, config.optim.lr), (0, 4, Some(1e-3)));
         assert_eq!(config.loss.centering, Centering::MovingAverage);
     }
 
     #[test]
     fn messages_name_file_key_and_remedy() {
-        assert_eq!(
-            refused("los: {}"),
-            "a.yaml: unknown key `los`; did you mean `loss`?"
-        );
+        assert_eq!(refused("los: {}"), "a.yaml: unknown key `los`; did you mean `loss`?");
         assert!(
             refused("loss: {centering: sinkhorn}").contains("`loss.centering`"),
             "{}",
@@ -703,12 +626,8 @@ mod tests {
     #[test]
     fn deltas_may_be_dotted_or_nested() {
         let base = TrainConfig::default();
-        let (a, _) = base
-            .with_deltas(&serde_json::json!({"loss.koleo_weight": 0.1}), "arm")
-            .unwrap();
-        let (b, _) = base
-            .with_deltas(&serde_json::json!({"loss": {"koleo_weight": 0.1}}), "arm")
-            .unwrap();
+        let (a, _) = base.with_deltas(&serde_json::json!({"loss.koleo_weight": 0.1}), "arm").unwrap();
+        let (b, _) = base.with_deltas(&serde_json::json!({"loss": {"koleo_weight": 0.1}}), "arm").unwrap();
         assert_eq!(a, b);
         assert_eq!(a.loss.koleo_weight, 0.1);
     }

@@ -216,11 +216,7 @@ fn canonical_number(number: &serde_json::Number) -> String {
     let body = if (count..=21).contains(&point) {
         format!("{digits}{}", "0".repeat((point - count) as usize))
     } else if (1..=21).contains(&point) {
-        format!(
-            "{}.{}",
-            &digits[..point as usize],
-            &digits[point as usize..]
-        )
+        format!("{}.{}", &digits[..point as usize], &digits[point as usize..])
     } else if (-5..=0).contains(&point) {
         format!("0.{}{digits}", "0".repeat(-point as usize))
     } else {
@@ -271,51 +267,23 @@ mod tests {
             assert_eq!(canonical_json(&json!(x)), text);
         }
         let value = json!({"b": [1, true, null], "a": {"z": "é\"\n", "\u{20ac}": 1}, "10": 0.5});
-        assert_eq!(
-            canonical_json(&value),
-            "{\"10\":0.5,\"a\":{\"z\":\"é\\\"\\n\",\"€\":1},\"b\":[1,true,null]}"
-        );
+        assert_eq!(canonical_json(&value), "{\"10\":0.5,\"a\":{\"z\":\"é\\\"\\n\",\"€\":1},\"b\":[1,true,null]}");
     }
 
     #[test]
     fn an_integer_and_the_same_float_have_one_digest() {
-        assert_eq!(
-            digest_json(&json!({"n": 2})),
-            digest_json(&json!({"n": 2.0}))
-        );
-        assert_ne!(
-            digest_json(&json!({"n": u64::MAX})),
-            digest_json(&json!({"n": u64::MAX - 1}))
-        );
+        assert_eq!(digest_json(&json!({"n": 2})), digest_json(&json!({"n": 2.0})));
+        assert_ne!(digest_json(&json!({"n": u64::MAX})), digest_json(&json!({"n": u64::MAX - 1})));
     }
 
     #[test]
     fn every_part_of_a_patch_key_counts() {
-        let key = PatchKey {
-            source: "a",
-            image: "b/c.png",
-            x: 0,
-            y: 224,
-            w: 224,
-            h: 224,
-            product: Product::Patches,
-        };
+        let key = PatchKey { source: "a", image: "b/c.png", x: 0, y: 224, w: 224, h: 224, product: Product::Patches };
         let base = patch_id(&key);
         for other in [
-            PatchKey {
-                source: "ab",
-                image: "/c.png",
-                ..key
-            },
-            PatchKey {
-                x: 224,
-                y: 0,
-                ..key
-            },
-            PatchKey {
-                product: Product::Cells,
-                ..key
-            },
+            PatchKey { source: "ab", image: "/c.png", ..key },
+            PatchKey { x: 224, y: 0, ..key },
+            PatchKey { product: Product::Cells, ..key },
             PatchKey { h: 223, ..key },
         ] {
             assert_ne!(base, patch_id(&other), "{other:?}");

@@ -51,10 +51,8 @@ fn suggestion(nearest: &Option<String>) -> String {
 /// [`ConfigError::Syntax`].
 pub fn parse_yaml(text: &str, what: &str) -> Result<Value, ConfigError> {
     let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError::Syntax {
-        what: what.to_owned(),
-        message: error.to_string(),
-    })
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| ConfigError::Syntax { what: what.to_owned(), message: error.to_string() })
 }
 
 /// Lays `user` over `defaults`.
@@ -103,11 +101,7 @@ fn merge(base: &mut Value, user: Value, what: &str, path: &str) -> Result<(), Co
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn nearest_key(section: &Map<String, Value>, key: &str) -> Option<String> {
@@ -118,12 +112,7 @@ fn nearest_key(section: &Map<String, Value>, key: &str) -> Option<String> {
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(similarity, _)| *similarity > 0.7)
         // On a tie the first candidate wins, so that the message does not depend on the order of evaluation.
         .fold(None, |best: Option<(f64, &str)>, this| match best {
@@ -138,13 +127,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// # Errors
 /// [`ConfigError::Syntax`] when there is no `=` or the value is not YAML.
 pub fn set_key(user: &mut Value, assignment: &str) -> Result<(), ConfigError> {
-    let syntax = |message: &str| ConfigError::Syntax {
-        what: format!("--set {assignment}"),
-        message: message.to_owned(),
-    };
-    let (key, text) = assignment
-        .split_once('=')
-        .ok_or_else(|| syntax("key=value is expected"))?;
+    let syntax =
+        |message: &str| ConfigError::Syntax { what: format!("--set {assignment}"), message: message.to_owned() };
+    let (key, text) = assignment.split_once('=').ok_or_else(|| syntax("key=value is expected"))?;
     let value = parse_yaml(text, &format!("--set {assignment}"))?;
     put(user, key.trim(), value).map_err(|message| syntax(&message))
 }
@@ -155,9 +140,7 @@ pub fn set_key(user: &mut Value, assignment: &str) -> Result<(), ConfigError> {
 /// A sentence, when the key is empty or runs through something that is not a section.
 pub fn put(user: &mut Value, key: &str, value: Value) -> Result<(), String> {
     if key.split('.').any(str::is_empty) {
-        return Err(format!(
-            "`{key}` is not a key: names separated by dots are expected"
-        ));
+        return Err(format!("`{key}` is not a key: names separated by dots are expected"));
     }
     let mut slot = user;
     for part in key.split('.') {
@@ -187,19 +170,12 @@ mod tests {
     fn a_misspelt_key_is_refused_with_the_nearest_one() {
         let user = parse_yaml("loss: {koleo_wieght: 0.1}", "a.yaml").unwrap();
         let error = layer(&defaults(), user, "a.yaml").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"
-        );
+        assert_eq!(error.to_string(), "a.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?");
     }
 
     #[test]
     fn layers_and_sets_change_only_what_they_name() {
-        let mut user = parse_yaml(
-            "loss: {koleo_weight: 1e-1}\nops: [Blur]\nextra: {free: 1}",
-            "a.yaml",
-        )
-        .unwrap();
+        let mut user = parse_yaml("loss: {koleo_weight: 1e-1}\nops: [Blur]\nextra: {free: 1}", "a.yaml").unwrap();
         set_key(&mut user, "loss.centering=centering").unwrap();
         set_key(&mut user, "seed=3").unwrap();
         let out = layer(&defaults(), user, "a.yaml").unwrap();
@@ -210,34 +186,18 @@ mod tests {
     #[test]
     fn empty_files_and_empty_sections_are_the_defaults() {
         assert_eq!(layer(&defaults(), Value::Null, "a").unwrap(), defaults());
-        assert_eq!(
-            layer(&defaults(), parse_yaml("loss:\n", "a").unwrap(), "a").unwrap(),
-            defaults()
-        );
+        assert_eq!(layer(&defaults(), parse_yaml("loss:\n", "a").unwrap(), "a").unwrap(), defaults());
     }
 
     #[test]
     fn a_value_in_place_of_a_section_is_refused() {
         let error = layer(&defaults(), json!({"loss": 3}), "a.yaml").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("a.yaml: `loss`: a section with keys"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("a.yaml: `loss`: a section with keys"), "{error}");
     }
 
     #[test]
     fn duplicate_keys_are_refused_and_words_stay_words() {
-        assert!(
-            parse_yaml("a: 1\na: 2", "a.yaml")
-                .unwrap_err()
-                .to_string()
-                .contains("a.yaml")
-        );
-        assert_eq!(
-            parse_yaml("a: off\nb: true", "a").unwrap(),
-            json!({"a": "off", "b": true})
-        );
+        assert!(parse_yaml("a: 1\na: 2", "a.yaml").unwrap_err().to_string().contains("a.yaml"));
+        assert_eq!(parse_yaml("a: off\nb: true", "a").unwrap(), json!({"a": "off", "b": true}));
     }
 }

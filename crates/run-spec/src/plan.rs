@@ -53,16 +53,11 @@ impl Plan {
 
     /// What `place` takes of the global batch of `step`: a contiguous part, in order; sizes differ by at most one.
     pub fn rows_at(&self, step: u64, place: Place) -> Vec<Draw> {
-        let edge = |rank: u64| {
-            (u128::from(self.global_batch) * u128::from(rank) / u128::from(place.world)) as u64
-        };
+        let edge = |rank: u64| (u128::from(self.global_batch) * u128::from(rank) / u128::from(place.world)) as u64;
         (edge(place.rank)..edge(place.rank + 1))
             .map(|position| {
                 let draw = step * self.global_batch + position;
-                Draw {
-                    draw,
-                    row: self.row_at(draw),
-                }
+                Draw { draw, row: self.row_at(draw) }
             })
             .collect()
     }
@@ -70,10 +65,7 @@ impl Plan {
     /// The digest of the rows of a step, equal on every world size; logged so that two runs can be compared.
     pub fn step_digest(&self, step: u64) -> Digest {
         let rows = self.rows_at(step, Place::SOLO);
-        let bytes: Vec<u8> = rows
-            .iter()
-            .flat_map(|draw| draw.row.to_le_bytes())
-            .collect();
+        let bytes: Vec<u8> = rows.iter().flat_map(|draw| draw.row.to_le_bytes()).collect();
         Digest::of(&bytes)
     }
 }
@@ -114,27 +106,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn plan(rows: u64, global_batch: u64) -> Plan {
-        Plan {
-            seed: 5,
-            rows,
-            global_batch,
-        }
+        Plan { seed: 5, rows, global_batch }
     }
 
     #[test]
     fn each_pass_takes_each_row_once_in_its_own_order() {
         for rows in [1, 2, 3, 7, 64, 100, 1000, 1025] {
             let plan = plan(rows, 8);
-            let pass = |k: u64| {
-                (0..rows)
-                    .map(|i| plan.row_at(k * rows + i))
-                    .collect::<Vec<_>>()
-            };
+            let pass = |k: u64| (0..rows).map(|i| plan.row_at(k * rows + i)).collect::<Vec<_>>();
             for k in 0..3 {
-                assert_eq!(
-                    pass(k).into_iter().collect::<BTreeSet<_>>().len() as u64,
-                    rows
-                );
+                assert_eq!(pass(k).into_iter().collect::<BTreeSet<_>>().len() as u64, rows);
             }
             if rows > 7 {
                 assert_ne!(pass(0), pass(1));
@@ -147,9 +128,7 @@ mod tests {
         let plan = plan(1_250_781, 35);
         let whole = plan.rows_at(17, Place::SOLO);
         for world in [1, 2, 3, 4, 35] {
-            let parts: Vec<Draw> = (0..world)
-                .flat_map(|rank| plan.rows_at(17, Place { rank, world }))
-                .collect();
+            let parts: Vec<Draw> = (0..world).flat_map(|rank| plan.rows_at(17, Place { rank, world })).collect();
             assert_eq!(parts, whole, "{world} ranks");
         }
         assert_eq!(whole[0].draw, 17 * 35);
@@ -160,21 +139,14 @@ mod tests {
         // Mean distance of neighbours in a uniform order is n/3.
         let plan = plan(10_000, 1);
         let rows: Vec<i64> = (0..10_000).map(|i| plan.row_at(i) as i64).collect();
-        let mean = rows
-            .windows(2)
-            .map(|w| (w[0] - w[1]).abs() as f64)
-            .sum::<f64>()
-            / 9_999.0;
+        let mean = rows.windows(2).map(|w| (w[0] - w[1]).abs() as f64).sum::<f64>() / 9_999.0;
         assert!((mean - 3333.0).abs() < 150.0, "{mean}");
     }
 
     #[test]
     fn another_seed_or_step_gives_other_rows() {
         let a = plan(1000, 32);
-        let b = Plan {
-            seed: 6,
-            ..a.clone()
-        };
+        let b = Plan { seed: 6, ..a.clone() };
         assert_ne!(a.step_digest(0), b.step_digest(0));
         assert_ne!(a.step_digest(0), a.step_digest(1));
     }

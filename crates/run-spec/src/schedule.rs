@@ -69,25 +69,11 @@ impl Schedules {
     pub fn from_parts(optim: &Optim, teacher: &Teacher, images: u64) -> Self {
         let steps = |epochs: f64| (epochs * optim.epoch_length as f64) as u64;
         let total = steps(optim.epochs);
-        let peak = optim
-            .lr
-            .unwrap_or(optim.base_lr * (images as f64 / 1024.0).sqrt());
-        let plain = |base, end| Curve {
-            start: base,
-            base,
-            end,
-            warmup: 0,
-            total,
-        };
+        let peak = optim.lr.unwrap_or(optim.base_lr * (images as f64 / 1024.0).sqrt());
+        let plain = |base, end| Curve { start: base, base, end, warmup: 0, total };
         let temp_steps = steps(teacher.temp_epochs);
         Self {
-            lr: Curve {
-                start: 0.0,
-                base: peak,
-                end: optim.min_lr,
-                warmup: steps(optim.warmup_epochs),
-                total,
-            },
+            lr: Curve { start: 0.0, base: peak, end: optim.min_lr, warmup: steps(optim.warmup_epochs), total },
             wd: plain(optim.wd, optim.wd_end),
             momentum: plain(teacher.momentum, teacher.momentum_end),
             teacher_temp: Curve {
@@ -106,11 +92,7 @@ impl Schedules {
         let lr = self.lr.at(iteration);
         Knobs {
             lr,
-            last_layer_lr: if iteration < self.frozen_steps {
-                0.0
-            } else {
-                lr
-            },
+            last_layer_lr: if iteration < self.frozen_steps { 0.0 } else { lr },
             wd: self.wd.at(iteration),
             momentum: self.momentum.at(iteration),
             teacher_temp: self.teacher_temp.at(iteration),
@@ -157,12 +139,7 @@ mod tests {
 
     #[test]
     fn a_frozen_last_layer_has_no_learning_rate() {
-        let optim = Optim {
-            freeze_last_layer_epochs: 0.5,
-            epoch_length: 10,
-            warmup_epochs: 0.0,
-            ..Optim::default()
-        };
+        let optim = Optim { freeze_last_layer_epochs: 0.5, epoch_length: 10, warmup_epochs: 0.0, ..Optim::default() };
         let s = Schedules::from_parts(&optim, &Teacher::default(), 8);
         assert_eq!(s.at(4).last_layer_lr, 0.0);
         assert_eq!(s.at(5).last_layer_lr, s.at(5).lr);

@@ -26,10 +26,7 @@ pub fn stream(seed: u64, domain: &str, keys: &[u64]) -> Stream {
     for key in keys {
         hasher.update(&key.to_le_bytes());
     }
-    Stream {
-        rng: ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()),
-        spare_normal: None,
-    }
+    Stream { rng: ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()), spare_normal: None }
 }
 
 impl Stream {
@@ -157,11 +154,7 @@ mod tests {
         let drawn: Vec<u64> = (0..3).map(|_| s.next_u64()).collect();
         assert_eq!(drawn, PINNED, "drawn {drawn:?}");
     }
-    const PINNED: [u64; 3] = [
-        7962429305864585938,
-        9491477271764507815,
-        2830057436258773711,
-    ];
+    const PINNED: [u64; 3] = [7962429305864585938, 9491477271764507815, 2830057436258773711];
 
     #[test]
     fn any_part_of_the_name_opens_another_stream() {
@@ -189,32 +182,20 @@ mod tests {
             (mean, squares / n as f64 - mean * mean)
         };
         let (m, v) = mean_var(&mut || s.unit());
-        assert!(
-            (m - 0.5).abs() < 0.004 && (v - 1.0 / 12.0).abs() < 0.002,
-            "unit {m} {v}"
-        );
+        assert!((m - 0.5).abs() < 0.004 && (v - 1.0 / 12.0).abs() < 0.002, "unit {m} {v}");
         let (m, v) = mean_var(&mut || s.normal());
         assert!(m.abs() < 0.01 && (v - 1.0).abs() < 0.02, "normal {m} {v}");
         let (m, v) = mean_var(&mut || s.poisson(40.0) as f64);
-        assert!(
-            (m - 40.0).abs() < 0.1 && (v - 40.0).abs() < 0.8,
-            "poisson {m} {v}"
-        );
+        assert!((m - 40.0).abs() < 0.1 && (v - 40.0).abs() < 0.8, "poisson {m} {v}");
         let (m, v) = mean_var(&mut || s.below(7) as f64);
-        assert!(
-            (m - 3.0).abs() < 0.03 && (v - 4.0).abs() < 0.05,
-            "below {m} {v}"
-        );
+        assert!((m - 3.0).abs() < 0.03 && (v - 4.0).abs() < 0.05, "below {m} {v}");
     }
 
     #[test]
     fn integers_reach_both_ends_and_stay_inside() {
         let mut s = stream(3, "ends", &[]);
         let drawn: Vec<i64> = (0..500).map(|_| s.int(-2, 3)).collect();
-        assert_eq!(
-            (drawn.iter().min(), drawn.iter().max()),
-            (Some(&-2), Some(&3))
-        );
+        assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&-2), Some(&3)));
         assert_eq!(s.int(5, 5), 5);
     }
 

@@ -11,6 +11,7 @@ TORCH=2.11.0
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dst="$root/.libtorch"
 mode=${1:-cpu}
+[ -n "$mode" ] || mode=cpu
 [ -n "${LIBTORCH_FROM:-}" ] && mode="linked:$LIBTORCH_FROM"
 stamp="$mode-$TORCH-1"
 

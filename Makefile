@@ -1,0 +1,55 @@
+# Everything a person or CI runs. `make quickstart` and `make test` do all the set-up themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench golden clean-quickstart
+
+CUDA ?=
+Q := ./quickstart
+BIN := target/debug
+INTEROP := .venv-interop
+TOOLS := .tools
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: ## fetch LibTorch into .libtorch/ and the packages that builds need (CUDA=1: the CUDA build)
+	@scripts/setup.sh $(if $(CUDA),cuda,)
+
+build: setup ## build the three programs
+	cargo build --locked --workspace --bins
+
+quickstart: build ## synthetic smears → shards → training → probes → a table of ablations, in $(Q)/
+	@scripts/quickstart.sh $(Q) $(BIN)
+
+test: setup ## all tests that need no Python torch
+	@scripts/test.sh
+
+interop: $(INTEROP)/.stamp build ## check against torch, timm, pyarrow, DuckDB and Hugging Face datasets
+	@scripts/interop.sh $(INTEROP)/bin/python $(BIN)
+
+$(INTEROP)/.stamp: tests/interop/requirements.txt
+	@scripts/venv.sh $(INTEROP) tests/interop/requirements.txt
+
+check: fmt clippy doc deny ## formatting, lints, documentation, dependencies
+
+fmt:
+	cargo fmt --all --check
+
+clippy: setup
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+deny: ## dependency checks that need no network: bans, licences, sources
+	@scripts/deny.sh $(TOOLS)
+
+bench: build ## this machine's matrix-product rate and seconds per step, in one run
+	$(BIN)/worker bench
+
+golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
+	@scripts/golden.sh $(INTEROP)/bin/python
+
+clean-quickstart:
+	rm -rf $(Q)

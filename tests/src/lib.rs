@@ -1,1 +1,0 @@
-//! System tests: real processes, architecture, golden files.

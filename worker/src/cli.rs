@@ -1,0 +1,242 @@
+//! The command line. What changes the science is in the configuration; here is where things lie and how to run them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// One process per device: trains, probes, embeds and exports RedDino models.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version = crate::version::CODE, about)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model on a shard set; started again, it goes on from the last checkpoint.
+    Train(TrainArgs),
+    /// Run training steps on given weights and batches, and write what they did (docs/step-files.md).
+    Step(StepArgs),
+    /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
+    Probe(ProbeArgs),
+    /// Write the features of a shard set as Parquet.
+    Embed(EmbedArgs),
+    /// Write the teacher backbone as timm-layout safetensors with its config.
+    Export(ExportArgs),
+    /// Apply or preview the augmentation.
+    Augment(AugmentArgs),
+    /// Print which rows a step draws.
+    Plan(PlanArgs),
+    /// Measure this machine's matrix-product rate and seconds per step, in one run.
+    Bench(BenchArgs),
+    /// Print the code version.
+    Version {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Training configuration (YAML).
+    pub(crate) config: PathBuf,
+    /// Shard set to train on.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: String,
+    /// Where the run is kept.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Stop after this step with a checkpoint, as a time limit would.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) stop_at: Option<u64>,
+    /// Print each metrics line on standard output too.
+    #[arg(long)]
+    pub(crate) print_metrics: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Grads {
+    None,
+    First,
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    /// Settings (JSON).
+    #[arg(long)]
+    pub(crate) settings: PathBuf,
+    /// Weights (safetensors).
+    #[arg(long)]
+    pub(crate) weights: PathBuf,
+    /// Batches (safetensors).
+    #[arg(long)]
+    pub(crate) batches: PathBuf,
+    /// Where the result goes (safetensors).
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Gradients to write.
+    #[arg(long, default_value = "first")]
+    pub(crate) grads: Grads,
+    /// Arithmetic: f64, f32, bf16 or f16.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: String,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// A run of `worker train`.
+    #[arg(long, value_name = "URI")]
+    pub(crate) run: String,
+    /// Checkpoint of this step instead of the last one.
+    #[arg(long)]
+    pub(crate) step: Option<u64>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Labelled cell shard set.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: String,
+    /// Split of the shard set (`shard-builder split`).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) split: String,
+    /// Name of the arm in result rows.
+    #[arg(long, default_value = "run")]
+    pub(crate) arm: String,
+    /// Name of the dataset in result rows.
+    #[arg(long)]
+    pub(crate) dataset: Option<String>,
+    /// Images per forward pass.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Where result rows go as JSON lines: a file that does not exist yet.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: Option<String>,
+    /// Leave out the random-weights baseline.
+    #[arg(long)]
+    pub(crate) no_random: bool,
+    /// Leave out the colour-histogram baseline.
+    #[arg(long)]
+    pub(crate) no_histogram: bool,
+    /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) bootstrap: usize,
+    /// The pretraining set held images of this dataset: rows are marked transductive.
+    #[arg(long)]
+    pub(crate) transductive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Shard set to embed.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: String,
+    /// Parquet file to write: it must not exist yet.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Images per forward pass.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Folder to write model.safetensors and config.json into.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AugmentArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: AugmentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AugmentCommand {
+    /// Apply one transform with given parameters.
+    Apply {
+        /// A case folder: input.png, params.json, arrays.npz.
+        #[arg(long, conflicts_with = "op")]
+        case: Option<PathBuf>,
+        /// A transform as JSON: {"Blur": {"ksize": 5}}.
+        #[arg(long, requires = "input")]
+        op: Option<String>,
+        /// Order of the channels the transform sees.
+        #[arg(long, default_value = "rgb")]
+        channel_order: String,
+        /// Result: .png, or .npy for f32 height × width × channels.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Picture to read, with --op.
+        input: Option<PathBuf>,
+        /// Picture to write, with --op.
+        output: Option<PathBuf>,
+    },
+    /// Draw a contact sheet of whole views.
+    Preview {
+        /// Training configuration (YAML).
+        #[arg(long)]
+        config: PathBuf,
+        /// Picture to draw views of.
+        #[arg(long)]
+        image: PathBuf,
+        /// PNG to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Training configuration (YAML).
+    pub(crate) config: PathBuf,
+    /// Shard set to train on.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: String,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// First step to print.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) step: u64,
+    /// Steps to print.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) steps: u64,
+    /// Ranks to share each step among.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) world: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+    /// Timed repetitions of each measurement; the median is printed.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) repeats: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,1 +1,30 @@
 //! Create-only records on a directory or object storage.
+//!
+//! A [`Store`] is a URI plus blocking calls: `create`, `get`, `get_range`, `list`. A key, once created, never changes,
+//! because a plain directory has no compare-and-swap and Slurm can leave an old process alive after it has requeued the
+//! job: whoever creates a key first wins, everyone else gets [`StoreError::AlreadyExists`]. Nothing here overwrites.
+//!
+//! Credentials come from the environment alone (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT`, ...) and
+//! never reach a message. One shared runtime drives all requests; callers stay ordinary threads.
+//!
+//! ```
+//! let store = store::Store::open("memory://example")?;
+//! store.create("runs/a/claim.json", "{}".into())?;
+//! assert!(matches!(store.create("runs/a/claim.json", "{}".into()), Err(store::StoreError::AlreadyExists { .. })));
+//! assert_eq!(store.list("runs")?, ["runs/a/claim.json"]);
+//! # Ok::<(), store::StoreError>(())
+//! ```
+
+pub mod contract;
+mod error;
+mod faulty;
+mod key;
+mod local;
+mod open;
+mod runtime;
+mod store;
+mod uri;
+
+pub use error::StoreError;
+pub use faulty::Fault;
+pub use store::Store;

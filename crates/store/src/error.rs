@@ -1,0 +1,228 @@
+//! What can go wrong, by what the caller can do about it. Each sentence names the subject and the remedy.
+//!
+//! The text of a lower layer is kept as `detail`, shortened and with every credential of the environment removed; the
+//! layer's own error is not chained, because its `Debug` form may hold what the text no longer does.
+
+use std::error::Error;
+use std::io::ErrorKind;
+
+/// A failed store call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No such key.
+    #[error("{uri} does not exist; check the address, or create it first")]
+    NotFound {
+        /// Address of the key.
+        uri: String,
+    },
+    /// The key was created before; its content is unchanged.
+    #[error("{uri} already exists and keys are never overwritten; choose another key or delete this one")]
+    AlreadyExists {
+        /// Address of the key.
+        uri: String,
+    },
+    /// The key exists with other bytes than those offered to [`ensure`](crate::Store::ensure).
+    #[error("{uri} already exists with different content; choose another store or delete this key")]
+    Differs {
+        /// Address of the key.
+        uri: String,
+    },
+    /// Credentials missing, wrong, or without the right.
+    #[error(
+        "{uri} may not be accessed ({detail}); check file permissions, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+    )]
+    Denied {
+        /// Address of the key or store.
+        uri: String,
+        /// What the lower layer said.
+        detail: String,
+    },
+    /// The disk or quota is full; nothing was created.
+    #[error("{uri} could not be written because the disk or quota is full; free space and try again")]
+    Full {
+        /// Address of the key.
+        uri: String,
+    },
+    /// A range that does not lie inside the object.
+    #[error("{uri} has no bytes {start}..{end} (it holds {size}); the object is shorter than its reader expects")]
+    Range {
+        /// Address of the key.
+        uri: String,
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+        /// Bytes in the object.
+        size: u64,
+    },
+    /// Network, server or disk trouble that outlasted the retries.
+    #[error("{uri} could not be reached ({detail}); check the network, AWS_ENDPOINT or the disk, and try again")]
+    Unavailable {
+        /// Address of the key or store.
+        uri: String,
+        /// What the lower layer said.
+        detail: String,
+    },
+    /// Not a store address.
+    #[error("{uri:?} is not a store address ({why}); use a path, file:///path, s3://bucket/prefix or memory://name")]
+    BadUri {
+        /// The address, without credentials.
+        uri: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Not a key.
+    #[error("{key:?} is not a key ({why}); use parts of A-Z a-z 0-9 . _ - = + @ , separated by single slashes")]
+    BadKey {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A local file to upload could not be read.
+    #[error("{path} could not be read ({detail}); check the file and its permissions")]
+    Source {
+        /// Path of the local file.
+        path: String,
+        /// What the operating system said.
+        detail: String,
+    },
+}
+
+impl StoreError {
+    /// Whether this is [`NotFound`](Self::NotFound).
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether this is [`AlreadyExists`](Self::AlreadyExists).
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::AlreadyExists { .. })
+    }
+
+    pub(crate) fn from_object_store(error: object_store::Error, uri: String) -> Self {
+        use object_store::Error as E;
+        match io_kind(&error) {
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
+                return Self::Full { uri };
+            }
+            Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                let detail = clean(&error);
+                return Self::Denied { uri, detail };
+            }
+            _ => {}
+        }
+        match error {
+            E::NotFound { .. } => Self::NotFound { uri },
+            E::AlreadyExists { .. } => Self::AlreadyExists { uri },
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+                let detail = clean(&error);
+                Self::Denied { uri, detail }
+            }
+            E::InvalidPath { .. } => Self::BadKey { key: uri, why: clean(&error) },
+            other => {
+                let detail = clean(&other);
+                Self::Unavailable { uri, detail }
+            }
+        }
+    }
+
+    pub(crate) fn from_io(error: std::io::Error, uri: String) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::Full { uri },
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { uri, detail: scrub(&error.to_string()) }
+            }
+            ErrorKind::AlreadyExists => Self::AlreadyExists { uri },
+            ErrorKind::NotFound => Self::NotFound { uri },
+            _ => Self::Unavailable { uri, detail: scrub(&error.to_string()) },
+        }
+    }
+}
+
+/// The kind of the first I/O error in the chain.
+fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    let mut at = Some(error);
+    while let Some(e) = at {
+        if let Some(io) = e.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        at = e.source();
+    }
+    None
+}
+
+/// The deepest message of the chain: the outer ones repeat it with addresses that the caller adds anyway.
+fn clean(error: &(dyn Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(inner) = at.source() {
+        at = inner;
+    }
+    scrub(&at.to_string())
+}
+
+/// Removes credentials and `user:password@` from text, keeps one line of at most 300 characters.
+pub(crate) fn scrub(text: &str) -> String {
+    let secrets: Vec<String> = std::env::vars()
+        .filter(|(k, v)| {
+            let k = k.to_ascii_uppercase();
+            k.starts_with("AWS_")
+                && ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| k.contains(word))
+                && v.len() >= 4
+        })
+        .map(|(_, v)| v)
+        .collect();
+    scrub_with(text, &secrets)
+}
+
+fn scrub_with(text: &str, secrets: &[String]) -> String {
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for secret in secrets {
+        text = text.replace(secret.as_str(), "***");
+    }
+    text = without_userinfo(&text);
+    if text.chars().count() > 300 {
+        text = text.chars().take(300).chain("...".chars()).collect();
+    }
+    text
+}
+
+/// Replaces `//user:password@` by `//***@` wherever an authority is written.
+pub(crate) fn without_userinfo(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//") {
+        let (head, tail) = rest.split_at(at + 2);
+        out.push_str(head);
+        let end = tail.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(tail.len());
+        match tail[..end].rfind('@') {
+            Some(sign) => {
+                out.push_str("***");
+                rest = &tail[sign..];
+            }
+            None => rest = tail,
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_never_reach_a_message() {
+        let secrets = ["wJalrXUtnFEMI".to_owned(), "AKIAEXAMPLE".to_owned()];
+        let text = "<Error>\n<AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId> wJalrXUtnFEMI at http://me:pw@host/b";
+        let clean = scrub_with(text, &secrets);
+        assert_eq!(clean, "<Error> <AWSAccessKeyId>***</AWSAccessKeyId> *** at http://***@host/b");
+    }
+
+    #[test]
+    fn a_full_disk_is_recognised_under_the_layers() {
+        let io = std::io::Error::from(ErrorKind::StorageFull);
+        let error = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io) };
+        let error = StoreError::from_object_store(error, "/x/k".into());
+        assert_eq!(error, StoreError::Full { uri: "/x/k".into() });
+    }
+}

@@ -1,0 +1,82 @@
+//! Builds the backend behind an address.
+
+use crate::StoreError;
+use crate::error::scrub;
+use crate::uri::Location;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// A backend and where in it the store begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Backend {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) base: Path,
+    pub(crate) kind: Kind,
+}
+
+/// What differs between backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A directory: large files are linked into place.
+    Directory,
+    /// S3: large files go up in parts.
+    S3,
+    /// This process's memory.
+    Memory,
+}
+
+pub(crate) fn backend(location: &Location) -> Result<Backend, StoreError> {
+    let uri = location.uri();
+    match location {
+        Location::Directory(path) => {
+            // The root is not created here: opening a mistyped address for reading must not make a directory.
+            let base = Path::from_absolute_path(path)
+                .map_err(|e| StoreError::BadUri { uri: uri.clone(), why: e.to_string() })?;
+            let objects = Arc::new(LocalFileSystem::new().with_fsync(true));
+            Ok(Backend { objects, base, kind: Kind::Directory })
+        }
+        Location::S3 { bucket, prefix } => {
+            let objects = s3(bucket).map_err(|e| StoreError::BadUri { uri, why: scrub(&e.to_string()) })?;
+            Ok(Backend { objects, base: Path::from(prefix.as_str()), kind: Kind::S3 })
+        }
+        Location::Memory { name, prefix } => {
+            Ok(Backend { objects: memory(name), base: Path::from(prefix.as_str()), kind: Kind::Memory })
+        }
+    }
+}
+
+/// An S3 client from the environment, with retries that end: at most 6 tries within 90 s for each request.
+fn s3(bucket: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+    static PROVIDER: Once = Once::new();
+    // Fails when the program has chosen a provider already, which is as good.
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    let retry = RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
+            base: 2.0,
+        },
+        max_retries: 6,
+        retry_timeout: Duration::from_secs(90),
+    };
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+    // Object stores take minutes for a 256 MiB shard on a slow line; the client's default is 30 s.
+    if std::env::var_os("AWS_TIMEOUT").is_none() {
+        builder = builder.with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), "600s");
+    }
+    Ok(Arc::new(builder.build()?))
+}
+
+/// The named in-memory store; the same name is the same store for the whole process.
+fn memory(name: &str) -> Arc<dyn ObjectStore> {
+    static STORES: OnceLock<Mutex<HashMap<String, Arc<InMemory>>>> = OnceLock::new();
+    let stores = STORES.get_or_init(Mutex::default);
+    let mut stores = stores.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(stores.entry(name.to_owned()).or_default()) as Arc<dyn ObjectStore>
+}

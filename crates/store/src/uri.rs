@@ -1,0 +1,146 @@
+//! Store addresses: a path, `file:///path`, `s3://bucket/prefix`, `memory://name`.
+
+use crate::StoreError;
+use crate::error::without_userinfo;
+use crate::key::verify_key;
+use std::path::PathBuf;
+
+/// A parsed address. `prefix` has no slash at either end and may be empty.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A directory, absolute.
+    Directory(PathBuf),
+    /// A bucket and a prefix in it.
+    S3 { bucket: String, prefix: String },
+    /// A named store in this process.
+    Memory { name: String, prefix: String },
+}
+
+impl Location {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`StoreError::BadUri`], never echoing credentials.
+    pub(crate) fn parse(uri: &str) -> Result<Self, StoreError> {
+        let bad = |why: &str| StoreError::BadUri { uri: shown(uri), why: why.to_owned() };
+        let Some((scheme, rest)) = uri.split_once("://") else {
+            if uri.is_empty() {
+                return Err(bad("it is empty"));
+            }
+            let path = std::path::absolute(uri).map_err(|e| bad(&e.to_string()))?;
+            return directory(path, uri);
+        };
+        match scheme {
+            "file" => {
+                let path = rest.strip_prefix("localhost").unwrap_or(rest);
+                if !path.starts_with('/') {
+                    return Err(bad("file:// needs an absolute path, as in file:///data"));
+                }
+                let path = percent_decoded(path).ok_or_else(|| bad("its percent escapes are not UTF-8"))?;
+                directory(PathBuf::from(path), uri)
+            }
+            "s3" => {
+                let (bucket, prefix) = host_and_prefix(rest).map_err(|why| bad(&why))?;
+                Ok(Self::S3 { bucket, prefix })
+            }
+            "memory" => {
+                let (name, prefix) = host_and_prefix(rest).map_err(|why| bad(&why))?;
+                Ok(Self::Memory { name, prefix })
+            }
+            _ => Err(bad("its scheme is unknown")),
+        }
+    }
+
+    /// The address as shown in messages: normalised, without credentials.
+    pub(crate) fn uri(&self) -> String {
+        let tail = |prefix: &str| {
+            if prefix.is_empty() { String::new() } else { format!("/{prefix}") }
+        };
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::S3 { bucket, prefix } => format!("s3://{bucket}{}", tail(prefix)),
+            Self::Memory { name, prefix } => format!("memory://{name}{}", tail(prefix)),
+        }
+    }
+}
+
+fn shown(uri: &str) -> String {
+    let end = uri.find(['?']).filter(|_| uri.contains("://")).unwrap_or(uri.len());
+    without_userinfo(&uri[..end])
+}
+
+fn directory(path: PathBuf, uri: &str) -> Result<Location, StoreError> {
+    let bad = |why: &str| StoreError::BadUri { uri: shown(uri), why: why.to_owned() };
+    if path.to_str().is_none() {
+        return Err(bad("the path is not UTF-8"));
+    }
+    // `..` would be resolved differently by the operating system (after symbolic links) and by a key.
+    if path.components().any(|c| matches!(c, std::path::Component::ParentDir)) {
+        let parent = path.canonicalize().map_err(|_| bad("it climbs with .. through a missing directory"))?;
+        return Ok(Location::Directory(parent));
+    }
+    Ok(Location::Directory(path.components().collect()))
+}
+
+fn host_and_prefix(rest: &str) -> Result<(String, String), String> {
+    if rest.contains('@') {
+        return Err("credentials belong in the environment, never in an address".into());
+    }
+    if rest.contains(['?', '#']) {
+        return Err("it has a query or a fragment".into());
+    }
+    let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if host.is_empty() || !host.chars().all(good) {
+        return Err("the name after :// is missing or has odd characters".into());
+    }
+    let prefix = prefix.trim_end_matches('/');
+    if !prefix.is_empty() {
+        verify_key(prefix).map_err(|e| match e {
+            StoreError::BadKey { why, .. } => format!("prefix: {why}"),
+            other => other.to_string(),
+        })?;
+    }
+    Ok((host.to_owned(), prefix.to_owned()))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        if b == b'%' {
+            let hex = [bytes.next()?, bytes.next()?];
+            out.push(u8::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok()?);
+        } else {
+            out.push(b);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        let directory = |p: &str| Location::Directory(p.into());
+        assert_eq!(Location::parse("/data/x/").unwrap(), directory("/data/x"));
+        assert_eq!(Location::parse("file:///data/a%20b").unwrap(), directory("/data/a b"));
+        let s3 = Location::parse("s3://bucket/a/b/").unwrap();
+        assert_eq!(s3, Location::S3 { bucket: "bucket".into(), prefix: "a/b".into() });
+        assert_eq!(s3.uri(), "s3://bucket/a/b");
+        assert_eq!(Location::parse("memory://t").unwrap().uri(), "memory://t");
+        assert!(matches!(Location::parse("relative/dir").unwrap(), Location::Directory(p) if p.is_absolute()));
+    }
+
+    #[test]
+    fn bad_addresses_name_the_remedy_and_hide_secrets() {
+        for bad in ["", "ftp://x/y", "s3://", "s3:///x", "s3://b/../c", "file://relative", "s3://b/x?versionId=1"] {
+            let text = Location::parse(bad).unwrap_err().to_string();
+            assert!(text.contains("s3://bucket/prefix"), "{text}");
+        }
+        let text = Location::parse("s3://AKIA:secret@bucket/x").unwrap_err().to_string();
+        assert!(!text.contains("secret") && !text.contains("AKIA"), "{text}");
+    }
+}

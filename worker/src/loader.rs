@@ -1,0 +1,123 @@
+//! From plan to batch: rows are read, decoded and turned into views ahead of the step that needs them.
+//!
+//! One thread walks the plan in order and shares the images of a step among `threads` helpers; finished batches wait in a
+//! bounded channel. A view depends on (seed, draw, view) only, so the number of helpers changes nothing but the time.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use augment::{Image, Recipe, ViewKey, views};
+use rayon::prelude::*;
+use run_spec::config::TrainConfig;
+use run_spec::plan::{Draw, Place, Plan};
+use shards::ShardSet;
+
+/// The pixels of one rank's part of a step, normalised.
+#[derive(Debug)]
+pub(crate) struct PixelBatch {
+    /// The step.
+    pub(crate) step: u64,
+    /// Images B.
+    pub(crate) images: usize,
+    /// `[2, B, 3, S, S]`.
+    pub(crate) global: Vec<f32>,
+    /// `[L, B, 3, s, s]`, empty without local crops.
+    pub(crate) local: Vec<f32>,
+}
+
+/// Batches of successive steps.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    batches: Receiver<Result<PixelBatch>>,
+    waited_s: f64,
+}
+
+/// What a loader works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The shard set.
+    pub(crate) shards: Arc<ShardSet>,
+    /// The augmentation.
+    pub(crate) recipe: Arc<Recipe>,
+    /// The data walk.
+    pub(crate) plan: Plan,
+    /// Which part of each step.
+    pub(crate) place: Place,
+}
+
+impl Source {
+    /// The source of a configuration.
+    pub(crate) fn new(config: &TrainConfig, shards: Arc<ShardSet>, place: Place) -> Result<Self> {
+        let plan = Plan { seed: config.seed, rows: shards.len(), global_batch: config.train.batch_size };
+        Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place })
+    }
+
+    /// Reads and augments this rank's part of `step`.
+    pub(crate) fn batch(&self, config: &TrainConfig, step: u64) -> Result<PixelBatch> {
+        let draws = self.plan.rows_at(step, self.place);
+        let images = draws.len();
+        let (global_len, local_len) = (plane(config.crops.global_size), plane(config.crops.local_size));
+        let locals = config.loss.n_local as usize;
+        let made: Vec<augment::Views> =
+            draws.par_iter().map(|draw| self.views_of(config.seed, *draw)).collect::<Result<_>>()?;
+        let mut global = vec![0.0; 2 * images * global_len];
+        let mut local = vec![0.0; locals * images * local_len];
+        for (i, views) in made.iter().enumerate() {
+            for (v, view) in views.global.iter().enumerate() {
+                let at = (v * images + i) * global_len;
+                global[at..at + global_len].copy_from_slice(&view.data);
+            }
+            for (v, view) in views.local.iter().enumerate() {
+                let at = (v * images + i) * local_len;
+                local[at..at + local_len].copy_from_slice(&view.data);
+            }
+        }
+        Ok(PixelBatch { step, images, global, local })
+    }
+
+    fn views_of(&self, seed: u64, draw: Draw) -> Result<augment::Views> {
+        let rgb = self.shards.rgb(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))?;
+        let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
+        Ok(views(&image, &self.recipe, ViewKey { seed, draw: draw.draw }))
+    }
+}
+
+fn plane(side: i64) -> usize {
+    3 * side as usize * side as usize
+}
+
+impl Loader {
+    /// Starts loading the steps `from..to`, at most `ahead` batches before they are asked for.
+    pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
+        let threads = config.train.data_threads as usize;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("start the loader's threads")?;
+        let (sender, batches) = sync_channel(ahead.max(1));
+        let config = config.clone();
+        std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            for step in from..to {
+                let batch = pool.install(|| source.batch(&config, step));
+                let failed = batch.is_err();
+                // A closed channel means that training has stopped.
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { batches, waited_s: 0.0 })
+    }
+
+    /// The next batch; the time spent waiting for it is kept.
+    pub(crate) fn next_batch(&mut self) -> Result<PixelBatch> {
+        let asked = Instant::now();
+        let batch = self.batches.recv().context("the loader has ended before the last step")?;
+        self.waited_s += asked.elapsed().as_secs_f64();
+        batch
+    }
+
+    /// Seconds waited since this was last asked.
+    pub(crate) fn take_waited_s(&mut self) -> f64 {
+        std::mem::take(&mut self.waited_s)
+    }
+}

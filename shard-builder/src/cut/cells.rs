@@ -1,0 +1,156 @@
+//! Cells around labels.
+//!
+//! A point gives a square of the description's `cells.size`; a box gives a square around its centre, its longer side plus
+//! a margin, or `cells.size` where `cells.fixed` is set. Pixels are never enlarged. An image that has one label as a whole
+//! is one cell. Two marks at the same place are one cell: with the same label the first is used, with different labels
+//! none is, because which is true cannot be known; either is reported.
+
+use std::collections::BTreeMap;
+
+use super::Cut;
+use crate::source::describe::CellRule;
+use crate::source::labels::{Issue, Known, Mark, Shape};
+
+/// The cells of an image, sorted by (y, x, w), and the labels that became none.
+///
+/// # Errors
+/// The reason for which the image is not used.
+pub(crate) fn cells(width: u32, height: u32, known: Known, rule: &CellRule) -> Result<(Vec<Cut>, Vec<Issue>), String> {
+    match known {
+        Known::Nothing(reason) => Err(reason),
+        Known::Whole(label) => Ok((
+            vec![Cut { x: 0, y: 0, w: width, h: height, label: Some(label), fill: rule.pad, enlarge_to: None }],
+            Vec::new(),
+        )),
+        Known::Marks(marks) => Ok(around(width, height, marks, rule)),
+    }
+}
+
+fn around(width: u32, height: u32, marks: Vec<Mark>, rule: &CellRule) -> (Vec<Cut>, Vec<Issue>) {
+    let mut issues = Vec::new();
+    let mut places: BTreeMap<(i32, i32, u32), Vec<Mark>> = BTreeMap::new();
+    for mark in marks {
+        match square(width, height, mark.shape, rule) {
+            Ok((x, y, side)) => places.entry((y, x, side)).or_default().push(mark),
+            Err(reason) => issues.push(Issue { at: mark.at, reason }),
+        }
+    }
+    let mut cuts = Vec::with_capacity(places.len());
+    for ((y, x, side), marks) in places {
+        let same = marks.iter().all(|mark| mark.label == marks[0].label);
+        for (index, mark) in marks.iter().enumerate() {
+            if same && index == 0 {
+                let label = Some(mark.label.clone());
+                cuts.push(Cut { x, y, w: side, h: side, label, fill: rule.pad, enlarge_to: None });
+            } else {
+                let other = marks.iter().find(|other| same || other.label != mark.label).unwrap_or(mark);
+                let reason = if same { "repeats" } else { "contradicts" };
+                let reason = format!("{} at the same place {reason} {} ({})", mark.label, other.at, other.label);
+                issues.push(Issue { at: mark.at.clone(), reason });
+            }
+        }
+    }
+    (cuts, issues)
+}
+
+/// The square (x, y, side) around a mark in an image of `width` × `height`.
+fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> Result<(i32, i32, u32), String> {
+    let (w, h) = (f64::from(width), f64::from(height));
+    let (x, y, side) = match shape {
+        Shape::Point { x, y } => {
+            if !(0.0..w).contains(&x) || !(0.0..h).contains(&y) {
+                return Err(format!("point ({x}, {y}) is outside the image of {width}×{height}"));
+            }
+            (x, y, rule.size)
+        }
+        Shape::Box { x0, y0, x1, y1 } => {
+            if x1 <= x0 || y1 <= y0 {
+                return Err(format!("box ({x0}, {y0}) to ({x1}, {y1}) has no width or no height"));
+            }
+            let (x0, y0, x1, y1) = (x0.clamp(0.0, w), y0.clamp(0.0, h), x1.clamp(0.0, w), y1.clamp(0.0, h));
+            if x1 - x0 < 1.0 || y1 - y0 < 1.0 {
+                return Err(format!("box holds less than a pixel of the image of {width}×{height}"));
+            }
+            let longer = (x1 - x0).max(y1 - y0);
+            let side = if rule.fixed { rule.size } else { (longer * (1.0 + 2.0 * rule.margin)).ceil() as u32 };
+            (f64::midpoint(x0, x1), f64::midpoint(y0, y1), side)
+        }
+    };
+    let start = |centre: f64| (centre - f64::from(side) / 2.0).round() as i32;
+    Ok((start(x), start(y), side))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(x: f64, y: f64, label: &str, line: u32) -> Mark {
+        Mark { shape: Shape::Point { x, y }, label: label.into(), at: format!("line {line}") }
+    }
+
+    fn boxed(corners: [f64; 4], label: &str) -> Mark {
+        let [x0, y0, x1, y1] = corners;
+        Mark { shape: Shape::Box { x0, y0, x1, y1 }, label: label.into(), at: "object 1".into() }
+    }
+
+    #[test]
+    fn a_point_is_the_centre_of_its_square() {
+        let (cuts, issues) =
+            cells(640, 480, Known::Marks(vec![point(100.0, 3.0, "a", 1)]), &CellRule::default()).expect("used");
+        assert_eq!((cuts[0].x, cuts[0].y, cuts[0].w, cuts[0].h), (60, -37, 80, 80));
+        assert!(issues.is_empty());
+    }
+
+    #[test]
+    fn points_outside_repeated_and_contradictory_are_reported() {
+        let marks = vec![
+            point(640.0, 1.0, "a", 1),
+            point(5.0, 5.0, "a", 2),
+            point(5.0, 5.0, "a", 3),
+            point(9.0, 9.0, "a", 4),
+            point(9.0, 9.0, "b", 5),
+        ];
+        let (cuts, issues) = cells(640, 480, Known::Marks(marks), &CellRule::default()).expect("used");
+        assert_eq!(cuts.len(), 1);
+        let ats: Vec<&str> = issues.iter().map(|issue| issue.at.as_str()).collect();
+        assert_eq!(ats, ["line 1", "line 3", "line 4", "line 5"]);
+        assert!(issues[1].reason.contains("repeats line 2"), "{}", issues[1].reason);
+        assert!(issues[2].reason.contains("contradicts line 5 (b)"), "{}", issues[2].reason);
+    }
+
+    #[test]
+    fn a_box_gives_a_square_with_margin_and_an_empty_box_none() {
+        let rule = CellRule { margin: 0.25, ..CellRule::default() };
+        let marks = vec![boxed([100.0, 100.0, 140.0, 120.0], "rbc"), boxed([7.0, 3.0, 7.0, 9.0], "rbc")];
+        let (cuts, issues) = cells(640, 480, Known::Marks(marks), &rule).expect("used");
+        assert_eq!((cuts[0].x, cuts[0].y, cuts[0].w), (90, 80, 60));
+        assert!(issues[0].reason.contains("no width"), "{}", issues[0].reason);
+        let fixed = CellRule { fixed: true, ..rule };
+        let (cuts, _) =
+            cells(640, 480, Known::Marks(vec![boxed([600.0, 440.0, 700.0, 500.0], "wbc")]), &fixed).expect("used");
+        assert_eq!(
+            (cuts[0].x, cuts[0].y, cuts[0].w),
+            (580, 420, 80),
+            "clamped to the image before its centre is taken"
+        );
+    }
+
+    #[test]
+    fn numbers_no_image_has_do_not_overflow() {
+        for value in [f64::MAX, -f64::MAX, 1e300, f64::MIN_POSITIVE] {
+            let marks = vec![
+                boxed([value, value, value * 2.0, 1e308], "a"),
+                boxed([-1e300, -1e300, 1e300, 1e300], "b"),
+                point(value, 1.0, "c", 1),
+            ];
+            drop(cells(640, 480, Known::Marks(marks), &CellRule::default()));
+        }
+    }
+
+    #[test]
+    fn a_labelled_image_is_one_cell_and_an_unlabelled_none() {
+        let (cuts, _) = cells(360, 363, Known::Whole("monocyte".into()), &CellRule::default()).expect("used");
+        assert_eq!((cuts[0].x, cuts[0].w, cuts[0].h, cuts[0].label.as_deref()), (0, 360, 363, Some("monocyte")));
+        assert_eq!(cells(9, 9, Known::Nothing("no".into()), &CellRule::default()), Err("no".to_owned()));
+    }
+}

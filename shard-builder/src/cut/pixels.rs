@@ -1,0 +1,83 @@
+//! Takes the pixels of a cut out of an image, and writes them as a lossless PNG.
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, imageops};
+
+use super::Cut;
+use crate::source::describe::Fill;
+
+/// The pixels of `cut`; what lies outside the image is filled as the cut says.
+pub(crate) fn take(image: &RgbImage, cut: &Cut) -> RgbImage {
+    let (width, height) = (i64::from(image.width()), i64::from(image.height()));
+    let taken = RgbImage::from_fn(cut.w, cut.h, |dx, dy| {
+        let x = i64::from(cut.x) + i64::from(dx);
+        let y = i64::from(cut.y) + i64::from(dy);
+        let inside = (0..width).contains(&x) && (0..height).contains(&y);
+        match cut.fill {
+            _ if inside => *image.get_pixel(x as u32, y as u32),
+            Fill::Reflect => *image.get_pixel(mirrored(x, width), mirrored(y, height)),
+            Fill::White => Rgb([255; 3]),
+            Fill::Black => Rgb([0; 3]),
+        }
+    });
+    match cut.enlarge_to {
+        Some(side) => imageops::resize(&taken, side, side, imageops::FilterType::CatmullRom),
+        None => taken,
+    }
+}
+
+/// Reflect-101: … 2 1 | 0 1 2 … n−1 | n−2 n−3 …, however far outside `position` lies.
+fn mirrored(position: i64, length: i64) -> u32 {
+    if length == 1 {
+        return 0;
+    }
+    let period = 2 * (length - 1);
+    let phase = position.rem_euclid(period);
+    phase.min(period - phase) as u32
+}
+
+/// The pixels as PNG. The same pixels give the same bytes, on any machine.
+///
+/// # Errors
+/// None that an 8-bit RGB image in memory can meet.
+pub(crate) fn png(image: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::with_capacity(image.len() / 2));
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
+        .context("encode a PNG")?;
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_does_not_repeat_the_edge() {
+        assert_eq!((-3..8).map(|x| mirrored(x, 4)).collect::<Vec<_>>(), [3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1]);
+        assert_eq!((-3..3).map(|x| mirrored(x, 1)).collect::<Vec<_>>(), [0; 6]);
+    }
+
+    #[test]
+    fn pixels_outside_are_filled_and_those_inside_kept() {
+        let image = RgbImage::from_fn(3, 2, |x, y| Rgb([x as u8, y as u8, 9]));
+        let cut = |fill| Cut { x: -1, y: -1, w: 5, h: 4, label: None, fill, enlarge_to: None };
+        let mirror = take(&image, &cut(Fill::Reflect));
+        let reds: Vec<u8> = mirror.pixels().take(5).map(|pixel| pixel[0]).collect();
+        let greens: Vec<u8> = mirror.pixels().step_by(5).map(|pixel| pixel[1]).collect();
+        assert_eq!((reds.as_slice(), greens.as_slice()), ([1, 0, 1, 2, 1].as_slice(), [1, 0, 1, 0].as_slice()));
+        assert_eq!(take(&image, &cut(Fill::White)).get_pixel(0, 0).0, [255; 3]);
+        assert_eq!(take(&image, &cut(Fill::Black)).get_pixel(1, 1).0, [0, 0, 9]);
+    }
+
+    #[test]
+    fn png_loses_nothing() {
+        let image = RgbImage::from_fn(31, 17, |x, y| Rgb([(x * 7) as u8, (y * 11) as u8, (x * y) as u8]));
+        let bytes = png(&image).expect("png");
+        assert_eq!(image::load_from_memory(&bytes).expect("decodes").into_rgb8(), image);
+        assert_eq!(bytes, png(&image).expect("png"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Bytes of an image file to upright 8-bit RGB pixels.
+//!
+//! The format is read from the content, never from the name. Grey becomes RGB; transparency is laid over white; 16-bit
+//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are not. Only the first page of a TIFF is
+//! read, and that is noted. A file may be anything: pixels and memory are limited before they are decoded, and a panic in
+//! a decoder becomes a reason in the report.
+
+mod tiff;
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+/// What a file may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IntakeLimits {
+    /// Largest file, in bytes.
+    pub(crate) file_bytes: u64,
+    /// Largest image, in pixels.
+    pub(crate) pixels: u64,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self { file_bytes: 1 << 30, pixels: 256_000_000 }
+    }
+}
+
+/// A decoded image.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// Upright RGB pixels.
+    pub(crate) rgb: RgbImage,
+    /// `jpeg`, `png` …
+    pub(crate) format: &'static str,
+    /// What happened on the way that a reader of the report should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The name of the image format that `head`, the first bytes of a file, begins.
+pub(crate) fn sniff(head: &[u8]) -> Option<&'static str> {
+    image::guess_format(head).ok().map(name_of_format)
+}
+
+/// Decodes a file. The error is a reason for the report.
+pub(crate) fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
+    let format = image::guess_format(bytes).map_err(|_| match bytes.len() {
+        0 => "empty file".to_owned(),
+        _ => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),
+    })?;
+    let name = name_of_format(format);
+    if !format.reading_enabled() {
+        return Err(format!("{name} images are not read; convert to PNG"));
+    }
+    match catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, limits))) {
+        Ok(Ok((rgb, notes))) => Ok(Intake { rgb, format: name, notes }),
+        Ok(Err(reason)) => Err(format!("unreadable {name}: {reason}")),
+        Err(_) => Err(format!("unreadable {name}: the decoder gave up")),
+    }
+}
+
+fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<(RgbImage, Vec<String>), String> {
+    let mut notes = Vec::new();
+    let mut palette = None;
+    let mut patched = None;
+    if format == ImageFormat::Tiff {
+        let facts = tiff::facts(bytes);
+        if facts.pages > 1 {
+            notes.push(format!("only the first of {} pages is read", facts.pages));
+        }
+        if let Some((colours, as_grey)) = facts.palette {
+            palette = Some(colours);
+            patched = Some(as_grey);
+        }
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(patched.as_deref().unwrap_or(bytes)), format);
+    let mut bounds = Limits::default();
+    // Eight bytes a pixel (16-bit RGBA) and as much again for what a decoder keeps beside its output.
+    bounds.max_alloc = Some(limits.pixels.saturating_mul(16));
+    reader.limits(bounds);
+    let mut decoder = reader.into_decoder().map_err(|error| short(&error))?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err("has no pixels".to_owned());
+    }
+    if pixels > limits.pixels {
+        return Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", limits.pixels));
+    }
+    let orientation = decoder.orientation().map_err(|error| short(&error))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;
+    image.apply_orientation(orientation);
+    if orientation != image::metadata::Orientation::NoTransforms {
+        notes.push("turned upright as its EXIF says".to_owned());
+    }
+    let rgb = match palette {
+        Some(colours) => coloured(&image, &colours),
+        None => flatten(image, &mut notes),
+    };
+    Ok((rgb, notes))
+}
+
+/// RGB of any image; transparency over white.
+fn flatten(image: DynamicImage, notes: &mut Vec<String>) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let rgba = image.into_rgba8();
+    if rgba.pixels().any(|pixel| pixel[3] != 255) {
+        notes.push("transparency laid over white".to_owned());
+    }
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0;
+        let over_white = |value: u8| {
+            let sum = u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
+            u8::try_from((sum + 127) / 255).unwrap_or(255)
+        };
+        image::Rgb([over_white(red), over_white(green), over_white(blue)])
+    })
+}
+
+fn coloured(indices: &DynamicImage, colours: &[[u8; 3]; 256]) -> RgbImage {
+    let grey = indices.to_luma8();
+    RgbImage::from_fn(grey.width(), grey.height(), |x, y| image::Rgb(colours[usize::from(grey.get_pixel(x, y)[0])]))
+}
+
+fn name_of_format(format: ImageFormat) -> &'static str {
+    format.extensions_str().first().map_or("unknown", |end| if *end == "jpg" { "jpeg" } else { end })
+}
+
+/// The first line of an error, not longer than a cell of a table bears.
+fn short(error: &dyn std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().chars().take(160).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/intake")
+}
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(golden().join(name)).expect("golden file")
+}
+
+/// Largest difference of any value from what Pillow sees.
+fn difference(name: &str) -> u8 {
+    let seen = decode(&read(name), IntakeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}")).rgb;
+    let expected = image::load_from_memory(&read(&format!("{name}.expected.png"))).expect("golden file").into_rgb8();
+    assert_eq!(seen.dimensions(), expected.dimensions(), "{name}");
+    seen.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels")
+}
+
+#[test]
+fn lossless_formats_are_read_to_the_bit() {
+    for name in [
+        "plain.png",
+        "plain.bmp",
+        "plain.tif",
+        "lossless.webp",
+        "png-data.jpg",
+        "palette.png",
+        "palette.bmp",
+        "palette.tif",
+        "palette-lzw.tif",
+        "grey16.png",
+        "grey16.tif",
+        "alpha.png",
+        "two-pages.tif",
+    ] {
+        assert_eq!(difference(name), 0, "{name}");
+    }
+}
+
+#[test]
+fn lossy_and_cmyk_images_are_read_closely_and_upright() {
+    for (name, most) in
+        [("plain.jpg", 6), ("progressive.jpg", 6), ("grey.jpg", 4), ("exif-6.jpg", 6), ("cmyk.jpg", 8), ("cmyk.tif", 2)]
+    {
+        assert!(difference(name) <= most, "{name}: {}", difference(name));
+    }
+}
+
+#[test]
+fn what_happened_on_the_way_is_noted() {
+    let note = |name: &str| decode(&read(name), IntakeLimits::default()).expect("decodes").notes.join("; ");
+    assert_eq!(note("plain.png"), "");
+    assert!(note("two-pages.tif").contains("first of 2 pages"));
+    assert!(note("exif-6.jpg").contains("upright"));
+    assert!(note("alpha.png").contains("white"));
+    assert_eq!(decode(&read("png-data.jpg"), IntakeLimits::default()).expect("decodes").format, "png");
+}
+
+#[test]
+fn hostile_files_are_reasons_and_never_panics() {
+    let limits = IntakeLimits { file_bytes: 1 << 20, pixels: 100_000 };
+    for reason in
+        [decode(b"", limits), decode(b"hello, I am a label file", limits), decode(b"GIF89a\x01\x00\x01\x00", limits)]
+    {
+        assert!(reason.is_err());
+    }
+    // A header that promises far more pixels than the limit.
+    let mut bomb = read("plain.bmp");
+    bomb[18..26].copy_from_slice(&[0, 0, 1, 0, 0, 0, 1, 0]);
+    assert!(decode(&bomb, limits).expect_err("bomb").contains("limit"));
+    for entry in std::fs::read_dir(golden()).expect("golden folder") {
+        let bytes = std::fs::read(entry.expect("entry").path()).expect("golden file");
+        for length in (0..bytes.len()).step_by(37) {
+            drop(decode(&bytes[..length], limits));
+        }
+        let mut random = run_spec::seed::stream(7, "hostile-files", &[bytes.len() as u64]);
+        for _ in 0..60 {
+            let mut broken = bytes.clone();
+            for _ in 0..4 {
+                let at = random.below(bytes.len().min(400) as u64) as usize;
+                broken[at] = random.below(256) as u8;
+            }
+            drop(decode(&broken, limits));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What became of every image and label: two tables in the set, and a summary for people.
+//!
+//! `images-*.csv` has a row for each image of each source, used or not; `labels-*.csv` one for each label that gives no
+//! cell. Both are written from the plan alone, so they are the same bytes however often a build was interrupted.
+
+use anyhow::{Context, Result};
+
+use crate::output::{megabytes, table, thousands};
+use crate::survey::{Located, Picture};
+
+/// The report's tables, as CSV.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// One row an image.
+    pub(crate) images: Vec<u8>,
+    /// One row a label that is not used.
+    pub(crate) labels: Vec<u8>,
+}
+
+/// Writes the report of a plan.
+///
+/// # Errors
+/// None that writing to memory can meet.
+pub(crate) fn report(sources: &[Located], pictures: &[Picture], groups: &[String]) -> Result<Report> {
+    let mut images = csv::Writer::from_writer(Vec::new());
+    let mut labels = csv::Writer::from_writer(Vec::new());
+    let header = "source,image,status,reason,rows,unused_px,labels_unused,format,width,height,group,notes,file_blake3,pixel_digest";
+    images.write_record(header.split(',')).context("write the report")?;
+    labels.write_record(["source", "image", "at", "reason"]).context("write the report")?;
+    for (picture, group) in pictures.iter().zip(groups) {
+        let source = &sources[picture.source].source.name;
+        let (status, reason, rows, unused_px) = match &picture.used {
+            Ok(used) => ("used", "", used.cuts.len(), used.unused_px),
+            Err(reason) => ("unused", reason.as_str(), 0, 0),
+        };
+        let seen = picture.seen.as_ref();
+        let size = |side: Option<u32>| side.map_or_else(String::new, |side| side.to_string());
+        let record = [
+            source.clone(),
+            picture.image.clone(),
+            status.to_owned(),
+            reason.to_owned(),
+            rows.to_string(),
+            unused_px.to_string(),
+            picture.issues.len().to_string(),
+            seen.map_or("", |seen| seen.format).to_owned(),
+            size(seen.map(|seen| seen.width)),
+            size(seen.map(|seen| seen.height)),
+            group.clone(),
+            picture.notes.join("; "),
+            seen.map_or_else(String::new, |seen| seen.file.to_string()),
+            seen.map_or_else(String::new, |seen| seen.pixels.to_string()),
+        ];
+        images.write_record(&record).context("write the report")?;
+        for issue in &picture.issues {
+            labels.write_record([source, &picture.image, &issue.at, &issue.reason]).context("write the report")?;
+        }
+    }
+    let bytes = |writer: csv::Writer<Vec<u8>>| writer.into_inner().context("write the report");
+    Ok(Report { images: bytes(images)?, labels: bytes(labels)? })
+}
+
+/// What a source gave, for the summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Images used.
+    pub(crate) used: u64,
+    /// Images not used.
+    pub(crate) unused: u64,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Labels that gave no cell.
+    pub(crate) labels_unused: u64,
+    /// Pixels of used images, and those of them in no row.
+    pub(crate) pixels: (u64, u64),
+}
+
+/// What each source gave, in the order of the sources.
+pub(crate) fn tallies(sources: &[Located], pictures: &[Picture]) -> Vec<Tally> {
+    let mut tallies = vec![Tally::default(); sources.len()];
+    for picture in pictures {
+        let tally = &mut tallies[picture.source];
+        tally.labels_unused += picture.issues.len() as u64;
+        match (&picture.used, &picture.seen) {
+            (Ok(used), Some(seen)) => {
+                tally.used += 1;
+                tally.rows += used.cuts.len() as u64;
+                tally.pixels.0 += u64::from(seen.width) * u64::from(seen.height);
+                tally.pixels.1 += used.unused_px;
+            }
+            _ => tally.unused += 1,
+        }
+    }
+    tallies
+}
+
+/// The summary: a table by source, then why images were not used.
+pub(crate) fn summary(sources: &[Located], pictures: &[Picture], bytes: &[u64]) -> String {
+    let header = ["source", "licence", "images", "unused", "rows", "labels unused", "border px", "size"];
+    let mut total = (Tally::default(), 0);
+    let mut rows = Vec::new();
+    for ((located, tally), &bytes) in sources.iter().zip(tallies(sources, pictures)).zip(bytes) {
+        rows.push(summary_row(&located.source.name, &located.source.licence, tally, bytes));
+        total.0.used += tally.used;
+        total.0.unused += tally.unused;
+        total.0.rows += tally.rows;
+        total.0.labels_unused += tally.labels_unused;
+        total.0.pixels.0 += tally.pixels.0;
+        total.0.pixels.1 += tally.pixels.1;
+        total.1 += bytes;
+    }
+    rows.push(summary_row("all", "", total.0, total.1));
+    let mut text = table(&header, &header[2..], &rows);
+    let mut reasons: std::collections::BTreeMap<(&str, String), u64> = std::collections::BTreeMap::new();
+    for picture in pictures {
+        if let Err(reason) = &picture.used {
+            // Reasons that name a file are counted as one.
+            let stem = crate::source::files::stem_of(&picture.image);
+            let reason = reason.replace(&format!("/{stem}."), "/….");
+            *reasons.entry((&sources[picture.source].source.name, reason)).or_default() += 1;
+        }
+    }
+    if !reasons.is_empty() {
+        text.push_str("\n\nimages not used:");
+        for ((source, reason), count) in reasons {
+            text.push_str(&format!("\n  {source}: {} × {reason}", thousands(count)));
+        }
+    }
+    text
+}
+
+fn summary_row(name: &str, licence: &str, tally: Tally, bytes: u64) -> Vec<String> {
+    let share = if tally.pixels.0 == 0 { 0.0 } else { 100.0 * tally.pixels.1 as f64 / tally.pixels.0 as f64 };
+    vec![
+        name.to_owned(),
+        licence.to_owned(),
+        thousands(tally.used),
+        thousands(tally.unused),
+        thousands(tally.rows),
+        thousands(tally.labels_unused),
+        format!("{share:.1} %"),
+        megabytes(bytes),
+    ]
+}

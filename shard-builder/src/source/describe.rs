@@ -1,0 +1,460 @@
+//! The description of one dataset: `configs/sources/NAME.yaml`, documented key by key in `docs/sources.md`.
+//!
+//! The resolved description (defaults filled in) goes into the digest of the build's configuration, so two builds with
+//! the same digest followed the same rules. The folder in which the dataset lies is given on the command line instead.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use run_spec::layer::{nearest, parse_yaml};
+use serde::{Deserialize, Serialize};
+
+/// One dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Name in shards, tables and on the command line: lower-case letters, digits, `-`, `_`, `.`.
+    pub(crate) name: String,
+    /// Title for people.
+    pub(crate) title: String,
+    /// Home page.
+    pub(crate) home: String,
+    /// Licence of the images; copied into each row.
+    pub(crate) licence: String,
+    /// How to cite it.
+    pub(crate) citation: String,
+    /// Stain, microscope, magnification.
+    pub(crate) modality: String,
+    /// Standing in the published list of training sets.
+    pub(crate) membership: Membership,
+    /// Which files are images.
+    pub(crate) images: Images,
+    /// Which images belong together in a split.
+    #[serde(default)]
+    pub(crate) group: GroupRule,
+    /// Where labels come from.
+    #[serde(default)]
+    pub(crate) label: LabelRule,
+    /// Renames labels; where it is not empty it must name each label, and `null` drops one.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, Option<String>>,
+    /// How fields of view are cut.
+    #[serde(default)]
+    pub(crate) patches: PatchRule,
+    /// How cells are cut.
+    #[serde(default)]
+    pub(crate) cells: CellRule,
+    /// Images known to show the same field as an image elsewhere: they share its group.
+    #[serde(default)]
+    pub(crate) same_as: Vec<SameAs>,
+}
+
+/// Whether the dataset is known to be among the published 18 training sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Membership {
+    /// The publication says so.
+    Stated,
+    /// Its authors or its subject make it probable.
+    Likely,
+    /// A well-known public set.
+    Candidate,
+    /// Drawn by a program; no dataset of anyone.
+    Synthetic,
+}
+
+/// Which files are images. Globs see the path inside the dataset; `*` stays in one folder, `**` crosses folders, and
+/// case does not matter. What an image is made of (JPEG, PNG …) is read from its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Images {
+    /// Globs of images.
+    pub(crate) include: Vec<String>,
+    /// Globs of what is not an image although it looks like one; stronger than `include`.
+    #[serde(default)]
+    pub(crate) exclude: Vec<Exclude>,
+}
+
+/// A glob of files that are no images, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exclude {
+    /// The glob.
+    pub(crate) glob: String,
+    /// The reason that the report gives.
+    pub(crate) why: String,
+}
+
+/// Which images may not be parted by a split.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum GroupRule {
+    /// Each image stands alone.
+    #[default]
+    Image,
+    /// Images of one folder; `up` = 1 is the folder that holds the image, 2 the one above.
+    Folder {
+        /// How many folders up.
+        #[serde(default = "one")]
+        up: u32,
+    },
+    /// The first capture of a pattern on the path.
+    Pattern {
+        /// A regular expression with one capture group.
+        pattern: String,
+    },
+    /// One group for the whole dataset.
+    Constant {
+        /// Its name.
+        value: String,
+    },
+    /// A column of a table.
+    Csv {
+        /// Path of the table inside the dataset.
+        file: String,
+        /// Column that names the image.
+        image: String,
+        /// Column that names the group.
+        group: String,
+        /// How the image column names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
+}
+
+/// Where labels come from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum LabelRule {
+    /// There are none.
+    #[default]
+    None,
+    /// A folder's name labels the whole image; `up` = 1 is the folder that holds it.
+    Folder {
+        /// How many folders up.
+        #[serde(default = "one")]
+        up: u32,
+    },
+    /// The first capture of a pattern on the path labels the whole image.
+    Pattern {
+        /// A regular expression with one capture group.
+        pattern: String,
+    },
+    /// A side file of `x y class` lines, in pixels.
+    Points {
+        /// Its path; `{stem}` stands for the image's file name without its ending.
+        file: String,
+    },
+    /// A Pascal VOC file of boxes, in pixels.
+    Voc {
+        /// Its path, with `{stem}`.
+        file: String,
+    },
+    /// A table with one box a row.
+    CsvBoxes {
+        /// Path of the table.
+        file: String,
+        /// Names of its columns.
+        columns: BoxColumns,
+        /// What the coordinates count.
+        units: Units,
+        /// How the image column names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
+    /// A table with one image a row.
+    CsvClass {
+        /// Path of the table.
+        file: String,
+        /// Column that names the image.
+        image: String,
+        /// Column with the class.
+        class: String,
+        /// How the image column names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
+}
+
+/// Columns of a table of boxes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is named for the column it names")]
+pub(crate) struct BoxColumns {
+    pub(crate) image: String,
+    pub(crate) xmin: String,
+    pub(crate) ymin: String,
+    pub(crate) xmax: String,
+    pub(crate) ymax: String,
+    pub(crate) label: String,
+}
+
+/// What coordinates count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Units {
+    /// Pixels of the upright image.
+    Pixels,
+    /// Fractions of its width and height, 0 to 1.
+    Fractions,
+}
+
+/// How a table names an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ImageKey {
+    /// By file name, with its ending.
+    #[default]
+    Name,
+    /// By file name without its ending.
+    Stem,
+    /// By the file name without its ending, read as a number: `7` names `007.bmp`.
+    Number,
+    /// By the path inside the dataset.
+    Path,
+}
+
+/// How fields of view are cut into patches.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatchRule {
+    /// What happens to the strip at the right and the bottom that holds no whole patch.
+    #[serde(default)]
+    pub(crate) border: Border,
+    /// What happens to an image with a side shorter than the patch.
+    #[serde(default)]
+    pub(crate) small: Small,
+}
+
+/// The strip that holds no whole patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Border {
+    /// It is left out, and its pixels are counted in the report.
+    #[default]
+    Drop,
+    /// A last patch is filled up by mirroring (reflect-101).
+    Pad,
+    /// A last patch is moved inside, overlapping its neighbour.
+    Shift,
+}
+
+/// An image with a side shorter than the patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Small {
+    /// The short side is centred and filled up by mirroring: cells keep their scale.
+    #[default]
+    Pad,
+    /// Squares as large as the short side are cut and enlarged (Catmull-Rom): cells change their scale.
+    Upscale,
+    /// It is left out and reported.
+    Skip,
+}
+
+/// How cells are cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CellRule {
+    /// Side in pixels around a point label; around a box too, where `fixed` is set.
+    #[serde(default = "eighty")]
+    pub(crate) size: u32,
+    /// Cut `size` × `size` around a box's centre whatever the box measures.
+    #[serde(default)]
+    pub(crate) fixed: bool,
+    /// Margin around a box, as a fraction of its longer side, on each side.
+    #[serde(default = "tenth")]
+    pub(crate) margin: f64,
+    /// What lies outside the image.
+    #[serde(default)]
+    pub(crate) pad: Fill,
+}
+
+impl Default for CellRule {
+    fn default() -> Self {
+        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default() }
+    }
+}
+
+/// What lies outside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fill {
+    /// The image mirrored at its edge, the edge itself not repeated (reflect-101).
+    #[default]
+    Reflect,
+    /// White.
+    White,
+    /// Black.
+    Black,
+}
+
+/// An image that shows the same field as another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SameAs {
+    /// Path inside this dataset.
+    pub(crate) image: String,
+    /// Name of the other dataset, or of this one.
+    pub(crate) source: String,
+    /// Path inside that dataset.
+    pub(crate) of: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn eighty() -> u32 {
+    80
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+impl Source {
+    /// Reads one description. `what` names the file in messages.
+    ///
+    /// # Errors
+    /// Text that is no YAML, an unknown key (the nearest known one is named), a rule that cannot work.
+    pub(crate) fn parse(text: &str, what: &str) -> Result<Self> {
+        let value = parse_yaml(text, what)?;
+        let source: Self = serde_json::from_value(value)
+            .map_err(|error| anyhow::anyhow!("{what}: {}", with_nearest(&error.to_string())))?;
+        source.check().with_context(|| format!("{what}: the description cannot be used"))?;
+        Ok(source)
+    }
+
+    fn check(&self) -> Result<()> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+        ensure!(
+            !self.name.is_empty() && self.name.chars().all(plain) && !self.name.starts_with('.'),
+            "name: `{}` may hold lower-case letters, digits, `-`, `_` and `.` only, because it names folders",
+            self.name
+        );
+        for (key, text) in [("licence", &self.licence), ("title", &self.title), ("citation", &self.citation)] {
+            ensure!(!text.trim().is_empty(), "{key}: empty; write `unknown` if it cannot be found out");
+        }
+        ensure!(!self.images.include.is_empty(), "images.include: names no file; write a glob such as `**/*.jpg`");
+        ensure!((1..=4096).contains(&self.cells.size), "cells.size: {} px is outside 1 to 4096", self.cells.size);
+        ensure!((0.0..=4.0).contains(&self.cells.margin), "cells.margin: {} is outside 0 to 4", self.cells.margin);
+        super::files::Globs::new(&self.images)?;
+        for pattern in self.patterns() {
+            let regex = regex::Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;
+            ensure!(regex.captures_len() == 2, "pattern `{pattern}` needs exactly one capture group, ( )");
+        }
+        if let LabelRule::Points { file } | LabelRule::Voc { file } = &self.label
+            && !file.contains("{stem}")
+        {
+            bail!("label.file: `{file}` holds no `{{stem}}`, so all images would share one file");
+        }
+        Ok(())
+    }
+
+    fn patterns(&self) -> Vec<&str> {
+        let mut patterns = Vec::new();
+        if let GroupRule::Pattern { pattern } = &self.group {
+            patterns.push(pattern.as_str());
+        }
+        if let LabelRule::Pattern { pattern } = &self.label {
+            patterns.push(pattern.as_str());
+        }
+        patterns
+    }
+}
+
+/// Reads one description, or all `*.yaml` of a folder, sorted by dataset name.
+///
+/// # Errors
+/// A file that cannot be read or used, an empty folder, a name that occurs twice.
+pub(crate) fn read_sources(path: &Path) -> Result<Vec<Source>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))? {
+            let file = entry.with_context(|| format!("list {}", path.display()))?.path();
+            if file.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+                files.push(file);
+            }
+        }
+        files.sort();
+        ensure!(!files.is_empty(), "{} holds no *.yaml; give a source description or a folder of them", path.display());
+    } else {
+        files.push(path.to_path_buf());
+    }
+    let mut sources = Vec::new();
+    for file in &files {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("read the source description {}", file.display()))?;
+        sources.push(Source::parse(&text, &file.display().to_string())?);
+    }
+    sources.sort_by(|a: &Source, b: &Source| a.name.cmp(&b.name));
+    for pair in sources.windows(2) {
+        ensure!(pair[0].name != pair[1].name, "two descriptions are named `{}`; rename one", pair[0].name);
+    }
+    Ok(sources)
+}
+
+/// Adds the nearest known key or word to serde's complaint about an unknown one.
+fn with_nearest(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = message.contains("unknown field") || message.contains("unknown variant");
+    match quoted.split_first() {
+        Some((word, known)) if unknown => match nearest(word, known.iter().copied()) {
+            Some(near) => format!("{message}; did you mean `{near}`?"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "name: a\ntitle: A\nhome: h\nlicence: MIT\ncitation: c\nmodality: m\nmembership: candidate\nimages: {include: ['*.png']}\n";
+
+    #[test]
+    fn the_least_description_gets_stated_defaults() {
+        let source = Source::parse(LEAST, "a.yaml").expect("valid");
+        assert_eq!(source.patches.border, Border::Drop);
+        assert_eq!(source.patches.small, Small::Pad);
+        assert_eq!((source.cells.size, source.cells.pad), (80, Fill::Reflect));
+        assert_eq!(source.group, GroupRule::Image);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_the_nearest_named() {
+        let error = Source::parse(&format!("{LEAST}licens: x\n"), "a.yaml").expect_err("refused").to_string();
+        assert!(error.contains("a.yaml") && error.contains("licens") && error.contains("mean `licence`"), "{error}");
+        let nested = Source::parse(&format!("{LEAST}cells: {{sise: 3}}\n"), "a.yaml").expect_err("refused").to_string();
+        assert!(nested.contains("mean `size`"), "{nested}");
+        let tagged = Source::parse(&format!("{LEAST}group: {{by: folder, upp: 3}}\n"), "a.yaml").expect_err("refused");
+        assert!(tagged.to_string().contains("mean `up`"), "{tagged}");
+        let variant = Source::parse(&format!("{LEAST}group: {{by: folders}}\n"), "a.yaml").expect_err("refused");
+        assert!(variant.to_string().contains("mean `folder`"), "{variant}");
+    }
+
+    #[test]
+    fn rules_that_cannot_work_are_refused_at_once() {
+        for wrong in [
+            "group: {by: pattern, pattern: '('}",
+            "group: {by: pattern, pattern: 'no-capture'}",
+            "label: {from: points, file: Label/all.txt}",
+            "cells: {size: 0}",
+            "cells: {margin: -1}",
+        ] {
+            assert!(Source::parse(&format!("{LEAST}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
+        }
+        assert!(Source::parse(&LEAST.replace("name: a", "name: ../a"), "a.yaml").is_err());
+        assert!(Source::parse(&LEAST.replace("'*.png'", "'[*.png'"), "a.yaml").is_err());
+    }
+
+    #[test]
+    fn numbers_can_be_label_names() {
+        let source = Source::parse(&format!("{LEAST}labels: {{0: normal, '1': null}}\n"), "a.yaml").expect("valid");
+        assert_eq!(source.labels["0"], Some("normal".to_owned()));
+        assert_eq!(source.labels["1"], None);
+    }
+}

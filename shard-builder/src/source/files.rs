@@ -1,0 +1,248 @@
+//! The files of a dataset: listed in one order, read without leaving the dataset's folder.
+//!
+//! A link that leads outside is refused, whatever it is called; so is a name that is not UTF-8, because ids are made of
+//! names. Neither stops the build: both are rows of the report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::describe::Images;
+
+/// The folder of a dataset.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    dir: PathBuf,
+}
+
+/// A file that the build leaves alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Path inside the dataset; where it is not UTF-8, with replacement characters.
+    pub(crate) path: String,
+    /// The reason, for the report.
+    pub(crate) reason: String,
+}
+
+/// What lies under a dataset's folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Paths inside the dataset, `/` between parts, sorted by bytes.
+    pub(crate) files: Vec<String>,
+    /// What was refused, sorted.
+    pub(crate) refused: Vec<Refused>,
+}
+
+impl Root {
+    /// Opens the folder `dir`.
+    ///
+    /// # Errors
+    /// No such folder.
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        let found = fs::canonicalize(dir).with_context(|| format!("open the folder {}", dir.display()))?;
+        ensure!(found.is_dir(), "{} is not a folder", dir.display());
+        Ok(Self { dir: found })
+    }
+
+    /// Lists all files. Hidden ones (`.git`, `.DS_Store`) are passed over.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed.
+    pub(crate) fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        self.list_into(&self.dir, "", &mut listing)?;
+        listing.files.sort();
+        listing.refused.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listing)
+    }
+
+    fn list_into(&self, dir: &Path, prefix: &str, listing: &mut Listing) -> Result<()> {
+        for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
+            let entry = entry.with_context(|| format!("list {}", dir.display()))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                let path = format!("{prefix}{}", name.to_string_lossy());
+                listing.refused.push(Refused { path, reason: "name is not UTF-8".to_owned() });
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            let kind = entry.file_type().with_context(|| format!("look at {}", entry.path().display()))?;
+            if kind.is_symlink() {
+                match self.resolve(&path) {
+                    Ok(target) if target.is_file() => listing.files.push(path),
+                    Ok(_) => listing.refused.push(Refused { path, reason: "link to a folder".to_owned() }),
+                    Err(reason) => listing.refused.push(Refused { path, reason }),
+                }
+            } else if kind.is_dir() {
+                self.list_into(&entry.path(), &format!("{path}/"), listing)?;
+            } else if kind.is_file() {
+                listing.files.push(path);
+            } else {
+                listing.refused.push(Refused { path, reason: "neither file nor folder".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The real path of `path`, if it lies inside the dataset; else the reason.
+    fn resolve(&self, path: &str) -> Result<PathBuf, String> {
+        let real = fs::canonicalize(self.dir.join(path)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "no such file".to_owned(),
+            _ => format!("cannot be opened ({error})"),
+        })?;
+        if real.starts_with(&self.dir) { Ok(real) } else { Err("link out of the dataset's folder".to_owned()) }
+    }
+
+    /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+        let real = self.resolve(path)?;
+        let size = fs::metadata(&real).map_err(|error| format!("cannot be opened ({error})"))?.len();
+        if size > limit {
+            return Err(format!("file of {size} bytes is over the limit of {limit}"));
+        }
+        fs::read(real).map_err(|error| format!("cannot be read ({error})"))
+    }
+
+    /// The first bytes of a file, enough to tell an image from a text; nothing where it cannot be read.
+    pub(crate) fn head(&self, path: &str) -> Vec<u8> {
+        use std::io::Read;
+        let mut head = Vec::new();
+        if let Ok(real) = self.resolve(path)
+            && let Ok(file) = fs::File::open(real)
+            && file.take(64).read_to_end(&mut head).is_err()
+        {
+            head.clear();
+        }
+        head
+    }
+}
+
+/// The globs of a description, compiled.
+#[derive(Debug)]
+pub(crate) struct Globs {
+    include: GlobSet,
+    exclude: GlobSet,
+    why: Vec<String>,
+}
+
+/// What the globs say of a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// An image.
+    Image,
+    /// Not an image, for this reason.
+    Excluded(&'a str),
+    /// Named by no glob.
+    Unnamed,
+}
+
+impl Globs {
+    /// Compiles the globs.
+    ///
+    /// # Errors
+    /// A glob that is none.
+    pub(crate) fn new(images: &Images) -> Result<Self> {
+        let compile = |globs: &mut dyn Iterator<Item = &String>| -> Result<GlobSet> {
+            let mut set = GlobSetBuilder::new();
+            for glob in globs {
+                set.add(
+                    GlobBuilder::new(glob)
+                        .literal_separator(true)
+                        .case_insensitive(true)
+                        .build()
+                        .with_context(|| format!("glob `{glob}`"))?,
+                );
+            }
+            set.build().context("compile the globs")
+        };
+        Ok(Self {
+            include: compile(&mut images.include.iter())?,
+            exclude: compile(&mut images.exclude.iter().map(|exclude| &exclude.glob))?,
+            why: images
+                .exclude
+                .iter()
+                .map(|exclude| format!("{} (excluded by `{}`)", exclude.why, exclude.glob))
+                .collect(),
+        })
+    }
+
+    /// Judges a path.
+    pub(crate) fn judge(&self, path: &str) -> Verdict<'_> {
+        match self.exclude.matches(path).first() {
+            Some(&glob) => Verdict::Excluded(&self.why[glob]),
+            None if self.include.is_match(path) => Verdict::Image,
+            None => Verdict::Unnamed,
+        }
+    }
+}
+
+/// File name without folders: `a/b.png` gives `b.png`.
+pub(crate) fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// File name without folders and ending: `a/b.png` gives `b`.
+pub(crate) fn stem_of(path: &str) -> &str {
+    let name = name_of(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// The name of the folder `up` levels above the file: 1 is the folder that holds it.
+pub(crate) fn folder_of(path: &str, up: u32) -> Option<&str> {
+    path.rsplit('/').nth(up as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::describe::Exclude;
+
+    #[test]
+    fn a_star_stays_in_its_folder_and_exclude_wins() {
+        let globs = Globs::new(&Images {
+            include: vec!["a/*.bmp".into(), "**/*.png".into()],
+            exclude: vec![Exclude { glob: "a/*.png".into(), why: "mask".into() }],
+        })
+        .expect("globs");
+        assert_eq!(globs.judge("a/1.BMP"), Verdict::Image);
+        assert_eq!(globs.judge("a/b/1.bmp"), Verdict::Unnamed);
+        assert_eq!(globs.judge("a/1.png"), Verdict::Excluded("mask (excluded by `a/*.png`)"));
+        assert_eq!(globs.judge("c/1.png"), Verdict::Image);
+        assert_eq!(globs.judge("top.png"), Verdict::Image);
+    }
+
+    #[test]
+    fn parts_of_paths() {
+        assert_eq!(stem_of("a/b.c.png"), "b.c");
+        assert_eq!(folder_of("x/y/z.png", 1), Some("y"));
+        assert_eq!(folder_of("x/y/z.png", 2), Some("x"));
+        assert_eq!(folder_of("x/y/z.png", 3), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_outside_are_refused_and_reported() {
+        use std::os::unix::ffi::OsStrExt;
+        let outside = tempfile::tempdir().expect("folder");
+        let inside = tempfile::tempdir().expect("folder");
+        fs::write(outside.path().join("secret.png"), b"x").expect("write");
+        fs::write(inside.path().join("real.png"), b"x").expect("write");
+        std::os::unix::fs::symlink(outside.path().join("secret.png"), inside.path().join("leak.png")).expect("link");
+        std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
+        std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
+        fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
+        let root = Root::open(inside.path()).expect("root");
+        let listing = root.list().expect("list");
+        assert_eq!(listing.files, ["real.png", "twin.png"]);
+        let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();
+        assert_eq!(reasons, ["link out of the dataset's folder", "link to a folder", "name is not UTF-8"]);
+        assert!(root.read("leak.png", 10).is_err());
+        assert!(root.read("../x", 10).is_err());
+        assert!(root.read("real.png", 0).expect_err("too large").contains("limit"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Where pictures come from: a dataset is described in YAML, never coded.
+//!
+//! * [`describe`]: the description and its rules. Where a dataset lies on disk is no part of it.
+//! * [`files`]: the files under a dataset's folder, and reading them without leaving it.
+//! * [`labels`]: what a side file, a folder or a table says about an image.
+//! * [`groups`]: which images may not be parted by a split.
+
+pub(crate) mod describe;
+pub(crate) mod files;
+pub(crate) mod groups;
+pub(crate) mod labels;
+mod labels_csv;
+mod labels_voc;

@@ -1,0 +1,203 @@
+//! The first pass over the sources: every file is looked at once, and nothing is written.
+//!
+//! It ends with all images, used or not, in one order (by source, then by path) that depends on names only. What it
+//! learns (sizes, digests, labels) fixes every row of the set before the first pixel is encoded.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use rayon::prelude::*;
+use run_spec::ids::{Digest, Product, pixel_digest};
+
+use crate::cut::{Cut, cells, patches};
+use crate::intake::{self, IntakeLimits};
+use crate::output::Progress;
+use crate::source::describe::Source;
+use crate::source::files::{Globs, Root, Verdict};
+use crate::source::groups::GroupBook;
+use crate::source::labels::{Issue, Known, LabelBook};
+
+/// A description and the folder in which its dataset lies.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// The description.
+    pub(crate) source: Source,
+    /// The folder.
+    pub(crate) dir: PathBuf,
+}
+
+/// How images are read and cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cutting {
+    /// Fields of view or cells.
+    pub(crate) product: Product,
+    /// Side of a patch, px. Cells take their size from the source.
+    pub(crate) size: u32,
+    /// What a file may ask for.
+    pub(crate) limits: IntakeLimits,
+}
+
+/// An image of a source, or what looked like one.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// Position of its source.
+    pub(crate) source: usize,
+    /// Path inside the source.
+    pub(crate) image: String,
+    /// What was seen of its content; nothing where it was not decoded.
+    pub(crate) seen: Option<Seen>,
+    /// How it is used, or the reason for which it is not.
+    pub(crate) used: Result<Used, String>,
+    /// What a reader of the report should know.
+    pub(crate) notes: Vec<String>,
+    /// Labels that are not used.
+    pub(crate) issues: Vec<Issue>,
+}
+
+/// What was seen of an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// `jpeg`, `png` …
+    pub(crate) format: &'static str,
+    /// Upright width, px.
+    pub(crate) width: u32,
+    /// Upright height, px.
+    pub(crate) height: u32,
+    /// Digest of the file.
+    pub(crate) file: Digest,
+    /// Digest of the upright pixels.
+    pub(crate) pixels: Digest,
+}
+
+/// How an image is used.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// Group by the source's own rule.
+    pub(crate) group: String,
+    /// Its rows, sorted by (y, x).
+    pub(crate) cuts: Vec<Cut>,
+    /// Pixels in no row; 0 for cells.
+    pub(crate) unused_px: u64,
+}
+
+/// Looks at every file of every source.
+///
+/// # Errors
+/// A folder or table that cannot be read. A bad image is no error but an unused [`Picture`].
+pub(crate) fn survey(sources: &[Located], cutting: Cutting) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    for (index, located) in sources.iter().enumerate() {
+        let name = &located.source.name;
+        pictures.extend(survey_one(index, located, cutting).with_context(|| format!("source {name}"))?);
+    }
+    Ok(pictures)
+}
+
+fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<Picture>> {
+    let source = &located.source;
+    let root = Root::open(&located.dir)?;
+    let globs = Globs::new(&source.images)?;
+    let surveyor = Surveyor {
+        index,
+        source,
+        labels: LabelBook::open(source, &root)?,
+        groups: GroupBook::open(source, &root)?,
+        root: &root,
+        cutting,
+    };
+    let listing = root.list()?;
+    let unused = |image: String, reason: String| Picture {
+        source: index,
+        image,
+        seen: None,
+        used: Err(reason),
+        notes: Vec::new(),
+        issues: Vec::new(),
+    };
+    let mut pictures: Vec<Picture> =
+        listing.refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
+    let mut images = Vec::new();
+    for path in listing.files {
+        let looks_like_image = || intake::sniff(&root.head(&path)).is_some();
+        match globs.judge(&path) {
+            Verdict::Image => images.push(path),
+            Verdict::Excluded(why) if looks_like_image() => pictures.push(unused(path.clone(), why.to_owned())),
+            Verdict::Unnamed if looks_like_image() => {
+                pictures.push(unused(path.clone(), "named by no include glob".to_owned()));
+            }
+            Verdict::Excluded(_) | Verdict::Unnamed => {}
+        }
+    }
+    let progress = Progress::start(&format!("read {}", source.name), images.len() as u64);
+    let looked: Vec<Picture> = images
+        .into_par_iter()
+        .map(|image| {
+            let picture = surveyor.look(image);
+            progress.tick();
+            picture
+        })
+        .collect();
+    progress.end();
+    pictures.extend(looked);
+    pictures.sort_by(|a, b| a.image.cmp(&b.image));
+    Ok(pictures)
+}
+
+struct Surveyor<'a> {
+    index: usize,
+    source: &'a Source,
+    root: &'a Root,
+    labels: LabelBook<'a>,
+    groups: GroupBook<'a>,
+    cutting: Cutting,
+}
+
+impl Surveyor<'_> {
+    fn look(&self, image: String) -> Picture {
+        let mut picture = Picture {
+            source: self.index,
+            image,
+            seen: None,
+            used: Err(String::new()),
+            notes: Vec::new(),
+            issues: Vec::new(),
+        };
+        picture.used = self.use_of(&mut picture);
+        picture
+    }
+
+    fn use_of(&self, picture: &mut Picture) -> Result<Used, String> {
+        let bytes = self.root.read(&picture.image, self.cutting.limits.file_bytes)?;
+        let intake = intake::decode(&bytes, self.cutting.limits)?;
+        let (width, height) = intake.rgb.dimensions();
+        picture.notes = intake.notes;
+        picture.seen = Some(Seen {
+            format: intake.format,
+            width,
+            height,
+            file: Digest::of(&bytes),
+            pixels: pixel_digest(width, height, &intake.rgb),
+        });
+        let group = self.groups.group_of(&picture.image)?;
+        let (known, issues) = self.labels.look_up(&picture.image, width, height);
+        picture.issues = issues;
+        match self.cutting.product {
+            Product::Patches => {
+                let label = match &known {
+                    Known::Whole(label) => Some(label.as_str()),
+                    Known::Nothing(_) | Known::Marks(_) => None,
+                };
+                let grid = patches::grid(width, height, self.cutting.size, &self.source.patches, label)?;
+                Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px })
+            }
+            Product::Cells => {
+                let (cuts, issues) = cells::cells(width, height, known, &self.source.cells)?;
+                picture.issues.extend(issues);
+                if cuts.is_empty() {
+                    return Err("none of its labels gives a cell".to_owned());
+                }
+                Ok(Used { group, cuts, unused_px: 0 })
+            }
+        }
+    }
+}

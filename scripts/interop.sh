@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Checks against the real things: pyarrow, DuckDB, Hugging Face datasets read our shards; timm loads our export.
+#   scripts/interop.sh PYTHON BIN
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=$1 bin=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_DATASETS_CACHE="$work/hf" HF_HOME="$work/hf"
+passed=0
+check() { echo "interop: $1"; shift; "$@"; passed=$((passed + 1)); }
+
+"$bin/shard-builder" synth --out "$work/smears" --seed 1
+"$bin/shard-builder" build "$work/smears/eval-sources" --data "$work/smears/data" --product cells --out "$work/cells"
+check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/check_shards.py "$work/cells"
+
+"$bin/worker" train configs/train/tiny.yaml --shards "$work/cells" --out "$work/run" \
+  --set optim.epoch_length=4 --set train.batch_size=8 --set checkpoint.every_steps=2 --set model.layerscale_init=1.0
+"$bin/worker" export --run "$work/run" --out "$work/export"
+"$bin/worker" embed --run "$work/run" --shards "$work/cells" --out "$work/features.parquet"
+check "timm loads the export and gives the same features" \
+  "$python" tests/interop/check_export.py "$work/export" "$work/cells" "$work/features.parquet"
+for script in tests/golden/check_*.py; do
+  [ -f "$script" ] && check "$script" "$python" "$script"
+done
+echo "interop: $passed passed, 0 failed"

@@ -1,1 +1,123 @@
 //! Tensors between ranks.
+//!
+//! [`Collective`] is the one door: the mathematics of training takes a `&dyn Collective` and never asks how many ranks
+//! there are. [`Solo`] is a world of one, [`Threads`] a world inside one process, [`Faulty`] an adapter that fails on
+//! purpose; a backend over processes implements the same trait. [`contract`] is what each of them must satisfy.
+//!
+//! Every rank makes the same calls in the same order with the same counts and dtypes: that is the caller's duty.
+#![allow(
+    unsafe_code,
+    reason = "raw buffers cross thread and library boundaries; each block names what makes the access valid"
+)]
+
+mod buffer;
+pub mod contract;
+mod faulty;
+mod solo;
+mod tensors;
+mod threads;
+
+pub use buffer::{Buffer, Dtype};
+pub use faulty::{Fault, Faulty};
+pub use solo::Solo;
+pub use tensors::{broadcast_, max_, mean_, mean_all_, sum_, sum_numbers};
+pub use threads::Threads;
+pub use torch_shim::device::Stream;
+
+use std::fmt::Debug;
+
+/// How [`Collective::all_reduce`] combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Elementwise sum.
+    Sum,
+    /// Elementwise maximum; a NaN anywhere gives NaN.
+    Max,
+}
+
+/// Why ranks did not agree.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectiveError {
+    /// This rank or another one gave up; the world is of no further use.
+    #[error("the ranks stopped working together: {reason}; restart the run from its last checkpoint")]
+    Aborted {
+        /// Who gave up and why.
+        reason: String,
+    },
+    /// Ranks made different calls.
+    #[error(
+        "rank {rank} called {found} while others called {expected}; every rank must make the same calls in the same order"
+    )]
+    Mismatch {
+        /// The rank that noticed.
+        rank: usize,
+        /// What the others did.
+        expected: String,
+        /// What this rank did.
+        found: String,
+    },
+    /// A root that is no rank.
+    #[error("rank {root} cannot be the root in a world of {world}")]
+    Root {
+        /// The root asked for.
+        root: usize,
+        /// The size of the world.
+        world: usize,
+    },
+    /// A tensor that cannot be a buffer.
+    #[error("a {kind} tensor cannot travel between ranks; convert it to f32, f64, bf16, f16, i64, i32 or u8 first")]
+    Dtype {
+        /// Its dtype, in words.
+        kind: String,
+    },
+    /// A tensor with gaps or overlaps in memory.
+    #[error("a tensor must be contiguous to travel between ranks; its strides are {strides:?}")]
+    Strides {
+        /// Its strides.
+        strides: Vec<i64>,
+    },
+    /// An operation that this backend does not have for this dtype.
+    #[error("{backend} cannot {operation} {dtype}")]
+    Unsupported {
+        /// The backend.
+        backend: &'static str,
+        /// What was asked.
+        operation: &'static str,
+        /// Of what.
+        dtype: Dtype,
+    },
+    /// LibTorch failed.
+    #[error(transparent)]
+    Shim(#[from] torch_shim::ShimError),
+}
+
+/// A group of ranks that agree on tensors.
+///
+/// Object-safe, with raw buffers, so that a backend over MPI or NCCL needs no second trait. A buffer on a device is
+/// read and written in the order of its stream: such a call returns when the work is queued there, and a later use on
+/// that stream needs no wait. A buffer on the host is done when the call returns. Callers that overlap communication
+/// with work give a buffer whose stream is not the current one, or call from a thread of their own.
+pub trait Collective: Send + Sync + Debug {
+    /// This rank, from 0.
+    fn rank(&self) -> usize;
+    /// Number of ranks.
+    fn world(&self) -> usize;
+    /// Combines `buffer` elementwise over all ranks, in place; the result has the same bits on every rank.
+    ///
+    /// # Errors
+    /// A lost or aborted peer, or an operation that the backend lacks for the dtype. The content is then undefined.
+    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError>;
+    /// Copies `buffer` of rank `root` to all ranks.
+    ///
+    /// # Errors
+    /// A lost or aborted peer, or a root out of range.
+    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError>;
+    /// Returns when every rank has called it. On a device it does not wait for queued work.
+    ///
+    /// # Errors
+    /// A lost or aborted peer.
+    fn barrier(&self) -> Result<(), CollectiveError>;
+    /// Gives up: every call in flight and every later one, on all ranks that can be reached, fails with `reason`.
+    /// May be called from any thread, more than once.
+    fn abort(&self, reason: &str);
+}

@@ -1,0 +1,128 @@
+//! A stretch of memory on its way between ranks.
+
+use crate::{CollectiveError, Stream};
+use std::{ffi::c_void, fmt, marker::PhantomData};
+use tch::{Kind, Tensor};
+use torch_shim::device::current_stream;
+
+/// Element types that travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// bfloat16.
+    Bf16,
+    /// Half precision.
+    F16,
+    /// 64-bit integer.
+    I64,
+    /// 32-bit integer.
+    I32,
+    /// Byte.
+    U8,
+}
+
+impl Dtype {
+    /// Bytes of an element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+            Self::U8 => 1,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
+            Self::U8 => "u8",
+        })
+    }
+}
+
+impl TryFrom<Kind> for Dtype {
+    type Error = CollectiveError;
+    fn try_from(kind: Kind) -> Result<Self, CollectiveError> {
+        Ok(match kind {
+            Kind::Float => Self::F32,
+            Kind::Double => Self::F64,
+            Kind::BFloat16 => Self::Bf16,
+            Kind::Half => Self::F16,
+            Kind::Int64 => Self::I64,
+            Kind::Int => Self::I32,
+            Kind::Uint8 => Self::U8,
+            other => {
+                return Err(CollectiveError::Dtype { kind: format!("{other:?}") });
+            }
+        })
+    }
+}
+
+/// `count` elements at `ptr`, on the host or on the device of `stream`; borrowed for the call.
+#[derive(Debug)]
+pub struct Buffer<'a> {
+    ptr: *mut c_void,
+    count: usize,
+    dtype: Dtype,
+    stream: Option<Stream>,
+    _borrow: PhantomData<&'a mut ()>,
+}
+
+impl<'a> Buffer<'a> {
+    /// The memory of a contiguous tensor, on the current stream of its device.
+    ///
+    /// # Errors
+    /// Gaps in memory, a dtype that does not travel, or a device without a stream.
+    pub fn of(tensor: &'a mut Tensor) -> Result<Self, CollectiveError> {
+        if !tensor.is_contiguous() {
+            return Err(CollectiveError::Strides { strides: tensor.stride() });
+        }
+        Ok(Self {
+            ptr: tensor.data_ptr(),
+            count: tensor.numel(),
+            dtype: tensor.kind().try_into()?,
+            stream: current_stream(tensor.device())?,
+            _borrow: PhantomData,
+        })
+    }
+
+    /// Memory that is no tensor.
+    ///
+    /// # Safety
+    /// `ptr` points to `count` elements of `dtype`, aligned, writable, not accessed by anyone else for `'a`; on the
+    /// host when `stream` is `None`, else on the device of that stream.
+    pub unsafe fn from_raw(ptr: *mut c_void, count: usize, dtype: Dtype, stream: Option<Stream>) -> Self {
+        Self { ptr, count, dtype, stream, _borrow: PhantomData }
+    }
+
+    /// The address of the first element; may be null when `count` is 0.
+    pub fn ptr(&self) -> *mut c_void {
+        self.ptr
+    }
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+    /// Their type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    /// The stream whose order the access follows; `None` on the host.
+    pub fn stream(&self) -> Option<Stream> {
+        self.stream
+    }
+    /// Length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.count * self.dtype.size()
+    }
+}

@@ -1,0 +1,122 @@
+//! What every collective must satisfy, written once. A backend's test runs [`check`] on each of its ranks at the same
+//! time, and [`check_abort`] last, on a world that it then throws away.
+
+use crate::{Collective, CollectiveError, broadcast_, max_, mean_, mean_all_, sum_, sum_numbers};
+use tch::{Device, Kind, Tensor};
+
+/// The dtypes that gradients and statistics travel in.
+const FLOATS: [Kind; 3] = [Kind::Float, Kind::Double, Kind::BFloat16];
+/// Sizes with nothing, one, few, an odd many, and more than any internal block.
+const SIZES: [i64; 5] = [0, 1, 5, 1023, 70_001];
+
+/// Small whole numbers that differ by rank and position and are exact in bf16 sums.
+fn sample(rank: usize, size: i64, kind: Kind) -> Tensor {
+    (Tensor::arange(size, (Kind::Int64, Device::Cpu)).remainder(7) + rank as i64).to_kind(kind)
+}
+
+fn expect(what: &str, found: &Tensor, expected: &Tensor) {
+    assert_eq!(found.size(), expected.size(), "{what}: shape");
+    assert_eq!(found.kind(), expected.kind(), "{what}: dtype");
+    assert!(found.equal(expected), "{what}: values differ");
+}
+
+/// Runs the whole contract on this rank, except abort.
+///
+/// # Panics
+/// The collective breaks it; the message says where.
+///
+/// # Errors
+/// A call that should succeed fails.
+pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
+    let (rank, world) = (peers.rank(), peers.world());
+    assert!(rank < world, "rank {rank} of {world}");
+    let ranks: i64 = world as i64;
+    let sum_of_ranks = ranks * (ranks - 1) / 2;
+    for kind in FLOATS {
+        for size in SIZES {
+            let what = format!("{size} {kind:?}");
+            let base = sample(0, size, kind);
+            let mut t = sample(rank, size, kind);
+            sum_(peers, &mut t)?;
+            expect(&format!("sum of {what}"), &t, &(&base * ranks + sum_of_ranks).to_kind(kind));
+            let mut t = sample(rank, size, kind);
+            max_(peers, &mut t)?;
+            expect(&format!("max of {what}"), &t, &(&base + (ranks - 1)).to_kind(kind));
+            for root in 0..world {
+                let mut t = sample(rank, size, kind);
+                broadcast_(peers, &mut t, root)?;
+                expect(&format!("broadcast of {what} from {root}"), &t, &sample(root, size, kind));
+            }
+        }
+    }
+    check_means(peers)?;
+    check_special(peers)?;
+    let mut t = sample(rank, 3, Kind::Float);
+    assert!(
+        matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
+        "a root outside the world is refused"
+    );
+    // Many small calls in a row: no rank may overtake another.
+    for round in 0..50 {
+        let total = sum_numbers(peers, &[rank as f64, f64::from(round)])?;
+        assert_eq!(total, [sum_of_ranks as f64, f64::from(round) * ranks as f64], "round {round}");
+        peers.barrier()?;
+    }
+    Ok(())
+}
+
+fn check_means(peers: &dyn Collective) -> Result<(), CollectiveError> {
+    let (rank, world) = (peers.rank(), peers.world());
+    let middle = (world as f64 - 1.0) / 2.0;
+    let mut t = sample(rank, 9, Kind::Double);
+    mean_(peers, &mut t)?;
+    expect("mean", &t, &(sample(0, 9, Kind::Double) + middle));
+    // A list of several shapes, one of them empty and one over a bucket's size, and a change of dtype.
+    let shapes = [(3, Kind::Double), (0, Kind::Double), (7_000_000, Kind::Double), (5, Kind::Float)];
+    let mut list: Vec<Tensor> = shapes.iter().map(|(n, kind)| sample(rank, *n, *kind)).collect();
+    mean_all_(peers, &mut list)?;
+    for (t, (n, kind)) in list.iter().zip(shapes) {
+        let expected = (sample(0, n, Kind::Double) + middle).to_kind(kind);
+        expect("mean of a list", t, &expected);
+    }
+    Ok(())
+}
+
+/// Infinities and NaN must come through: a step with one is to be refused on all ranks alike.
+fn check_special(peers: &dyn Collective) -> Result<(), CollectiveError> {
+    let last = peers.rank() + 1 == peers.world();
+    let bad = |value: f64| Tensor::from_slice(&[if last { value } else { 1.0 }, 2.0]);
+    let mut t = bad(f64::NAN);
+    sum_(peers, &mut t)?;
+    assert!(t.double_value(&[0]).is_nan(), "the sum kept a NaN");
+    let mut t = bad(f64::INFINITY);
+    max_(peers, &mut t)?;
+    assert_eq!(t.double_value(&[0]), f64::INFINITY);
+    assert_eq!(t.double_value(&[1]), 2.0);
+    // A maximum over ranks of which one has nothing: minus infinity is the neutral element.
+    let mut t = Tensor::from_slice(&[if last { f64::NEG_INFINITY } else { 3.0 }]);
+    max_(peers, &mut t)?;
+    let expected = if peers.world() == 1 { f64::NEG_INFINITY } else { 3.0 };
+    assert_eq!(t.double_value(&[0]), expected);
+    Ok(())
+}
+
+/// Rank 0 gives up while the others wait for it; every call on every rank must then fail with the reason.
+///
+/// # Panics
+/// A call succeeds, or hangs (which the test's own time limit shows).
+pub fn check_abort(peers: &dyn Collective) {
+    if peers.rank() == 0 {
+        peers.abort("the contract says so");
+        peers.abort("a second reason is ignored");
+    }
+    let mut t = sample(peers.rank(), 4, Kind::Float);
+    for failed in [sum_(peers, &mut t), broadcast_(peers, &mut t.copy(), 0), peers.barrier()] {
+        match failed {
+            Err(CollectiveError::Aborted { reason }) => {
+                assert!(reason.contains("the contract says so"), "{reason}");
+            }
+            other => panic!("a call after abort gave {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The sections of a configuration, with their defaults. `model`, `head`, `loss`, `optim` and `teacher` are those of step files.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty),+ }
+        impl Default for $name {
+            fn default() -> Self { Self { $($field: $default),+ } }
+        }
+    };
+}
+
+section! {
+    /// The backbone (recipe: plain pre-norm ViT with LayerScale).
+    Model {
+        /// Embedding width D.
+        dim: i64 = 384,
+        /// Number of blocks.
+        depth: i64 = 12,
+        /// Attention heads; `dim` must be a multiple.
+        heads: i64 = 6,
+        /// Patch side in pixels.
+        patch: i64 = 14,
+        /// Hidden width of the MLP over `dim` (4 in every published size).
+        mlp_ratio: f64 = 4.0,
+        /// Epsilon of layer norms.
+        ln_eps: f64 = 1e-6,
+        /// Offset in the run-time resize of position embeddings: 0.1 (published) or 0.
+        offset: f64 = 0.1,
+        /// Feed-forward layer.
+        ffn: Ffn = Ffn::Mlp,
+        /// Register tokens.
+        registers: i64 = 0,
+        /// Stochastic depth rate of the student's last block (0 in effect in the published code, though its YAML says 0.3).
+        drop_path: f64 = 0.0,
+        /// Initial LayerScale gamma when training from scratch.
+        layerscale_init: f64 = 1e-5,
+    }
+}
+section! {
+    /// The projection head.
+    Head {
+        /// A second head for iBOT; shared when false.
+        separate: bool = false,
+        /// Prototypes K.
+        prototypes: i64 = 65536,
+        /// Hidden width.
+        hidden: i64 = 2048,
+        /// Bottleneck width.
+        bottleneck: i64 = 256,
+    }
+}
+section! {
+    /// Loss terms.
+    Loss {
+        /// Local crops per image.
+        n_local: i64 = 1,
+        /// The local loss counts when `n_local` is greater: 1 in the published code, 0 upstream.
+        local_loss_above: i64 = 1,
+        /// Weights of the DINO terms.
+        dino_normaliser: DinoNormaliser = DinoNormaliser::Published,
+        /// Student temperature.
+        student_temp: f64 = 0.1,
+        /// Weight of the DINO terms.
+        dino_weight: f64 = 1.0,
+        /// Weight of iBOT.
+        ibot_weight: f64 = 1.0,
+        /// Weight of KoLeo; 0 leaves it out.
+        koleo_weight: f64 = 0.0,
+        /// Smallest norm in KoLeo's normalisation.
+        koleo_norm_eps: f64 = 1e-8,
+        /// Added to each component of a difference before its norm: 1e-4 published, 1e-8 upstream.
+        koleo_pair_eps: f64 = 1e-4,
+        /// Added inside KoLeo's logarithm.
+        koleo_log_eps: f64 = 1e-8,
+        /// How teacher logits become targets.
+        centering: Centering = Centering::SinkhornKnopp,
+        /// Sinkhorn-Knopp iterations.
+        sk_iterations: i64 = 3,
+        /// Momentum of the moving-average centre.
+        center_momentum: f64 = 0.9,
+    }
+}
+section! {
+    /// Optimiser and its schedules; an epoch is `epoch_length` steps.
+    Optim {
+        /// Learning rate at a global batch of 1024; scaled by the square root of batch/1024.
+        base_lr: f64 = 2e-4,
+        /// Peak learning rate; null computes it from `base_lr`.
+        lr: Option<f64> = None,
+        /// Learning rate at the end.
+        min_lr: f64 = 1e-6,
+        /// AdamW beta 1.
+        beta1: f64 = 0.9,
+        /// AdamW beta 2.
+        beta2: f64 = 0.999,
+        /// AdamW epsilon.
+        eps: f64 = 1e-8,
+        /// Weight decay at the start.
+        wd: f64 = 0.04,
+        /// Weight decay at the end.
+        wd_end: f64 = 0.2,
+        /// Largest gradient norm of a submodule (backbone, each head).
+        clip: f64 = 3.0,
+        /// Learning-rate factor of the patch embedding.
+        patch_embed_lr_mult: f64 = 0.2,
+        /// Learning-rate factor per layer from the top.
+        layerwise_decay: f64 = 1.0,
+        /// Linear warm-up, in epochs.
+        warmup_epochs: f64 = 0.1,
+        /// Epochs for which the last layer's learning rate is 0.
+        freeze_last_layer_epochs: f64 = 0.0,
+        /// Epochs.
+        epochs: f64 = 10.0,
+        /// Steps of an epoch.
+        epoch_length: u64 = 3200,
+        /// Initial gradient scale; acts with `precision: f16` only.
+        loss_scale: f64 = 65536.0,
+    }
+}
+section! {
+    /// Momentum and temperature of the teacher.
+    Teacher {
+        /// EMA momentum at the start.
+        momentum: f64 = 0.994,
+        /// EMA momentum at the end.
+        momentum_end: f64 = 1.0,
+        /// Temperature at the start.
+        temp_start: f64 = 0.04,
+        /// Temperature after the warm-up.
+        temp: f64 = 0.07,
+        /// Linear warm-up of the temperature, in epochs: 30 in the published code, longer than its 10 epochs of training.
+        temp_epochs: f64 = 30.0,
+    }
+}
+section! {
+    /// Block masks of the student's global crops.
+    Masks {
+        /// Share of the crops that are masked.
+        probability: f64 = 0.5,
+        /// Smallest share of patches masked.
+        ratio_min: f64 = 0.1,
+        /// Largest share of patches masked.
+        ratio_max: f64 = 0.5,
+    }
+}
+section! {
+    /// Crops; sizes in pixels, multiples of the patch side.
+    Crops {
+        /// Side of a global crop.
+        global_size: i64 = 224,
+        /// Side of a local crop.
+        local_size: i64 = 98,
+        /// Share of the image's area in a global crop.
+        global_scale: [f64; 2] = [0.32, 1.0],
+        /// Share of the image's area in a local crop.
+        local_scale: [f64; 2] = [0.05, 0.32],
+        /// Aspect ratios.
+        ratio: [f64; 2] = [0.75, 4.0 / 3.0],
+        /// Interpolation of the resize.
+        interpolation: Interpolation = Interpolation::Bilinear,
+    }
+}
+section! {
+    /// What is done to a crop.
+    Augmentation {
+        /// Which augmentation.
+        pipeline: Pipeline = Pipeline::Albumentations,
+        /// Transforms to choose from, by name or as `{Name: {parameter: value}}`; empty means all 33.
+        ops: Vec<Value> = Vec::new(),
+        /// How many of them a crop gets.
+        n: u64 = 4,
+        /// Whether one may be chosen twice (Albumentations to 1.4.18).
+        replace: bool = true,
+        /// Probability of a horizontal flip.
+        flip_p: f64 = 0.85,
+        /// Probability of a vertical flip.
+        vflip_p: f64 = 0.85,
+        /// Probability of a quarter-turn draw.
+        rot90_p: f64 = 0.85,
+        /// DINOv2's wrapper applies blur with one less the stated probability; true is as published.
+        blur_p_inverted: bool = true,
+    }
+}
+section! {
+    /// Batch, groups, precision.
+    Train {
+        /// Images of a step over all ranks.
+        batch_size: u64 = 560,
+        /// Equal parts of the global batch within which masks are drawn, KoLeo acts and the iBOT centre is averaged.
+        loss_groups: u64 = 1,
+        /// Arithmetic of forward and backward.
+        precision: Precision = Precision::F32,
+        /// Threads of a rank for tensors; 0 means all cores.
+        threads: u64 = 0,
+        /// Threads of a rank for reading and augmenting; 0 means all cores.
+        data_threads: u64 = 0,
+        /// The published loop runs one step more than epochs × epoch_length.
+        extra_step: bool = false,
+    }
+}
+section! {
+    /// Snapshots of the whole training state.
+    Checkpoint {
+        /// Steps between snapshots.
+        every_steps: u64 = 1000,
+        /// Snapshots kept besides the final one.
+        keep: u64 = 3,
+    }
+}
+section! {
+    /// Metrics.
+    Log {
+        /// Steps between lines.
+        every_steps: u64 = 10,
+        /// Steps between the dearer measures (teacher entropy, RankMe).
+        collapse_every_steps: u64 = 100,
+    }
+}
+section! {
+    /// Initial weights.
+    Init {
+        /// Seed of random weights; null takes `seed`.
+        seed: Option<u64> = None,
+        /// URI of weights to start from; null draws them.
+        weights: Option<String> = None,
+    }
+}

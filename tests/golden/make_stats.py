@@ -20,7 +20,7 @@ rng = np.random.default_rng(20250226)
 
 quantiles = [
     {"p": p, "df": df, "t": float(scipy.stats.t.ppf(p, df))}
-    for p in (0.005, 0.025, 0.5001, 0.9, 0.95, 0.975, 0.995, 0.9995)
+    for p in (0.005, 0.025, 0.6, 0.9, 0.95, 0.975, 0.995, 0.9995)
     for df in (1, 2, 3, 4, 5, 9, 19, 29, 100, 1000)
 ]
 

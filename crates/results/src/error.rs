@@ -1,0 +1,105 @@
+//! What can go wrong with results, each with its subject and its remedy.
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// A number that is NaN or infinite: it would silently poison a mean.
+    #[error("{subject} is {value}, not a finite number; the probe that wrote it must be run again")]
+    NotFinite {
+        /// Which number of which row.
+        subject: String,
+        /// The number.
+        value: f64,
+    },
+    /// A line that is not the record it should be.
+    #[error("line {line} of {what} is no result record: remove the line or run the trial again")]
+    Json {
+        /// File or key the line is from.
+        what: String,
+        /// Line number, from 1.
+        line: usize,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// Parquet bytes that cannot be written or read.
+    #[error("{what} cannot be written or read as parquet")]
+    Parquet {
+        /// File or key.
+        what: String,
+        /// What the Parquet library says.
+        source: parquet::errors::ParquetError,
+    },
+    /// Columns that do not form an arrow batch.
+    #[error("the columns of {what} do not form a table")]
+    Arrow {
+        /// File or key.
+        what: String,
+        /// What the arrow library says.
+        source: arrow_schema::ArrowError,
+    },
+    /// A Parquet file of another layout.
+    #[error("{what} has no column {column:?} of type {expected}: it is no result table of this version")]
+    Column {
+        /// File or key.
+        what: String,
+        /// Name of the column.
+        column: String,
+        /// The type it should have.
+        expected: &'static str,
+    },
+    /// A cell that does not hold what its column promises.
+    #[error("row {row} of {what}: column {column:?} holds {found:?}")]
+    Cell {
+        /// File or key.
+        what: String,
+        /// Row number, from 0.
+        row: usize,
+        /// Name of the column.
+        column: &'static str,
+        /// The value found.
+        found: String,
+    },
+    /// A CSV table that cannot be written.
+    #[error("the table cannot be written as csv")]
+    Csv(#[from] csv::Error),
+    /// Two rows give different values for the same thing.
+    #[error(
+        "{what} has two values, {first} and {second}: the rows come from different experiments under one arm name; \
+         give one of them another name or leave it out"
+    )]
+    Conflict {
+        /// Arm, seed, fold, probe and metric.
+        what: String,
+        /// The value met first.
+        first: f64,
+        /// The value met later.
+        second: f64,
+    },
+    /// Nothing to compare.
+    #[error("there are no result rows for {what}; run the probes first")]
+    Empty {
+        /// What was asked for.
+        what: String,
+    },
+    /// A reference arm that has no rows.
+    #[error("the reference arm {reference:?} has no result rows; arms with rows: {arms}")]
+    NoReference {
+        /// The arm asked for.
+        reference: String,
+        /// Arms that have rows, comma-separated.
+        arms: String,
+    },
+    /// An option out of its range.
+    #[error("{option} is {value}; it must be {range}")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// The value given.
+        value: String,
+        /// The values allowed.
+        range: &'static str,
+    },
+    /// The store cannot be read or written.
+    #[error("the result store cannot be used")]
+    Store(#[from] store::StoreError),
+}

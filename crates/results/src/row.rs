@@ -1,0 +1,199 @@
+//! One score of one probe on one fold, with everything needed to find out where it came from.
+//!
+//! Rows travel as JSON lines: one record a line, so that a killed writer loses at most its last line and files can be
+//! concatenated. Every number is checked to be finite on the way in and on the way out.
+
+use run_spec::ids::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::ResultsError;
+
+/// The value of [`ResultRow::features`] for the trained model: the EMA teacher's normed CLS token.
+pub const TEACHER: &str = "teacher";
+
+/// One score. Everything a table cell can be traced to: run, config, shards, code, data, split, probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultRow {
+    /// Name of the run that made the features.
+    pub run: String,
+    /// Digest of the trial (config without seed, training shards, code version).
+    pub trial: Digest,
+    /// Seed of the trial.
+    pub seed: u64,
+    /// Arm of the sweep the trial belongs to.
+    pub arm: String,
+    /// What was probed: [`TEACHER`], or a baseline such as `random` (random weights of the same model) or `histogram`.
+    pub features: String,
+    /// Training step of the checkpoint probed; 0 for untrained features.
+    pub step: u64,
+    /// Digest of the resolved config.
+    pub config: Digest,
+    /// Digest of the shard set trained on.
+    pub shards_train: Digest,
+    /// Digest of the shard set evaluated on.
+    pub shards_eval: Digest,
+    /// Code version: crate version and commit, `-dirty` appended where the tree was not clean.
+    pub code: String,
+    /// Data set evaluated on, as a reader knows it.
+    pub dataset: String,
+    /// Name of the split.
+    pub split: String,
+    /// Name of the held-out fold.
+    pub fold: String,
+    /// `linear`, `1nn` or `20nn`.
+    pub probe: String,
+    /// `accuracy`, `balanced_accuracy`, `weighted_f1`, …
+    pub metric: String,
+    /// The score, a fraction in `[0, 1]` for the metrics above.
+    pub value: f64,
+    /// Samples tested on.
+    pub n: u64,
+    /// Samples the probe was fitted to.
+    pub n_train: u64,
+    /// The device that trained, in words.
+    pub device: String,
+    /// Hours that device was held for this trial.
+    pub hours: f64,
+    /// Energy measured, in kilowatt hours; null until something measured it.
+    pub kwh: Option<f64>,
+    /// Anything a reader must know about this score (`transductive`, `linear probe did not converge`), or empty.
+    pub note: String,
+}
+
+impl ResultRow {
+    /// Refuses a row with a number that is not finite.
+    ///
+    /// # Errors
+    /// [`ResultsError::NotFinite`], naming the number.
+    pub fn verify(&self) -> Result<(), ResultsError> {
+        let kwh = self.kwh.unwrap_or(0.0);
+        for (name, value) in [("value", self.value), ("hours", self.hours), ("kwh", kwh)] {
+            if !value.is_finite() {
+                return Err(ResultsError::NotFinite { subject: format!("{name} of {}", self.subject()), value });
+            }
+        }
+        Ok(())
+    }
+
+    /// The row in words, for messages.
+    pub fn subject(&self) -> String {
+        let Self { arm, seed, features, dataset, split, fold, probe, metric, step, .. } = self;
+        format!("{probe} {metric} of {features} on {dataset}/{split}, fold {fold}, arm {arm}, seed {seed}, step {step}")
+    }
+}
+
+/// A trial that gave no score. Tables list it, so that a missing number is never an unseen one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedTrial {
+    /// Arm of the sweep.
+    pub arm: String,
+    /// Seed of the trial.
+    pub seed: u64,
+    /// Digest of the trial.
+    pub trial: Digest,
+    /// Why it failed, in one line.
+    pub reason: String,
+}
+
+/// Rows as JSON lines, each ended by a newline.
+///
+/// # Errors
+/// [`ResultsError::NotFinite`] for a number that JSON cannot carry.
+pub fn to_json_lines(rows: &[ResultRow]) -> Result<String, ResultsError> {
+    let mut text = String::new();
+    for (line, row) in rows.iter().enumerate() {
+        row.verify()?;
+        let json = serde_json::to_string(row).map_err(|source| ResultsError::Json {
+            what: row.subject(),
+            line: line + 1,
+            source,
+        })?;
+        text.push_str(&json);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Rows from JSON lines; empty lines are passed over. `what` names the text in messages.
+///
+/// # Errors
+/// [`ResultsError::Json`] for the first line that is no record, [`ResultsError::NotFinite`] as when writing.
+pub fn from_json_lines(text: &str, what: &str) -> Result<Vec<ResultRow>, ResultsError> {
+    let mut rows = Vec::new();
+    for (line, json) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let row: ResultRow = serde_json::from_str(json).map_err(|source| ResultsError::Json {
+            what: what.to_owned(),
+            line: line + 1,
+            source,
+        })?;
+        row.verify()?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row of arm `arm` with the rest filled in.
+    pub(crate) fn row(arm: &str, seed: u64, fold: &str, value: f64) -> ResultRow {
+        ResultRow {
+            run: format!("{arm}-{seed}"),
+            trial: Digest::of(arm.as_bytes()),
+            seed,
+            arm: arm.to_owned(),
+            features: TEACHER.to_owned(),
+            step: 600,
+            config: Digest::of(b"config"),
+            shards_train: Digest::of(b"train"),
+            shards_eval: Digest::of(b"eval"),
+            code: "0.1.0+abc".to_owned(),
+            dataset: "chula-rbc-12".to_owned(),
+            split: "grouped-5".to_owned(),
+            fold: fold.to_owned(),
+            probe: "1nn".to_owned(),
+            metric: "weighted_f1".to_owned(),
+            value,
+            n: 120,
+            n_train: 480,
+            device: "2 cores of a \"CPU\", née x86".to_owned(),
+            hours: 0.1,
+            kwh: None,
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn rows_survive_json_lines() {
+        let rows = vec![
+            row("base", u64::MAX, "0", 0.1 + 0.2),
+            ResultRow { kwh: Some(1.5e-7), note: "line\nbreak".into(), ..row("koleo", 0, "left out: é", 5e-324) },
+        ];
+        let text = to_json_lines(&rows).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(from_json_lines(&text, "rows").unwrap(), rows);
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_refused() {
+        let error = to_json_lines(&[row("base", 0, "0", f64::NAN)]).unwrap_err().to_string();
+        assert!(error.starts_with("value of 1nn weighted_f1") && error.contains("fold 0"), "{error}");
+    }
+
+    #[test]
+    fn a_cut_line_is_named() {
+        let mut text = to_json_lines(&[row("base", 0, "0", 0.5), row("base", 0, "1", 0.5)]).unwrap();
+        text.truncate(text.len() - 20);
+        let error = from_json_lines(&text, "results/a.jsonl").unwrap_err().to_string();
+        assert!(error.starts_with("line 2 of results/a.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let text = to_json_lines(&[row("base", 0, "0", 0.5)]).unwrap().replace("\"kwh\"", "\"kWh\"");
+        assert!(from_json_lines(&text, "x").is_err());
+    }
+}

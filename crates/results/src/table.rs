@@ -1,0 +1,532 @@
+//! The comparison: arms against a reference arm, one line per data set, split, metric, probe and arm.
+//!
+//! Pairs are the (seed, fold) that both arms have, since arms of a sweep share data order, initial weights and views:
+//! what differs within a pair is the ablation. Folds of one seed share training images and one trained model, so with
+//! two seeds or more the differences are first averaged over the folds of each seed, and the t interval runs over seeds;
+//! with one seed it runs over folds, and the table says so. Holm's correction runs over the arms of one comparison.
+//! Trials that failed are listed. Baselines (features other than the teacher's) stand below the arms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ResultsError;
+use crate::row::{FailedTrial, ResultRow, TEACHER};
+use crate::stats::{self, Interval};
+
+/// What the t interval of a difference counts as one observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Seeds if at least two are common to both arms, else folds.
+    #[default]
+    Auto,
+    /// The mean over the common folds of one seed.
+    Seed,
+    /// One (seed, fold) pair.
+    Fold,
+}
+
+impl Unit {
+    /// The unit in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Auto => "seeds, or folds where there is one seed",
+            Self::Seed => "seeds",
+            Self::Fold => "(seed, fold) pairs",
+        }
+    }
+}
+
+/// What to compare, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableOptions {
+    /// Title of the table.
+    pub title: String,
+    /// The arm that others are compared with; `None` for no differences.
+    pub reference: Option<String>,
+    /// Arms in the order wanted; arms not named follow in alphabetical order.
+    pub arms: Vec<String>,
+    /// Confidence level of the intervals, 0.95 for 95 %.
+    pub level: f64,
+    /// What counts as one observation.
+    pub unit: Unit,
+    /// False for a smoke test: the table then says first that it is no evidence.
+    pub evidence: bool,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self {
+            title: "Results".to_owned(),
+            reference: None,
+            arms: Vec::new(),
+            level: 0.95,
+            unit: Unit::Auto,
+            evidence: true,
+        }
+    }
+}
+
+/// The sentence at the head of a smoke test's table.
+pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the programs work end to end. \
+    Its runs are far too short and too few to say anything about the arms.";
+
+/// A comparison of arms. Made by [`Table::build`], written by [`crate::render`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Title.
+    pub title: String,
+    /// The reference arm.
+    pub reference: Option<String>,
+    /// Confidence level of the intervals.
+    pub level: f64,
+    /// False for a smoke test.
+    pub evidence: bool,
+    /// The lines, sorted by data set, split, metric, probe; then arms in order, the baselines last.
+    pub lines: Vec<Line>,
+    /// Trials without scores.
+    pub failures: Vec<FailedTrial>,
+}
+
+/// One arm (or baseline) under one probe and metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Data set evaluated on.
+    pub dataset: String,
+    /// Split of the data set.
+    pub split: String,
+    /// Metric.
+    pub metric: String,
+    /// Probe.
+    pub probe: String,
+    /// Arm, or empty for a baseline that all arms share.
+    pub arm: String,
+    /// [`TEACHER`] for an arm, else the name of the baseline.
+    pub features: String,
+    /// Scores summarised: seeds × folds.
+    pub n: usize,
+    /// Seeds among them.
+    pub seeds: usize,
+    /// Mean score.
+    pub mean: f64,
+    /// Standard deviation of the scores, ddof 1; `None` for one score.
+    pub std: Option<f64>,
+    /// Difference to the reference arm; `None` for the reference itself and where no pair is common.
+    pub difference: Option<Difference>,
+    /// Device hours of the trials behind the line.
+    pub hours: f64,
+    /// Energy of those trials in kWh; `None` unless all were measured.
+    pub kwh: Option<f64>,
+    /// Distinct notes of the rows.
+    pub notes: Vec<String>,
+    /// The scores themselves as (seed, fold, value), for figures.
+    pub scores: Vec<(u64, String, f64)>,
+}
+
+impl Line {
+    /// Name of the line: the arm, or the baseline with its arm where arms have different ones.
+    pub fn name(&self) -> String {
+        match (self.features.as_str(), self.arm.as_str()) {
+            (TEACHER, arm) => arm.to_owned(),
+            (baseline, "") => format!("baseline: {baseline}"),
+            (baseline, arm) => format!("baseline: {baseline} ({arm})"),
+        }
+    }
+
+    /// True for features other than a trained teacher's.
+    pub fn is_baseline(&self) -> bool {
+        self.features != TEACHER
+    }
+}
+
+/// A paired difference: this line minus the reference arm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// (seed, fold) pairs that both have.
+    pub pairs: usize,
+    /// Observations of the t interval.
+    pub units: usize,
+    /// What an observation is: [`Unit::Seed`] or [`Unit::Fold`].
+    pub unit: Unit,
+    /// Mean difference over the observations.
+    pub mean: f64,
+    /// t interval; `None` for a single observation.
+    pub interval: Option<Interval>,
+    /// Two-sided p of the paired t test.
+    pub p: Option<f64>,
+    /// The same after Holm's correction over the arms of this comparison; `None` for baselines.
+    pub p_holm: Option<f64>,
+}
+
+/// Scores of one line by (seed, fold).
+type Scores<'a> = BTreeMap<(u64, &'a str), &'a ResultRow>;
+/// Data set, split, metric, probe.
+type Comparison<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+impl Table {
+    /// Folds `rows` into a table. Of several checkpoints of one trial the last one counts; the same row twice (an
+    /// attempt that was repeated) counts once.
+    ///
+    /// # Errors
+    /// [`ResultsError::Empty`] if there are neither rows nor failures, [`ResultsError::NoReference`] for a reference arm
+    /// without rows, [`ResultsError::Conflict`] where two rows of one arm, seed, fold, probe and metric disagree,
+    /// [`ResultsError::Option`] for a level outside (0, 1).
+    pub fn build(rows: &[ResultRow], failures: &[FailedTrial], options: &TableOptions) -> Result<Self, ResultsError> {
+        stats::verify_level(options.level)?;
+        for row in rows {
+            row.verify()?;
+        }
+        if rows.is_empty() && failures.is_empty() {
+            return Err(ResultsError::Empty { what: options.title.clone() });
+        }
+        if let Some(reference) = &options.reference {
+            verify_reference(reference, rows, failures)?;
+        }
+        let mut lines = Vec::new();
+        for (comparison, rows) in by_comparison(&last_steps(rows)) {
+            lines.extend(compare(comparison, &rows, options)?);
+        }
+        let mut failures = failures.to_vec();
+        failures.sort_by(|a, b| (&a.arm, a.seed).cmp(&(&b.arm, b.seed)));
+        Ok(Self {
+            title: options.title.clone(),
+            reference: options.reference.clone(),
+            level: options.level,
+            evidence: options.evidence,
+            lines,
+            failures,
+        })
+    }
+
+    /// The lines of one data set, split, metric and probe, in the table's order.
+    pub fn comparison(&self, dataset: &str, split: &str, metric: &str, probe: &str) -> Vec<&Line> {
+        let wanted = (dataset, split, metric, probe);
+        self.lines.iter().filter(|l| (&*l.dataset, &*l.split, &*l.metric, &*l.probe) == wanted).collect()
+    }
+
+    /// The sentences a reader needs to read the numbers right, the smoke-test warning first.
+    pub fn captions(&self) -> Vec<String> {
+        let mut captions = Vec::new();
+        if !self.evidence {
+            captions.push(SMOKE_TEST.to_owned());
+        }
+        captions.push("n: scores (seeds × folds); mean ± standard deviation (ddof 1) over them.".to_owned());
+        if let Some(reference) = &self.reference {
+            let units: BTreeSet<_> = self.lines.iter().filter_map(|l| l.difference).map(|d| d.unit.words()).collect();
+            let units = units.into_iter().collect::<Vec<_>>().join(" or ");
+            captions.push(format!(
+                "Difference: to arm `{reference}`, paired over common (seed, fold), with the {:.0} % t interval over \
+                 {}; p: paired t test, Holm-corrected over the arms of one comparison.",
+                100.0 * self.level,
+                if units.is_empty() { Unit::Auto.words().to_owned() } else { units },
+            ));
+            if self.lines.iter().filter_map(|l| l.difference).any(|d| d.unit == Unit::Fold) {
+                captions.push(
+                    "Folds share training images and one trained model: an interval over folds does not cover another seed."
+                        .to_owned(),
+                );
+            }
+        }
+        captions
+    }
+}
+
+fn verify_reference(reference: &str, rows: &[ResultRow], failures: &[FailedTrial]) -> Result<(), ResultsError> {
+    let arms: BTreeSet<&str> = rows.iter().filter(|r| r.features == TEACHER).map(|r| r.arm.as_str()).collect();
+    // A reference whose trials all failed leaves a table without differences, with the failure listed.
+    if arms.contains(reference) || failures.iter().any(|f| f.arm == reference) {
+        return Ok(());
+    }
+    let arms = arms.into_iter().collect::<Vec<_>>().join(", ");
+    Err(ResultsError::NoReference { reference: reference.to_owned(), arms })
+}
+
+/// The rows of the last checkpoint of each trial.
+fn last_steps(rows: &[ResultRow]) -> Vec<&ResultRow> {
+    fn trial(r: &ResultRow) -> (&str, &str, u64, &str, &str) {
+        (&r.arm, &r.features, r.seed, &r.dataset, &r.split)
+    }
+    let mut last = BTreeMap::new();
+    for row in rows {
+        let step = last.entry(trial(row)).or_insert(row.step);
+        *step = (*step).max(row.step);
+    }
+    rows.iter().filter(|r| last[&trial(r)] == r.step).collect()
+}
+
+fn by_comparison<'a>(rows: &[&'a ResultRow]) -> BTreeMap<Comparison<'a>, Vec<&'a ResultRow>> {
+    let mut comparisons: BTreeMap<Comparison<'a>, Vec<&'a ResultRow>> = BTreeMap::new();
+    for row in rows {
+        let key = (row.dataset.as_str(), row.split.as_str(), row.metric.as_str(), row.probe.as_str());
+        comparisons.entry(key).or_default().push(row);
+    }
+    comparisons
+}
+
+/// The lines of one comparison.
+fn compare(comparison: Comparison<'_>, rows: &[&ResultRow], options: &TableOptions) -> Result<Vec<Line>, ResultsError> {
+    let mut scores: BTreeMap<(&str, &str), Scores<'_>> = BTreeMap::new();
+    for &row in rows {
+        let cells = scores.entry((&row.features, &row.arm)).or_default();
+        let held = cells.entry((row.seed, &row.fold)).or_insert(row);
+        if held.value != row.value {
+            return Err(ResultsError::Conflict { what: row.subject(), first: held.value, second: row.value });
+        }
+    }
+    let reference = options.reference.as_deref().and_then(|arm| scores.get(&(TEACHER, arm)).cloned());
+    let mut lines = Vec::new();
+    for (features, arm, cells) in in_order(scores, options) {
+        let is_reference = features == TEACHER && Some(arm) == options.reference.as_deref();
+        let difference = match &reference {
+            Some(reference) if !is_reference => difference(&cells, reference, options),
+            _ => None,
+        };
+        lines.push(line(comparison, features, arm, &cells, difference));
+    }
+    correct(&mut lines);
+    Ok(lines)
+}
+
+/// Arms in the order wanted (the reference first unless placed), then baselines; a baseline on which all arms agree
+/// becomes one line without an arm.
+fn in_order<'a>(
+    scores: BTreeMap<(&'a str, &'a str), Scores<'a>>,
+    options: &TableOptions,
+) -> Vec<(&'a str, &'a str, Scores<'a>)> {
+    let mut baselines: BTreeMap<&str, Vec<(&str, Scores<'_>)>> = BTreeMap::new();
+    let mut arms = Vec::new();
+    for ((features, arm), cells) in scores {
+        if features == TEACHER {
+            arms.push((features, arm, cells));
+        } else {
+            baselines.entry(features).or_default().push((arm, cells));
+        }
+    }
+    let rank = |arm: &str| {
+        let placed = options.arms.iter().position(|a| a == arm);
+        (placed.unwrap_or(usize::MAX), options.reference.as_deref() != Some(arm))
+    };
+    arms.sort_by_key(|&(_, arm, _)| (rank(arm), arm));
+    for (features, of_arms) in baselines {
+        match merged(&of_arms) {
+            Some(cells) => arms.push((features, "", cells)),
+            None => arms.extend(of_arms.into_iter().map(|(arm, cells)| (features, arm, cells))),
+        }
+    }
+    arms
+}
+
+/// The scores of all arms together, if no two arms disagree.
+fn merged<'a>(of_arms: &[(&str, Scores<'a>)]) -> Option<Scores<'a>> {
+    let mut all = Scores::new();
+    for (_, cells) in of_arms {
+        for (&key, &row) in cells {
+            if all.entry(key).or_insert(row).value != row.value {
+                return None;
+            }
+        }
+    }
+    Some(all)
+}
+
+fn line(
+    (dataset, split, metric, probe): Comparison<'_>,
+    features: &str,
+    arm: &str,
+    cells: &Scores<'_>,
+    difference: Option<Difference>,
+) -> Line {
+    let mut scores: Vec<_> = cells.iter().map(|(&(seed, fold), r)| (seed, fold.to_owned(), r.value)).collect();
+    let mut by_fold: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+    for (&(_, fold), row) in cells {
+        by_fold.entry(fold).or_default().insert(row.value.to_bits());
+    }
+    if features != TEACHER && by_fold.values().all(|values| values.len() == 1) {
+        // A baseline without randomness says the same for every seed; counting it once per seed would shrink its spread.
+        scores.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+        scores.dedup_by(|later, first| later.1 == first.1);
+    }
+    let values: Vec<f64> = scores.iter().map(|s| s.2).collect();
+    let summary = stats::summary(&values).expect("a line has at least one score");
+    let trials: BTreeMap<u64, &ResultRow> = cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
+    let notes: BTreeSet<&str> = cells.values().map(|r| r.note.as_str()).filter(|n| !n.is_empty()).collect();
+    Line {
+        dataset: dataset.to_owned(),
+        split: split.to_owned(),
+        metric: metric.to_owned(),
+        probe: probe.to_owned(),
+        arm: arm.to_owned(),
+        features: features.to_owned(),
+        n: summary.n,
+        seeds: scores.iter().map(|s| s.0).collect::<BTreeSet<_>>().len(),
+        mean: summary.mean,
+        std: summary.std,
+        difference,
+        hours: trials.values().map(|r| r.hours).sum(),
+        kwh: trials.values().map(|r| r.kwh).sum(),
+        notes: notes.into_iter().map(str::to_owned).collect(),
+        scores,
+    }
+}
+
+fn difference(cells: &Scores<'_>, reference: &Scores<'_>, options: &TableOptions) -> Option<Difference> {
+    let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (&(seed, fold), row) in cells {
+        if let Some(other) = reference.get(&(seed, fold)) {
+            by_seed.entry(seed).or_default().push(row.value - other.value);
+        }
+    }
+    let pairs = by_seed.values().map(Vec::len).sum();
+    let unit = match options.unit {
+        Unit::Auto if by_seed.len() >= 2 => Unit::Seed,
+        Unit::Auto => Unit::Fold,
+        unit => unit,
+    };
+    let differences: Vec<f64> = match unit {
+        Unit::Seed => by_seed.values().map(|d| d.iter().sum::<f64>() / d.len() as f64).collect(),
+        _ => by_seed.into_values().flatten().collect(),
+    };
+    let mean = stats::summary(&differences)?.mean;
+    let test = stats::paired_t(&differences, options.level);
+    Some(Difference {
+        pairs,
+        units: differences.len(),
+        unit,
+        mean,
+        interval: test.map(|t| t.interval),
+        p: test.map(|t| t.p),
+        p_holm: None,
+    })
+}
+
+/// Fills in Holm's p over the arms; baselines are no hypotheses of the sweep and stay outside the family.
+fn correct(lines: &mut [Line]) {
+    let mut tested: Vec<&mut Difference> = lines
+        .iter_mut()
+        .filter(|l| !l.is_baseline())
+        .filter_map(|l| l.difference.as_mut())
+        .filter(|d| d.p.is_some())
+        .collect();
+    let p: Vec<f64> = tested.iter().filter_map(|d| d.p).collect();
+    for (difference, adjusted) in tested.iter_mut().zip(stats::holm(&p)) {
+        difference.p_holm = Some(adjusted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::tests::row;
+    use run_spec::ids::Digest;
+
+    fn options(reference: &str) -> TableOptions {
+        TableOptions { reference: Some(reference.to_owned()), ..TableOptions::default() }
+    }
+
+    fn baseline(features: &str, arm: &str, seed: u64, fold: &str, value: f64) -> ResultRow {
+        ResultRow { features: features.to_owned(), step: 0, ..row(arm, seed, fold, value) }
+    }
+
+    /// Two arms, two seeds, two folds; `b` is better by 0.1 with seed 0 and by 0.3 with seed 1.
+    fn rows() -> Vec<ResultRow> {
+        let mut rows = Vec::new();
+        for (seed, gain) in [(0, 0.1), (1, 0.3)] {
+            for (fold, base) in [("0", 0.25), ("1", 0.5)] {
+                rows.push(row("a", seed, fold, base));
+                rows.push(row("b", seed, fold, base + gain));
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn seeds_are_the_unit_where_there_are_two() {
+        let table = Table::build(&rows(), &[], &options("a")).unwrap();
+        let [a, b] = &table.lines[..] else { panic!("{:?}", table.lines) };
+        assert_eq!((a.n, a.seeds, a.mean, a.difference), (4, 2, 0.375, None));
+        let d = b.difference.unwrap();
+        assert_eq!((d.pairs, d.units, d.unit), (4, 2, Unit::Seed));
+        // t(0.975, 1) = 12.706; the standard error of {0.1, 0.3} is 0.1.
+        let interval = d.interval.unwrap();
+        assert!((d.mean - 0.2).abs() < 1e-12 && (interval.hi - (0.2 + 1.2706204736)).abs() < 1e-9, "{d:?}");
+    }
+
+    #[test]
+    fn folds_are_the_unit_of_one_seed_and_the_caption_says_so() {
+        let one_seed: Vec<_> = rows().into_iter().filter(|r| r.seed == 1).collect();
+        let table = Table::build(&one_seed, &[], &options("a")).unwrap();
+        assert_eq!(table.lines[1].difference.unwrap().unit, Unit::Fold);
+        assert!(table.captions().iter().any(|c| c.contains("does not cover another seed")));
+    }
+
+    #[test]
+    fn only_common_pairs_are_compared() {
+        let mut rows = rows();
+        rows.retain(|r| !(r.arm == "b" && r.seed == 1 && r.fold == "1"));
+        rows.push(row("b", 7, "0", 0.9));
+        let table = Table::build(&rows, &[], &options("a")).unwrap();
+        assert_eq!(table.lines[1].difference.unwrap().pairs, 3);
+        assert_eq!(table.lines[1].n, 4);
+    }
+
+    #[test]
+    fn holm_runs_over_the_arms_and_leaves_baselines_out() {
+        let mut rows = rows();
+        for (seed, gain) in [(0, 0.2), (1, 0.21)] {
+            rows.extend(["0", "1"].map(|fold| row("c", seed, fold, 0.3 + gain)));
+            rows.extend(["0", "1"].map(|fold| baseline("random", "a", seed, fold, 0.1 * gain)));
+        }
+        let table = Table::build(&rows, &[], &options("a")).unwrap();
+        let p: Vec<_> = table.lines.iter().filter_map(|l| l.difference).map(|d| (d.p.unwrap(), d.p_holm)).collect();
+        let [(b, Some(b_holm)), (c, Some(c_holm)), (_, None)] = p[..] else { panic!("{p:?}") };
+        assert!(c < b && (c_holm - 2.0 * c).abs() < 1e-12 && b_holm >= c_holm, "{p:?}");
+    }
+
+    #[test]
+    fn a_baseline_shared_by_all_arms_is_one_line_and_counted_once() {
+        let mut rows = rows();
+        for (arm, seed) in [("a", 0), ("a", 1), ("b", 0), ("b", 1)] {
+            rows.push(baseline("histogram", arm, seed, "0", 0.4));
+            rows.push(baseline("histogram", arm, seed, "1", 0.2));
+        }
+        let table = Table::build(&rows, &[], &options("a")).unwrap();
+        let line = table.lines.last().unwrap();
+        assert_eq!((line.name().as_str(), line.n, table.lines.len()), ("baseline: histogram", 2, 3));
+        assert_eq!(line.difference.unwrap().pairs, 4);
+    }
+
+    #[test]
+    fn arms_with_different_random_weights_keep_their_own_baseline() {
+        let mut rows = rows();
+        rows.push(baseline("random", "a", 0, "0", 0.4));
+        rows.push(baseline("random", "b", 0, "0", 0.3));
+        let names: Vec<_> = Table::build(&rows, &[], &options("a")).unwrap().lines.iter().map(Line::name).collect();
+        assert_eq!(names, ["a", "b", "baseline: random (a)", "baseline: random (b)"]);
+    }
+
+    #[test]
+    fn the_last_checkpoint_counts_and_a_repeated_row_counts_once() {
+        let mut rows = rows();
+        rows.push(rows[0].clone());
+        rows.push(ResultRow { step: 300, ..row("a", 0, "0", 0.99) });
+        assert_eq!(Table::build(&rows, &[], &options("a")).unwrap().lines[0].mean, 0.375);
+        rows.push(row("a", 0, "0", 0.26));
+        assert!(matches!(Table::build(&rows, &[], &options("a")), Err(ResultsError::Conflict { .. })));
+    }
+
+    #[test]
+    fn the_reference_leads_unless_an_order_is_given() {
+        let names = |options: &TableOptions| {
+            Table::build(&rows(), &[], options).unwrap().lines.iter().map(Line::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&options("b")), ["b", "a"]);
+        assert_eq!(names(&TableOptions { arms: vec!["a".into(), "b".into()], ..options("b") }), ["a", "b"]);
+    }
+
+    #[test]
+    fn failures_stand_in_the_table_even_alone() {
+        let failure = FailedTrial { arm: "a".into(), seed: 0, trial: Digest::of(b"a"), reason: "loss was NaN".into() };
+        let table = Table::build(&[], std::slice::from_ref(&failure), &options("a")).unwrap();
+        assert_eq!(table.failures, [failure]);
+        assert!(matches!(Table::build(&[], &[], &options("a")), Err(ResultsError::Empty { .. })));
+        assert!(matches!(Table::build(&rows(), &[], &options("x")), Err(ResultsError::NoReference { .. })));
+    }
+}

@@ -1,1 +1,35 @@
-//! The method: model, losses, optimiser, EMA, step.
+//! The method: self-distillation with masked patches (DINOv2, arXiv:2304.07193), as RedDino (arXiv:2508.08180) trains it.
+//!
+//! [`State`] is all that training carries; [`State::step`] learns from one [`CropBatch`] through a `&dyn Collective`.
+//! [`Encoder`] is a frozen backbone for probes. There is no network, no file (but [`stepfile`]) and no thread here.
+//!
+//! Rules: names are sorted wherever order matters; randomness comes from keyed streams; the loss is the same function on
+//! any number of ranks, because what the reference does per rank is done per loss group (`docs/adr/0004-loss-groups.md`).
+
+pub mod backbone;
+mod batch;
+pub mod centering;
+pub mod collapse;
+pub mod ema;
+mod error;
+pub mod export;
+mod features;
+pub mod head;
+pub mod init;
+pub mod koleo;
+pub mod losses;
+pub mod masks;
+mod network;
+pub mod optim;
+pub mod params;
+mod state;
+mod step;
+
+pub use backbone::Backbone;
+pub use batch::CropBatch;
+pub use error::DinoError;
+pub use features::{Encoder, features};
+pub use masks::MaskPlan;
+pub use network::{Architecture, Network};
+pub use state::{Settings, State};
+pub use step::{Losses, StepReport};

@@ -1,0 +1,102 @@
+//! What a step sees of the data.
+
+use crate::{DinoError, backbone::Shape};
+use tch::{Device, Kind, Tensor};
+
+/// The crops of this rank's part of the global batch.
+///
+/// B images = loss groups of this rank, one after the other; L local crops; N patches of a global crop. Images are
+/// normalised floats on the model's device; masks may stay on the CPU.
+#[derive(Debug)]
+pub struct CropBatch {
+    /// Global crops `[2, B, 3, H, W]`.
+    pub global: Tensor,
+    /// Local crops `[L, B, 3, h, w]`; needed only where [`crate::losses::DinoWeights::uses_local`].
+    pub local: Option<Tensor>,
+    /// Masked patches of the student's global crops `[2, B, N]` bool.
+    pub masks: Tensor,
+}
+
+impl CropBatch {
+    /// Images on this rank.
+    pub fn images(&self) -> i64 {
+        self.global.size().get(1).copied().unwrap_or(0)
+    }
+
+    /// Checks the shapes against each other, the model and the number of loss groups on this rank.
+    ///
+    /// # Errors
+    /// [`DinoError::Batch`] naming the tensor.
+    pub fn check(&self, shape: &Shape, groups: i64, n_local: Option<i64>) -> Result<(), DinoError> {
+        let demand = |right: bool, what: &'static str, t: &Tensor, expected: String| {
+            if right {
+                return Ok(());
+            }
+            Err(DinoError::Batch { what, found: t.size(), expected })
+        };
+        let p = shape.patch;
+        let crops = |t: &Tensor, n: i64| {
+            let s = t.size();
+            s.len() == 5 && s[0] == n && s[1] > 0 && s[2] == 3 && s[3] > 0 && s[4] > 0 && s[3] % p == 0 && s[4] % p == 0
+        };
+        demand(
+            crops(&self.global, 2),
+            "global crops",
+            &self.global,
+            format!("[2, images, 3, height, width] with sides that are multiples of {p} is needed"),
+        )?;
+        let size = self.global.size();
+        let (b, n) = (size[1], size[3] / p * (size[4] / p));
+        demand(
+            b % groups == 0,
+            "global crops",
+            &self.global,
+            format!("the images must divide evenly over the {groups} loss groups of this rank"),
+        )?;
+        demand(
+            self.masks.size() == [2, b, n] && self.masks.kind() == Kind::Bool,
+            "mask tensor",
+            &self.masks,
+            format!("bool of [2, {b}, {n}] is needed"),
+        )?;
+        let Some(n_local) = n_local else {
+            return Ok(());
+        };
+        let expected = format!("[{n_local}, {b}, 3, height, width] is needed");
+        match &self.local {
+            None => Err(DinoError::Batch { what: "local crops", found: Vec::new(), expected }),
+            Some(local) => demand(crops(local, n_local) && local.size()[1] == b, "local crops", local, expected),
+        }
+    }
+}
+
+/// Where the masked tokens are, and what each counts.
+#[derive(Debug)]
+pub(crate) struct Masked {
+    /// Rows of the flattened tokens `[2B · T, D]`: first the 2B CLS tokens, then the M masked patches.
+    pub(crate) rows: Tensor,
+    /// `[M]`: 1 / masked patches of the same crop.
+    pub(crate) weights: Tensor,
+    /// `[M]` i64: the loss group of the patch, from 0 on this rank.
+    pub(crate) group: Tensor,
+}
+
+impl Masked {
+    /// `masks` `[2, B, N]`; `first` is the index of the first patch among the T tokens of an image.
+    pub(crate) fn new(masks: &Tensor, first: i64, groups: i64, to: (Kind, Device)) -> Self {
+        let (two, b, n) = masks.size3().expect("masks were checked");
+        let masks = masks.to_device(Device::Cpu).view([two * b, n]);
+        let tokens = first + n;
+        let place = masks.nonzero(); // [M, 2]: crop, patch
+        let (crop, patch) = (place.select(1, 0), place.select(1, 1));
+        let cls = Tensor::arange(two * b, (Kind::Int64, Device::Cpu)) * tokens;
+        let rows = Tensor::cat(&[cls, &crop * tokens + patch + first], 0);
+        let counts = masks.sum_dim_intlist([1].as_slice(), false, Kind::Double); // [2B]
+        let group = crop.remainder(b).divide_scalar_mode(b / groups, "floor");
+        Self {
+            rows: rows.to_device(to.1),
+            weights: counts.index_select(0, &crop).reciprocal().to_kind(to.0).to_device(to.1),
+            group: group.to_kind(Kind::Int64).to_device(to.1),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Teacher logits to targets, in two ways: Sinkhorn-Knopp (SwAV, arXiv:2006.09882 §3.1), and softmax less a moving
+//! average (DINO, arXiv:2104.14294 §3.1).
+//!
+//! Shapes: N rows on this rank, which may differ between ranks and be 0; K prototypes. Sums run over *all* ranks;
+//! nothing here knows how many there are. Everything is computed in at least f32, outside any graph.
+
+use collective::{Collective, CollectiveError, max_, sum_};
+use tch::{Kind, Tensor};
+
+/// Where the largest exponent is put: exp(60)·10⁶ rows still fits an f32, and the smallest that does not vanish is
+/// then 147 nats below the largest.
+const TOP: f64 = 60.0;
+/// Below every sum that is not zero.
+const TINY: f64 = 1e-37;
+
+/// Assigns rows to prototypes so that every prototype gets an equal share over all ranks.
+///
+/// * `logits` `[N, K]`, used up;
+/// * `temp` teacher temperature.
+///
+/// Returns `[N, K]`, each row summing to 1. The published form also divides by the total, by K and by the number of
+/// samples, which the next normalisation takes back, and exponentiates without a shift: a shift by one number for all
+/// ranks is taken back too, but keeps the exponential finite. Checked in `tests/golden/step`.
+///
+/// # Errors
+/// A lost peer.
+pub fn sinkhorn(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
+    let (n, k) = logits.size2().expect("logits have two axes");
+    let options = (logits.kind(), logits.device());
+    let mut q = logits / temp;
+    let mut top = match n {
+        0 => Tensor::full([1], f64::NEG_INFINITY, options),
+        _ => q.max().view(1),
+    };
+    max_(peers, &mut top)?;
+    let _ = q.g_sub_(&(top - TOP)).exp_();
+    // The doubly scaled matrix is diag(row) · q · diag(column): only the two vectors change, q is read.
+    let mut row = Tensor::ones([n], options); // [N]
+    let mut column = Tensor::ones([k], options); // [K]
+    for _ in 0..iterations {
+        let mut mass = q.tr().mv(&row); // [K], over the rows of this rank
+        sum_(peers, &mut mass)?;
+        column = mass.clamp_min_(TINY).reciprocal_();
+        row = q.mv(&column).clamp_min_(TINY).reciprocal_();
+    }
+    let _ = q.g_mul_(&column).g_mul_(&row.unsqueeze(1));
+    Ok(q)
+}
+
+/// A moving average of teacher logits over all ranks.
+///
+/// As in the reference, the mean that a step collects is applied at the start of the next.
+#[derive(Debug)]
+pub struct Center {
+    /// The centre that the last step used: `[1, K]` for DINO, `[1, 1, K]` for iBOT.
+    pub value: Tensor,
+    /// What the last step collected and the next applies.
+    pub pending: Option<Tensor>,
+}
+
+impl Center {
+    /// The centre for the next step: `momentum · value + (1 − momentum) · pending`.
+    pub fn next(&self, momentum: f64) -> Tensor {
+        match &self.pending {
+            None => self.value.copy(),
+            Some(mean) => &self.value * momentum + mean * (1.0 - momentum),
+        }
+    }
+}
+
+/// `softmax((logits − center) / temp)` by rows: `[N, K]` to `[N, K]`; `center` has K elements.
+pub fn centered_softmax(logits: &Tensor, center: &Tensor, temp: f64) -> Tensor {
+    ((logits - center.view([1, -1])) / temp).softmax(-1, logits.kind())
+}
+
+/// Mean of all ranks' CLS logits: `[N, K]` to `[1, K]`. N is the same on every rank.
+///
+/// # Errors
+/// A lost peer.
+pub fn mean_of_rows(logits: &Tensor, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
+    let mut mean = logits.mean_dim([0].as_slice(), true, logits.kind());
+    collective::mean_(peers, &mut mean)?;
+    Ok(mean)
+}
+
+/// Mean over loss groups of each group's mean over its masked tokens: `[M, K]` to `[1, 1, K]`.
+///
+/// * `group` `[M]` i64: the group of each row, from 0 on this rank;
+/// * `groups` how many groups this rank holds.
+///
+/// A group without a masked token has no mean and does not count.
+///
+/// # Errors
+/// A lost peer.
+pub fn mean_of_group_means(
+    logits: &Tensor,
+    group: &Tensor,
+    groups: i64,
+    peers: &dyn Collective,
+) -> Result<Tensor, CollectiveError> {
+    let k = logits.size()[1];
+    let options = (logits.kind(), logits.device());
+    let ones = Tensor::ones([group.size()[0]], options);
+    let counts = Tensor::zeros([groups], options).index_add(0, group, &ones); // [G]
+    let sums = Tensor::zeros([groups, k], options).index_add(0, group, logits); // [G, K]
+    let means = sums / counts.clamp_min(1.0).unsqueeze(1);
+    let present = counts.clamp_max(1.0).sum(Kind::Double).view(1);
+    let total = means.sum_dim_intlist([0].as_slice(), false, logits.kind()); // [K]
+    let mut both = Tensor::cat(&[total, present.to_kind(logits.kind())], 0); // [K + 1]
+    sum_(peers, &mut both)?;
+    let mean = both.narrow(0, 0, k) / both.narrow(0, k, 1).clamp_min(1.0);
+    Ok(mean.view([1, 1, k]))
+}

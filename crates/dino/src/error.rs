@@ -1,0 +1,89 @@
+//! Why a step, a load or a file was refused.
+
+use collective::CollectiveError;
+use run_spec::layer::ConfigError;
+use std::path::PathBuf;
+use torch_shim::ShimError;
+
+/// Errors of the method. None of them leaves a state half changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DinoError {
+    /// A loss term or a gradient norm is NaN or infinite. Nothing was changed: the same step may be tried on other data.
+    #[error("{term} is not finite; the step was left out and the state is as before")]
+    NonFinite {
+        /// `loss.dino_global`, `loss.ibot`, …, or `norm.backbone`, ….
+        term: String,
+    },
+    /// A batch whose tensors do not fit each other or the model.
+    #[error("the batch's {what} has shape {found:?}, but {expected}")]
+    Batch {
+        /// Which tensor.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<i64>,
+        /// What would fit, in words.
+        expected: String,
+    },
+    /// Loss groups that cannot be dealt to the ranks.
+    #[error(
+        "train.loss_groups {groups} cannot be dealt to {world} ranks; use a multiple of the number of ranks, since a rank holds whole groups"
+    )]
+    Groups {
+        /// Loss groups of the global batch.
+        groups: u64,
+        /// Ranks.
+        world: usize,
+    },
+    /// Tensors that are not the ones the model has.
+    #[error("{what} does not fit this model: {}", differences(.missing, .unexpected, .misshapen))]
+    Tensors {
+        /// Where they came from.
+        what: String,
+        /// Names the model has and the file has not.
+        missing: Vec<String>,
+        /// Names the file has and the model has not.
+        unexpected: Vec<String>,
+        /// Names with both shapes, in words.
+        misshapen: Vec<String>,
+    },
+    /// A setting whose value this code does not compute.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Settings that do not read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {}: {message}", .path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The other ranks are gone.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// LibTorch failed.
+    #[error(transparent)]
+    Shim(#[from] ShimError),
+}
+
+/// At most five names of each kind: a wrong model differs in hundreds.
+fn differences(missing: &[String], unexpected: &[String], misshapen: &[String]) -> String {
+    let part = |label: &str, names: &[String]| {
+        let more = match names.len().saturating_sub(5) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let first = names.iter().take(5).map(String::as_str);
+        let first = first.collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("{label} {first}{more}"))
+    };
+    [part("missing", missing), part("unexpected", unexpected), part("of another shape", misshapen)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,34 @@
+//! The backbone under the names that timm gives a DINOv2 vision transformer (recipe §1.5).
+
+use crate::params::Parameters;
+use tch::{Kind, Tensor};
+
+/// f32 tensors on the CPU, named as in timm, sorted by name. `params` hold `backbone.…`, as in a network or an encoder.
+///
+/// The mask token is left out. SwiGLU's `w12`, `w3` are `fc1`, `fc2` there. With registers, timm's model gives neither
+/// them nor CLS a position, so the position of CLS is added to its token.
+pub fn timm(params: &Parameters) -> Vec<(String, Tensor)> {
+    tch::no_grad(|| {
+        let plain = |t: &Tensor| t.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).copy();
+        let own = params.iter().filter_map(|(name, t)| Some((name.strip_prefix("backbone.")?, t)));
+        let mut out: Vec<(String, Tensor)> =
+            own.filter(|(name, _)| *name != "mask_token").map(|(name, t)| (rename(name), plain(t))).collect();
+        if out.iter().any(|(name, _)| name == "reg_token") {
+            let at = |name: &str| out.iter().position(|(n, _)| n == name);
+            if let (Some(cls), Some(pos)) = (at("cls_token"), at("pos_embed")) {
+                let stored = out[pos].1.size()[1];
+                out[cls].1 = &out[cls].1 + out[pos].1.narrow(1, 0, 1);
+                out[pos].1 = out[pos].1.narrow(1, 1, stored - 1).contiguous();
+            }
+        }
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        out
+    })
+}
+
+fn rename(name: &str) -> String {
+    match name {
+        "register_tokens" => "reg_token".to_owned(),
+        _ => name.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2."),
+    }
+}

@@ -1,0 +1,80 @@
+//! A frozen backbone that turns images into features: what probes measure and users download.
+
+use crate::{
+    DinoError,
+    backbone::{Backbone, Shape},
+    init,
+    params::Parameters,
+};
+use run_spec::config::TrainConfig;
+use tch::{Device, Kind, Tensor};
+
+/// Normed CLS tokens `[B, D]` f32 of `images` `[B, 3, h, w]` (normalised, any size that is a multiple of the patch).
+/// No gradient, no L2 normalisation (recipe §6).
+pub fn features(backbone: &Backbone, images: &Tensor) -> Tensor {
+    tch::no_grad(|| backbone.cls(images).to_kind(Kind::Float))
+}
+
+/// A backbone that owns its weights.
+#[derive(Debug)]
+pub struct Encoder {
+    params: Parameters,
+    backbone: Backbone,
+    device: Device,
+}
+
+impl Encoder {
+    /// The backbone of a configuration with the random weights that a run with `init_seed` starts from.
+    ///
+    /// # Errors
+    /// None that a valid configuration gives.
+    pub fn random(config: &TrainConfig, init_seed: u64, device: Device) -> Result<Self, DinoError> {
+        let shape = Shape::of(config);
+        let declared = shape.declare().into_iter().map(|mut d| {
+            d.name = format!("backbone.{}", d.name);
+            d
+        });
+        let declared: Vec<_> = declared.collect();
+        Self::bind(shape, init::random(&declared, init_seed), device)
+    }
+
+    /// The teacher's backbone out of a checkpoint, an export or a released file; see [`init::adopt`]. `what` names it in
+    /// messages.
+    ///
+    /// # Errors
+    /// Tensors that do not fit the configuration, all listed.
+    pub fn load(
+        config: &TrainConfig,
+        tensors: Vec<(String, Tensor)>,
+        what: &str,
+        device: Device,
+    ) -> Result<Self, DinoError> {
+        let shape = Shape::of(config);
+        Self::bind(shape, init::adopt(&shape, tensors, what)?, device)
+    }
+
+    fn bind(shape: Shape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {
+        let params = Parameters::new(tensors).to(device, Kind::Float);
+        Ok(Self { backbone: Backbone::new(shape, &params)?, params, device })
+    }
+
+    /// Features of `images` `[B, 3, h, w]`, moved to the encoder's device; `[B, D]` f32 on it.
+    pub fn features(&self, images: &Tensor) -> Tensor {
+        features(&self.backbone, &images.to_device(self.device))
+    }
+
+    /// Width D of the features.
+    pub fn dim(&self) -> i64 {
+        self.backbone.shape().dim
+    }
+
+    /// The backbone.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// Its weights, named `backbone.…`.
+    pub fn params(&self) -> &Parameters {
+        &self.params
+    }
+}

@@ -1,0 +1,101 @@
+//! A backbone with its head or heads: what the student and the teacher both are.
+
+use crate::{
+    DinoError,
+    backbone::{self, Backbone},
+    head::{self, Head},
+    params::{Declared, Parameters},
+};
+use run_spec::config::TrainConfig;
+use tch::Tensor;
+
+/// Everything that decides the names and shapes of a network's parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Architecture {
+    /// The backbone.
+    pub backbone: backbone::Shape,
+    /// The head, and the second one when there is one.
+    pub head: head::Shape,
+    /// Whether iBOT has a head of its own.
+    pub separate: bool,
+}
+
+impl Architecture {
+    /// The architecture of a configuration.
+    pub fn of(config: &TrainConfig) -> Self {
+        Self {
+            backbone: backbone::Shape::of(config),
+            head: head::Shape {
+                dim: config.model.dim,
+                hidden: config.head.hidden,
+                bottleneck: config.head.bottleneck,
+                prototypes: config.head.prototypes,
+            },
+            separate: config.head.separate,
+        }
+    }
+
+    /// The submodules whose gradients are clipped one by one, each a prefix of its parameters' names.
+    pub fn submodules(&self) -> &'static [&'static str] {
+        match self.separate {
+            false => &["backbone", "dino_head"],
+            true => &["backbone", "dino_head", "ibot_head"],
+        }
+    }
+
+    /// All parameters of a network.
+    pub fn declare(&self) -> Vec<Declared> {
+        let mut out = Vec::new();
+        for module in self.submodules() {
+            let parts = match *module {
+                "backbone" => self.backbone.declare(),
+                _ => self.head.declare(),
+            };
+            out.extend(parts.into_iter().map(|d| Declared { name: format!("{module}.{}", d.name), ..d }));
+        }
+        out
+    }
+}
+
+/// Parameters, and the modules bound to them.
+#[derive(Debug)]
+pub struct Network {
+    /// All parameters, sorted by name.
+    pub params: Parameters,
+    /// The vision transformer.
+    pub backbone: Backbone,
+    dino_head: Head,
+    ibot_head: Option<Head>,
+}
+
+impl Network {
+    /// Binds `params`.
+    ///
+    /// # Errors
+    /// A parameter that the architecture has and `params` has not.
+    pub fn new(architecture: &Architecture, params: Parameters) -> Result<Self, DinoError> {
+        Ok(Self {
+            backbone: Backbone::new(architecture.backbone, &params)?,
+            dino_head: Head::new("dino_head", &params)?,
+            ibot_head: architecture.separate.then(|| Head::new("ibot_head", &params)).transpose()?,
+            params,
+        })
+    }
+
+    /// Logits of `features` `[C + M, D]`: its first C = `cls` rows through the DINO head, the rest through the iBOT head.
+    /// Returns `[C, K]` and `[M, K]`.
+    /// A shared head sees both in one pass.
+    pub fn logits(&self, features: &Tensor, cls: i64) -> (Tensor, Tensor) {
+        let rows = features.size()[0];
+        match &self.ibot_head {
+            None => {
+                let all = self.dino_head.logits(features);
+                (all.narrow(0, 0, cls), all.narrow(0, cls, rows - cls))
+            }
+            Some(ibot_head) => (
+                self.dino_head.logits(&features.narrow(0, 0, cls)),
+                ibot_head.logits(&features.narrow(0, cls, rows - cls)),
+            ),
+        }
+    }
+}

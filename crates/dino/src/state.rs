@@ -1,0 +1,225 @@
+//! All that training carries from step to step: student, teacher, moments, centres. Nothing else is needed to go on.
+
+use crate::{
+    Architecture, DinoError, Network,
+    centering::Center,
+    init,
+    optim::Adam,
+    params::{Parameters, check},
+};
+use run_spec::config::{Loss, Optim, Precision, TrainConfig};
+use tch::{Device, Kind, Tensor};
+use torch_shim::optimise;
+
+/// The part of a configuration that a step reads, apart from the architecture.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Loss terms and centering.
+    pub loss: Loss,
+    /// AdamW and clipping.
+    pub optim: Optim,
+    /// Equal parts of the global batch (see `docs/adr/0004-loss-groups.md`).
+    pub loss_groups: u64,
+    /// Arithmetic of forward and backward.
+    pub precision: Precision,
+    /// Seed of stochastic depth.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// As configured.
+    pub fn of(config: &TrainConfig) -> Self {
+        Self {
+            loss: config.loss.clone(),
+            optim: config.optim.clone(),
+            loss_groups: config.train.loss_groups,
+            precision: config.train.precision,
+            seed: config.seed,
+        }
+    }
+
+    /// The dtype of weights, moments and losses.
+    pub fn kind(&self) -> Kind {
+        match self.precision {
+            Precision::F64 => Kind::Double,
+            _ => Kind::Float,
+        }
+    }
+
+    /// The dtype that autocast lowers matrix products to.
+    pub(crate) fn half(&self) -> Option<Kind> {
+        match self.precision {
+            Precision::Bf16 => Some(Kind::BFloat16),
+            Precision::F16 => Some(Kind::Half),
+            _ => None,
+        }
+    }
+}
+
+/// The state of training. See [`State::step`] for what changes it.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) architecture: Architecture,
+    pub(crate) settings: Settings,
+    pub(crate) device: Device,
+    pub(crate) student: Network,
+    pub(crate) teacher: Network,
+    pub(crate) adam: Adam,
+    pub(crate) center_dino: Center,
+    pub(crate) center_ibot: Center,
+}
+
+impl State {
+    /// A new state with random weights from `config.init_seed()`; the teacher starts equal to the student.
+    ///
+    /// # Errors
+    /// A setting that this build does not compute.
+    pub fn new(config: &TrainConfig, device: Device) -> Result<Self, DinoError> {
+        let architecture = Architecture::of(config);
+        let weights = Parameters::new(init::random(&architecture.declare(), config.init_seed()));
+        Self::from_parts(architecture, Settings::of(config), device, &weights, &weights)
+    }
+
+    /// A state from given student and teacher weights; moments and centres are zero.
+    ///
+    /// # Errors
+    /// A parameter that is missing.
+    pub fn from_parts(
+        architecture: Architecture,
+        settings: Settings,
+        device: Device,
+        student: &Parameters,
+        teacher: &Parameters,
+    ) -> Result<Self, DinoError> {
+        let kind = settings.kind();
+        let own = |params: &Parameters| params.to(device, kind).copies();
+        let student = Network::new(&architecture, own(student).trainable())?;
+        let teacher = Network::new(&architecture, own(teacher))?;
+        let adam = Adam::new(&student.params, architecture.backbone.depth, &settings.optim);
+        let k = architecture.head.prototypes;
+        let center = |shape: &[i64]| Center { value: Tensor::zeros(shape, (kind, device)), pending: None };
+        Ok(Self {
+            architecture,
+            settings,
+            device,
+            student,
+            teacher,
+            adam,
+            center_dino: center(&[1, k]),
+            center_ibot: center(&[1, 1, k]),
+        })
+    }
+
+    /// Puts a released backbone into student and teacher; see [`init::adopt`]. Heads, moments and centres stay.
+    ///
+    /// # Errors
+    /// Tensors that do not fit; nothing is changed then.
+    pub fn adopt_backbone(&mut self, tensors: Vec<(String, Tensor)>, what: &str) -> Result<(), DinoError> {
+        for (name, t) in init::adopt(&self.architecture.backbone, tensors, what)? {
+            let targets = [self.student.params.get(&name)?, self.teacher.params.get(&name)?];
+            optimise::copy_(&targets, &[t.to_device(self.device), t.to_device(self.device)])?;
+        }
+        Ok(())
+    }
+
+    /// Optimiser steps taken.
+    pub fn steps(&self) -> u64 {
+        self.adam.steps
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Names and shapes of the networks.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// What a step reads of the configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The student.
+    pub fn student(&self) -> &Network {
+        &self.student
+    }
+
+    /// The teacher, which is what training is for.
+    pub fn teacher(&self) -> &Network {
+        &self.teacher
+    }
+
+    /// Everything, sorted by name: `adam.m.*`, `adam.steps`, `adam.v.*`, `center.*`, `center_pending.*`, `student.*`,
+    /// `teacher.*`. Handles on the live memory, not copies: read them out before the next step.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut out = Vec::new();
+        let mut add = |name: String, t: &Tensor| out.push((name, t.detach()));
+        for (prefix, params) in [
+            ("student", &self.student.params),
+            ("teacher", &self.teacher.params),
+            ("adam.m", &self.adam.first),
+            ("adam.v", &self.adam.second),
+        ] {
+            for (name, t) in params.iter() {
+                add(format!("{prefix}.{name}"), t);
+            }
+        }
+        add("adam.steps".to_owned(), &Tensor::from_slice(&[self.adam.steps as i64]));
+        if self.has_centers() {
+            for (name, center) in self.centers() {
+                add(format!("center.{name}"), &center.value);
+                if let Some(pending) = &center.pending {
+                    add(format!("center_pending.{name}"), pending);
+                }
+            }
+        }
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        out
+    }
+
+    /// Takes over everything that [`State::tensors`] gave, in any order.
+    ///
+    /// # Errors
+    /// Any difference in names or shapes, all listed; nothing is changed then.
+    pub fn load(&mut self, tensors: &[(String, Tensor)], what: &str) -> Result<(), DinoError> {
+        let pending = |name: &str| name.starts_with("center_pending.");
+        let mut declared: Vec<(String, Vec<i64>)> =
+            self.tensors().into_iter().filter(|(name, _)| !pending(name)).map(|(name, t)| (name, t.size())).collect();
+        if self.has_centers() {
+            for (name, center) in self.centers() {
+                let name = format!("center_pending.{name}");
+                if tensors.iter().any(|(n, _)| *n == name) {
+                    declared.push((name, center.value.size()));
+                }
+            }
+        }
+        check(what, &declared, tensors)?;
+        let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        let (live, saved): (Vec<Tensor>, Vec<Tensor>) = self
+            .tensors()
+            .into_iter()
+            .filter(|(name, _)| !pending(name) && name != "adam.steps")
+            .filter_map(|(name, t)| find(&name).map(|s| (t, s.to_device(self.device))))
+            .unzip();
+        optimise::copy_(&live, &saved)?;
+        let options = (self.settings.kind(), self.device);
+        let held = |name: &str| {
+            find(&format!("center_pending.{name}")).map(|t| t.to_device(options.1).to_kind(options.0).copy())
+        };
+        self.center_dino.pending = held("dino");
+        self.center_ibot.pending = held("ibot");
+        self.adam.steps = find("adam.steps").and_then(|t| u64::try_from(t.int64_value(&[0])).ok()).unwrap_or(0);
+        Ok(())
+    }
+
+    fn has_centers(&self) -> bool {
+        self.settings.loss.centering == run_spec::config::Centering::MovingAverage
+    }
+
+    fn centers(&self) -> [(&'static str, &Center); 2] {
+        [("dino", &self.center_dino), ("ibot", &self.center_ibot)]
+    }
+}

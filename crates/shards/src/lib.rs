@@ -1,1 +1,34 @@
-//! The Parquet patch format.
+//! The Parquet patch format, version 1 (`docs/adr/0003-shard-format-v1.md`).
+//!
+//! A *shard set* is a store with `shards/NNNNN.parquet`, one `manifest.json` published last, and `splits/NAME.parquet`.
+//! A shard is an ordinary Parquet file that pyarrow, DuckDB and Hugging Face `datasets` read; its image column holds one
+//! row per page, uncompressed, so that [`ShardSet::image_bytes`] is one ranged read of that image and nothing else.
+//!
+//! Everything is checked where it enters: the manifest's version, each shard's schema and counts when the set is opened,
+//! each image's pixel digest when it is decoded. Hostile files give a [`ShardError`], never a panic. Writing is
+//! deterministic: the same rows give the same bytes.
+//!
+//! Rows of a set are numbered from 0 over its shards in manifest order. Nothing here knows about training or tensors.
+
+mod codec;
+mod columns;
+mod error;
+mod load;
+mod manifest;
+mod page;
+mod row;
+mod set;
+mod split;
+mod split_file;
+mod verify;
+mod writer;
+
+pub use codec::{Codec, Encoded, RgbImage};
+pub use error::ShardError;
+pub use manifest::{Header, MANIFEST_KEY, Manifest, ManifestBuilder, ShardEntry, SourceEntry, shard_key};
+pub use row::{PatchRow, RowMeta};
+pub use set::ShardSet;
+pub use split::{Split, SplitKind, grouped_kfold, leave_one_source_out};
+pub use split_file::split_key;
+pub use verify::{Report, SplitReport, VerifyOptions, verify};
+pub use writer::{FinishedShard, ShardLimits, ShardWriter};

@@ -1,0 +1,157 @@
+//! What can be wrong with a shard set, by what the reader of the message can do about it.
+
+use run_spec::ids::Digest;
+use store::StoreError;
+
+/// A failed read, write or check of a shard set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShardError {
+    /// The store failed; its message says how.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The manifest cannot be read.
+    #[error("{uri} is no shard manifest ({why}); point at a set made by shard-builder, or build it again")]
+    Manifest {
+        /// Address of the manifest.
+        uri: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Written by another version of the format.
+    #[error(
+        "{uri} has format {found:?}, this program reads {known:?}; use the program that wrote it, or build it again"
+    )]
+    Version {
+        /// Address of the manifest or shard.
+        uri: String,
+        /// What it says.
+        found: String,
+        /// What is read here.
+        known: String,
+    },
+    /// Not a shard: not Parquet, truncated, or laid out otherwise.
+    #[error("{shard} is no shard ({why}); fetch or build it again")]
+    Format {
+        /// Address of the shard.
+        shard: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Parquet, with other columns.
+    #[error("{shard} has the wrong columns ({why}); it was not written as a v1 shard, build it again")]
+    Schema {
+        /// Address of the shard.
+        shard: String,
+        /// The first difference.
+        why: String,
+    },
+    /// The file's bytes are not those of the manifest.
+    #[error(
+        "{shard} has digest {found}, the manifest says {expected}; the file was changed or damaged, fetch it again"
+    )]
+    Digest {
+        /// Address of the shard.
+        shard: String,
+        /// By the manifest.
+        expected: Digest,
+        /// Of the bytes.
+        found: Digest,
+    },
+    /// A number in the manifest is not the one found.
+    #[error("{subject} has {found} {what}, the manifest says {expected}; build or fetch the set again")]
+    Count {
+        /// Shard, source or set.
+        subject: String,
+        /// What is counted.
+        what: &'static str,
+        /// By the manifest.
+        expected: u64,
+        /// Found.
+        found: u64,
+    },
+    /// A row that cannot be right.
+    #[error("row {row} of {shard} is bad ({why}); build the set again")]
+    Row {
+        /// Address of the shard.
+        shard: String,
+        /// Row within the shard.
+        row: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// Decoded pixels differ from those that were written.
+    #[error("row {row} of {shard} decodes to pixels {found}, not {expected}; the file is damaged, fetch it again")]
+    Pixels {
+        /// Address of the shard.
+        shard: String,
+        /// Row within the shard.
+        row: u64,
+        /// By the `pixel_digest` column.
+        expected: Digest,
+        /// Of the decoded pixels.
+        found: Digest,
+    },
+    /// A row number beyond the set.
+    #[error("row {row} was asked of {uri}, which has {rows} rows")]
+    NoRow {
+        /// Address of the set.
+        uri: String,
+        /// Row asked for.
+        row: u64,
+        /// Rows in the set.
+        rows: u64,
+    },
+    /// Bytes that are no image of the set's codec, or one beyond the limits.
+    #[error("not a usable {codec} image ({why}); only 8-bit RGB or grey up to 8192 pixels a side is stored")]
+    Image {
+        /// Name of the codec.
+        codec: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A row offered for writing that the format cannot hold.
+    #[error("patch {id} cannot be written ({why}); this is a fault of the program that made it")]
+    Input {
+        /// Its id.
+        id: Digest,
+        /// What is wrong.
+        why: String,
+    },
+    /// A split that cannot be made, read, or used with this set.
+    #[error("split {name:?} {why}")]
+    Split {
+        /// Name of the split.
+        name: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Two rows with one id, or one image in two groups.
+    #[error("{what}; build the set again")]
+    Conflict {
+        /// Which rows.
+        what: String,
+    },
+}
+
+impl ShardError {
+    pub(crate) fn format(shard: &str, why: impl ToString) -> Self {
+        Self::Format { shard: shard.to_owned(), why: one_line(&why.to_string()) }
+    }
+
+    pub(crate) fn row(shard: &str, row: u64, why: impl ToString) -> Self {
+        Self::Row { shard: shard.to_owned(), row, why: one_line(&why.to_string()) }
+    }
+
+    pub(crate) fn split(name: &str, why: impl ToString) -> Self {
+        Self::Split { name: name.to_owned(), why: one_line(&why.to_string()) }
+    }
+}
+
+/// Text of a lower layer on one line of at most 200 characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(200) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line,
+    }
+}

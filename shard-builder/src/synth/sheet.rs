@@ -1,0 +1,84 @@
+//! A labelled sheet: a row for each shape, a column for each source of the evaluation set.
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result};
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, Rgb, RgbImage};
+use rayon::prelude::*;
+
+use super::lettering::{self, LETTER_WIDTH, LINE_HEIGHT};
+use super::optics;
+use super::plan::{Scale, Set};
+use super::scene::Scene;
+use super::shape::Class;
+
+/// Cells shown of each class and source.
+const CELLS: usize = 4;
+/// Side of a shown cell in pixels.
+const TILE: u32 = 84;
+const GAP: u32 = 4;
+const LEFT: u32 = 14 * LETTER_WIDTH;
+const TOP: u32 = 64;
+/// Fields looked at for a source before a class is left incomplete.
+const FIELDS: usize = 12;
+
+/// Draws the sheet, as PNG.
+///
+/// # Errors
+/// None is expected: encoding to memory fails only if the image crate refuses a format it was built with.
+pub(super) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>> {
+    let sets: Vec<Set> = Set::all().into_iter().filter(|set| set.evaluation.is_some()).collect();
+    let columns: Vec<Vec<Vec<RgbImage>>> = sets.par_iter().map(|set| examples(set, seed, scale)).collect();
+    let column_width = CELLS as u32 * (TILE + GAP) + 3 * GAP;
+    let width = LEFT + sets.len() as u32 * column_width;
+    let height = TOP + Class::ALL.len() as u32 * (TILE + GAP);
+    let mut sheet = RgbImage::from_pixel(width, height, Rgb([255, 255, 255]));
+    lettering::write(&mut sheet, &format!("synthetic red cells, seed {seed}"), GAP * 2, GAP * 2);
+    for (row, class) in (0u32..).zip(Class::ALL) {
+        lettering::write(&mut sheet, class.name(), GAP * 2, TOP + row * (TILE + GAP) + (TILE - LINE_HEIGHT) / 2);
+    }
+    for (column, (set, rows)) in (0u32..).zip(sets.iter().zip(columns)) {
+        let left = LEFT + column * column_width;
+        lettering::write(&mut sheet, set.look.name, left, TOP - LINE_HEIGHT - GAP);
+        for (row, tiles) in (0u32..).zip(rows) {
+            for (k, tile) in (0u32..).zip(tiles) {
+                let (x, y) = (left + k * (TILE + GAP), TOP + row * (TILE + GAP));
+                imageops::replace(&mut sheet, &tile, i64::from(x), i64::from(y));
+            }
+        }
+    }
+    let mut out = Cursor::new(Vec::new());
+    sheet.write_to(&mut out, ImageFormat::Png).context("encode the sheet as PNG")?;
+    Ok(out.into_inner())
+}
+
+/// The first cells of each class whose crop lies inside its field.
+fn examples(set: &Set, seed: u64, scale: Scale) -> Vec<Vec<RgbImage>> {
+    let side = set.evaluation.map_or(TILE, |(_, side)| side);
+    let mut tiles = vec![Vec::new(); Class::ALL.len()];
+    for field in set.fields(scale, None).iter().take(FIELDS) {
+        if tiles.iter().all(|of_class| of_class.len() >= CELLS) {
+            break;
+        }
+        let place = field.place(seed);
+        let scene = Scene::draw(set.look, place, field.width, field.height, true);
+        let exposure = optics::expose(&scene, set.look, place);
+        for label in scene.labels() {
+            let of_class = &mut tiles[label.class as usize];
+            let (left, top) = (label.x.checked_sub(side / 2), label.y.checked_sub(side / 2));
+            if let (Some(left), Some(top)) = (left, top)
+                && left + side <= field.width
+                && top + side <= field.height
+                && of_class.len() < CELLS
+            {
+                let crop = RgbImage::from_fn(side, side, |x, y| {
+                    let at = ((top + y) * field.width + left + x) as usize * 3;
+                    Rgb([0, 1, 2].map(|channel| (exposure.rgb[at + channel] * 255.0 + 0.5) as u8))
+                });
+                of_class.push(imageops::resize(&crop, TILE, TILE, FilterType::CatmullRom));
+            }
+        }
+    }
+    tiles
+}

@@ -1,0 +1,283 @@
+//! What a synthetic set promises, proved on whole sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use image::{ColorType, GenericImageView, ImageFormat};
+use run_spec::ids::{Digest, pixel_digest};
+use tempfile::{TempDir, tempdir};
+
+use super::catalogue::SOURCES;
+use super::optics;
+use super::plan::Set;
+use super::scene::Scene;
+use super::shape::Class;
+use super::{Scale, Summary, SynthArgs, run};
+use crate::source::describe::{LabelRule, Membership, read_sources};
+use crate::source::files::{Globs, Verdict};
+use crate::source::groups::GroupBook;
+use crate::source::labels::{Known, LabelBook, Shape as Place};
+
+fn tiny(dir: &Path, seed: u64) -> SynthArgs {
+    SynthArgs { out: Some(dir.to_owned()), seed, scale: Scale::Tiny, images: None, sheet: None }
+}
+
+fn drawn(seed: u64) -> (TempDir, Summary) {
+    let dir = tempdir().expect("folder");
+    let summary = run(&tiny(dir.path(), seed)).expect("draw");
+    (dir, summary)
+}
+
+/// Digest of every file under a folder.
+fn digests(dir: &Path) -> BTreeMap<String, Digest> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("list") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("inside").display().to_string();
+                found.insert(name, Digest::of(&fs::read(path).expect("read")));
+            }
+        }
+    }
+    found
+}
+
+/// Rows of a `cells.csv`: image, x, y, box, class.
+fn cells(dir: &Path, set: &str) -> Vec<(String, [u32; 6], String)> {
+    let text = fs::read_to_string(dir.join("data").join(set).join("cells.csv")).expect("cells.csv");
+    let row = |line: &str| {
+        let words: Vec<&str> = line.split(',').collect();
+        let numbers = [1, 2, 3, 4, 5, 6].map(|k| words[k].parse().expect("a number"));
+        (words[0].to_owned(), numbers, words[7].to_owned())
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn the_same_seed_draws_the_same_bytes_on_any_number_of_threads() {
+    let (one, many, other) = (tempdir().expect("folder"), tempdir().expect("folder"), drawn(8).0);
+    for (dir, threads) in [(&one, 1), (&many, 3)] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+        pool.install(|| run(&tiny(dir.path(), 7))).expect("draw");
+    }
+    let (one, many, other) = (digests(one.path()), digests(many.path()), digests(other.path()));
+    assert!(one == many);
+    assert_eq!(one.len(), other.len());
+    let images = |name: &&String| name.contains("field") && !name.ends_with(".txt");
+    assert!(one.keys().filter(images).all(|name| one[name] != other[name]), "another seed draws other images");
+}
+
+#[test]
+fn asking_for_more_images_leaves_the_first_ones_as_they_are() {
+    let (few, _) = drawn(3);
+    let more = tempdir().expect("folder");
+    run(&SynthArgs { images: Some(2), ..tiny(more.path(), 3) }).expect("draw");
+    let (few, more) = (digests(few.path()), digests(more.path()));
+    for name in few.keys().filter(|name| name.contains("field")) {
+        assert_eq!(few[name], more[name], "{name}");
+    }
+}
+
+#[test]
+fn every_class_is_labelled_in_each_evaluation_source_and_the_tables_agree() {
+    let (dir, summary) = drawn(0);
+    assert_eq!(summary.sets.len(), 22);
+    for set in &summary.sets {
+        let mut counted: BTreeMap<&str, u64> = Class::ALL.iter().map(|class| (class.name(), 0)).collect();
+        let rows = cells(dir.path(), &set.name);
+        for (_, _, class) in &rows {
+            *counted.get_mut(class.as_str()).expect("a known class") += 1;
+        }
+        assert_eq!(counted, set.cells, "{}", set.name);
+        if set.evaluation {
+            assert!(set.cells.values().all(|n| *n >= 1), "{}: {:?}", set.name, set.cells);
+        }
+    }
+    let total: u64 = summary.sets.iter().filter(|set| set.evaluation).flat_map(|set| set.cells.values()).sum();
+    assert!(total > 150, "{total} evaluation cells");
+}
+
+#[test]
+fn labels_lie_inside_their_images() {
+    let (dir, summary) = drawn(1);
+    for set in &summary.sets {
+        let root = dir.path().join("data").join(&set.name);
+        let mut sizes = BTreeMap::new();
+        for (image, [x, y, xmin, ymin, xmax, ymax], _) in cells(dir.path(), &set.name) {
+            let (w, h) = *sizes.entry(image.clone()).or_insert_with(|| {
+                image::load_from_memory(&fs::read(root.join(&image)).expect("read")).expect("image").dimensions()
+            });
+            assert!(x < w && y < h && xmax <= w && ymax <= h, "{} {image}: {x} {y}", set.name);
+            assert!(xmin < x && x < xmax && ymin < y && y < ymax, "{} {image}: box around {x} {y}", set.name);
+        }
+    }
+}
+
+#[test]
+fn files_hold_the_formats_that_the_catalogue_names() {
+    use super::catalogue::Format as F;
+    let dir = tempdir().expect("folder");
+    run(&SynthArgs { images: Some(3), ..tiny(dir.path(), 2) }).expect("draw");
+    for set in Set::all() {
+        for field in set.fields(Scale::Tiny, Some(3)) {
+            let path = dir.path().join("data").join(set.name()).join(field.path());
+            let bytes = fs::read(&path).expect("read");
+            let (format, colour) = match set.look.format {
+                F::JpegSomePng(_) if field.index == 2 => (ImageFormat::Png, ColorType::Rgb8),
+                F::Jpeg(_) | F::JpegSomePng(_) => (ImageFormat::Jpeg, ColorType::Rgb8),
+                F::JpegGrey(_) => (ImageFormat::Jpeg, ColorType::L8),
+                F::Png => (ImageFormat::Png, ColorType::Rgb8),
+                F::PngAlpha => (ImageFormat::Png, ColorType::Rgba8),
+                F::PngGrey => (ImageFormat::Png, ColorType::L8),
+                F::Bmp => (ImageFormat::Bmp, ColorType::Rgb8),
+                F::Tiff => (ImageFormat::Tiff, ColorType::Rgb8),
+                F::Tiff16 => (ImageFormat::Tiff, ColorType::Rgb16),
+            };
+            assert_eq!(image::guess_format(&bytes).expect("known"), format, "{}", path.display());
+            let image = image::load_from_memory(&bytes).expect("decodes");
+            assert_eq!(
+                (image.color(), image.dimensions()),
+                (colour, (field.width, field.height)),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_image_occurs_twice_so_nothing_leaks_into_the_evaluation() {
+    let dir = tempdir().expect("folder");
+    run(&SynthArgs { images: Some(2), ..tiny(dir.path(), 5) }).expect("draw");
+    let mut seen = BTreeSet::new();
+    for set in Set::all() {
+        for field in set.fields(Scale::Tiny, Some(2)) {
+            let bytes = fs::read(dir.path().join("data").join(set.name()).join(field.path())).expect("read");
+            let rgb = image::load_from_memory(&bytes).expect("decodes").to_rgb8();
+            assert!(seen.insert(pixel_digest(rgb.width(), rgb.height(), &rgb)), "{} {}", set.name(), field.path());
+        }
+    }
+}
+
+#[test]
+fn build_understands_the_descriptions_and_finds_every_image_group_and_label() {
+    let (dir, summary) = drawn(4);
+    for (folder, evaluation) in [("sources", false), ("eval-sources", true)] {
+        for source in read_sources(&dir.path().join(folder)).expect("descriptions") {
+            assert_eq!((source.membership, source.licence.as_str()), (Membership::Synthetic, "CC0-1.0"));
+            assert!(source.title.contains("Synthetic"), "{}", source.title);
+            let set = Set::all().into_iter().find(|set| set.name() == source.name).expect("a set of that name");
+            let root = crate::source::files::Root::open(&dir.path().join("data").join(&source.name)).expect("root");
+            let globs = Globs::new(&source.images).expect("globs");
+            let groups = GroupBook::open(&source, &root).expect("groups");
+            let labels = LabelBook::open(&source, &root).expect("labels");
+            let files = root.list().expect("list").files;
+            let images: BTreeSet<_> = files.into_iter().filter(|path| globs.judge(path) == Verdict::Image).collect();
+            let fields = set.fields(Scale::Tiny, None);
+            assert_eq!(images, fields.iter().map(super::Field::path).collect(), "{}", source.name);
+            let mut cells = 0;
+            for field in &fields {
+                let group = groups.group_of(&field.path()).expect("a group");
+                assert!(group.ends_with(&format!("{:02}", field.slide)), "{group}");
+                match labels.look_up(&field.path(), field.width, field.height) {
+                    (Known::Marks(marks), issues) => {
+                        assert!(issues.is_empty(), "{issues:?}");
+                        let points = matches!(source.label, LabelRule::Points { .. });
+                        assert!(marks.iter().all(|mark| matches!(mark.shape, Place::Point { .. }) == points));
+                        cells += marks.len() as u64;
+                    }
+                    (known, _) => assert!(!evaluation, "{}: {known:?}", source.name),
+                }
+            }
+            let counted = summary.sets.iter().find(|set| set.name == source.name).expect("in the summary");
+            assert_eq!(cells, if evaluation { counted.cells.values().sum() } else { 0 }, "{}", source.name);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_refused_and_the_same_set_drawn_again() {
+    let foreign = tempdir().expect("folder");
+    fs::write(foreign.path().join("thesis.tex"), "x").expect("write");
+    let error = run(&tiny(foreign.path(), 0)).expect_err("refused").to_string();
+    assert!(error.contains("not empty") && error.contains("--out"), "{error}");
+    let (dir, _) = drawn(0);
+    let before = digests(dir.path());
+    let error = run(&tiny(dir.path(), 1)).expect_err("refused").to_string();
+    assert!(error.contains("another set"), "{error}");
+    let lost = dir.path().join("data/synth-pink-giemsa/images/slide01_field01.jpg");
+    fs::remove_file(lost).expect("remove");
+    run(&tiny(dir.path(), 0)).expect("drawn again");
+    assert!(before == digests(dir.path()));
+}
+
+#[test]
+fn the_sheet_shows_every_class_of_every_evaluation_source() {
+    let dir = tempdir().expect("folder");
+    let file = dir.path().join("sheet.png");
+    let args = SynthArgs { out: None, seed: 0, scale: Scale::Small, images: None, sheet: Some(file.clone()) };
+    run(&args).expect("draw");
+    let sheet = image::open(file).expect("sheet").to_rgb8();
+    let evaluations = SOURCES.iter().filter(|look| look.evaluation.is_some()).count() as u32;
+    let coloured = sheet.pixels().filter(|pixel| pixel.0.iter().any(|v| *v != pixel.0[0])).count() as u32;
+    assert!(coloured > evaluations * 9 * 4 * 84 * 84 / 2, "{coloured} coloured pixels");
+}
+
+/// Mean colours of all labelled crops of a source's evaluation fields: slide, class, mean of the crop, mean of its middle.
+fn mean_colours(set: &Set) -> Vec<(u64, Class, [[f64; 3]; 2])> {
+    let side = set.evaluation.expect("an evaluation set").1;
+    let mut all = Vec::new();
+    for field in set.fields(Scale::Small, None) {
+        let place = field.place(0);
+        let scene = Scene::draw(set.look, place, field.width, field.height, true);
+        let exposure = optics::expose(&scene, set.look, place);
+        for label in scene.labels() {
+            let mean = |half: u32| {
+                let (xs, ys) = (
+                    label.x.saturating_sub(half)..(label.x + half).min(field.width),
+                    label.y.saturating_sub(half)..(label.y + half).min(field.height),
+                );
+                let count = f64::from(xs.len() as u32 * ys.len() as u32);
+                let mut sum = [0.0; 3];
+                for at in ys.flat_map(|y| xs.clone().map(move |x| (y * field.width + x) as usize * 3)) {
+                    for (channel, total) in sum.iter_mut().enumerate() {
+                        *total += f64::from(exposure.rgb[at + channel]) / count;
+                    }
+                }
+                sum
+            };
+            all.push((field.slide, label.class, [mean(side / 2), mean(side / 4)]));
+        }
+    }
+    all
+}
+
+/// Share of cells whose class is that of the nearest class mean of the other slides.
+fn nearest_mean_accuracy(cells: &[(u64, Class, [[f64; 3]; 2])], part: usize) -> f64 {
+    let mut right = 0;
+    for (slide, class, colour) in cells {
+        let distance = |of: Class| {
+            let others: Vec<_> = cells.iter().filter(|c| c.0 != *slide && c.1 == of).map(|c| c.2[part]).collect();
+            let mean = |k: usize| others.iter().map(|c| c[k]).sum::<f64>() / others.len() as f64;
+            (0..3).map(|k| (mean(k) - colour[part][k]).powi(2)).sum::<f64>()
+        };
+        let nearest = Class::ALL.into_iter().min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+        right += usize::from(nearest == Some(*class));
+    }
+    right as f64 / cells.len() as f64
+}
+
+#[test]
+fn colour_does_not_give_the_class_away() {
+    for set in Set::all().iter().filter(|set| set.evaluation.is_some()) {
+        let cells = mean_colours(set);
+        let (crop, middle) = (nearest_mean_accuracy(&cells, 0), nearest_mean_accuracy(&cells, 1));
+        assert!(cells.len() > 300, "{} has {} cells", set.name(), cells.len());
+        assert!(crop < 0.25 && middle < 0.35, "{}: {crop:.3} whole crop, {middle:.3} middle", set.name());
+    }
+}

@@ -14,7 +14,8 @@ pub fn emit() {
     let commit = match git(&["rev-parse", "--short=12", "HEAD"]) {
         None => "unknown".to_owned(),
         Some(commit) => {
-            let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|status| !status.is_empty());
+            let changed =
+                git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|status| !status.is_empty());
             if changed { format!("{commit}-dirty") } else { commit }
         }
     };

@@ -1,11 +1,11 @@
 //! Link arguments for LibTorch and the code version.
 
-#[path = "../build-support/libtorch.rs"]
-mod libtorch;
+#[path = "../crates/torch-shim/link.rs"]
+mod link;
 #[path = "../build-support/version.rs"]
 mod version;
 
 fn main() {
-    libtorch::emit();
+    link::main();
     version::emit();
 }

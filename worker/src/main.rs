@@ -1,2 +1,70 @@
-//! One process per GPU: train, step, probe, embed, export, augment, plan, bench.
-fn main() {}
+//! One process per device: trains, probes, embeds and exports RedDino models.
+
+mod augment_command;
+mod bench;
+mod cli;
+mod device;
+mod export;
+mod features;
+mod loader;
+mod metrics;
+mod output;
+mod plan;
+mod probe_command;
+mod run;
+mod signals;
+mod snapshot;
+mod step;
+mod train;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    device::report_panics();
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Train(args) => return train::train(&args),
+        Command::Step(args) => step::step(&args)?,
+        Command::Probe(args) => probe_command::probe(&args)?,
+        Command::Embed(args) => export::embed(&args)?,
+        Command::Export(args) => export::export(&args)?,
+        Command::Augment(args) => augment_command::augment(&args.command)?,
+        Command::Plan(args) => plan::plan(&args)?,
+        Command::Bench(args) => bench::bench(&args)?,
+        Command::Version { json: true } => output::line(serde_json::json!({ "version": version::CODE })),
+        Command::Version { json: false } => output::line(version::CODE),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error and its causes as one sentence; a cause that the sentence already holds is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}

@@ -15,6 +15,9 @@ macro_rules! word_enum {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
         }
         impl $name {
+            /// The words a configuration may use.
+            pub const WORDS: &'static [&'static str] = &[$fword, $($word),+];
+
             /// The word of this value, as a configuration spells it.
             pub fn word(self) -> &'static str {
                 match self { Self::$first => $fword, $(Self::$variant => $word),+ }

@@ -1,0 +1,212 @@
+//! The main job with real processes: smears → shards → training → features → scores, and what a kill does to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use system_tests::{program, run};
+
+/// A model small enough for a step to take milliseconds.
+const CONFIG: &str = "
+model: {dim: 32, depth: 2, heads: 2, patch: 14, layerscale_init: 1.0, drop_path: 0.1}
+head: {prototypes: 64, hidden: 32, bottleneck: 16}
+loss: {n_local: 2, local_loss_above: 0, dino_normaliser: terms, koleo_weight: 0.1, centering: sinkhorn_knopp}
+optim: {lr: 1e-3, epochs: 1, epoch_length: 24}
+teacher: {momentum: 0.9, temp_epochs: 1}
+crops: {global_size: 56, local_size: 28, interpolation: bicubic}
+augmentation: {pipeline: dinov2, flip_p: 0.5, vflip_p: 0.5, rot90_p: 0.5}
+train: {batch_size: 8, threads: 1, data_threads: 1}
+checkpoint: {every_steps: 5, keep: 2}
+log: {every_steps: 1, collapse_every_steps: 6}
+";
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// Shards of synthetic smears, drawn and cut once for all tests here.
+fn shards() -> &'static (PathBuf, PathBuf) {
+    static MADE: OnceLock<(tempfile::TempDir, (PathBuf, PathBuf))> = OnceLock::new();
+    let (_, paths) = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        let (smears, patches, cells) = (at("smears"), at("patches"), at("cells"));
+        let data = smears.join("data");
+        run("shard-builder", &["synth", "--out", text(&smears), "--seed", "3"]);
+        let sources = smears.join("sources");
+        run("shard-builder", &["build", text(&sources), "--data", text(&data), "--size", "112", "--out", text(&patches)]);
+        let sources = smears.join("eval-sources");
+        run("shard-builder", &["build", text(&sources), "--data", text(&data), "--product", "cells", "--out", text(&cells)]);
+        run("shard-builder", &["split", text(&cells), "--name", "grouped", "--kind", "grouped-kfold", "--folds", "3"]);
+        (folder, (patches, cells))
+    });
+    paths
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("config.yaml"), CONFIG).expect("the configuration is written");
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        text(&self.folder.path().join(name)).to_owned()
+    }
+
+    fn train(&self, out: &str, more: &[&str]) {
+        let (config, out) = (self.path("config.yaml"), self.path(out));
+        let mut args = vec!["train", &config, "--shards", text(&shards().0), "--out", &out];
+        args.extend(more);
+        run("worker", &args);
+    }
+
+    fn final_digest(&self, out: &str) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join(out).join("final.json")).expect("the run is done");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        value["checkpoint"]["digest"].as_str().expect("a digest").to_owned()
+    }
+
+    fn lines(&self, out: &str) -> Vec<Value> {
+        let folder = self.folder.path().join(out).join("metrics");
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder).expect("metrics").flatten().map(|e| e.path()).collect();
+        files.sort();
+        let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+        texts.iter().flat_map(|text| text.lines()).map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+}
+
+#[test]
+fn killed_and_started_again_the_weights_are_those_of_an_undisturbed_run() {
+    let bench = Bench::new();
+    bench.train("whole", &[]);
+    let (config, out) = (bench.path("config.yaml"), bench.path("killed"));
+    // SIGKILL directly after the line of a step: once between checkpoints, once in the step after one, once near the end.
+    for after in [3, 11, 22] {
+        let mut child = Command::new(program("worker"))
+            .args(["train", &config, "--shards", text(&shards().0), "--out", &out, "--print-metrics"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("worker starts");
+        let reader = BufReader::new(child.stdout.take().expect("a pipe"));
+        for line in reader.lines() {
+            let line: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            if line["step"].as_u64() >= Some(after) {
+                break;
+            }
+        }
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+    }
+    bench.train("killed", &[]);
+    assert_eq!(bench.final_digest("killed"), bench.final_digest("whole"));
+    assert_eq!(std::fs::read_dir(bench.folder.path().join("killed/attempts")).expect("attempts").count(), 4);
+}
+
+#[test]
+fn two_identical_runs_agree_to_the_bit_and_another_seed_does_not() {
+    let bench = Bench::new();
+    bench.train("a", &[]);
+    bench.train("b", &["--set", "train.data_threads=2"]);
+    bench.train("c", &["--set", "seed=1"]);
+    // The number of loader threads is in the configuration, so the header differs; the state must not.
+    let losses = |out: &str| bench.lines(out).iter().map(|line| line["loss"].to_string()).collect::<Vec<_>>();
+    assert_eq!(losses("a"), losses("b"));
+    assert_ne!(losses("a"), losses("c"));
+    bench.train("d", &[]);
+    assert_eq!(bench.final_digest("a"), bench.final_digest("d"));
+}
+
+#[test]
+fn a_run_says_every_term_and_shows_collapse() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    let lines = bench.lines("run");
+    assert_eq!(lines.len(), 24);
+    for key in [
+        "loss", "dino_global", "dino_local", "ibot", "koleo", "lr", "wd", "momentum", "teacher_temp", "images_per_s", "data_wait",
+        "memory_mb", "teacher_entropy",
+    ] {
+        assert!(lines.iter().all(|line| line[key].is_number()), "{key} in {}", lines[0]);
+    }
+    assert!(lines[0]["rankme"].as_f64() > Some(1.0));
+    assert!(lines[23]["grad_norm"]["backbone"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn stopped_at_a_step_it_ends_with_code_85_and_goes_on() {
+    let bench = Bench::new();
+    bench.train("whole", &[]);
+    let (config, out) = (bench.path("config.yaml"), bench.path("stopped"));
+    let status = Command::new(program("worker"))
+        .args(["train", &config, "--shards", text(&shards().0), "--out", &out, "--stop-at", "7"])
+        .status()
+        .expect("worker starts");
+    assert_eq!(status.code(), Some(85));
+    bench.train("stopped", &[]);
+    assert_eq!(bench.final_digest("stopped"), bench.final_digest("whole"));
+}
+
+#[test]
+fn a_run_is_probed_embedded_and_exported() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    let cells = text(&shards().1);
+    let rows = bench.path("rows.jsonl");
+    let run_uri = bench.path("run");
+    run("worker", &["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows]);
+    let rows: Vec<Value> =
+        std::fs::read_to_string(&rows).expect("rows").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for features in ["teacher", "random", "histogram"] {
+        for probe in ["linear", "1nn", "20nn"] {
+            for metric in ["accuracy", "balanced_accuracy", "weighted_f1"] {
+                let found: Vec<f64> = rows
+                    .iter()
+                    .filter(|row| row["features"] == features && row["probe"] == probe && row["metric"] == metric)
+                    .map(|row| row["value"].as_f64().expect("a number"))
+                    .collect();
+                assert!(found.len() >= 3 && found.iter().all(|v| (0.0..=1.0).contains(v)), "{features} {probe} {metric}: {found:?}");
+            }
+        }
+    }
+    let (features, export) = (bench.path("features.parquet"), bench.path("export"));
+    run("worker", &["embed", "--run", &run_uri, "--shards", cells, "--out", &features]);
+    assert!(std::fs::metadata(&features).expect("features").len() > 1000);
+    run("worker", &["export", "--run", &run_uri, "--out", &export]);
+    let config: Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{export}/config.json")).expect("config")).expect("JSON");
+    assert_eq!(config["model_args"]["embed_dim"], 32);
+    // Nothing that exists is written over.
+    let again = Command::new(program("worker")).args(["export", "--run", &run_uri, "--out", &export]).output().expect("runs");
+    assert!(!again.status.success());
+}
+
+#[test]
+fn refusals_are_one_sentence_with_file_key_and_remedy() {
+    let bench = Bench::new();
+    let bad = bench.path("bad.yaml");
+    std::fs::write(&bad, "loss: {koleo_wieght: 0.1}").expect("written");
+    let refused = |args: &[&str]| {
+        let output = Command::new(program("worker")).args(args).env("NO_COLOR", "1").output().expect("worker runs");
+        assert!(!output.status.success(), "{args:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let patches = text(&shards().0);
+    let message = refused(&["train", &bad, "--shards", patches, "--out", &bench.path("x")]);
+    assert!(message.contains("bad.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    let message = refused(&["train", &bench.path("config.yaml"), "--shards", &bench.path("nowhere"), "--out", &bench.path("x")]);
+    assert!(message.contains("nowhere"), "{message}");
+    assert!(!Path::new(&bench.path("x")).exists(), "a refused run leaves nothing behind");
+    bench.train("run", &["--stop-at", "24"]);
+    let (config, out) = (bench.path("config.yaml"), bench.path("run"));
+    let message = refused(&["train", &config, "--shards", patches, "--out", &out, "--set", "loss.koleo_weight=0"]);
+    assert!(message.contains("loss.koleo_weight"), "{message}");
+}

@@ -1,0 +1,121 @@
+//! `worker bench`: seconds of a training step beside the machine's own matrix-product rate, measured in one run, so that a
+//! figure from another machine can be read.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use collective::Solo;
+use dino::{CropBatch, State};
+use run_spec::config::{Precision, TrainConfig};
+use run_spec::schedule::Schedules;
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+use crate::cli::BenchArgs;
+use crate::{device, loader, metrics, output, train};
+
+const TINY: &str = include_str!("../../configs/train/tiny.yaml");
+const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
+
+/// Measures and prints.
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+    let place = device::open(run_spec::config::Device::Auto, args.threads)?;
+    let mut rows = Vec::new();
+    let rate = matrix_rate(place.device, args.repeats);
+    rows.push(json!({ "what": "f32 matrix product, 2048 x 2048 x 2048", "gflop_per_s": rate }));
+    for (what, text, sets) in [
+        ("tiny.yaml as it stands", TINY, vec![]),
+        ("ViT-S/14, 224 px, batch 8, K = 8192", SMALL, vec!["head.prototypes=8192"]),
+        ("ViT-S/14, 224 px, batch 8, K = 131072", SMALL, vec![]),
+    ] {
+        let mut sets: Vec<String> = sets.into_iter().map(str::to_owned).collect();
+        if text == SMALL {
+            sets.extend(["train.batch_size=8", "train.loss_groups=1", "train.precision=f32"].map(str::to_owned));
+        }
+        let (config, _) = TrainConfig::from_yaml(text, what, &sets)?;
+        assert_eq!(config.train.precision, Precision::F32);
+        let seconds = device::guard(what, || step_seconds(&config, place.device, args.repeats))?;
+        rows.push(json!({
+            "what": what,
+            "seconds_per_step": seconds,
+            "images_per_s": config.train.batch_size as f64 / seconds,
+            "memory_mb": metrics::resident_mb(),
+        }));
+    }
+    if args.json {
+        output::line(json!({ "device": place.words, "code": crate::version::CODE, "rows": rows }));
+        return Ok(());
+    }
+    output::line(format!("{}, medians of {} runs", place.words, args.repeats));
+    for row in rows {
+        let what = row["what"].as_str().unwrap_or_default();
+        match row["gflop_per_s"].as_f64() {
+            Some(rate) => output::line(format!("{what:<44} {rate:8.1} GFLOP/s")),
+            None => output::line(format!(
+                "{what:<44} {:8.3} s/step {:8.2} images/s {:6} MB resident",
+                row["seconds_per_step"].as_f64().unwrap_or(f64::NAN),
+                row["images_per_s"].as_f64().unwrap_or(f64::NAN),
+                row["memory_mb"]
+            )),
+        }
+    }
+    Ok(())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn wait_for(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+/// Seconds of `work`, median of `repeats` after one run that is not counted.
+fn time(device: Device, repeats: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = Vec::new();
+    for run in 0..=repeats.max(1) {
+        wait_for(device);
+        let began = Instant::now();
+        work()?;
+        wait_for(device);
+        if run > 0 {
+            times.push(began.elapsed().as_secs_f64());
+        }
+    }
+    Ok(median(times))
+}
+
+fn matrix_rate(device: Device, repeats: usize) -> f64 {
+    let n = 2048;
+    let (a, b) = (Tensor::ones([n, n], (Kind::Float, device)), Tensor::ones([n, n], (Kind::Float, device)));
+    let seconds = time(device, repeats, || {
+        let _ = a.matmul(&b);
+        Ok(())
+    });
+    2.0 * (n as f64).powi(3) / seconds.unwrap_or(f64::NAN) / 1e9
+}
+
+fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<f64> {
+    let mut state = State::new(config, device)?;
+    let schedules = Schedules::new(config);
+    let images = config.train.batch_size as usize;
+    let plane = |side: i64| 3 * (side * side) as usize;
+    let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
+    let mut fill = |count: usize| (0..count).map(|_| noise.uniform(-2.0, 2.0) as f32).collect::<Vec<f32>>();
+    let pixels = loader::PixelBatch {
+        step: 0,
+        images,
+        global: fill(2 * images * plane(config.crops.global_size)),
+        local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),
+    };
+    let batch: CropBatch = train::crop_batch(config, &pixels, device)?;
+    let mut step = 0;
+    time(device, repeats, || {
+        state.step(&batch, &schedules.at(step), &Solo)?;
+        step += 1;
+        Ok(())
+    })
+}

@@ -1,0 +1,80 @@
+//! Features of a shard set: the teacher's normed CLS token of each image, RGB, resized and normalised as the published
+//! evaluation does.
+
+use anyhow::{Context, Result};
+use augment::{Image, resize_for_probe};
+use dino::Encoder;
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use run_spec::config::TrainConfig;
+use shards::ShardSet;
+use tch::Tensor;
+
+use crate::cli::ModelArgs;
+use crate::device;
+use crate::run::{CheckpointRecord, Run, RunRecord};
+use crate::snapshot;
+
+/// A run's model, ready for features.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    /// The run.
+    pub(crate) run: Run,
+    /// What it is.
+    pub(crate) record: RunRecord,
+    /// Its configuration.
+    pub(crate) config: TrainConfig,
+    /// The checkpoint taken.
+    pub(crate) checkpoint: CheckpointRecord,
+    /// The teacher's backbone.
+    pub(crate) teacher: Encoder,
+    /// Where it lives.
+    pub(crate) place: device::Place,
+}
+
+/// Opens the model that `args` name.
+pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
+    let run = Run::at(&args.run)?;
+    let record = run.record()?;
+    let (config, _) = TrainConfig::default().with_deltas(&record.config, &run.store().uri_of("run.json"))?;
+    let place = device::open(config.device, args.threads)?;
+    let (checkpoint, bytes) = run.load_checkpoint(args.step)?.with_context(|| match args.step {
+        Some(step) => format!("{}: no whole checkpoint of step {step}; kept are {}", args.run, kept(&run)),
+        None => format!("{}: the run has no checkpoint yet", args.run),
+    })?;
+    let tensors = snapshot::from_bytes(&bytes, &checkpoint.key)?;
+    let teacher = Encoder::load(&config, tensors, &checkpoint.key, place.device)?;
+    Ok(Trained { run, record, config, checkpoint, teacher, place })
+}
+
+fn kept(run: &Run) -> String {
+    let steps = run.checkpoints().unwrap_or_default();
+    steps.iter().map(|record| record.step.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// `[n, D]` features of all rows in order, row-major, and D.
+pub(crate) fn extract(encoder: &Encoder, side: i64, shards: &ShardSet, batch: usize, what: &str) -> Result<(Vec<f32>, usize)> {
+    let rows = shards.len();
+    let bar = ProgressBar::new(rows);
+    bar.set_message(what.to_owned());
+    let mut out = Vec::new();
+    let dim = encoder.dim() as usize;
+    for start in (0..rows).step_by(batch.max(1)) {
+        let end = (start + batch.max(1) as u64).min(rows);
+        let views = (start..end).into_par_iter().map(|row| prepare(shards, row, side)).collect::<Result<Vec<_>>>()?;
+        let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
+        let features = device::guard(what, || Ok(encoder.features(&images)))?.to_device(tch::Device::Cpu);
+        let at = out.len();
+        out.resize(at + features.numel(), 0.0);
+        features.contiguous().copy_data(&mut out[at..], features.numel());
+        bar.set_position(end);
+    }
+    bar.finish_and_clear();
+    Ok((out, dim))
+}
+
+fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {
+    let rgb = shards.rgb(row).with_context(|| format!("read row {row} of the shard set"))?;
+    let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
+    Ok(resize_for_probe(&image, side as usize).data)
+}

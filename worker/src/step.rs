@@ -1,0 +1,28 @@
+//! `worker step`: training steps on given weights and batches, through the training code itself (docs/step-files.md).
+
+use anyhow::{Context, Result, anyhow};
+use collective::Solo;
+use dino::stepfile::{Grads, StepFileArgs, parse_dtype, run_step_file};
+
+use crate::cli::{self, StepArgs};
+use crate::device;
+
+/// Runs a case.
+pub(crate) fn step(args: &StepArgs) -> Result<()> {
+    let threads = u16::try_from(args.threads).context("--threads")?;
+    let case = StepFileArgs {
+        settings: args.settings.clone(),
+        weights: args.weights.clone(),
+        batches: args.batches.clone(),
+        out: args.out.clone(),
+        grads: match args.grads {
+            cli::Grads::None => Grads::None,
+            cli::Grads::First => Grads::First,
+            cli::Grads::All => Grads::All,
+        },
+        dtype: parse_dtype(&args.dtype).map_err(|message| anyhow!("--dtype: {message}"))?,
+        threads: (threads > 0).then_some(threads),
+        device: tch::Device::Cpu,
+    };
+    device::guard("step", || Ok(run_step_file(&case, &Solo)?))
+}

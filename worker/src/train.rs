@@ -1,0 +1,276 @@
+//! `worker train`: the loop, readable from top to bottom.
+//!
+//! Start-up rules: 1. a finished run says so and ends well; 2. a run with a checkpoint goes on from the newest whole one;
+//! 3. anything else begins at step 0. The step number, the configuration and the shard set decide everything that is
+//! random, so going on needs no further state.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use collective::Solo;
+use dino::{CropBatch, DinoError, MaskPlan, State, StepReport};
+use indicatif::{ProgressBar, ProgressStyle};
+use run_spec::config::TrainConfig;
+use run_spec::ids::Digest;
+use run_spec::plan::Place;
+use run_spec::schedule::Schedules;
+use serde_json::{Map, Value, json};
+use shards::ShardSet;
+use store::Store;
+use tch::{Kind, Tensor};
+
+use crate::cli::TrainArgs;
+use crate::device;
+use crate::loader::{Loader, PixelBatch, Source};
+use crate::metrics::Metrics;
+use crate::run::{CheckpointRecord, FinalRecord, Run, RunRecord};
+use crate::signals::{STOPPED, StopWish};
+use crate::snapshot;
+
+/// Steps that may fail in a row before the run stops.
+const FAILURES_IN_A_ROW: u32 = 3;
+/// Batches made ahead of the step that needs them.
+const AHEAD: usize = 3;
+
+/// Reads a configuration file with `--set` changes.
+pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(TrainConfig, Value)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Ok(TrainConfig::from_yaml(&text, &path.display().to_string(), sets)?)
+}
+
+/// Trains until the last step, a wish to stop, or three failed steps in a row.
+pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
+    let stop = StopWish::listen()?;
+    let (config, resolved) = read_config(&args.config, &args.set)?;
+    let run = Run::at(&args.out)?;
+    let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
+    if shards.len() == 0 {
+        bail!("{}: the shard set has no rows to train on", args.shards);
+    }
+    let record = RunRecord::new(resolved, shards.digest(), shards.len());
+    run.begin(&record)?;
+    if let Some(done) = run.finished()? {
+        tracing::info!(steps = done.checkpoint.step, run = args.out, "the run is done already");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let place = device::open(config.device, config.train.threads)?;
+    let source = Source::new(&config, shards, Place::SOLO)?;
+    let attempt = run.claim_attempt()?;
+    let mut trainer = Trainer::new(&config, &record, &run, attempt, place)?;
+    trainer.resume()?;
+    device::guard("train", || trainer.go(source, args, &stop))
+}
+
+/// A run in hand.
+struct Trainer<'a> {
+    config: &'a TrainConfig,
+    record: &'a RunRecord,
+    run: &'a Run,
+    attempt: u32,
+    place: device::Place,
+    state: State,
+    step: u64,
+    /// First step whose metrics are not published yet.
+    unpublished_from: u64,
+    failed_in_a_row: u32,
+    failed_steps: u64,
+    /// Seconds of earlier attempts.
+    seconds_before: f64,
+    began: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(config: &'a TrainConfig, record: &'a RunRecord, run: &'a Run, attempt: u32, place: device::Place) -> Result<Self> {
+        let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
+        if let Some(weights) = &config.init.weights {
+            let (folder, name) = crate::export::split_uri(weights)?;
+            let bytes = Store::open(folder)?.get(name).with_context(|| format!("init.weights: {weights}"))?;
+            state.adopt_backbone(snapshot::from_bytes(&bytes, weights)?, weights)?;
+        }
+        Ok(Self {
+            config,
+            record,
+            run,
+            attempt,
+            place,
+            state,
+            step: 0,
+            unpublished_from: 0,
+            failed_in_a_row: 0,
+            failed_steps: 0,
+            seconds_before: 0.0,
+            began: Instant::now(),
+        })
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        if let Some((record, bytes)) = self.run.load_checkpoint(None)? {
+            let tensors = snapshot::from_bytes(&bytes, &record.key)?;
+            self.state.load(&tensors, &record.key)?;
+            self.step = record.step;
+            self.unpublished_from = record.step;
+            self.failed_in_a_row = record.failed_in_a_row;
+            self.seconds_before = record.seconds;
+            tracing::info!(step = record.step, attempt = self.attempt, "the run goes on from a checkpoint");
+        }
+        Ok(())
+    }
+
+    fn go(&mut self, source: Source, args: &TrainArgs, stop: &StopWish) -> Result<ExitCode> {
+        let peers = Solo;
+        let total = self.config.total_steps();
+        let schedules = Schedules::new(self.config);
+        let plan = source.plan.clone();
+        let mut loader = Loader::start(source, self.config, self.step, total, AHEAD)?;
+        let mut metrics = Metrics::new(args.print_metrics);
+        let bar = progress(self.step, total);
+        tracing::info!(
+            steps = total,
+            from = self.step,
+            batch_size = self.config.train.batch_size,
+            rows = self.record.rows,
+            device = self.place.words,
+            code = crate::version::CODE,
+            config = self.record.config_digest.short(),
+            "training"
+        );
+        let mut last_line = Instant::now();
+        while self.step < total {
+            let pixels = loader.next_batch()?;
+            let batch = self.crops(&pixels)?;
+            let knobs = schedules.at(self.step);
+            match self.state.step(&batch, &knobs, &peers) {
+                Ok(report) => {
+                    self.failed_in_a_row = 0;
+                    metrics.count(pixels.images, loader.take_waited_s());
+                    let last = self.step + 1 == total;
+                    if last || self.step.is_multiple_of(self.config.log.every_steps) {
+                        let more = self.collapse_measures(&report, last);
+                        let (images_per_s, data_wait) = metrics.add(self.step, &report, &knobs, &plan, more);
+                        bar.set_message(format!("loss {:.4}, {images_per_s:.1} images/s", report.losses.total));
+                        // On a terminal the bar says it; elsewhere a line now and then does.
+                        if bar.is_hidden() && (last || self.step == 0 || last_line.elapsed().as_secs() >= 10) {
+                            last_line = Instant::now();
+                            tracing::info!(
+                                step = self.step,
+                                of = total,
+                                loss = report.losses.total,
+                                images_per_s,
+                                data_wait,
+                                "step"
+                            );
+                        }
+                    }
+                }
+                Err(DinoError::NonFinite { term }) => {
+                    self.failed(&batch, &term, &mut metrics)?;
+                    if self.failed_in_a_row >= FAILURES_IN_A_ROW {
+                        bail!(
+                            "{FAILURES_IN_A_ROW} steps in a row were not finite (last: {term} at step {}); their batches are under {} \
+                             for replay; lower optim.base_lr or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
+                            self.step,
+                            self.run.store().uri_of("failed")
+                        );
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.step += 1;
+            bar.set_position(self.step);
+            let asked = stop.asked() || args.stop_at == Some(self.step);
+            if self.step == total || asked || self.step.is_multiple_of(self.config.checkpoint.every_steps) {
+                let record = self.checkpoint(&mut metrics)?;
+                if self.step == total {
+                    self.run.finish(&FinalRecord {
+                        checkpoint: record,
+                        device: self.place.words.clone(),
+                        failed_steps: self.failed_steps,
+                    })?;
+                }
+            }
+            if asked && self.step < total {
+                tracing::warn!(step = self.step, "stopped as asked; the same command goes on from here");
+                return Ok(ExitCode::from(STOPPED));
+            }
+        }
+        bar.finish_and_clear();
+        tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Pixels as tensors, with the masks of the step.
+    fn crops(&self, pixels: &PixelBatch) -> Result<CropBatch> {
+        crop_batch(self.config, pixels, self.place.device)
+    }
+
+    /// Teacher entropy every line; RankMe, which costs a decomposition, now and then.
+    fn collapse_measures(&self, report: &StepReport, last: bool) -> Map<String, Value> {
+        let mut more = Map::new();
+        more.insert("teacher_entropy".to_owned(), json!(report.teacher_entropy));
+        if last || self.step.is_multiple_of(self.config.log.collapse_every_steps) {
+            more.insert("rankme".to_owned(), json!(dino::collapse::rank_me(&report.features)));
+        }
+        more
+    }
+
+    /// Keeps what is needed to run the step again: its batch, its masks, and the state before it.
+    fn failed(&mut self, batch: &CropBatch, term: &str, metrics: &mut Metrics) -> Result<()> {
+        self.failed_in_a_row += 1;
+        self.failed_steps += 1;
+        tracing::warn!(step = self.step, term, in_a_row = self.failed_in_a_row, "a step was not finite and was left out");
+        metrics.add_failed(self.step, term);
+        let mut tensors = vec![("global".to_owned(), batch.global.shallow_clone()), ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8))];
+        tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
+        tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
+        let bytes = snapshot::to_bytes(&tensors, &[("step", self.step.to_string()), ("term", term.to_owned())])?;
+        let key = format!("failed/{:08}-a{:04}.safetensors", self.step, self.attempt);
+        self.run.store().create(&key, bytes.into()).with_context(|| format!("write {key}"))
+    }
+
+    fn checkpoint(&mut self, metrics: &mut Metrics) -> Result<CheckpointRecord> {
+        let facts = [("step", self.step.to_string()), ("config", self.record.config_digest.to_string())];
+        let bytes = snapshot::to_bytes(&self.state.tensors(), &facts)?;
+        self.run.publish_metrics(self.unpublished_from, self.attempt, &metrics.take())?;
+        self.unpublished_from = self.step;
+        let record = CheckpointRecord {
+            step: self.step,
+            attempt: self.attempt,
+            key: String::new(),
+            bytes: 0,
+            digest: Digest::of(b""),
+            failed_in_a_row: self.failed_in_a_row,
+            seconds: self.seconds(),
+        };
+        self.run.publish_checkpoint(record, bytes, self.config.checkpoint.keep as usize)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+}
+
+/// A step's pixels as tensors on `device`, with the masks of (seed, step).
+pub(crate) fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, device: tch::Device) -> Result<CropBatch> {
+    let (b, s, l) = (pixels.images as i64, config.crops.global_size, config.crops.local_size);
+    let global = Tensor::from_slice(&pixels.global).view([2, b, 3, s, s]).to_device(device);
+    let local = (config.loss.n_local > 0)
+        .then(|| Tensor::from_slice(&pixels.local).view([config.loss.n_local, b, 3, l, l]).to_device(device));
+    let masks = dino::masks::batch(&MaskPlan {
+        config: &config.masks,
+        seed: config.seed,
+        step: pixels.step,
+        groups: 0..config.train.loss_groups,
+        images_per_group: (config.train.batch_size / config.train.loss_groups) as usize,
+        grid: config.grid(),
+    });
+    Ok(CropBatch { global, local, masks: masks.to_device(device) })
+}
+
+fn progress(from: u64, total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total).with_position(from);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {eta} left, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}

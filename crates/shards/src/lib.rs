@@ -13,6 +13,7 @@
 mod codec;
 mod columns;
 mod error;
+mod found;
 mod load;
 mod manifest;
 mod page;

@@ -1,0 +1,124 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
+#[derive(Debug, Parser)]
+#[command(name = "orchestrator", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the trials of a sweep that are not finished yet, then print and keep the table.
+    Sweep(SweepArgs),
+    /// Show the state of each trial.
+    Status(TargetArgs),
+    /// Print the table of what is finished.
+    Results(ResultsArgs),
+    /// Run a program until it ends or standard input closes.
+    #[command(hide = true)]
+    Guard(GuardArgs),
+}
+
+/// Exit status: 0 when every trial is finished, 3 when some failed or are left, 130 when a signal ended it, 1 on an error.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// The sweep file.
+    pub(crate) file: PathBuf,
+    /// Store for records and results; overrides the file's.
+    #[arg(long, value_name = "URI")]
+    pub(crate) store: Option<String>,
+    /// Print the matrix and the commands of the first trial; start and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Trials at once; overrides the file's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) slots: Option<u16>,
+    /// Try failed trials again; each goes on from its last checkpoint.
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
+    /// Start no more trials once N have failed; those that run go on.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_failures: Option<u16>,
+    /// Only arms (`koleo*`) or trials (`koleo-on/seed-0`) that match; may be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) only: Vec<String>,
+    /// Where a shard set lies: `train=URI`, or the name of an evaluation set; overrides the file's; may be repeated.
+    #[arg(long, value_name = "NAME=URI")]
+    pub(crate) shards: Vec<String>,
+    /// The worker to run [default: the one beside this program, else on PATH].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) worker: Option<PathBuf>,
+    /// Take over trials claimed on another machine. Only when you know that it is dead: from here nobody can tell.
+    #[arg(long)]
+    pub(crate) take_over: bool,
+    /// Seconds between asking a worker to end and killing it.
+    #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
+    pub(crate) grace_s: f64,
+    /// Folder for logs and configs [default: local/ in a directory store, else ./store/local].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// A sweep file, or the name of a sweep.
+    pub(crate) target: String,
+    /// The store [default: the file's, else ./store].
+    #[arg(long, value_name = "URI")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultsArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, the main metric.
+    Text,
+    /// Markdown, all metrics.
+    Md,
+    /// One record a line.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// Seconds between asking the program to end and killing it.
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    pub(crate) grace_s: f64,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if (0.0..=86_400.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("between 0 and 86400 seconds are expected".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,126 @@
+//! The guard: a small process between the orchestrator and a worker, so that no worker outlives its orchestrator.
+//!
+//! The guard leads a process group that holds the worker and all its children. Its standard input is a pipe whose other end
+//! only the orchestrator holds; when that end closes, however the orchestrator died, the guard asks the group to end and,
+//! after a grace period, kills it. Nothing here needs the worker's help.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::output;
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Runs `program` until it ends, and ends as it did (128 + signal where a signal ended it).
+pub(crate) fn run(program: &str, args: &[String], grace: Duration) -> Result<ExitCode> {
+    // A signal to the group is meant for the worker; the guard stays to see what comes of it.
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&asked)).context("listen for signals")?;
+    }
+    let mut child =
+        Command::new(program).args(args).stdin(Stdio::null()).spawn().with_context(|| format!("start {program}"))?;
+    let orphaned = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&orphaned);
+    std::thread::spawn(move || {
+        wait_for_end_of_input();
+        flag.store(true, Ordering::SeqCst);
+    });
+    let group = std::process::id();
+    let mut kill_at = None;
+    loop {
+        if let Some(status) = child.try_wait().context("wait for the worker")? {
+            return Ok(ExitCode::from(code_of(status)));
+        }
+        let orphan = orphaned.load(Ordering::SeqCst);
+        if kill_at.is_none() && (orphan || asked.load(Ordering::SeqCst)) {
+            kill_at = Some(Instant::now() + grace);
+            if orphan {
+                output::note("guard: the orchestrator is gone; ending the worker");
+                signal_group(group, Signal::Term);
+            }
+        }
+        if kill_at.is_some_and(|at| Instant::now() >= at) {
+            output::note("guard: the worker did not end in time; killing it");
+            signal_group(group, Signal::Kill);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn wait_for_end_of_input() {
+    let mut input = std::io::stdin().lock();
+    let mut byte = [0];
+    loop {
+        match input.read(&mut byte) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(n) if n > 0 => {}
+            _ => return,
+        }
+    }
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// What a process group is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// End, saving what can be saved.
+    Term,
+    /// End at once.
+    Kill,
+}
+
+/// Sends a signal to a whole process group; one that has ended is no error.
+///
+/// Through the shell's own `kill`, since the standard library cannot signal a group and the safe wrappers that can would
+/// change the features of crates that the other programs share.
+pub(crate) fn signal_group(group: u32, signal: Signal) {
+    let name = match signal {
+        Signal::Term => "TERM",
+        Signal::Kill => "KILL",
+    };
+    let script = format!("kill -s {name} -- -{group}");
+    let _ = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_reaches_children_of_the_group_leader() {
+        use std::os::unix::process::CommandExt;
+        let mut leader = Command::new("/bin/sh");
+        leader.args(["-c", "sleep 600 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
+        let mut leader = leader.spawn().unwrap();
+        let mut pid = String::new();
+        let mut out = std::io::BufReader::new(leader.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut pid).unwrap();
+        let child = crate::identity::Identity::of(pid.trim().parse().unwrap());
+        assert_eq!(child.life(), crate::identity::Life::Alive);
+        signal_group(leader.id(), Signal::Kill);
+        assert_eq!(leader.wait().unwrap().signal(), Some(9));
+        for _ in 0..100 {
+            if child.life() == crate::identity::Life::Dead {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+        panic!("the grandchild outlived its group");
+    }
+}

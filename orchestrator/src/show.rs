@@ -1,0 +1,135 @@
+//! The matrix of a sweep in words: for the dry run and for `status`.
+
+use anyhow::Result;
+use store::Store;
+
+use crate::identity::Life;
+use crate::ledger::{self, State};
+use crate::only::Globs;
+use crate::output::{columns, duration};
+use crate::records::{Arm, Plan};
+
+/// What is known of all trials of a plan.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    rows: Vec<Vec<String>>,
+    finished_s: Vec<f64>,
+    counts: Counts,
+}
+
+/// How many trials are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Finished.
+    pub(crate) finished: usize,
+    /// Failed by themselves.
+    pub(crate) failed: usize,
+    /// Running somewhere.
+    pub(crate) running: usize,
+    /// Everything else.
+    pub(crate) open: usize,
+}
+
+/// Reads the state of each chosen trial. `store` is absent where the digests are not known: then nothing is.
+pub(crate) fn matrix(store: Option<&Store>, plan: &Plan, only: &Globs) -> Result<Matrix> {
+    let mut rows = vec![["arm", "seed", "trial", "status", "changes"].map(str::to_owned).to_vec()];
+    let (mut finished_s, mut counts) = (Vec::new(), Counts::default());
+    let reference = &plan.arms[0];
+    for trial in plan.trials() {
+        if !only.chooses(&trial.arm.name, trial.seed) {
+            continue;
+        }
+        let state = store.map(|store| ledger::state(store, &trial)).transpose()?;
+        let words = match &state {
+            None => "unknown".to_owned(),
+            Some(state) => status(state),
+        };
+        match state {
+            Some(State::Finished(record)) => {
+                counts.finished += 1;
+                finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
+            }
+            Some(State::Failed { record, .. }) if record.cause.blames_the_trial() => counts.failed += 1,
+            Some(State::Claimed { life: Life::Alive | Life::Unknown, .. }) => counts.running += 1,
+            _ => counts.open += 1,
+        }
+        let digest = if store.is_some() { trial.arm.trial.short() } else { "?".to_owned() };
+        let seed = trial.seed.to_string();
+        rows.push(vec![trial.arm.name.clone(), seed, digest, words, delta(trial.arm, reference)]);
+    }
+    Ok(Matrix { rows, finished_s, counts })
+}
+
+fn status(state: &State) -> String {
+    match state {
+        State::Missing => "missing".to_owned(),
+        State::Finished(record) => {
+            format!("done in {}", duration(record.stages.iter().map(|stage| stage.seconds).sum()))
+        }
+        State::Failed { attempt, record } if record.cause.blames_the_trial() => {
+            let message: String = record.message.chars().take(60).collect();
+            format!("failed (attempt {attempt}): {message}")
+        }
+        State::Failed { attempt, .. } => format!("cut off (attempt {attempt})"),
+        State::Claimed { attempt, life: Life::Dead, .. } => format!("cut off (attempt {attempt})"),
+        State::Claimed { attempt, claim, .. } => {
+            format!("running (attempt {attempt}, {} process {})", claim.holder.host, claim.holder.pid)
+        }
+    }
+}
+
+impl Matrix {
+    /// The matrix and, below it, how much is done and how long the rest may take on `slots` slots.
+    pub(crate) fn text(&self, slots: usize) -> String {
+        let Counts { finished, failed, running, open } = self.counts;
+        let total = self.rows.len() - 1;
+        let mut out = columns(&self.rows);
+        out.push_str(&format!(
+            "\n\n{total} trials: {finished} done, {failed} failed, {running} running, {open} to run"
+        ));
+        if let Some(typical) = median(&self.finished_s)
+            && open > 0
+        {
+            let rounds = open.div_ceil(slots) as f64;
+            out.push_str(&format!(
+                "; about {} left on {slots} slots, by {finished} finished trials",
+                duration(rounds * typical)
+            ));
+        }
+        out
+    }
+
+    /// How many trials are in which state.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// What makes an arm differ from the reference, as `key=value` words.
+pub(crate) fn delta(arm: &Arm, reference: &Arm) -> String {
+    let mut words: Vec<String> = arm.delta.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if arm.shards.digest != reference.shards.digest {
+        words.push(format!("shards.train={}", arm.shards.uri));
+    }
+    if words.is_empty() { "(reference)".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_counts_rounds_of_slots() {
+        let counts = Counts { finished: 3, open: 3, ..Counts::default() };
+        let matrix = Matrix { rows: vec![vec!["arm".into()]; 7], finished_s: vec![90.0, 10.0, 60.0], counts };
+        assert!(matrix.text(2).ends_with(
+            "6 trials: 3 done, 0 failed, 0 running, 3 to run; about 2m00s left on 2 slots, by 3 finished trials"
+        ));
+    }
+}

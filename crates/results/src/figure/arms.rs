@@ -4,6 +4,7 @@ use super::axis::Axis;
 use super::curves::Level;
 use super::svg::{COLOURS, Font, GRID, INK, Stroke, Svg};
 use crate::ResultsError;
+use crate::render::metric_words;
 use crate::stats::Interval;
 use crate::table::{Line, SMOKE_TEST, Table};
 
@@ -65,7 +66,7 @@ pub fn arms(figure: &ArmsFigure<'_>) -> Result<String, ResultsError> {
     let width = (left + panels.len() as f64 * (PLOT_W + GAP) + 6.0).max(640.0);
     let mut svg = Svg::new(width, HEAD + plot_h + FOOT);
     let title = figure.table.title.as_str();
-    let subtitle = format!("{} on {}, split {}", figure.metric.replace('_', " "), figure.dataset, figure.split);
+    let subtitle = format!("{} on {}, split {}", metric_words(figure.metric), figure.dataset, figure.split);
     svg.text((20.0, 30.0), Font::new(17.0).bold(), title);
     svg.text((20.0, 50.0), Font::new(12.5).faint(), &subtitle);
     if !figure.table.evidence {

@@ -1,0 +1,258 @@
+//! k nearest neighbours: Euclidean distance, every neighbour one vote, ties to the smallest class (scikit-learn's
+//! `KNeighborsClassifier(k)`; features are neither scaled nor normalised).
+//!
+//! Matrix products in `f64` find candidates with a margin that covers their rounding; the distances that decide are then
+//! summed feature by feature, so equal rows have equal distances, the smaller row wins, and neither the number of threads
+//! nor the processor's vector width changes a vote.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use crate::{Features, ProbeError};
+
+/// Test rows handled at once by a thread.
+const TEST_BLOCK: usize = 256;
+/// Training rows multiplied at once.
+const TRAIN_BLOCK: usize = 512;
+
+/// The nearest training rows of each test row, nearest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbours {
+    k: usize,
+    /// `[test rows, k]`.
+    rows: Vec<u32>,
+}
+
+impl Neighbours {
+    /// The training rows nearest to test row `i`, nearest first.
+    ///
+    /// # Panics
+    /// If there is no such test row.
+    pub fn of(&self, i: usize) -> &[u32] {
+        &self.rows[i * self.k..(i + 1) * self.k]
+    }
+
+    /// The majority class among the first `k` neighbours of each test row; ties go to the smallest class.
+    ///
+    /// `labels` holds the class of each training row.
+    ///
+    /// # Panics
+    /// If `k` is 0 or more neighbours than were looked for, or a training row has no label.
+    pub fn vote(&self, labels: &[u32], k: usize) -> Vec<u32> {
+        assert!(k >= 1 && k <= self.k, "{k} of {} neighbours", self.k);
+        let classes = labels.iter().max().map_or(0, |&c| c as usize + 1);
+        let mut votes = vec![0u32; classes];
+        let winner = |neighbours: &[u32]| {
+            votes.fill(0);
+            for &row in &neighbours[..k] {
+                votes[labels[row as usize] as usize] += 1;
+            }
+            let most = votes.iter().max().copied().unwrap_or(0);
+            votes.iter().position(|&v| v == most).unwrap_or(0) as u32
+        };
+        self.rows.chunks_exact(self.k).map(winner).collect()
+    }
+}
+
+/// The `k` rows of `train` nearest to each row of `test`; of rows at the same distance the smaller index comes first.
+///
+/// # Errors
+/// [`ProbeError::Mismatch`] for features of another width, [`ProbeError::TooFewRows`] if `train` has fewer than `k` rows,
+/// [`ProbeError::Empty`] for `k` = 0.
+pub fn neighbours(train: &Features, test: &Features, k: usize) -> Result<Neighbours, ProbeError> {
+    if train.dim() != test.dim() {
+        return Err(ProbeError::Mismatch { what: "test features per row", expected: train.dim(), found: test.dim() });
+    }
+    if k == 0 {
+        return Err(ProbeError::Empty { what: "the set of neighbours (k = 0)".to_owned() });
+    }
+    if train.rows() < k {
+        return Err(ProbeError::TooFewRows { k, rows: train.rows() });
+    }
+    let squares: Vec<f64> = (0..train.rows()).map(|i| square(train.row(i))).collect();
+    let largest = squares.iter().copied().fold(0.0, f64::max);
+    let blocks = (0..test.rows()).step_by(TEST_BLOCK).collect::<Vec<_>>();
+    let rows = blocks
+        .into_par_iter()
+        .flat_map_iter(|first| {
+            let last = (first + TEST_BLOCK).min(test.rows());
+            block(train, &squares, largest, test, first..last, k)
+        })
+        .collect();
+    Ok(Neighbours { k, rows })
+}
+
+/// Predicts the class of each row of `test` from its `k` nearest rows of `train`, whose classes are `labels`.
+///
+/// # Errors
+/// As [`neighbours`], and [`ProbeError::Mismatch`] unless there is one label for each training row.
+pub fn knn(train: &Features, labels: &[u32], test: &Features, k: usize) -> Result<Vec<u32>, ProbeError> {
+    if labels.len() != train.rows() {
+        return Err(ProbeError::Mismatch { what: "labels", expected: train.rows(), found: labels.len() });
+    }
+    Ok(neighbours(train, test, k)?.vote(labels, k))
+}
+
+fn square(row: &[f32]) -> f64 {
+    row.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
+}
+
+/// The neighbours of one block of test rows, row after row.
+fn block(
+    train: &Features,
+    squares: &[f64],
+    largest: f64,
+    test: &Features,
+    rows: std::ops::Range<usize>,
+    k: usize,
+) -> Vec<u32> {
+    let x = wide(test, rows.clone());
+    let mut nearest: Vec<Candidates> = rows
+        .clone()
+        .map(|i| {
+            // |x·t - fl(x·t)| <= dim·ε·|x||t|, and as much again for the squares and the sum.
+            let reach = square(test.row(i)).sqrt() + largest.sqrt();
+            Candidates::new(k, 4.0 * (train.dim() + 4) as f64 * f64::EPSILON * reach * reach)
+        })
+        .collect();
+    let mut products = Array2::zeros((rows.len(), TRAIN_BLOCK));
+    for first in (0..train.rows()).step_by(TRAIN_BLOCK) {
+        let last = (first + TRAIN_BLOCK).min(train.rows());
+        let t = wide(train, first..last);
+        let mut products = products.slice_mut(ndarray::s![.., ..last - first]);
+        general_mat_mul(1.0, &x, &t.t(), 0.0, &mut products);
+        for (candidates, products) in nearest.iter_mut().zip(products.rows()) {
+            for (j, (&product, square)) in products.iter().zip(&squares[first..last]).enumerate() {
+                // |x - t|² without |x|², which is the same for all t.
+                candidates.offer(square - 2.0 * product, (first + j) as u32);
+            }
+        }
+    }
+    let exact = |(candidates, i): (Candidates, usize)| candidates.decide(train, test.row(i));
+    nearest.into_iter().zip(rows).flat_map(exact).collect()
+}
+
+/// The given rows in double precision.
+fn wide(features: &Features, rows: std::ops::Range<usize>) -> Array2<f64> {
+    let shape = (rows.len(), features.dim());
+    let values = &features.data()[rows.start * features.dim()..rows.end * features.dim()];
+    ArrayView2::from_shape(shape, values).expect("whole rows").mapv(f64::from)
+}
+
+/// Training rows that may be among the `k` nearest, by a distance that is off by at most `margin`.
+struct Candidates {
+    k: usize,
+    margin: f64,
+    /// Nothing above this can be among the nearest.
+    limit: f64,
+    held: Vec<(f64, u32)>,
+    prune_at: usize,
+}
+
+impl Candidates {
+    fn new(k: usize, margin: f64) -> Self {
+        let prune_at = 4 * k + 32;
+        Self { k, margin, limit: f64::INFINITY, held: Vec::with_capacity(prune_at), prune_at }
+    }
+
+    #[inline]
+    fn offer(&mut self, distance: f64, row: u32) {
+        if distance <= self.limit {
+            self.held.push((distance, row));
+            if self.held.len() >= self.prune_at {
+                self.prune();
+            }
+        }
+    }
+
+    fn prune(&mut self) {
+        if self.held.len() < self.k {
+            return;
+        }
+        let (_, kth, _) = self.held.select_nth_unstable_by(self.k - 1, |a, b| a.0.total_cmp(&b.0));
+        self.limit = kth.0 + 2.0 * self.margin;
+        self.held.retain(|c| c.0 <= self.limit);
+        // Many rows at one distance (blank patches) may all have to stay.
+        self.prune_at = (4 * self.k + 32).max(2 * self.held.len());
+    }
+
+    /// The `k` nearest by their distance summed feature by feature.
+    fn decide(mut self, train: &Features, x: &[f32]) -> Vec<u32> {
+        self.prune();
+        let exact = |&(_, row): &(f64, u32)| {
+            let distance: f64 =
+                x.iter().zip(train.row(row as usize)).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+            (distance, row)
+        };
+        let mut exact: Vec<(f64, u32)> = self.held.iter().map(exact).collect();
+        exact.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        exact.iter().take(self.k).map(|c| c.1).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_spec::seed::stream;
+
+    fn random(rows: usize, dim: usize, seed: u64) -> Features {
+        let mut draws = stream(seed, "test", &[]);
+        Features::new(dim, (0..rows * dim).map(|_| draws.normal() as f32).collect()).unwrap()
+    }
+
+    fn by_definition(train: &Features, test: &Features, k: usize) -> Vec<u32> {
+        let of = |i: usize| {
+            let distance = |j: usize| -> f64 {
+                test.row(i).iter().zip(train.row(j)).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+            };
+            let mut all: Vec<(f64, u32)> = (0..train.rows()).map(|j| (distance(j), j as u32)).collect();
+            all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            all.into_iter().take(k).map(|c| c.1)
+        };
+        (0..test.rows()).flat_map(of).collect()
+    }
+
+    #[test]
+    fn blocks_find_what_the_definition_says() {
+        for (train, test, dim, k) in [(1300, 300, 17, 20), (5, 1, 3, 5), (600, 513, 2, 1)] {
+            let (train, test) = (random(train, dim, 1), random(test, dim, 2));
+            assert_eq!(neighbours(&train, &test, k).unwrap().rows, by_definition(&train, &test, k));
+        }
+    }
+
+    #[test]
+    fn rows_far_from_the_origin_do_not_lose_their_neighbours_to_rounding() {
+        // Distances of 1e-3 at 1e4 from the origin: the product form alone is off by far more than the differences.
+        let far = |f: Features| Features::new(8, f.data().iter().map(|v| 1e4 + v * 1e-2).collect()).unwrap();
+        let (train, test) = (far(random(700, 8, 3)), far(random(50, 8, 4)));
+        assert_eq!(neighbours(&train, &test, 3).unwrap().rows, by_definition(&train, &test, 3));
+    }
+
+    #[test]
+    fn a_thousand_equal_rows_are_taken_in_order() {
+        let train = Features::new(3, [0.1, 0.2, 0.3].repeat(1000)).unwrap();
+        let test = Features::new(3, vec![0.1, 0.2, 0.4]).unwrap();
+        assert_eq!(neighbours(&train, &test, 20).unwrap().of(0), (0..20).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let (train, test) = (random(900, 33, 5), random(700, 33, 6));
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| neighbours(&train, &test, 20).unwrap())
+        };
+        assert_eq!(with(1), with(3));
+    }
+
+    #[test]
+    fn a_tied_vote_goes_to_the_smallest_class() {
+        let train = Features::new(1, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
+        let test = Features::new(1, vec![1.4]).unwrap();
+        assert_eq!(knn(&train, &[5, 3, 3, 5], &test, 4).unwrap(), [3]);
+        assert_eq!(knn(&train, &[5, 9, 3, 5], &test, 2).unwrap(), [3]);
+        assert_eq!(knn(&train, &[5, 9, 3, 5], &test, 1).unwrap(), [9]);
+        assert!(matches!(knn(&train, &[0; 4], &test, 5), Err(ProbeError::TooFewRows { .. })));
+    }
+}

@@ -1,0 +1,437 @@
+//! From features to scores: each fold is tested once by probes fitted to all other folds.
+//!
+//! A fold never shares a group (image, slide, patient) with another: [`Cells::new`] refuses such a split, so cells of one
+//! image cannot stand on both sides. Predictions are kept for every cell; intervals resample whole groups within their
+//! fold, and two sets of features on the same cells are compared on the same draws.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use results::stats::{self, Bootstrap, Interval, Summary};
+
+use crate::metrics::{Confusion, Metric};
+use crate::{Classes, Features, ProbeError, knn, logistic};
+
+/// What is fitted to the features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Probe {
+    /// Logistic regression with the published C.
+    Linear,
+    /// The majority of this many nearest neighbours.
+    Neighbours(usize),
+}
+
+impl Probe {
+    /// The probes of the paper: linear, 1-NN, 20-NN.
+    pub const PUBLISHED: [Self; 3] = [Self::Linear, Self::Neighbours(1), Self::Neighbours(20)];
+
+    /// The name in result rows: `linear`, `1nn`, `20nn`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Linear => "linear".to_owned(),
+            Self::Neighbours(k) => format!("{k}nn"),
+        }
+    }
+}
+
+/// Labelled cells with their groups and folds: everything about an evaluation but the features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cells {
+    classes: Classes,
+    folds: Classes,
+    /// Groups ordered by fold, so that a stratum of the bootstrap is a range.
+    group_of_row: Vec<usize>,
+    groups_per_fold: Vec<usize>,
+}
+
+impl Cells {
+    /// Cells by row: label, group, name of the fold that tests it.
+    ///
+    /// # Errors
+    /// [`ProbeError::Mismatch`] for lists of unequal length, [`ProbeError::Empty`] for fewer than two folds,
+    /// [`ProbeError::Leak`] for a group in two folds, [`ProbeError::OneClass`] if all cells outside a fold have one class.
+    pub fn new<L, G, F>(labels: &[L], groups: &[G], folds: &[F]) -> Result<Self, ProbeError>
+    where
+        L: AsRef<str>,
+        G: AsRef<str>,
+        F: AsRef<str>,
+    {
+        for (what, found) in [("groups", groups.len()), ("folds", folds.len())] {
+            if found != labels.len() {
+                return Err(ProbeError::Mismatch { what, expected: labels.len(), found });
+            }
+        }
+        let (classes, folds) = (Classes::encode(labels), Classes::encode(folds));
+        if folds.names().len() < 2 {
+            return Err(ProbeError::Empty { what: "the split (it has fewer than two folds)".to_owned() });
+        }
+        let mut fold_of_group: BTreeMap<&str, u32> = BTreeMap::new();
+        for (group, &fold) in groups.iter().map(AsRef::as_ref).zip(folds.of_row()) {
+            let first = *fold_of_group.entry(group).or_insert(fold);
+            if first != fold {
+                let name = |fold: u32| folds.names()[fold as usize].clone();
+                return Err(ProbeError::Leak { group: group.to_owned(), first: name(first), second: name(fold) });
+            }
+        }
+        let mut order: Vec<(u32, &str)> = fold_of_group.into_iter().map(|(group, fold)| (fold, group)).collect();
+        order.sort_unstable();
+        let rank: BTreeMap<&str, usize> = order.iter().enumerate().map(|(i, &(_, group))| (group, i)).collect();
+        let mut groups_per_fold = vec![0; folds.names().len()];
+        order.iter().for_each(|&(fold, _)| groups_per_fold[fold as usize] += 1);
+        let group_of_row = groups.iter().map(|g| rank[g.as_ref()]).collect();
+        let cells = Self { classes, folds, group_of_row, groups_per_fold };
+        (0..cells.groups_per_fold.len()).try_for_each(|fold| cells.verify_training(fold))?;
+        Ok(cells)
+    }
+
+    fn verify_training(&self, fold: usize) -> Result<(), ProbeError> {
+        let mut seen = self.rows(|f| f != fold).into_iter().map(|row| self.classes.of_row()[row]);
+        let first = seen.next();
+        if first.is_some() && seen.any(|class| Some(class) != first) {
+            return Ok(());
+        }
+        let class = first.map(|c| self.classes.names()[c as usize].clone()).unwrap_or_default();
+        Err(ProbeError::OneClass { fold: format!("fold {:?}", self.folds.names()[fold]), class })
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        self.group_of_row.len()
+    }
+
+    /// True without cells.
+    pub fn is_empty(&self) -> bool {
+        self.group_of_row.is_empty()
+    }
+
+    /// The classes of the cells.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// Names of the folds, sorted.
+    pub fn folds(&self) -> &[String] {
+        self.folds.names()
+    }
+
+    /// Number of groups.
+    pub fn groups(&self) -> usize {
+        self.groups_per_fold.iter().sum()
+    }
+
+    /// Rows whose fold is wanted.
+    fn rows(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        (0..self.len()).filter(|&row| wanted(self.folds.of_row()[row] as usize)).collect()
+    }
+}
+
+/// Predictions of every probe for every cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    cells: Arc<Cells>,
+    predictions: Vec<Predictions>,
+}
+
+/// Predictions of one probe.
+#[derive(Debug, Clone, PartialEq)]
+struct Predictions {
+    probe: Probe,
+    /// One per cell, made by the fit that had not seen the cell's fold.
+    of_row: Vec<u32>,
+    /// What is worth knowing about the fit of each fold, or empty.
+    notes: Vec<String>,
+}
+
+/// One score of one fold, ready to become a result row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Name of the probe.
+    pub probe: String,
+    /// Name of the fold.
+    pub fold: String,
+    /// The metric.
+    pub metric: Metric,
+    /// Its value.
+    pub value: f64,
+    /// Cells tested.
+    pub n: u64,
+    /// Cells fitted to.
+    pub n_train: u64,
+    /// What is worth knowing (the fit did not converge), or empty.
+    pub note: String,
+}
+
+/// Tests each fold of `cells` by probes fitted to the other folds of `features`.
+///
+/// # Errors
+/// [`ProbeError::Mismatch`] unless there is one row of features per cell, [`ProbeError::TooFewRows`] for more neighbours
+/// than training rows, [`ProbeError::Empty`] for no probes.
+pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Result<Evaluation, ProbeError> {
+    if features.rows() != cells.len() {
+        return Err(ProbeError::Mismatch { what: "rows of features", expected: cells.len(), found: features.rows() });
+    }
+    if probes.is_empty() {
+        return Err(ProbeError::Empty { what: "the list of probes".to_owned() });
+    }
+    let empty = |&probe: &Probe| Predictions { probe, of_row: vec![0; cells.len()], notes: Vec::new() };
+    let mut predictions: Vec<Predictions> = probes.iter().map(empty).collect();
+    for fold in 0..cells.folds().len() {
+        let (train_rows, test_rows) = (cells.rows(|f| f != fold), cells.rows(|f| f == fold));
+        let (train, test) = (features.select(&train_rows), features.select(&test_rows));
+        let labels: Vec<u32> = train_rows.iter().map(|&row| cells.classes.of_row()[row]).collect();
+        // One search serves all numbers of neighbours.
+        let ks = probes.iter().filter_map(|p| if let Probe::Neighbours(k) = p { Some(*k) } else { None });
+        let neighbours = ks.max().map(|k| knn::neighbours(&train, &test, k)).transpose()?;
+        for of_probe in &mut predictions {
+            let (predicted, note) = match (of_probe.probe, &neighbours) {
+                (Probe::Neighbours(0), _) => {
+                    return Err(ProbeError::Empty { what: "the set of neighbours (k = 0)".to_owned() });
+                }
+                (Probe::Neighbours(k), Some(neighbours)) => (neighbours.vote(&labels, k), String::new()),
+                _ => linear(&train, &labels, &test)?,
+            };
+            test_rows.iter().zip(predicted).for_each(|(&row, class)| of_probe.of_row[row] = class);
+            of_probe.notes.push(note);
+        }
+    }
+    Ok(Evaluation { cells: Arc::clone(cells), predictions })
+}
+
+/// Predictions of the linear probe, and a note if its fit did not converge.
+fn linear(train: &Features, labels: &[u32], test: &Features) -> Result<(Vec<u32>, String), ProbeError> {
+    let mut classes = labels.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    let options = logistic::Options::published(train.dim(), classes.len());
+    let model = logistic::fit(train, labels, &options)?;
+    let outcome = model.outcome();
+    let note = if outcome.stop.converged() {
+        String::new()
+    } else {
+        format!("linear probe did not converge in {} steps", outcome.steps)
+    };
+    Ok((model.predict(test)?, note))
+}
+
+impl Evaluation {
+    /// The cells evaluated.
+    pub fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// The predicted class of each cell; `None` for a probe that was not run.
+    pub fn predicted(&self, probe: Probe) -> Option<&[u32]> {
+        self.of(probe).ok().map(|p| p.of_row.as_slice())
+    }
+
+    /// All scores: per probe, per fold, per metric.
+    pub fn scores(&self) -> Vec<Score> {
+        let mut scores = Vec::new();
+        for of_probe in &self.predictions {
+            for (fold, confusion) in self.per_fold(of_probe).iter().enumerate() {
+                let n = confusion.samples();
+                scores.extend(Metric::ALL.map(|metric| Score {
+                    probe: of_probe.probe.name(),
+                    fold: self.cells.folds()[fold].clone(),
+                    metric,
+                    value: metric.of(confusion),
+                    n,
+                    n_train: self.cells.len() as u64 - n,
+                    note: of_probe.notes[fold].clone(),
+                }));
+            }
+        }
+        scores
+    }
+
+    /// Confusion matrix of all cells together.
+    ///
+    /// # Errors
+    /// [`ProbeError::Empty`] for a probe that was not run.
+    pub fn confusion(&self, probe: Probe) -> Result<Confusion, ProbeError> {
+        Ok(Confusion::new(self.cells.classes.names().len(), self.cells.classes.of_row(), &self.of(probe)?.of_row))
+    }
+
+    /// Mean and standard deviation (ddof 1) of a metric over the folds.
+    ///
+    /// # Errors
+    /// [`ProbeError::Empty`] for a probe that was not run.
+    pub fn summary(&self, probe: Probe, metric: Metric) -> Result<Summary, ProbeError> {
+        let values: Vec<f64> = self.per_fold(self.of(probe)?).iter().map(|c| metric.of(c)).collect();
+        stats::summary(&values).ok_or_else(|| ProbeError::Empty { what: "the split".to_owned() })
+    }
+
+    /// Percentile bootstrap interval of the mean over folds, groups resampled within their fold. It covers other images,
+    /// not another training run.
+    ///
+    /// # Errors
+    /// [`ProbeError::Empty`] for a probe that was not run, [`ProbeError::Statistics`] for options out of range.
+    pub fn interval(&self, probe: Probe, metric: Metric, options: &Bootstrap) -> Result<Interval, ProbeError> {
+        let tally = Tally::new(&self.cells, self.of(probe)?);
+        Ok(options.interval(&self.cells.groups_per_fold, |drawn| tally.mean_over_folds(metric, drawn))?)
+    }
+
+    /// Difference of the means over folds (this minus `other`) and its interval, both drawn on the same groups.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotPaired`] unless both are evaluations of the same cells and folds; else as [`Self::interval`].
+    pub fn paired_difference(
+        &self,
+        other: &Self,
+        probe: Probe,
+        metric: Metric,
+        options: &Bootstrap,
+    ) -> Result<(f64, Interval), ProbeError> {
+        if self.cells != other.cells {
+            return Err(ProbeError::NotPaired { what: "cells, labels, groups or folds" });
+        }
+        let here = Tally::new(&self.cells, self.of(probe)?);
+        let there = Tally::new(&other.cells, other.of(probe)?);
+        let difference = |drawn: &[u32]| here.mean_over_folds(metric, drawn) - there.mean_over_folds(metric, drawn);
+        let once = vec![1; self.cells.groups()];
+        Ok((difference(&once), options.interval(&self.cells.groups_per_fold, difference)?))
+    }
+
+    fn of(&self, probe: Probe) -> Result<&Predictions, ProbeError> {
+        let found = self.predictions.iter().find(|p| p.probe == probe);
+        found.ok_or_else(|| ProbeError::Empty { what: format!("the evaluation for probe {}", probe.name()) })
+    }
+
+    fn per_fold(&self, predictions: &Predictions) -> Vec<Confusion> {
+        let mut folds = vec![Confusion::empty(self.cells.classes.names().len()); self.cells.folds().len()];
+        for (row, &predicted) in predictions.of_row.iter().enumerate() {
+            folds[self.cells.folds.of_row()[row] as usize].add(self.cells.classes.of_row()[row], predicted, 1);
+        }
+        folds
+    }
+}
+
+/// How often each (truth, prediction) occurs in each group: all that a resample needs.
+struct Tally<'a> {
+    cells: &'a Cells,
+    /// Per group.
+    pairs: Vec<BTreeMap<(u32, u32), u64>>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(cells: &'a Cells, predictions: &Predictions) -> Self {
+        let mut pairs = vec![BTreeMap::new(); cells.groups()];
+        for (row, &predicted) in predictions.of_row.iter().enumerate() {
+            *pairs[cells.group_of_row[row]].entry((cells.classes.of_row()[row], predicted)).or_insert(0) += 1;
+        }
+        Self { cells, pairs }
+    }
+
+    /// The mean over folds of `metric`, each group counted as often as drawn.
+    fn mean_over_folds(&self, metric: Metric, drawn: &[u32]) -> f64 {
+        let (mut sum, mut first) = (0.0, 0);
+        for &groups in &self.cells.groups_per_fold {
+            let mut confusion = Confusion::empty(self.cells.classes.names().len());
+            for group in first..first + groups {
+                for (&(truth, predicted), &count) in &self.pairs[group] {
+                    confusion.add(truth, predicted, count * u64::from(drawn[group]));
+                }
+            }
+            sum += metric.of(&confusion);
+            first += groups;
+        }
+        sum / self.cells.groups_per_fold.len() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_spec::seed::stream;
+
+    /// 12 groups of 10 cells in 3 folds; class `i % 3`; features whose class signal has strength `signal`.
+    fn setting(signal: f64) -> (Arc<Cells>, Features) {
+        let labels: Vec<String> = (0..120).map(|i| format!("class {}", i % 3)).collect();
+        let groups: Vec<String> = (0..120).map(|i| format!("image {}", i / 10)).collect();
+        let folds: Vec<String> = (0..120).map(|i| format!("fold {}", (i / 10) % 3)).collect();
+        let mut draws = stream(4, "test", &[]);
+        let data = (0..120).flat_map(|i| (0..4).map(move |j| if i % 3 == j { signal } else { 0.0 }));
+        let data = data.map(|v| (v + draws.normal()) as f32).collect();
+        (Arc::new(Cells::new(&labels, &groups, &folds).unwrap()), Features::new(4, data).unwrap())
+    }
+
+    const PROBES: [Probe; 3] = Probe::PUBLISHED;
+    const QUICK: Bootstrap = Bootstrap { resamples: 300, level: 0.95, seed: 1 };
+
+    #[test]
+    fn a_group_in_two_folds_is_refused() {
+        let error = Cells::new(&["a", "b", "a"], &["g", "h", "g"], &["0", "0", "1"]).unwrap_err();
+        assert_eq!(error.to_string(), "group \"g\" lies in fold \"0\" and in fold \"1\"; make the split by group");
+        assert!(matches!(Cells::new(&["a", "b"], &["g", "h"], &["0", "0"]), Err(ProbeError::Empty { .. })));
+        let one_class = Cells::new(&["a", "b", "b"], &["g", "h", "i"], &["0", "1", "1"]).unwrap_err();
+        assert!(one_class.to_string().contains("fold \"0\" hold only class \"b\""), "{one_class}");
+    }
+
+    #[test]
+    fn every_cell_is_predicted_by_a_fit_that_did_not_see_its_fold() {
+        // Features that name the cell's own fold would let a leaking fit score 1; here the folds' labels disagree.
+        let labels = ["a", "b", "b", "a", "a", "b"];
+        let folds = ["0", "0", "1", "1", "2", "2"];
+        let groups = ["g0", "g1", "g2", "g3", "g4", "g5"];
+        let cells = Arc::new(Cells::new(&labels, &groups, &folds).unwrap());
+        let features = Features::new(1, vec![0.0, 10.0, 0.1, 10.1, 0.2, 10.2]).unwrap();
+        let evaluation = evaluate(&cells, &features, &[Probe::Neighbours(1)]).unwrap();
+        assert_eq!(evaluation.predicted(Probe::Neighbours(1)).unwrap(), [1, 0, 0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn scores_are_those_of_each_fold_and_their_mean_is_the_summary() {
+        let (cells, features) = setting(2.0);
+        let evaluation = evaluate(&cells, &features, &PROBES).unwrap();
+        let scores = evaluation.scores();
+        assert_eq!(scores.len(), 3 * 3 * 4);
+        assert!(scores.iter().all(|s| s.n == 40 && s.n_train == 80 && s.note.is_empty()));
+        let linear: Vec<f64> =
+            scores.iter().filter(|s| s.probe == "linear" && s.metric == Metric::WeightedF1).map(|s| s.value).collect();
+        let summary = evaluation.summary(Probe::Linear, Metric::WeightedF1).unwrap();
+        assert_eq!((summary.n, summary.mean), (3, linear.iter().sum::<f64>() / 3.0));
+        assert!(summary.mean > 0.6, "{summary:?}");
+        assert!(evaluation.summary(Probe::Neighbours(5), Metric::Accuracy).is_err());
+        let interval = evaluation.interval(Probe::Linear, Metric::WeightedF1, &QUICK).unwrap();
+        assert!(interval.lo < summary.mean && summary.mean < interval.hi, "{interval:?}");
+        assert_eq!(interval, evaluation.interval(Probe::Linear, Metric::WeightedF1, &QUICK).unwrap());
+    }
+
+    #[test]
+    fn paired_differences_use_the_same_groups() {
+        let (cells, features) = setting(2.0);
+        let good = evaluate(&cells, &features, &PROBES).unwrap();
+        let (value, interval) = good.paired_difference(&good, Probe::Linear, Metric::Accuracy, &QUICK).unwrap();
+        assert_eq!((value, interval.lo, interval.hi), (0.0, 0.0, 0.0));
+        let bad = evaluate(&cells, &setting(0.0).1, &PROBES).unwrap();
+        let (value, interval) = good.paired_difference(&bad, Probe::Linear, Metric::Accuracy, &QUICK).unwrap();
+        assert!(value > 0.2 && interval.lo > 0.0, "{value} {interval:?}");
+        let mean = |e: &Evaluation| e.summary(Probe::Linear, Metric::Accuracy).unwrap().mean;
+        assert!((value - (mean(&good) - mean(&bad))).abs() < 1e-12);
+    }
+
+    #[test]
+    fn evaluations_of_other_cells_are_not_compared() {
+        let (cells, features) = setting(1.0);
+        let labels: Vec<String> = (0..120).map(|i| format!("class {}", i % 2)).collect();
+        let groups: Vec<usize> = (0..120).map(|i| i / 10).collect();
+        let groups: Vec<String> = groups.iter().map(usize::to_string).collect();
+        let folds: Vec<String> = (0..120).map(|i| format!("{}", (i / 10) % 3)).collect();
+        let others = Arc::new(Cells::new(&labels, &groups, &folds).unwrap());
+        let here = evaluate(&cells, &features, &PROBES[1..2]).unwrap();
+        let there = evaluate(&others, &features, &PROBES[1..2]).unwrap();
+        let error = here.paired_difference(&there, PROBES[1], Metric::Accuracy, &QUICK).unwrap_err();
+        assert!(matches!(error, ProbeError::NotPaired { .. }));
+    }
+
+    #[test]
+    fn a_fold_with_too_few_training_rows_is_named() {
+        let cells = Arc::new(Cells::new(&["a", "b", "a", "b"], &["0", "1", "2", "3"], &["x", "x", "y", "y"]).unwrap());
+        let features = Features::new(1, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
+        let error = evaluate(&cells, &features, &PROBES).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "20 neighbours were asked for, but there are 2 training rows; use a smaller k or larger folds"
+        );
+    }
+}

@@ -1,1 +1,25 @@
-//! Views of a patch: crops and pixel transforms, pure.
+//! Views of a patch: crops and pixel transforms. Plain pixels in, plain pixels out; no tensors, no files, no clock.
+//!
+//! * [`views`] makes the two global and the local crops of a draw by a [`Recipe`]; a view depends on (seed, draw index,
+//!   view, transform) only.
+//! * [`Op`] is one of RedDino's 33 pixel transforms under its Albumentations name, with the arithmetic of Albumentations
+//!   1.3.1 on OpenCV 4.11; drawing its parameters and applying them are two functions.
+//! * [`case`] replays a recorded application.
+//! * [`resize_for_probe`] is what evaluation does to an image.
+//!
+//! `docs/augment-ops.md` says for each transform how closely it follows and how that is checked.
+
+pub mod case;
+mod error;
+mod image;
+mod ops;
+mod pixels;
+mod recipe;
+mod simd;
+mod views;
+
+pub use error::AugmentError;
+pub use image::{Image, View, Views};
+pub use ops::{ALL_33, Op, Params, built};
+pub use recipe::Recipe;
+pub use views::{ViewKey, resize_for_probe, view_pixels, views};

@@ -1,0 +1,53 @@
+//! What can be wrong with a recipe, a case or an image.
+
+/// Errors of this crate; each names its subject and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AugmentError {
+    /// The pixels do not fill the stated shape.
+    #[error("image of {height}x{width} needs {} bytes (three channels, sides of at least 1), got {length}", height * width * 3)]
+    Shape {
+        /// Rows stated.
+        height: usize,
+        /// Columns stated.
+        width: usize,
+        /// Bytes given.
+        length: usize,
+    },
+    /// A name that is no transform.
+    #[error("no transform is called {name:?}; the nearest is {nearest:?}")]
+    UnknownOp {
+        /// The name given.
+        name: String,
+        /// The known name with the smallest edit distance.
+        nearest: &'static str,
+    },
+    /// A transform of Albumentations that this crate cannot apply.
+    #[error("transform {name} is not built; these are: {}", built.join(", "))]
+    NotBuilt {
+        /// The name given.
+        name: String,
+        /// Names of everything that is.
+        built: Vec<&'static str>,
+    },
+    /// Arguments of a transform that it does not have or cannot take.
+    #[error("transform {name}: {reason}; its arguments are those of Albumentations 1.3.1")]
+    Arguments {
+        /// The transform.
+        name: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A recorded case that cannot be replayed.
+    #[error("case: {reason}; see docs/augment-ops.md for its format")]
+    Case {
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A recipe that cannot make views.
+    #[error("augmentation: {reason}")]
+    Recipe {
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
+}

@@ -1,0 +1,352 @@
+//! Transforms of colour: channels moved or shifted, hue and saturation, principal components.
+
+use run_spec::seed::Stream;
+use serde::{Deserialize, Serialize};
+
+use super::Transform;
+use super::values::{check_range, floor_mod};
+use crate::image::Image;
+use crate::pixels::hsv::{gray, hsv_to_rgb, rgb_to_hsv};
+use crate::pixels::lut;
+use crate::pixels::pca::eigh3;
+use crate::pixels::round::{trunc_u8, trunc_u8_f32};
+use crate::simd::add_weighted;
+
+/// Channels in a random order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChannelShuffle {}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Order {
+    channels_shuffled: [usize; 3],
+}
+
+impl Transform for ChannelShuffle {
+    type Params = Order;
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Order {
+        let mut channels_shuffled = [0, 1, 2];
+        random.shuffle(&mut channels_shuffled);
+        Order { channels_shuffled }
+    }
+
+    fn apply(&self, params: &Order, mut image: Image) -> Image {
+        let order = params.channels_shuffled.map(|c| c.min(2));
+        for pixel in image.data.chunks_exact_mut(3) {
+            let shuffled = order.map(|c| pixel[c]);
+            pixel.copy_from_slice(&shuffled);
+        }
+        image
+    }
+}
+
+/// Random channels set to one value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ChannelDropout {
+    channel_drop_range: [i64; 2],
+    fill_value: u8,
+}
+
+impl Default for ChannelDropout {
+    fn default() -> Self {
+        Self { channel_drop_range: [1, 1], fill_value: 0 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Dropped {
+    channels_to_drop: Vec<usize>,
+}
+
+impl Transform for ChannelDropout {
+    type Params = Dropped;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("channel_drop_range", self.channel_drop_range, 1, 2)
+    }
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Dropped {
+        let count = random.int(self.channel_drop_range[0], self.channel_drop_range[1]) as usize;
+        let mut channels_to_drop = random.permutation(3);
+        channels_to_drop.truncate(count);
+        Dropped { channels_to_drop }
+    }
+
+    fn apply(&self, params: &Dropped, mut image: Image) -> Image {
+        for &c in params.channels_to_drop.iter().filter(|&&c| c < 3) {
+            image.data[c..].iter_mut().step_by(3).for_each(|v| *v = self.fill_value);
+        }
+        image
+    }
+}
+
+/// Brightness, contrast, saturation and hue in a random order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ColorJitter {
+    brightness: [f64; 2],
+    contrast: [f64; 2],
+    saturation: [f64; 2],
+    hue: [f64; 2],
+}
+
+impl Default for ColorJitter {
+    fn default() -> Self {
+        Self { brightness: [0.8, 1.2], contrast: [0.8, 1.2], saturation: [0.8, 1.2], hue: [-0.2, 0.2] }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Jitter {
+    brightness: f64,
+    contrast: f64,
+    saturation: f64,
+    hue: f64,
+    order: Vec<usize>,
+}
+
+impl Transform for ColorJitter {
+    type Params = Jitter;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("brightness", self.brightness, 0.0, 1e6)?;
+        check_range("contrast", self.contrast, 0.0, 1e6)?;
+        check_range("saturation", self.saturation, 0.0, 1e6)?;
+        check_range("hue", self.hue, -0.5, 0.5)
+    }
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Jitter {
+        let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
+        let (brightness, contrast) = (between(self.brightness), between(self.contrast));
+        let (saturation, hue) = (between(self.saturation), between(self.hue));
+        Jitter { brightness, contrast, saturation, hue, order: random.permutation(4) }
+    }
+
+    fn apply(&self, params: &Jitter, mut image: Image) -> Image {
+        for step in &params.order {
+            match step {
+                0 => {
+                    let f = params.brightness;
+                    lut::apply(&mut image.data, &lut::table(|i| trunc_u8(i as f64 * f)));
+                }
+                1 => contrast(&mut image, params.contrast),
+                2 => saturate(&mut image, params.saturation),
+                _ => turn_hue(&mut image, params.hue),
+            }
+        }
+        image
+    }
+}
+
+/// Away from the mean grey by `factor`.
+fn contrast(image: &mut Image, factor: f64) {
+    if factor == 1.0 {
+        return;
+    }
+    let sum: u64 = image.data.chunks_exact(3).map(|p| u64::from(gray(p))).sum();
+    let mean = sum as f64 / (image.height * image.width) as f64;
+    if factor == 0.0 {
+        image.data.fill((mean + 0.5) as u8);
+        return;
+    }
+    let table = lut::table(|i| trunc_u8(i as f64 * factor + mean * (1.0 - factor)));
+    lut::apply(&mut image.data, &table);
+}
+
+/// Away from each pixel's own grey by `factor`.
+fn saturate(image: &mut Image, factor: f64) {
+    if factor == 1.0 {
+        return;
+    }
+    let mut out: Vec<u8> = image.data.chunks_exact(3).flat_map(|p| [gray(p); 3]).collect();
+    if factor != 0.0 {
+        add_weighted(&image.data, factor, &mut out, 1.0 - factor);
+    }
+    image.data = out;
+}
+
+/// Turns the hue by `factor` of a full circle.
+fn turn_hue(image: &mut Image, factor: f64) {
+    if factor == 0.0 {
+        return;
+    }
+    rgb_to_hsv(&mut image.data);
+    let shift = (180.0 * factor) as f32;
+    lut::apply_channel(&mut image.data, 0, &lut::table(|i| floor_mod(i as f32 + shift, 180.0) as u8));
+    hsv_to_rgb(&mut image.data, image.width);
+}
+
+/// Shifts in HSV.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HueSaturationValue {
+    hue_shift_limit: [f64; 2],
+    sat_shift_limit: [f64; 2],
+    val_shift_limit: [f64; 2],
+}
+
+impl Default for HueSaturationValue {
+    fn default() -> Self {
+        Self { hue_shift_limit: [-20.0, 20.0], sat_shift_limit: [-30.0, 30.0], val_shift_limit: [-20.0, 20.0] }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct HsvShift {
+    hue_shift: f64,
+    sat_shift: f64,
+    val_shift: f64,
+}
+
+impl Transform for HueSaturationValue {
+    type Params = HsvShift;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("hue_shift_limit", self.hue_shift_limit, -180.0, 180.0)?;
+        check_range("sat_shift_limit", self.sat_shift_limit, -255.0, 255.0)?;
+        check_range("val_shift_limit", self.val_shift_limit, -255.0, 255.0)
+    }
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> HsvShift {
+        let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
+        HsvShift {
+            hue_shift: between(self.hue_shift_limit),
+            sat_shift: between(self.sat_shift_limit),
+            val_shift: between(self.val_shift_limit),
+        }
+    }
+
+    fn apply(&self, params: &HsvShift, mut image: Image) -> Image {
+        let HsvShift { hue_shift, sat_shift, val_shift } = *params;
+        if hue_shift == 0.0 && sat_shift == 0.0 && val_shift == 0.0 {
+            return image;
+        }
+        rgb_to_hsv(&mut image.data);
+        if hue_shift != 0.0 {
+            let table = lut::table(|i| floor_mod(i as f32 + hue_shift as f32, 180.0) as u8);
+            lut::apply_channel(&mut image.data, 0, &table);
+        }
+        for (c, shift) in [(1, sat_shift), (2, val_shift)] {
+            if shift != 0.0 {
+                lut::apply_channel(&mut image.data, c, &lut::table(|i| trunc_u8_f32(i as f32 + shift as f32)));
+            }
+        }
+        hsv_to_rgb(&mut image.data, image.width);
+        image
+    }
+}
+
+/// A shift of each channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RgbShift {
+    r_shift_limit: [f64; 2],
+    g_shift_limit: [f64; 2],
+    b_shift_limit: [f64; 2],
+}
+
+impl Default for RgbShift {
+    fn default() -> Self {
+        Self { r_shift_limit: [-20.0, 20.0], g_shift_limit: [-20.0, 20.0], b_shift_limit: [-20.0, 20.0] }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Shifts {
+    r_shift: f64,
+    g_shift: f64,
+    b_shift: f64,
+}
+
+impl Transform for RgbShift {
+    type Params = Shifts;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("r_shift_limit", self.r_shift_limit, -255.0, 255.0)?;
+        check_range("g_shift_limit", self.g_shift_limit, -255.0, 255.0)?;
+        check_range("b_shift_limit", self.b_shift_limit, -255.0, 255.0)
+    }
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Shifts {
+        let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
+        Shifts {
+            r_shift: between(self.r_shift_limit),
+            g_shift: between(self.g_shift_limit),
+            b_shift: between(self.b_shift_limit),
+        }
+    }
+
+    fn apply(&self, params: &Shifts, mut image: Image) -> Image {
+        for (c, shift) in [params.r_shift, params.g_shift, params.b_shift].into_iter().enumerate() {
+            lut::apply_channel(&mut image.data, c, &lut::table(|i| trunc_u8_f32(i as f32 + shift as f32)));
+        }
+        image
+    }
+}
+
+/// Along the principal components of the colours, by one drawn factor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FancyPca {
+    alpha: f64,
+}
+
+impl Default for FancyPca {
+    fn default() -> Self {
+        Self { alpha: 0.1 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Alpha {
+    alpha: f64,
+}
+
+impl Transform for FancyPca {
+    type Params = Alpha;
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Alpha {
+        Alpha { alpha: self.alpha * random.normal() }
+    }
+
+    fn apply(&self, params: &Alpha, mut image: Image) -> Image {
+        let Some(covariance) = covariance(&image) else { return image };
+        let (values, vectors) = eigh3(covariance);
+        // Albumentations multiplies by the transpose of the eigenvector matrix: component i is the i-th vector, largest
+        // eigenvalue first, times the eigenvalues (also largest first).
+        for i in 0..3 {
+            let sum: f64 = (0..3).map(|j| vectors[j][2 - i] * (params.alpha * values[2 - j])).sum();
+            let shift = sum * 255.0;
+            lut::apply_channel(&mut image.data, i, &lut::table(|v| trunc_u8(v as f64 + shift)));
+        }
+        image
+    }
+}
+
+/// Covariance of the channels (unit range, n - 1); `None` for a single pixel.
+fn covariance(image: &Image) -> Option<[[f64; 3]; 3]> {
+    let n = (image.height * image.width) as u64;
+    if n < 2 {
+        return None;
+    }
+    // Exact in integers: n Σxy - Σx Σy.
+    let (mut sums, mut products) = ([0u64; 3], [[0u64; 3]; 3]);
+    for pixel in image.data.chunks_exact(3) {
+        for i in 0..3 {
+            sums[i] += u64::from(pixel[i]);
+            for j in 0..=i {
+                products[i][j] += u64::from(pixel[i]) * u64::from(pixel[j]);
+            }
+        }
+    }
+    let scale = 1.0 / (n as f64 * (n - 1) as f64 * 255.0 * 255.0);
+    let entry = |i: usize, j: usize| {
+        let (i, j) = (i.max(j), i.min(j));
+        let scaled = u128::from(n) * u128::from(products[i][j]);
+        let mean = u128::from(sums[i]) * u128::from(sums[j]);
+        (scaled as i128 - mean as i128) as f64 * scale
+    };
+    Some(std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j))))
+}

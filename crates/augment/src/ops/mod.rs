@@ -1,0 +1,255 @@
+//! The pixel transforms by their Albumentations names (version 1.3.1), each in two halves.
+//!
+//! `draw` takes random numbers and gives parameters; `apply` takes parameters and pixels and gives pixels. The
+//! constructor arguments of a transform are the fields of its type here, with Albumentations' names and defaults.
+
+mod blurs;
+mod colors;
+mod kernels;
+mod noises;
+mod tones;
+pub(crate) mod values;
+mod weather;
+
+use run_spec::seed::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::case::Arrays;
+use crate::error::AugmentError;
+use crate::image::Image;
+
+/// One kind of transform; the implementing type holds its constructor arguments.
+trait Transform: Default + Serialize + DeserializeOwned {
+    /// What one application needs to know.
+    type Params: DeserializeOwned;
+
+    /// Refuses arguments that cannot be honoured.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Draws parameters for `image`; only its shape and (`ISONoise`) its spread of lightness are looked at.
+    fn draw(&self, image: &Image, random: &mut Stream) -> Self::Params;
+
+    /// Applies drawn parameters.
+    fn apply(&self, params: &Self::Params, image: Image) -> Image;
+
+    /// Puts recorded arrays that are no parameters of the reference among `params`.
+    fn adopt(_params: &mut Map<String, Value>, _arrays: &Arrays) {}
+}
+
+macro_rules! ops {
+    ($($name:ident => $type:ty),+ $(,)?) => {
+        /// A pixel transform with its constructor arguments.
+        #[derive(Debug, Clone, PartialEq)]
+        enum Kind { $($name($type)),+ }
+
+        /// Drawn parameters of a transform.
+        #[derive(Debug, Clone)]
+        enum Drawn { $($name(<$type as Transform>::Params)),+ }
+
+        /// Every pixel transform of RedDino's augmentation, in the order of the published code.
+        pub const ALL_33: [&str; 33] = [$(stringify!($name)),+];
+
+        impl Kind {
+            fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name)),+ }
+            }
+
+            fn parse(name: &str, arguments: Value) -> Option<Result<Self, String>> {
+                match name {
+                    $(stringify!($name) => Some(
+                        serde_json::from_value::<$type>(arguments).map_err(|e| e.to_string())
+                            .and_then(|op| op.check().map(|()| Self::$name(op)))
+                    ),)+
+                    _ => None,
+                }
+            }
+
+            fn draw(&self, image: &Image, random: &mut Stream) -> Drawn {
+                match self { $(Self::$name(op) => Drawn::$name(op.draw(image, random))),+ }
+            }
+
+            fn params(&self, mut params: Map<String, Value>, arrays: &Arrays) -> Result<Drawn, String> {
+                match self {
+                    $(Self::$name(_) => {
+                        <$type as Transform>::adopt(&mut params, arrays);
+                        serde_json::from_value(Value::Object(params)).map(Drawn::$name).map_err(|e| e.to_string())
+                    }),+
+                }
+            }
+
+            fn apply(&self, drawn: &Drawn, image: Image) -> Image {
+                match (self, drawn) {
+                    $((Self::$name(op), Drawn::$name(params)) => op.apply(params, image),)+
+                    _ => unreachable!("parameters are only made by the transform that takes them"),
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    Blur => blurs::Blur,
+    CLAHE => tones::Clahe,
+    ChannelShuffle => colors::ChannelShuffle,
+    ChannelDropout => colors::ChannelDropout,
+    ColorJitter => colors::ColorJitter,
+    Defocus => blurs::Defocus,
+    Downscale => blurs::Downscale,
+    Emboss => kernels::Emboss,
+    Equalize => tones::Equalize,
+    FancyPCA => colors::FancyPca,
+    GaussNoise => noises::GaussNoise,
+    GaussianBlur => blurs::GaussianBlur,
+    GlassBlur => blurs::GlassBlur,
+    HueSaturationValue => colors::HueSaturationValue,
+    ISONoise => noises::IsoNoise,
+    ImageCompression => noises::ImageCompression,
+    InvertImg => tones::InvertImg,
+    MedianBlur => blurs::MedianBlur,
+    MotionBlur => kernels::MotionBlur,
+    MultiplicativeNoise => noises::MultiplicativeNoise,
+    Posterize => tones::Posterize,
+    RandomBrightnessContrast => tones::RandomBrightnessContrast,
+    RGBShift => colors::RgbShift,
+    RandomGamma => tones::RandomGamma,
+    RandomRain => weather::RandomRain,
+    RandomShadow => weather::RandomShadow,
+    RandomSnow => weather::RandomSnow,
+    RandomSunFlare => weather::RandomSunFlare,
+    RandomToneCurve => tones::RandomToneCurve,
+    RandomFog => weather::RandomFog,
+    RingingOvershoot => kernels::RingingOvershoot,
+    Sharpen => kernels::Sharpen,
+    Solarize => tones::Solarize,
+}
+
+/// Names of the transforms of [`ALL_33`] that this build can apply.
+pub fn built() -> Vec<&'static str> {
+    ALL_33.iter().copied().filter(|name| Op::named(name).is_ok()).collect()
+}
+
+/// A pixel transform with its constructor arguments, chosen by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Op(Kind);
+
+/// Parameters of one application of an [`Op`].
+#[derive(Debug, Clone)]
+pub struct Params(Drawn);
+
+impl Op {
+    /// The transform `name` with its default arguments.
+    ///
+    /// # Errors
+    /// [`AugmentError::UnknownOp`] for a name that is none of [`ALL_33`].
+    pub fn named(name: &str) -> Result<Self, AugmentError> {
+        Self::with_arguments(name, Value::Object(Map::new()))
+    }
+
+    /// The transform `name` with some of its constructor arguments set (`{"blur_limit": [3, 5]}`).
+    ///
+    /// # Errors
+    /// [`AugmentError::UnknownOp`], naming the nearest; [`AugmentError::Arguments`] for one it does not have.
+    pub fn with_arguments(name: &str, arguments: Value) -> Result<Self, AugmentError> {
+        match Kind::parse(name, arguments) {
+            Some(Ok(kind)) => Ok(Self(kind)),
+            Some(Err(reason)) => Err(AugmentError::Arguments { name: name.into(), reason }),
+            None if ALL_33.contains(&name) => Err(AugmentError::NotBuilt { name: name.into(), built: built() }),
+            None => Err(AugmentError::UnknownOp { name: name.into(), nearest: nearest(name) }),
+        }
+    }
+
+    /// An entry of `augmentation.ops`: a name, or `{Name: {argument: value}}`.
+    ///
+    /// # Errors
+    /// As [`Op::with_arguments`], and [`AugmentError::Recipe`] for an entry of another form.
+    pub fn from_config(entry: &Value) -> Result<Self, AugmentError> {
+        match entry {
+            Value::String(name) => Self::named(name),
+            Value::Object(map) if map.len() == 1 => {
+                let (name, arguments) = map.iter().next().expect("the guard counted one entry");
+                let arguments = if arguments.is_null() { Value::Object(Map::new()) } else { arguments.clone() };
+                Self::with_arguments(name, arguments)
+            }
+            other => Err(AugmentError::Recipe {
+                reason: format!("`ops` holds {other}; write a transform's name or {{Name: {{argument: value}}}}"),
+            }),
+        }
+    }
+
+    /// The Albumentations name.
+    pub fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Draws parameters for one application to `image` (shape and, for `ISONoise`, its lightness decide how many).
+    pub fn draw(&self, image: &Image, random: &mut Stream) -> Params {
+        Params(self.0.draw(image, random))
+    }
+
+    /// Reads recorded parameters under the reference's names; `arrays` holds what stands outside the JSON.
+    ///
+    /// # Errors
+    /// [`AugmentError::Case`] when one is missing or has another form.
+    pub fn params(&self, params: Map<String, Value>, arrays: &Arrays) -> Result<Params, AugmentError> {
+        self.0
+            .params(params, arrays)
+            .map(Params)
+            .map_err(|reason| AugmentError::Case { reason: format!("parameters of {}: {reason}", self.name()) })
+    }
+
+    /// Applies drawn or recorded parameters. `params` must come from the same kind of transform.
+    ///
+    /// Every result has the shape of `image`. Recorded parameters that do not fit the image (an array of another
+    /// size, a channel that does not exist) act where they fit.
+    pub fn apply(&self, params: &Params, image: Image) -> Image {
+        self.0.apply(&params.0, image)
+    }
+}
+
+/// The known name with the smallest edit distance, letter case ignored.
+fn nearest(name: &str) -> &'static str {
+    let distance = |known: &str| {
+        let (a, b) = (name.to_lowercase(), known.to_lowercase());
+        let mut row: Vec<usize> = (0..=b.len()).collect();
+        for (i, x) in a.bytes().enumerate() {
+            let mut diagonal = row[0];
+            row[0] = i + 1;
+            for (j, y) in b.bytes().enumerate() {
+                let changed = diagonal + usize::from(x != y);
+                diagonal = row[j + 1];
+                row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row[b.len()]
+    };
+    ALL_33.iter().copied().min_by_key(|known| distance(known)).expect("the list is not empty")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_33_are_built() {
+        assert_eq!(built(), ALL_33);
+    }
+
+    #[test]
+    fn a_wrong_name_is_refused_with_the_nearest() {
+        let error = Op::named("GausianBlur").unwrap_err();
+        assert!(error.to_string().contains("GaussianBlur"), "{error}");
+        let error = Op::named("clahe").unwrap_err();
+        assert!(error.to_string().contains("CLAHE"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_argument_is_refused() {
+        let error = Op::with_arguments("Blur", serde_json::json!({"radius": 3})).unwrap_err();
+        assert!(error.to_string().contains("blur_limit"), "{error}");
+        assert!(Op::with_arguments("Blur", serde_json::json!({"blur_limit": [5, 3]})).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! Histogram equalisation, global and in tiles (CLAHE), on 8 bits.
+
+use super::border::reflect_101;
+use super::round::round_u8;
+
+/// `cv2.equalizeHist` on channel `c` of `[.., 3]` data, in place.
+pub(crate) fn equalize_channel(data: &mut [u8], c: usize) {
+    let mut histogram = [0u32; 256];
+    data[c..].iter().step_by(3).for_each(|&v| histogram[v as usize] += 1);
+    let total: u32 = histogram.iter().sum();
+    let Some(first) = histogram.iter().position(|&n| n > 0) else { return };
+    if histogram[first] == total {
+        return;
+    }
+    let scale = 255.0f32 / (total - histogram[first]) as f32;
+    let mut table = [0u8; 256];
+    let mut sum = 0;
+    for i in first + 1..256 {
+        sum += histogram[i];
+        table[i] = round_u8(sum as f32 * scale);
+    }
+    data[c..].iter_mut().step_by(3).for_each(|v| *v = table[*v as usize]);
+}
+
+/// `cv2.createCLAHE(clip_limit, (tiles_x, tiles_y)).apply` on channel 0 of `[height, width, 3]` data, in place.
+pub(crate) fn clahe_channel(
+    data: &mut [u8],
+    (height, width): (usize, usize),
+    clip_limit: f64,
+    (tiles_x, tiles_y): (usize, usize),
+) {
+    let fits = width % tiles_x == 0 && height % tiles_y == 0;
+    let extend = |side: usize, tiles: usize| if fits { side } else { side + tiles - side % tiles };
+    let (tile_w, tile_h) = (extend(width, tiles_x) / tiles_x, extend(height, tiles_y) / tiles_y);
+    let area = tile_w * tile_h;
+    let clip = if clip_limit > 0.0 { ((clip_limit * area as f64 / 256.0) as u32).max(1) } else { u32::MAX };
+    let scale = 255.0f32 / area as f32;
+    let mut tables = vec![[0u8; 256]; tiles_x * tiles_y];
+    for (k, table) in tables.iter_mut().enumerate() {
+        let (ty, tx) = (k / tiles_x, k % tiles_x);
+        let mut histogram = [0u32; 256];
+        for y in ty * tile_h..(ty + 1) * tile_h {
+            let row = reflect_101(y as isize, height) * width;
+            for x in tx * tile_w..(tx + 1) * tile_w {
+                histogram[data[(row + reflect_101(x as isize, width)) * 3] as usize] += 1;
+            }
+        }
+        clip_histogram(&mut histogram, clip);
+        let mut sum = 0;
+        for (t, &n) in table.iter_mut().zip(&histogram) {
+            sum += n;
+            *t = round_u8(sum as f32 * scale);
+        }
+    }
+    // Each pixel blends the tables of the four tiles whose centres surround it.
+    let around = |i: usize, inverse: f32, tiles: usize| {
+        let at = i as f32 * inverse - 0.5;
+        let low = at.floor();
+        let index = low as isize;
+        (index.max(0) as usize, (index + 1).clamp(0, tiles as isize - 1) as usize, at - low)
+    };
+    let columns: Vec<_> = (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)).collect();
+    for y in 0..height {
+        let (top, bottom, down) = around(y, 1.0 / tile_h as f32, tiles_y);
+        let (upper, lower) = (&tables[top * tiles_x..], &tables[bottom * tiles_x..]);
+        for (x, &(left, right, across)) in columns.iter().enumerate() {
+            let v = &mut data[(y * width + x) * 3];
+            let value = *v as usize;
+            let mix = |row: &[[u8; 256]]| {
+                f32::from(row[left][value]) * (1.0 - across) + f32::from(row[right][value]) * across
+            };
+            *v = round_u8(mix(upper) * (1.0 - down) + mix(lower) * down);
+        }
+    }
+}
+
+/// Cuts bins above `clip` and spreads what was cut.
+fn clip_histogram(histogram: &mut [u32; 256], clip: u32) {
+    let mut cut = 0;
+    for n in histogram.iter_mut().filter(|n| **n > clip) {
+        cut += *n - clip;
+        *n = clip;
+    }
+    let (batch, mut rest) = (cut / 256, cut % 256);
+    histogram.iter_mut().for_each(|n| *n += batch);
+    if rest > 0 {
+        let step = (256 / rest as usize).max(1);
+        for n in histogram.iter_mut().step_by(step) {
+            if rest == 0 {
+                break;
+            }
+            *n += 1;
+            rest -= 1;
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Pixel operations as OpenCV, Pillow, libjpeg and NumPy define them; each is pure and knows nothing of randomness.
+
+pub(crate) mod blur;
+pub(crate) mod border;
+pub(crate) mod contrast;
+pub(crate) mod draw;
+pub(crate) mod filter;
+pub(crate) mod geometry;
+pub(crate) mod hls;
+pub(crate) mod hsv;
+pub(crate) mod jpeg;
+pub(crate) mod lab;
+pub(crate) mod lut;
+pub(crate) mod normalize;
+pub(crate) mod pca;
+pub(crate) mod pil;
+pub(crate) mod pil_color;
+pub(crate) mod resize;
+pub(crate) mod round;

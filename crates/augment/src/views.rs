@@ -1,0 +1,197 @@
+//! From one image to its views.
+//!
+//! A view depends on (seed, draw index, view, transform) only: each random decision opens its own stream, named by what
+//! is decided, so one view can be made without the others and a change to one transform leaves the rest as they were.
+
+use run_spec::config::{ChannelOrder, Interpolation};
+use run_spec::seed::{Stream, stream};
+
+use crate::image::{Image, View, Views};
+use crate::ops::Op;
+use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
+use crate::pixels::{lut, normalize, pil, pil_color, resize};
+use crate::recipe::{Colors, CropShape, Recipe};
+
+/// Which draw of which run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewKey {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Draw index: step times global batch plus position in the batch.
+    pub draw: u64,
+}
+
+impl ViewKey {
+    fn stream(self, what: &str, view: usize, slot: usize) -> Stream {
+        stream(self.seed, &format!("view/{what}"), &[self.draw, view as u64, slot as u64])
+    }
+}
+
+/// Makes all views of one draw from an RGB image: 0 and 1 are global, 2 and up local.
+pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
+    let source = source(rgb, recipe);
+    let make = |index: usize| finish(&pixels(&source, recipe, key, index), recipe);
+    Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
+}
+
+/// The pixels of one view, before normalisation, back in RGB order (for looking at).
+pub fn view_pixels(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
+    let image = pixels(&source(rgb, recipe), recipe, key, view);
+    if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
+}
+
+/// What all views are cut from. RedDino first resizes the whole image to the global side, ratio not kept; DINOv2 does not.
+fn source(rgb: &Image, recipe: &Recipe) -> Image {
+    let ordered = match recipe.channel_order {
+        ChannelOrder::Rgb => rgb.clone(),
+        ChannelOrder::Bgr => rgb.clone().swap_red_blue(),
+    };
+    match recipe.colors {
+        Colors::Some { .. } => resize::bilinear(&ordered, recipe.global.side, recipe.global.side),
+        Colors::Dinov2 { .. } => ordered,
+    }
+}
+
+fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
+    let shape = if view < 2 { recipe.global } else { recipe.local };
+    let image = resized_crop(source, recipe, shape, &mut key.stream("crop", view, 0));
+    match &recipe.colors {
+        Colors::Some { ops, n, replace } => {
+            let mut image = image;
+            let chosen = choose(ops.len(), *n, *replace, &mut key.stream("choose", view, 0));
+            for (slot, &index) in chosen.iter().enumerate() {
+                let op: &Op = &ops[index];
+                let params = op.draw(&image, &mut key.stream(op.name(), view, slot));
+                image = op.apply(&params, image);
+            }
+            let quarters = |random: &mut Stream| random.below(4) as usize;
+            turned(image, recipe, key, view, quarters)
+        }
+        Colors::Dinov2 { blur_p_inverted } => {
+            let image = turned(image, recipe, key, view, |_| 1);
+            dinov2_colors(image, key, view, *blur_p_inverted)
+        }
+    }
+}
+
+fn finish(image: &Image, recipe: &Recipe) -> View {
+    let levels = match recipe.colors {
+        Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
+        Colors::Dinov2 { .. } => normalize::torch_levels(normalize::MEAN, normalize::STD),
+    };
+    normalize::planar(image, &levels)
+}
+
+/// A crop of random area and aspect, resized to a square.
+fn resized_crop(image: &Image, recipe: &Recipe, shape: CropShape, random: &mut Stream) -> Image {
+    let (top, left, height, width) = crop_window((image.height, image.width), shape.scale, recipe.ratio, random);
+    let window = crop(image, top, left, height, width);
+    match recipe.interpolation {
+        Interpolation::Bilinear => resize::bilinear(&window, shape.side, shape.side),
+        Interpolation::Bicubic => pil::resize(&window, shape.side, shape.side, pil::Filter::Bicubic),
+    }
+}
+
+/// `(top, left, height, width)`: ten attempts, then the largest centred window of the nearest allowed aspect.
+fn crop_window(
+    (rows, columns): (usize, usize),
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    random: &mut Stream,
+) -> (usize, usize, usize, usize) {
+    let area = (rows * columns) as f64;
+    for _ in 0..10 {
+        let target = random.uniform(scale[0], scale[1]) * area;
+        let aspect = random.uniform(ratio[0].ln(), ratio[1].ln()).exp();
+        let width = (target * aspect).sqrt().round_ties_even() as usize;
+        let height = (target / aspect).sqrt().round_ties_even() as usize;
+        if (1..=columns).contains(&width) && (1..=rows).contains(&height) {
+            let top = random.below((rows - height + 1) as u64) as usize;
+            let left = random.below((columns - width + 1) as u64) as usize;
+            return (top, left, height, width);
+        }
+    }
+    let own = columns as f64 / rows as f64;
+    let (mut height, mut width) = (rows, columns);
+    if own < ratio[0] {
+        height = ((columns as f64 / ratio[0]).round_ties_even() as usize).clamp(1, rows);
+    } else if own > ratio[1] {
+        width = ((rows as f64 * ratio[1]).round_ties_even() as usize).clamp(1, columns);
+    }
+    ((rows - height) / 2, (columns - width) / 2, height, width)
+}
+
+/// Which transforms a view gets: with repetition in the order drawn (Albumentations to 1.4.16), without in list order.
+fn choose(known: usize, n: usize, replace: bool, random: &mut Stream) -> Vec<usize> {
+    if known == 0 {
+        return Vec::new();
+    }
+    if replace {
+        return (0..n).map(|_| random.below(known as u64) as usize).collect();
+    }
+    let mut chosen = random.permutation(known);
+    chosen.truncate(n);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Flips and quarter turns.
+fn turned(
+    mut image: Image,
+    recipe: &Recipe,
+    key: ViewKey,
+    view: usize,
+    quarters: impl Fn(&mut Stream) -> usize,
+) -> Image {
+    if key.stream("flip", view, 0).chance(recipe.flip_p) {
+        image = flip_horizontal(image);
+    }
+    if key.stream("vflip", view, 0).chance(recipe.vflip_p) {
+        image = flip_vertical(image);
+    }
+    let mut random = key.stream("rot90", view, 0);
+    if random.chance(recipe.rot90_p) {
+        image = rotate_90(image, quarters(&mut random));
+    }
+    image
+}
+
+/// DINOv2's colour changes: jitter 0.8, grey 0.2; blur by view; the second global crop is solarised with 0.2.
+fn dinov2_colors(mut image: Image, key: ViewKey, view: usize, blur_p_inverted: bool) -> Image {
+    let mut random = key.stream("jitter", view, 0);
+    if random.chance(0.8) {
+        let mut factor = |by: f64| random.uniform(1.0 - by, 1.0 + by);
+        let (brightness, contrast, saturation) = (factor(0.4), factor(0.4), factor(0.2));
+        let hue = random.uniform(-0.1, 0.1);
+        for step in random.permutation(4) {
+            match step {
+                0 => pil_color::brightness(&mut image, brightness),
+                1 => pil_color::contrast(&mut image, contrast),
+                2 => pil_color::saturation(&mut image, saturation),
+                _ => pil_color::hue(&mut image, hue),
+            }
+        }
+    }
+    if key.stream("grayscale", view, 0).chance(0.2) {
+        pil_color::grayscale(&mut image);
+    }
+    let stated = [1.0, 0.1].get(view).copied().unwrap_or(0.5);
+    // The published wrapper hands `1 - p` on; the released weights were trained so.
+    let blur_p = if blur_p_inverted { 1.0 - stated } else { stated };
+    let mut random = key.stream("blur", view, 0);
+    if random.chance(blur_p) {
+        image = pil_color::gaussian_blur_9(&image, random.uniform(0.1, 2.0));
+    }
+    if view == 1 && key.stream("solarize", view, 0).chance(0.2) {
+        lut::apply(&mut image.data, &lut::table(|v| if v < 128 { v as u8 } else { 255 - v as u8 }));
+    }
+    image
+}
+
+/// Evaluation's preprocessing: antialiased bilinear resize to `side` x `side` (aspect not kept), ImageNet's mean and
+/// spread. `rgb` is in RGB order whatever training used. Equal to torchvision's `Resize`, `ToTensor`, `Normalize` on a
+/// PIL image.
+pub fn resize_for_probe(rgb: &Image, side: usize) -> View {
+    let resized = pil::resize(rgb, side.max(1), side.max(1), pil::Filter::Bilinear);
+    normalize::planar(&resized, &normalize::torch_levels(normalize::MEAN, normalize::STD))
+}

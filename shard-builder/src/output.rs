@@ -8,10 +8,28 @@ use std::time::{Duration, Instant};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
+use tracing_subscriber::EnvFilter;
 
 /// Prints a text and a line break. A reader that has gone away (`| head`) is no error.
 pub(crate) fn say(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+/// Prints why a command failed, with its causes, in one line.
+pub(crate) fn complain(error: &anyhow::Error) {
+    drop(writeln!(std::io::stderr().lock(), "error: {error:#}"));
+}
+
+/// Sends the log to standard error; `RUST_LOG` chooses what is in it.
+pub(crate) fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
 }
 
 /// A table with a header; columns whose name is in `numbers` stand to the right.

@@ -11,6 +11,9 @@ use super::Cut;
 use crate::source::describe::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
 
+/// Longest side of a cell, px: what a shard can hold.
+const LONGEST_SIDE: u32 = 8192;
+
 /// The cells of an image, sorted by (y, x, w), and the labels that became none.
 ///
 /// # Errors
@@ -72,6 +75,9 @@ fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> Result<(i32
                 return Err(format!("box holds less than a pixel of the image of {width}×{height}"));
             }
             let longer = (x1 - x0).max(y1 - y0);
+            if longer * (1.0 + 2.0 * rule.margin) > f64::from(LONGEST_SIDE) {
+                return Err(format!("box of {longer} px is too large for a cell of at most {LONGEST_SIDE} px"));
+            }
             let side = if rule.fixed { rule.size } else { (longer * (1.0 + 2.0 * rule.margin)).ceil() as u32 };
             (f64::midpoint(x0, x1), f64::midpoint(y0, y1), side)
         }

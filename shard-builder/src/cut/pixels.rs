@@ -1,10 +1,6 @@
-//! Takes the pixels of a cut out of an image, and writes them as a lossless PNG.
+//! Takes the pixels of a cut out of an image.
 
-use std::io::Cursor;
-
-use anyhow::{Context, Result};
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 
 use super::Cut;
 use crate::source::describe::Fill;
@@ -39,18 +35,6 @@ fn mirrored(position: i64, length: i64) -> u32 {
     phase.min(period - phase) as u32
 }
 
-/// The pixels as PNG. The same pixels give the same bytes, on any machine.
-///
-/// # Errors
-/// None that an 8-bit RGB image in memory can meet.
-pub(crate) fn png(image: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::with_capacity(image.len() / 2));
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
-        .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
-        .context("encode a PNG")?;
-    Ok(bytes.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,13 +55,5 @@ mod tests {
         assert_eq!((reds.as_slice(), greens.as_slice()), ([1, 0, 1, 2, 1].as_slice(), [1, 0, 1, 0].as_slice()));
         assert_eq!(take(&image, &cut(Fill::White)).get_pixel(0, 0).0, [255; 3]);
         assert_eq!(take(&image, &cut(Fill::Black)).get_pixel(1, 1).0, [0, 0, 9]);
-    }
-
-    #[test]
-    fn png_loses_nothing() {
-        let image = RgbImage::from_fn(31, 17, |x, y| Rgb([(x * 7) as u8, (y * 11) as u8, (x * y) as u8]));
-        let bytes = png(&image).expect("png");
-        assert_eq!(image::load_from_memory(&bytes).expect("decodes").into_rgb8(), image);
-        assert_eq!(bytes, png(&image).expect("png"));
     }
 }

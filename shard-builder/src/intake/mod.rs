@@ -7,10 +7,26 @@
 
 mod tiff;
 
+use std::cell::Cell;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+thread_local! {
+    /// Whether this thread is inside a decoder.
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics of decoders, which are caught and reported, from being printed. Other panics are printed as ever.
+pub(crate) fn quiet_decoders() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !DECODING.get() {
+            before(panic);
+        }
+    }));
+}
 
 /// What a file may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +69,10 @@ pub(crate) fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, Strin
     if !format.reading_enabled() {
         return Err(format!("{name} images are not read; convert to PNG"));
     }
-    match catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, limits))) {
+    DECODING.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, limits)));
+    DECODING.set(false);
+    match decoded {
         Ok(Ok((rgb, notes))) => Ok(Intake { rgb, format: name, notes }),
         Ok(Err(reason)) => Err(format!("unreadable {name}: {reason}")),
         Err(_) => Err(format!("unreadable {name}: the decoder gave up")),

@@ -1,0 +1,211 @@
+//! `build`: sources in, a shard set out.
+//!
+//! First everything is read and planned ([`survey`], [`plan`]); then shard after shard is encoded and published under a
+//! key that names its planned content; last come the report and the manifest. A build that was killed plans again, finds
+//! its finished shards by their keys, and goes on. Nothing in a set depends on the number of threads, on the folder of a
+//! source, on the clock, or on how often the build was interrupted.
+
+use anyhow::{Context, Result, bail, ensure};
+use run_spec::ids::{Digest, Product, canonical_json, digest_json};
+use serde_json::{Value, json};
+use shards::{Codec, FinishedShard, Header, MANIFEST_KEY, Manifest, ShardLimits, ShardWriter};
+use store::Store;
+use tracing::info;
+
+use crate::cli::{BuildArgs, VERSION};
+use crate::encode::Encoder;
+use crate::intake::IntakeLimits;
+use crate::locate::locate;
+use crate::output::{Progress, thousands};
+use crate::plan::{self, PlannedShard};
+use crate::report;
+use crate::source::describe::read_sources;
+use crate::source::files::Root;
+use crate::survey::{Cutting, Located, Picture, survey};
+
+/// How images are written.
+const CODEC: Codec = Codec::Png;
+/// Rows in a shard of patches, some 100 MB.
+const PATCHES_PER_SHARD: u32 = 1024;
+/// Rows in a shard of cells, some 100 MB.
+const CELLS_PER_SHARD: u32 = 8192;
+
+/// Builds a shard set and returns what to print.
+///
+/// # Errors
+/// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
+pub(crate) fn build(args: &BuildArgs) -> Result<String> {
+    let sources = locate(read_sources(&args.sources)?, args.data.as_ref(), &args.root, args.allow_missing)?;
+    let store = Store::open(&args.out).with_context(|| format!("open --out {}", args.out))?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let cutting = Cutting {
+        product: args.product,
+        size: args.size,
+        limits: IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() },
+    };
+    let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
+        Product::Patches => PATCHES_PER_SHARD,
+        Product::Cells => CELLS_PER_SHARD,
+    });
+    let build =
+        Build { config: configuration(&sources, &cutting, rows_per_shard), sources, cutting, rows_per_shard, store };
+    pool.install(|| build.run())
+}
+
+/// All that decides the content of a set, apart from the sources' files: no folder, no number of threads.
+fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) -> Value {
+    let descriptions: Vec<_> = sources.iter().map(|located| &located.source).collect();
+    let size_px = match cutting.product {
+        Product::Patches => Some(cutting.size),
+        Product::Cells => None,
+    };
+    json!({
+        "builder": format!("shard-builder {VERSION}"),
+        "product": cutting.product,
+        "size_px": size_px,
+        "rows_per_shard": rows_per_shard,
+        "codec": CODEC,
+        "max_pixels": cutting.limits.pixels,
+        "max_file_bytes": cutting.limits.file_bytes,
+        "sources": descriptions,
+    })
+}
+
+struct Build {
+    sources: Vec<Located>,
+    cutting: Cutting,
+    rows_per_shard: u32,
+    config: Value,
+    store: Store,
+}
+
+impl Build {
+    fn run(&self) -> Result<String> {
+        let config = digest_json(&self.config);
+        let pictures = survey(&self.sources, self.cutting)?;
+        let groups = plan::groups(&self.sources, &pictures);
+        let product = self.cutting.product;
+        let planned = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
+        if planned.is_empty() {
+            bail!("no row comes of this\n{}", report::summary(&self.sources, &pictures, &vec![0; self.sources.len()]));
+        }
+        let content = Digest::of(planned.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
+        self.refuse_another_set(&config)?;
+        let encoder = Encoder {
+            sources: &self.sources,
+            roots: self.sources.iter().map(|located| Root::open(&located.dir)).collect::<Result<_>>()?,
+            pictures: &pictures,
+            groups: &groups,
+            limits: self.cutting.limits,
+            codec: CODEC,
+        };
+        let header = Header {
+            product,
+            codec: CODEC,
+            builder: format!("shard-builder {VERSION}"),
+            config,
+            patch_px: common_side(&pictures),
+        };
+        let mut manifest = Manifest::builder(header);
+        let mut found = 0;
+        let progress = Progress::start("write shards", planned.len() as u64);
+        for (number, shard) in planned.iter().enumerate() {
+            let (finished, was_there) = self.shard(number, shard, &encoder)?;
+            manifest.add(&finished);
+            found += u64::from(was_there);
+            progress.tick();
+        }
+        progress.end();
+        self.write_report(&content, &pictures, &groups)?;
+        let manifest = manifest.finish();
+        let digest = manifest.publish(&self.store).with_context(|| self.another_set())?;
+        Ok(self.summary(&pictures, &manifest, &digest, found))
+    }
+
+    /// A set that is there already must be of the same configuration; whether it is the same set shows at the end.
+    fn refuse_another_set(&self, config: &Digest) -> Result<()> {
+        if self.store.exists(MANIFEST_KEY).with_context(|| format!("look into {}", self.store.uri()))? {
+            let there = Manifest::read(&self.store)?;
+            ensure!(there.config == *config, "{}", self.another_set());
+        }
+        Ok(())
+    }
+
+    fn another_set(&self) -> String {
+        format!(
+            "{} holds a shard set built from other sources, with other options or by another version; choose another --out",
+            self.store.uri()
+        )
+    }
+
+    /// The shard, made or found finished, and whether it was found.
+    fn shard(&self, number: usize, shard: &PlannedShard, encoder: &Encoder<'_>) -> Result<(FinishedShard, bool)> {
+        let key = format!("shards/{number:05}-{}.parquet", shard.content.short());
+        let product = self.cutting.product;
+        let there =
+            FinishedShard::find(&self.store, &key, shard.rows.len() as u64, (product, CODEC)).with_context(|| {
+                format!(
+                    "{} was left by an earlier build and is damaged; delete it and build again",
+                    self.store.uri_of(&key)
+                )
+            })?;
+        if let Some((finished, rows)) = there {
+            let same = rows.iter().map(|row| row.id).eq(shard.rows.iter().map(|row| row.id));
+            ensure!(same, "{} holds other rows than planned; delete it and build again", self.store.uri_of(&key));
+            return Ok((finished, true));
+        }
+        let mut writer = ShardWriter::new(product, CODEC, ShardLimits::default());
+        for row in encoder.rows(&shard.rows)? {
+            writer.push(row)?;
+        }
+        let finished = writer.finish(&key)?;
+        finished.publish(&self.store).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
+        info!(shard = number, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
+        Ok((finished, false))
+    }
+
+    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String]) -> Result<()> {
+        let report = report::report(&self.sources, pictures, groups)?;
+        let name = content.short();
+        for (key, bytes) in [
+            (format!("report/images-{name}.csv"), report.images),
+            (format!("report/labels-{name}.csv"), report.labels),
+            (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
+        ] {
+            self.store.ensure(&key, bytes.into()).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, pictures: &[Picture], manifest: &Manifest, digest: &Digest, found: u64) -> String {
+        let bytes: Vec<u64> = self
+            .sources
+            .iter()
+            .map(|located| {
+                let entry = manifest.sources.iter().find(|source| source.name == located.source.name);
+                entry.map_or(0, |source| source.bytes)
+            })
+            .collect();
+        let mut text = report::summary(&self.sources, pictures, &bytes);
+        let shards = manifest.shards.len() as u64;
+        text.push_str(&format!(
+            "\n\n{} {} in {} shards at {}, set {}",
+            thousands(manifest.rows),
+            manifest.product,
+            thousands(shards),
+            self.store.uri(),
+            digest.short()
+        ));
+        if found > 0 {
+            text.push_str(&format!("\n{} of the shards were found finished and not made again", thousands(found)));
+        }
+        text
+    }
+}
+
+/// The side that all rows have, px; 0 where they differ.
+fn common_side(pictures: &[Picture]) -> u32 {
+    let mut cuts = pictures.iter().flat_map(|picture| &picture.used).flat_map(|used| &used.cuts);
+    let Some(side) = cuts.next().map(|cut| cut.w) else { return 0 };
+    if cuts.all(|cut| cut.w == side && cut.h == side) { side } else { 0 }
+}

@@ -1,0 +1,122 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use run_spec::ids::Product;
+
+/// Version with the commit it was built from.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("REDDINO_COMMIT"));
+
+/// Turns blood-smear datasets into Parquet shards, and looks after them.
+#[derive(Debug, Parser)]
+#[command(name = "shard-builder", version = VERSION, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Cuts the images of described sources into patches or cells and writes them as a shard set.
+    Build(BuildArgs),
+    /// Writes a split: which fold each group of images belongs to.
+    Split(SplitArgs),
+    /// Proves a shard set: digests, counts, and that no split parts a group.
+    Verify(VerifyArgs),
+    /// Shows what a shard set holds.
+    Show(ShowArgs),
+    /// Draws synthetic blood smears, to try the tools and to test them.
+    Synth(crate::synth::SynthArgs),
+}
+
+/// `build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// A source description, or a folder of them (docs/sources.md).
+    pub(crate) sources: PathBuf,
+    /// Where the shard set goes: a folder, file:// or s3://.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Whole fields of view in squares, or single cells around their labels.
+    #[arg(long, value_name = "patches|cells", default_value = "patches")]
+    pub(crate) product: Product,
+    /// Folder that holds one folder per source.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where one source lies, instead of under --data. May be repeated.
+    #[arg(long, value_name = "NAME=DIR", value_parser = parse_root)]
+    pub(crate) root: Vec<(String, PathBuf)>,
+    /// Threads; the bytes written do not depend on it. 0: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+    /// Side of a patch, in pixels. Cells take their size from their source.
+    #[arg(long, value_name = "PX", default_value_t = 224, value_parser = clap::value_parser!(u32).range(8..=8192))]
+    pub(crate) size: u32,
+    /// Rows in a shard [default: 1024 patches, 8192 cells].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rows_per_shard: Option<u32>,
+    /// Largest image that is decoded, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    pub(crate) max_pixels: u64,
+    /// Leave out sources without a folder instead of stopping.
+    #[arg(long)]
+    pub(crate) allow_missing: bool,
+}
+
+/// `split`.
+#[derive(Debug, Args)]
+pub(crate) struct SplitArgs {
+    /// The shard set.
+    pub(crate) uri: String,
+    /// Name of the split: letters, digits, `-`, `_`.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// How groups are shared out.
+    #[arg(long)]
+    pub(crate) kind: SplitKind,
+    /// Folds of a grouped k-fold split.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) folds: u32,
+    /// Seed of a grouped k-fold split.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+/// How groups are shared out to folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitKind {
+    /// Folds with about the same rows of each label, as far as whole groups allow.
+    GroupedKfold,
+    /// One fold a source; an image that is in two sources goes with the first.
+    LeaveOneSourceOut,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The shard set.
+    pub(crate) uri: String,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The shard set.
+    pub(crate) uri: String,
+    /// Draw a labelled sample of each source.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) contact_sheet: Option<PathBuf>,
+    /// Samples of each source on the contact sheet.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) samples: u32,
+}
+
+fn parse_root(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, dir)) if !name.is_empty() && !dir.is_empty() => Ok((name.to_owned(), PathBuf::from(dir))),
+        _ => Err("write NAME=DIR, with the name of the source".to_owned()),
+    }
+}

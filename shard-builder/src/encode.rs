@@ -1,0 +1,87 @@
+//! The second pass: pixels of the planned rows, in their planned order whatever thread made them.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use image::RgbImage;
+use rayon::prelude::*;
+use run_spec::ids::Digest;
+use shards::{Codec, PatchRow};
+
+use crate::cut::pixels;
+use crate::intake::{self, IntakeLimits};
+use crate::plan::Row;
+use crate::source::files::{Root, stem_of};
+use crate::survey::{Located, Picture};
+
+/// What encoding needs of a build.
+#[derive(Debug)]
+pub(crate) struct Encoder<'a> {
+    /// The sources.
+    pub(crate) sources: &'a [Located],
+    /// The folder of each source.
+    pub(crate) roots: Vec<Root>,
+    /// All images.
+    pub(crate) pictures: &'a [Picture],
+    /// The group of each.
+    pub(crate) groups: &'a [String],
+    /// What a file may ask for.
+    pub(crate) limits: IntakeLimits,
+    /// How images are written.
+    pub(crate) codec: Codec,
+}
+
+impl Encoder<'_> {
+    /// Cuts and encodes rows, each image decoded once.
+    ///
+    /// # Errors
+    /// An image that is no longer what the first pass saw.
+    pub(crate) fn rows(&self, rows: &[Row]) -> Result<Vec<PatchRow>> {
+        let by_picture: Vec<&[Row]> = rows.chunk_by(|a, b| a.picture == b.picture).collect();
+        let parts: Vec<Vec<PatchRow>> =
+            by_picture.into_par_iter().map(|rows| self.rows_of_one(rows)).collect::<Result<_>>()?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    fn rows_of_one(&self, rows: &[Row]) -> Result<Vec<PatchRow>> {
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        let picture = &self.pictures[first.picture];
+        let source = &self.sources[picture.source].source;
+        let rgb = self.decode(picture).with_context(|| format!("source {}, image {}", source.name, picture.image))?;
+        rows.par_iter().map(|row| self.row(row, picture, &rgb)).collect()
+    }
+
+    fn decode(&self, picture: &Picture) -> Result<RgbImage> {
+        let bytes = self.roots[picture.source]
+            .read(&picture.image, self.limits.file_bytes)
+            .map_err(|reason| anyhow!(reason))?;
+        let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
+        ensure!(same, "the file changed while the set was built; run the build again");
+        Ok(intake::decode(&bytes, self.limits).map_err(|reason| anyhow!(reason))?.rgb)
+    }
+
+    fn row(&self, row: &Row, picture: &Picture, rgb: &RgbImage) -> Result<PatchRow> {
+        let source = &self.sources[picture.source].source;
+        let used = picture.used.as_ref().map_err(|reason| anyhow!("{} is not used: {reason}", picture.image))?;
+        let cut = &used.cuts[row.cut];
+        let taken = pixels::take(rgb, cut);
+        let (width, height) = taken.dimensions();
+        let encoded = self
+            .codec
+            .encode(&shards::RgbImage { width, height, data: taken.into_raw() })
+            .with_context(|| format!("encode {} of {}", picture.image, source.name))?;
+        Ok(PatchRow {
+            id: row.id,
+            pixel_digest: encoded.pixel_digest,
+            source: source.name.clone(),
+            image: picture.image.clone(),
+            group: self.groups[row.picture].clone(),
+            x: cut.x,
+            y: cut.y,
+            w: cut.w,
+            h: cut.h,
+            label: cut.label.clone(),
+            licence: source.licence.clone(),
+            bytes: encoded.bytes,
+            path: format!("{}-{}-{}-{}.{}", source.name, stem_of(&picture.image), cut.x, cut.y, self.codec.extension()),
+        })
+    }
+}

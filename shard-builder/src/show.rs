@@ -1,0 +1,129 @@
+//! `show`: what a shard set holds, as tables and as a contact sheet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, anyhow};
+use image::RgbImage;
+use run_spec::seed::stream;
+use shards::{RowMeta, ShardSet};
+use store::Store;
+
+use crate::cli::ShowArgs;
+use crate::contact_sheet::{Strip, draw};
+use crate::output::{megabytes, table, thousands};
+
+/// Thumbnails in a line of the sheet.
+const COLUMNS: u32 = 8;
+
+/// Rows of one source, by label.
+type ByLabel = BTreeMap<String, Vec<u64>>;
+
+/// Describes a set, draws its contact sheet if asked to, and returns what to print.
+///
+/// # Errors
+/// A set that cannot be read, a sheet that cannot be written.
+pub(crate) fn show(args: &ShowArgs) -> Result<String> {
+    let store = Store::open(&args.uri)?;
+    let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+    let mut sources: BTreeMap<String, ByLabel> = BTreeMap::new();
+    let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (row, meta) in (0_u64..).zip(set.metas()) {
+        let by_label = sources.entry(meta.source.to_string()).or_default();
+        by_label.entry(meta.label.as_deref().unwrap_or_default().to_owned()).or_default().push(row);
+        groups.entry(meta.source.to_string()).or_default().insert(meta.group.to_string());
+    }
+    let mut text = tables(&set, &sources, &groups)?;
+    if let Some(file) = &args.contact_sheet {
+        let strips: Vec<Strip> = sources
+            .iter()
+            .map(|(source, by_label)| strip(&set, source, by_label, args.samples))
+            .collect::<Result<_>>()?;
+        draw(&strips, COLUMNS.min(args.samples))
+            .save_with_format(file, image::ImageFormat::Png)
+            .with_context(|| format!("write the contact sheet {}", file.display()))?;
+        text.push_str(&format!("\ncontact sheet: {}", file.display()));
+    }
+    Ok(text)
+}
+
+fn tables(
+    set: &ShardSet,
+    sources: &BTreeMap<String, ByLabel>,
+    groups: &BTreeMap<String, BTreeSet<String>>,
+) -> Result<String> {
+    let manifest = set.manifest();
+    let rows: Vec<Vec<String>> = manifest
+        .sources
+        .iter()
+        .map(|source| {
+            let groups = groups.get(&source.name).map_or(0, BTreeSet::len) as u64;
+            vec![
+                source.name.clone(),
+                source.licences.join(", "),
+                thousands(source.images),
+                thousands(groups),
+                thousands(source.rows),
+                megabytes(source.bytes),
+            ]
+        })
+        .collect();
+    let numbers = ["images", "groups", "rows", "size"];
+    let mut text = table(&["source", "licence", "images", "groups", "rows", "size"], &numbers, &rows);
+    for (source, by_label) in sources {
+        let labels: Vec<String> = by_label
+            .iter()
+            .map(|(label, rows)| {
+                format!("{} {}", if label.is_empty() { "no label" } else { label }, thousands(rows.len() as u64))
+            })
+            .collect();
+        text.push_str(&format!("\n{source}: {}", labels.join(", ")));
+    }
+    let splits = set.split_names()?;
+    text.push_str(&format!(
+        "\n\n{} {} of {} in {} shards ({}), {}; splits: {}\nset {}, built by {}, configuration {}",
+        thousands(manifest.rows),
+        manifest.product,
+        if manifest.patch_px == 0 { "several sizes".to_owned() } else { format!("{} px", manifest.patch_px) },
+        thousands(manifest.shards.len() as u64),
+        megabytes(manifest.bytes),
+        manifest.codec,
+        if splits.is_empty() { "none".to_owned() } else { splits.join(", ") },
+        set.digest().short(),
+        manifest.builder,
+        manifest.config.short(),
+    ));
+    Ok(text)
+}
+
+/// A sample of a source: one row of each label in turn, drawn by a fixed seed.
+fn strip(set: &ShardSet, source: &str, by_label: &ByLabel, samples: u32) -> Result<Strip> {
+    let mut piles: Vec<Vec<u64>> = by_label.values().cloned().collect();
+    for (index, pile) in piles.iter_mut().enumerate() {
+        stream(0, "contact-sheet", &[index as u64]).shuffle(pile);
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < samples as usize && piles.iter().any(|pile| !pile.is_empty()) {
+        for pile in &mut piles {
+            chosen.extend(pile.pop().filter(|_| chosen.len() < samples as usize));
+        }
+    }
+    let mut tiles = Vec::new();
+    for row in chosen {
+        let meta = set.meta(row)?;
+        let rgb = set.rgb(row)?;
+        let tile = RgbImage::from_raw(rgb.width, rgb.height, rgb.data)
+            .ok_or_else(|| anyhow!("row {row} has too few pixels"))?;
+        tiles.push((tile, caption(&meta)));
+    }
+    let rows: usize = by_label.values().map(Vec::len).sum();
+    let licence = set.manifest().sources.iter().find(|entry| entry.name == source);
+    let licence = licence.map_or_else(String::new, |entry| entry.licences.join(", "));
+    Ok(Strip { title: format!("{source}  {} rows  {licence}", thousands(rows as u64)), tiles })
+}
+
+fn caption(meta: &RowMeta) -> String {
+    match &meta.label {
+        Some(label) => label.to_string(),
+        None => format!("{},{}", meta.x, meta.y),
+    }
+}

@@ -1,0 +1,54 @@
+//! `verify`: proves a shard set, or says what is wrong with it.
+
+use anyhow::{Context, Result, bail};
+use shards::{VerifyOptions, verify as prove};
+use store::Store;
+
+use crate::cli::VerifyArgs;
+use crate::output::{megabytes, table, thousands};
+
+/// Verifies a set and returns what to print.
+///
+/// # Errors
+/// Any fault: the first hundred are listed.
+pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
+    let store = Store::open(&args.uri)?;
+    let report = prove(&store, VerifyOptions::default()).with_context(|| format!("verify {}", args.uri))?;
+    if !report.is_good() {
+        let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
+        bail!("{} is not sound: {} faults\n{}", args.uri, thousands(report.fault_count), faults.join("\n"));
+    }
+    let rows: Vec<Vec<String>> = report
+        .sources
+        .iter()
+        .map(|source| {
+            let licences = source.licences.join(", ");
+            vec![
+                source.name.clone(),
+                licences,
+                thousands(source.images),
+                thousands(source.rows),
+                megabytes(source.bytes),
+            ]
+        })
+        .collect();
+    let mut text = table(&["source", "licence", "images", "rows", "size"], &["images", "rows", "size"], &rows);
+    for split in &report.splits {
+        let folds: Vec<String> = split.rows.iter().map(|&rows| thousands(rows)).collect();
+        text.push_str(&format!("\nsplit {}: no group is parted; rows by fold {}", split.name, folds.join(" + ")));
+        if split.shared_pixels > 0 {
+            let shared = thousands(split.shared_pixels);
+            text.push_str(&format!("; {shared} pixel digests occur in several folds (blank patches, or copies)"));
+        }
+    }
+    text.push_str(&format!(
+        "\n\nsound: {} rows in {} shards, {} images decoded, {} groups, {}, set {}",
+        thousands(report.rows),
+        thousands(report.shards),
+        thousands(report.images_decoded),
+        thousands(report.groups),
+        megabytes(report.bytes),
+        report.digest.short()
+    ));
+    Ok(text)
+}

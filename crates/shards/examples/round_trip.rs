@@ -1,11 +1,12 @@
-//! Writes a shard set of three patches, opens it, and reads one patch back.
+//! Writes a shard set of three patches (to the store named by the first argument), opens it, and reads one back.
 
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use shards::{Codec, Header, Manifest, PatchRow, RgbImage, ShardLimits, ShardSet, ShardWriter, shard_key};
 use store::Store;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = Store::open("memory://round-trip")?;
+    let uri = std::env::args().nth(1).unwrap_or_else(|| "memory://round-trip".to_owned());
+    let store = Store::open(&uri)?;
     let (product, codec) = (Product::Patches, Codec::Png);
     let mut writer = ShardWriter::new(product, codec, ShardLimits::default());
     for n in 0..3u8 {
@@ -39,6 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let set = ShardSet::open(&store)?;
     assert_eq!((set.len(), set.digest()), (3, digest));
+    set.write_split("folds", &shards::grouped_kfold(set.metas(), 3, 0)?)?;
     assert_eq!(set.meta(2)?.label.as_deref(), Some("discocyte"));
     assert_eq!(set.rgb(2)?.data[191], 191u8.wrapping_mul(2));
     assert!(shards::verify(&store, shards::VerifyOptions::default())?.is_good());

@@ -307,7 +307,7 @@ mod tests {
             text[..text.len() / 2].to_owned(),
             String::new(),
             "[]".to_owned(),
-            text.replace("\"bytes\":99", "\"bytes\":18446744073709551615"),
+            text.replacen("\"bytes\":99", "\"bytes\":18446744073709551615", 1),
         ] {
             assert!(matches!(parse(&edited), Err(ShardError::Manifest { .. })), "{edited}");
         }

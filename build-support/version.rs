@@ -9,7 +9,7 @@ fn git(args: &[&str]) -> Option<String> {
 }
 
 /// Sets `REDDINO_VERSION` for `env!`, and asks cargo to look again when the checkout changes.
-pub fn emit() {
+pub(crate) fn emit() {
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
     let commit = match git(&["rev-parse", "--short=12", "HEAD"]) {
         None => "unknown".to_owned(),

@@ -114,7 +114,7 @@ fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<
     let batch: CropBatch = train::crop_batch(config, &pixels, device)?;
     let mut step = 0;
     time(device, repeats, || {
-        state.step(&batch, &schedules.at(step), &Solo)?;
+        state.step(&batch, &schedules.at(step), &Solo::new())?;
         step += 1;
         Ok(())
     })

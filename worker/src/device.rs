@@ -23,7 +23,7 @@ pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<Place> {
         Wanted::Cpu => false,
         Wanted::Auto | Wanted::Cuda => {
             // A missing library is the ordinary case of a CPU machine; `cuda` makes it an error below.
-            torch_shim::open_cuda().unwrap_or(false) && tch::Cuda::is_available()
+            torch_shim::device::open_cuda().unwrap_or(false) && tch::Cuda::is_available()
         }
     };
     if cuda {

@@ -87,10 +87,11 @@ pub(crate) fn embed(args: &EmbedArgs) -> Result<()> {
     let trained = features::open(&args.model)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
     let side = trained.config.crops.global_size;
-    let (values, dim) =
-        features::extract(&trained.teacher, side, &shards, args.batch, "embedding")?;
+    let (values, dim) = features::extract(&trained.teacher, side, &shards, args.batch, "embedding")?;
     let metas = (0..shards.len()).map(|row| shards.meta(row)).collect::<Result<Vec<_>, _>>()?;
-    let text = |of: &dyn Fn(&shards::RowMeta) -> String| Arc::new(StringArray::from_iter_values(metas.iter().map(of))) as ArrayRef;
+    let text = |of: &dyn Fn(&shards::RowMeta) -> String| {
+        Arc::new(StringArray::from_iter_values(metas.iter().map(of))) as ArrayRef
+    };
     let label = Arc::new(StringArray::from_iter(metas.iter().map(|meta| meta.label.as_deref()))) as ArrayRef;
     let rows = values.chunks_exact(dim).map(|row| Some(row.iter().copied().map(Some).collect::<Vec<_>>()));
     let feature = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, dim as i32);

@@ -53,7 +53,13 @@ fn kept(run: &Run) -> String {
 }
 
 /// `[n, D]` features of all rows in order, row-major, and D.
-pub(crate) fn extract(encoder: &Encoder, side: i64, shards: &ShardSet, batch: usize, what: &str) -> Result<(Vec<f32>, usize)> {
+pub(crate) fn extract(
+    encoder: &Encoder,
+    side: i64,
+    shards: &ShardSet,
+    batch: usize,
+    what: &str,
+) -> Result<(Vec<f32>, usize)> {
     let rows = shards.len();
     let bar = ProgressBar::new(rows);
     bar.set_message(what.to_owned());

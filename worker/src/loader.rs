@@ -92,7 +92,8 @@ impl Loader {
     /// Starts loading the steps `from..to`, at most `ahead` batches before they are asked for.
     pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
         let threads = config.train.data_threads as usize;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("start the loader's threads")?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("start the loader's threads")?;
         let (sender, batches) = sync_channel(ahead.max(1));
         let config = config.clone();
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {

@@ -45,7 +45,14 @@ impl Metrics {
     }
 
     /// Adds the line of `step`; `more` is merged into it. Returns images per second and the share of time waiting.
-    pub(crate) fn add(&mut self, step: u64, report: &StepReport, knobs: &Knobs, plan: &Plan, more: Map<String, Value>) -> (f64, f64) {
+    pub(crate) fn add(
+        &mut self,
+        step: u64,
+        report: &StepReport,
+        knobs: &Knobs,
+        plan: &Plan,
+        more: Map<String, Value>,
+    ) -> (f64, f64) {
         let window = std::mem::replace(&mut self.window, Window::new());
         let elapsed = window.since.elapsed().as_secs_f64().max(1e-9);
         let (images_per_s, data_wait) = (window.images as f64 / elapsed, window.waited_s / elapsed);

@@ -9,8 +9,6 @@
 //! final.json                                the run is done
 //! ```
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, bail};
 use run_spec::ids::{Digest, digest_json};
 use serde::{Deserialize, Serialize};
@@ -139,23 +137,13 @@ impl Run {
         self.store.create(&key, lines.to_owned().into()).with_context(|| format!("publish {key}"))
     }
 
-    /// Metrics lines by step. Where two attempts did a step, the later one's line counts.
-    pub(crate) fn metrics(&self) -> Result<BTreeMap<u64, Value>> {
-        let mut keys = self.store.list("metrics")?;
-        keys.sort_by_key(|key| key.rsplit_once("-a").map(|(_, attempt)| attempt.to_owned()));
-        let mut lines = BTreeMap::new();
-        for key in keys {
-            let bytes = self.store.get(&key)?;
-            for line in String::from_utf8_lossy(&bytes).lines() {
-                let value: Value = serde_json::from_str(line).with_context(|| format!("{key}: a metrics line"))?;
-                lines.insert(value["step"].as_u64().unwrap_or(0), value);
-            }
-        }
-        Ok(lines)
-    }
-
     /// Publishes a checkpoint: bytes first, record last. Then older ones beyond `keep` are removed.
-    pub(crate) fn publish_checkpoint(&self, mut record: CheckpointRecord, bytes: Vec<u8>, keep: usize) -> Result<CheckpointRecord> {
+    pub(crate) fn publish_checkpoint(
+        &self,
+        mut record: CheckpointRecord,
+        bytes: Vec<u8>,
+        keep: usize,
+    ) -> Result<CheckpointRecord> {
         let stem = format!("checkpoints/{:08}-a{:04}", record.step, record.attempt);
         record.key = format!("{stem}.safetensors");
         record.bytes = bytes.len() as u64;
@@ -184,8 +172,12 @@ impl Run {
         for record in self.checkpoints()?.into_iter().rev().filter(|r| step.is_none_or(|step| r.step == step)) {
             match self.store.get(&record.key) {
                 Ok(bytes) if Digest::of(&bytes) == record.digest => return Ok(Some((record, bytes))),
-                Ok(_) => tracing::warn!(key = record.key, "checkpoint is damaged (digest differs): trying an older one"),
-                Err(StoreError::NotFound { .. }) => tracing::warn!(key = record.key, "checkpoint is missing: trying an older one"),
+                Ok(_) => {
+                    tracing::warn!(key = record.key, "checkpoint is damaged (digest differs): trying an older one")
+                }
+                Err(StoreError::NotFound { .. }) => {
+                    tracing::warn!(key = record.key, "checkpoint is missing: trying an older one")
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -216,7 +208,8 @@ impl Run {
     fn json<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         match self.store.get(key) {
             Ok(bytes) => Ok(Some(
-                serde_json::from_slice(&bytes).with_context(|| format!("{} is not what a worker writes", self.store.uri_of(key)))?,
+                serde_json::from_slice(&bytes)
+                    .with_context(|| format!("{} is not what a worker writes", self.store.uri_of(key)))?,
             )),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -293,7 +286,8 @@ mod tests {
         run.begin(&RunRecord::new(json!({"loss": {"koleo_weight": 0.0}}), shards, 9)).unwrap();
         let error = run.begin(&RunRecord::new(json!({"loss": {"koleo_weight": 0.1}}), shards, 9)).unwrap_err();
         assert!(error.to_string().contains("loss.koleo_weight: 0.0 then, 0.1 now"), "{error}");
-        let error = run.begin(&RunRecord::new(json!({"loss": {"koleo_weight": 0.0}}), Digest::of(b"x"), 9)).unwrap_err();
+        let error =
+            run.begin(&RunRecord::new(json!({"loss": {"koleo_weight": 0.0}}), Digest::of(b"x"), 9)).unwrap_err();
         assert!(error.to_string().contains("--shards"), "{error}");
     }
 
@@ -308,15 +302,6 @@ mod tests {
         std::fs::write(folder.path().join("checkpoints/00000030-a0001.safetensors"), [7; 63]).unwrap();
         let (found, bytes) = run.load_checkpoint(None).unwrap().unwrap();
         assert_eq!((found.step, bytes[0]), (20, 20));
-    }
-
-    #[test]
-    fn a_later_attempt_overrules_the_lines_it_repeats() {
-        let (_folder, run) = run();
-        run.publish_metrics(0, 1, "{\"step\":0,\"a\":1}\n{\"step\":5,\"a\":1}\n").unwrap();
-        run.publish_metrics(5, 2, "{\"step\":5,\"a\":2}\n").unwrap();
-        let lines = run.metrics().unwrap();
-        assert_eq!((lines.len(), lines[&5]["a"].as_u64()), (2, Some(2)));
     }
 
     #[test]

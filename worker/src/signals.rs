@@ -19,7 +19,8 @@ impl StopWish {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGUSR1] {
             if signal == SIGINT {
-                signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone()).context("listen for signals")?;
+                signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())
+                    .context("listen for signals")?;
             }
             signal_hook::flag::register(signal, flag.clone()).context("listen for signals")?;
         }

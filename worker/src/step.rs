@@ -24,5 +24,5 @@ pub(crate) fn step(args: &StepArgs) -> Result<()> {
         threads: (threads > 0).then_some(threads),
         device: tch::Device::Cpu,
     };
-    device::guard("step", || Ok(run_step_file(&case, &Solo)?))
+    device::guard("step", || Ok(run_step_file(&case, &Solo::new())?))
 }

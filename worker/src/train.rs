@@ -82,7 +82,13 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(config: &'a TrainConfig, record: &'a RunRecord, run: &'a Run, attempt: u32, place: device::Place) -> Result<Self> {
+    fn new(
+        config: &'a TrainConfig,
+        record: &'a RunRecord,
+        run: &'a Run,
+        attempt: u32,
+        place: device::Place,
+    ) -> Result<Self> {
         let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
         if let Some(weights) = &config.init.weights {
             let (folder, name) = crate::export::split_uri(weights)?;
@@ -119,7 +125,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn go(&mut self, source: Source, args: &TrainArgs, stop: &StopWish) -> Result<ExitCode> {
-        let peers = Solo;
+        let peers = Solo::new();
         let total = self.config.total_steps();
         let schedules = Schedules::new(self.config);
         let plan = source.plan.clone();
@@ -219,9 +225,17 @@ impl<'a> Trainer<'a> {
     fn failed(&mut self, batch: &CropBatch, term: &str, metrics: &mut Metrics) -> Result<()> {
         self.failed_in_a_row += 1;
         self.failed_steps += 1;
-        tracing::warn!(step = self.step, term, in_a_row = self.failed_in_a_row, "a step was not finite and was left out");
+        tracing::warn!(
+            step = self.step,
+            term,
+            in_a_row = self.failed_in_a_row,
+            "a step was not finite and was left out"
+        );
         metrics.add_failed(self.step, term);
-        let mut tensors = vec![("global".to_owned(), batch.global.shallow_clone()), ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8))];
+        let mut tensors = vec![
+            ("global".to_owned(), batch.global.shallow_clone()),
+            ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8)),
+        ];
         tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
         tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
         let bytes = snapshot::to_bytes(&tensors, &[("step", self.step.to_string()), ("term", term.to_owned())])?;

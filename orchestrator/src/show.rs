@@ -1,6 +1,7 @@
 //! The matrix of a sweep in words: for the dry run and for `status`.
 
 use anyhow::Result;
+use serde_json::Value;
 use store::Store;
 
 use crate::identity::Life;
@@ -113,7 +114,8 @@ fn median(values: &[f64]) -> Option<f64> {
 
 /// What makes an arm differ from the reference, as `key=value` words.
 pub(crate) fn delta(arm: &Arm, reference: &Arm) -> String {
-    let mut words: Vec<String> = arm.delta.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut words: Vec<String> = arm.delta.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
     if arm.shards.digest != reference.shards.digest {
         words.push(format!("shards.train={}", arm.shards.uri));
     }

@@ -223,6 +223,26 @@ fn mistakes_are_refused_in_one_sentence_before_anything_runs() {
     assert!(!bench.path("store").exists());
 }
 
+#[test]
+fn every_sweep_of_the_repository_resolves() {
+    let bench = Bench::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/sweeps");
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let run = bench.orchestrator(&["sweep", path.to_str().unwrap(), "--dry-run"]).ends(0);
+        seen.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), run.out.lines().next().unwrap().to_owned()));
+    }
+    seen.sort();
+    let lines: Vec<&str> = seen.iter().map(|(_, line)| line.as_str()).collect();
+    let expected = [
+        "Sweep ablations: 6 arms × 3 seeds",
+        "Sweep ablations-tiny: 5 arms × 2 seeds",
+        "Sweep quickstart: 3 arms × 2 seeds",
+    ];
+    assert_eq!(lines, expected);
+}
+
 fn steps(bench: &Bench) -> u32 {
     let count =
         |key: &String| std::fs::read_to_string(bench.path("store").join(key)).unwrap_or_default().lines().count();

@@ -13,7 +13,7 @@ pub fn entropy(targets: &Tensor) -> Tensor {
 /// features. Between 1 (collapsed to a line) and min(n, D).
 pub fn rank_me(features: &Tensor) -> f64 {
     tch::no_grad(|| {
-        let s = Tensor::linalg_svdvals(&features.detach().to_kind(Kind::Double), "");
+        let (_, s, _) = features.detach().to_kind(Kind::Double).svd(true, false);
         let p = &s / (s.sum(Kind::Double) + 1e-12) + 1e-7;
         (-(&p * p.log()).sum(Kind::Double)).exp().double_value(&[])
     })

@@ -62,6 +62,9 @@ pub enum DinoError {
         /// Why.
         message: String,
     },
+    /// Bytes that are no tensors.
+    #[error(transparent)]
+    Bytes(#[from] crate::tensor_bytes::BytesError),
     /// The other ranks are gone.
     #[error(transparent)]
     Collective(#[from] CollectiveError),

@@ -24,6 +24,8 @@ pub mod optim;
 pub mod params;
 mod state;
 mod step;
+pub mod stepfile;
+pub mod tensor_bytes;
 
 pub use backbone::Backbone;
 pub use batch::CropBatch;

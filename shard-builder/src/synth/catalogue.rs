@@ -105,7 +105,7 @@ const BASE: Look = Look {
     about: "",
     format: Format::Jpeg(90),
     layout: Layout::Flat,
-    size: (640, 480),
+    size: (680, 456),
     diameter_px: 38.0,
     cover: 0.30,
     background: [230, 226, 222],

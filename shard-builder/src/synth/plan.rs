@@ -19,9 +19,9 @@ const LEAST_SIDE: f64 = 232.0;
 pub(crate) enum Scale {
     /// For tests: one small field a source, three evaluation fields a source.
     Tiny,
-    /// For the quickstart: six fields of about 640×480 a source; a few thousand labelled cells.
+    /// For the quickstart: six fields of about 680×456 a source; a few thousand labelled cells.
     Small,
-    /// For an afternoon: 40 fields of about 960×720 a source; about 30,000 labelled cells.
+    /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
     Medium,
 }
 

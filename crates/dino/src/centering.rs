@@ -7,11 +7,8 @@
 use collective::{Collective, CollectiveError, max_, sum_};
 use tch::{Kind, Tensor};
 
-/// Where the largest exponent is put: exp(60)·10⁶ rows still fits an f32, and the smallest that does not vanish is
-/// then 147 nats below the largest.
-const TOP: f64 = 60.0;
-/// Below every sum that is not zero.
-const TINY: f64 = 1e-37;
+/// Stands for the mass of a prototype that no row can reach in floating point: its reciprocal is still finite.
+const TINY: f64 = 1e-34;
 
 /// Assigns rows to prototypes so that every prototype gets an equal share over all ranks.
 ///
@@ -19,8 +16,9 @@ const TINY: f64 = 1e-37;
 /// * `temp` teacher temperature.
 ///
 /// Returns `[N, K]`, each row summing to 1. The published form also divides by the total, by K and by the number of
-/// samples, which the next normalisation takes back, and exponentiates without a shift: a shift by one number for all
-/// ranks is taken back too, but keeps the exponential finite. Checked in `tests/golden/step`.
+/// samples, which the next normalisation takes back, and exponentiates as it is. Here each row is exponentiated below
+/// its own maximum, and the maxima, below the largest of all ranks, are where the scaling of rows starts: the same
+/// numbers, which can neither overflow nor lose a row. Checked in `tests/golden/step`.
 ///
 /// # Errors
 /// A lost peer.
@@ -28,14 +26,15 @@ pub fn sinkhorn(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collecti
     let (n, k) = logits.size2().expect("logits have two axes");
     let options = (logits.kind(), logits.device());
     let mut q = logits / temp;
+    let tops = q.amax([1].as_slice(), true); // [N, 1]
     let mut top = match n {
         0 => Tensor::full([1], f64::NEG_INFINITY, options),
-        _ => q.max().view(1),
+        _ => tops.max().view(1),
     };
     max_(peers, &mut top)?;
-    let _ = q.g_sub_(&(top - TOP)).exp_();
+    let _ = q.g_sub_(&tops).exp_();
     // The doubly scaled matrix is diag(row) · q · diag(column): only the two vectors change, q is read.
-    let mut row = Tensor::ones([n], options); // [N]
+    let mut row = (tops - top).exp_().view([n]); // [N]
     let mut column = Tensor::ones([k], options); // [K]
     for _ in 0..iterations {
         let mut mass = q.tr().mv(&row); // [K], over the rows of this rank

@@ -56,6 +56,24 @@ impl Settings {
     }
 }
 
+/// The gradient scale of half precision (as `torch.amp.GradScaler`): halved when a gradient overflows, doubled after
+/// 2000 steps without.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scaler {
+    pub(crate) scale: f64,
+    pub(crate) good_steps: u64,
+}
+
+impl Scaler {
+    /// After a step that was taken.
+    pub(crate) fn grown(self) -> Self {
+        match self.good_steps + 1 {
+            2000.. => Self { scale: self.scale * 2.0, good_steps: 0 },
+            good_steps => Self { good_steps, ..self },
+        }
+    }
+}
+
 /// The state of training. See [`State::step`] for what changes it.
 #[derive(Debug)]
 pub struct State {
@@ -67,6 +85,7 @@ pub struct State {
     pub(crate) adam: Adam,
     pub(crate) center_dino: Center,
     pub(crate) center_ibot: Center,
+    pub(crate) scaler: Option<Scaler>,
 }
 
 impl State {
@@ -98,8 +117,11 @@ impl State {
         let adam = Adam::new(&student.params, architecture.backbone.depth, &settings.optim);
         let k = architecture.head.prototypes;
         let center = |shape: &[i64]| Center { value: Tensor::zeros(shape, (kind, device)), pending: None };
+        let scaler =
+            (settings.half() == Some(Kind::Half)).then_some(Scaler { scale: settings.optim.loss_scale, good_steps: 0 });
         Ok(Self {
             architecture,
+            scaler,
             settings,
             device,
             student,
@@ -153,7 +175,7 @@ impl State {
     }
 
     /// Everything, sorted by name: `adam.m.*`, `adam.steps`, `adam.v.*`, `center.*`, `center_pending.*`, `student.*`,
-    /// `teacher.*`. Handles on the live memory, not copies: read them out before the next step.
+    /// `teacher.*`, and `scaler` in half precision. Handles on the live memory, not copies: read them out before the next step.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let mut out = Vec::new();
         let mut add = |name: String, t: &Tensor| out.push((name, t.detach()));
@@ -168,6 +190,9 @@ impl State {
             }
         }
         add("adam.steps".to_owned(), &Tensor::from_slice(&[self.adam.steps as i64]));
+        if let Some(Scaler { scale, good_steps }) = self.scaler {
+            add("scaler".to_owned(), &Tensor::from_slice(&[scale, good_steps as f64]));
+        }
         if self.has_centers() {
             for (name, center) in self.centers() {
                 add(format!("center.{name}"), &center.value);
@@ -201,7 +226,7 @@ impl State {
         let (live, saved): (Vec<Tensor>, Vec<Tensor>) = self
             .tensors()
             .into_iter()
-            .filter(|(name, _)| !pending(name) && name != "adam.steps")
+            .filter(|(name, _)| !pending(name) && name != "adam.steps" && name != "scaler")
             .filter_map(|(name, t)| find(&name).map(|s| (t, s.to_device(self.device))))
             .unzip();
         optimise::copy_(&live, &saved)?;
@@ -211,6 +236,10 @@ impl State {
         };
         self.center_dino.pending = held("dino");
         self.center_ibot.pending = held("ibot");
+        if let (Some(scaler), Some(t)) = (&mut self.scaler, find("scaler")) {
+            scaler.scale = t.double_value(&[0]);
+            scaler.good_steps = t.double_value(&[1]) as u64;
+        }
         self.adam.steps = find("adam.steps").and_then(|t| u64::try_from(t.int64_value(&[0])).ok()).unwrap_or(0);
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::{
     koleo::{self, koleo},
     losses::{self, DinoWeights},
     optim::clip_factor,
+    state::Scaler,
 };
 use collective::{Collective, mean_, mean_all_};
 use run_spec::{config::Centering, schedule::Knobs};
@@ -133,11 +134,30 @@ impl State {
         peers: &dyn Collective,
         keep: bool,
     ) -> Result<StepReport, DinoError> {
-        // Before as well as after: a panic in an earlier step may have left something.
-        self.reset_gradients()?;
-        let outcome = self.learn(batch, knobs, peers, keep);
-        self.reset_gradients()?;
-        outcome
+        let before = self.scaler;
+        loop {
+            // Before as well as after: a panic in an earlier step may have left something.
+            self.reset_gradients()?;
+            let outcome = self.learn(batch, knobs, peers, keep);
+            self.reset_gradients()?;
+            match (&outcome, &mut self.scaler) {
+                // A gradient overflowed half precision: the same batch again, scaled less. All ranks see the same norm.
+                (Err(DinoError::NonFinite { term }), Some(scaler))
+                    if term.starts_with("norm.") && scaler.scale > 1.0 =>
+                {
+                    scaler.scale /= 2.0;
+                    scaler.good_steps = 0;
+                }
+                (Err(_), _) => {
+                    self.scaler = before;
+                    return outcome;
+                }
+                (Ok(_), scaler) => {
+                    *scaler = scaler.map(Scaler::grown);
+                    return outcome;
+                }
+            }
+        }
     }
 
     fn learn(
@@ -160,7 +180,8 @@ impl State {
         let outputs = self.outputs(batch, &masked, groups as u64, peers, weights.uses_local)?;
         let terms = self.terms(&targets, &outputs, &masked, groups, weights);
 
-        let scale = self.loss_scale();
+        // Half precision loses small gradients, so the loss is scaled up and the gradients down.
+        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
         autograd::backward(&(&terms.total * scale), None)?;
         let mut gradients = self.gradients()?;
         if scale != 1.0 {
@@ -362,14 +383,6 @@ impl State {
     fn autocast(&self) -> Result<Option<Autocast>, DinoError> {
         let enter = |half| Autocast::enter(self.device, half);
         Ok(self.settings.half().map(enter).transpose()?)
-    }
-
-    /// Half precision loses small gradients, so the loss is scaled up and the gradients down.
-    fn loss_scale(&self) -> f64 {
-        match self.settings.half() {
-            Some(Kind::Half) => self.settings.optim.loss_scale,
-            _ => 1.0,
-        }
     }
 }
 

@@ -118,7 +118,7 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
     }
     if peers.rank() == 0 {
         let kept = state.tensors().into_iter();
-        out.extend(kept.filter(|(name, _)| name != "adam.steps"));
+        out.extend(kept.filter(|(name, _)| name != "adam.steps" && name != "scaler"));
         let bytes = tensor_bytes::to_bytes(&out, None)?;
         fs::write(&args.out, bytes).map_err(|e| file_error("write", &args.out, &e))?;
     }

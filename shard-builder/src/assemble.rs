@@ -10,7 +10,7 @@ use run_spec::ids::{Digest, Product, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{Codec, FinishedShard, Header, MANIFEST_KEY, Manifest, ShardLimits, ShardWriter};
 use store::Store;
-use tracing::info;
+use tracing::{debug, warn};
 
 use crate::cli::{BuildArgs, VERSION};
 use crate::encode::Encoder;
@@ -104,7 +104,10 @@ impl Build {
             codec: CODEC,
             builder: format!("shard-builder {VERSION}"),
             config,
-            patch_px: common_side(&pictures),
+            patch_px: match product {
+                Product::Patches => self.cutting.size,
+                Product::Cells => common_side(&pictures),
+            },
         };
         let mut manifest = Manifest::builder(header);
         let mut found = 0;
@@ -119,6 +122,7 @@ impl Build {
         self.write_report(&content, &pictures, &groups)?;
         let manifest = manifest.finish();
         let digest = manifest.publish(&self.store).with_context(|| self.another_set())?;
+        self.warn_of_strays(&manifest)?;
         Ok(self.summary(&pictures, &manifest, &digest, found))
     }
 
@@ -160,7 +164,7 @@ impl Build {
         }
         let finished = writer.finish(&key)?;
         finished.publish(&self.store).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
-        info!(shard = number, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
+        debug!(shard = number, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
         Ok((finished, false))
     }
 
@@ -173,6 +177,20 @@ impl Build {
             (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
         ] {
             self.store.ensure(&key, bytes.into()).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
+        }
+        Ok(())
+    }
+
+    /// Shards that an interrupted build of other content left behind are no part of the set and harm nobody but the disk.
+    fn warn_of_strays(&self, manifest: &Manifest) -> Result<()> {
+        let keys = self.store.list("shards")?;
+        let strays: Vec<&String> =
+            keys.iter().filter(|key| manifest.shards.iter().all(|shard| shard.key != **key)).collect();
+        if let Some(first) = strays.first() {
+            warn!(
+                count = strays.len(),
+                first, "shards of an interrupted build of other content lie here and may be deleted"
+            );
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The grid of patches of a field of view: squares that do not overlap, from the top left corner.
+//! The grid of patches of a field of view: squares that do not overlap, from the top left corner unless centred.
 
 use super::Cut;
 use crate::source::describe::{Border, Fill, PatchRule, Small};
@@ -43,10 +43,14 @@ fn starts(length: u32, size: u32, border: Border) -> Vec<i32> {
         return vec![-at((size - length) / 2)];
     }
     let whole = length / size;
-    let mut starts: Vec<i32> = (0..whole).map(|index| at(index * size)).collect();
+    let first = match border {
+        Border::Centre => length % size / 2,
+        Border::Drop | Border::Pad | Border::Shift => 0,
+    };
+    let mut starts: Vec<i32> = (0..whole).map(|index| at(first + index * size)).collect();
     if !length.is_multiple_of(size) {
         match border {
-            Border::Drop => {}
+            Border::Drop | Border::Centre => {}
             Border::Pad => starts.push(at(whole * size)),
             Border::Shift => starts.push(at(length - size)),
         }
@@ -73,6 +77,8 @@ mod tests {
         assert_eq!(places(640, 480, &rule(Border::Drop)), [(0, 0, 224), (224, 0, 224), (0, 224, 224), (224, 224, 224)]);
         assert_eq!(places(640, 224, &rule(Border::Pad)), [(0, 0, 224), (224, 0, 224), (448, 0, 224)]);
         assert_eq!(places(640, 224, &rule(Border::Shift)), [(0, 0, 224), (224, 0, 224), (416, 0, 224)]);
+        assert_eq!(places(360, 363, &rule(Border::Centre)), [(68, 69, 224)]);
+        assert_eq!(places(640, 224, &rule(Border::Centre)), [(96, 0, 224), (320, 0, 224)]);
         let dropped = grid(640, 480, 224, &rule(Border::Drop), None).expect("used");
         assert_eq!(dropped.unused_px, 640 * 480 - 448 * 448);
         assert_eq!(grid(640, 480, 224, &rule(Border::Pad), None).expect("used").unused_px, 0);

@@ -14,13 +14,16 @@ const COLOUR_MAP: u16 = 320;
 /// Pages after which counting stops.
 const MOST_PAGES: usize = 10_000;
 
+/// The colours of an 8-bit palette image, and a copy of its file that calls itself grey.
+pub(super) type Palette = (Box<[[u8; 3]; 256]>, Vec<u8>);
+
 /// What is known of a TIFF.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     /// Number of pages, at most [`MOST_PAGES`].
     pub(super) pages: usize,
-    /// For an 8-bit palette image: its colours, and a copy of the file that calls itself grey.
-    pub(super) palette: Option<(Box<[[u8; 3]; 256]>, Vec<u8>)>,
+    /// For an 8-bit palette image.
+    pub(super) palette: Option<Palette>,
 }
 
 /// Reads the facts; of a file that is no classic TIFF there are none.
@@ -62,7 +65,7 @@ impl Tiff<'_> {
         Some(if self.little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
     }
 
-    fn palette(&self, directory: usize, count: usize) -> Option<(Box<[[u8; 3]; 256]>, Vec<u8>)> {
+    fn palette(&self, directory: usize, count: usize) -> Option<Palette> {
         let (mut bits, mut samples, mut photometric, mut map) = (1, 1, None, None);
         for entry in (0..count).map(|index| directory + 2 + 12 * index) {
             match self.u16(entry)? {

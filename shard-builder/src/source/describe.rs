@@ -234,6 +234,8 @@ pub(crate) enum Border {
     /// It is left out, and its pixels are counted in the report.
     #[default]
     Drop,
+    /// As `drop`, with the grid in the middle of the image: right where one cell lies in the centre.
+    Centre,
     /// A last patch is filled up by mirroring (reflect-101).
     Pad,
     /// A last patch is moved inside, overlapping its neighbour.

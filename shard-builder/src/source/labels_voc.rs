@@ -35,7 +35,8 @@ pub(crate) fn boxes(text: &str) -> Result<Vec<Entry>, String> {
                 object.take(&path, character);
             }
             Event::End(_) => {
-                if path.pop().as_deref() == Some("object") {
+                let closed = path.pop();
+                if closed.as_deref() == Some("object") {
                     entries.push(std::mem::take(&mut object).entry(entries.len() + 1));
                 }
             }

@@ -1,6 +1,7 @@
 //! Small datasets and the program itself, for tests.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::print_stderr, reason = "tests speak to whoever runs them")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

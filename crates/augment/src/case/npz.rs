@@ -18,7 +18,7 @@ fn wrong(reason: impl Into<String>) -> AugmentError {
     AugmentError::Case { reason: reason.into() }
 }
 
-/// Reads a `.npy` file (versions 1 to 3; little-endian numbers, row order).
+/// Reads a `.npy` file (versions 1 to 3; little-endian numbers).
 ///
 /// # Errors
 /// [`AugmentError::Case`] for anything else, naming what is unsupported or cut off.
@@ -39,9 +39,7 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Array, AugmentError> {
         Some(header[at..].trim_start())
     };
     let lacks = |name: &str| wrong(format!("npy: the header lacks {name}"));
-    if field("fortran_order").ok_or_else(|| lacks("fortran_order"))?.starts_with("True") {
-        return Err(wrong("npy: column order is not supported"));
-    }
+    let columns_first = field("fortran_order").ok_or_else(|| lacks("fortran_order"))?.starts_with("True");
     let shape = field("shape").and_then(|s| s.strip_prefix('(')).and_then(|s| s.split(')').next());
     let shape: Vec<usize> = shape
         .ok_or_else(|| lacks("shape"))?
@@ -54,7 +52,22 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Array, AugmentError> {
     let kind = kind.ok_or_else(|| lacks("descr"))?;
     let count = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)).ok_or_else(cut)?;
     let data = numbers(kind, &bytes[body..], count)?;
+    let data = if columns_first { row_order(&shape, &data) } else { data };
     Ok(Array { shape, data })
+}
+
+/// From column order (the first index changes fastest) to row order.
+fn row_order(shape: &[usize], data: &[f64]) -> Vec<f64> {
+    let at = |mut i: usize| {
+        let (mut from, mut step) = (0, data.len());
+        for &side in shape.iter().rev() {
+            step /= side;
+            from += i % side * step;
+            i /= side;
+        }
+        data[from]
+    };
+    (0..data.len()).map(at).collect()
 }
 
 /// `count` numbers of NumPy's type `kind`.
@@ -151,6 +164,14 @@ mod tests {
         let array = parse_npy(&npy("<i4", "(2, 1)", &[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])).unwrap();
         assert_eq!(array, Array { shape: vec![2, 1], data: vec![1.0, -1.0] });
         assert_eq!(parse_npy(&npy("|u1", "()", &[7])).unwrap().data, [7.0]);
+    }
+
+    #[test]
+    fn column_order_is_turned() {
+        let mut bytes = npy("|u1", "(2, 3)", &[1, 4, 2, 5, 3, 6]);
+        let at = bytes.windows(5).position(|w| w == b"False").unwrap();
+        bytes[at..at + 5].copy_from_slice(b"True ");
+        assert_eq!(parse_npy(&bytes).unwrap().data, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }
 
     #[test]

@@ -26,10 +26,12 @@ pub(crate) fn round_trip(image: &Image, quality: u8) -> Image {
     }
     let [y, cb, cr] = planes;
     let luma = y.padded(height.next_multiple_of(8), width.next_multiple_of(8)).coded(&table(&LUMA, quality));
+    let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
     let [cb, cr] = [cb, cr].map(|plane| {
-        let half = plane.halved();
-        let (rows, columns) = (half.height, half.width);
-        let coded = half.padded(rows.next_multiple_of(8), columns.next_multiple_of(8)).coded(&table(&CHROMA, quality));
+        // libjpeg extends rows to the right before it halves, and columns downwards after.
+        let half = plane.padded(rows * 2, columns.next_multiple_of(8) * 2).halved();
+        let across = half.width;
+        let coded = half.padded(rows.next_multiple_of(8), across).coded(&table(&CHROMA, quality));
         coded.cut(rows, columns).doubled(height, width)
     });
     let mut out = Image::filled(height, width, 0);
@@ -100,13 +102,12 @@ impl Plane {
         Self { height, width, data }
     }
 
-    /// Means of 2 x 2 pixels, rounding down and up in turn along a row.
+    /// Means of 2 x 2 pixels (the sides are even), rounding down and up in turn along a row.
     fn halved(&self) -> Self {
-        let (height, width) = (self.height.div_ceil(2), self.width.div_ceil(2));
-        let even = self.padded(height * 2, width * 2);
+        let (height, width) = (self.height / 2, self.width / 2);
         let mut data = Vec::with_capacity(height * width);
         for y in 0..height {
-            let (top, bottom) = (even.row(2 * y), even.row(2 * y + 1));
+            let (top, bottom) = (self.row(2 * y), self.row(2 * y + 1));
             for x in 0..width {
                 let at = |row: &[u8], i: usize| u16::from(row[i]);
                 let sum = at(top, 2 * x) + at(top, 2 * x + 1) + at(bottom, 2 * x) + at(bottom, 2 * x + 1);

@@ -1,5 +1,5 @@
 //! Small shard sets for tests.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test support; each test file uses a part")]
 
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use shards::{Codec, Header, Manifest, PatchRow, RgbImage, ShardLimits, ShardWriter, shard_key};

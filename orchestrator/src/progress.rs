@@ -75,6 +75,12 @@ impl Progress {
         self.on_end(trial, &format!("finished in {}", output::duration(seconds)));
     }
 
+    /// Another orchestrator finished a trial.
+    pub(crate) fn on_finished_elsewhere(&mut self, trial: &str) {
+        self.done += 1;
+        self.on_end(trial, "was finished by another orchestrator");
+    }
+
     /// A trial failed; said at once, not at the end.
     pub(crate) fn on_failed(&mut self, trial: &str, reason: &str) {
         self.failed += 1;

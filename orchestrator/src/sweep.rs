@@ -26,6 +26,8 @@ use crate::records::{Cause, Failed, Finished, Plan, StageReport, Started, Trial}
 const POLL: Duration = Duration::from_millis(100);
 /// How often a trial that another orchestrator holds is looked at again.
 const RECHECK: Duration = Duration::from_secs(2);
+/// Exit code of a worker that somebody else asked to stop, and that can go on from its checkpoint.
+const WORKER_STOPPED: i32 = 85;
 /// How much of a log goes into the store.
 const LOG_LIMIT: u64 = 1 << 20;
 
@@ -184,7 +186,7 @@ impl<'a> Sweep<'a> {
         let attempt = match ledger::state(self.store, &trial)? {
             State::Finished(_) => {
                 summary.skipped += 1;
-                progress.on_finished(&trial.label(), 0.0);
+                progress.on_finished_elsewhere(&trial.label());
                 return Ok(Next::Settled);
             }
             State::Missing => 1,
@@ -290,6 +292,9 @@ impl<'a> Sweep<'a> {
                 Err((Cause::TimeLimit, format!("ran past time_limit_s: {limit}")))
             }
             (_, Some(cause)) => Err((cause, "the orchestrator was asked to stop".to_owned())),
+            (false, None) if status.code() == Some(WORKER_STOPPED) => {
+                Err((Cause::Interrupted, "the worker was asked to stop".to_owned()))
+            }
             (false, None) => {
                 let code = status.code().map_or_else(|| format!("{status}"), |code| format!("exit code {code}"));
                 Err((Cause::Exit, format!("{}: {code}: {}", attempt.name, local::last_words(&attempt.log))))

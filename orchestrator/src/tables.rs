@@ -5,7 +5,7 @@ use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
 use results::table::{Table, TableOptions};
 use results::{FailedTrial, ResultRow, columns, render, row};
-use store::Store;
+use store::{Store, StoreError};
 
 use crate::identity::Life;
 use crate::ledger::{self, State};
@@ -129,20 +129,24 @@ pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]
     }
     // Last, so that a folder with a report is whole.
     files.push(("report.md".to_owned(), report(plan, table).into_bytes()));
-    let newest = newest_number(&store.list(&root)?, &root);
-    if let Some(n) = newest {
-        let folder = format!("{root}/{n}");
-        let same =
-            |(name, bytes): &(String, Vec<u8>)| store.get(&format!("{folder}/{name}")).is_ok_and(|kept| kept == *bytes);
-        if files.iter().all(same) {
-            return Ok(folder);
+    // Two orchestrators that end at once keep the same table; whoever finds another table there takes the next number.
+    let mut n = newest_number(&store.list(&root)?, &root).unwrap_or(1);
+    while !keep_as(store, &format!("{root}/{n}"), &files)? {
+        n += 1;
+    }
+    Ok(format!("{root}/{n}"))
+}
+
+/// Puts all files under `folder`. False: it holds another table.
+fn keep_as(store: &Store, folder: &str, files: &[(String, Vec<u8>)]) -> Result<bool> {
+    for (name, bytes) in files {
+        match store.ensure(&format!("{folder}/{name}"), Bytes::from(bytes.clone())) {
+            Ok(_) => {}
+            Err(StoreError::Differs { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
     }
-    let folder = format!("{root}/{}", newest.map_or(1, |n| n + 1));
-    for (name, bytes) in files {
-        store.create(&format!("{folder}/{name}"), Bytes::from(bytes))?;
-    }
-    Ok(folder)
+    Ok(true)
 }
 
 fn newest_number(keys: &[String], root: &str) -> Option<u32> {

@@ -153,6 +153,14 @@ fn a_signal_stops_the_sweep_and_the_same_command_continues_it() {
 }
 
 #[test]
+fn a_worker_that_somebody_stopped_is_not_blamed() {
+    let bench = Bench::new().with("DOUBLE_STOPS", "koleo_weight\": 0.1");
+    let run = bench.run(&[]).ends(3);
+    assert!(run.err.contains("2 trials finished, 0 were finished before, 0 failed, 2 left"), "{}", run.err);
+    bench.with("DOUBLE_STOPS", "").run(&[]).ends(0);
+}
+
+#[test]
 fn a_trial_past_its_limit_is_ended_and_listed() {
     let slow = SWEEP.replace("seeds: [0, 1]", "seeds: [0]\ntime_limit_s: 1");
     let bench = Bench::new().sweep(&slow).with("DOUBLE_STEP_S", "0.2").with("DOUBLE_STEPS", "1000");

@@ -18,6 +18,8 @@ mod step;
 mod train;
 mod version;
 
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,6 +27,10 @@ use cli::{Cli, Command};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    if let Err(error) = calm_openmp() {
+        // Only speed is at stake.
+        let _ = writeln!(std::io::stderr(), "OMP_WAIT_POLICY could not be set: {error}");
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     device::report_panics();
@@ -35,6 +41,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts the program again with `OMP_WAIT_POLICY=passive` unless the user chose a policy.
+///
+/// LibTorch's OpenMP threads spin while they wait, which makes small steps many times slower as soon as cores are shared
+/// (two trials at once, data loading). The library reads the variable when it is loaded, which is before `main`.
+fn calm_openmp() -> std::io::Result<()> {
+    const POLICY: &str = "OMP_WAIT_POLICY";
+    if std::env::var_os(POLICY).is_some() {
+        return Ok(());
+    }
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    Err(again.args(std::env::args_os().skip(1)).env(POLICY, "passive").exec())
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

@@ -49,18 +49,32 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     if shards.len() == 0 {
         bail!("{}: the shard set has no rows to train on", args.shards);
     }
-    let record = RunRecord::new(resolved, shards.digest(), shards.len());
+    // Everything that can be refused is refused before anything is written.
+    let (rows, digest) = (shards.len(), shards.digest());
+    let source = Source::new(&config, shards, Place::SOLO)?;
+    let place = device::open(config.device, config.train.threads)?;
+    let state = initial_state(&config, &place)?;
+    let record = RunRecord::new(resolved, digest, rows);
     run.begin(&record)?;
     if let Some(done) = run.finished()? {
         tracing::info!(steps = done.checkpoint.step, run = args.out, "the run is done already");
         return Ok(ExitCode::SUCCESS);
     }
-    let place = device::open(config.device, config.train.threads)?;
-    let source = Source::new(&config, shards, Place::SOLO)?;
     let attempt = run.claim_attempt()?;
-    let mut trainer = Trainer::new(&config, &record, &run, attempt, place)?;
+    let mut trainer = Trainer::new(&config, &record, &run, attempt, place, state);
     trainer.resume()?;
     device::guard("train", || trainer.go(source, args, &stop))
+}
+
+/// The state before the first step: random weights, or a backbone that the configuration names.
+fn initial_state(config: &TrainConfig, place: &device::Place) -> Result<State> {
+    let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
+    if let Some(weights) = &config.init.weights {
+        let (folder, name) = crate::export::split_uri(weights)?;
+        let bytes = Store::open(folder)?.get(name).with_context(|| format!("init.weights: {weights}"))?;
+        state.adopt_backbone(snapshot::from_bytes(&bytes, weights)?, weights)?;
+    }
+    Ok(state)
 }
 
 /// A run in hand.
@@ -88,14 +102,9 @@ impl<'a> Trainer<'a> {
         run: &'a Run,
         attempt: u32,
         place: device::Place,
-    ) -> Result<Self> {
-        let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
-        if let Some(weights) = &config.init.weights {
-            let (folder, name) = crate::export::split_uri(weights)?;
-            let bytes = Store::open(folder)?.get(name).with_context(|| format!("init.weights: {weights}"))?;
-            state.adopt_backbone(snapshot::from_bytes(&bytes, weights)?, weights)?;
-        }
-        Ok(Self {
+        state: State,
+    ) -> Self {
+        Self {
             config,
             record,
             run,
@@ -108,7 +117,7 @@ impl<'a> Trainer<'a> {
             failed_steps: 0,
             seconds_before: 0.0,
             began: Instant::now(),
-        })
+        }
     }
 
     fn resume(&mut self) -> Result<()> {

@@ -1,6 +1,11 @@
 //! Every transform against pixels made by Albumentations (`tests/golden/make_augment.py`).
 //!
 //! `REDDINO_AUGMENT_CASES=DIR` checks another folder of cases, such as a wide one that is not kept.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test stops at what it did not expect, and tells what it skipped"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +48,7 @@ fn every_golden_case_comes_out_as_the_reference_made_it() {
             stored.extend(archive(&path));
         }
     }
-    let cases: Vec<Value> =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("cases.json")).unwrap()).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(folder.join("cases.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
     let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for case in &cases {

@@ -1,4 +1,9 @@
 //! Replays the reference's recorded cases on real smears, when `shared/reference/augment-cases` is there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test stops at what it did not expect, and tells what it skipped"
+)]
 
 use std::path::{Path, PathBuf};
 

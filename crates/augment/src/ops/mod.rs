@@ -43,10 +43,12 @@ trait Transform: Default + Serialize + DeserializeOwned {
 macro_rules! ops {
     ($($name:ident => $type:ty),+ $(,)?) => {
         /// A pixel transform with its constructor arguments.
+        #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone, PartialEq)]
         enum Kind { $($name($type)),+ }
 
         /// Drawn parameters of a transform.
+        #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone)]
         enum Drawn { $($name(<$type as Transform>::Params)),+ }
 

@@ -17,3 +17,6 @@ pub(crate) mod pil;
 pub(crate) mod pil_color;
 pub(crate) mod resize;
 pub(crate) mod round;
+
+#[cfg(test)]
+mod pil_test;

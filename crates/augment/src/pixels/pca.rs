@@ -9,10 +9,11 @@ pub(crate) fn eigh3(a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
     let mut z = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     diagonalise(&mut d, &mut e, &mut z);
     if let Some((tau, v)) = reflector {
-        for j in 0..3 {
-            let sum = z[1][j] + v * z[2][j];
-            z[1][j] -= tau * sum;
-            z[2][j] -= tau * sum * v;
+        let [_, middle, bottom] = &mut z;
+        for (m, b) in middle.iter_mut().zip(bottom) {
+            let sum = *m + v * *b;
+            *m -= tau * sum;
+            *b -= tau * sum * v;
         }
     }
     (d, z)

@@ -1,4 +1,5 @@
 //! Files that are not what they claim: each gives one clear error, never a panic and never wrong pixels.
+#![allow(clippy::unwrap_used, reason = "test support functions")]
 
 mod common;
 

@@ -122,7 +122,14 @@ impl StoreError {
             E::InvalidPath { .. } => Self::BadKey { key: uri, why: clean(&error) },
             other => {
                 let detail = clean(&other);
-                Self::Unavailable { uri, detail }
+                // Listing reports every answer of the server as a general failure; the status code is in its text.
+                if detail.contains("403 Forbidden") || detail.contains("401 Unauthorized") {
+                    Self::Denied { uri, detail }
+                } else if detail.contains("404 Not Found") {
+                    Self::NotFound { uri }
+                } else {
+                    Self::Unavailable { uri, detail }
+                }
             }
         }
     }
@@ -158,7 +165,21 @@ fn clean(error: &(dyn Error + 'static)) -> String {
     while let Some(inner) = at.source() {
         at = inner;
     }
-    scrub(&at.to_string())
+    scrub(&without_markup(&at.to_string()))
+}
+
+/// S3 answers errors in XML: keeps what stands before it, the code and the message.
+fn without_markup(text: &str) -> String {
+    let within = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner)
+    };
+    let before = text.split("<?xml").next().unwrap_or(text).split("<Error>").next().unwrap_or(text);
+    match (within("Code"), within("Message")) {
+        (Some(code), Some(message)) => format!("{before} {code}: {message}"),
+        (Some(code), None) => format!("{before} {code}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Removes credentials and `user:password@` from text, keeps one line of at most 300 characters.
@@ -216,6 +237,16 @@ mod tests {
         let text = "<Error>\n<AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId> wJalrXUtnFEMI at http://me:pw@host/b";
         let clean = scrub_with(text, &secrets);
         assert_eq!(clean, "<Error> <AWSAccessKeyId>***</AWSAccessKeyId> *** at http://***@host/b");
+    }
+
+    #[test]
+    fn a_refusal_while_listing_is_a_refusal() {
+        let text = "Server returned non-2xx status code: 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>\
+                    SignatureDoesNotMatch</Code><Message>Check your key.</Message></Error>";
+        let error = object_store::Error::Generic { store: "S3", source: text.into() };
+        let detail = "Server returned non-2xx status code: 403 Forbidden: SignatureDoesNotMatch: Check your key.";
+        let expected = StoreError::Denied { uri: "s3://b".into(), detail: detail.into() };
+        assert_eq!(StoreError::from_object_store(error, "s3://b".into()), expected);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Compiles the shim against the same LibTorch that torch-sys links to.
+#![allow(clippy::print_stdout, reason = "a build script speaks to cargo through stdout")]
 
 #[path = "link.rs"]
 mod link;
@@ -6,10 +7,7 @@ mod link;
 fn main() {
     link::main();
     let lib = link::libtorch();
-    let include = lib
-        .parent()
-        .expect("the library folder has a parent")
-        .join("include");
+    let include = lib.parent().expect("the library folder has a parent").join("include");
     println!("cargo:rerun-if-changed=shim/shim.cpp");
     println!("cargo:rerun-if-changed=link.rs");
     cc::Build::new()

@@ -1,16 +1,14 @@
 //! The build script of every package that makes an executable with LibTorch in it (`build = "../torch-shim/link.rs"`).
 //! It writes the library folder into the executable, and holds on to libtorch_cuda where there is one: nothing in Rust
 //! refers to it, and rustc links with --as-needed, so it would be dropped in silence.
+#![allow(clippy::print_stdout, reason = "a build script speaks to cargo through stdout")]
 
 use std::{env, path::PathBuf};
 
 /// The folder of LibTorch's shared libraries, as torch-sys found it.
 pub(crate) fn libtorch() -> PathBuf {
-    let lib =
-        env::var("DEP_TCH_LIBTORCH_LIB").expect("the package must depend on torch-sys directly");
-    PathBuf::from(lib)
-        .canonicalize()
-        .expect("the folder of LibTorch exists: run `make setup`")
+    let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("the package must depend on torch-sys directly");
+    PathBuf::from(lib).canonicalize().expect("the folder of LibTorch exists: run `make setup`")
 }
 
 /// Prints the linker's arguments.

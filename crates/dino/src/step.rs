@@ -97,7 +97,7 @@ impl State {
     /// They do not divide evenly.
     pub fn groups_per_rank(&self, world: usize) -> Result<u64, DinoError> {
         let groups = self.settings.loss_groups;
-        if groups == 0 || groups % world as u64 != 0 {
+        if groups == 0 || !groups.is_multiple_of(world as u64) {
             return Err(DinoError::Groups { groups, world });
         }
         Ok(groups / world as u64)

@@ -62,14 +62,10 @@ extern "C" fn drop_hook(ctx: *mut c_void) {
 ///
 /// # Errors
 /// `t` is no leaf.
-pub fn on_grad_accumulated(
-    t: &Tensor,
-    hook: impl Fn() + Send + Sync + 'static,
-) -> Result<(), ShimError> {
+pub fn on_grad_accumulated(t: &Tensor, hook: impl Fn() + Send + Sync + 'static) -> Result<(), ShimError> {
     let ctx = Box::into_raw(Box::new(HookBox(Box::new(hook))));
     // SAFETY: `t` is a live handle; ownership of `ctx` passes to C++, which gives it to `drop_hook` once, on failure too.
-    let code =
-        unsafe { ffi::shim_post_accumulate_hook(handle(t), call_hook, ctx.cast(), drop_hook) };
+    let code = unsafe { ffi::shim_post_accumulate_hook(handle(t), call_hook, ctx.cast(), drop_hook) };
     done("post-accumulate hook", code)
 }
 
@@ -112,22 +108,11 @@ extern "C" fn drop_block(ctx: *mut c_void) {
 ///
 /// # Errors
 /// A panic in `block`, and what LibTorch refuses.
-pub fn checkpoint(
-    x: &Tensor,
-    block: impl Fn(&Tensor) -> Tensor + Send + 'static,
-) -> Result<Tensor, ShimError> {
+pub fn checkpoint(x: &Tensor, block: impl Fn(&Tensor) -> Tensor + Send + 'static) -> Result<Tensor, ShimError> {
     // The anchor makes the output require a gradient even when `x` does not, as with the first block of a frozen embedding.
     let anchor = Tensor::zeros([], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let ctx = Box::into_raw(Box::new(BlockBox(Box::new(block))));
     // SAFETY: two live handles; ownership of `ctx` passes to C++, which gives it to `drop_block` once, on failure too.
-    let y = unsafe {
-        ffi::shim_checkpoint(
-            handle(x),
-            handle(&anchor),
-            call_block,
-            ctx.cast(),
-            drop_block,
-        )
-    };
+    let y = unsafe { ffi::shim_checkpoint(handle(x), handle(&anchor), call_block, ctx.cast(), drop_block) };
     taken("checkpointed block", y)
 }

@@ -15,9 +15,7 @@ pub fn open_cuda() -> Result<bool, ShimError> {
     match unsafe { ffi::shim_open_cuda() } {
         1 => Ok(true),
         0 => Ok(false),
-        _ => Err(ShimError::CudaLibrary {
-            message: last_error(),
-        }),
+        _ => Err(ShimError::CudaLibrary { message: last_error() }),
     }
 }
 
@@ -53,9 +51,7 @@ pub fn current_stream(device: Device) -> Result<Option<Stream>, ShimError> {
             done("the current stream", code)?;
             Ok(Some(Stream(out)))
         }
-        other => Err(ShimError::NoStream {
-            device: format!("{other:?}"),
-        }),
+        other => Err(ShimError::NoStream { device: format!("{other:?}") }),
     }
 }
 
@@ -78,9 +74,7 @@ pub fn synchronise(device: Device) -> Result<(), ShimError> {
 /// What LibTorch refuses.
 pub fn set_deterministic(on: bool) -> Result<(), ShimError> {
     // SAFETY: a plain number.
-    done("determinism", unsafe {
-        ffi::shim_set_deterministic(i32::from(on))
-    })
+    done("determinism", unsafe { ffi::shim_set_deterministic(i32::from(on)) })
 }
 
 /// Allows or forbids TF32 in CUDA matrix products and convolutions of f32 tensors.
@@ -110,14 +104,9 @@ impl Autocast {
         let (kind, _) = numbers(device);
         let mut before = [0; 2];
         // SAFETY: `before` has room for the two numbers that the shim writes.
-        let code =
-            unsafe { ffi::shim_autocast_enter(kind, scalar_type(dtype), before.as_mut_ptr()) };
+        let code = unsafe { ffi::shim_autocast_enter(kind, scalar_type(dtype), before.as_mut_ptr()) };
         done("autocast", code)?;
-        Ok(Self {
-            kind,
-            before,
-            _thread: PhantomData,
-        })
+        Ok(Self { kind, before, _thread: PhantomData })
     }
 }
 

@@ -12,12 +12,7 @@ unsafe extern "C" {
     pub(crate) fn shim_backward(t: *mut C_tensor, grad: *mut C_tensor) -> c_int;
     pub(crate) fn shim_grad(t: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
     pub(crate) fn shim_reset_grad(t: *mut C_tensor) -> c_int;
-    pub(crate) fn shim_post_accumulate_hook(
-        t: *mut C_tensor,
-        f: HookFn,
-        ctx: *mut c_void,
-        drop: Drop,
-    ) -> c_int;
+    pub(crate) fn shim_post_accumulate_hook(t: *mut C_tensor, f: HookFn, ctx: *mut c_void, drop: Drop) -> c_int;
     pub(crate) fn shim_clear_hook(t: *mut C_tensor) -> c_int;
     pub(crate) fn shim_checkpoint(
         x: *mut C_tensor,
@@ -39,37 +34,16 @@ unsafe extern "C" {
         wd: f64,
         eps: f64,
     ) -> c_int;
-    pub(crate) fn shim_foreach_lerp(
-        n: usize,
-        a: *const *mut C_tensor,
-        b: *const *mut C_tensor,
-        w: f64,
-    ) -> c_int;
+    pub(crate) fn shim_foreach_lerp(n: usize, a: *const *mut C_tensor, b: *const *mut C_tensor, w: f64) -> c_int;
     pub(crate) fn shim_foreach_mul(n: usize, a: *const *mut C_tensor, s: f64) -> c_int;
-    pub(crate) fn shim_foreach_mul_tensor(
-        n: usize,
-        a: *const *mut C_tensor,
-        s: *mut C_tensor,
-    ) -> c_int;
-    pub(crate) fn shim_foreach_copy(
-        n: usize,
-        dst: *const *mut C_tensor,
-        src: *const *mut C_tensor,
-    ) -> c_int;
+    pub(crate) fn shim_foreach_mul_tensor(n: usize, a: *const *mut C_tensor, s: *mut C_tensor) -> c_int;
+    pub(crate) fn shim_foreach_copy(n: usize, dst: *const *mut C_tensor, src: *const *mut C_tensor) -> c_int;
     pub(crate) fn shim_foreach_norm(n: usize, a: *const *mut C_tensor) -> *mut C_tensor;
     pub(crate) fn shim_open_cuda() -> c_int;
-    pub(crate) fn shim_current_stream(
-        device_type: c_int,
-        index: c_int,
-        out: *mut *mut c_void,
-    ) -> c_int;
+    pub(crate) fn shim_current_stream(device_type: c_int, index: c_int, out: *mut *mut c_void) -> c_int;
     pub(crate) fn shim_synchronise(device_type: c_int, index: c_int) -> c_int;
     pub(crate) fn shim_set_deterministic(on: c_int) -> c_int;
     pub(crate) fn shim_allow_tf32(on: c_int) -> c_int;
-    pub(crate) fn shim_autocast_enter(
-        device_type: c_int,
-        dtype: c_int,
-        before: *mut c_int,
-    ) -> c_int;
+    pub(crate) fn shim_autocast_enter(device_type: c_int, dtype: c_int, before: *mut c_int) -> c_int;
     pub(crate) fn shim_autocast_leave(device_type: c_int, before: *const c_int) -> c_int;
 }

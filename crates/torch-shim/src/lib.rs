@@ -5,10 +5,7 @@
 //! * [`device`]: opening CUDA at run time, streams, autocast, determinism.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.
-#![allow(
-    unsafe_code,
-    reason = "the calls into the C++ shim; each names the precondition it relies on"
-)]
+#![allow(unsafe_code, reason = "the calls into the C++ shim; each names the precondition it relies on")]
 
 pub mod autograd;
 pub mod device;
@@ -57,20 +54,14 @@ pub enum ShimError {
 fn last_error() -> String {
     // SAFETY: shim_error returns the c_str of a thread-local std::string that lives as long as the thread; it is
     // copied before any other shim call can change it.
-    unsafe { CStr::from_ptr(ffi::shim_error()) }
-        .to_string_lossy()
-        .trim_end()
-        .to_owned()
+    unsafe { CStr::from_ptr(ffi::shim_error()) }.to_string_lossy().trim_end().to_owned()
 }
 
 fn done(operation: &'static str, code: i32) -> Result<(), ShimError> {
     if code == 0 {
         return Ok(());
     }
-    Err(ShimError::Torch {
-        operation,
-        message: last_error(),
-    })
+    Err(ShimError::Torch { operation, message: last_error() })
 }
 
 /// The address of the C++ handle behind `t`, as the C interface wants it.
@@ -84,10 +75,7 @@ fn handles(list: &[Tensor]) -> Vec<*mut C_tensor> {
 
 fn taken(operation: &'static str, t: *mut C_tensor) -> Result<Tensor, ShimError> {
     if t.is_null() {
-        return Err(ShimError::Torch {
-            operation,
-            message: last_error(),
-        });
+        return Err(ShimError::Torch { operation, message: last_error() });
     }
     // SAFETY: not null (checked above), and made by `new at::Tensor` in the shim, which gives up its ownership.
     Ok(unsafe { Tensor::from_ptr(t) })

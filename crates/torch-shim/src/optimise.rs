@@ -36,10 +36,7 @@ fn same_length(operation: &'static str, lengths: &[usize]) -> Result<(), ShimErr
     if lengths.windows(2).all(|pair| pair[0] == pair[1]) {
         return Ok(());
     }
-    Err(ShimError::Lengths {
-        operation,
-        lengths: lengths.to_vec(),
-    })
+    Err(ShimError::Lengths { operation, lengths: lengths.to_vec() })
 }
 
 /// One AdamW step. `step` is a 0-d f32 tensor on the parameters' device holding the number of this step, from 1.
@@ -47,25 +44,12 @@ fn same_length(operation: &'static str, lengths: &[usize]) -> Result<(), ShimErr
 /// # Errors
 /// Lists of different lengths, or what LibTorch refuses (mixed devices or dtypes).
 pub fn fused_adamw(lists: AdamLists<'_>, step: &Tensor, adam: AdamW) -> Result<(), ShimError> {
-    let AdamLists {
-        params,
-        grads,
-        first,
-        second,
-    } = lists;
-    same_length(
-        "fused_adamw",
-        &[params.len(), grads.len(), first.len(), second.len()],
-    )?;
+    let AdamLists { params, grads, first, second } = lists;
+    same_length("fused_adamw", &[params.len(), grads.len(), first.len(), second.len()])?;
     if params.is_empty() {
         return Ok(());
     }
-    let (p, g, m, v) = (
-        handles(params),
-        handles(grads),
-        handles(first),
-        handles(second),
-    );
+    let (p, g, m, v) = (handles(params), handles(grads), handles(first), handles(second));
     // SAFETY: four arrays of `params.len()` live handles each (same_length above), borrowed for the call.
     let code = unsafe {
         ffi::shim_fused_adamw(
@@ -150,7 +134,5 @@ pub fn copy_(dst: &[Tensor], src: &[Tensor]) -> Result<(), ShimError> {
 pub fn norm(a: &[Tensor]) -> Result<Tensor, ShimError> {
     let a = handles(a);
     // SAFETY: an array of `a.len()` live handles.
-    taken("foreach norm", unsafe {
-        ffi::shim_foreach_norm(a.len(), a.as_ptr())
-    })
+    taken("foreach norm", unsafe { ffi::shim_foreach_norm(a.len(), a.as_ptr()) })
 }

@@ -24,19 +24,8 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn fused_adamw_follows_the_published_formula() {
-    let (p0, g, m0, v0) = (
-        numbers(1),
-        numbers(2),
-        numbers(3) * 0.1,
-        numbers(4).square(),
-    );
-    let adam = AdamW {
-        lr: 0.01,
-        beta1: 0.9,
-        beta2: 0.999,
-        wd: 0.2,
-        eps: 1e-8,
-    };
+    let (p0, g, m0, v0) = (numbers(1), numbers(2), numbers(3) * 0.1, numbers(4).square());
+    let adam = AdamW { lr: 0.01, beta1: 0.9, beta2: 0.999, wd: 0.2, eps: 1e-8 };
     let (p, m, v) = (p0.copy(), m0.copy(), v0.copy());
     let step = Tensor::from(5.0_f32);
     optimise::fused_adamw(
@@ -52,8 +41,7 @@ fn fused_adamw_follows_the_published_formula() {
     .unwrap();
     let m1 = &m0 * 0.9 + &g * 0.1;
     let v1 = &v0 * 0.999 + g.square() * 0.001;
-    let update =
-        (&m1 / (1.0 - 0.9_f64.powi(5))) / ((&v1 / (1.0 - 0.999_f64.powi(5))).sqrt() + 1e-8);
+    let update = (&m1 / (1.0 - 0.9_f64.powi(5))) / ((&v1 / (1.0 - 0.999_f64.powi(5))).sqrt() + 1e-8);
     let p1 = &p0 * (1.0 - 0.01 * 0.2) - update * 0.01;
     assert!(distance(&m, &m1) < 1e-14);
     assert!(distance(&v, &v1) < 1e-14);
@@ -72,10 +60,7 @@ fn foreach_operations_equal_their_single_tensor_forms() {
     let (a, b) = (vec![numbers(1), numbers(2)], vec![numbers(3), numbers(4)]);
     let before: Vec<Tensor> = a.iter().map(Tensor::copy).collect();
     let norm = optimise::norm(&a).unwrap().double_value(&[]);
-    let squares: f64 = a
-        .iter()
-        .map(|t| t.square().sum(Kind::Double).double_value(&[]))
-        .sum();
+    let squares: f64 = a.iter().map(|t| t.square().sum(Kind::Double).double_value(&[])).sum();
     assert!((norm - squares.sqrt()).abs() < 1e-12);
     optimise::lerp_(&a, &b, 0.25).unwrap();
     assert!(distance(&a[1], &(&before[1] * 0.75 + &b[1] * 0.25)) < 1e-15);
@@ -135,16 +120,9 @@ fn checkpointing_changes_no_bit_and_frees_its_block() {
             let _held = &held;
             x.matmul(&inner.tr()).gelu("none").matmul(&inner)
         };
-        let y = if checkpointed {
-            autograd::checkpoint(&x, block).unwrap()
-        } else {
-            block(&x)
-        };
+        let y = if checkpointed { autograd::checkpoint(&x, block).unwrap() } else { block(&x) };
         autograd::backward(&y.square().sum(Kind::Double), None).unwrap();
-        (
-            autograd::grad(&x).unwrap().unwrap(),
-            autograd::grad(&w).unwrap().unwrap(),
-        )
+        (autograd::grad(&x).unwrap().unwrap(), autograd::grad(&w).unwrap().unwrap())
     };
     let (plain, checkpointed) = (run(false), run(true));
     assert_eq!(plain.0, checkpointed.0);
@@ -154,10 +132,7 @@ fn checkpointing_changes_no_bit_and_frees_its_block() {
 
 #[test]
 fn autocast_lowers_matrix_products_while_it_lives() {
-    let (a, b) = (
-        numbers(1).to_kind(Kind::Float),
-        numbers(2).to_kind(Kind::Float),
-    );
+    let (a, b) = (numbers(1).to_kind(Kind::Float), numbers(2).to_kind(Kind::Float));
     {
         let _outer = Autocast::enter(Device::Cpu, Kind::BFloat16).unwrap();
         assert_eq!(a.matmul(&b.tr()).kind(), Kind::BFloat16);

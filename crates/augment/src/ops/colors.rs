@@ -160,7 +160,10 @@ fn saturate(image: &mut Image, factor: f64) {
     if factor == 1.0 {
         return;
     }
-    let mut out: Vec<u8> = image.data.chunks_exact(3).flat_map(|p| [gray(p); 3]).collect();
+    let mut out = vec![0; image.data.len()];
+    for (grey, pixel) in out.chunks_exact_mut(3).zip(image.data.chunks_exact(3)) {
+        grey.fill(gray(pixel));
+    }
     if factor != 0.0 {
         add_weighted(&image.data, factor, &mut out, 1.0 - factor);
     }

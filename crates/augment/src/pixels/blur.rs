@@ -118,33 +118,36 @@ pub(crate) fn gaussian_side(sigma: f64) -> usize {
 pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let weights = gaussian_weights(side, sigma);
     let (half, stride) = (side / 2, image.stride());
-    let mut ring: Vec<Vec<u32>> = vec![vec![0; stride]; side];
-    let mut padded: Vec<u32> = Vec::new();
-    let mut smooth_row = |y: isize, out: &mut [u32]| {
+    // A row's sums are at most 255 * 256 and fit u16; the sums of rows stay below 2^24, where f32 counts exactly.
+    let mut ring: Vec<Vec<f32>> = vec![vec![0.0; stride]; side];
+    let mut padded: Vec<u16> = Vec::new();
+    let mut sums = vec![0u16; stride];
+    let mut smooth_row = |y: isize, out: &mut [f32]| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
-        out.fill(0);
+        sums.fill(0);
         for (i, &w) in weights.iter().enumerate() {
-            for (o, &p) in out.iter_mut().zip(&padded[i * 3..i * 3 + stride]) {
-                *o += p * w;
+            for (s, &p) in sums.iter_mut().zip(&padded[i * 3..i * 3 + stride]) {
+                *s = s.wrapping_add(p.wrapping_mul(w as u16));
             }
         }
+        out.iter_mut().zip(&sums).for_each(|(o, &s)| *o = f32::from(s));
     };
     for (slot, row) in ring.iter_mut().enumerate().take(side - 1) {
         smooth_row(slot as isize - half as isize, row);
     }
     let mut out = Image::filled(image.height, image.width, 0);
-    let mut acc = vec![0u32; stride];
+    let mut acc = vec![0f32; stride];
     for y in 0..image.height {
         let newest = y + side - 1;
         smooth_row(newest as isize - half as isize, &mut ring[newest % side]);
-        acc.fill(1 << 15);
+        acc.fill(32768.0);
         for (dy, &w) in weights.iter().enumerate() {
             for (a, &r) in acc.iter_mut().zip(&ring[(y + dy) % side]) {
-                *a += r * w;
+                *a += r * w as f32;
             }
         }
         for (o, &a) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(&acc) {
-            *o = (a >> 16).min(255) as u8;
+            *o = (a * (1.0 / 65536.0)) as u8;
         }
     }
     out

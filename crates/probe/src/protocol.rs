@@ -327,9 +327,10 @@ impl<'a> Tally<'a> {
         let (mut sum, mut first) = (0.0, 0);
         for &groups in &self.cells.groups_per_fold {
             let mut confusion = Confusion::empty(self.cells.classes.names().len());
-            for group in first..first + groups {
-                for (&(truth, predicted), &count) in &self.pairs[group] {
-                    confusion.add(truth, predicted, count * u64::from(drawn[group]));
+            let range = first..first + groups;
+            for (pairs, &times) in self.pairs[range.clone()].iter().zip(&drawn[range]) {
+                for (&(truth, predicted), &count) in pairs {
+                    confusion.add(truth, predicted, count * u64::from(times));
                 }
             }
             sum += metric.of(&confusion);

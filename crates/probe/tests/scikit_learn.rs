@@ -1,5 +1,7 @@
 //! Agreement with scikit-learn, whose values `tests/golden/make_probe.py` wrote down.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where its golden file is not what it should be")]
+
 use probe::logistic::{self, Options};
 use probe::metrics::{Confusion, Metric};
 use probe::{Features, knn};

@@ -165,7 +165,7 @@ pub fn csv(table: &Table) -> Result<String, ResultsError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The table as the bytes of a Parquet file, with the columns of [`csv`]. The same table gives the same bytes.
+/// The table as the bytes of a Parquet file, with the columns of [`csv()`]. The same table gives the same bytes.
 ///
 /// # Errors
 /// [`ResultsError::Parquet`] or [`ResultsError::Arrow`], which for a buffer in memory mean a defect of this crate.

@@ -1,6 +1,7 @@
 //! The training step against an independent PyTorch implementation (`tests/golden/make_step.py`), through the same
 //! step files that anyone else would use.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "how near each class of numbers came")]
 
 mod support;
 
@@ -178,7 +179,7 @@ fn in_f64_every_step_agrees_to_1e_8() {
         // Weights whose key bias wanders: samples cannot leave a third out, so the name is left out.
         compare(name, &found, |key| {
             let wanders = key.ends_with("attn.qkv.bias");
-            (!(wanders && !key.starts_with("grad"))).then_some(1e-8)
+            (!wanders || key.starts_with("grad")).then_some(1e-8)
         });
     }
 }

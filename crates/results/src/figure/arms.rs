@@ -63,7 +63,9 @@ pub fn arms(figure: &ArmsFigure<'_>) -> Result<String, ResultsError> {
     let left = 34.0 + names.iter().map(|name| NAME.width(name)).fold(60.0, f64::max);
     let plot_h = ROW_H * names.len() as f64;
     let levels = level_names(&panels);
-    let width = (left + panels.len() as f64 * (PLOT_W + GAP) + 6.0).max(640.0);
+    let entries = entries(figure, &levels);
+    let legend_w = 30.0 + entries.iter().map(|(_, text)| entry_width(text)).sum::<f64>();
+    let width = (left + panels.len() as f64 * (PLOT_W + GAP) + 6.0).max(legend_w);
     let mut svg = Svg::new(width, HEAD + plot_h + FOOT);
     let title = figure.table.title.as_str();
     let subtitle = format!("{} on {}, split {}", metric_words(figure.metric), figure.dataset, figure.split);
@@ -82,7 +84,7 @@ pub fn arms(figure: &ArmsFigure<'_>) -> Result<String, ResultsError> {
     for (i, panel) in panels.iter().enumerate() {
         draw(&mut svg, panel, &names, &levels, left + i as f64 * (PLOT_W + GAP));
     }
-    legend(&mut svg, figure, &levels, HEAD + plot_h + 58.0);
+    legend(&mut svg, &entries, HEAD + plot_h + 58.0);
     Ok(svg.finish(title, &subtitle))
 }
 
@@ -177,22 +179,39 @@ fn arm(svg: &mut Svg, line: &Line, reference: Option<&Line>, x: &Axis, y: f64) {
     svg.diamond((x.at(line.mean), y), 6.5, colour);
 }
 
-fn legend(svg: &mut Svg, figure: &ArmsFigure<'_>, levels: &[String], y: f64) {
-    let mut x = 20.0;
-    let mut entry = |svg: &mut Svg, mark: &dyn Fn(&mut Svg, f64), text: &str| {
-        mark(svg, x);
-        svg.text((x + 26.0, y + 4.0), SMALL, text);
-        x += 26.0 + SMALL.width(text) + 16.0;
-    };
-    entry(svg, &|svg, x| svg.diamond((x + 10.0, y), 6.0, COLOURS[0]), "mean, %");
-    entry(svg, &|svg, x| svg.circle((x + 10.0, y), 2.8, "#222222", 0.4), "one seed and fold");
+/// What a legend entry shows before its text.
+enum Mark {
+    Mean,
+    Score,
+    Line(Stroke<'static>),
+}
+
+fn entries(figure: &ArmsFigure<'_>, levels: &[String]) -> Vec<(Mark, String)> {
+    let mut entries = vec![(Mark::Mean, "mean, %".to_owned()), (Mark::Score, "one seed and fold".to_owned())];
     if figure.table.reference.is_some() {
-        let stroke = Stroke { colour: COLOURS[0], width: 2.2, dash: "" };
         let text = format!("{:.0} % interval of the paired difference", 100.0 * figure.table.level);
-        entry(svg, &|svg, x| svg.line((x, y), (x + 20.0, y), stroke), &text);
+        entries.push((Mark::Line(Stroke { colour: COLOURS[0], width: 2.2, dash: "" }), text));
     }
-    for (i, name) in levels.iter().enumerate() {
-        entry(svg, &|svg, x| svg.line((x, y), (x + 20.0, y), level_stroke(i)), name);
+    let levels = levels.iter().enumerate();
+    entries.extend(levels.map(|(i, name)| (Mark::Line(level_stroke(i)), name.clone())));
+    entries
+}
+
+/// Pixels that an entry takes.
+fn entry_width(text: &str) -> f64 {
+    26.0 + SMALL.width(text) + 16.0
+}
+
+fn legend(svg: &mut Svg, entries: &[(Mark, String)], y: f64) {
+    let mut x = 20.0;
+    for (mark, text) in entries {
+        match mark {
+            Mark::Mean => svg.diamond((x + 10.0, y), 6.0, COLOURS[0]),
+            Mark::Score => svg.circle((x + 10.0, y), 2.8, "#222222", 0.4),
+            Mark::Line(stroke) => svg.line((x, y), (x + 20.0, y), *stroke),
+        }
+        svg.text((x + 26.0, y + 4.0), SMALL, text);
+        x += entry_width(text);
     }
 }
 

@@ -71,7 +71,10 @@ fn arrows_point_down_only() {
 fn outside_crates_stay_where_they_belong() {
     for (member, needs) in dependencies() {
         for (outside, allowed) in CONFINED {
-            assert!(!needs.contains(*outside) || allowed.contains(&member.as_str()), "{member} must not depend on {outside}");
+            assert!(
+                !needs.contains(*outside) || allowed.contains(&member.as_str()),
+                "{member} must not depend on {outside}"
+            );
         }
     }
 }

@@ -36,9 +36,15 @@ fn shards() -> &'static (PathBuf, PathBuf) {
         let data = smears.join("data");
         run("shard-builder", &["synth", "--out", text(&smears), "--seed", "3"]);
         let sources = smears.join("sources");
-        run("shard-builder", &["build", text(&sources), "--data", text(&data), "--size", "112", "--out", text(&patches)]);
+        run(
+            "shard-builder",
+            &["build", text(&sources), "--data", text(&data), "--size", "112", "--out", text(&patches)],
+        );
         let sources = smears.join("eval-sources");
-        run("shard-builder", &["build", text(&sources), "--data", text(&data), "--product", "cells", "--out", text(&cells)]);
+        run(
+            "shard-builder",
+            &["build", text(&sources), "--data", text(&data), "--product", "cells", "--out", text(&cells)],
+        );
         run("shard-builder", &["split", text(&cells), "--name", "grouped", "--kind", "grouped-kfold", "--folds", "3"]);
         (folder, (patches, cells))
     });
@@ -131,8 +137,19 @@ fn a_run_says_every_term_and_shows_collapse() {
     let lines = bench.lines("run");
     assert_eq!(lines.len(), 24);
     for key in [
-        "loss", "dino_global", "dino_local", "ibot", "koleo", "lr", "wd", "momentum", "teacher_temp", "images_per_s", "data_wait",
-        "memory_mb", "teacher_entropy",
+        "loss",
+        "dino_global",
+        "dino_local",
+        "ibot",
+        "koleo",
+        "lr",
+        "wd",
+        "momentum",
+        "teacher_temp",
+        "images_per_s",
+        "data_wait",
+        "memory_mb",
+        "teacher_entropy",
     ] {
         assert!(lines.iter().all(|line| line[key].is_number()), "{key} in {}", lines[0]);
     }
@@ -162,8 +179,11 @@ fn a_run_is_probed_embedded_and_exported() {
     let rows = bench.path("rows.jsonl");
     let run_uri = bench.path("run");
     run("worker", &["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows]);
-    let rows: Vec<Value> =
-        std::fs::read_to_string(&rows).expect("rows").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rows: Vec<Value> = std::fs::read_to_string(&rows)
+        .expect("rows")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     for features in ["teacher", "random", "histogram"] {
         for probe in ["linear", "1nn", "20nn"] {
             for metric in ["accuracy", "balanced_accuracy", "weighted_f1"] {
@@ -172,7 +192,10 @@ fn a_run_is_probed_embedded_and_exported() {
                     .filter(|row| row["features"] == features && row["probe"] == probe && row["metric"] == metric)
                     .map(|row| row["value"].as_f64().expect("a number"))
                     .collect();
-                assert!(found.len() >= 3 && found.iter().all(|v| (0.0..=1.0).contains(v)), "{features} {probe} {metric}: {found:?}");
+                assert!(
+                    found.len() >= 3 && found.iter().all(|v| (0.0..=1.0).contains(v)),
+                    "{features} {probe} {metric}: {found:?}"
+                );
             }
         }
     }
@@ -184,7 +207,8 @@ fn a_run_is_probed_embedded_and_exported() {
         serde_json::from_str(&std::fs::read_to_string(format!("{export}/config.json")).expect("config")).expect("JSON");
     assert_eq!(config["model_args"]["embed_dim"], 32);
     // Nothing that exists is written over.
-    let again = Command::new(program("worker")).args(["export", "--run", &run_uri, "--out", &export]).output().expect("runs");
+    let again =
+        Command::new(program("worker")).args(["export", "--run", &run_uri, "--out", &export]).output().expect("runs");
     assert!(!again.status.success());
 }
 
@@ -200,9 +224,13 @@ fn refusals_are_one_sentence_with_file_key_and_remedy() {
     };
     let patches = text(&shards().0);
     let message = refused(&["train", &bad, "--shards", patches, "--out", &bench.path("x")]);
-    assert!(message.contains("bad.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"), "{message}");
+    assert!(
+        message.contains("bad.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"),
+        "{message}"
+    );
     assert_eq!(message.lines().count(), 1, "{message}");
-    let message = refused(&["train", &bench.path("config.yaml"), "--shards", &bench.path("nowhere"), "--out", &bench.path("x")]);
+    let message =
+        refused(&["train", &bench.path("config.yaml"), "--shards", &bench.path("nowhere"), "--out", &bench.path("x")]);
     assert!(message.contains("nowhere"), "{message}");
     assert!(!Path::new(&bench.path("x")).exists(), "a refused run leaves nothing behind");
     bench.train("run", &["--stop-at", "24"]);

@@ -37,10 +37,10 @@ fmt:
 	cargo fmt --all --check
 
 clippy: setup
-	cargo clippy --locked --workspace --exclude worker --exclude system-tests --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 doc: setup
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --exclude worker --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 deny: ## dependency checks that need no network: bans, licences, sources
 	@scripts/deny.sh $(TOOLS)

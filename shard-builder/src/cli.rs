@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use run_spec::ids::Product;
 
 /// Version with the commit it was built from.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("REDDINO_COMMIT"));
+pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
 
 /// Turns blood-smear datasets into Parquet shards, and looks after them.
 #[derive(Debug, Parser)]

@@ -13,7 +13,7 @@ use crate::train::read_config;
 pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     let (config, _) = read_config(&args.config, &args.set)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
-    anyhow::ensure!(shards.len() > 0, "{}: the shard set has no rows", args.shards);
+    anyhow::ensure!(!shards.is_empty(), "{}: the shard set has no rows", args.shards);
     anyhow::ensure!(args.world > 0, "--world 0: at least one rank is needed");
     let plan = Plan { seed: config.seed, rows: shards.len(), global_batch: config.train.batch_size };
     output::line("step\trank\tdraw\trow\tsource\timage");

@@ -46,7 +46,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let (config, resolved) = read_config(&args.config, &args.set)?;
     let run = Run::at(&args.out)?;
     let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
-    if shards.len() == 0 {
+    if shards.is_empty() {
         bail!("{}: the shard set has no rows to train on", args.shards);
     }
     // Everything that can be refused is refused before anything is written.

@@ -158,6 +158,14 @@ fn a_run_says_every_term_and_shows_collapse() {
 }
 
 #[test]
+fn the_published_single_local_crop_trains_and_counts_for_nothing() {
+    let bench = Bench::new();
+    let sets = ["--set", "loss.n_local=1", "--set", "loss.local_loss_above=1", "--set", "optim.epoch_length=3"];
+    bench.train("published", &sets);
+    assert!(bench.lines("published").iter().all(|line| line["dino_local"] == 0.0 && line["loss"].as_f64() > Some(0.0)));
+}
+
+#[test]
 fn stopped_at_a_step_it_ends_with_code_85_and_goes_on() {
     let bench = Bench::new();
     bench.train("whole", &[]);

@@ -23,7 +23,7 @@ pub(crate) struct PixelBatch {
     pub(crate) images: usize,
     /// `[2, B, 3, S, S]`.
     pub(crate) global: Vec<f32>,
-    /// `[L, B, 3, s, s]`, empty without local crops.
+    /// `[L, B, 3, s, s]`, empty where no local loss counts.
     pub(crate) local: Vec<f32>,
 }
 
@@ -59,7 +59,8 @@ impl Source {
         let draws = self.plan.rows_at(step, self.place);
         let images = draws.len();
         let (global_len, local_len) = (plane(config.crops.global_size), plane(config.crops.local_size));
-        let locals = config.loss.n_local as usize;
+        // The published `n_local: 1` makes none: its loss is never counted.
+        let locals = self.recipe.n_local();
         let made: Vec<augment::Views> =
             draws.par_iter().map(|draw| self.views_of(config.seed, *draw)).collect::<Result<_>>()?;
         let mut global = vec![0.0; 2 * images * global_len];

@@ -278,7 +278,7 @@ impl<'a> Trainer<'a> {
 pub(crate) fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, device: tch::Device) -> Result<CropBatch> {
     let (b, s, l) = (pixels.images as i64, config.crops.global_size, config.crops.local_size);
     let global = Tensor::from_slice(&pixels.global).view([2, b, 3, s, s]).to_device(device);
-    let local = (config.loss.n_local > 0)
+    let local = (!pixels.local.is_empty())
         .then(|| Tensor::from_slice(&pixels.local).view([config.loss.n_local, b, 3, l, l]).to_device(device));
     let masks = dino::masks::batch(&MaskPlan {
         config: &config.masks,

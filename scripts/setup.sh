@@ -11,6 +11,12 @@ command -v python3 >/dev/null || missing+=(python3)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 command -v git >/dev/null || missing+=(git)
+# Ranks over MPI (feature `mpi` of worker): the library, and libclang for its bindings.
+command -v mpicc >/dev/null || missing+=(libopenmpi-dev)
+command -v mpirun >/dev/null || missing+=(openmpi-bin)
+if [ -z "${LIBCLANG_PATH:-}" ] && ! { command -v clang >/dev/null && ldconfig -p | grep libclang >/dev/null; }; then
+  missing+=(clang libclang-dev)
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -1,5 +1,7 @@
 //! What system tests share: where the programs and the real images are, and how a test says that it was skipped.
 
+pub mod tiny_run;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -31,17 +33,22 @@ pub fn shared_data(test: &str) -> Option<PathBuf> {
     if data.is_dir() {
         return Some(data);
     }
+    skipped(test, "shared-data", &format!("real images, and {} is not there", data.display()));
+    None
+}
+
+/// Says that `test` is skipped since it needs `needs`.
+///
+/// # Panics
+/// `REDDINO_REQUIRE` names `what`.
+pub fn skipped(test: &str, what: &str, needs: &str) {
     let required = std::env::var("REDDINO_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|what| what.trim() == "shared-data"),
-        "{test} needs the real images of {}, and REDDINO_REQUIRE names shared-data",
-        data.display()
-    );
+    let named = required.split(',').any(|name| name.trim() == what);
+    assert!(!named, "{test} needs {needs}, and REDDINO_REQUIRE names {what}");
     #[allow(clippy::print_stderr, reason = "a skipped test must be seen and counted")]
     {
-        eprintln!("SKIPPED: {test} needs real images, and {} is not there", data.display());
+        eprintln!("SKIPPED: {test} needs {needs}");
     }
-    None
 }
 
 /// Runs a program to its end.

@@ -108,10 +108,11 @@ fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<
     let pixels = loader::PixelBatch {
         step: 0,
         images,
+        samples: run_spec::plan::SampleSums::default(),
         global: fill(2 * images * plane(config.crops.global_size)),
         local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),
     };
-    let batch: CropBatch = train::crop_batch(config, &pixels, device)?;
+    let batch: CropBatch = train::crop_batch(config, &pixels, &state.share(0, 1)?, device)?;
     let mut step = 0;
     time(device, repeats, || {
         state.step(&batch, &schedules.at(step), &Solo::new())?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use augment::{Image, Recipe, ViewKey, views};
 use rayon::prelude::*;
 use run_spec::config::TrainConfig;
-use run_spec::plan::{Draw, Place, Plan};
+use run_spec::plan::{Draw, Place, Plan, SampleSums};
 use shards::ShardSet;
 
 /// The pixels of one rank's part of a step, normalised.
@@ -21,6 +21,8 @@ pub(crate) struct PixelBatch {
     pub(crate) step: u64,
     /// Images B.
     pub(crate) images: usize,
+    /// Which they are.
+    pub(crate) samples: SampleSums,
     /// `[2, B, 3, S, S]`.
     pub(crate) global: Vec<f32>,
     /// `[L, B, 3, s, s]`, empty where no local loss counts.
@@ -58,6 +60,10 @@ impl Source {
     pub(crate) fn batch(&self, config: &TrainConfig, step: u64) -> Result<PixelBatch> {
         let draws = self.plan.rows_at(step, self.place);
         let images = draws.len();
+        let mut samples = SampleSums::default();
+        for draw in &draws {
+            samples.add(draw.draw, self.shards.meta(draw.row)?.id);
+        }
         let (global_len, local_len) = (plane(config.crops.global_size), plane(config.crops.local_size));
         // The published `n_local: 1` makes none: its loss is never counted.
         let locals = self.recipe.n_local();
@@ -75,7 +81,7 @@ impl Source {
                 local[at..at + local_len].copy_from_slice(&view.data);
             }
         }
-        Ok(PixelBatch { step, images, global, local })
+        Ok(PixelBatch { step, images, samples, global, local })
     }
 
     fn views_of(&self, seed: u64, draw: Draw) -> Result<augment::Views> {

@@ -11,6 +11,7 @@ mod metrics;
 mod output;
 mod plan;
 mod probe_command;
+mod ranks;
 mod run;
 mod signals;
 mod snapshot;

@@ -4,7 +4,6 @@
 use std::time::Instant;
 
 use dino::StepReport;
-use run_spec::plan::Plan;
 use run_spec::schedule::Knobs;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +12,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Metrics {
     lines: String,
     window: Window,
+    keep: bool,
     print: bool,
 }
 
@@ -32,9 +32,10 @@ impl Window {
 }
 
 impl Metrics {
-    /// With `print`, each line goes to standard output too.
-    pub(crate) fn new(print: bool) -> Self {
-        Self { lines: String::new(), window: Window::new(), print }
+    /// Without `keep`, lines are made and dropped, as on all ranks but the first; with `print`, each goes to standard
+    /// output too.
+    pub(crate) fn new(keep: bool, print: bool) -> Self {
+        Self { lines: String::new(), window: Window::new(), keep, print }
     }
 
     /// Counts a step.
@@ -50,7 +51,6 @@ impl Metrics {
         step: u64,
         report: &StepReport,
         knobs: &Knobs,
-        plan: &Plan,
         more: Map<String, Value>,
     ) -> (f64, f64) {
         let window = std::mem::replace(&mut self.window, Window::new());
@@ -72,8 +72,11 @@ impl Metrics {
             "images_per_s": images_per_s,
             "data_wait": data_wait,
             "memory_mb": resident_mb(),
-            "rows": plan.step_digest(step).short(),
         });
+        if report.transfer.bytes > 0 {
+            line["all_reduce_s"] = json!(report.transfer.seconds);
+            line["all_reduce_hidden"] = json!(report.transfer.hidden());
+        }
         if let Some(map) = line.as_object_mut() {
             map.extend(more);
         }
@@ -87,6 +90,9 @@ impl Metrics {
     }
 
     fn push(&mut self, line: &Value) {
+        if !self.keep {
+            return;
+        }
         let text = line.to_string();
         if self.print {
             crate::output::line(&text);

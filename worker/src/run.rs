@@ -30,10 +30,40 @@ pub(crate) struct RunRecord {
     pub(crate) code: String,
 }
 
+/// Keys that say where a run computes, not what: a run may go on with others.
+const WHERE: [&str; 4] = ["/device", "/collective", "/train/threads", "/train/data_threads"];
+
 impl RunRecord {
     /// The record of a run with this configuration on this shard set.
     pub(crate) fn new(config: Value, shards: Digest, rows: u64) -> Self {
         Self { config_digest: digest_json(&config), config, shards, rows, code: crate::version::CODE.to_owned() }
+    }
+
+    /// Checks that this is the run that `begun` records at `uri`: the same images and, but for where it computes, the
+    /// same configuration.
+    pub(crate) fn same_as(&self, begun: &Self, uri: &str) -> Result<()> {
+        if begun.shards != self.shards {
+            bail!(
+                "{uri}/run.json: this run was begun on shard set {}, not {}; give the same --shards or another --out",
+                begun.shards.short(),
+                self.shards.short()
+            );
+        }
+        let maths = |config: &Value| {
+            let mut config = config.clone();
+            for key in WHERE {
+                config.pointer_mut(key).map(Value::take);
+            }
+            config
+        };
+        let (then, now) = (maths(&begun.config), maths(&self.config));
+        if digest_json(&then) != digest_json(&now) {
+            let changed = differing_keys(&then, &now);
+            bail!(
+                "{uri}/run.json: this run was begun with another configuration ({changed}); give the same one or another --out"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -84,31 +114,17 @@ impl Run {
         &self.store
     }
 
-    /// Writes what the run is, or checks that it is the same run.
-    pub(crate) fn begin(&self, record: &RunRecord) -> Result<()> {
+    /// Writes what the run is, or checks that it is the same run. Gives what it was begun with.
+    pub(crate) fn begin(&self, record: &RunRecord) -> Result<RunRecord> {
         if self.store.ensure_free("run.json", record)? {
-            return Ok(());
+            return Ok(record.clone());
         }
-        let found = self.record()?;
-        if found.shards != record.shards {
-            bail!(
-                "{}: this run was begun on shard set {}, not {}; give the same --shards or another --out",
-                self.store.uri_of("run.json"),
-                found.shards.short(),
-                record.shards.short()
-            );
+        let begun = self.record()?;
+        record.same_as(&begun, self.store.uri())?;
+        if begun.code != record.code {
+            tracing::warn!(began = begun.code, now = record.code, "the run goes on with another code version");
         }
-        if found.config_digest != record.config_digest {
-            let changed = differing_keys(&found.config, &record.config);
-            bail!(
-                "{}: this run was begun with another configuration ({changed}); give the same one or another --out",
-                self.store.uri_of("run.json")
-            );
-        }
-        if found.code != record.code {
-            tracing::warn!(began = found.code, now = record.code, "the run goes on with another code version");
-        }
-        Ok(())
+        Ok(begun)
     }
 
     /// What the run is.
@@ -126,6 +142,19 @@ impl Run {
             }
         }
         bail!("{}: no attempt number could be claimed", self.store.uri())
+    }
+
+    /// Checks that no later attempt has begun: this one was then declared dead, perhaps while it only could not be
+    /// reached, and what it computes is no longer wanted.
+    pub(crate) fn still_ours(&self, attempt: u32) -> Result<()> {
+        let latest = self.store.list("attempts")?.iter().filter_map(|key| attempt_of(key)).max().unwrap_or(0);
+        if latest > attempt {
+            bail!(
+                "{}: attempt {latest} has taken this run over from attempt {attempt}, which ends here and publishes nothing more",
+                self.store.uri()
+            );
+        }
+        Ok(())
     }
 
     /// Publishes the metrics of the steps from `from` on. Without lines nothing is written.
@@ -154,14 +183,15 @@ impl Run {
         Ok(record)
     }
 
-    /// Records of all checkpoints, oldest first.
+    /// Records of all checkpoints, oldest first. A later attempt counts more than a later step: an attempt that was
+    /// declared dead and went on all the same must not come between.
     pub(crate) fn checkpoints(&self) -> Result<Vec<CheckpointRecord>> {
         let keys = self.store.list("checkpoints")?;
         let mut records: Vec<CheckpointRecord> = Vec::new();
         for key in keys.iter().filter(|key| key.ends_with(".json")) {
             records.extend(self.json(key)?);
         }
-        records.sort_by_key(|record| (record.step, record.attempt));
+        records.sort_by_key(|record| (record.attempt, record.step));
         Ok(records)
     }
 
@@ -182,6 +212,15 @@ impl Run {
             }
         }
         Ok(None)
+    }
+
+    /// The bytes of the checkpoint that `record` publishes.
+    pub(crate) fn read_checkpoint(&self, record: &CheckpointRecord) -> Result<bytes::Bytes> {
+        let bytes = self.store.get(&record.key)?;
+        if Digest::of(&bytes) != record.digest {
+            bail!("{} is damaged on its way to this rank (digest differs); start the run again", record.key);
+        }
+        Ok(bytes)
     }
 
     /// Marks the run as done.
@@ -236,6 +275,11 @@ impl EnsureFree for Store {
             Err(error) => Err(error).with_context(|| format!("write {key}")),
         }
     }
+}
+
+/// `attempts/0012.json` to 12.
+fn attempt_of(key: &str) -> Option<u32> {
+    key.strip_prefix("attempts/")?.strip_suffix(".json")?.parse().ok()
 }
 
 fn host() -> String {
@@ -302,6 +346,31 @@ mod tests {
         std::fs::write(folder.path().join("checkpoints/00000030-a0001.safetensors"), [7; 63]).unwrap();
         let (found, bytes) = run.load_checkpoint(None).unwrap().unwrap();
         assert_eq!((found.step, bytes[0]), (20, 20));
+    }
+
+    #[test]
+    fn another_place_is_no_other_run() {
+        let (_folder, run) = run();
+        let shards = Digest::of(b"shards");
+        let config = |device: &str, threads: u64| json!({"device": device, "train": {"threads": threads}});
+        run.begin(&RunRecord::new(config("cpu", 1), shards, 9)).unwrap();
+        let begun = run.begin(&RunRecord::new(config("cuda", 8), shards, 9)).unwrap();
+        assert_eq!(begun.config, config("cpu", 1), "the run keeps the record that it was begun with");
+    }
+
+    #[test]
+    fn an_attempt_that_was_taken_over_neither_publishes_nor_comes_between() {
+        let (_folder, run) = run();
+        let first = run.claim_attempt().unwrap();
+        run.publish_checkpoint(record(10), vec![1; 8], 3).unwrap();
+        run.still_ours(first).unwrap();
+        let second = run.claim_attempt().unwrap();
+        let error = run.still_ours(first).unwrap_err().to_string();
+        assert!(error.contains("attempt 2 has taken this run over from attempt 1"), "{error}");
+        run.publish_checkpoint(CheckpointRecord { attempt: second, ..record(20) }, vec![2; 8], 3).unwrap();
+        // It looked before the second began and writes after: the key has its number, and counts less.
+        run.publish_checkpoint(record(30), vec![1; 8], 3).unwrap();
+        assert_eq!(run.load_checkpoint(None).unwrap().unwrap().0.step, 20);
     }
 
     #[test]

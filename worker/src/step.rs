@@ -1,13 +1,13 @@
 //! `worker step`: training steps on given weights and batches, through the training code itself (docs/step-files.md).
 
 use anyhow::{Context, Result, anyhow};
-use collective::Solo;
 use dino::stepfile::{Grads, StepFileArgs, parse_dtype, run_step_file};
 
 use crate::cli::{self, StepArgs};
 use crate::device;
+use crate::ranks::Ranks;
 
-/// Runs a case.
+/// Runs a case, on as many ranks as the launcher started.
 pub(crate) fn step(args: &StepArgs) -> Result<()> {
     let threads = u16::try_from(args.threads).context("--threads")?;
     let case = StepFileArgs {
@@ -24,5 +24,6 @@ pub(crate) fn step(args: &StepArgs) -> Result<()> {
         threads: (threads > 0).then_some(threads),
         device: tch::Device::Cpu,
     };
-    device::guard("step", || Ok(run_step_file(&case, &Solo::new())?))
+    let ranks = Ranks::join(run_spec::config::Collective::Auto)?;
+    ranks.or_abort(device::guard("step", || Ok(run_step_file(&case, ranks.peers())?)))
 }

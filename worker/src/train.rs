@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use collective::Solo;
-use dino::{CropBatch, DinoError, MaskPlan, State, StepReport};
+use collective::sum_numbers;
+use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use run_spec::config::TrainConfig;
 use run_spec::ids::Digest;
-use run_spec::plan::Place;
+use run_spec::plan::{Place, SampleSums};
 use run_spec::schedule::Schedules;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::ShardSet;
 use store::Store;
@@ -25,6 +26,7 @@ use crate::cli::TrainArgs;
 use crate::device;
 use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
+use crate::ranks::Ranks;
 use crate::run::{CheckpointRecord, FinalRecord, Run, RunRecord};
 use crate::signals::{STOPPED, StopWish};
 use crate::snapshot;
@@ -44,26 +46,70 @@ pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(Tr
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let stop = StopWish::listen()?;
     let (config, resolved) = read_config(&args.config, &args.set)?;
+    let ranks = Ranks::join(config.collective)?;
+    ranks.or_abort(train_on(&ranks, args, &config, resolved, &stop))
+}
+
+/// What rank 0 finds when it opens the run, for all ranks.
+#[derive(Serialize, Deserialize)]
+enum Opened {
+    /// It is done, after so many steps.
+    Done(u64),
+    /// It goes on as `attempt`, from `checkpoint` if there is one.
+    Going { record: Box<RunRecord>, attempt: u32, checkpoint: Option<CheckpointRecord> },
+}
+
+fn train_on(
+    ranks: &Ranks,
+    args: &TrainArgs,
+    config: &TrainConfig,
+    resolved: Value,
+    stop: &StopWish,
+) -> Result<ExitCode> {
     let run = Run::at(&args.out)?;
-    let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
-    if shards.is_empty() {
-        bail!("{}: the shard set has no rows to train on", args.shards);
-    }
     // Everything that can be refused is refused before anything is written.
-    let (rows, digest) = (shards.len(), shards.digest());
-    let source = Source::new(&config, shards, Place::SOLO)?;
-    let place = device::open(config.device, config.train.threads)?;
-    let state = initial_state(&config, &place)?;
-    let record = RunRecord::new(resolved, digest, rows);
-    run.begin(&record)?;
-    if let Some(done) = run.finished()? {
-        tracing::info!(steps = done.checkpoint.step, run = args.out, "the run is done already");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let attempt = run.claim_attempt()?;
-    let mut trainer = Trainer::new(&config, &record, &run, attempt, place, state);
-    trainer.resume()?;
-    device::guard("train", || trainer.go(source, args, &stop))
+    let ready = ranks.agree((|| {
+        let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
+        if shards.is_empty() {
+            bail!("{}: the shard set has no rows to train on", args.shards);
+        }
+        let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
+        let record = RunRecord::new(resolved, shards.digest(), shards.len());
+        let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
+        let source = Source::new(config, shards, data)?;
+        let place = device::open(config.device, config.train.threads)?;
+        let state = initial_state(config, &place)?;
+        Ok((record, source, share, place, state))
+    })());
+    let (mine, source, share, place, state) = ready?;
+    let mut bytes = None;
+    let opened = ranks.made_by_first(|| {
+        let record = run.begin(&mine)?;
+        if let Some(done) = run.finished()? {
+            return Ok(Opened::Done(done.checkpoint.step));
+        }
+        let attempt = run.claim_attempt()?;
+        let (checkpoint, found) = run.load_checkpoint(None)?.unzip();
+        bytes = found;
+        Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
+    })?;
+    let (record, attempt, checkpoint) = match opened {
+        Opened::Going { record, attempt, checkpoint } => (record, attempt, checkpoint),
+        Opened::Done(steps) => {
+            if ranks.first() {
+                tracing::info!(steps, run = args.out, "the run is done already");
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    ranks.agree(mine.same_as(&record, &args.out))?;
+    let mut trainer = Trainer::new(config, &record, &run, ranks, share, attempt, place, state);
+    let resumed = match checkpoint {
+        Some(record) => trainer.resume(record, bytes),
+        None => Ok(()),
+    };
+    ranks.agree(resumed)?;
+    device::guard("train", || trainer.go(source, args, stop))
 }
 
 /// The state before the first step: random weights, or a backbone that the configuration names.
@@ -82,6 +128,8 @@ struct Trainer<'a> {
     config: &'a TrainConfig,
     record: &'a RunRecord,
     run: &'a Run,
+    ranks: &'a Ranks,
+    share: Share,
     attempt: u32,
     place: device::Place,
     state: State,
@@ -96,10 +144,13 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
+    #[allow(clippy::too_many_arguments, reason = "the parts of a trainer, once")]
     fn new(
         config: &'a TrainConfig,
         record: &'a RunRecord,
         run: &'a Run,
+        ranks: &'a Ranks,
+        share: Share,
         attempt: u32,
         place: device::Place,
         state: State,
@@ -108,6 +159,8 @@ impl<'a> Trainer<'a> {
             config,
             record,
             run,
+            ranks,
+            share,
             attempt,
             place,
             state,
@@ -120,53 +173,56 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn resume(&mut self) -> Result<()> {
-        if let Some((record, bytes)) = self.run.load_checkpoint(None)? {
-            let tensors = snapshot::from_bytes(&bytes, &record.key)?;
-            self.state.load(&tensors, &record.key)?;
-            self.step = record.step;
-            self.unpublished_from = record.step;
-            self.failed_in_a_row = record.failed_in_a_row;
-            self.seconds_before = record.seconds;
+    /// Goes on from a checkpoint; rank 0 has its bytes already, the others read them.
+    fn resume(&mut self, record: CheckpointRecord, bytes: Option<bytes::Bytes>) -> Result<()> {
+        let bytes = bytes.map_or_else(|| self.run.read_checkpoint(&record), Ok)?;
+        self.state.load(&snapshot::from_bytes(&bytes, &record.key)?, &record.key)?;
+        self.step = record.step;
+        self.unpublished_from = record.step;
+        self.failed_in_a_row = record.failed_in_a_row;
+        self.seconds_before = record.seconds;
+        if self.ranks.first() {
             tracing::info!(step = record.step, attempt = self.attempt, "the run goes on from a checkpoint");
         }
         Ok(())
     }
 
     fn go(&mut self, source: Source, args: &TrainArgs, stop: &StopWish) -> Result<ExitCode> {
-        let peers = Solo::new();
+        let (ranks, first) = (self.ranks, self.ranks.first());
         let total = self.config.total_steps();
         let schedules = Schedules::new(self.config);
-        let plan = source.plan.clone();
         let mut loader = Loader::start(source, self.config, self.step, total, AHEAD)?;
-        let mut metrics = Metrics::new(args.print_metrics);
-        let bar = progress(self.step, total);
-        tracing::info!(
-            steps = total,
-            from = self.step,
-            batch_size = self.config.train.batch_size,
-            rows = self.record.rows,
-            device = self.place.words,
-            code = crate::version::CODE,
-            config = self.record.config_digest.short(),
-            "training"
-        );
+        let mut metrics = Metrics::new(first, args.print_metrics);
+        let bar = if first { progress(self.step, total) } else { ProgressBar::hidden() };
+        if first {
+            tracing::info!(
+                steps = total,
+                from = self.step,
+                batch_size = self.config.train.batch_size,
+                rows = self.record.rows,
+                device = self.place.words,
+                ranks = ranks.words,
+                code = crate::version::CODE,
+                config = self.record.config_digest.short(),
+                "training"
+            );
+        }
         let mut last_line = Instant::now();
         while self.step < total {
             let pixels = loader.next_batch()?;
             let batch = self.crops(&pixels)?;
             let knobs = schedules.at(self.step);
-            match self.state.step(&batch, &knobs, &peers) {
+            match self.state.step(&batch, &knobs, ranks.peers()) {
                 Ok(report) => {
                     self.failed_in_a_row = 0;
-                    metrics.count(pixels.images, loader.take_waited_s());
+                    metrics.count(self.share.total as usize, loader.take_waited_s());
                     let last = self.step + 1 == total;
                     if last || self.step.is_multiple_of(self.config.log.every_steps) {
-                        let more = self.collapse_measures(&report, last);
-                        let (images_per_s, data_wait) = metrics.add(self.step, &report, &knobs, &plan, more);
+                        let more = self.more_measures(&report, &pixels, last)?;
+                        let (images_per_s, data_wait) = metrics.add(self.step, &report, &knobs, more);
                         bar.set_message(format!("loss {:.4}, {images_per_s:.1} images/s", report.losses.total));
                         // On a terminal the bar says it; elsewhere a line now and then does.
-                        if bar.is_hidden() && (last || self.step == 0 || last_line.elapsed().as_secs() >= 10) {
+                        if first && bar.is_hidden() && (last || self.step == 0 || last_line.elapsed().as_secs() >= 10) {
                             last_line = Instant::now();
                             tracing::info!(
                                 step = self.step,
@@ -194,65 +250,80 @@ impl<'a> Trainer<'a> {
             }
             self.step += 1;
             bar.set_position(self.step);
-            let asked = stop.asked() || args.stop_at == Some(self.step);
+            // A signal reaches the ranks at different moments: they stop after the same step.
+            let asked = ranks.any(stop.asked())? || args.stop_at == Some(self.step);
             if self.step == total || asked || self.step.is_multiple_of(self.config.checkpoint.every_steps) {
-                let record = self.checkpoint(&mut metrics)?;
-                if self.step == total {
-                    self.run.finish(&FinalRecord {
-                        checkpoint: record,
-                        device: self.place.words.clone(),
-                        failed_steps: self.failed_steps,
-                    })?;
-                }
+                ranks.agree(self.state.verify_equal(ranks.peers()).map_err(Into::into))?;
+                let kept = if first { self.keep(&mut metrics, self.step == total) } else { Ok(()) };
+                ranks.agree(kept)?;
             }
             if asked && self.step < total {
-                tracing::warn!(step = self.step, "stopped as asked; the same command goes on from here");
+                if first {
+                    tracing::warn!(step = self.step, "stopped as asked; the same command goes on from here");
+                }
                 return Ok(ExitCode::from(STOPPED));
             }
         }
         bar.finish_and_clear();
-        tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+        if first {
+            tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+        }
         Ok(ExitCode::SUCCESS)
     }
 
     /// Pixels as tensors, with the masks of the step.
     fn crops(&self, pixels: &PixelBatch) -> Result<CropBatch> {
-        crop_batch(self.config, pixels, self.place.device)
+        crop_batch(self.config, pixels, &self.share, self.place.device)
     }
 
-    /// Teacher entropy every line; RankMe, which costs a decomposition, now and then.
-    fn collapse_measures(&self, report: &StepReport, last: bool) -> Map<String, Value> {
+    /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
+    ///
+    /// All are of the global batch, so every rank takes part.
+    fn more_measures(&self, report: &StepReport, pixels: &PixelBatch, last: bool) -> Result<Map<String, Value>> {
+        let peers = self.ranks.peers();
         let mut more = Map::new();
         more.insert("teacher_entropy".to_owned(), json!(report.teacher_entropy));
+        let samples = SampleSums::digest(&sum_numbers(peers, &pixels.samples.numbers())?);
+        more.insert("samples".to_owned(), json!(samples.short()));
         if last || self.step.is_multiple_of(self.config.log.collapse_every_steps) {
-            more.insert("rankme".to_owned(), json!(dino::collapse::rank_me(&report.features)));
+            let d = report.features.size()[1];
+            let all = self.share.gather(&report.features.view([2, self.share.images, d]), peers)?;
+            if self.ranks.first() {
+                more.insert("rankme".to_owned(), json!(dino::collapse::rank_me(&all.view([-1, d]))));
+            }
         }
-        more
+        Ok(more)
     }
 
-    /// Keeps what is needed to run the step again: its batch, its masks, and the state before it.
+    /// Keeps what is needed to run the step again: each rank its batch and masks, the first the state before it.
     fn failed(&mut self, batch: &CropBatch, term: &str, metrics: &mut Metrics) -> Result<()> {
         self.failed_in_a_row += 1;
         self.failed_steps += 1;
-        tracing::warn!(
-            step = self.step,
-            term,
-            in_a_row = self.failed_in_a_row,
-            "a step was not finite and was left out"
-        );
+        if self.ranks.first() {
+            tracing::warn!(
+                step = self.step,
+                term,
+                in_a_row = self.failed_in_a_row,
+                "a step was not finite and was left out"
+            );
+        }
         metrics.add_failed(self.step, term);
         let mut tensors = vec![
             ("global".to_owned(), batch.global.shallow_clone()),
             ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8)),
         ];
         tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
-        tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
+        if self.ranks.first() {
+            tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
+        }
         let bytes = snapshot::to_bytes(&tensors, &[("step", self.step.to_string()), ("term", term.to_owned())])?;
-        let key = format!("failed/{:08}-a{:04}.safetensors", self.step, self.attempt);
+        let key = format!("failed/{:08}-a{:04}-r{:04}.safetensors", self.step, self.attempt, self.ranks.rank());
         self.run.store().create(&key, bytes.into()).with_context(|| format!("write {key}"))
     }
 
-    fn checkpoint(&mut self, metrics: &mut Metrics) -> Result<CheckpointRecord> {
+    /// Publishes metrics and a checkpoint, and after the last step that the run is done.
+    fn keep(&mut self, metrics: &mut Metrics, done: bool) -> Result<()> {
+        self.run.still_ours(self.attempt)?;
         let facts = [("step", self.step.to_string()), ("config", self.record.config_digest.to_string())];
         let bytes = snapshot::to_bytes(&self.state.tensors(), &facts)?;
         self.run.publish_metrics(self.unpublished_from, self.attempt, &metrics.take())?;
@@ -266,7 +337,12 @@ impl<'a> Trainer<'a> {
             failed_in_a_row: self.failed_in_a_row,
             seconds: self.seconds(),
         };
-        self.run.publish_checkpoint(record, bytes, self.config.checkpoint.keep as usize)
+        let checkpoint = self.run.publish_checkpoint(record, bytes, self.config.checkpoint.keep as usize)?;
+        if done {
+            let (device, failed_steps) = (self.place.words.clone(), self.failed_steps);
+            self.run.finish(&FinalRecord { checkpoint, device, failed_steps })?;
+        }
+        Ok(())
     }
 
     fn seconds(&self) -> f64 {
@@ -274,8 +350,13 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A step's pixels as tensors on `device`, with the masks of (seed, step).
-pub(crate) fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, device: tch::Device) -> Result<CropBatch> {
+/// A step's pixels as tensors on `device`, with the masks of (seed, step) for this share of the batch.
+pub(crate) fn crop_batch(
+    config: &TrainConfig,
+    pixels: &PixelBatch,
+    share: &Share,
+    device: tch::Device,
+) -> Result<CropBatch> {
     let (b, s, l) = (pixels.images as i64, config.crops.global_size, config.crops.local_size);
     let global = Tensor::from_slice(&pixels.global).view([2, b, 3, s, s]).to_device(device);
     let local = (!pixels.local.is_empty())
@@ -284,8 +365,7 @@ pub(crate) fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, device: tch:
         config: &config.masks,
         seed: config.seed,
         step: pixels.step,
-        groups: 0..config.train.loss_groups,
-        images_per_group: (config.train.batch_size / config.train.loss_groups) as usize,
+        share: *share,
         grid: config.grid(),
     });
     Ok(CropBatch { global, local, masks: masks.to_device(device) })

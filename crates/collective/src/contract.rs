@@ -1,8 +1,9 @@
 //! What every collective must satisfy, written once. A backend's test runs [`check`] on each of its ranks at the same
 //! time, and [`check_abort`] last, on a world that it then throws away.
 
-use crate::{Collective, CollectiveError, broadcast_, max_, mean_, mean_all_, sum_, sum_numbers};
+use crate::{Buffer, Collective, CollectiveError, Op, Reducer, broadcast_, broadcast_bytes, max_, sum_, sum_numbers};
 use tch::{Device, Kind, Tensor};
+use torch_shim::autograd;
 
 /// The dtypes that gradients and statistics travel in.
 const FLOATS: [Kind; 3] = [Kind::Float, Kind::Double, Kind::BFloat16];
@@ -49,13 +50,17 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
             }
         }
     }
-    check_means(peers)?;
+    check_started(peers)?;
     check_special(peers)?;
     let mut t = sample(rank, 3, Kind::Float);
     assert!(
         matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
         "a root outside the world is refused"
     );
+    for text in ["", "the configuration of rank 0"] {
+        let mine = if rank + 1 == world { text.as_bytes().to_vec() } else { b"something else".to_vec() };
+        assert_eq!(broadcast_bytes(peers, mine, world - 1)?, text.as_bytes());
+    }
     // Many small calls in a row: no rank may overtake another.
     for round in 0..50 {
         let total = sum_numbers(peers, &[rank as f64, f64::from(round)])?;
@@ -65,19 +70,42 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
     Ok(())
 }
 
-fn check_means(peers: &dyn Collective) -> Result<(), CollectiveError> {
-    let (rank, world) = (peers.rank(), peers.world());
-    let middle = (world as f64 - 1.0) / 2.0;
-    let mut t = sample(rank, 9, Kind::Double);
-    mean_(peers, &mut t)?;
-    expect("mean", &t, &(sample(0, 9, Kind::Double) + middle));
-    // A list of several shapes, one of them empty and one over a bucket's size, and a change of dtype.
-    let shapes = [(3, Kind::Double), (0, Kind::Double), (7_000_000, Kind::Double), (5, Kind::Float)];
+/// Several all-reduces under way at once, and the gradients of a backward through a [`Reducer`].
+fn check_started(peers: &dyn Collective) -> Result<(), CollectiveError> {
+    let (rank, world) = (peers.rank(), peers.world() as i64);
+    let sum_of_ranks = world * (world - 1) / 2;
+    let shapes = [(3, Kind::Double), (0, Kind::Double), (300_000, Kind::Float), (5, Kind::Float)];
     let mut list: Vec<Tensor> = shapes.iter().map(|(n, kind)| sample(rank, *n, *kind)).collect();
-    mean_all_(peers, &mut list)?;
+    let mut pending = Vec::new();
+    for t in &mut list {
+        // SAFETY: the tensors live to the end of this function and are read after `finish`; a failure here ends the test.
+        pending.push(unsafe { peers.start_all_reduce(Buffer::of(t)?, Op::Sum) }?);
+    }
+    for one in pending {
+        assert!(one.finish()? >= 0.0);
+    }
     for (t, (n, kind)) in list.iter().zip(shapes) {
-        let expected = (sample(0, n, Kind::Double) + middle).to_kind(kind);
-        expect("mean of a list", t, &expected);
+        expect("sum of one of several", t, &(sample(0, n, kind) * world + sum_of_ranks).to_kind(kind));
+    }
+
+    // More than a bucket of gradients, one leaf that the loss does not reach, and one that only the first rank reaches.
+    let leaf = |size: i64| Tensor::ones([size], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let leaves: Vec<Tensor> = [700_000, 3, 400_000, 5].into_iter().map(leaf).collect();
+    let mut reducer = Reducer::new(leaves.iter().map(Tensor::shallow_clone).collect(), vec![2, 1, 3, 0]);
+    for round in 1..=2 {
+        let factor = (rank as i64 + round) as f64;
+        let mut loss = (&leaves[0] * factor).sum(Kind::Float) + (&leaves[1] * &leaves[1] * factor).sum(Kind::Float);
+        if rank == 0 {
+            loss += leaves[3].sum(Kind::Float);
+        }
+        let (sums, _) = reducer.sum_during::<CollectiveError>(peers, || Ok(autograd::backward(&loss, None)?))?;
+        let total = (sum_of_ranks + round * world) as f64;
+        for (t, value) in sums.iter().zip([total, 2.0 * total, 0.0, 1.0]) {
+            expect("a gradient", t, &t.full_like(value));
+        }
+        for t in &leaves {
+            autograd::reset_grad(t)?;
+        }
     }
     Ok(())
 }

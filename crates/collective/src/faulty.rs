@@ -1,6 +1,6 @@
 //! An adapter that fails or dawdles at a chosen call, to test what a lost peer does to the caller.
 
-use crate::{Buffer, Collective, CollectiveError, Op};
+use crate::{Buffer, Collective, CollectiveError, Op, Pending};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
@@ -63,6 +63,11 @@ impl<C: Collective> Collective for Faulty<C> {
     fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
         self.meet()?;
         self.inner.all_reduce(buffer, op)
+    }
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        self.meet()?;
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.inner.start_all_reduce(buffer, op) }
     }
     fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
         self.meet()?;

@@ -13,18 +13,26 @@
 mod buffer;
 pub mod contract;
 mod faulty;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod pending;
+mod reducer;
 mod solo;
 mod tensors;
 mod threads;
 
 pub use buffer::{Buffer, Dtype};
 pub use faulty::{Fault, Faulty};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
+pub use pending::Pending;
+pub use reducer::{Reducer, Transfer};
 pub use solo::Solo;
-pub use tensors::{broadcast_, max_, mean_, mean_all_, sum_, sum_numbers};
+pub use tensors::{broadcast_, broadcast_bytes, max_, sum_, sum_numbers};
 pub use threads::Threads;
 pub use torch_shim::device::Stream;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Instant};
 
 /// How [`Collective::all_reduce`] combines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +115,21 @@ pub trait Collective: Send + Sync + Debug {
     /// # Errors
     /// A lost or aborted peer, or an operation that the backend lacks for the dtype. The content is then undefined.
     fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError>;
+    /// Begins an all-reduce that runs while the caller computes, where the backend can; else it is done on return.
+    ///
+    /// Calls are made in the same order on every rank, and finished in that order, before any other call.
+    ///
+    /// # Safety
+    /// The memory of `buffer` lives, and nobody reads or writes it, until [`Pending::finish`] has returned; if that fails,
+    /// or the `Pending` is dropped, the memory is never freed, since a transfer may still reach it.
+    ///
+    /// # Errors
+    /// As [`Collective::all_reduce`].
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        let began = Instant::now();
+        self.all_reduce(buffer, op)?;
+        Ok(Pending::done(began.elapsed().as_secs_f64()))
+    }
     /// Copies `buffer` of rank `root` to all ranks.
     ///
     /// # Errors

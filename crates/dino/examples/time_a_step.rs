@@ -31,14 +31,7 @@ fn main() -> Result<(), DinoError> {
     let side = config.crops.global_size;
     let mut seconds = Vec::new();
     for step in 0..6 {
-        let plan = MaskPlan {
-            config: &config.masks,
-            seed: 0,
-            step,
-            groups: 0..1,
-            images_per_group: b as usize,
-            grid: config.grid(),
-        };
+        let plan = MaskPlan { config: &config.masks, seed: 0, step, share: state.share(0, 1)?, grid: config.grid() };
         let batch = CropBatch {
             global: Tensor::randn([2, b, 3, side, side], (Kind::Float, Device::Cpu)),
             local: None,

@@ -5,7 +5,7 @@
 //! Token order: CLS, registers, patches row by row. The final norm is per token, so callers gather first and norm then.
 
 use crate::{
-    DinoError,
+    DinoError, Share,
     params::{Declared, Draw, Parameters},
 };
 use run_spec::seed;
@@ -166,29 +166,28 @@ pub struct DropPath {
     pub step: u64,
     /// 0 for global crops, 1 for local crops.
     pub pass: u64,
-    /// First loss group in the batch.
-    pub first_group: u64,
-    /// Loss groups in the batch.
-    pub groups: u64,
-    /// Crops of an image: rows are ordered crop, group, image.
+    /// The images of the batch, and their loss groups.
+    pub share: Share,
+    /// Crops of an image: rows are ordered crop, image.
     pub crops: i64,
 }
 
 impl DropPath {
-    /// The rows of a batch of `rows` that do not skip, and the factor that keeps the mean.
-    fn kept(&self, rows: i64, block: u64, branch: u64, rate: f64) -> (Tensor, f64) {
-        let per_crop = rows / self.crops;
-        let per_group = per_crop / self.groups as i64;
-        let all = (self.crops * per_group) as usize;
+    /// The rows of the batch that do not skip, and the factor that keeps the mean.
+    ///
+    /// A group that lies on several ranks is drawn by each of them, and each keeps its own rows: possibly none.
+    fn kept(&self, block: u64, branch: u64, rate: f64) -> (Tensor, f64) {
+        let (share, size) = (&self.share, self.share.group_size());
+        let all = (self.crops * size) as usize;
         // DINOv2 keeps int(n·(1 − rate)) rows, at least one, and scales by n / kept.
         let keep = ((all as f64 * (1.0 - rate)) as usize).max(1);
-        let mut index = Vec::with_capacity(keep * self.groups as usize);
-        for group in 0..self.groups {
-            let keys = [self.step, self.first_group + group, self.pass, block, branch];
+        let mut index = Vec::new();
+        for group in share.touched() {
+            let keys = [self.step, group as u64, self.pass, block, branch];
             let order = seed::stream(self.seed, "drop_path", &keys).permutation(all);
-            index.extend(order[..keep].iter().map(|&i| {
-                let (crop, image) = (i as i64 / per_group, i as i64 % per_group);
-                crop * per_crop + group as i64 * per_group + image
+            index.extend(order[..keep].iter().filter_map(|&i| {
+                let (crop, image) = (i as i64 / size, group * size + i as i64 % size - share.first);
+                (0..share.images).contains(&image).then_some(crop * share.images + image)
             }));
         }
         (Tensor::from_slice(&index), all as f64 / keep as f64)
@@ -357,7 +356,7 @@ fn residual(
         // Autocast may have lowered f(x); the residual stream keeps its width.
         return x.addcmul(&f(x).to_kind(x.kind()), gamma);
     };
-    let (rows, scale) = drop.kept(x.size()[0], block as u64, branch, rate);
+    let (rows, scale) = drop.kept(block as u64, branch, rate);
     let rows = rows.to_device(x.device());
     let out = f(&x.index_select(0, &rows)).to_kind(x.kind());
     x.index_add(0, &rows, &(out * (gamma * scale)))

@@ -1,12 +1,12 @@
 //! What a step sees of the data.
 
-use crate::{DinoError, backbone::Shape};
+use crate::{DinoError, Share, backbone::Shape};
 use tch::{Device, Kind, Tensor};
 
 /// The crops of this rank's part of the global batch.
 ///
-/// B images = loss groups of this rank, one after the other; L local crops; N patches of a global crop. Images are
-/// normalised floats on the model's device; masks may stay on the CPU.
+/// B images, those of a [`Share`] in its order; L local crops; N patches of a global crop. Images are normalised floats
+/// on the model's device; masks may stay on the CPU.
 #[derive(Debug)]
 pub struct CropBatch {
     /// Global crops `[2, B, 3, H, W]`.
@@ -23,11 +23,11 @@ impl CropBatch {
         self.global.size().get(1).copied().unwrap_or(0)
     }
 
-    /// Checks the shapes against each other, the model and the number of loss groups on this rank.
+    /// Checks the shapes against each other, the model and the images that this rank should hold.
     ///
     /// # Errors
     /// [`DinoError::Batch`] naming the tensor.
-    pub fn check(&self, shape: &Shape, groups: i64, n_local: Option<i64>) -> Result<(), DinoError> {
+    pub fn check(&self, shape: &Shape, images: i64, n_local: Option<i64>) -> Result<(), DinoError> {
         let demand = |right: bool, what: &'static str, t: &Tensor, expected: String| {
             if right {
                 return Ok(());
@@ -48,10 +48,10 @@ impl CropBatch {
         let size = self.global.size();
         let (b, n) = (size[1], size[3] / p * (size[4] / p));
         demand(
-            b % groups == 0,
+            b == images,
             "global crops",
             &self.global,
-            format!("the images must divide evenly over the {groups} loss groups of this rank"),
+            format!("this rank's share of the global batch is {images} images"),
         )?;
         demand(
             self.masks.size() == [2, b, n] && self.masks.kind() == Kind::Bool,
@@ -77,13 +77,13 @@ pub(crate) struct Masked {
     pub(crate) rows: Tensor,
     /// `[M]`: 1 / masked patches of the same crop.
     pub(crate) weights: Tensor,
-    /// `[M]` i64: the loss group of the patch, from 0 on this rank.
+    /// `[M]` i64: the loss group of the patch.
     pub(crate) group: Tensor,
 }
 
 impl Masked {
     /// `masks` `[2, B, N]`; `first` is the index of the first patch among the T tokens of an image.
-    pub(crate) fn new(masks: &Tensor, first: i64, groups: i64, to: (Kind, Device)) -> Self {
+    pub(crate) fn new(masks: &Tensor, first: i64, share: &Share, to: (Kind, Device)) -> Self {
         let (two, b, n) = masks.size3().expect("masks were checked");
         let masks = masks.to_device(Device::Cpu).view([two * b, n]);
         let tokens = first + n;
@@ -92,7 +92,7 @@ impl Masked {
         let cls = Tensor::arange(two * b, (Kind::Int64, Device::Cpu)) * tokens;
         let rows = Tensor::cat(&[cls, &crop * tokens + patch + first], 0);
         let counts = masks.sum_dim_intlist([1].as_slice(), false, Kind::Double); // [2B]
-        let group = crop.remainder(b).divide_scalar_mode(b / groups, "floor");
+        let group = (crop.remainder(b) + share.first).divide_scalar_mode(share.group_size(), "floor");
         Self {
             rows: rows.to_device(to.1),
             weights: counts.index_select(0, &crop).reciprocal().to_kind(to.0).to_device(to.1),

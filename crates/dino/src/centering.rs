@@ -5,7 +5,7 @@
 //! nothing here knows how many there are. Everything is computed in at least f32, outside any graph.
 
 use collective::{Collective, CollectiveError, max_, sum_};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Stands for the mass of a prototype that no row can reach in floating point: its reciprocal is still finite.
 const TINY: f64 = 1e-34;
@@ -72,20 +72,19 @@ pub fn centered_softmax(logits: &Tensor, center: &Tensor, temp: f64) -> Tensor {
     ((logits - center.view([1, -1])) / temp).softmax(-1, logits.kind())
 }
 
-/// Mean of all ranks' CLS logits: `[N, K]` to `[1, K]`. N is the same on every rank.
+/// Mean of all ranks' CLS logits: `[N, K]` to `[1, K]`; `rows` is N summed over all ranks.
 ///
 /// # Errors
 /// A lost peer.
-pub fn mean_of_rows(logits: &Tensor, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
-    let mut mean = logits.mean_dim([0].as_slice(), true, logits.kind());
-    collective::mean_(peers, &mut mean)?;
-    Ok(mean)
+pub fn mean_of_rows(logits: &Tensor, rows: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
+    let mut sum = logits.sum_dim_intlist([0].as_slice(), true, logits.kind());
+    sum_(peers, &mut sum)?;
+    Ok(sum / rows as f64)
 }
 
 /// Mean over loss groups of each group's mean over its masked tokens: `[M, K]` to `[1, 1, K]`.
 ///
-/// * `group` `[M]` i64: the group of each row, from 0 on this rank;
-/// * `groups` how many groups this rank holds.
+/// * `group` `[M]` i64: the group of each row, among all `groups` of the global batch; a group may span ranks.
 ///
 /// A group without a masked token has no mean and does not count.
 ///
@@ -97,16 +96,13 @@ pub fn mean_of_group_means(
     groups: i64,
     peers: &dyn Collective,
 ) -> Result<Tensor, CollectiveError> {
-    let k = logits.size()[1];
     let options = (logits.kind(), logits.device());
     let ones = Tensor::ones([group.size()[0]], options);
-    let counts = Tensor::zeros([groups], options).index_add(0, group, &ones); // [G]
-    let sums = Tensor::zeros([groups, k], options).index_add(0, group, logits); // [G, K]
-    let means = sums / counts.clamp_min(1.0).unsqueeze(1);
-    let present = counts.clamp_max(1.0).sum(Kind::Double).view(1);
-    let total = means.sum_dim_intlist([0].as_slice(), false, logits.kind()); // [K]
-    let mut both = Tensor::cat(&[total, present.to_kind(logits.kind())], 0); // [K + 1]
-    sum_(peers, &mut both)?;
-    let mean = both.narrow(0, 0, k) / both.narrow(0, k, 1).clamp_min(1.0);
-    Ok(mean.view([1, 1, k]))
+    let mut counts = Tensor::zeros([groups], options).index_add(0, group, &ones); // [G]
+    sum_(peers, &mut counts)?;
+    let present = counts.clamp_max(1.0).sum(options.0).clamp_min_(1.0);
+    let weights = counts.clamp_min(1.0).reciprocal_().index_select(0, group) / present; // [M]
+    let mut mean = logits.tr().mv(&weights); // [K]
+    sum_(peers, &mut mean)?;
+    Ok(mean.view([1, 1, -1]))
 }

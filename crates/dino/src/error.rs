@@ -24,15 +24,30 @@ pub enum DinoError {
         /// What would fit, in words.
         expected: String,
     },
-    /// Loss groups that cannot be dealt to the ranks.
+    /// More ranks than images in a step.
+    #[error("a step of {total} images cannot be shared by {world} ranks; raise train.batch_size or start fewer ranks")]
+    Ranks {
+        /// Images of the global batch.
+        total: u64,
+        /// Ranks.
+        world: usize,
+    },
+    /// Ranks that hold different states.
     #[error(
-        "train.loss_groups {groups} cannot be dealt to {world} ranks; use a multiple of the number of ranks, since a rank holds whole groups"
+        "after {step} steps the ranks no longer hold the same weights; a device or a library is at fault: \
+         run `worker doctor` on each node, then start the run again from its last checkpoint"
     )]
+    Apart {
+        /// Optimiser steps taken.
+        step: u64,
+    },
+    /// Loss groups that are no equal parts of the global batch.
+    #[error("train.loss_groups {groups} does not divide a global batch of {total} images")]
     Groups {
         /// Loss groups of the global batch.
         groups: u64,
-        /// Ranks.
-        world: usize,
+        /// Its images.
+        total: u64,
     },
     /// Tensors that are not the ones the model has.
     #[error("{what} does not fit this model: {}", differences(.missing, .unexpected, .misshapen))]

@@ -1,11 +1,11 @@
 //! Block masks of iBOT (arXiv:2111.07832, after BEiT arXiv:2106.08254), drawn as the reference does (recipe §2.3), but
 //! from a stream keyed by (seed, step, loss group): neither rank nor world size changes them.
 
+use crate::Share;
 use run_spec::{
     config::Masks,
     seed::{self, Stream},
 };
-use std::ops::Range;
 use tch::Tensor;
 
 /// Smallest block, in patches.
@@ -85,25 +85,24 @@ pub struct MaskPlan<'a> {
     pub seed: u64,
     /// Optimiser step.
     pub step: u64,
-    /// Loss groups of this rank.
-    pub groups: Range<u64>,
-    /// Images of one group.
-    pub images_per_group: usize,
+    /// Which images, and in which loss groups they are.
+    pub share: Share,
     /// Patches along a side of a global crop.
     pub grid: i64,
 }
 
-/// The masks of a rank's batch, `[2, B, N]` bool on the CPU, B = groups · images per group.
+/// The masks of a rank's batch, `[2, B, N]` bool on the CPU.
+///
+/// A group that lies on several ranks is drawn by each of them; each takes its images' rows.
 pub fn batch(plan: &MaskPlan<'_>) -> Tensor {
-    let (b, n) = (plan.images_per_group as i64, plan.grid * plan.grid);
-    let groups: Vec<Tensor> = plan
-        .groups
-        .clone()
+    let (share, n) = (&plan.share, plan.grid * plan.grid);
+    let (size, touched) = (share.group_size(), share.touched());
+    let start = touched.start * size;
+    let groups: Vec<Tensor> = touched
         .map(|group| {
-            let crops = 2 * plan.images_per_group;
-            let rows = draw(plan.config, plan.seed, plan.step, group, crops, plan.grid);
-            Tensor::from_slice(&rows.concat()).view([2, b, n])
+            let rows = draw(plan.config, plan.seed, plan.step, group as u64, 2 * size as usize, plan.grid);
+            Tensor::from_slice(&rows.concat()).view([2, size, n])
         })
         .collect();
-    Tensor::cat(&groups, 1)
+    Tensor::cat(&groups, 1).narrow(1, share.first - start, share.images).contiguous()
 }

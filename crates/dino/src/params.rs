@@ -74,6 +74,17 @@ impl Parameters {
         }
     }
 
+    /// Indices of the parameters in the order in which a backward pass finishes their gradients: heads, final norm, blocks
+    /// from the last to the first, embeddings.
+    pub fn backward_order(&self, depth: i64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_by_key(|i| {
+            let name = &self.names[*i];
+            (std::cmp::Reverse(layer(name, depth)), name.starts_with("backbone."), name)
+        });
+        order
+    }
+
     /// Zeros of the same names and shapes.
     pub fn zeros_like(&self) -> Self {
         Self { names: self.names.clone(), tensors: self.tensors.iter().map(|t| t.detach().zeros_like()).collect() }
@@ -116,23 +127,23 @@ pub struct Treatment {
 /// embedding is slowed by `patch_embed_lr_mult`. Biases, norms and LayerScale are not decayed; everything else is,
 /// tokens, position embedding and both tensors of the last layer included.
 pub fn treatment(name: &str, depth: i64, layerwise_decay: f64, patch_embed_lr_mult: f64) -> Treatment {
-    let top = depth + 1;
-    let layer = match name.strip_prefix("backbone.") {
-        None => top,
-        Some(rest) => match rest.strip_prefix("blocks.") {
-            Some(block) => {
-                block.split('.').next().and_then(|number| number.parse::<i64>().ok()).map_or(top, |number| number + 1)
-            }
-            None if EMBEDDINGS.iter().any(|part| rest.starts_with(part)) => 0,
-            None => top,
-        },
-    };
-    let mut lr_mult = layerwise_decay.powf((top - layer) as f64);
+    let mut lr_mult = layerwise_decay.powf((depth + 1 - layer(name, depth)) as f64);
     if name.contains("patch_embed") {
         lr_mult *= patch_embed_lr_mult;
     }
     let plain = name.ends_with(".bias") || name.contains("norm") || name.contains("gamma");
     Treatment { lr_mult, wd_mult: if plain { 0.0 } else { 1.0 }, last_layer: name.contains("last_layer") }
+}
+
+/// 0 for the embeddings, i + 1 for block i, depth + 1 for what is above the blocks.
+fn layer(name: &str, depth: i64) -> i64 {
+    let top = depth + 1;
+    let Some(rest) = name.strip_prefix("backbone.") else { return top };
+    match rest.strip_prefix("blocks.") {
+        Some(block) => block.split('.').next().and_then(|i| i.parse::<i64>().ok()).map_or(top, |i| i + 1),
+        None if EMBEDDINGS.iter().any(|part| rest.starts_with(part)) => 0,
+        None => top,
+    }
 }
 
 const EMBEDDINGS: [&str; 5] = ["pos_embed", "patch_embed", "mask_token", "cls_token", "register_tokens"];
@@ -168,6 +179,19 @@ pub fn check(what: &str, declared: &[(String, Vec<i64>)], found: &[(String, Tens
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backward_finishes_the_last_block_first_and_embeddings_last() {
+        let names = [
+            "backbone.blocks.10.norm1.bias",
+            "backbone.blocks.2.norm1.bias",
+            "backbone.cls_token",
+            "backbone.norm.weight",
+            "dino_head.mlp.0.bias",
+        ];
+        let params = Parameters::new(names.iter().map(|name| ((*name).to_owned(), Tensor::from(0.0))).collect());
+        assert_eq!(params.backward_order(12), [4, 3, 0, 1, 2]);
+    }
 
     #[test]
     fn treatments_follow_the_recipe() {

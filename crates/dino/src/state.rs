@@ -7,6 +7,7 @@ use crate::{
     optim::Adam,
     params::{Parameters, check},
 };
+use collective::{Collective, Reducer, max_};
 use run_spec::config::{Loss, Optim, Precision, TrainConfig};
 use tch::{Device, Kind, Tensor};
 use torch_shim::optimise;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub loss: Loss,
     /// AdamW and clipping.
     pub optim: Optim,
+    /// Images of a step over all ranks.
+    pub batch_size: u64,
     /// Equal parts of the global batch (see `docs/adr/0004-loss-groups.md`).
     pub loss_groups: u64,
     /// Arithmetic of forward and backward.
@@ -32,6 +35,7 @@ impl Settings {
         Self {
             loss: config.loss.clone(),
             optim: config.optim.clone(),
+            batch_size: config.train.batch_size,
             loss_groups: config.train.loss_groups,
             precision: config.train.precision,
             seed: config.seed,
@@ -86,6 +90,7 @@ pub struct State {
     pub(crate) center_dino: Center,
     pub(crate) center_ibot: Center,
     pub(crate) scaler: Option<Scaler>,
+    pub(crate) reducer: Reducer,
 }
 
 impl State {
@@ -119,9 +124,12 @@ impl State {
         let center = |shape: &[i64]| Center { value: Tensor::zeros(shape, (kind, device)), pending: None };
         let scaler =
             (settings.half() == Some(Kind::Half)).then_some(Scaler { scale: settings.optim.loss_scale, good_steps: 0 });
+        let leaves = student.params.tensors().iter().map(Tensor::shallow_clone).collect();
+        let reducer = Reducer::new(leaves, student.params.backward_order(architecture.backbone.depth));
         Ok(Self {
             architecture,
             scaler,
+            reducer,
             settings,
             device,
             student,
@@ -242,6 +250,30 @@ impl State {
         }
         self.adam.steps = find("adam.steps").and_then(|t| u64::try_from(t.int64_value(&[0])).ok()).unwrap_or(0);
         Ok(())
+    }
+
+    /// Checks that every rank holds the same bits. They do so as long as sums have the same bits everywhere; a rank whose
+    /// memory or arithmetic is at fault shows here.
+    ///
+    /// # Errors
+    /// [`DinoError::Apart`] on every rank, and a lost peer.
+    pub fn verify_equal(&self, peers: &dyn Collective) -> Result<(), DinoError> {
+        let mut sum = 0_i64;
+        for (_, t) in self.tensors() {
+            let bits = match t.kind() {
+                Kind::Double | Kind::Int64 => Kind::Int64,
+                _ => Kind::Int,
+            };
+            let part = t.contiguous().view_dtype(bits).sum(Kind::Int64).int64_value(&[]);
+            // Tensors that trade places differ too.
+            sum = sum.wrapping_mul(31).wrapping_add(part);
+        }
+        let mut both = Tensor::from_slice(&[sum, sum.wrapping_neg()]).to_device(self.device);
+        max_(peers, &mut both)?;
+        if both.int64_value(&[0]) == sum && both.int64_value(&[1]) == sum.wrapping_neg() {
+            return Ok(());
+        }
+        Err(DinoError::Apart { step: self.adam.steps })
     }
 
     fn has_centers(&self) -> bool {

@@ -4,7 +4,7 @@
 //! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite.
 
 use crate::{
-    CropBatch, DinoError, State,
+    CropBatch, DinoError, Share, State,
     backbone::DropPath,
     batch::Masked,
     centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
@@ -14,12 +14,12 @@ use crate::{
     optim::clip_factor,
     state::Scaler,
 };
-use collective::{Collective, mean_, mean_all_};
+use collective::{Collective, Transfer, sum_};
 use run_spec::{config::Centering, schedule::Knobs};
 use tch::{Kind, Tensor};
 use torch_shim::{autograd, device::Autocast, optimise};
 
-/// The terms of the loss: means over ranks of what was optimised.
+/// The terms of the loss, over the whole global batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Losses {
     /// The whole.
@@ -58,7 +58,9 @@ pub struct StepReport {
     pub teacher_entropy: f64,
     /// The teacher's normed CLS tokens of this rank's global crops `[2B, D]`, for [`collapse::rank_me`].
     pub features: Tensor,
-    /// Gradients by name, averaged over ranks, before clipping; only from [`State::step_keeping_gradients`].
+    /// What summing the gradients over ranks cost.
+    pub transfer: Transfer,
+    /// Gradients by name, of the whole global batch, before clipping; only from [`State::step_keeping_gradients`].
     pub gradients: Option<Vec<(String, Tensor)>>,
 }
 
@@ -84,23 +86,21 @@ struct Outputs {
     features: Tensor,      // [2B, D]
 }
 
-/// Loss terms as tensors, in the order of [`Losses`].
+/// Loss terms as tensors, in the order of [`Losses`]: this rank's parts, whose sum over ranks is the term.
 struct Terms {
     total: Tensor,
     parts: [Tensor; 4],
+    /// What this rank differentiates: the sum of its gradients over ranks is that of the loss.
+    objective: Tensor,
 }
 
 impl State {
-    /// Loss groups that one of `world` ranks holds.
+    /// The part of the global batch that one of the ranks holds.
     ///
     /// # Errors
-    /// They do not divide evenly.
-    pub fn groups_per_rank(&self, world: usize) -> Result<u64, DinoError> {
-        let groups = self.settings.loss_groups;
-        if groups == 0 || !groups.is_multiple_of(world as u64) {
-            return Err(DinoError::Groups { groups, world });
-        }
-        Ok(groups / world as u64)
+    /// More ranks than images.
+    pub fn share(&self, rank: usize, world: usize) -> Result<Share, DinoError> {
+        Share::of(self.settings.batch_size, self.settings.loss_groups, rank, world)
     }
 
     /// Learns from one batch.
@@ -167,29 +167,29 @@ impl State {
         peers: &dyn Collective,
         keep: bool,
     ) -> Result<StepReport, DinoError> {
-        let groups = self.groups_per_rank(peers.world())? as i64;
+        let share = self.share(peers.rank(), peers.world())?;
         let weights = DinoWeights::of(&self.settings.loss);
         let n_local = weights.uses_local.then_some(self.settings.loss.n_local);
         let shape = &self.architecture.backbone;
-        batch.check(shape, groups, n_local)?;
+        batch.check(shape, share.images, n_local)?;
         let first = self.student.backbone.first_patch();
         let options = (self.settings.kind(), self.device);
-        let masked = Masked::new(&batch.masks, first, groups, options);
+        let masked = Masked::new(&batch.masks, first, &share, options);
 
-        let targets = tch::no_grad(|| self.targets(batch, &masked, groups, knobs, peers))?;
-        let outputs = self.outputs(batch, &masked, groups as u64, peers, weights.uses_local)?;
-        let terms = self.terms(&targets, &outputs, &masked, groups, weights);
+        let targets = tch::no_grad(|| self.targets(batch, &masked, &share, knobs, peers))?;
+        let outputs = self.outputs(batch, &masked, &share, weights.uses_local)?;
+        let terms = self.terms(&targets, &outputs, &masked, &share, weights, peers)?;
 
         // Half precision loses small gradients, so the loss is scaled up and the gradients down.
         let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        autograd::backward(&(&terms.total * scale), None)?;
-        let mut gradients = self.gradients()?;
+        let objective = &terms.objective * scale;
+        let backward = || Ok::<_, DinoError>(autograd::backward(&objective, None)?);
+        let (gradients, transfer) = self.reducer.sum_during(peers, backward)?;
         if scale != 1.0 {
             optimise::mul_(&gradients, 1.0 / scale)?;
         }
-        mean_all_(peers, &mut gradients)?;
 
-        let entropy = tch::no_grad(|| collapse::entropy(&targets.cls));
+        let entropy = tch::no_grad(|| collapse::entropy(&targets.cls)) * (share.images as f64 / share.total as f64);
         let (losses, teacher_entropy) = measure(&terms, &entropy, peers)?;
         let norms = self.norms(&gradients)?;
         require_finite(&losses, &norms)?;
@@ -198,7 +198,7 @@ impl State {
             names.zip(gradients.iter().map(Tensor::copy)).collect()
         });
         self.apply(&gradients, &norms, knobs, targets.centers)?;
-        Ok(StepReport { losses, norms, teacher_entropy, features: targets.features, gradients: kept })
+        Ok(StepReport { losses, norms, teacher_entropy, features: targets.features, transfer, gradients: kept })
     }
 
     /// The teacher sees the unmasked global crops; its logits become targets.
@@ -206,7 +206,7 @@ impl State {
         &self,
         batch: &CropBatch,
         masked: &Masked,
-        groups: i64,
+        share: &Share,
         knobs: &Knobs,
         peers: &dyn Collective,
     ) -> Result<Targets, DinoError> {
@@ -230,8 +230,10 @@ impl State {
             Centering::MovingAverage => {
                 let dino = self.center_dino.next(loss.center_momentum);
                 let ibot = self.center_ibot.next(loss.center_momentum);
-                let collected =
-                    (mean_of_rows(&cls, peers)?, mean_of_group_means(&patches, &masked.group, groups, peers)?);
+                let collected = (
+                    mean_of_rows(&cls, 2 * share.total, peers)?,
+                    mean_of_group_means(&patches, &masked.group, share.groups, peers)?,
+                );
                 let cls = centered_softmax(&cls, &dino, temp);
                 let patches = centered_softmax(&patches, &ibot, temp);
                 let centers = NewCenters { dino: (dino, collected.0), ibot: (ibot, collected.1) };
@@ -246,8 +248,7 @@ impl State {
         &self,
         batch: &CropBatch,
         masked: &Masked,
-        groups: u64,
-        peers: &dyn Collective,
+        share: &Share,
         uses_local: bool,
     ) -> Result<Outputs, DinoError> {
         let _autocast = self.autocast()?;
@@ -258,8 +259,7 @@ impl State {
                 seed: self.settings.seed,
                 step: self.adam.steps,
                 pass,
-                first_group: peers.rank() as u64 * groups,
-                groups,
+                share: *share,
                 crops,
             })
         };
@@ -290,41 +290,60 @@ impl State {
     }
 
     /// The loss: DINO between different crops, iBOT within a crop, KoLeo on the student's features.
-    fn terms(&self, targets: &Targets, outputs: &Outputs, masked: &Masked, groups: i64, weights: DinoWeights) -> Terms {
+    fn terms(
+        &self,
+        targets: &Targets,
+        outputs: &Outputs,
+        masked: &Masked,
+        share: &Share,
+        weights: DinoWeights,
+        peers: &dyn Collective,
+    ) -> Result<Terms, DinoError> {
         let loss = &self.settings.loss;
-        let options = (self.settings.kind(), self.device);
-        let zero = || Tensor::zeros([], options);
-        let temp = loss.student_temp;
-        let crops = outputs.cls.size()[0]; // 2B
+        let zero = || Tensor::zeros([], (self.settings.kind(), self.device));
+        let (temp, total) = (loss.student_temp, share.total);
 
         // Row j of the student is a crop, row j of the flipped targets the other crop of the same image.
         let swapped = targets.cls.flip([0]).flatten(0, 1); // [2B, K]
-        let dino_global = losses::dino_global(&swapped, &outputs.cls, temp) * weights.global;
+        let dino_global = losses::dino_global(&swapped, &outputs.cls, total, temp) * weights.global;
         let dino_local = outputs
             .local
             .as_ref()
-            .map_or_else(zero, |logits| losses::dino_local(&targets.cls, logits, temp) * weights.local);
-        let ibot = losses::ibot(&targets.patches, &outputs.patches, &masked.weights, crops, temp);
-        let koleo = if loss.koleo_weight == 0.0 {
-            zero()
-        } else {
-            let d = outputs.features.size()[1];
-            // [2B, D] is crop, group, image: each crop of each group is a set of its own.
-            let sets = outputs.features.to_kind(options.0);
-            let sets = sets.reshape([2 * groups, crops / (2 * groups), d]);
-            let sum_over_crops = koleo(&sets, koleo::Eps::of(loss)).sum(options.0) / groups as f64;
-            sum_over_crops * loss.koleo_weight
+            .map_or_else(zero, |logits| losses::dino_local(&targets.cls, logits, total, temp) * weights.local);
+        let ibot = losses::ibot(&targets.patches, &outputs.patches, &masked.weights, total, temp);
+        let (koleo, koleo_objective) = match loss.koleo_weight {
+            0.0 => (zero(), zero()),
+            weight => {
+                let (part, objective) = self.koleo(&outputs.features, share, peers)?;
+                (part * weight, objective * weight)
+            }
         };
-        let total = (&dino_global + &dino_local) * loss.dino_weight + &ibot * loss.ibot_weight + &koleo;
-        Terms { total, parts: [dino_global, dino_local, ibot, koleo] }
+        let common = (&dino_global + &dino_local) * loss.dino_weight + &ibot * loss.ibot_weight;
+        Ok(Terms {
+            total: &common + &koleo,
+            objective: common + koleo_objective,
+            parts: [dino_global, dino_local, ibot, koleo],
+        })
     }
 
-    /// Gradients in name order; zero where the loss does not reach.
-    fn gradients(&self) -> Result<Vec<Tensor>, DinoError> {
-        let one = |t: &Tensor| -> Result<Tensor, DinoError> {
-            Ok(autograd::grad(t)?.map_or_else(|| t.detach().zeros_like(), |g| g.contiguous()))
-        };
-        self.student.params.tensors().iter().map(one).collect()
+    /// KoLeo of `features` `[2B, D]` within each crop of each loss group: this rank's part, and what it differentiates.
+    fn koleo(&self, features: &Tensor, share: &Share, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
+        let eps = koleo::Eps::of(&self.settings.loss);
+        let (kind, d) = (self.settings.kind(), features.size()[1]);
+        let (groups, size) = (share.groups as f64, share.group_size());
+        let mine = features.to_kind(kind).view([2, share.images, d]);
+        let sum_over_sets = |rows: &Tensor| koleo(&rows.reshape([-1, size, d]), eps).sum(kind) / groups;
+        if !share.cut {
+            let part = sum_over_sets(&mine);
+            return Ok((part.shallow_clone(), part));
+        }
+        // A group spans ranks: each computes the whole term over all rows, its own with a graph. Neighbours act on each
+        // other in both directions, so only the whole term has this rank's whole gradient.
+        let all = share.gather(&mine, peers)?;
+        let after = share.first + share.images;
+        let rows = Tensor::cat(&[all.narrow(1, 0, share.first), mine, all.narrow(1, after, share.total - after)], 1);
+        let whole = sum_over_sets(&rows);
+        Ok((whole.detach() / peers.world() as f64, whole))
     }
 
     fn reset_gradients(&self) -> Result<(), DinoError> {
@@ -391,14 +410,14 @@ fn gather(tokens: &Tensor, rows: &Tensor) -> Tensor {
     tokens.flatten(0, 1).index_select(0, rows)
 }
 
-/// Loss terms and entropy as numbers, averaged over ranks.
+/// Loss terms and entropy as numbers, summed over ranks.
 fn measure(terms: &Terms, entropy: &Tensor, peers: &dyn Collective) -> Result<(Losses, f64), DinoError> {
     let mut list = vec![&terms.total];
     list.extend(&terms.parts);
     list.push(entropy);
     let list: Vec<Tensor> = list.iter().map(|t| t.detach().to_kind(Kind::Double)).collect();
     let mut all = Tensor::stack(&list, 0); // [6]
-    mean_(peers, &mut all)?;
+    sum_(peers, &mut all)?;
     let mut v = [0.0; 6];
     all.copy_data(&mut v, 6);
     let losses = Losses { total: v[0], dino_global: v[1], dino_local: v[2], ibot: v[3], koleo: v[4] };

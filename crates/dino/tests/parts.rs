@@ -5,7 +5,7 @@ mod support;
 
 use collective::{Solo, Threads};
 use dino::{
-    Backbone, Encoder, MaskPlan, backbone,
+    Backbone, Encoder, MaskPlan, Share, backbone,
     backbone::Feed,
     centering::sinkhorn,
     export,
@@ -123,12 +123,16 @@ fn masks_have_the_statistics_of_the_reference() {
 #[test]
 fn masks_depend_on_seed_step_and_group_alone() {
     let config = Masks { probability: 0.5, ratio_min: 0.1, ratio_max: 0.5 };
-    let plan = |step, groups| MaskPlan { config: &config, seed: 5, step, groups, images_per_group: 4, grid: 8 };
-    let all = masks::batch(&plan(3, 0..4)); // [2, 16, 64]
+    let plan = |step, rank, world| {
+        let share = Share::of(16, 4, rank, world).unwrap();
+        masks::batch(&MaskPlan { config: &config, seed: 5, step, share, grid: 8 })
+    };
+    let all = plan(3, 0, 1); // [2, 16, 64]
     assert_eq!(all.size(), [2, 16, 64]);
-    let second_half = masks::batch(&plan(3, 2..4));
-    assert!(all.narrow(1, 8, 8).equal(&second_half));
-    assert!(!all.equal(&masks::batch(&plan(4, 0..4))));
+    assert!(all.narrow(1, 8, 8).equal(&plan(3, 1, 2)));
+    // 3 ranks cut groups: 5, 5 and 6 images.
+    assert!(all.narrow(1, 5, 5).equal(&plan(3, 1, 3)));
+    assert!(!all.equal(&plan(4, 0, 1)));
 }
 
 /// The three golden backbones, under the names of a network.

@@ -13,7 +13,7 @@ mod words;
 
 pub use crate::layer::ConfigError;
 pub use sections::{Augmentation, Checkpoint, Crops, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
-pub use words::{Centering, ChannelOrder, Device, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
+pub use words::{Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
 
 /// Everything that decides what a training run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -23,6 +23,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Where tensors live.
     pub device: Device,
+    /// What joins the ranks.
+    pub collective: Collective,
     /// Order of the channels that transforms and normalisation see. `bgr` is what the published code feeds in training.
     pub channel_order: ChannelOrder,
     /// The backbone.

@@ -6,6 +6,7 @@
 
 use crate::ids::Digest;
 use crate::seed::stream;
+use std::ops::Range;
 
 /// The data walk of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,21 @@ pub struct Place {
 impl Place {
     /// The only rank of one.
     pub const SOLO: Self = Self { rank: 0, world: 1 };
+
+    /// The positions in a global batch that this rank takes: contiguous; parts differ by at most one and rise with the rank.
+    pub fn part_of(self, global_batch: u64) -> Range<u64> {
+        self.edge(self.rank, global_batch)..self.edge(self.rank + 1, global_batch)
+    }
+
+    /// Whether the border between two ranks lies inside one of `groups` equal parts of a global batch.
+    pub fn cuts(self, global_batch: u64, groups: u64) -> bool {
+        let size = global_batch / groups.max(1);
+        (1..self.world).any(|rank| !self.edge(rank, global_batch).is_multiple_of(size.max(1)))
+    }
+
+    fn edge(self, rank: u64, global_batch: u64) -> u64 {
+        (u128::from(global_batch) * u128::from(rank) / u128::from(self.world)) as u64
+    }
 }
 
 /// One image of one step.
@@ -53,19 +69,41 @@ impl Plan {
 
     /// What `place` takes of the global batch of `step`: a contiguous part, in order; sizes differ by at most one.
     pub fn rows_at(&self, step: u64, place: Place) -> Vec<Draw> {
-        let edge = |rank: u64| (u128::from(self.global_batch) * u128::from(rank) / u128::from(place.world)) as u64;
-        (edge(place.rank)..edge(place.rank + 1))
+        place
+            .part_of(self.global_batch)
             .map(|position| {
                 let draw = step * self.global_batch + position;
                 Draw { draw, row: self.row_at(draw) }
             })
             .collect()
     }
+}
 
-    /// The digest of the rows of a step, equal on every world size; logged so that two runs can be compared.
-    pub fn step_digest(&self, step: u64) -> Digest {
-        let rows = self.rows_at(step, Place::SOLO);
-        let bytes: Vec<u8> = rows.iter().flat_map(|draw| draw.row.to_le_bytes()).collect();
+/// Which samples formed a global batch, as a sum over them: each rank adds what it has read, ranks add up their sums,
+/// and the digest is the same whoever read what. Logged, so that two runs can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SampleSums([u64; Self::LIMBS]);
+
+impl SampleSums {
+    /// Numbers that make up a sum.
+    pub const LIMBS: usize = 16;
+
+    /// Adds the sample `id` of draw `draw`. Up to 2³⁷ samples keep every number exact in f64.
+    pub fn add(&mut self, draw: u64, id: Digest) {
+        let hash = Digest::of(&[draw.to_le_bytes().as_slice(), id.as_bytes()].concat());
+        for (sum, limb) in self.0.iter_mut().zip(hash.as_bytes().chunks_exact(2)) {
+            *sum += u64::from(u16::from_le_bytes([limb[0], limb[1]]));
+        }
+    }
+
+    /// The numbers to be added up over ranks.
+    pub fn numbers(&self) -> Vec<f64> {
+        self.0.iter().map(|sum| *sum as f64).collect()
+    }
+
+    /// The digest that belongs to added-up numbers.
+    pub fn digest(numbers: &[f64]) -> Digest {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|sum| (*sum as u64 as u16).to_le_bytes()).collect();
         Digest::of(&bytes)
     }
 }
@@ -135,6 +173,14 @@ mod tests {
     }
 
     #[test]
+    fn borders_inside_a_group_are_seen() {
+        let at = |world| Place { rank: 0, world };
+        assert!(!at(1).cuts(8, 1) && at(2).cuts(8, 1));
+        assert!(!at(2).cuts(8, 2) && at(4).cuts(8, 2) && !at(4).cuts(8, 4));
+        assert!(at(3).cuts(8, 4), "3 ranks take 2, 3 and 3 of 8");
+    }
+
+    #[test]
     fn the_order_looks_random() {
         // Mean distance of neighbours in a uniform order is n/3.
         let plan = plan(10_000, 1);
@@ -147,7 +193,28 @@ mod tests {
     fn another_seed_or_step_gives_other_rows() {
         let a = plan(1000, 32);
         let b = Plan { seed: 6, ..a.clone() };
-        assert_ne!(a.step_digest(0), b.step_digest(0));
-        assert_ne!(a.step_digest(0), a.step_digest(1));
+        let rows = |plan: &Plan, step| plan.rows_at(step, Place::SOLO).iter().map(|d| d.row).collect::<Vec<_>>();
+        assert_ne!(rows(&a, 0), rows(&b, 0));
+        assert_ne!(rows(&a, 0), rows(&a, 1));
+    }
+
+    #[test]
+    fn sample_sums_add_up_to_one_digest_whoever_read_what() {
+        let plan = plan(1000, 35);
+        let digest = |world| {
+            let mut total = vec![0.0; SampleSums::LIMBS];
+            for rank in 0..world {
+                let mut sums = SampleSums::default();
+                for draw in plan.rows_at(3, Place { rank, world }) {
+                    sums.add(draw.draw, Digest::of(&draw.row.to_le_bytes()));
+                }
+                total.iter_mut().zip(sums.numbers()).for_each(|(a, b)| *a += b);
+            }
+            SampleSums::digest(&total)
+        };
+        assert_eq!((digest(2), digest(3)), (digest(1), digest(1)));
+        let mut other = SampleSums::default();
+        other.add(0, Digest::of(b"x"));
+        assert_ne!(SampleSums::digest(&other.numbers()), digest(1));
     }
 }

@@ -85,12 +85,11 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
     let config = case.config(args.dtype, images)?;
     let mut state = tensors::state(&config, &case, &weights, args.device)?;
     let schedules = Schedules::from_parts(&config.optim, &config.teacher, config.train.batch_size);
-    let groups = state.groups_per_rank(peers.world())?;
-    let first = peers.rank() as u64 * groups;
+    let share = state.share(peers.rank(), peers.world())?;
 
     let mut out = Vec::new();
     for i in 0..case.steps {
-        let batch = batches.batch(i, first..first + groups, &config.loss, &state)?;
+        let batch = batches.batch(i, &share, &config.loss, &state)?;
         let knobs = schedules.at(case.start_iteration + i);
         let keep = args.grads == Grads::All || (args.grads == Grads::First && i == 0);
         let report = match keep {

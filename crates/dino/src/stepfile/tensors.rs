@@ -2,14 +2,13 @@
 
 use super::{bools, settings::Case};
 use crate::{
-    Architecture, CropBatch, DinoError, Settings, State, backbone,
+    Architecture, CropBatch, DinoError, Settings, Share, State, backbone,
     backbone::Feed,
     head,
     losses::DinoWeights,
     params::{Parameters, check},
 };
 use run_spec::config::{Centering, Ffn, Loss, TrainConfig};
-use std::ops::Range;
 use tch::{Device, Tensor};
 
 /// A safetensors file, read.
@@ -54,10 +53,10 @@ impl File {
         Ok(self.size("batch.0.0.global_crops", 0)? as u64 / 2)
     }
 
-    /// The batch of step `i` for these loss groups.
-    pub(super) fn batch(&self, i: u64, groups: Range<u64>, loss: &Loss, state: &State) -> Result<CropBatch, DinoError> {
+    /// A rank's share of the batch of step `i`.
+    pub(super) fn batch(&self, i: u64, share: &Share, loss: &Loss, state: &State) -> Result<CropBatch, DinoError> {
         let uses_local = DinoWeights::of(loss).uses_local;
-        let part = |group: u64, what: &'static str, views: i64| -> Result<Tensor, DinoError> {
+        let part = |group: i64, what: &'static str, views: i64| -> Result<Tensor, DinoError> {
             let t = self.get(&format!("batch.{i}.{group}.{what}"))?;
             let mut size = t.size();
             if size.is_empty() || size[0] % views != 0 {
@@ -70,9 +69,10 @@ impl File {
             size.splice(0..1, [views, size[0] / views]);
             Ok(t.view(size.as_slice()))
         };
-        // Groups lie side by side along the image axis.
+        // Groups lie side by side along the image axis; this rank may hold parts of the first and the last it touches.
+        let start = share.touched().start * share.group_size();
         let join = |what: &'static str, views: i64| -> Result<Tensor, DinoError> {
-            let parts = groups.clone().map(|group| part(group, what, views));
+            let parts = share.touched().map(|group| part(group, what, views));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
             if let Some(odd) = parts.iter().find(|t| t.size() != parts[0].size()) {
                 return Err(DinoError::Batch {
@@ -81,7 +81,14 @@ impl File {
                     expected: format!("loss groups are equal, and the first has {:?}", parts[0].size()),
                 });
             }
-            Ok(Tensor::cat(&parts, 1))
+            if parts[0].size()[1] != share.group_size() {
+                return Err(DinoError::Batch {
+                    what,
+                    found: parts[0].size(),
+                    expected: format!("a loss group of this case has {} images", share.group_size()),
+                });
+            }
+            Ok(Tensor::cat(&parts, 1).narrow(1, share.first - start, share.images).contiguous())
         };
         Ok(CropBatch {
             global: join("global_crops", 2)?.to_device(state.device()),

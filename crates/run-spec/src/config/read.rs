@@ -43,6 +43,7 @@ impl TrainConfig {
         let mut config = Self::default();
         read(&mut config.seed, &value, what, "seed")?;
         read(&mut config.device, &value, what, "device")?;
+        read(&mut config.collective, &value, what, "collective")?;
         read(&mut config.channel_order, &value, what, "channel_order")?;
         config.model = read_section(&value, what, "model")?;
         config.head = read_section(&value, what, "head")?;

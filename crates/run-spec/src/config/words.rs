@@ -41,6 +41,19 @@ word_enum! {
     }
 }
 word_enum! {
+    /// What joins the ranks.
+    Collective {
+        /// What the launcher and the device ask for: one rank, MPI on CPUs, NCCL on GPUs.
+        Auto = "auto",
+        /// One rank, whatever the launcher says.
+        Solo = "solo",
+        /// MPI on host memory.
+        Mpi = "mpi",
+        /// NCCL on CUDA devices.
+        Nccl = "nccl",
+    }
+}
+word_enum! {
     /// Order of the channels in training.
     ChannelOrder {
         /// Red, green, blue: as evaluation reads images.

@@ -1,0 +1,148 @@
+//! Ranks as MPI processes, on host memory. One thread of ours makes every MPI call and owns what MPI owns; the others
+//! hand it jobs. So `MPI_THREAD_FUNNELED` is enough, a reduction can run while backward computes, and a rank that waits
+//! for a peer can still be told that the peer gave up, which a blocking MPI call could not.
+
+mod calls;
+mod jobs;
+
+use crate::{Buffer, Collective, CollectiveError, Op, Pending};
+use jobs::{Job, Work};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Why the world of this process is of no further use; empty while it is well.
+#[derive(Debug, Default)]
+struct Verdict(Mutex<Option<String>>);
+
+impl Verdict {
+    fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the first reason; true if it was this one.
+    fn set(&self, reason: &str) -> bool {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = held.is_none();
+        held.get_or_insert_with(|| reason.to_owned());
+        first
+    }
+}
+
+/// One rank of an MPI world. A process can have one.
+#[derive(Debug)]
+pub struct Mpi {
+    rank: usize,
+    world: usize,
+    library: String,
+    jobs: Sender<Job>,
+    verdict: Arc<Verdict>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mpi {
+    /// Joins the world that `mpirun` or `srun --mpi=pmix` started. A call that waits longer than `deadline` for its peers
+    /// fails, and the world with it.
+    ///
+    /// # Errors
+    /// MPI was joined before in this process, or refuses.
+    pub fn join(deadline: Duration) -> Result<Self, CollectiveError> {
+        let (jobs, queue) = channel();
+        let (hello, greeted) = sync_channel(1);
+        let verdict = Arc::new(Verdict::default());
+        let shared = Arc::clone(&verdict);
+        let thread = std::thread::Builder::new()
+            .name("mpi".to_owned())
+            .spawn(move || jobs::serve(&queue, &shared, deadline, &hello))
+            .map_err(|error| CollectiveError::Aborted { reason: format!("the MPI thread does not start ({error})") })?;
+        let (rank, world, library) = greeted.recv().map_err(|_| CollectiveError::Aborted {
+            reason: "MPI does not start in this process (a process can join once)".to_owned(),
+        })?;
+        Ok(Self { rank, world, library, jobs, verdict, thread: Some(thread) })
+    }
+
+    /// What the MPI library calls itself.
+    pub fn library(&self) -> &str {
+        &self.library
+    }
+
+    fn aborted(&self) -> CollectiveError {
+        let reason = self.verdict.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
+        CollectiveError::Aborted { reason }
+    }
+
+    /// Hands a job over; the receiver gives its seconds, or why it failed.
+    fn submit(&self, work: Work) -> Result<Receiver<Result<f64, CollectiveError>>, CollectiveError> {
+        if self.verdict.reason().is_some() {
+            return Err(self.aborted());
+        }
+        let (done, outcome) = sync_channel(1);
+        self.jobs.send(Job { work, done }).map_err(|_| self.aborted())?;
+        Ok(outcome)
+    }
+
+    fn wait(&self, outcome: &Receiver<Result<f64, CollectiveError>>) -> Result<f64, CollectiveError> {
+        outcome.recv().map_err(|_| self.aborted())?
+    }
+
+    fn run(&self, work: Work) -> Result<(), CollectiveError> {
+        let outcome = self.submit(work)?;
+        self.wait(&outcome).map(|_| ())
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        // The thread ends when no sender is left; it finalises MPI unless the world is broken.
+        let (closed, _) = channel();
+        self.jobs = closed;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by its own hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Collective for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+    fn world(&self) -> usize {
+        self.world
+    }
+    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
+        // The call does not return before the job is done, so the buffer is borrowed for as long as it is used.
+        self.run(Work::reduce(&buffer, op)?)
+    }
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        let outcome = self.submit(Work::reduce(&buffer, op)?)?;
+        let verdict = Arc::clone(&self.verdict);
+        Ok(Pending::later(move || {
+            outcome.recv().unwrap_or_else(|_| {
+                let reason = verdict.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
+                Err(CollectiveError::Aborted { reason })
+            })
+        }))
+    }
+    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
+        if root >= self.world {
+            return Err(CollectiveError::Root { root, world: self.world });
+        }
+        self.run(Work::broadcast(&buffer, root)?)
+    }
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        self.run(Work::Barrier)
+    }
+    fn abort(&self, reason: &str) {
+        if self.verdict.set(&format!("rank {} gave up: {reason}", self.rank)) {
+            // Wakes the thread if it has nothing to do; in the middle of a job it sees the verdict itself.
+            let (done, _) = sync_channel(1);
+            let _ = self.jobs.send(Job { work: Work::Tell, done });
+        }
+    }
+}

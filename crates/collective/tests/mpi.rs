@@ -1,0 +1,105 @@
+//! The contract on MPI, in processes that `mpirun` starts: this file's tests run themselves again as ranks.
+#![cfg(feature = "mpi")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "ranks report to the test; a skipped test must be seen")]
+
+use collective::{Collective, CollectiveError, Mpi, contract, sum_numbers};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
+};
+
+/// Says in a rank what it is to do.
+const ROLE: &str = "REDDINO_MPI_ROLE";
+/// A file by which one rank tells the other that it is time.
+const SIGN: &str = "REDDINO_MPI_SIGN";
+
+/// Runs the ranks of `test` in `role`; `None` where there is no mpirun.
+fn mpirun(test: &str, role: &str, ranks: usize) -> Option<Output> {
+    if Command::new("mpirun").arg("--version").output().is_err() {
+        let required = std::env::var("REDDINO_REQUIRE").unwrap_or_default();
+        assert!(
+            !required.split(',').any(|what| what.trim() == "mpi"),
+            "{test} needs mpirun, and REDDINO_REQUIRE names mpi"
+        );
+        eprintln!("SKIPPED: {test} needs mpirun: run `make setup`");
+        return None;
+    }
+    let output = Command::new("mpirun")
+        .args(["--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()])
+        .args(["-x", ROLE, "-x", SIGN])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_rank", "--nocapture"])
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"), (ROLE, role)])
+        .env(SIGN, std::env::temp_dir().join(format!("reddino-mpi-{}", std::process::id())))
+        .output()
+        .unwrap();
+    Some(output)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn said(output: &Output, what: &str) -> usize {
+    text(output).matches(what).count()
+}
+
+/// What a rank does; nothing where no role is given, as in a plain test run.
+#[test]
+fn a_rank() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let deadline = if role == "deadline" { Duration::from_millis(300) } else { Duration::from_secs(120) };
+    let mpi = Mpi::join(deadline).unwrap();
+    match role.as_str() {
+        "contract" => {
+            contract::check(&mpi).unwrap();
+            println!("rank {} kept the contract", mpi.rank());
+        }
+        "abort" => {
+            contract::check_abort(&mpi);
+            println!("rank {} saw the abort", mpi.rank());
+        }
+        "deadline" => {
+            let gave_up = PathBuf::from(std::env::var(SIGN).unwrap());
+            if mpi.rank() == 0 {
+                let error = mpi.barrier().unwrap_err();
+                assert!(matches!(&error, CollectiveError::Aborted { reason } if reason.contains("waited")), "{error}");
+                println!("rank 0 gave up: {error}");
+                std::fs::write(gave_up, "").unwrap();
+            } else {
+                // However late its first call is, it hears of it there.
+                while !gave_up.exists() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                println!("rank 1 was told: {}", sum_numbers(&mpi, &[1.0]).unwrap_err());
+            }
+        }
+        other => panic!("no role {other}"),
+    }
+}
+
+#[test]
+fn mpi_keeps_the_contract() {
+    for ranks in [1, 2, 3] {
+        let Some(output) = mpirun("mpi_keeps_the_contract", "contract", ranks) else { return };
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(said(&output, "kept the contract"), ranks, "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_rank_that_gives_up_is_heard_by_those_who_wait_for_it() {
+    let Some(output) = mpirun("a_rank_that_gives_up_is_heard", "abort", 3) else { return };
+    assert_eq!(said(&output, "saw the abort"), 3, "{}", text(&output));
+}
+
+#[test]
+fn a_peer_that_does_not_come_ends_the_wait() {
+    let outcome = mpirun("a_peer_that_does_not_come_ends_the_wait", "deadline", 2);
+    let _ = std::fs::remove_file(std::env::temp_dir().join(format!("reddino-mpi-{}", std::process::id())));
+    let Some(output) = outcome else { return };
+    assert_eq!(said(&output, "rank 0 gave up"), 1, "{}", text(&output));
+    assert_eq!(said(&output, "rank 1 was told"), 1, "{}", text(&output));
+}

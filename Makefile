@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-ranks golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -47,6 +47,9 @@ deny: ## dependency checks that need no network: bans, licences, sources
 
 bench: build ## this machine's matrix-product rate and seconds per step, in one run
 	$(BIN)/worker bench
+
+bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
+	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

@@ -5,20 +5,23 @@ use std::time::Instant;
 
 use anyhow::Result;
 use collective::Solo;
-use dino::{CropBatch, State};
+use dino::{CropBatch, Share, State};
 use run_spec::config::{Precision, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use crate::cli::BenchArgs;
-use crate::{device, loader, metrics, output, train};
+use crate::{bench_ranks, device, loader, metrics, output, train};
 
 const TINY: &str = include_str!("../../configs/train/tiny.yaml");
-const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
+pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
 
 /// Measures and prints.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+    if args.ranks {
+        return bench_ranks::bench(args);
+    }
     let place = device::open(run_spec::config::Device::Auto, args.threads)?;
     let mut rows = Vec::new();
     let rate = matrix_rate(place.device, args.repeats);
@@ -62,7 +65,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -101,7 +104,18 @@ fn matrix_rate(device: Device, repeats: usize) -> f64 {
 fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<f64> {
     let mut state = State::new(config, device)?;
     let schedules = Schedules::new(config);
-    let images = config.train.batch_size as usize;
+    let batch = random_batch(config, &state.share(0, 1)?, device)?;
+    let mut step = 0;
+    time(device, repeats, || {
+        state.step(&batch, &schedules.at(step), &Solo::new())?;
+        step += 1;
+        Ok(())
+    })
+}
+
+/// A share of a step of random pixels.
+pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) -> Result<CropBatch> {
+    let images = share.images as usize;
     let plane = |side: i64| 3 * (side * side) as usize;
     let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
     let mut fill = |count: usize| (0..count).map(|_| noise.uniform(-2.0, 2.0) as f32).collect::<Vec<f32>>();
@@ -112,11 +126,5 @@ fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<
         global: fill(2 * images * plane(config.crops.global_size)),
         local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),
     };
-    let batch: CropBatch = train::crop_batch(config, &pixels, &state.share(0, 1)?, device)?;
-    let mut step = 0;
-    time(device, repeats, || {
-        state.step(&batch, &schedules.at(step), &Solo::new())?;
-        step += 1;
-        Ok(())
-    })
+    train::crop_batch(config, &pixels, share, device)
 }

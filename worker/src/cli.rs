@@ -236,6 +236,10 @@ pub(crate) struct BenchArgs {
     /// Timed repetitions of each measurement; the median is printed.
     #[arg(long, default_value_t = 5)]
     pub(crate) repeats: usize,
+    /// What several processes cost (`mpirun -n 2 worker bench --ranks`): one all-reduce, and a training step whose images
+    /// per process stay the same, with the share of the all-reduce that hides behind backward.
+    #[arg(long)]
+    pub(crate) ranks: bool,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 mod augment_command;
 mod bench;
+mod bench_ranks;
 mod cli;
 mod device;
 mod export;

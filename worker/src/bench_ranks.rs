@@ -1,0 +1,100 @@
+//! `worker bench --ranks`: what it costs to be several processes, measured on as many as the launcher started.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use collective::{Transfer, sum_};
+use dino::State;
+use run_spec::config::{Collective, Device, TrainConfig};
+use run_spec::schedule::Schedules;
+use serde_json::{Value, json};
+use tch::{Kind, Tensor};
+
+use crate::bench::{SMALL, median, random_batch};
+use crate::cli::BenchArgs;
+use crate::ranks::Ranks;
+use crate::{device, output};
+
+/// Elements of the all-reduce: the parameters of ViT-S/14.
+const ELEMENTS: i64 = 22_056_576;
+/// Images of a step on each rank.
+const IMAGES_PER_RANK: u64 = 4;
+
+/// Measures on all ranks; the first prints.
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+    let ranks = Ranks::join(Collective::Auto)?;
+    ranks.or_abort((|| {
+        let place = device::open(Device::Auto, args.threads)?;
+        let reduce = all_reduce(&ranks, place.device, args.repeats)?;
+        let step = device::guard("a training step", || training(&ranks, place.device, args.repeats))?;
+        let all = json!({ "ranks": ranks.world(), "over": ranks.words, "device": place.words, "all_reduce": reduce, "step": step });
+        if !ranks.first() {
+            return Ok(());
+        }
+        if args.json {
+            output::line(&all);
+            return Ok(());
+        }
+        output::line(format!("{}, {} each, medians of {} runs", ranks.words, place.words, args.repeats));
+        output::line(format!("all-reduce of {ELEMENTS} f32: {:.0} ms", 1e3 * number(&reduce["seconds"])));
+        output::line(format!(
+            "ViT-S/14, 224 px, {IMAGES_PER_RANK} images a rank: {:.3} s/step, of which {:.0} ms all-reduce, {:.0} % of it behind backward",
+            number(&step["seconds"]),
+            1e3 * number(&step["all_reduce_s"]),
+            100.0 * number(&step["hidden"])
+        ));
+        Ok(())
+    })())
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// The slowest rank's seconds, since all wait for it.
+fn all_reduce(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value> {
+    let mut numbers = Tensor::ones([ELEMENTS], (Kind::Float, device));
+    let mut times = Vec::new();
+    for run in 0..=repeats.max(1) {
+        ranks.peers().barrier()?;
+        let began = Instant::now();
+        sum_(ranks.peers(), &mut numbers)?;
+        torch_shim::device::synchronise(device)?;
+        if run > 0 {
+            times.push(began.elapsed().as_secs_f64());
+        }
+    }
+    // Powers of the world size are exact.
+    let expected = (ranks.world() as f64).powi(repeats.max(1) as i32 + 1);
+    anyhow::ensure!(numbers.double_value(&[ELEMENTS - 1]) == expected, "the all-reduce gave a wrong sum");
+    Ok(json!({ "elements": ELEMENTS, "seconds": median(times) }))
+}
+
+fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value> {
+    let batch_size = format!("train.batch_size={}", IMAGES_PER_RANK * ranks.world() as u64);
+    let sets = [batch_size.as_str(), "train.loss_groups=1", "train.precision=f32", "head.prototypes=8192"];
+    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
+    let mut state = State::new(&config, device)?;
+    let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device)?;
+    let schedules = Schedules::new(&config);
+    let (mut times, mut transfers): (Vec<f64>, Vec<Transfer>) = (Vec::new(), Vec::new());
+    for step in 0..=repeats.max(1) as u64 {
+        ranks.peers().barrier()?;
+        let began = Instant::now();
+        let report = state.step(&batch, &schedules.at(step), ranks.peers())?;
+        torch_shim::device::synchronise(device)?;
+        if step > 0 {
+            times.push(began.elapsed().as_secs_f64());
+            transfers.push(report.transfer);
+        }
+    }
+    let of = |pick: fn(&Transfer) -> f64| median(transfers.iter().map(pick).collect());
+    Ok(json!({
+        "images_per_rank": IMAGES_PER_RANK,
+        "seconds": median(times),
+        "all_reduce_bytes": transfers[0].bytes,
+        "all_reduce_s": of(|t| t.seconds),
+        "exposed_s": of(|t| t.exposed_s),
+        "hidden": of(Transfer::hidden),
+    }))
+}

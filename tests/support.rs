@@ -1,5 +1,6 @@
 //! What system tests share: where the programs and the real images are, and how a test says that it was skipped.
 
+pub mod slurm_cluster;
 pub mod tiny_run;
 
 use std::path::{Path, PathBuf};

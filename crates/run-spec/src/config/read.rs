@@ -121,6 +121,18 @@ mod tests {
     }
 
     #[test]
+    fn every_published_configuration_reads() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/train");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 5, "{files:?}");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let read = TrainConfig::from_yaml(&text, &file.display().to_string(), &[]);
+            assert!(read.is_ok(), "{}", read.unwrap_err());
+        }
+    }
+
+    #[test]
     fn the_defaults_are_valid_and_round_trip() {
         let (config, resolved) = TrainConfig::from_yaml("", "a.yaml", &[]).unwrap();
         assert_eq!(config, TrainConfig::default());

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Cuts the smears under $DATA, described by $SOURCES, into shards at $OUT. A build that is stopped goes on where it was:
+#   DATA=/scratch/smears OUT=s3://bucket/patches sbatch slurm/shards.sh [options of shard-builder build]
+#SBATCH --job-name=reddino-shards
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=32
+#SBATCH --time=12:00:00
+#SBATCH --signal=B:USR1@60
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+set -euo pipefail
+: "${DATA:?a folder with one folder per source}" "${OUT:?where the shards go}"
+trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+srun "${SHARD_BUILDER:-shard-builder}" build "${SOURCES:-configs/sources}" --data "$DATA" --out "$OUT" "$@" &
+wait $!

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# ViT-L/14, RedDino's largest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch win over the lines below:
+#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/large sbatch --nodes=2 slurm/train_large.sh [options of worker train]
+#SBATCH --job-name=reddino-large
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=12
+#SBATCH --time=48:00:00
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+set -euo pipefail
+: "${SHARDS:?where the patches are}" "${OUT:?where the run goes}"
+config=${CONFIG:-configs/train/reddino-large.yaml}
+source "${REDDINO:-$SLURM_SUBMIT_DIR}/slurm/requeue.sh"
+run srun --mpi=pmix --kill-on-bad-exit=1 "${WORKER:-worker}" train "$config" --shards "$SHARDS" --out "$OUT" "$@"

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# ViT-S/14, RedDino's smallest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch win over the lines below:
+#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/small sbatch --nodes=2 slurm/train_small.sh [options of worker train]
+#SBATCH --job-name=reddino-small
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=2
+#SBATCH --gpus-per-node=2
+#SBATCH --cpus-per-task=12
+#SBATCH --time=24:00:00
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+set -euo pipefail
+: "${SHARDS:?where the patches are}" "${OUT:?where the run goes}"
+config=${CONFIG:-configs/train/reddino-small.yaml}
+source "${REDDINO:-$SLURM_SUBMIT_DIR}/slurm/requeue.sh"
+run srun --mpi=pmix --kill-on-bad-exit=1 "${WORKER:-worker}" train "$config" --shards "$SHARDS" --out "$OUT" "$@"

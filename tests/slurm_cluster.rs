@@ -1,0 +1,131 @@
+//! A real Slurm of four virtual nodes that a test starts and stops.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{root, skipped};
+
+/// Longer than anything here takes; it only ends a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A running cluster; stopped when it drops.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Starts one; with network namespaces where the test is root. `accounting` makes `sacct` answer. `None`, and a word,
+    /// where Slurm is not installed.
+    ///
+    /// # Panics
+    /// It does not start, or `REDDINO_REQUIRE` names `slurm` and it is not installed.
+    pub fn start(test: &str, accounting: bool) -> Option<Self> {
+        let installed = |program: &str| {
+            ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin"]
+                .iter()
+                .any(|f| Path::new(f).join(program).exists())
+        };
+        let needed = ["slurmctld", "slurmd", "munged"].iter().chain(if accounting {
+            &["slurmdbd", "mariadbd"][..]
+        } else {
+            &[]
+        });
+        if let Some(missing) = needed.into_iter().find(|program| !installed(program)) {
+            skipped(test, "slurm", &format!("{missing}, and it is not installed: run scripts/setup-slurm.sh"));
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("slurm").tempdir().expect("a temporary folder");
+        let am_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+        let flag = |on: bool| if on { "1" } else { "0" };
+        let status = Command::new(root().join("tests/slurm/start.sh"))
+            .arg(folder.path())
+            .envs([("NETNS", flag(am_root)), ("ACCOUNTING", flag(accounting))])
+            .status()
+            .expect("start.sh runs");
+        assert!(status.success(), "the cluster does not start");
+        Some(Self { folder })
+    }
+
+    /// A Slurm command for this cluster, in the workspace's root.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("SLURM_CONF", self.folder.path().join("etc/slurm.conf")).current_dir(root());
+        for name in ["SQUEUE_FORMAT", "SACCT_FORMAT", "SLURM_TIME_FORMAT"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// What a Slurm command prints.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn ask(&self, program: &str, args: &[&str]) -> String {
+        let output = self.command(program).args(args).output().expect("the command runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {args:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A field of `scontrol show job`, such as `JobState`.
+    pub fn job(&self, id: &str, field: &str) -> String {
+        let text = self.ask("scontrol", &["show", "job", "-o", id]);
+        let found = text.split_whitespace().find_map(|pair| pair.strip_prefix(&format!("{field}=")));
+        found.unwrap_or_default().to_owned()
+    }
+
+    /// Waits until `ready` gives something.
+    ///
+    /// # Panics
+    /// It takes too long; `what` says what was waited for, and the job's log is shown.
+    pub fn wait<T>(&self, what: &str, log: &Path, mut ready: impl FnMut() -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = ready() {
+                return found;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{what} did not happen\n{}\n{}",
+                self.ask("squeue", &["-a"]),
+                std::fs::read_to_string(log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for the end of a job and gives its state.
+    pub fn end_of(&self, id: &str, log: &Path) -> String {
+        self.wait("the end of the job", log, || {
+            let state = self.job(id, "JobState");
+            // A requeued job is COMPLETING, then PENDING: neither is an end.
+            let ended = ["COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"];
+            (ended.contains(&state.as_str())).then_some(state)
+        })
+    }
+
+    /// Kills a node at once, with all it runs.
+    ///
+    /// # Panics
+    /// The script fails.
+    pub fn kill_node(&self, node: &str) {
+        let script = root().join("tests/slurm/kill-node.sh");
+        let status = Command::new(script).arg(self.folder.path()).arg(node).status().expect("kill-node.sh runs");
+        assert!(status.success());
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let script = root().join("tests/slurm/stop.sh");
+        // The folder goes next; a daemon that is left over would show as a failing test run, not as a wrong result.
+        let _ = Command::new(script).arg(self.folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}

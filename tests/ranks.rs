@@ -121,29 +121,36 @@ fn gap(a: &BTreeMap<String, Vec<f64>>, b: &BTreeMap<String, Vec<f64>>) -> (f64, 
     worst
 }
 
+/// A line of the table that `cargo test --test ranks -- --show-output` gives.
+#[allow(clippy::print_stdout, reason = "the figures are what a reader of the test's output wants")]
+fn tell(what: &str, gap: f64) {
+    println!("{what}: largest relative difference {gap:.1e}");
+}
+
 fn of_lines(bench: &Bench, out: &str, key: &str) -> Vec<Value> {
     bench.lines(out).iter().map(|line| line[key].clone()).collect()
 }
 
 #[test]
-fn one_two_and_three_processes_train_the_same_model() {
+fn one_to_four_processes_train_the_same_model() {
     let bench = Bench::new();
     bench.train("one", &F64);
     let one = final_numbers(&bench, "one");
-    for ranks in [2, 3] {
+    for ranks in [2, 3, 4] {
         let out = format!("on-{ranks}");
-        if !train_on(&bench, "one_two_and_three_processes_train_the_same_model", ranks, &out, &F64) {
+        if !train_on(&bench, "one_to_four_processes_train_the_same_model", ranks, &out, &F64) {
             return;
         }
         assert_eq!(of_lines(&bench, &out, "samples"), of_lines(&bench, "one", "samples"), "{ranks} ranks: samples");
         let (gap, at) = gap(&one, &final_numbers(&bench, &out));
+        tell(&format!("24 steps in f64 on {ranks} ranks, against 1"), gap);
         assert!(gap < 1e-9, "{ranks} ranks: {gap:.1e} at {at}");
         assert!(bench.lines(&out).iter().all(|line| line["all_reduce_s"].as_f64() > Some(0.0)));
     }
 }
 
 #[test]
-fn killed_on_two_processes_it_goes_on_to_the_bit_and_on_one_and_three_too() {
+fn killed_on_two_processes_it_goes_on_to_the_bit_and_on_one_three_and_four_too() {
     let test = "killed_on_two_processes_it_goes_on";
     let bench = Bench::new();
     // f32 on the same number of processes: to the bit.
@@ -151,7 +158,7 @@ fn killed_on_two_processes_it_goes_on_to_the_bit_and_on_one_and_three_too() {
         return;
     }
     let config = bench.path("config.yaml");
-    for (out, more) in [("again", &[][..]), ("one", &F64), ("three", &F64)] {
+    for (out, more) in [("again", &[][..]), ("one", &F64), ("three", &F64), ("four", &F64)] {
         let out_path = bench.path(out);
         let command = bench.mpirun(test, 2, &train_args(&config, &out_path, more)).expect("mpirun");
         train_and_kill(command, 11);
@@ -162,10 +169,12 @@ fn killed_on_two_processes_it_goes_on_to_the_bit_and_on_one_and_three_too() {
     bench.train("undisturbed", &F64);
     bench.train("one", &F64);
     train_on(&bench, test, 3, "three", &F64);
+    train_on(&bench, test, 4, "four", &F64);
     let undisturbed = final_numbers(&bench, "undisturbed");
-    for out in ["one", "three"] {
+    for out in ["one", "three", "four"] {
         assert_eq!(of_lines(&bench, out, "samples"), of_lines(&bench, "undisturbed", "samples"), "{out}: samples");
         let (gap, at) = gap(&undisturbed, &final_numbers(&bench, out));
+        tell(&format!("24 steps in f64, killed on 2 ranks and resumed on {out}, against 1 undisturbed"), gap);
         assert!(gap < 1e-9, "resumed on {out}: {gap:.1e} at {at}");
     }
 }
@@ -247,6 +256,7 @@ fn a_step_file_gives_the_same_on_two_and_three_processes() {
         let output = command.output().expect("mpirun starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let (gap, name) = gap(&numbers(one.as_ref()), &numbers(several.as_ref()));
+        tell(&format!("worker step, 2 steps in f64 on {ranks} ranks, against 1"), gap);
         assert!(gap < 1e-9, "{ranks} ranks: {gap:.1e} at {name}");
     }
 }

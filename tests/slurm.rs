@@ -2,6 +2,7 @@
 //! tiny and runs on CPUs; the script is the one for ViT-L. Where Slurm is not installed these tests are skipped and say so.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use system_tests::program;
 use system_tests::slurm_cluster::Cluster;
@@ -57,6 +58,12 @@ impl<'a> Job<'a> {
         self.cluster.wait(&format!("step {step}"), &self.log, || self.text().contains(&line).then_some(()));
     }
 
+    /// Waits until a step's line stands in the log after place `from`.
+    fn any_step_after(&self, from: usize) {
+        let ready = || self.text().get(from..).is_some_and(|text| text.contains("\"step\":")).then_some(());
+        self.cluster.wait("a step", &self.log, ready);
+    }
+
     fn end(&self) -> String {
         self.cluster.end_of(&self.id, &self.log)
     }
@@ -69,6 +76,12 @@ impl<'a> Job<'a> {
     fn done(&self) -> bool {
         self.bench.folder.path().join(self.out).join("final.json").exists()
     }
+}
+
+/// A line of the table that `cargo test --test slurm -- --show-output` gives.
+#[allow(clippy::print_stdout, reason = "the figures are what a reader of the test's output wants")]
+fn tell(what: &str, since: Instant) {
+    println!("{what}: {:.1} s", since.elapsed().as_secs_f64());
 }
 
 /// What an undisturbed run on two nodes gives.
@@ -137,12 +150,19 @@ fn a_dead_node_costs_the_steps_since_the_last_checkpoint_and_nothing_else() {
     let Some(cluster) = Cluster::start("a_dead_node_costs_little", false) else { return };
     let bench = Bench::new();
     let expected = undisturbed(&cluster, &bench);
+    let submitted = Instant::now();
     let job = Job::submit(&cluster, &bench, "orphaned", &["--nodelist=n1,n2"], &LONG);
+    job.any_step_after(0);
+    tell("sbatch to first step", submitted);
     job.at_step(12);
     // The job asked for these nodes by name; it may go on on others.
+    let (killed, so_far) = (Instant::now(), job.text().len());
     cluster.kill_node("n2");
     cluster.wait("the requeue", &job.log, || (cluster.job(&job.id, "JobState") == "PENDING").then_some(()));
     cluster.ask("scontrol", &["update", &format!("JobId={}", job.id), "ReqNodeList="]);
+    cluster.wait("going on", &job.log, || (job.files("attempts") == 2).then_some(()));
+    job.any_step_after(so_far + job.text()[so_far..].find("goes on from a checkpoint").unwrap_or(0));
+    tell("node death to next step (Slurm believes a node dead after 6 s here)", killed);
     assert_eq!(job.end(), "COMPLETED", "{}", job.text());
     assert_eq!(job.files("attempts"), 2);
     assert_eq!(bench.final_digest("orphaned"), expected);

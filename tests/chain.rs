@@ -107,6 +107,15 @@ fn a_run_is_probed_embedded_and_exported() {
     let rows = bench.path("rows.jsonl");
     let run_uri = bench.path("run");
     run("worker", &["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows]);
+    let (early, figure) = (bench.path("early.jsonl"), bench.path("curves.svg"));
+    let quick = ["--no-random", "--no-histogram", "--bootstrap", "0"];
+    let at = ["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--step", "20", "--out", &early];
+    run("worker", &[&at[..], &quick].concat());
+    run("worker", &["curves", "--run", &run_uri, "--rows", &early, "--rows", &rows, "--out", &figure]);
+    let drawn = std::fs::read_to_string(&figure).expect("a figure");
+    for words in ["Loss", "RankMe", "20-NN", "Linear probe", "random,", "histogram,"] {
+        assert!(drawn.contains(words), "{words} is in the figure");
+    }
     let rows: Vec<Value> = std::fs::read_to_string(&rows)
         .expect("rows")
         .lines()

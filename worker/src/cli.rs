@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Step(StepArgs),
     /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
     Probe(ProbeArgs),
+    /// Draw a run's losses, collapse measures and probe scores over its steps as SVG.
+    Curves(CurvesArgs),
     /// Write the features of a shard set as Parquet.
     Embed(EmbedArgs),
     /// Write the teacher backbone as timm-layout safetensors with its config.
@@ -226,6 +228,22 @@ pub(crate) struct PlanArgs {
     /// Ranks to share each step among.
     #[arg(long, default_value_t = 1)]
     pub(crate) world: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CurvesArgs {
+    /// A run of `worker train`.
+    #[arg(long, value_name = "URI")]
+    pub(crate) run: String,
+    /// Result rows of `worker probe --out` on checkpoints of this run; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Vec<PathBuf>,
+    /// Title; the run and its steps where there is none.
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// Where the figure goes: an SVG file that does not exist yet.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod augment_command;
 mod bench;
 mod bench_ranks;
 mod cli;
+mod curves;
 mod device;
 mod export;
 mod features;
@@ -63,6 +64,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => return train::train(&args),
         Command::Step(args) => step::step(&args)?,
         Command::Probe(args) => probe_command::probe(&args)?,
+        Command::Curves(args) => curves::draw(&args)?,
         Command::Embed(args) => export::embed(&args)?,
         Command::Export(args) => export::export(&args)?,
         Command::Augment(args) => augment_command::augment(&args.command)?,

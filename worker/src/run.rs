@@ -9,6 +9,8 @@
 //! final.json                                the run is done
 //! ```
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use run_spec::ids::{Digest, digest_json};
 use serde::{Deserialize, Serialize};
@@ -164,6 +166,24 @@ impl Run {
         }
         let key = format!("metrics/{from:08}-a{attempt:04}.jsonl");
         self.store.create(&key, lines.to_owned().into()).with_context(|| format!("publish {key}"))
+    }
+
+    /// The metrics lines published so far, by step. Of a step that several attempts did, the latest attempt's counts;
+    /// steps that were left out are not among them.
+    pub(crate) fn metrics(&self) -> Result<BTreeMap<u64, Value>> {
+        let mut keys = self.store.list("metrics")?;
+        keys.sort_by_key(|key| key.rsplit_once("-a").map(|(_, attempt)| attempt.to_owned()));
+        let mut lines = BTreeMap::new();
+        for key in keys {
+            let bytes = self.store.get(&key)?;
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                let line: Value = serde_json::from_str(line).with_context(|| format!("{key} is damaged"))?;
+                if let (Some(step), true) = (line["step"].as_u64(), line["failed"].is_null()) {
+                    lines.insert(step, line);
+                }
+            }
+        }
+        Ok(lines)
     }
 
     /// Publishes a checkpoint: bytes first, record last. Then older ones beyond `keep` are removed.

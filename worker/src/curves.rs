@@ -1,0 +1,102 @@
+//! `worker curves`: what a run's metrics and probes did over its steps, as one figure.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use results::figure::{Curve, CurvesFigure, Level, Panel, curves};
+use results::row::from_json_lines;
+use results::{ResultRow, TEACHER};
+use serde_json::Value;
+use store::Store;
+
+use crate::cli::CurvesArgs;
+use crate::output;
+use crate::run::Run;
+
+/// Draws the figure and says where it went.
+pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
+    let run = Run::at(&args.run)?;
+    let record = run.record()?;
+    let lines = run.metrics()?;
+    if lines.is_empty() {
+        bail!("{}: no metrics are published yet; they come with the first checkpoint", args.run);
+    }
+    let mut rows = Vec::new();
+    for file in &args.rows {
+        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        rows.extend(from_json_lines(&text, &file.display().to_string())?);
+    }
+    let steps = lines.keys().next_back().copied().unwrap_or(0) + 1;
+    let figure = CurvesFigure {
+        title: args.title.clone().unwrap_or_else(|| format!("{steps} steps of {}", args.run)),
+        subtitle: format!(
+            "seed {}, {} images a step, {} rows, configuration {}",
+            record.config["seed"],
+            record.config["train"]["batch_size"],
+            record.rows,
+            record.config_digest.short()
+        ),
+        panels: metric_panels(&lines).into_iter().chain(score_panels(&rows)?).collect(),
+    };
+    let svg = curves(&figure)?;
+    let (folder, name) = crate::export::split_uri(&args.out)?;
+    Store::open(folder)?.create(name, svg.into_bytes().into()).with_context(|| format!("write {}", args.out))?;
+    output::line(&args.out);
+    Ok(())
+}
+
+fn panel(title: &str, y_label: &str, curves: Vec<Curve>) -> Panel {
+    let (title, y_label) = (title.to_owned(), y_label.to_owned());
+    Panel { title, x_label: "step".to_owned(), y_label, curves, levels: Vec::new() }
+}
+
+/// Panels of the metrics that have a value anywhere.
+fn metric_panels(lines: &BTreeMap<u64, Value>) -> Vec<Panel> {
+    let curve = |key: &str| {
+        let point = |(step, line): (&u64, &Value)| Some((*step as f64, line[key].as_f64()?));
+        Curve { name: key.to_owned(), points: lines.iter().filter_map(point).collect() }
+    };
+    let wanted = [
+        ("Loss", "nats", &["loss", "dino_global", "dino_local", "ibot", "koleo"][..]),
+        ("Teacher's targets", "entropy in nats", &["teacher_entropy"]),
+        ("Teacher's features", "RankMe, dimensions", &["rankme"]),
+    ];
+    let panels = wanted.into_iter().map(|(title, y_label, keys)| {
+        // A term that is switched off is zero throughout: no line.
+        let shown = |curve: &Curve| curve.points.iter().any(|(_, y)| *y != 0.0);
+        panel(title, y_label, keys.iter().map(|key| curve(key)).filter(shown).collect())
+    });
+    panels.filter(|panel| !panel.curves.is_empty()).collect()
+}
+
+/// One panel per probe: mean over folds by step, per data set; baselines as levels.
+fn score_panels(rows: &[ResultRow]) -> Result<Vec<Panel>> {
+    let mut panels = Vec::new();
+    for (probe, title) in [("1nn", "1-NN"), ("20nn", "20-NN"), ("linear", "Linear probe")] {
+        // (features, data set) → step → the folds' scores.
+        let mut scores: BTreeMap<(&str, String), BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.probe == probe && row.metric == "weighted_f1") {
+            let note = if row.note.contains("transductive") { " (transductive)" } else { "" };
+            let key = (row.features.as_str(), format!("{}{note}", row.dataset));
+            scores.entry(key).or_default().entry(row.step).or_default().push(row.value);
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let mut one = panel(title, "weighted F1", Vec::new());
+        for ((features, dataset), steps) in scores {
+            let points: Vec<(f64, f64)> = steps.iter().map(|(step, values)| (*step as f64, mean(values))).collect();
+            let name = format!("{features}, {dataset}");
+            if features == TEACHER {
+                one.curves.push(Curve { name, points });
+            } else {
+                one.levels.extend(points.first().map(|(_, value)| Level { name, value: *value }));
+            }
+        }
+        if !one.curves.is_empty() {
+            panels.push(one);
+        }
+    }
+    if !rows.is_empty() && panels.is_empty() {
+        bail!("--rows: no row is a weighted F1 of the teacher; give files that `worker probe --out` wrote");
+    }
+    Ok(panels)
+}

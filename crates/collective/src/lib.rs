@@ -15,6 +15,7 @@ pub mod contract;
 mod faulty;
 #[cfg(feature = "mpi")]
 mod mpi;
+pub mod nccl;
 mod pending;
 mod reducer;
 mod solo;

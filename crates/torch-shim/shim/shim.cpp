@@ -2,6 +2,7 @@
 // Every function catches C++ exceptions; it returns 0 (or a non-null tensor) on success, and on failure leaves
 // the message for shim_error() in the calling thread.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/ivalue.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -132,6 +133,11 @@ int shim_open_cuda() {
   const char* why = dlerror();
   g_error = why ? why : "dlopen gave no reason";
   return g_error.rfind("libtorch_cuda.so: cannot open shared object file", 0) == 0 ? 0 : -1;
+}
+// The file that LibTorch was loaded from; null if the loader does not say.
+const char* shim_library() {
+  Dl_info info;
+  return dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info) ? info.dli_fname : nullptr;
 }
 int shim_current_stream(int device_type, int index, void** out) {
   return guarded([&] {

@@ -1,7 +1,12 @@
 //! What belongs to a device: opening CUDA at run time, its streams, autocast, determinism.
 
 use crate::{ShimError, done, ffi, last_error};
-use std::{ffi::c_void, marker::PhantomData, ptr::null_mut};
+use std::{
+    ffi::{CStr, c_void},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    ptr::null_mut,
+};
 use tch::{Device, Kind};
 
 /// Opens `libtorch_cuda.so` if there is one, so that one program serves CPU and GPU. Call it before the first tensor.
@@ -17,6 +22,18 @@ pub fn open_cuda() -> Result<bool, ShimError> {
         0 => Ok(false),
         _ => Err(ShimError::CudaLibrary { message: last_error() }),
     }
+}
+
+/// The folder that LibTorch was loaded from, beside which its CUDA parts lie.
+pub fn library_folder() -> Option<PathBuf> {
+    // SAFETY: no arguments; the text belongs to the loader and lives as long as the library, which is never closed.
+    let path = unsafe { ffi::shim_library() };
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: not null (checked above), and a text by the line before.
+    let path = unsafe { CStr::from_ptr(path) }.to_str().ok()?;
+    Path::new(path).canonicalize().ok()?.parent().map(Path::to_path_buf)
 }
 
 /// A `cudaStream_t` as an address: the stream on which LibTorch puts the work of this thread.

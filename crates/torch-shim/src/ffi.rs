@@ -40,6 +40,7 @@ unsafe extern "C" {
     pub(crate) fn shim_foreach_copy(n: usize, dst: *const *mut C_tensor, src: *const *mut C_tensor) -> c_int;
     pub(crate) fn shim_foreach_norm(n: usize, a: *const *mut C_tensor) -> *mut C_tensor;
     pub(crate) fn shim_open_cuda() -> c_int;
+    pub(crate) fn shim_library() -> *const c_char;
     pub(crate) fn shim_current_stream(device_type: c_int, index: c_int, out: *mut *mut c_void) -> c_int;
     pub(crate) fn shim_synchronise(device_type: c_int, index: c_int) -> c_int;
     pub(crate) fn shim_set_deterministic(on: c_int) -> c_int;

@@ -3,7 +3,7 @@
 use crate::{CollectiveError, Stream};
 use std::{ffi::c_void, fmt, marker::PhantomData};
 use tch::{Kind, Tensor};
-use torch_shim::device::current_stream;
+use torch_shim::stream::current_stream;
 
 /// Element types that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,19 @@ impl Dtype {
             Self::F32 | Self::I32 => 4,
             Self::Bf16 | Self::F16 => 2,
             Self::U8 => 1,
+        }
+    }
+
+    /// The same in LibTorch's words.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::F64 => Kind::Double,
+            Self::Bf16 => Kind::BFloat16,
+            Self::F16 => Kind::Half,
+            Self::I64 => Kind::Int64,
+            Self::I32 => Kind::Int,
+            Self::U8 => Kind::Uint8,
         }
     }
 }

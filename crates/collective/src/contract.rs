@@ -1,7 +1,9 @@
 //! What every collective must satisfy, written once. A backend's test runs [`check`] on each of its ranks at the same
 //! time, and [`check_abort`] last, on a world that it then throws away.
 
-use crate::{Buffer, Collective, CollectiveError, Op, Reducer, broadcast_, broadcast_bytes, max_, sum_, sum_numbers};
+use crate::{
+    Buffer, Collective, CollectiveError, Op, Reducer, broadcast_, broadcast_bytes, max_, mean_, sum_, sum_numbers,
+};
 use tch::{Device, Kind, Tensor};
 use torch_shim::autograd;
 
@@ -41,6 +43,14 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
             sum_(peers, &mut t)?;
             expect(&format!("sum of {what}"), &t, &(&base * ranks + sum_of_ranks).to_kind(kind));
             let mut t = sample(rank, size, kind);
+            mean_(peers, &mut t)?;
+            // Divided in the dtype of the sum, as bf16 rounds.
+            expect(
+                &format!("mean of {what}"),
+                &t,
+                &((&base * ranks + sum_of_ranks).to_kind(kind) / ranks).to_kind(kind),
+            );
+            let mut t = sample(rank, size, kind);
             max_(peers, &mut t)?;
             expect(&format!("max of {what}"), &t, &(&base + (ranks - 1)).to_kind(kind));
             for root in 0..world {
@@ -56,6 +66,10 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
     assert!(
         matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
         "a root outside the world is refused"
+    );
+    assert!(
+        matches!(mean_(peers, &mut sample(rank, 3, Kind::Int64)), Err(CollectiveError::Whole { .. })),
+        "a mean of whole numbers is refused"
     );
     for text in ["", "the configuration of rank 0"] {
         let mine = if rank + 1 == world { text.as_bytes().to_vec() } else { b"something else".to_vec() };
@@ -138,6 +152,24 @@ pub fn check_abort(peers: &dyn Collective) {
         peers.abort("the contract says so");
         peers.abort("a second reason is ignored");
     }
+    expect_aborted(peers);
+}
+
+/// The same where calls only queue work on a device: one made before the word has come may return well, and a barrier
+/// says it at the latest.
+///
+/// # Panics
+/// As [`check_abort`].
+pub fn check_abort_of_queued(peers: &dyn Collective) {
+    if peers.rank() == 0 {
+        peers.abort("the contract says so");
+    }
+    let _ = sum_(peers, &mut sample(peers.rank(), 4, Kind::Float));
+    assert!(peers.barrier().is_err(), "a barrier after abort went well");
+    expect_aborted(peers);
+}
+
+fn expect_aborted(peers: &dyn Collective) {
     let mut t = sample(peers.rank(), 4, Kind::Float);
     for failed in [sum_(peers, &mut t), broadcast_(peers, &mut t.copy(), 0), peers.barrier()] {
         match failed {

@@ -13,25 +13,32 @@
 mod buffer;
 pub mod contract;
 mod faulty;
+mod launch;
+mod line;
 #[cfg(feature = "mpi")]
 mod mpi;
 pub mod nccl;
 mod pending;
+mod poll;
 mod reducer;
+pub mod rendezvous;
 mod solo;
 mod tensors;
 mod threads;
+mod verdict;
 
 pub use buffer::{Buffer, Dtype};
 pub use faulty::{Fault, Faulty};
+pub use launch::Launch;
+pub use line::Line;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use pending::Pending;
 pub use reducer::{Reducer, Transfer};
 pub use solo::Solo;
-pub use tensors::{broadcast_, broadcast_bytes, max_, sum_, sum_numbers};
+pub use tensors::{broadcast_, broadcast_bytes, max_, mean_, sum_, sum_numbers};
 pub use threads::Threads;
-pub use torch_shim::device::Stream;
+pub use torch_shim::stream::Stream;
 
 use std::{fmt::Debug, time::Instant};
 
@@ -79,6 +86,12 @@ pub enum CollectiveError {
         /// Its dtype, in words.
         kind: String,
     },
+    /// A mean of whole numbers.
+    #[error("the mean of a {kind} tensor is no {kind}; convert it to f32 or f64 first, or take the sum")]
+    Whole {
+        /// Its dtype, in words.
+        kind: String,
+    },
     /// A tensor with gaps or overlaps in memory.
     #[error("a tensor must be contiguous to travel between ranks; its strides are {strides:?}")]
     Strides {
@@ -95,6 +108,12 @@ pub enum CollectiveError {
         /// Of what.
         dtype: Dtype,
     },
+    /// NCCL cannot be used here.
+    #[error(transparent)]
+    Nccl(#[from] nccl::NcclError),
+    /// The ranks did not meet.
+    #[error(transparent)]
+    Rendezvous(#[from] rendezvous::RendezvousError),
     /// LibTorch failed.
     #[error(transparent)]
     Shim(#[from] torch_shim::ShimError),

@@ -11,6 +11,19 @@ pub fn sum_(peers: &dyn Collective, tensor: &mut Tensor) -> Result<(), Collectiv
     peers.all_reduce(Buffer::of(tensor)?, Op::Sum)
 }
 
+/// Mean of `tensor` over all ranks: the sum, divided once. A sum that the dtype cannot hold gives no mean either.
+///
+/// # Errors
+/// As [`sum_`], and a tensor of whole numbers, whose mean is none.
+pub fn mean_(peers: &dyn Collective, tensor: &mut Tensor) -> Result<(), CollectiveError> {
+    if !tensor.is_floating_point() {
+        return Err(CollectiveError::Whole { kind: format!("{:?}", tensor.kind()) });
+    }
+    sum_(peers, tensor)?;
+    let _ = tensor.g_div_scalar_(peers.world() as f64);
+    Ok(())
+}
+
 /// Elementwise maximum of `tensor` over all ranks.
 ///
 /// # Errors

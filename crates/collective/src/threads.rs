@@ -3,9 +3,9 @@
 //! A call puts the buffer's bytes on a shared table, waits for the others, combines them in rank order (so the bits do
 //! not depend on who came first), and waits again before the table is cleared. Host memory only.
 
-use crate::{Buffer, Collective, CollectiveError, Dtype, Op};
+use crate::{Buffer, Collective, CollectiveError, Line, Op};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 #[derive(Debug, Default)]
 struct Table {
@@ -91,18 +91,6 @@ impl Threads {
     }
 }
 
-fn kind(dtype: Dtype) -> Kind {
-    match dtype {
-        Dtype::F32 => Kind::Float,
-        Dtype::F64 => Kind::Double,
-        Dtype::Bf16 => Kind::BFloat16,
-        Dtype::F16 => Kind::Half,
-        Dtype::I64 => Kind::Int64,
-        Dtype::I32 => Kind::Int,
-        Dtype::U8 => Kind::Uint8,
-    }
-}
-
 /// The bytes of a host buffer.
 fn read(buffer: &Buffer<'_>) -> Result<Vec<u8>, CollectiveError> {
     if buffer.stream().is_some() {
@@ -146,7 +134,7 @@ impl Collective for Threads {
             return Ok(());
         }
         let tensors: Vec<Tensor> =
-            all.iter().map(|bytes| Tensor::from_data_size(bytes, &[count as i64], kind(dtype))).collect();
+            all.iter().map(|bytes| Tensor::from_data_size(bytes, &[count as i64], dtype.kind())).collect();
         let mut total = tensors[0].copy();
         for tensor in &tensors[1..] {
             total = match op {
@@ -172,7 +160,25 @@ impl Collective for Threads {
         self.exchange("barrier", Vec::new()).map(|_| ())
     }
     fn abort(&self, reason: &str) {
-        self.lock().aborted.get_or_insert_with(|| format!("rank {} gave up: {reason}", self.rank));
+        self.tell(&format!("rank {} gave up: {reason}", self.rank));
+    }
+}
+
+impl Line for Threads {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+    fn world(&self) -> usize {
+        self.world
+    }
+    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
+        Ok(self.exchange("hand_out", bytes)?.swap_remove(0))
+    }
+    fn word(&self) -> Option<String> {
+        self.lock().aborted.clone()
+    }
+    fn tell(&self, reason: &str) {
+        self.lock().aborted.get_or_insert_with(|| reason.to_owned());
         self.shared.changed.notify_all();
     }
 }

@@ -139,12 +139,44 @@ const char* shim_library() {
   Dl_info info;
   return dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info) ? info.dli_fname : nullptr;
 }
-int shim_current_stream(int device_type, int index, void** out) {
+// A stream: the native handle, and the numbers by which c10 knows it.
+struct shim_stream { void* handle; int64_t id; int device; };
+namespace {
+constexpr auto kStreams = c10::DeviceType::CUDA;
+c10::Device cuda(int index) { return c10::Device(kStreams, static_cast<c10::DeviceIndex>(index)); }
+c10::Stream whole(const shim_stream& s) { return c10::Stream(c10::Stream::UNSAFE, cuda(s.device), s.id); }
+shim_stream parts(const c10::impl::VirtualGuardImpl& impl, const c10::Stream& s) {
+  return {impl.getStreamNativeHandle(s), s.id(), s.device_index()};
+}
+}  // namespace
+int shim_current_stream(int index, shim_stream* out) {
+  return guarded([&] { c10::impl::VirtualGuardImpl impl(kStreams); *out = parts(impl, impl.getStream(cuda(index))); });
+}
+int shim_pool_stream(int index, shim_stream* out) {
   return guarded([&] {
-    auto type = static_cast<c10::DeviceType>(device_type);
-    c10::impl::VirtualGuardImpl impl(type);
-    *out = impl.getStreamNativeHandle(impl.getStream(c10::Device(type, static_cast<c10::DeviceIndex>(index))));
+    c10::impl::VirtualGuardImpl impl(kStreams);
+    *out = parts(impl, impl.getStreamFromGlobalPool(cuda(index), /*isHighPriority=*/true));
   });
+}
+int shim_set_device(int index) {
+  return guarded([&] { c10::impl::VirtualGuardImpl(kStreams).setDevice(cuda(index)); });
+}
+// An event without times, at the present end of a stream's work.
+int shim_event_record(const shim_stream* stream, void** event) {
+  return guarded([&] {
+    *event = nullptr;
+    auto at = whole(*stream);
+    c10::impl::VirtualGuardImpl(kStreams).record(event, at, at.device_index(), c10::EventFlag::PYTORCH_DEFAULT);
+  });
+}
+int shim_event_block(void* event, const shim_stream* stream) {
+  return guarded([&] { c10::impl::VirtualGuardImpl(kStreams).block(event, whole(*stream)); });
+}
+int shim_event_query(void* event, int* done) {
+  return guarded([&] { *done = c10::impl::VirtualGuardImpl(kStreams).queryEvent(event); });
+}
+int shim_event_destroy(void* event, int index) {
+  return guarded([&] { c10::impl::VirtualGuardImpl(kStreams).destroyEvent(event, static_cast<c10::DeviceIndex>(index)); });
 }
 int shim_synchronise(int device_type, int index) {
   return guarded([&] {

@@ -1,11 +1,10 @@
-//! What belongs to a device: opening CUDA at run time, its streams, autocast, determinism.
+//! What belongs to a device: opening CUDA at run time, autocast, determinism.
 
 use crate::{ShimError, done, ffi, last_error};
 use std::{
-    ffi::{CStr, c_void},
+    ffi::CStr,
     marker::PhantomData,
     path::{Path, PathBuf},
-    ptr::null_mut,
 };
 use tch::{Device, Kind};
 
@@ -36,40 +35,25 @@ pub fn library_folder() -> Option<PathBuf> {
     Path::new(path).canonicalize().ok()?.parent().map(Path::to_path_buf)
 }
 
-/// A `cudaStream_t` as an address: the stream on which LibTorch puts the work of this thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stream(pub *mut c_void);
-
-// SAFETY: the address is never dereferenced here; CUDA streams may be used from any thread.
-unsafe impl Send for Stream {}
-// SAFETY: as above.
-unsafe impl Sync for Stream {}
-
 /// c10's number of the device's type, and its index.
-fn numbers(device: Device) -> (i32, i32) {
+pub(crate) fn numbers(device: Device) -> (i32, i32) {
     match device {
         Device::Cuda(index) => (1, i32::try_from(index).unwrap_or(i32::MAX)),
         _ => (0, 0),
     }
 }
 
-/// The current stream of a CUDA device; `None` on the CPU, where a call has finished when it returns.
+/// Makes a CUDA device the one that calls of this thread go to where they name none; nothing to do on the CPU.
 ///
 /// # Errors
-/// A device that is neither, or a CUDA backend without a driver.
-pub fn current_stream(device: Device) -> Result<Option<Stream>, ShimError> {
-    match device {
-        Device::Cpu => Ok(None),
-        Device::Cuda(_) => {
-            let (kind, index) = numbers(device);
-            let mut out = null_mut();
-            // SAFETY: `out` is written before a zero return.
-            let code = unsafe { ffi::shim_current_stream(kind, index, &raw mut out) };
-            done("the current stream", code)?;
-            Ok(Some(Stream(out)))
-        }
-        other => Err(ShimError::NoStream { device: format!("{other:?}") }),
+/// A device that is not there.
+pub fn make_current(device: Device) -> Result<(), ShimError> {
+    if device == Device::Cpu {
+        return Ok(());
     }
+    let (_, index) = numbers(device);
+    // SAFETY: a plain number; the shim checks the backend.
+    done("the current device", unsafe { ffi::shim_set_device(index) })
 }
 
 /// Waits until everything queued on a CUDA device is done; nothing to do on the CPU.

@@ -1,5 +1,6 @@
 //! The C interface of `shim/shim.cpp`, line for line.
 
+use crate::stream::Stream;
 use std::ffi::{c_char, c_int, c_void};
 use torch_sys::C_tensor;
 
@@ -41,7 +42,13 @@ unsafe extern "C" {
     pub(crate) fn shim_foreach_norm(n: usize, a: *const *mut C_tensor) -> *mut C_tensor;
     pub(crate) fn shim_open_cuda() -> c_int;
     pub(crate) fn shim_library() -> *const c_char;
-    pub(crate) fn shim_current_stream(device_type: c_int, index: c_int, out: *mut *mut c_void) -> c_int;
+    pub(crate) fn shim_current_stream(index: c_int, out: *mut Stream) -> c_int;
+    pub(crate) fn shim_pool_stream(index: c_int, out: *mut Stream) -> c_int;
+    pub(crate) fn shim_set_device(index: c_int) -> c_int;
+    pub(crate) fn shim_event_record(stream: *const Stream, event: *mut *mut c_void) -> c_int;
+    pub(crate) fn shim_event_block(event: *mut c_void, stream: *const Stream) -> c_int;
+    pub(crate) fn shim_event_query(event: *mut c_void, done: *mut c_int) -> c_int;
+    pub(crate) fn shim_event_destroy(event: *mut c_void, index: c_int) -> c_int;
     pub(crate) fn shim_synchronise(device_type: c_int, index: c_int) -> c_int;
     pub(crate) fn shim_set_deterministic(on: c_int) -> c_int;
     pub(crate) fn shim_allow_tf32(on: c_int) -> c_int;

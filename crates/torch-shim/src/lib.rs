@@ -2,7 +2,8 @@
 //!
 //! * [`optimise`]: fused AdamW and the foreach operations over lists of tensors;
 //! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing;
-//! * [`device`]: opening CUDA at run time, streams, autocast, determinism.
+//! * [`device`]: opening CUDA at run time, autocast, determinism;
+//! * [`stream`]: CUDA streams and events.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.
 #![allow(unsafe_code, reason = "the calls into the C++ shim; each names the precondition it relies on")]
@@ -11,6 +12,7 @@ pub mod autograd;
 pub mod device;
 mod ffi;
 pub mod optimise;
+pub mod stream;
 
 use std::ffi::CStr;
 use tch::Tensor;

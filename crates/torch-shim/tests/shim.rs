@@ -9,6 +9,7 @@ use torch_shim::{
     autograd,
     device::{self, Autocast},
     optimise::{self, AdamLists, AdamW},
+    stream::{self, Event, Stream},
 };
 
 const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
@@ -146,12 +147,22 @@ fn autocast_lowers_matrix_products_while_it_lives() {
 }
 
 #[test]
+fn the_folder_of_libtorch_holds_its_libraries() {
+    assert!(device::library_folder().unwrap().join("libtorch_cpu.so").exists());
+}
+
+#[test]
 fn cuda_is_opened_or_cleanly_absent() {
     let open = device::open_cuda().unwrap();
     assert!(open || !tch::Cuda::is_available());
-    assert!(device::current_stream(Device::Cpu).unwrap().is_none());
+    assert!(stream::current_stream(Device::Cpu).unwrap().is_none());
+    device::make_current(Device::Cpu).unwrap();
     if !tch::Cuda::is_available() {
-        assert!(device::current_stream(Device::Cuda(0)).is_err());
+        // Each door of a stream is a sentence and no crash without a driver.
+        assert!(stream::current_stream(Device::Cuda(0)).is_err());
+        assert!(Stream::of_pool(Device::Cuda(0)).is_err());
+        assert!(Event::record(&Stream::foreign(std::ptr::null_mut())).is_err());
+        assert!(device::make_current(Device::Cuda(0)).is_err());
     }
     device::synchronise(Device::Cpu).unwrap();
 }

@@ -1,11 +1,11 @@
 //! The thread that makes the MPI calls: takes jobs in order, waits for each with an eye on the verdict, on peers that
 //! gave up, and on the deadline.
 
-use super::{Verdict, calls::World};
-use crate::{Buffer, CollectiveError, Dtype, Op};
+use super::calls::World;
+use crate::{Buffer, CollectiveError, Dtype, Op, poll::pause, verdict::Verdict};
 use std::{
     ffi::c_void,
-    sync::mpsc::{Receiver, SyncSender},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
     time::{Duration, Instant},
 };
 
@@ -65,6 +65,10 @@ pub(super) struct Job {
     pub(super) done: SyncSender<Result<f64, CollectiveError>>,
 }
 
+/// How often a thread without a job looks whether a peer gave up: MPI may be there for its words alone, with the tensors
+/// on another way.
+const IDLE_LOOK: Duration = Duration::from_millis(50);
+
 /// Serves `queue` until nobody can send any more.
 pub(super) fn serve(
     queue: &Receiver<Job>,
@@ -76,7 +80,17 @@ pub(super) fn serve(
     if hello.send((world.rank(), world.size(), world.library())).is_err() {
         return;
     }
-    while let Ok(Job { work, done }) = queue.recv() {
+    loop {
+        let Job { work, done } = match queue.recv_timeout(IDLE_LOOK) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(reason) = world.word_from_peers() {
+                    verdict.set(&reason);
+                }
+                continue;
+            }
+        };
         let outcome = match verdict.reason() {
             Some(reason) => {
                 world.tell_peers(&reason);
@@ -138,14 +152,4 @@ fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, deadline: Durati
         }
     })?;
     Ok(began.elapsed().as_secs_f64())
-}
-
-/// Between two polls: first just a yield, since most calls are short; then sleep, since the caller's own computation may
-/// need the core.
-fn pause(waited: Duration) {
-    if waited < Duration::from_micros(200) {
-        std::thread::yield_now();
-    } else {
-        std::thread::sleep(Duration::from_micros(20));
-    }
 }

@@ -5,34 +5,16 @@
 mod calls;
 mod jobs;
 
-use crate::{Buffer, Collective, CollectiveError, Op, Pending};
+use crate::{Buffer, Collective, CollectiveError, Line, Op, Pending, broadcast_bytes, verdict::Verdict};
 use jobs::{Job, Work};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         mpsc::{Receiver, Sender, channel, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
 };
-
-/// Why the world of this process is of no further use; empty while it is well.
-#[derive(Debug, Default)]
-struct Verdict(Mutex<Option<String>>);
-
-impl Verdict {
-    fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Keeps the first reason; true if it was this one.
-    fn set(&self, reason: &str) -> bool {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = held.is_none();
-        held.get_or_insert_with(|| reason.to_owned());
-        first
-    }
-}
 
 /// One rank of an MPI world. A process can have one.
 #[derive(Debug)]
@@ -90,6 +72,15 @@ impl Mpi {
         outcome.recv().map_err(|_| self.aborted())?
     }
 
+    /// Keeps the first reason, and tells the peers.
+    fn give_up(&self, reason: &str) {
+        if self.verdict.set(reason) {
+            // Wakes the thread if it has nothing to do; in the middle of a job it sees the verdict itself.
+            let (done, _) = sync_channel(1);
+            let _ = self.jobs.send(Job { work: Work::Tell, done });
+        }
+    }
+
     fn run(&self, work: Work) -> Result<(), CollectiveError> {
         let outcome = self.submit(work)?;
         self.wait(&outcome).map(|_| ())
@@ -139,10 +130,25 @@ impl Collective for Mpi {
         self.run(Work::Barrier)
     }
     fn abort(&self, reason: &str) {
-        if self.verdict.set(&format!("rank {} gave up: {reason}", self.rank)) {
-            // Wakes the thread if it has nothing to do; in the middle of a job it sees the verdict itself.
-            let (done, _) = sync_channel(1);
-            let _ = self.jobs.send(Job { work: Work::Tell, done });
-        }
+        self.give_up(&format!("rank {} gave up: {reason}", self.rank));
+    }
+}
+
+/// For NCCL, which needs a few bytes at its start and a word at a bad end.
+impl Line for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+    fn world(&self) -> usize {
+        self.world
+    }
+    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
+        broadcast_bytes(self, bytes, 0)
+    }
+    fn word(&self) -> Option<String> {
+        self.verdict.reason()
+    }
+    fn tell(&self, reason: &str) {
+        self.give_up(reason);
     }
 }

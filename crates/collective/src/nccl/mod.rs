@@ -1,7 +1,350 @@
-//! Ranks as processes with a CUDA device each, over NCCL. The library is opened at run time; see [`Library`].
+//! Ranks as processes with a CUDA device each, over NCCL, which is opened at run time (see [`Library`]).
+//!
+//! Work goes to a stream of its own, beside LibTorch's current one, and is put in order with it by events: it begins when
+//! what was queued before has ended, and what comes after waits for it, on the device. The calling thread waits only where
+//! numbers are needed on the host, and there it never waits inside a library. A watchdog ends the world when a peer gives
+//! up, when NCCL or the device fails, and when a call takes longer than its deadline. docs/adr/0008 has the reasons.
 
+mod communicator;
+mod lanes;
+mod ledger;
 mod library;
 mod sys;
+mod watchdog;
 
+pub use lanes::{CudaLanes, Lanes, Mark};
 pub use library::{Library, NcclError, OVERRIDE, Version, version};
 pub use sys::UniqueId;
+
+use crate::{Buffer, Collective, CollectiveError, Dtype, Line, Op, Pending, Stream, poll::pause, verdict::Verdict};
+use communicator::{Communicator, FAREWELL};
+use ledger::Ledger;
+use std::{
+    ffi::{c_int, c_void},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use sys::{Code, Comm, CudaStream, SUM, Table, data_type};
+use tch::{Device, Kind, Tensor};
+
+/// What a rank needs to join.
+#[derive(Debug)]
+pub struct Joining {
+    /// NCCL.
+    pub library: Arc<Library>,
+    /// The streams of this rank's device.
+    pub lanes: Arc<dyn Lanes>,
+    /// The way to the other ranks until NCCL is there, and the way of bad news after.
+    pub line: Box<dyn Line>,
+    /// Longest time that joining, and later each call, may take.
+    pub deadline: Duration,
+}
+
+#[derive(Debug)]
+struct Shared {
+    comm: Communicator,
+    lanes: Arc<dyn Lanes>,
+    /// The stream for communication.
+    side: Stream,
+    line: Box<dyn Line>,
+    verdict: Verdict,
+    ledger: Ledger,
+    deadline: Duration,
+    /// Held over the making of a call, so that its events lie around its work and no other's.
+    order: Mutex<()>,
+}
+
+/// One rank of an NCCL world.
+#[derive(Debug)]
+pub struct Nccl {
+    rank: usize,
+    world: usize,
+    version: Version,
+    shared: Arc<Shared>,
+    /// What a barrier sums, and where the sum goes: two numbers on the device.
+    token: Mutex<Tensor>,
+    /// Dropping it stops the watchdog.
+    stop: Option<Sender<()>>,
+    watchdog: Option<JoinHandle<()>>,
+}
+
+impl Nccl {
+    /// Joins the ranks on `line`, each with the device of its `lanes`.
+    ///
+    /// # Errors
+    /// NCCL refuses, a peer gives up, or they are not there before the deadline.
+    pub fn join(joining: Joining) -> Result<Self, CollectiveError> {
+        let Joining { library, lanes, line, deadline } = joining;
+        let (rank, world) = (line.rank(), line.world());
+        let begun = (|| {
+            lanes.enter()?;
+            let own = if rank == 0 { library.unique_id()?.0.to_vec() } else { Vec::new() };
+            let bytes = line.hand_out(own)?;
+            let id = bytes.as_slice().try_into().map(UniqueId).map_err(|_| CollectiveError::Aborted {
+                reason: format!("rank {rank} got {} bytes of rank 0 in place of NCCL's 128", bytes.len()),
+            })?;
+            let began = Instant::now();
+            let stop = || {
+                let late = || format!("rank {rank} waited {:.1} s for its peers to join NCCL", deadline.as_secs_f64());
+                line.word().or_else(|| (began.elapsed() > deadline).then(late))
+            };
+            let comm = Communicator::join(Arc::clone(&library), id, rank, world, &stop)?;
+            let token = Tensor::ones([2], (Kind::Float, lanes.device()));
+            Ok((comm, lanes.side()?, library.version()?, token))
+        })();
+        let (comm, side, version, token) = begun.inspect_err(|error: &CollectiveError| {
+            line.tell(&format!("rank {rank} could not join: {error}"));
+        })?;
+        let (verdict, ledger, order) = (Verdict::default(), Ledger::default(), Mutex::default());
+        let shared = Arc::new(Shared { comm, lanes, side, line, verdict, ledger, deadline, order });
+        let (stop, stopped) = channel();
+        let watched = Arc::clone(&shared);
+        let watchdog = std::thread::Builder::new()
+            .name("nccl watchdog".to_owned())
+            .spawn(move || watchdog::watch(&watched, &stopped))
+            .map_err(|error| CollectiveError::Aborted { reason: format!("the watchdog does not start ({error})") })?;
+        let (token, stop, watchdog) = (Mutex::new(token), Some(stop), Some(watchdog));
+        Ok(Self { rank, world, version, shared, token, stop, watchdog })
+    }
+
+    /// The release of the library.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}
+
+impl Shared {
+    /// An error, and the end of this world: a call that failed leaves the ranks at different places.
+    fn broken(&self, error: CollectiveError) -> CollectiveError {
+        self.verdict.set(&match error {
+            CollectiveError::Aborted { reason } => reason,
+            error => format!("a call failed on rank {}: {error}", self.line.rank()),
+        });
+        // The first reason is the true one: an abort that frees this call makes an error of its own.
+        self.verdict.check().err().unwrap_or(CollectiveError::Aborted { reason: String::new() })
+    }
+
+    /// Queues one call on the side stream, behind the work of `after`; gives the end of its work.
+    fn queue(
+        &self,
+        words: String,
+        after: &Stream,
+        name: &'static str,
+        call: impl FnOnce(&Table, Comm, CudaStream) -> Code,
+    ) -> Result<Arc<dyn Mark>, CollectiveError> {
+        self.verdict.check()?;
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.ledger.begin(words);
+        let queued = (|| {
+            self.lanes.mark(after)?.hold(&self.side)?;
+            let side = self.side.handle();
+            self.comm.issue(name, |calls, comm| call(calls, comm, side), &|| self.verdict.reason())?;
+            self.lanes.mark(&self.side)
+        })();
+        let end = queued.map_err(|error| self.broken(error))?;
+        self.ledger.queued(number, Arc::clone(&end));
+        Ok(end)
+    }
+
+    /// Waits on the host for a point on the device, but not longer than the world lasts.
+    fn wait(&self, end: &dyn Mark) -> Result<(), CollectiveError> {
+        let began = Instant::now();
+        while !end.is_reached().map_err(|error| self.broken(error))? {
+            self.verdict.check()?;
+            pause(began.elapsed());
+        }
+        // An abort ends the work without its result.
+        self.verdict.check()
+    }
+
+    /// Runs `work` on device memory with the content of `buffer`: on the buffer itself, or for one on the host on a copy
+    /// that goes to the device and back.
+    fn on_device(
+        &self,
+        buffer: &Buffer<'_>,
+        work: impl FnOnce(&Place) -> Result<Arc<dyn Mark>, CollectiveError>,
+    ) -> Result<(), CollectiveError> {
+        self.verdict.check()?;
+        if let Some(stream) = buffer.stream() {
+            let end = work(&Place { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
+            return end.hold(&stream).map_err(|error| self.broken(error));
+        }
+        // SAFETY: host memory (it has no stream) of `count` elements of `dtype`, borrowed for this call by the contract of
+        // Buffer; the tensor does not outlive it.
+        let mut host = unsafe { tensor_at(buffer.ptr(), buffer.count(), buffer.dtype(), Device::Cpu) };
+        let mut copy = Tensor::empty(host.size(), (host.kind(), self.lanes.device()));
+        copy.copy_(&host);
+        let stream = self.lanes.current()?;
+        let end = work(&Place { ptr: copy.data_ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
+        let back = end.hold(&stream).map_err(|error| self.broken(error)).and_then(|()| self.wait(end.as_ref()));
+        if back.is_err() {
+            // Work that nobody will finish may still hold the copy.
+            std::mem::forget(copy);
+            return back;
+        }
+        host.copy_(&copy);
+        Ok(())
+    }
+
+    fn sum(&self, place: &Place) -> Result<Arc<dyn Mark>, CollectiveError> {
+        let Place { ptr, count, dtype, stream } = *place;
+        self.queue(place.words("all_reduce(Sum, "), &stream, "ncclAllReduce", |calls, comm, side| {
+            // SAFETY: device memory of `count` elements of `dtype`, summed in place; whoever lent it does not use it before
+            // the end of this work, which is what `queue` gives. The communicator's turn is held.
+            unsafe { (calls.all_reduce)(ptr, ptr, count, data_type(dtype), SUM, comm, side) }
+        })
+    }
+
+    fn broadcast(&self, place: &Place, root: usize) -> Result<Arc<dyn Mark>, CollectiveError> {
+        let Place { ptr, count, dtype, stream } = *place;
+        self.queue(place.words(&format!("broadcast({root}, ")), &stream, "ncclBroadcast", |calls, comm, side| {
+            // SAFETY: as in `sum`.
+            unsafe { (calls.broadcast)(ptr, ptr, count, data_type(dtype), root as c_int, comm, side) }
+        })
+    }
+
+    /// NCCL's own maximum drops a NaN, which the contract forbids: everyone's numbers are gathered, and LibTorch, whose
+    /// maximum keeps it, compares them. Maxima are taken of a few numbers, never of gradients.
+    fn max(&self, place: &Place) -> Result<Arc<dyn Mark>, CollectiveError> {
+        let device = self.lanes.device();
+        // SAFETY: device memory of `count` elements of `dtype` for the length of the call, by the contract of Buffer.
+        let mut mine = unsafe { tensor_at(place.ptr, place.count, place.dtype, device) };
+        let all = Tensor::empty([self.line.world() as i64, place.count as i64], (mine.kind(), device));
+        let (Place { ptr, count, dtype, stream }, to) = (*place, all.data_ptr());
+        let end = self.queue(place.words("all_reduce(Max, "), &stream, "ncclAllGather", |calls, comm, side| {
+            // SAFETY: as in `sum`; `all` has room for the elements of every rank.
+            unsafe { (calls.all_gather)(ptr, to, count, data_type(dtype), comm, side) }
+        });
+        let compared = end.and_then(|end| {
+            // LibTorch compares on its current stream; whoever uses the buffer's finds the result there.
+            let current = self.lanes.current()?;
+            end.hold(&current)?;
+            mine.copy_(&all.amax([0_i64].as_slice(), false));
+            self.lanes.mark(&current)
+        });
+        if compared.is_err() {
+            // The gathering may still be under way: its memory must not be given to others.
+            std::mem::forget(all);
+        }
+        compared
+    }
+}
+
+impl Shared {
+    /// Ends a world for which there is a verdict: tells the peers, and frees whoever waits for them.
+    fn end(&self) {
+        if let Some(reason) = self.verdict.reason() {
+            self.line.tell(&reason);
+            self.comm.abort();
+        }
+    }
+}
+
+/// Device memory of a call.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    ptr: *mut c_void,
+    count: usize,
+    dtype: Dtype,
+    stream: Stream,
+}
+
+impl Place {
+    fn words(&self, call: &str) -> String {
+        format!("{call}{} {})", self.count, self.dtype)
+    }
+}
+
+/// Memory as a tensor that does not own it.
+///
+/// # Safety
+/// `ptr` points to `count` elements of `dtype` on `device`, or `count` is 0; they outlive the tensor.
+unsafe fn tensor_at(ptr: *mut c_void, count: usize, dtype: Dtype, device: Device) -> Tensor {
+    if count == 0 {
+        return Tensor::empty([0], (dtype.kind(), device));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { Tensor::from_blob(ptr.cast::<u8>(), &[count as i64], &[1], dtype.kind(), device) }
+}
+
+impl Drop for Nccl {
+    fn drop(&mut self) {
+        self.stop = None;
+        let Some(watchdog) = self.watchdog.take() else { return };
+        if self.shared.verdict.reason().is_some() {
+            self.shared.end();
+            // The library may be stuck in its own abort; a process that gave up does not wait for that.
+            let began = Instant::now();
+            while !watchdog.is_finished() && began.elapsed() < FAREWELL {
+                pause(began.elapsed());
+            }
+            return;
+        }
+        // It panicked if this fails, and its hook has said so.
+        let _ = watchdog.join();
+        self.shared.comm.finish();
+    }
+}
+
+impl Collective for Nccl {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+    fn world(&self) -> usize {
+        self.world
+    }
+    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
+        if buffer.count() == 0 {
+            return self.shared.verdict.check();
+        }
+        self.shared.on_device(&buffer, |place| match op {
+            Op::Sum => self.shared.sum(place),
+            Op::Max => self.shared.max(place),
+        })
+    }
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        let (Some(stream), Op::Sum, 1..) = (buffer.stream(), op, buffer.count()) else {
+            // What the host must wait for anyway gains nothing from a later end.
+            let began = Instant::now();
+            self.all_reduce(buffer, op)?;
+            return Ok(Pending::done(began.elapsed().as_secs_f64()));
+        };
+        let place = Place { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream };
+        let end = self.shared.sum(&place)?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Pending::later(move || {
+            shared.verdict.check()?;
+            end.hold(&shared.lanes.current()?).map_err(|error| shared.broken(error))?;
+            // How long the device takes is not known without waiting for it.
+            Ok(0.0)
+        }))
+    }
+    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
+        if root >= self.world {
+            return Err(CollectiveError::Root { root, world: self.world });
+        }
+        if buffer.count() == 0 {
+            return self.shared.verdict.check();
+        }
+        self.shared.on_device(&buffer, |place| self.shared.broadcast(place, root))
+    }
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, to) = (token.get(0).data_ptr(), token.get(1).data_ptr());
+        let end =
+            self.shared.queue("barrier".to_owned(), &self.shared.side, "ncclAllReduce", |calls, comm, side| {
+                // SAFETY: two numbers on the device that the token holds, and whose lock is held until the work has ended.
+                unsafe { (calls.all_reduce)(from, to, 1, data_type(Dtype::F32), SUM, comm, side) }
+            })?;
+        self.shared.wait(end.as_ref())
+    }
+    fn abort(&self, reason: &str) {
+        self.shared.verdict.set(&format!("rank {} gave up: {reason}", self.rank));
+        // At once, since the process may end now; the communicator is the watchdog's.
+        self.shared.line.tell(&self.shared.verdict.reason().unwrap_or_default());
+    }
+}

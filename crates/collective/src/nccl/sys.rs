@@ -1,8 +1,7 @@
 //! NCCL's C interface, as `nccl.h` of 2.28.9 has it: the numbers, the two structs, and the calls that are used here.
 //! Nothing is linked; [`super::Library`] fills the table when it opens the library.
-#![cfg_attr(not(test), expect(dead_code, reason = "the communicator, which uses them, is the next commit"))]
 
-use crate::{Dtype, Op};
+use crate::Dtype;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 /// `ncclComm_t`.
@@ -84,13 +83,8 @@ pub(super) const fn data_type(dtype: Dtype) -> c_int {
     }
 }
 
-/// `ncclSum`, the only reduction that NCCL is asked for: [`Op::Max`] is gathered, since NCCL's drops a NaN.
-pub(super) const fn reduction(op: Op) -> Option<c_int> {
-    match op {
-        Op::Sum => Some(0),
-        Op::Max => None,
-    }
-}
+/// `ncclSum`, the only reduction that NCCL is asked for.
+pub(super) const SUM: c_int = 0;
 
 /// Declares the table, and the function that fills it symbol by symbol.
 macro_rules! table {

@@ -1,0 +1,91 @@
+//! The streams between which NCCL's work is put in order, as far as it must know them. LibTorch's are [`CudaLanes`];
+//! a test gives its own.
+
+use crate::{CollectiveError, Stream};
+use std::{fmt::Debug, sync::Arc};
+use tch::Device;
+use torch_shim::{
+    device::make_current,
+    stream::{Event, current_stream},
+};
+
+/// The streams of the device of one rank.
+pub trait Lanes: Send + Sync + Debug {
+    /// Where tensors live that NCCL can reach.
+    fn device(&self) -> Device;
+    /// Makes that device the one that calls of this thread mean.
+    ///
+    /// # Errors
+    /// The device is not there.
+    fn enter(&self) -> Result<(), CollectiveError>;
+    /// The stream on which LibTorch puts the work of this thread.
+    ///
+    /// # Errors
+    /// The device has none.
+    fn current(&self) -> Result<Stream, CollectiveError>;
+    /// A stream beside it, for communication.
+    ///
+    /// # Errors
+    /// The device has none.
+    fn side(&self) -> Result<Stream, CollectiveError>;
+    /// The present end of the work on `stream`.
+    ///
+    /// # Errors
+    /// What the device refuses.
+    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError>;
+}
+
+/// A point in the work of a stream.
+pub trait Mark: Send + Sync + Debug {
+    /// Lets later work on `stream` wait for this point, not the caller.
+    ///
+    /// # Errors
+    /// What the device refuses.
+    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError>;
+    /// Whether the point is reached. It does not wait.
+    ///
+    /// # Errors
+    /// Earlier work on the device failed.
+    fn is_reached(&self) -> Result<bool, CollectiveError>;
+}
+
+/// LibTorch's streams of a CUDA device.
+#[derive(Debug)]
+pub struct CudaLanes {
+    device: Device,
+}
+
+impl CudaLanes {
+    /// Those of CUDA device `index`.
+    pub const fn of(index: usize) -> Self {
+        Self { device: Device::Cuda(index) }
+    }
+}
+
+impl Lanes for CudaLanes {
+    fn device(&self) -> Device {
+        self.device
+    }
+    fn enter(&self) -> Result<(), CollectiveError> {
+        Ok(make_current(self.device)?)
+    }
+    fn current(&self) -> Result<Stream, CollectiveError> {
+        let missing = || torch_shim::ShimError::NoStream { device: format!("{:?}", self.device) };
+        Ok(current_stream(self.device)?.ok_or_else(missing)?)
+    }
+    fn side(&self) -> Result<Stream, CollectiveError> {
+        Ok(Stream::of_pool(self.device)?)
+    }
+    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError> {
+        Ok(Arc::new(Event::record(stream)?))
+    }
+}
+
+impl Mark for Event {
+    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError> {
+        Ok(self.block(stream)?)
+    }
+    fn is_reached(&self) -> Result<bool, CollectiveError> {
+        Ok(Self::is_reached(self)?)
+    }
+}

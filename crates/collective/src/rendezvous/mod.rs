@@ -1,0 +1,71 @@
+//! Ranks that meet over TCP where there is no MPI: rank 0 listens at an address that all of them know, the others come to
+//! it and say which run, world and rank they are. The connections stay, and carry the word of a rank that gave up.
+//!
+//! Whoever does not speak the protocol, or belongs to another run, is turned away and disturbs nobody. Nothing waits
+//! longer than the deadline.
+
+mod address;
+mod frames;
+mod meeting;
+
+pub use address::Address;
+pub use meeting::Meeting;
+
+/// Why ranks did not meet.
+#[derive(Debug, thiserror::Error)]
+pub enum RendezvousError {
+    /// Nothing says where to meet.
+    #[error(
+        "{world} processes were started, but nothing says where rank 0 is; start them with srun, or set MASTER_ADDR and MASTER_PORT to a host and a free port of rank 0"
+    )]
+    NoAddress {
+        /// How many.
+        world: usize,
+    },
+    /// A port that is no number.
+    #[error("MASTER_PORT is `{found}`; set it to a free port from 1 to 65535")]
+    Port {
+        /// What it is.
+        found: String,
+    },
+    /// Rank 0 cannot listen.
+    #[error("rank 0 cannot listen on port {port} ({source}); set MASTER_PORT to a free port")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Ranks that did not come.
+    #[error(
+        "rank 0 waited {waited_s:.0} s at port {port} and these ranks did not come: {missing}; their own logs say why, and the hosts must reach this one at that port"
+    )]
+    Absent {
+        /// Where.
+        port: u16,
+        /// For how long, in seconds.
+        waited_s: f64,
+        /// Which.
+        missing: String,
+    },
+    /// Rank 0 is not to be reached.
+    #[error(
+        "rank {rank} did not reach rank 0 at {address} within {waited_s:.0} s ({last}); check that rank 0 runs, and MASTER_ADDR and MASTER_PORT"
+    )]
+    Unreachable {
+        /// This rank.
+        rank: usize,
+        /// Where.
+        address: String,
+        /// For how long, in seconds.
+        waited_s: f64,
+        /// The last failure.
+        last: String,
+    },
+    /// A process of this run that does not fit in.
+    #[error("the ranks do not fit together: {reason}; start all of them with one command")]
+    Misfit {
+        /// How.
+        reason: String,
+    },
+}

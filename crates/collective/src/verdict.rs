@@ -1,0 +1,27 @@
+//! Why a world is of no further use: kept once, read by every thread that waits.
+
+use crate::CollectiveError;
+use std::sync::{Mutex, PoisonError};
+
+/// Empty while the world is well.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict(Mutex<Option<String>>);
+
+impl Verdict {
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the first reason; true if it was this one.
+    pub(crate) fn set(&self, reason: &str) -> bool {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = held.is_none();
+        held.get_or_insert_with(|| reason.to_owned());
+        first
+    }
+
+    /// An error once there is a reason.
+    pub(crate) fn check(&self) -> Result<(), CollectiveError> {
+        self.reason().map_or(Ok(()), |reason| Err(CollectiveError::Aborted { reason }))
+    }
+}

@@ -1,0 +1,189 @@
+//! The test double of NCCL (`double.cpp`): builds it, opens it as the library, and gives each rank streams of its own.
+
+use collective::{
+    CollectiveError, Stream, Threads,
+    nccl::{Joining, Lanes, Library, Mark, Nccl},
+};
+use std::{
+    ffi::{CStr, CString, c_char, c_int, c_long, c_void},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::Duration,
+};
+use tch::Device;
+
+/// Compiles the double, once for this run of the tests.
+fn compiled() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nccl-double");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (source, file) =
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nccl_double/double.cpp"), folder.join("libnccl.so.2"));
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        let output = Command::new(compiler)
+            .args(["-std=c++17", "-O1", "-Wall", "-Werror", "-pthread", "-shared", "-fPIC", source, "-o"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        file
+    })
+}
+
+/// The double's own calls.
+#[derive(Debug)]
+struct Calls {
+    stream: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void,
+    record: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    hold: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    reached: unsafe extern "C" fn(*mut c_void) -> c_int,
+    forget: unsafe extern "C" fn(*mut c_void),
+    set: unsafe extern "C" fn(*const c_char, c_long),
+    reset: unsafe extern "C" fn(),
+    log: unsafe extern "C" fn() -> *const c_char,
+}
+
+fn calls() -> &'static Calls {
+    static CALLS: OnceLock<Calls> = OnceLock::new();
+    CALLS.get_or_init(|| {
+        // SAFETY: our own file, whose initialisers only make empty tables; it is leaked, so never closed.
+        let library: &'static libloading::Library =
+            Box::leak(Box::new(unsafe { libloading::Library::new(compiled()) }.unwrap()));
+        // SAFETY: the types are those of double.cpp.
+        unsafe {
+            Calls {
+                stream: *library.get(b"double_stream").unwrap(),
+                record: *library.get(b"double_record").unwrap(),
+                hold: *library.get(b"double_hold").unwrap(),
+                reached: *library.get(b"double_reached").unwrap(),
+                forget: *library.get(b"double_forget").unwrap(),
+                set: *library.get(b"double_set").unwrap(),
+                reset: *library.get(b"double_reset").unwrap(),
+                log: *library.get(b"double_log").unwrap(),
+            }
+        }
+    })
+}
+
+/// The double in one test's hands: its faults are for all ranks of the process.
+pub(crate) struct Double {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Double {
+    /// Without faults, and with an empty log.
+    pub(crate) fn take() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no arguments.
+        unsafe { (calls().reset)() };
+        Self { _turn: turn }
+    }
+
+    /// Asks for a fault.
+    pub(crate) fn set(&self, name: &str, value: i64) -> &Self {
+        let name = CString::new(name).unwrap();
+        // SAFETY: a text that lives through the call.
+        unsafe { (calls().set)(name.as_ptr(), value) };
+        self
+    }
+
+    /// What was called, line by line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        // SAFETY: a text that is copied before the next call, which only this holder of the turn can make.
+        let text = unsafe { CStr::from_ptr((calls().log)()) }.to_str().unwrap().to_owned();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs `f` on each rank of a world of `size`, all of which join. `line` is in process too.
+    pub(crate) fn on_ranks(&self, size: usize, deadline: Duration, f: impl Fn(Nccl, Arc<HostLanes>) + Sync) {
+        self.joining(size, deadline, |joined, lanes| f(joined.unwrap(), lanes));
+    }
+
+    /// The same where joining may fail.
+    pub(crate) fn joining(
+        &self,
+        size: usize,
+        deadline: Duration,
+        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostLanes>) + Sync,
+    ) {
+        let f = &f;
+        thread::scope(|scope| {
+            for line in Threads::world_of(size) {
+                scope.spawn(move || {
+                    let lanes = Arc::new(HostLanes::new());
+                    let library = Library::open_file(compiled()).unwrap();
+                    let joining = Joining { library, lanes: Arc::clone(&lanes) as _, line: Box::new(line), deadline };
+                    f(Nccl::join(joining), lanes);
+                });
+            }
+        });
+    }
+}
+
+/// Streams of the double. The thread that computes on the CPU stands for the current stream.
+#[derive(Debug)]
+pub(crate) struct HostLanes {
+    current: Stream,
+    side: Stream,
+}
+
+impl HostLanes {
+    fn new() -> Self {
+        let stream = |name: &str, host| {
+            let name = CString::new(name).unwrap();
+            // SAFETY: a text that the call copies.
+            Stream::foreign(unsafe { (calls().stream)(name.as_ptr(), host) })
+        };
+        Self { current: stream("current", 1), side: stream("side", 0) }
+    }
+}
+
+impl Lanes for HostLanes {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+    fn enter(&self) -> Result<(), CollectiveError> {
+        Ok(())
+    }
+    fn current(&self) -> Result<Stream, CollectiveError> {
+        Ok(self.current)
+    }
+    fn side(&self) -> Result<Stream, CollectiveError> {
+        Ok(self.side)
+    }
+    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError> {
+        // SAFETY: a stream of the double, which never frees one.
+        Ok(Arc::new(HostMark(unsafe { (calls().record)(stream.handle()) })))
+    }
+}
+
+#[derive(Debug)]
+struct HostMark(*mut c_void);
+
+// SAFETY: the double's events are used under its lock.
+unsafe impl Send for HostMark {}
+// SAFETY: as above.
+unsafe impl Sync for HostMark {}
+
+impl Mark for HostMark {
+    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError> {
+        // SAFETY: an event and a stream of the double.
+        unsafe { (calls().hold)(self.0, stream.handle()) };
+        Ok(())
+    }
+    fn is_reached(&self) -> Result<bool, CollectiveError> {
+        // SAFETY: an event of the double.
+        Ok(unsafe { (calls().reached)(self.0) } != 0)
+    }
+}
+
+impl Drop for HostMark {
+    fn drop(&mut self) {
+        // SAFETY: an event of the double, which nobody uses after this.
+        unsafe { (calls().forget)(self.0) };
+    }
+}

@@ -22,9 +22,10 @@ const IMAGES_PER_RANK: u64 = 4;
 
 /// Measures on all ranks; the first prints.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
-    let ranks = Ranks::join(Collective::Auto)?;
+    let place = device::open(Device::Auto, args.threads)?;
+    let deadline_s = TrainConfig::default().train.step_deadline_s;
+    let ranks = Ranks::join(Collective::Auto, place.device, deadline_s)?;
     ranks.or_abort((|| {
-        let place = device::open(Device::Auto, args.threads)?;
         let reduce = all_reduce(&ranks, place.device, args.repeats)?;
         let step = device::guard("a training step", || training(&ranks, place.device, args.repeats))?;
         let all = json!({ "ranks": ranks.world(), "over": ranks.words, "device": place.words, "all_reduce": reduce, "step": step });

@@ -14,27 +14,52 @@ pub(crate) struct Place {
     pub(crate) words: String,
 }
 
-/// Opens the device a configuration wants, with `threads` for tensors (0: all cores).
+/// Opens the device a configuration wants, with `threads` for tensors (0: all cores). Of several GPUs, a rank gets the one
+/// of its place on the node.
 pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<Place> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { cores } else { threads as usize };
     tch::set_num_threads(threads as i32);
-    let cuda = match wanted {
-        Wanted::Cpu => false,
-        Wanted::Auto | Wanted::Cuda => {
-            // A missing library is the ordinary case of a CPU machine; `cuda` makes it an error below.
-            torch_shim::device::open_cuda().unwrap_or(false) && tch::Cuda::is_available()
-        }
+    let gpus = match wanted {
+        Wanted::Cpu => 0,
+        // A missing or unfit library is the ordinary case of a CPU machine.
+        Wanted::Auto if !torch_shim::device::open_cuda().unwrap_or(false) => 0,
+        Wanted::Cuda if !torch_shim::device::open_cuda()? => bail!(
+            "device: cuda is asked for, but libtorch_cuda.so is not found; take the CUDA build (`make setup CUDA=1`, or LD_LIBRARY_PATH to the lib \
+             folder of an installed torch), or set device: cpu"
+        ),
+        Wanted::Auto | Wanted::Cuda => usize::try_from(tch::Cuda::device_count()).unwrap_or(0),
     };
-    if cuda {
-        return Ok(Place { device: tch::Device::Cuda(0), words: "CUDA device 0".to_owned() });
+    if gpus > 0 {
+        let bound = std::env::var("CUDA_VISIBLE_DEVICES").is_ok();
+        let index = gpu_of(collective::Launch::here().local_rank, gpus, bound)?;
+        let device = tch::Device::Cuda(index);
+        // Else a library that asks for the current device would open a context on the first GPU too.
+        torch_shim::device::make_current(device)?;
+        return Ok(Place { device, words: format!("CUDA device {index}") });
     }
     if wanted == Wanted::Cuda {
+        let why = torch_shim::device::make_current(tch::Device::Cuda(0)).err();
         bail!(
-            "device: cuda is asked for, but LibTorch finds no CUDA device; run on a GPU node with the CUDA build (`make setup CUDA=1`), or set device: cpu"
+            "device: cuda is asked for, but LibTorch finds no GPU ({}); run on a GPU node (`nvidia-smi` lists its GPUs), or set device: cpu",
+            why.map_or_else(|| "it names no reason".to_owned(), |error| error.to_string())
         );
     }
     Ok(Place { device: tch::Device::Cpu, words: format!("CPU, {threads} threads") })
+}
+
+/// The GPU of the rank that is `local_rank` on its node, of `gpus` that it sees; `bound` if a launcher chose what it sees.
+fn gpu_of(local_rank: usize, gpus: usize, bound: bool) -> Result<usize> {
+    // One task, one GPU: Slurm shows each task its own as number 0.
+    if gpus == 1 && bound {
+        return Ok(0);
+    }
+    if local_rank < gpus {
+        return Ok(local_rank);
+    }
+    bail!(
+        "this is rank {local_rank} on its node, which shows it {gpus} GPUs; start one task a GPU (`srun --ntasks-per-node={gpus}` or `--gpus-per-task=1`)"
+    )
 }
 
 thread_local! {
@@ -67,6 +92,25 @@ pub(crate) fn guard<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T
                 bail!("{what}: the device has too little memory; lower train.batch_size or --batch ({first})");
             }
             bail!("{what}: {first}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rank_takes_the_gpu_of_its_place_on_the_node() {
+        assert_eq!((gpu_of(0, 8, false).unwrap(), gpu_of(7, 8, true).unwrap()), (0, 7));
+        assert_eq!(gpu_of(5, 1, true).unwrap(), 0, "a launcher showed it its own");
+    }
+
+    #[test]
+    fn more_ranks_than_gpus_are_refused_with_a_remedy() {
+        for (local_rank, gpus, bound) in [(1, 1, false), (8, 8, true)] {
+            let error = gpu_of(local_rank, gpus, bound).unwrap_err().to_string();
+            assert!(error.contains("--gpus-per-task=1"), "{error}");
         }
     }
 }

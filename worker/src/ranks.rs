@@ -1,14 +1,14 @@
 //! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use collective::{Collective, Solo, broadcast_bytes, sum_numbers};
+use collective::nccl::{CudaLanes, Joining, Library, Nccl};
+use collective::rendezvous::{Address, Meeting, RendezvousError};
+use collective::{Collective, Launch, Line, Solo, broadcast_bytes, sum_numbers};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
-
-/// How long a rank waits for its peers before it gives the world up. Long enough for one of them to read a checkpoint.
-const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// The ranks, seen from one of them.
 #[derive(Debug)]
@@ -19,21 +19,15 @@ pub(crate) struct Ranks {
 }
 
 impl Ranks {
-    /// Joins the ranks that a launcher started, as a configuration wants it.
-    pub(crate) fn join(wanted: Wanted) -> Result<Self> {
-        let launched = Launched::of(|name| std::env::var(name).ok());
-        match wanted {
-            Wanted::Auto if launched.ranks <= 1 => Ok(Self::solo()),
-            Wanted::Auto if launched.pmix => mpi(),
-            Wanted::Auto => bail!(
-                "{} tasks were started, but not in a way that MPI can join them; start them with `srun --mpi=pmix` or `mpirun`, \
-                 or set collective: solo to train the same run {} times over",
-                launched.ranks,
-                launched.ranks
-            ),
-            Wanted::Solo => Ok(Self::solo()),
-            Wanted::Mpi => mpi(),
-            Wanted::Nccl => bail!("collective: nccl needs a CUDA device; set collective: auto or mpi on a CPU machine"),
+    /// Joins the ranks that a launcher started, as a configuration wants it for tensors on `device`. A call that waits
+    /// longer than `deadline_s` seconds for its peers fails, and the world with it.
+    pub(crate) fn join(wanted: Wanted, device: tch::Device, deadline_s: f64) -> Result<Self> {
+        let launch = Launch::here();
+        let deadline = Duration::from_secs_f64(deadline_s);
+        match decide(wanted, device, &launch)? {
+            Way::Solo => Ok(Self::solo()),
+            Way::Mpi => mpi(deadline),
+            Way::Nccl(gpu) => nccl(gpu, &launch, deadline),
         }
     }
 
@@ -94,58 +88,108 @@ impl Ranks {
     }
 }
 
+/// What joins the ranks.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    Solo,
+    Mpi,
+    /// With this CUDA device.
+    Nccl(usize),
+}
+
+/// What a configuration and a launcher ask for together.
+fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
+    match (wanted, device) {
+        (Wanted::Solo, _) => Ok(Way::Solo),
+        (Wanted::Auto, _) if launch.world <= 1 => Ok(Way::Solo),
+        (Wanted::Nccl | Wanted::Auto, tch::Device::Cuda(gpu)) => Ok(Way::Nccl(gpu)),
+        (Wanted::Nccl, _) => bail!(
+            "collective: nccl needs tensors on a CUDA device; set device: cuda on a GPU node, or collective: auto or mpi on a CPU"
+        ),
+        (Wanted::Mpi, tch::Device::Cuda(_)) => bail!(
+            "collective: mpi reaches host memory only, and the tensors are on a CUDA device; set collective: auto or nccl, or device: cpu"
+        ),
+        (Wanted::Auto, _) if !launch.pmix => bail!(
+            "{} tasks were started, but not in a way that MPI can join them; start them with `srun --mpi=pmix` or `mpirun`, \
+             or set collective: solo to train the same run {} times over",
+            launch.world,
+            launch.world
+        ),
+        (Wanted::Mpi | Wanted::Auto, _) => Ok(Way::Mpi),
+    }
+}
+
+/// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
+fn nccl(gpu: usize, launch: &Launch, deadline: Duration) -> Result<Ranks> {
+    let library = Library::open()?;
+    let line: Box<dyn Line> = match mpi_line(launch, deadline)? {
+        Some(line) => line,
+        None => {
+            let address = Address::of(|name| std::env::var(name).ok(), launch.world);
+            Box::new(Meeting::join(&alone_or(address, launch)?, launch, deadline)?)
+        }
+    };
+    let nccl = Nccl::join(Joining { library, lanes: Arc::new(CudaLanes::of(gpu)), line, deadline })?;
+    let words = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
+    Ok(Ranks { peers: Box::new(nccl), words })
+}
+
+/// An address is needed by more than one.
+fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Result<Address, RendezvousError> {
+    address.or_else(|error| {
+        let nowhere = Address { host: String::new(), port: 0, run: 0 };
+        (launch.world == 1).then_some(nowhere).ok_or(error)
+    })
+}
+
 #[cfg(feature = "mpi")]
-fn mpi() -> Result<Ranks> {
-    let mpi = collective::Mpi::join(DEADLINE)?;
-    let words = format!("{} ranks over {}", mpi.world(), mpi.library());
+fn mpi(deadline: Duration) -> Result<Ranks> {
+    let mpi = collective::Mpi::join(deadline)?;
+    let words = format!("{} ranks over {}", Collective::world(&mpi), mpi.library());
     Ok(Ranks { peers: Box::new(mpi), words })
 }
 
 #[cfg(not(feature = "mpi"))]
-fn mpi() -> Result<Ranks> {
-    let _ = DEADLINE;
+fn mpi(_: Duration) -> Result<Ranks> {
     bail!("collective: mpi is not in this program; build it with the feature `mpi` (it is in the default build)")
 }
 
-/// What the environment says about how this process was started.
-#[derive(Debug, PartialEq, Eq)]
-struct Launched {
-    /// Processes started together.
-    ranks: u64,
-    /// Whether they can find each other through PMIx, which is how Open MPI joins them.
-    pmix: bool,
+#[cfg(feature = "mpi")]
+fn mpi_line(launch: &Launch, deadline: Duration) -> Result<Option<Box<dyn Line>>> {
+    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(deadline)?)) };
+    launch.pmix.then(join).transpose()
 }
 
-impl Launched {
-    fn of(env: impl Fn(&str) -> Option<String>) -> Self {
-        let number = |name: &str| env(name).and_then(|text| text.parse::<u64>().ok());
-        // mpirun and srun each count in a variable of their own. A batch script sees SLURM_NTASKS too, but is one process:
-        // only tasks of a step have SLURM_STEP_NUM_TASKS together with SLURM_PROCID.
-        let ranks = number("OMPI_COMM_WORLD_SIZE")
-            .or_else(|| number("PMI_SIZE"))
-            .or_else(|| number("SLURM_PROCID").and(number("SLURM_STEP_NUM_TASKS")));
-        let pmix = ["PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"].iter().any(|name| env(name).is_some());
-        Self { ranks: ranks.unwrap_or(1), pmix }
-    }
+#[cfg(not(feature = "mpi"))]
+fn mpi_line(_: &Launch, _: Duration) -> Result<Option<Box<dyn Line>>> {
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
-    fn launched(variables: &[(&str, &str)]) -> Launched {
-        Launched::of(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    fn launch(world: usize, pmix: bool) -> Launch {
+        Launch { rank: 0, world, local_rank: 0, pmix }
     }
 
     #[test]
-    fn a_launcher_is_recognised_by_its_variables() {
-        assert_eq!(launched(&[]), Launched { ranks: 1, pmix: false });
-        let mpirun = [("OMPI_COMM_WORLD_SIZE", "4"), ("OMPI_COMM_WORLD_RANK", "1"), ("PMIX_RANK", "1")];
-        assert_eq!(launched(&mpirun), Launched { ranks: 4, pmix: true });
-        let srun = [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), ("PMIX_RANK", "0")];
-        assert_eq!(launched(&srun), Launched { ranks: 2, pmix: true });
-        assert_eq!(launched(&srun[..2]), Launched { ranks: 2, pmix: false });
-        let batch_script = [("SLURM_NTASKS", "8"), ("SLURM_PROCID", "0")];
-        assert_eq!(launched(&batch_script), Launched { ranks: 1, pmix: false });
+    fn the_device_and_the_launcher_decide_what_joins_the_ranks() {
+        let auto = |device, world, pmix| decide(Wanted::Auto, device, &launch(world, pmix)).unwrap();
+        assert_eq!(auto(Device::Cpu, 1, false), Way::Solo);
+        assert_eq!(auto(Device::Cuda(0), 1, true), Way::Solo);
+        assert_eq!(auto(Device::Cpu, 2, true), Way::Mpi);
+        assert_eq!(auto(Device::Cuda(3), 8, true), Way::Nccl(3));
+        assert_eq!(auto(Device::Cuda(3), 8, false), Way::Nccl(3));
+        assert_eq!(decide(Wanted::Solo, Device::Cuda(0), &launch(8, true)).unwrap(), Way::Solo);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_a_remedy() {
+        let refused = |wanted, device| decide(wanted, device, &launch(2, false)).unwrap_err().to_string();
+        assert!(refused(Wanted::Nccl, Device::Cpu).contains("set device: cuda on a GPU node"));
+        assert!(refused(Wanted::Mpi, Device::Cuda(0)).contains("set collective: auto or nccl"));
+        assert!(refused(Wanted::Auto, Device::Cpu).contains("srun --mpi=pmix"));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct RunRecord {
 }
 
 /// Keys that say where a run computes, not what: a run may go on with others.
-const WHERE: [&str; 4] = ["/device", "/collective", "/train/threads", "/train/data_threads"];
+const WHERE: [&str; 5] = ["/device", "/collective", "/train/threads", "/train/data_threads", "/train/step_deadline_s"];
 
 impl RunRecord {
     /// The record of a run with this configuration on this shard set.
@@ -54,7 +54,12 @@ impl RunRecord {
         let maths = |config: &Value| {
             let mut config = config.clone();
             for key in WHERE {
-                config.pointer_mut(key).map(Value::take);
+                // Taken out, not emptied: a run begun before a key was there lacks it.
+                if let Some((section, key)) = key.rsplit_once('/')
+                    && let Some(section) = config.pointer_mut(section).and_then(Value::as_object_mut)
+                {
+                    section.remove(key);
+                }
             }
             config
         };
@@ -376,6 +381,9 @@ mod tests {
         run.begin(&RunRecord::new(config("cpu", 1), shards, 9)).unwrap();
         let begun = run.begin(&RunRecord::new(config("cuda", 8), shards, 9)).unwrap();
         assert_eq!(begun.config, config("cpu", 1), "the run keeps the record that it was begun with");
+        let mut later = config("cpu", 1);
+        later["train"]["step_deadline_s"] = json!(600.0);
+        run.begin(&RunRecord::new(later, shards, 9)).unwrap();
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) fn step(args: &StepArgs) -> Result<()> {
         threads: (threads > 0).then_some(threads),
         device: tch::Device::Cpu,
     };
-    let ranks = Ranks::join(run_spec::config::Collective::Auto)?;
+    let deadline_s = run_spec::config::TrainConfig::default().train.step_deadline_s;
+    let ranks = Ranks::join(run_spec::config::Collective::Auto, case.device, deadline_s)?;
     ranks.or_abort(device::guard("step", || Ok(run_step_file(&case, ranks.peers())?)))
 }

@@ -46,8 +46,10 @@ pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(Tr
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let stop = StopWish::listen()?;
     let (config, resolved) = read_config(&args.config, &args.set)?;
-    let ranks = Ranks::join(config.collective)?;
-    ranks.or_abort(train_on(&ranks, args, &config, resolved, &stop))
+    // The device first: on it depends what joins the ranks.
+    let place = device::open(config.device, config.train.threads)?;
+    let ranks = Ranks::join(config.collective, place.device, config.train.step_deadline_s)?;
+    ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop))
 }
 
 /// What rank 0 finds when it opens the run, for all ranks.
@@ -64,6 +66,7 @@ fn train_on(
     args: &TrainArgs,
     config: &TrainConfig,
     resolved: Value,
+    place: device::Place,
     stop: &StopWish,
 ) -> Result<ExitCode> {
     let run = Run::at(&args.out)?;
@@ -77,11 +80,10 @@ fn train_on(
         let record = RunRecord::new(resolved, shards.digest(), shards.len());
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
         let source = Source::new(config, shards, data)?;
-        let place = device::open(config.device, config.train.threads)?;
         let state = initial_state(config, &place)?;
-        Ok((record, source, share, place, state))
+        Ok((record, source, share, state))
     })());
-    let (mine, source, share, place, state) = ready?;
+    let (mine, source, share, state) = ready?;
     let mut bytes = None;
     let opened = ranks.made_by_first(|| {
         let record = run.begin(&mine)?;

@@ -53,6 +53,12 @@ impl TrainConfig {
             "train.loss_groups",
             format!("{} groups do not divide train.batch_size {}", self.train.loss_groups, self.train.batch_size),
         )?;
+        demand(
+            // What a duration holds, too: no infinity.
+            self.train.step_deadline_s > 0.0 && self.train.step_deadline_s <= 1e9,
+            "train.step_deadline_s",
+            format!("{} is no time to wait in seconds", self.train.step_deadline_s),
+        )?;
         demand(self.loss.n_local >= 0, "loss.n_local", "a number of crops is not negative".to_owned())?;
         demand(
             self.loss.koleo_weight == 0.0 || self.train.batch_size / self.train.loss_groups >= 2,

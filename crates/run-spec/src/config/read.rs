@@ -163,6 +163,7 @@ mod tests {
         assert!(refused("model: {heads: 7}").contains("`model.heads`: 7 heads do not divide"));
         assert!(refused("crops: {local_size: 100}").contains("multiple of model.patch 14"));
         assert!(refused("optim: {lr: fast}").contains("`optim.lr`"));
+        assert!(refused("train: {step_deadline_s: 0}").contains("`train.step_deadline_s`: 0 is no time to wait"));
     }
 
     #[test]

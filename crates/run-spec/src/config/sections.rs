@@ -202,6 +202,9 @@ section! {
         threads: u64 = 0,
         /// Threads of a rank for reading and augmenting; 0 means all cores.
         data_threads: u64 = 0,
+        /// Seconds that a rank waits in one call for its peers before it gives the world up; longer than the slowest step
+        /// and the slowest write of a checkpoint.
+        step_deadline_s: f64 = 600.0,
         /// The published loop runs one step more than epochs × epoch_length.
         extra_step: bool = false,
     }

@@ -31,6 +31,18 @@ fn expect(what: &str, found: &Tensor, expected: &Tensor) {
 /// # Errors
 /// A call that should succeed fails.
 pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
+    check_on(peers, Device::Cpu)
+}
+
+/// The same with tensors on `device`.
+///
+/// # Panics
+/// As [`check`].
+///
+/// # Errors
+/// As [`check`].
+pub fn check_on(peers: &dyn Collective, device: Device) -> Result<(), CollectiveError> {
+    let sample = |rank, size, kind| sample(rank, size, kind).to_device(device);
     let (rank, world) = (peers.rank(), peers.world());
     assert!(rank < world, "rank {rank} of {world}");
     let ranks: i64 = world as i64;
@@ -60,8 +72,8 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
             }
         }
     }
-    check_started(peers)?;
-    check_special(peers)?;
+    check_started(peers, device)?;
+    check_special(peers, device)?;
     let mut t = sample(rank, 3, Kind::Float);
     assert!(
         matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
@@ -85,7 +97,8 @@ pub fn check(peers: &dyn Collective) -> Result<(), CollectiveError> {
 }
 
 /// Several all-reduces under way at once, and the gradients of a backward through a [`Reducer`].
-fn check_started(peers: &dyn Collective) -> Result<(), CollectiveError> {
+fn check_started(peers: &dyn Collective, device: Device) -> Result<(), CollectiveError> {
+    let sample = |rank, size, kind| sample(rank, size, kind).to_device(device);
     let (rank, world) = (peers.rank(), peers.world() as i64);
     let sum_of_ranks = world * (world - 1) / 2;
     let shapes = [(3, Kind::Double), (0, Kind::Double), (300_000, Kind::Float), (5, Kind::Float)];
@@ -103,7 +116,7 @@ fn check_started(peers: &dyn Collective) -> Result<(), CollectiveError> {
     }
 
     // More than a bucket of gradients, one leaf that the loss does not reach, and one that only the first rank reaches.
-    let leaf = |size: i64| Tensor::ones([size], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let leaf = |size: i64| Tensor::ones([size], (Kind::Float, device)).set_requires_grad(true);
     let leaves: Vec<Tensor> = [700_000, 3, 400_000, 5].into_iter().map(leaf).collect();
     let mut reducer = Reducer::new(leaves.iter().map(Tensor::shallow_clone).collect(), vec![2, 1, 3, 0]);
     for round in 1..=2 {
@@ -125,18 +138,21 @@ fn check_started(peers: &dyn Collective) -> Result<(), CollectiveError> {
 }
 
 /// Infinities and NaN must come through: a step with one is to be refused on all ranks alike.
-fn check_special(peers: &dyn Collective) -> Result<(), CollectiveError> {
+fn check_special(peers: &dyn Collective, device: Device) -> Result<(), CollectiveError> {
     let last = peers.rank() + 1 == peers.world();
-    let bad = |value: f64| Tensor::from_slice(&[if last { value } else { 1.0 }, 2.0]);
+    let bad = |value: f64| Tensor::from_slice(&[if last { value } else { 1.0 }, 2.0]).to_device(device);
     let mut t = bad(f64::NAN);
     sum_(peers, &mut t)?;
     assert!(t.double_value(&[0]).is_nan(), "the sum kept a NaN");
+    let mut t = bad(f64::NAN);
+    max_(peers, &mut t)?;
+    assert!(t.double_value(&[0]).is_nan() && t.double_value(&[1]) == 2.0, "the maximum kept a NaN");
     let mut t = bad(f64::INFINITY);
     max_(peers, &mut t)?;
     assert_eq!(t.double_value(&[0]), f64::INFINITY);
     assert_eq!(t.double_value(&[1]), 2.0);
     // A maximum over ranks of which one has nothing: minus infinity is the neutral element.
-    let mut t = Tensor::from_slice(&[if last { f64::NEG_INFINITY } else { 3.0 }]);
+    let mut t = Tensor::from_slice(&[if last { f64::NEG_INFINITY } else { 3.0 }]).to_device(device);
     max_(peers, &mut t)?;
     let expected = if peers.world() == 1 { f64::NEG_INFINITY } else { 3.0 };
     assert_eq!(t.double_value(&[0]), expected);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "ranks report to the test; a skipped test must be seen")]
 
-use collective::{Collective, CollectiveError, Mpi, contract, sum_numbers};
+use collective::{Collective, CollectiveError, Line, Mpi, contract, sum_numbers};
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -55,15 +55,15 @@ fn a_rank() {
     match role.as_str() {
         "contract" => {
             contract::check(&mpi).unwrap();
-            println!("rank {} kept the contract", mpi.rank());
+            println!("rank {} kept the contract", Collective::rank(&mpi));
         }
         "abort" => {
             contract::check_abort(&mpi);
-            println!("rank {} saw the abort", mpi.rank());
+            println!("rank {} saw the abort", Collective::rank(&mpi));
         }
         "deadline" => {
             let gave_up = PathBuf::from(std::env::var(SIGN).unwrap());
-            if mpi.rank() == 0 {
+            if Collective::rank(&mpi) == 0 {
                 let error = mpi.barrier().unwrap_err();
                 assert!(matches!(&error, CollectiveError::Aborted { reason } if reason.contains("waited")), "{error}");
                 println!("rank 0 gave up: {error}");
@@ -75,6 +75,24 @@ fn a_rank() {
                 }
                 println!("rank 1 was told: {}", sum_numbers(&mpi, &[1.0]).unwrap_err());
             }
+        }
+        "line" => {
+            let rank = Line::rank(&mpi);
+            let own = if rank == 0 { vec![9; 128] } else { Vec::new() };
+            assert_eq!(mpi.hand_out(own).unwrap(), [9; 128]);
+            assert_eq!(mpi.word(), None);
+            mpi.barrier().unwrap();
+            if rank == 1 {
+                mpi.tell("rank 1 gave up: its GPU fell off");
+            }
+            // Nobody makes a call any more: the word comes by itself.
+            let word = loop {
+                if let Some(word) = mpi.word() {
+                    break word;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            println!("rank {rank} heard: {word}");
         }
         other => panic!("no role {other}"),
     }
@@ -102,4 +120,10 @@ fn a_peer_that_does_not_come_ends_the_wait() {
     let Some(output) = outcome else { return };
     assert_eq!(said(&output, "rank 0 gave up"), 1, "{}", text(&output));
     assert_eq!(said(&output, "rank 1 was told"), 1, "{}", text(&output));
+}
+
+#[test]
+fn as_a_line_it_hands_out_bytes_and_carries_bad_news_between_calls() {
+    let Some(output) = mpirun("as_a_line_it_hands_out_bytes", "line", 3) else { return };
+    assert_eq!(said(&output, "heard: rank 1 gave up: its GPU fell off"), 3, "{}", text(&output));
 }

@@ -56,7 +56,11 @@ pub enum ShimError {
 fn last_error() -> String {
     // SAFETY: shim_error returns the c_str of a thread-local std::string that lives as long as the thread; it is
     // copied before any other shim call can change it.
-    unsafe { CStr::from_ptr(ffi::shim_error()) }.to_string_lossy().trim_end().to_owned()
+    let message = unsafe { CStr::from_ptr(ffi::shim_error()) }.to_string_lossy();
+    // After the words of CUDA, LibTorch adds lines of advice to people who write kernels.
+    let advice = ["\nSearch for `cuda", "\nCUDA kernel errors might"];
+    let end = advice.iter().filter_map(|line| message.find(line)).min().unwrap_or(message.len());
+    message[..end].trim_end().to_owned()
 }
 
 fn done(operation: &'static str, code: i32) -> Result<(), ShimError> {

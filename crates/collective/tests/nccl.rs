@@ -5,7 +5,11 @@
 
 mod nccl_double;
 
-use collective::{Buffer, Collective, CollectiveError, Dtype, Op, Pending, Stream, contract, max_, sum_, sum_numbers};
+use collective::{
+    Buffer, Collective, CollectiveError, Dtype, Launch, Line, Op, Pending, Stream, contract, max_,
+    rendezvous::{Address, Meeting},
+    sum_, sum_numbers,
+};
 use nccl_double::Double;
 use std::{sync::Mutex, time::Duration};
 use tch::{Device, Kind, Tensor};
@@ -89,6 +93,22 @@ fn nccl_keeps_the_contract_with_buffers_on_the_device() {
         on_device(&double, size, PATIENCE, |nccl| contract::check(nccl).unwrap());
         on_device(&double, size, PATIENCE, |nccl| contract::check_abort_of_queued(nccl));
     }
+}
+
+#[test]
+fn ranks_that_met_over_tcp_keep_the_contract_too() {
+    let double = Double::take();
+    let world = |f: fn(&collective::nccl::Nccl)| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = Address { host: "127.0.0.1".to_owned(), port, run: 1 };
+        let line = |rank| {
+            let (address, launch) = (address.clone(), Launch { rank, world: 3, local_rank: rank, pmix: false });
+            move || Box::new(Meeting::join(&address, &launch, PATIENCE).unwrap()) as Box<dyn Line>
+        };
+        double.joining_on((0..3).map(line).collect(), PATIENCE, |joined, _| f(&joined.unwrap()));
+    };
+    world(|nccl| contract::check(nccl).unwrap());
+    world(|nccl| contract::check_abort(nccl));
 }
 
 #[test]

@@ -6,7 +6,11 @@ use collective::{
     CollectiveError, Stream, Threads, contract,
     nccl::{CudaLanes, Joining, Lanes, Library, Mark, Nccl, NcclError, Version},
 };
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
 use tch::Device;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -88,13 +92,16 @@ fn nccl_keeps_the_contract_on_the_gpus_of_this_machine() {
     }
     let Some(library) = real(test) else { return };
     let world = |f: &(dyn Fn(Nccl, Device) + Sync)| {
+        let all_joined = &Barrier::new(gpus as usize);
         thread::scope(|scope| {
             for (gpu, line) in Threads::world_of(gpus as usize).into_iter().enumerate() {
                 let library = Arc::clone(&library);
                 scope.spawn(move || {
                     let lanes = Arc::new(CudaLanes::of(gpu));
                     let joining = Joining { library, lanes, line: Box::new(line), deadline: PATIENCE };
-                    f(Nccl::join(joining).unwrap(), Device::Cuda(gpu));
+                    let nccl = Nccl::join(joining).unwrap();
+                    all_joined.wait();
+                    f(nccl, Device::Cuda(gpu));
                 });
             }
         });

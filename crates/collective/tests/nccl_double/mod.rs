@@ -1,14 +1,14 @@
 //! The test double of NCCL (`double.cpp`): builds it, opens it as the library, and gives each rank streams of its own.
 
 use collective::{
-    CollectiveError, Stream, Threads,
+    CollectiveError, Line, Stream, Threads,
     nccl::{Joining, Lanes, Library, Mark, Nccl},
 };
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_long, c_void},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -110,14 +110,29 @@ impl Double {
         deadline: Duration,
         f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostLanes>) + Sync,
     ) {
-        let f = &f;
+        let threads = Threads::world_of(size).into_iter();
+        self.joining_on(threads.map(|rank| move || Box::new(rank) as Box<dyn Line>).collect(), deadline, f);
+    }
+
+    /// The same with lines of another kind, which all ranks make at the same time.
+    pub(crate) fn joining_on<L: FnOnce() -> Box<dyn Line> + Send>(
+        &self,
+        lines: Vec<L>,
+        deadline: Duration,
+        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostLanes>) + Sync,
+    ) {
+        // A rank that gives up as soon as it has joined would meet others that are still joining.
+        let all_back = Barrier::new(lines.len());
+        let (f, all_back) = (&f, &all_back);
         thread::scope(|scope| {
-            for line in Threads::world_of(size) {
+            for line in lines {
                 scope.spawn(move || {
                     let lanes = Arc::new(HostLanes::new());
                     let library = Library::open_file(compiled()).unwrap();
-                    let joining = Joining { library, lanes: Arc::clone(&lanes) as _, line: Box::new(line), deadline };
-                    f(Nccl::join(joining), lanes);
+                    let joining = Joining { library, lanes: Arc::clone(&lanes) as _, line: line(), deadline };
+                    let joined = Nccl::join(joining);
+                    all_back.wait();
+                    f(joined, lanes);
                 });
             }
         });

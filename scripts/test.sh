@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests that need no Python torch. Prints how many were skipped and why.
-# REDDINO_REQUIRE=shared-data makes tests on real images fail instead of being skipped when the images are not there.
+# REDDINO_REQUIRE=shared-data makes tests on real images fail instead of being skipped when the images are not there; so do
+# `nccl` and `gpu` with tests that need NCCL's library (REDDINO_NCCL may name it) or a GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log

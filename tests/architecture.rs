@@ -28,6 +28,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tch", &["torch-shim", "collective", "dino", "probe", "worker"]),
     ("torch-sys", &["torch-shim", "collective", "dino", "probe", "worker"]),
     ("mpi", &["collective"]),
+    ("libloading", &["collective"]),
     ("tokio", &["store", "shards", "orchestrator", "shard-builder", "worker"]),
     ("clap", PROGRAMS),
     ("indicatif", PROGRAMS),

@@ -8,7 +8,7 @@ use crate::{CollectiveError, Launch, Line, verdict::Verdict};
 use std::{
     collections::VecDeque,
     io::ErrorKind,
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::{Mutex, MutexGuard, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
@@ -44,7 +44,10 @@ impl Meeting {
         let peers = match (launch.world, launch.rank) {
             (1, _) => Vec::new(),
             (_, 0) => {
-                let listener = TcpListener::bind(("0.0.0.0", address.port))
+                // On Linux the first takes IPv4 too; the second is for hosts without IPv6.
+                let places: [SocketAddr; 2] =
+                    [(Ipv6Addr::UNSPECIFIED, address.port).into(), (Ipv4Addr::UNSPECIFIED, address.port).into()];
+                let listener = TcpListener::bind(places.as_slice())
                     .map_err(|source| RendezvousError::Listen { port: address.port, source })?;
                 welcome(&listener, hello, deadline)?
             }

@@ -6,7 +6,7 @@
 mod nccl_double;
 
 use collective::{
-    Buffer, Collective, CollectiveError, Dtype, Launch, Line, Op, Pending, Stream, contract, max_,
+    Buffer, Collective, CollectiveError, Dtype, Fault, Faulty, Launch, Line, Op, Pending, Stream, contract, max_,
     rendezvous::{Address, Meeting},
     sum_, sum_numbers,
 };
@@ -260,6 +260,26 @@ fn a_host_wait_for_a_hung_peer_ends_with_the_reason_itself() {
         let error = sum_numbers(&nccl, &[1.0]).unwrap_err().to_string();
         assert!(error.contains("waited 2.0 s in all_reduce(Sum, 1 f64)"), "{error}");
     });
+}
+
+#[test]
+fn a_lost_rank_fails_the_others_and_a_late_one_is_waited_for() {
+    let double = Double::take();
+    let outcomes = |at, fault| {
+        let outcomes = Mutex::new(Vec::new());
+        double.on_ranks(3, PATIENCE, |nccl, _| {
+            let at = if nccl.rank() == 1 { at } else { usize::MAX };
+            let peers = Faulty::new(nccl, at, fault);
+            let outcome = (0..5).try_for_each(|_| sum_numbers(&peers, &[1.0]).map(|sum| assert_eq!(sum, [3.0])));
+            outcomes.lock().unwrap().push(outcome);
+        });
+        outcomes.into_inner().unwrap()
+    };
+    assert!(outcomes(2, Fault::Late(Duration::from_millis(50))).into_iter().all(|outcome| outcome.is_ok()));
+    for outcome in outcomes(3, Fault::Lost) {
+        let reason = reason(outcome);
+        assert!(reason.contains("a fault was asked for at call 3"), "{reason}");
+    }
 }
 
 #[test]

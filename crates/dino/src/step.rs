@@ -180,6 +180,10 @@ impl State {
         let targets = tch::no_grad(|| self.targets(batch, &masked, &share, knobs, peers))?;
         let outputs = self.outputs(batch, &masked, &share, weights.uses_local)?;
         let terms = self.terms(&targets, &outputs, &masked, &share, weights, peers)?;
+        // The targets are as large as all logits, and backward does not need them.
+        let Targets { cls, patches, centers, features } = targets;
+        let entropy = tch::no_grad(|| collapse::entropy(&cls)) * (share.images as f64 / share.total as f64);
+        drop((cls, patches));
 
         // Half precision loses small gradients, so the loss is scaled up and the gradients down.
         let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
@@ -190,7 +194,6 @@ impl State {
             optimise::mul_(&gradients, 1.0 / scale)?;
         }
 
-        let entropy = tch::no_grad(|| collapse::entropy(&targets.cls)) * (share.images as f64 / share.total as f64);
         let (losses, teacher_entropy) = measure(&terms, &entropy, peers)?;
         let norms = self.norms(&gradients)?;
         require_finite(&losses, &norms)?;
@@ -198,8 +201,8 @@ impl State {
             let names = self.student.params.names().iter().cloned();
             names.zip(gradients.iter().map(Tensor::copy)).collect()
         });
-        self.apply(&gradients, &norms, knobs, targets.centers)?;
-        Ok(StepReport { losses, norms, teacher_entropy, features: targets.features, transfer, gradients: kept })
+        self.apply(&gradients, &norms, knobs, centers)?;
+        Ok(StepReport { losses, norms, teacher_entropy, features, transfer, gradients: kept })
     }
 
     /// The teacher sees the unmasked global crops; its logits become targets.

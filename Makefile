@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-ranks golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-ranks bench-step golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -50,6 +50,9 @@ bench: build ## this machine's matrix-product rate and seconds per step, in one 
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)
+
+bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in plain PyTorch: time and peak memory (half an hour)
+	@bench/step.sh $(INTEROP)/bin/python $(BIN)
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

@@ -23,6 +23,9 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         return bench_ranks::bench(args);
     }
     let place = device::open(run_spec::config::Device::Auto, args.threads)?;
+    if let Some(prototypes) = args.prototypes {
+        return step_beside_a_peer(prototypes, args.repeats, place.device);
+    }
     let mut rows = Vec::new();
     let rate = matrix_rate(place.device, args.repeats);
     rows.push(json!({ "what": "f32 matrix product, 2048 x 2048 x 2048", "gflop_per_s": rate }));
@@ -65,6 +68,17 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
+/// The published step of ViT-S/14 on eight images in f32: seconds of each repetition and the peak of memory.
+fn step_beside_a_peer(prototypes: i64, repeats: usize, device: Device) -> Result<()> {
+    let sets =
+        [&format!("head.prototypes={prototypes}"), "train.batch_size=8", "train.loss_groups=1", "train.precision=f32"];
+    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
+    let seconds = device::guard("a training step", || step_times(&config, device, repeats))?;
+    let peak_mb = metrics::peak_mb();
+    output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, 3) }));
+    Ok(())
+}
+
 pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
@@ -77,7 +91,12 @@ fn wait_for(device: Device) {
 }
 
 /// Seconds of `work`, median of `repeats` after one run that is not counted.
-fn time(device: Device, repeats: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+fn time(device: Device, repeats: usize, work: impl FnMut() -> Result<()>) -> Result<f64> {
+    Ok(median(times(device, repeats, work)?))
+}
+
+/// Seconds of each of `repeats` runs of `work`, after one that is not counted.
+fn times(device: Device, repeats: usize, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for run in 0..=repeats.max(1) {
         wait_for(device);
@@ -88,7 +107,7 @@ fn time(device: Device, repeats: usize, mut work: impl FnMut() -> Result<()>) ->
             times.push(began.elapsed().as_secs_f64());
         }
     }
-    Ok(median(times))
+    Ok(times)
 }
 
 fn matrix_rate(device: Device, repeats: usize) -> f64 {
@@ -102,11 +121,15 @@ fn matrix_rate(device: Device, repeats: usize) -> f64 {
 }
 
 fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<f64> {
+    Ok(median(step_times(config, device, repeats)?))
+}
+
+fn step_times(config: &TrainConfig, device: Device, repeats: usize) -> Result<Vec<f64>> {
     let mut state = State::new(config, device)?;
     let schedules = Schedules::new(config);
     let batch = random_batch(config, &state.share(0, 1)?, device)?;
     let mut step = 0;
-    time(device, repeats, || {
+    times(device, repeats, || {
         state.step(&batch, &schedules.at(step), &Solo::new())?;
         step += 1;
         Ok(())

@@ -258,6 +258,10 @@ pub(crate) struct BenchArgs {
     /// per process stay the same, with the share of the all-reduce that hides behind backward.
     #[arg(long)]
     pub(crate) ranks: bool,
+    /// Only the step of ViT-S/14 with this many prototypes, each repetition by itself, as one JSON line: what `make
+    /// bench-step` puts beside PyTorch.
+    #[arg(long, value_name = "K", conflicts_with = "ranks")]
+    pub(crate) prototypes: Option<i64>,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,

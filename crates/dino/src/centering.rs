@@ -25,16 +25,18 @@ const TINY: f64 = 1e-34;
 pub fn sinkhorn(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
     let (n, k) = logits.size2().expect("logits have two axes");
     let options = (logits.kind(), logits.device());
-    let mut q = logits / temp;
-    let tops = q.amax([1].as_slice(), true); // [N, 1]
+    let mut q = logits;
+    let _ = q.g_div_scalar_(temp);
+    let tops = largest(&q); // [N, 1]
     let mut top = match n {
         0 => Tensor::full([1], f64::NEG_INFINITY, options),
         _ => tops.max().view(1),
     };
     max_(peers, &mut top)?;
-    let _ = q.g_sub_(&tops).exp_();
+    // A softmax is that exponential with each row scaled by its largest entry.
+    softmax_(&mut q);
     // The doubly scaled matrix is diag(row) · q · diag(column): only the two vectors change, q is read.
-    let mut row = (tops - top).exp_().view([n]); // [N]
+    let mut row = ((tops - top).exp_() / largest(&q)).view([n]); // [N]
     let mut column = Tensor::ones([k], options); // [K]
     for _ in 0..iterations {
         let mut mass = q.tr().mv(&row); // [K], over the rows of this rank
@@ -67,9 +69,21 @@ impl Center {
     }
 }
 
-/// `softmax((logits − center) / temp)` by rows: `[N, K]` to `[N, K]`; `center` has K elements.
-pub fn centered_softmax(logits: &Tensor, center: &Tensor, temp: f64) -> Tensor {
-    ((logits - center.view([1, -1])) / temp).softmax(-1, logits.kind())
+/// `softmax((logits − center) / temp)` by rows: `[N, K]`, used up, to `[N, K]`; `center` has K elements.
+pub fn centered_softmax(mut logits: Tensor, center: &Tensor, temp: f64) -> Tensor {
+    let _ = logits.g_sub_(&center.view([1, -1])).g_div_scalar_(temp);
+    softmax_(&mut logits);
+    logits
+}
+
+/// The softmax of each row, in the memory of `rows` `[N, K]`. LibTorch reduces a row before it writes to it.
+pub(crate) fn softmax_(rows: &mut Tensor) {
+    let _ = Tensor::internal_softmax_out(rows, rows, 1, false);
+}
+
+/// The largest entry of each row: `[N, K]` to `[N, 1]`.
+fn largest(rows: &Tensor) -> Tensor {
+    rows.amax([1].as_slice(), true)
 }
 
 /// Mean of all ranks' CLS logits: `[N, K]` to `[1, K]`; `rows` is N summed over all ranks.

@@ -71,17 +71,24 @@ impl Head {
         })
     }
 
-    /// `[R, D]` to logits `[R, K]`.
-    pub fn logits(&self, x: &Tensor) -> Tensor {
+    /// `[R, D]` to what the last layer takes in, unit rows `[R, bottleneck]`.
+    pub fn bottleneck(&self, x: &Tensor) -> Tensor {
         let [first, second, third] = &self.layers;
         let linear = |x: &Tensor, (w, b): &(Tensor, Tensor)| x.linear(w, Some(b));
         let x = linear(x, first).gelu("none");
         let x = linear(&x, second).gelu("none");
         let x = linear(&x, third); // [R, bottleneck]
         let eps = if x.kind() == Kind::Half { 1e-6 } else { 1e-12 };
-        let x = &x / x.norm_scalaropt_dim(2, [-1], true).clamp_min(eps);
-        // W = g · v / ‖v‖, row by row; g is trained too.
-        let weight = Tensor::internal_weight_norm(&self.weight_v, &self.weight_g, 0);
-        x.linear(&weight, None::<&Tensor>)
+        &x / x.norm_scalaropt_dim(2, [-1], true).clamp_min(eps)
+    }
+
+    /// The last layer `[K, bottleneck]`: W = g · v / ‖v‖, row by row; g is trained too.
+    pub fn last_layer(&self) -> Tensor {
+        Tensor::internal_weight_norm(&self.weight_v, &self.weight_g, 0)
+    }
+
+    /// `[R, D]` to logits `[R, K]`.
+    pub fn logits(&self, x: &Tensor) -> Tensor {
+        self.bottleneck(x).linear(&self.last_layer(), None::<&Tensor>)
     }
 }

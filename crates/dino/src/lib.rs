@@ -22,6 +22,7 @@ pub mod masks;
 mod network;
 pub mod optim;
 pub mod params;
+pub mod projection;
 mod share;
 mod state;
 mod step;

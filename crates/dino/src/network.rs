@@ -84,18 +84,29 @@ impl Network {
 
     /// Logits of `features` `[C + M, D]`: its first C = `cls` rows through the DINO head, the rest through the iBOT head.
     /// Returns `[C, K]` and `[M, K]`.
-    /// A shared head sees both in one pass.
     pub fn logits(&self, features: &Tensor, cls: i64) -> (Tensor, Tensor) {
-        let rows = features.size()[0];
+        self.through_heads(features, cls, Head::logits)
+    }
+
+    /// As [`Network::logits`], up to the last layers: `[C, bottleneck]` and `[M, bottleneck]`.
+    pub fn bottlenecks(&self, features: &Tensor, cls: i64) -> (Tensor, Tensor) {
+        self.through_heads(features, cls, Head::bottleneck)
+    }
+
+    /// The last layer of the DINO head, and that of the iBOT head where it has its own: `[K, bottleneck]`.
+    pub fn last_layers(&self) -> (Tensor, Option<Tensor>) {
+        (self.dino_head.last_layer(), self.ibot_head.as_ref().map(Head::last_layer))
+    }
+
+    /// A shared head sees all rows in one pass.
+    fn through_heads(&self, rows: &Tensor, cls: i64, pass: impl Fn(&Head, &Tensor) -> Tensor) -> (Tensor, Tensor) {
+        let split = |t: &Tensor| (t.narrow(0, 0, cls), t.narrow(0, cls, rows.size()[0] - cls));
         match &self.ibot_head {
-            None => {
-                let all = self.dino_head.logits(features);
-                (all.narrow(0, 0, cls), all.narrow(0, cls, rows - cls))
+            None => split(&pass(&self.dino_head, rows)),
+            Some(ibot_head) => {
+                let (first, rest) = split(rows);
+                (pass(&self.dino_head, &first), pass(ibot_head, &rest))
             }
-            Some(ibot_head) => (
-                self.dino_head.logits(&features.narrow(0, 0, cls)),
-                ibot_head.logits(&features.narrow(0, cls, rows - cls)),
-            ),
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
     collapse, ema,
     koleo::{self, koleo},
-    losses::{self, DinoWeights},
+    losses::DinoWeights,
     optim::clip_factor,
+    projection::Projection,
     state::Scaler,
 };
 use collective::{Collective, Transfer, sum_};
@@ -78,11 +79,11 @@ struct NewCenters {
     ibot: (Tensor, Tensor),
 }
 
-/// What the student says about a batch.
+/// What the student says about a batch, up to the last layer of its heads (P is the bottleneck).
 struct Outputs {
-    cls: Tensor,           // logits [2B, K]
-    local: Option<Tensor>, // logits [L, B, K]
-    patches: Tensor,       // logits [M, K]
+    cls: Tensor,           // [2B, P]
+    local: Option<Tensor>, // [L, B, P]
+    patches: Tensor,       // [M, P]
     features: Tensor,      // [2B, D]
 }
 
@@ -90,7 +91,7 @@ struct Outputs {
 struct Terms {
     total: Tensor,
     parts: [Tensor; 4],
-    /// What this rank differentiates: the sum of its gradients over ranks is that of the loss.
+    /// What this rank differentiates: the sum of its gradients over ranks is that of the loss. Its number is not the loss.
     objective: Tensor,
 }
 
@@ -179,6 +180,10 @@ impl State {
         let targets = tch::no_grad(|| self.targets(batch, &masked, &share, knobs, peers))?;
         let outputs = self.outputs(batch, &masked, &share, weights.uses_local)?;
         let terms = self.terms(&targets, &outputs, &masked, &share, weights, peers)?;
+        // The targets are as large as all logits, and backward does not need them.
+        let Targets { cls, patches, centers, features } = targets;
+        let entropy = tch::no_grad(|| collapse::entropy(&cls)) * (share.images as f64 / share.total as f64);
+        drop((cls, patches));
 
         // Half precision loses small gradients, so the loss is scaled up and the gradients down.
         let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
@@ -189,7 +194,6 @@ impl State {
             optimise::mul_(&gradients, 1.0 / scale)?;
         }
 
-        let entropy = tch::no_grad(|| collapse::entropy(&targets.cls)) * (share.images as f64 / share.total as f64);
         let (losses, teacher_entropy) = measure(&terms, &entropy, peers)?;
         let norms = self.norms(&gradients)?;
         require_finite(&losses, &norms)?;
@@ -197,8 +201,8 @@ impl State {
             let names = self.student.params.names().iter().cloned();
             names.zip(gradients.iter().map(Tensor::copy)).collect()
         });
-        self.apply(&gradients, &norms, knobs, targets.centers)?;
-        Ok(StepReport { losses, norms, teacher_entropy, features: targets.features, transfer, gradients: kept })
+        self.apply(&gradients, &norms, knobs, centers)?;
+        Ok(StepReport { losses, norms, teacher_entropy, features, transfer, gradients: kept })
     }
 
     /// The teacher sees the unmasked global crops; its logits become targets.
@@ -234,8 +238,8 @@ impl State {
                     mean_of_rows(&cls, 2 * share.total, peers)?,
                     mean_of_group_means(&patches, &masked.group, share.groups, peers)?,
                 );
-                let cls = centered_softmax(&cls, &dino, temp);
-                let patches = centered_softmax(&patches, &ibot, temp);
+                let cls = centered_softmax(cls, &dino, temp);
+                let patches = centered_softmax(patches, &ibot, temp);
                 let centers = NewCenters { dino: (dino, collected.0), ibot: (ibot, collected.1) };
                 (cls, patches, Some(centers))
             }
@@ -253,7 +257,7 @@ impl State {
     ) -> Result<Outputs, DinoError> {
         let _autocast = self.autocast()?;
         let kind = self.settings.kind();
-        let (b, k) = (batch.images(), self.architecture.head.prototypes);
+        let b = batch.images();
         let drop = |pass: u64, crops: i64| {
             (self.architecture.backbone.drop_path > 0.0).then_some(DropPath {
                 seed: self.settings.seed,
@@ -276,14 +280,14 @@ impl State {
             (n_local, backbone.norm(&tokens.select(1, 0))) // [L·B, D]
         });
         let Some((n_local, local)) = local else {
-            let (logits, patches) = self.student.logits(&features, 2 * b);
-            return Ok(Outputs { cls: logits, local: None, patches, features: cls });
+            let (rows, patches) = self.student.bottlenecks(&features, 2 * b);
+            return Ok(Outputs { cls: rows, local: None, patches, features: cls });
         };
         let all = Tensor::cat(&[local, features], 0); // [L·B + 2B + M, D]
-        let (logits, patches) = self.student.logits(&all, (n_local + 2) * b);
+        let (rows, patches) = self.student.bottlenecks(&all, (n_local + 2) * b);
         Ok(Outputs {
-            local: Some(logits.narrow(0, 0, n_local * b).view([n_local, b, k])),
-            cls: logits.narrow(0, n_local * b, 2 * b),
+            local: Some(rows.narrow(0, 0, n_local * b).view([n_local, b, -1])),
+            cls: rows.narrow(0, n_local * b, 2 * b),
             patches,
             features: cls,
         })
@@ -299,18 +303,38 @@ impl State {
         weights: DinoWeights,
         peers: &dyn Collective,
     ) -> Result<Terms, DinoError> {
-        let loss = &self.settings.loss;
-        let zero = || Tensor::zeros([], (self.settings.kind(), self.device));
-        let (temp, total) = (loss.student_temp, share.total);
+        let (loss, kind) = (&self.settings.loss, self.settings.kind());
+        let zero = || Tensor::zeros([], (kind, self.device));
+        let total = share.total as f64;
+        let (dino_layer, ibot_layer) = self.student.last_layers();
+        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
+        let project = |layer| Projection::new(layer, self.settings.half(), loss.student_temp, scale);
+        let (mut dino, mut own) = (project(dino_layer), ibot_layer.map(project));
+        // A mean over the global batch: every row has the same weight, whatever rank it lies on.
+        let even = |rows: &Tensor, weight: f64| Tensor::full([rows.size()[0]], weight, (kind, self.device));
 
         // Row j of the student is a crop, row j of the flipped targets the other crop of the same image.
         let swapped = targets.cls.flip([0]).flatten(0, 1); // [2B, K]
-        let dino_global = losses::dino_global(&swapped, &outputs.cls, total, temp) * weights.global;
-        let dino_local = outputs
-            .local
-            .as_ref()
-            .map_or_else(zero, |logits| losses::dino_local(&targets.cls, logits, total, temp) * weights.local);
-        let ibot = losses::ibot(&targets.patches, &outputs.patches, &masked.weights, total, temp);
+        let weight = even(&swapped, weights.global / (2.0 * total));
+        let global = dino.cross_entropy(&outputs.cls.unsqueeze(0), &swapped, &weight, loss.dino_weight);
+        let mut objective = global.objective;
+        let mut dino_local = zero();
+        if let Some(rows) = &outputs.local {
+            // Cross-entropy is linear in the targets: against both crops it is twice that against their mean.
+            let both = targets.cls.mean_dim([0].as_slice(), false, kind); // [B, K]
+            let local = dino.cross_entropy(rows, &both, &even(&both, 2.0 * weights.local / total), loss.dino_weight);
+            objective += local.objective;
+            dino_local = local.value;
+        }
+        // The mean is over all crops, the unmasked ones included.
+        let weight = &masked.weights / (2.0 * total);
+        let layer = own.as_mut().unwrap_or(&mut dino);
+        let ibot = layer.cross_entropy(&outputs.patches.unsqueeze(0), &targets.patches, &weight, loss.ibot_weight);
+        objective += ibot.objective + dino.objective();
+        if let Some(own) = own {
+            objective += own.objective();
+        }
+        let (dino_global, ibot) = (global.value, ibot.value);
         let (koleo, koleo_objective) = match loss.koleo_weight {
             0.0 => (zero(), zero()),
             weight => {
@@ -321,7 +345,7 @@ impl State {
         let common = (&dino_global + &dino_local) * loss.dino_weight + &ibot * loss.ibot_weight;
         Ok(Terms {
             total: &common + &koleo,
-            objective: common + koleo_objective,
+            objective: objective + koleo_objective,
             parts: [dino_global, dino_local, ibot, koleo],
         })
     }

@@ -25,7 +25,10 @@ pub(crate) fn tail(log: &Path, limit: u64) -> String {
 /// What a log says last: for a failed trial, its reason; for a running one, where it is.
 pub(crate) fn last_words(log: &Path) -> String {
     let text = tail(log, 8192);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("guard: "));
+    let lines = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    // What ended the worker has words of its own, later and of less worth; alone, they must do.
+    let about = |line: &&str| ["guard: ", "srun: ", "slurmstepd: "].iter().any(|who| line.starts_with(who));
+    let line = lines().find(|line| !about(line)).or_else(|| lines().find(|line| !line.starts_with("guard: ")));
     let plain = strip_colour(line.unwrap_or("no output"));
     plain.strip_prefix("Error: ").unwrap_or(&plain).chars().take(300).collect()
 }
@@ -58,6 +61,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(last_words(&log), "no shards");
+        std::fs::write(&log, "srun: error: n1: task 0: Exited with exit code 2\n").unwrap();
+        assert_eq!(last_words(&log), "srun: error: n1: task 0: Exited with exit code 2");
+        std::fs::write(&log, "Error: no shards\nsrun: error: n1: task 0: Exited with exit code 2\n").unwrap();
+        assert_eq!(last_words(&log), "no shards");
+        std::fs::write(&log, "x".repeat(100)).unwrap();
         assert!(tail(&log, 30).len() < 30);
         assert_eq!(last_words(&dir.path().join("none")), "no output");
     }

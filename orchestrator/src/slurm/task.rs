@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use store::Store;
 
-use crate::attempt::{Ground, Look, Outcome, WORKER_STOPPED, failure};
+use crate::attempt::{Ground, Look, Outcome, WORKER_STOPPED, failure, log_of};
 use crate::command;
 use crate::guard::Signal;
 use crate::ledger::{self, State, unix_s};
@@ -27,6 +27,8 @@ use crate::slurm::script;
 use crate::slurm::wave::{self, Job, Wave};
 
 const POLL: Duration = Duration::from_millis(100);
+/// How often a task asks to be started again because Slurm could not start the worker.
+const LAUNCH_LIMIT: u32 = 3;
 
 /// Whether the task's work is done already, or no longer wanted.
 enum Standing {
@@ -64,6 +66,8 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         restarts: std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
         log_name: if job == Job::Train { "log-train.txt" } else { "log-probe.txt" },
     };
+    let log = log_of(&ground.work, &trial, number_of_attempt);
+    let before = std::fs::metadata(&log).map_or(0, |meta| meta.len());
     let outcome = match job {
         Job::Train => follow(&ground, trial, number_of_attempt, |stage| stage.rows.is_none(), &near_limit)?,
         Job::Probe => probe(&ground, trial, number_of_attempt, &near_limit)?,
@@ -79,15 +83,16 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Failed(Failed { cause: Cause::Interrupted, .. }) if near_limit.load(Ordering::SeqCst) => {
-            output::note(&format!("time limit: task {task} goes back into the queue"));
-            match Client.requeue(task) {
-                Ok(()) => Ok(ExitCode::SUCCESS),
-                Err(trouble) => bail!("the task was not put back into the queue: {trouble}"),
-            }
+            requeue(task, "time limit")
         }
         Outcome::Failed(record) if left_to_slurm(&record, task, &asked) => {
             output::note(&format!("ended by Slurm or by a person: {}", record.message));
             Ok(ExitCode::from(u8::try_from(WORKER_STOPPED).unwrap_or(1)))
+        }
+        Outcome::Failed(Failed { cause: Cause::Exit, message, .. })
+            if ground.restarts < LAUNCH_LIMIT && unspoken(&log, before) =>
+        {
+            requeue(task, &message)
         }
         Outcome::Failed(record) => {
             output::note(&record.message);
@@ -95,6 +100,26 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn requeue(task: Task, why: &str) -> Result<ExitCode> {
+    output::note(&format!("{why}: task {task} goes back into the queue"));
+    match Client.requeue(task) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(trouble) => bail!("the task was not put back into the queue: {trouble}"),
+    }
+}
+
+/// Whether the log holds nothing from byte `before` on but what srun itself says: then the worker never ran, and a slow
+/// controller, not the trial, is to blame.
+fn unspoken(log: &Path, before: u64) -> bool {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let new = usize::try_from(before).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+    let text = String::from_utf8_lossy(new);
+    text.contains("srun: ")
+        && text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.starts_with("srun: ") || line.starts_with("slurmstepd: "))
 }
 
 /// A worker ends with an error too when its node or its peers are taken away. Then Slurm no longer calls the task running.
@@ -183,4 +208,20 @@ fn flag(signal: i32) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal, Arc::clone(&flag)).context("listen for signals")?;
     Ok(flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_never_spoke_is_not_blamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, "step 1\nsrun: error: Timed out waiting for job step to complete\n").unwrap();
+        assert!(unspoken(&log, 7), "nothing was said since the seventh byte");
+        assert!(!unspoken(&log, 0));
+        assert!(!unspoken(&log, 1000), "an empty log tells nothing");
+        assert!(!unspoken(&folder.path().join("none"), 0));
+    }
 }

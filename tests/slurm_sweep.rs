@@ -62,6 +62,20 @@ impl<'a> Bench<'a> {
         command
     }
 
+    /// Puts a program in front of one of Slurm's, which REAL stands for; CALLS is a file for it to count in. Returns the PATH.
+    fn fault(&self, name: &str, script: &str) -> String {
+        let folders = std::env::var("PATH").unwrap_or_default();
+        let real = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.exists());
+        let real = real.expect("Slurm is installed");
+        let folder = self.path("bin");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let script = script.replace("REAL", text(&real)).replace("CALLS", text(&self.path("calls")));
+        std::fs::write(folder.join(name), format!("#!/bin/bash\n{script}\n")).expect("the fault is written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.join(name), mode).expect("it can be run");
+        format!("{}:{folders}", text(&folder))
+    }
+
     fn sweep(&self, args: &[&str]) -> Command {
         let all = ["sweep", "sweep.yaml", "--backend", "slurm", "--worker", text(&self.worker)];
         self.command(&[&all, args].concat())
@@ -132,6 +146,11 @@ fn ended(output: &Output, code: i32) -> (String, String) {
 fn a_sweep_on_slurm_gives_the_numbers_of_a_sweep_on_one_machine() {
     let Some(cluster) = Cluster::start("a_sweep_on_slurm_gives_the_numbers", false) else { return };
     let bench = Bench::new(&cluster, program("worker"), "");
+    let quick = "probe: {options: {no_random: true, no_histogram: true, bootstrap: 0}}\n";
+    let sweep = std::fs::read_to_string(bench.path("sweep.yaml")).expect("text") + quick;
+    std::fs::write(bench.path("sweep.yaml"), sweep).expect("the sweep is written");
+    let short = CONFIG.replace("epoch_length: 24", "epoch_length: 6");
+    std::fs::write(bench.path("base.yaml"), short).expect("the configuration is written");
     let (out, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
     assert!(out.contains("koleo-off") && err.contains("4 trials finished, 0 were finished before"), "{out}{err}");
     assert_eq!(bench.jobs().len(), 8, "{:?}", bench.jobs());
@@ -166,23 +185,47 @@ fn killed_in_the_middle_it_adopts_its_jobs_and_submits_none_twice() {
 fn a_wave_whose_sbatch_timed_out_is_found_by_its_name() {
     let Some(cluster) = Cluster::start("a_wave_whose_sbatch_timed_out", false) else { return };
     let bench = Bench::double(&cluster, "");
-    // An sbatch that submits, and then says that it heard nothing.
-    let real = ["/usr/bin/sbatch", "/usr/local/bin/sbatch"].into_iter().find(|path| Path::new(path).exists());
-    let folder = bench.path("bin");
-    std::fs::create_dir(&folder).expect("a folder");
-    let script = format!(
-        "#!/bin/bash\n{} \"$@\" >/dev/null\necho 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2\nexit 1\n",
-        real.expect("sbatch is installed")
+    // It submits, and then says that it heard nothing.
+    let sbatch = bench.fault(
+        "sbatch",
+        "REAL \"$@\" >/dev/null; echo 'sbatch: error: Batch job submission failed: Socket timed out' >&2; exit 1",
     );
-    let fault = folder.join("sbatch");
-    std::fs::write(&fault, script).expect("written");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&fault, mode).expect("executable");
-    let path = format!("{}:{}", text(&folder), std::env::var("PATH").unwrap_or_default());
-    let bench = bench.with("PATH", &path);
-    let (_, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
+    // The controller is away now and then.
+    bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 6 | 8 | 9) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
+    let (_, err) = ended(&bench.sweep(&[]).env("PATH", sbatch).output().expect("runs"), 0);
     assert!(err.contains("Socket timed out") && err.contains("4 trials finished"), "{err}");
+    assert!(
+        err.contains("(squeue: slurm_load_jobs error: Unable to contact") && err.contains("answers again"),
+        "{err}"
+    );
     assert_eq!((bench.jobs().len(), bench.journal("train")), (8, 4), "{:?}", bench.jobs());
+}
+
+#[test]
+fn killed_between_sbatch_and_its_note_it_submits_none_twice() {
+    let Some(cluster) = Cluster::start("killed_between_sbatch_and_its_note", false) else { return };
+    let bench = Bench::double(&cluster, "");
+    let path = bench.fault("sbatch", "REAL \"$@\" >/dev/null; kill -KILL $PPID");
+    let killed = bench.sweep(&[]).env("PATH", path).output().expect("runs");
+    assert_eq!(killed.status.code(), None, "{}", String::from_utf8_lossy(&killed.stderr));
+    assert_eq!((bench.jobs().len(), bench.records("/train.json")), (4, 0), "submitted, and not noted");
+    let (_, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
+    assert!(err.contains("4 trials finished"), "{err}");
+    assert_eq!((bench.jobs().len(), bench.journal("train")), (8, 4), "{:?}", bench.jobs());
+}
+
+#[test]
+fn a_dead_node_sends_its_tasks_back_into_the_queue() {
+    let Some(cluster) = Cluster::start("a_dead_node_sends_its_tasks_back", false) else { return };
+    let bench = Bench::double(&cluster, "").with("DOUBLE_STEP_S", "0.3").with("DOUBLE_STEPS", "60");
+    let mut sweep = bench.start(&["--only", "reference"]);
+    bench.wait("two tasks train", || bench.journal("train") == 2);
+    // An array on a cluster of small nodes packs them: both tasks may be on this one.
+    let node = cluster.ask("squeue", &["-h", "-r", "-t", "RUNNING", "-o", "%N"]);
+    cluster.kill_node(node.lines().next().expect("a node"));
+    assert_eq!(sweep.wait().expect("reaped").code(), Some(0));
+    assert!(bench.journal("train") > 2, "at least one was started again");
+    assert_eq!((bench.records("attempt-1/result.json"), bench.records("attempt-2/claim.json")), (2, 0));
 }
 
 #[test]

@@ -19,12 +19,14 @@ pub(crate) struct Ticket<'a> {
     pub(crate) attempt: u32,
 }
 
-/// What happened to an attempt.
+/// What happened, most often to an attempt.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
+    /// Something that is no single attempt's, in a sentence.
+    Note(String),
     /// Another orchestrator has claimed it.
     Taken(Trial<'a>),
-    /// It entered a stage, in words.
+    /// A stage of it runs now, in words.
     Stage(Ticket<'a>, String),
     /// It is in a stage, and came so far: the stage, and the end of its log in words.
     Place(Ticket<'a>, String, String),

@@ -220,6 +220,7 @@ impl<'a> Sweep<'a, '_> {
     fn take(&mut self, events: Vec<Event<'a>>) -> Result<()> {
         for event in events {
             match event {
+                Event::Note(text) => self.progress.note(&text),
                 Event::Taken(trial) => self.pending.push_back((trial, Instant::now() + RECHECK)),
                 Event::Stage(Ticket { trial, attempt }, stage) => {
                     self.progress.on_stage(&trial.label(), attempt, &stage);

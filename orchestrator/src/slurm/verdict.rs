@@ -6,23 +6,31 @@ use crate::slurm::parse::{End, JobState, Seen};
 /// Where a trial is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// One of its jobs is in the queue or runs: in words.
-    Under(String),
+    /// One of its jobs is in the queue or runs.
+    Under {
+        /// Which, and Slurm's word for its state.
+        words: String,
+        /// Whether it runs.
+        runs: bool,
+    },
     /// Nothing more will happen. `None`: Slurm no longer knows.
     Over(Option<(End, String)>),
 }
 
 /// Reads the two states; absent is what Slurm does not know (any more).
 pub(crate) fn phase(train: Option<&Seen>, probe: Option<&Seen>) -> Phase {
+    let under = |job: &str, seen: &Seen| Phase::Under {
+        words: format!("{job}: {}", seen.words),
+        runs: seen.state == JobState::Running,
+    };
     match (train, probe) {
-        (Some(Seen { state: JobState::Waiting, words }), _) => Phase::Under(format!("train: {words}")),
-        (Some(Seen { state: JobState::Running, words }), _) => Phase::Under(format!("train: {words}")),
         (Some(Seen { state: JobState::Ended(end), words }), _) if *end != End::Completed => {
             Phase::Over(Some((*end, format!("train: {words}"))))
         }
+        (Some(seen), _) if !matches!(seen.state, JobState::Ended(_)) => under("train", seen),
         // Trained, or forgotten.
         (_, Some(Seen { state: JobState::Ended(end), words })) => Phase::Over(Some((*end, format!("probe: {words}")))),
-        (_, Some(Seen { words, .. })) => Phase::Under(format!("probe: {words}")),
+        (_, Some(seen)) => under("probe", seen),
         (_, None) => Phase::Over(None),
     }
 }
@@ -55,7 +63,7 @@ mod tests {
 
     #[test]
     fn two_jobs_make_one_phase() {
-        let under = |words: &str| Phase::Under(words.to_owned());
+        let under = |words: &str| Phase::Under { words: words.to_owned(), runs: words.ends_with("RUNNING") };
         let over = |end, words: &str| Phase::Over(Some((end, words.to_owned())));
         for (train, probe, expected) in [
             ("PENDING", "PENDING", under("train: PENDING")),
@@ -80,7 +88,7 @@ mod tests {
     fn a_trial_is_blamed_for_its_own_failures_alone() {
         let failure = |words: &str| match phase(seen(words).as_ref(), None) {
             Phase::Over(over) => failure(over.as_ref(), "step 7"),
-            Phase::Under(words) => panic!("{words} is not over"),
+            Phase::Under { words, .. } => panic!("{words} is not over"),
         };
         assert!(failure("FAILED").0.blames_the_trial() && failure("FAILED").1.ends_with("train: FAILED: step 7"));
         assert!(failure("OUT_OF_MEMORY").1.contains("slurm.mem"));

@@ -11,7 +11,6 @@ use crate::attempt::{failure, log_of};
 use crate::backend::{Adoption, Backend, Event, Ticket};
 use crate::ledger::{self, State, unix_s};
 use crate::log;
-use crate::output;
 use crate::progress;
 use crate::records::{Cause, Claim, Plan, Trial};
 use crate::slurm::client::Client;
@@ -82,6 +81,7 @@ pub(crate) struct Watch<'a> {
     watched: Vec<Watched<'a>>,
     due: Instant,
     silent: bool,
+    notes: Vec<String>,
     queue: Option<Tasks>,
 }
 
@@ -97,6 +97,7 @@ impl<'a> Watch<'a> {
             watched: Vec::new(),
             due: Instant::now(),
             silent: false,
+            notes: Vec::new(),
             queue: None,
         }
     }
@@ -111,7 +112,7 @@ impl<'a> Watch<'a> {
         let Some(open) = self.waves.get_mut(key) else { return Ok(()) };
         match submit::submit(store, &self.client, &open.wave, take_over)? {
             Submission::Done => open.settled = true,
-            Submission::Later(words) => say_silent(&mut self.silent, &words),
+            Submission::Later(words) => say_silent(&mut self.silent, &mut self.notes, &words),
             Submission::Theirs => {}
             Submission::Refused(words) => {
                 for index in 0..open.wave.members.len() as u32 {
@@ -129,6 +130,10 @@ impl<'a> Watch<'a> {
         }
         open.train = open.wave.submitted(store, Job::Train)?;
         open.probe = open.wave.submitted(store, Job::Probe)?;
+        if let (true, Some(train), Some(probe)) = (open.settled, open.train, open.probe) {
+            let count = open.wave.members.len();
+            self.notes.push(format!("{count} trials are Slurm's: job {train} trains, job {probe} probes"));
+        }
         Ok(())
     }
 
@@ -140,12 +145,12 @@ impl<'a> Watch<'a> {
         match answer {
             Ok(tasks) => {
                 if std::mem::replace(&mut self.silent, false) {
-                    output::note("Slurm answers again");
+                    self.notes.push("Slurm answers again".to_owned());
                 }
                 Some(tasks)
             }
             Err(trouble) => {
-                say_silent(&mut self.silent, &trouble.to_string());
+                say_silent(&mut self.silent, &mut self.notes, &trouble.to_string());
                 None
             }
         }
@@ -160,15 +165,15 @@ impl<'a> Watch<'a> {
     fn phase_of(&self, watched: &Watched<'_>, tasks: &Tasks) -> Phase {
         let (train, probe) = self.tasks_of(watched);
         if !self.waves.get(&watched.wave).is_some_and(|open| open.settled) {
-            return Phase::Under("waiting for Slurm to take it".to_owned());
+            return Phase::Under { words: "waiting for Slurm to take it".to_owned(), runs: false };
         }
         let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
         let name = |task: Option<Task>| task.map(|task| task.to_string()).unwrap_or_default();
         match verdict::phase(seen(train), seen(probe)) {
-            Phase::Under(words) if words.starts_with("train") => {
-                Phase::Under(format!("{words}, Slurm job {}", name(train)))
+            Phase::Under { words, runs } => {
+                let job = name(if words.starts_with("train") { train } else { probe });
+                Phase::Under { words: format!("{words}, Slurm job {job}"), runs }
             }
-            Phase::Under(words) => Phase::Under(format!("{words}, Slurm job {}", name(probe))),
             over => over,
         }
     }
@@ -226,9 +231,9 @@ pub(crate) fn wave_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp
     }
 }
 
-fn say_silent(silent: &mut bool, words: &str) {
+fn say_silent(silent: &mut bool, notes: &mut Vec<String>, words: &str) {
     if !std::mem::replace(silent, true) {
-        output::note(&format!("Slurm does not do what it was asked ({words}): waiting, and asking again"));
+        notes.push(format!("Slurm does not do what it was asked ({words}): waiting, and asking again"));
     }
 }
 
@@ -301,9 +306,9 @@ impl<'a> Backend<'a> for Watch<'a> {
     }
 
     fn poll(&mut self, places: bool) -> Result<Vec<Event<'a>>> {
-        let mut events = Vec::new();
+        let mut events: Vec<Event<'a>> = self.notes.drain(..).map(Event::Note).collect();
         if places {
-            for watched in self.watched.iter().filter(|watched| watched.words.contains("RUNNING")) {
+            for watched in self.watched.iter().filter(|watched| !watched.words.is_empty()) {
                 let Ticket { trial, attempt } = watched.ticket;
                 let place = progress::place(&log::tail(&log_of(&self.camp.work, &trial, attempt), 4096));
                 let stage = watched.words.split(':').next().unwrap_or_default().to_owned();
@@ -324,8 +329,8 @@ impl<'a> Backend<'a> for Watch<'a> {
         let mut still = Vec::new();
         for mut watched in std::mem::take(&mut self.watched) {
             match self.phase_of(&watched, &tasks) {
-                Phase::Under(words) => {
-                    if watched.words != words {
+                Phase::Under { words, runs } => {
+                    if runs && watched.words != words {
                         watched.words.clone_from(&words);
                         events.push(Event::Stage(watched.ticket, words));
                     }
@@ -348,7 +353,7 @@ impl<'a> Backend<'a> for Watch<'a> {
     fn start_no_more(&mut self) {
         let arrays: Vec<u64> = self.waves.values().filter_map(|open| open.train).collect();
         if let Err(trouble) = self.client.cancel(&arrays, true) {
-            output::note(&format!("jobs that wait were not cancelled ({trouble}): `orchestrator cancel` does it"));
+            self.notes.push(format!("jobs that wait were not cancelled ({trouble}): `orchestrator cancel` does it"));
         }
     }
 

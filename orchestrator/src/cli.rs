@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::slurm::wave::Job;
+
 /// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
 #[derive(Debug, Parser)]
 #[command(name = "orchestrator", version)]
@@ -20,6 +22,11 @@ pub(crate) enum Command {
     Status(TargetArgs),
     /// Print the table of what is finished.
     Results(ResultsArgs),
+    /// Cancel the Slurm jobs of a sweep; the same `sweep` continues it.
+    Cancel(TargetArgs),
+    /// Run one task of a Slurm job array.
+    #[command(hide = true)]
+    Task(TaskArgs),
     /// Run a program until it ends or standard input closes.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -30,13 +37,16 @@ pub(crate) enum Command {
 pub(crate) struct SweepArgs {
     /// The sweep file.
     pub(crate) file: PathBuf,
+    /// Where trials run: as processes of this machine, or as Slurm job arrays.
+    #[arg(long, value_enum, default_value_t = BackendName::Local)]
+    pub(crate) backend: BackendName,
     /// Store for records and results; overrides the file's.
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
-    /// Print the matrix and the commands of the first trial; start and write nothing.
+    /// Print the matrix and the commands of the first trial, or the job scripts; start and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Trials at once; overrides the file's.
+    /// Trials at once; overrides the file's `slots`, on Slurm its `slurm.max_parallel`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) slots: Option<u16>,
     /// Try failed trials again; each goes on from its last checkpoint.
@@ -83,6 +93,14 @@ pub(crate) struct ResultsArgs {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// Guarded processes of this machine.
+    Local,
+    /// Job arrays; this program watches them and may go away.
+    Slurm,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns, the main metric.
@@ -101,6 +119,19 @@ pub(crate) struct GuardArgs {
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// The sweep's store.
+    #[arg(long, value_name = "URI")]
+    pub(crate) store: String,
+    /// Key of the wave.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) wave: String,
+    /// Which of a trial's two jobs.
+    #[arg(long, value_enum)]
+    pub(crate) job: Job,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

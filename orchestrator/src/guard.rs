@@ -71,9 +71,11 @@ fn code_of(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// What a process group is told.
+/// What a process or a group of them is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
+    /// The time limit is near: save and end.
+    Usr1,
     /// End, saving what can be saved.
     Term,
     /// End at once.
@@ -81,15 +83,24 @@ pub(crate) enum Signal {
 }
 
 /// Sends a signal to a whole process group; one that has ended is no error.
-///
+pub(crate) fn signal_group(group: u32, signal: Signal) {
+    kill(&format!("-{group}"), signal);
+}
+
+/// Sends a signal to one process; one that has ended is no error.
+pub(crate) fn signal_process(process: u32, signal: Signal) {
+    kill(&process.to_string(), signal);
+}
+
 /// Through the shell's own `kill`, since the standard library cannot signal a group and the safe wrappers that can would
 /// change the features of crates that the other programs share.
-pub(crate) fn signal_group(group: u32, signal: Signal) {
+fn kill(whom: &str, signal: Signal) {
     let name = match signal {
+        Signal::Usr1 => "USR1",
         Signal::Term => "TERM",
         Signal::Kill => "KILL",
     };
-    let script = format!("kill -s {name} -- -{group}");
+    let script = format!("kill -s {name} -- {whom}");
     let _ = Command::new("/bin/sh")
         .args(["-c", &script])
         .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 //!
 //! The newest attempt decides. A claim whose holder has died is settled: what is left of its process group is ended, the
 //! attempt is recorded as lost, and the next number is free. A claim held on another machine is left alone, since nobody
-//! here can tell whether its holder lives.
+//! here can tell whether its holder lives; whether one that Slurm runs lives, Slurm must be asked.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -86,14 +86,20 @@ pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
         return Ok(State::Failed { attempt, record: read(store, &format!("{key}/failed.json"))? });
     }
     let claim: Claim = read(store, &format!("{key}/claim.json"))?;
-    let life = claim.holder.life();
+    let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
     Ok(State::Claimed { attempt, claim, life })
 }
 
-/// Tries to claim attempt `attempt`. False: another was first.
-pub(crate) fn claim(store: &Store, trial: &Trial<'_>, attempt: u32, sweep: &str) -> Result<bool> {
-    let record = Claim { holder: Identity::own(), sweep: sweep.to_owned(), unix_s: unix_s() };
+/// Tries to claim attempt `attempt`, for a Slurm wave where one is given. False: another was first.
+pub(crate) fn claim(store: &Store, trial: &Trial<'_>, attempt: u32, sweep: &str, wave: Option<&str>) -> Result<bool> {
+    let wave = wave.map(str::to_owned);
+    let record = Claim { holder: Identity::own(), sweep: sweep.to_owned(), unix_s: unix_s(), wave };
     create(store, &format!("{}/claim.json", trial.attempt_key(attempt)), &record)
+}
+
+/// Records that an attempt ended without a result; one that is recorded already stays as it is.
+pub(crate) fn record_failure(store: &Store, trial: &Trial<'_>, attempt: u32, record: &Failed) -> Result<()> {
+    create(store, &format!("{}/failed.json", trial.attempt_key(attempt)), record).map(drop)
 }
 
 /// Settles an attempt whose holder has died: ends what is left of its workers, and records it as lost.
@@ -111,7 +117,7 @@ pub(crate) fn settle_lost(store: &Store, trial: &Trial<'_>, attempt: u32, grace:
         stages: Vec::new(),
         unix_s: unix_s(),
     };
-    create(store, &format!("{key}/failed.json"), &record).map(drop)
+    record_failure(store, trial, attempt, &record)
 }
 
 /// Asks the remains to end, waits for `grace` so that a worker can save its work, then kills.
@@ -164,13 +170,13 @@ mod tests {
         let arm = arm();
         let trial = Trial { arm: &arm, seed: 3, probes: Digest::of(b"p") };
         assert_eq!(state(&store, &trial).unwrap(), State::Missing);
-        assert!(claim(&store, &trial, 1, "s").unwrap());
-        assert!(!claim(&store, &trial, 1, "s").unwrap(), "a claim is had once");
+        assert!(claim(&store, &trial, 1, "s", None).unwrap());
+        assert!(!claim(&store, &trial, 1, "s", None).unwrap(), "a claim is had once");
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 1, life: Life::Alive, .. }));
         create(&store, &format!("{}/failed.json", trial.attempt_key(1)), &failed(Cause::Exit)).unwrap();
         assert_eq!(state(&store, &trial).unwrap(), State::Failed { attempt: 1, record: failed(Cause::Exit) });
         for n in 2..=10 {
-            claim(&store, &trial, n, "s").unwrap();
+            claim(&store, &trial, n, "s", None).unwrap();
         }
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 10, .. }), "10 is newer than 9");
         let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
@@ -185,13 +191,13 @@ mod tests {
         let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p") };
         let mut holder = Identity::own();
         holder.start_ticks += 1;
-        let record = Claim { holder, sweep: "s".into(), unix_s: 1 };
+        let record = Claim { holder, sweep: "s".into(), unix_s: 1, wave: None };
         create(&store, &format!("{}/claim.json", trial.attempt_key(1)), &record).unwrap();
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { life: Life::Dead, .. }));
         settle_lost(&store, &trial, 1, Duration::ZERO).unwrap();
         settle_lost(&store, &trial, 1, Duration::ZERO).unwrap();
         let State::Failed { record, .. } = state(&store, &trial).unwrap() else { panic!("not settled") };
         assert!(record.cause == Cause::Lost && !record.cause.blames_the_trial());
-        assert!(claim(&store, &trial, 2, "s").unwrap());
+        assert!(claim(&store, &trial, 2, "s", None).unwrap());
     }
 }

@@ -1,157 +1,108 @@
-//! The local backend: a worker as a guarded process group on this machine.
+//! The local backend: attempts as guarded processes of this machine, a number of them at once.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::guard::{Signal, signal_group};
-use crate::identity::Identity;
+use crate::attempt::{Attempt, Ground, Look, Outcome, failure, log_of};
+use crate::backend::{Adoption, Backend, Event, Ticket};
+use crate::ledger;
+use crate::log;
+use crate::progress;
+use crate::records::{Cause, Claim, Trial};
 
-/// How workers are started.
-#[derive(Debug, Clone)]
-pub(crate) struct Launcher {
-    /// This program, which is also the guard.
-    pub(crate) guard: PathBuf,
-    /// The worker.
-    pub(crate) worker: PathBuf,
-    /// Seconds between asking a worker to end and killing it.
-    pub(crate) grace: Duration,
-}
+const POLL: Duration = Duration::from_millis(100);
 
-/// One stage that runs.
+/// Attempts of this machine.
 #[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-    began: Instant,
-    kill_at: Option<Instant>,
+pub(crate) struct Local<'a> {
+    ground: Ground<'a>,
+    slots: usize,
+    running: Vec<Attempt<'a>>,
 }
 
-impl Launcher {
-    /// Starts the worker with `args` in a process group of its own; both its streams are appended to `log`.
-    pub(crate) fn start(&self, args: &[String], log: &Path) -> Result<Process> {
-        let open = || OpenOptions::new().create(true).append(true).open(log);
-        let out = open().with_context(|| format!("open log {}", log.display()))?;
-        let err = out.try_clone().with_context(|| format!("open log {}", log.display()))?;
-        let mut command = Command::new(&self.guard);
-        command
-            .arg("guard")
-            .arg("--grace-s")
-            .arg(self.grace.as_secs_f64().to_string())
-            .arg("--")
-            .arg(&self.worker)
-            .args(args);
-        // Waiting threads that spin would slow the trials beside them many times over.
-        if std::env::var_os("OMP_WAIT_POLICY").is_none() {
-            command.env("OMP_WAIT_POLICY", "passive");
+impl<'a> Local<'a> {
+    /// Runs at most `slots` attempts at once on `ground`.
+    pub(crate) fn new(ground: Ground<'a>, slots: usize) -> Self {
+        Self { ground, slots, running: Vec::new() }
+    }
+}
+
+impl<'a> Backend<'a> for Local<'a> {
+    fn takes(&self, _: &Trial<'a>, chosen: &[Ticket<'a>]) -> bool {
+        self.running.len() + chosen.len() < self.slots
+    }
+
+    fn start(&mut self, tickets: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>> {
+        let Ground { store, plan, .. } = self.ground;
+        let mut events = Vec::new();
+        for ticket in tickets {
+            let Ticket { trial, attempt } = ticket;
+            if !ledger::claim(store, &trial, attempt, &plan.name, None)? {
+                events.push(Event::Taken(trial));
+                continue;
+            }
+            match self.ground.begin(trial, attempt, |_| true) {
+                Ok(running) => {
+                    events.push(Event::Stage(ticket, running.stage.clone()));
+                    self.running.push(running);
+                }
+                Err(error) => {
+                    let record = failure(Cause::Start, "train", format!("{error:#}"), Vec::new());
+                    self.ground.record(&trial, attempt, &Outcome::Failed(record))?;
+                    events.push(Event::Ended(ticket, None, log_of(&self.ground.work, &trial, attempt)));
+                }
+            }
         }
-        // Dropping the child closes the pipe on its standard input, which ends the worker.
-        let child = command.process_group(0).stdin(Stdio::piped()).stdout(out).stderr(err).spawn();
-        let child = child.with_context(|| format!("start {}", self.guard.display()))?;
-        Ok(Process { child, began: Instant::now(), kill_at: None })
-    }
-}
-
-impl Process {
-    /// Leader of the process group.
-    pub(crate) fn leader(&self) -> Identity {
-        Identity::of(self.child.id())
+        Ok(events)
     }
 
-    /// Seconds since the start.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+    fn adopt(&mut self, _: Ticket<'a>, _: &Claim) -> Result<Adoption> {
+        Ok(Adoption::NotMine)
     }
 
-    /// Asks the group to end; [`Process::poll`] kills it once `grace` has passed.
-    pub(crate) fn stop(&mut self, grace: Duration) {
-        if self.kill_at.is_none() {
-            self.kill_at = Some(Instant::now() + grace);
-            signal_group(self.child.id(), Signal::Term);
+    fn poll(&mut self, places: bool) -> Result<Vec<Event<'a>>> {
+        let mut events = Vec::new();
+        let mut still = Vec::new();
+        for mut running in std::mem::take(&mut self.running) {
+            let ticket = Ticket { trial: running.trial, attempt: running.number };
+            if places {
+                let place = progress::place(&log::tail(&running.log, 4096));
+                events.push(Event::Place(ticket, running.stage.clone(), place));
+            }
+            match self.ground.look(&mut running)? {
+                Look::Going => still.push(running),
+                Look::Stage => {
+                    events.push(Event::Stage(ticket, running.stage.clone()));
+                    still.push(running);
+                }
+                Look::Ended(outcome) => {
+                    self.ground.record(&running.trial, running.number, &outcome)?;
+                    events.push(Event::Ended(ticket, Some(running.seconds()), running.log));
+                }
+            }
         }
+        self.running = still;
+        Ok(events)
     }
 
-    /// Looks whether the stage has ended. What is left of its group is killed.
-    pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
-        if self.kill_at.is_some_and(|at| Instant::now() >= at) {
-            signal_group(self.child.id(), Signal::Kill);
-        }
-        let status = self.child.try_wait().context("wait for a worker")?;
-        if status.is_some() {
-            signal_group(self.child.id(), Signal::Kill);
-        }
-        Ok(status)
-    }
-}
+    fn start_no_more(&mut self) {}
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            signal_group(self.child.id(), Signal::Kill);
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// The last `limit` bytes of a log, from the beginning of a line.
-pub(crate) fn tail(log: &Path, limit: u64) -> String {
-    let read = || -> std::io::Result<(Vec<u8>, bool)> {
-        let mut file = std::fs::File::open(log)?;
-        let start = file.metadata()?.len().saturating_sub(limit);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(limit).read_to_end(&mut bytes)?;
-        Ok((bytes, start > 0))
-    };
-    let Ok((bytes, cut)) = read() else { return String::new() };
-    let text = String::from_utf8_lossy(&bytes);
-    match text.split_once('\n') {
-        Some((_, rest)) if cut => rest.to_owned(),
-        _ => text.into_owned(),
-    }
-}
-
-/// What a log says last: for a failed trial, its reason; for a running one, where it is.
-pub(crate) fn last_words(log: &Path) -> String {
-    let text = tail(log, 8192);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("guard: "));
-    let plain = strip_colour(line.unwrap_or("no output"));
-    plain.strip_prefix("Error: ").unwrap_or(&plain).chars().take(300).collect()
-}
-
-/// Drops terminal colour sequences (`ESC [ … letter`).
-fn strip_colour(line: &str) -> String {
-    let mut out = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            out.push(c);
+    fn stop(&mut self) {
+        for running in &mut self.running {
+            self.ground.cut(running, Cause::Interrupted);
         }
     }
-    out
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn running(&self) -> usize {
+        self.running.len()
+    }
 
-    #[test]
-    fn last_words_are_the_last_line_without_colour() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("log");
-        std::fs::write(
-            &log,
-            format!("{}\n\u{1b}[31mError: no shards\u{1b}[0m\n\nguard: the worker ended\n", "x".repeat(20_000)),
-        )
-        .unwrap();
-        assert_eq!(last_words(&log), "no shards");
-        assert!(tail(&log, 30).len() < 30);
-        assert_eq!(last_words(&dir.path().join("none")), "no output");
+    fn pause(&self) -> Duration {
+        POLL
+    }
+
+    fn farewell(&self) -> String {
+        "Interrupted. The same command continues the sweep.".to_owned()
     }
 }

@@ -8,10 +8,11 @@
 //!                            invocations/<n>.json         who worked on it
 //!                            ended.json                   every trial finished or failed
 //!                            tables/<n>/{report.md, …}    what came out
+//!                            waves/<w>/wave.json, …       job arrays on Slurm: see [`crate::slurm::wave`]
 //! trials/<trial digest>/seed-<s>/config.json              the resolved config
 //!                                run/…                    the worker's own: checkpoints, metrics
-//!                                <probes>/attempt-<n>/    claim.json, started-<stage>.json, rows-<eval>.jsonl, log.txt,
-//!                                                         and at its end result.json or failed.json
+//!                                <probes>/attempt-<n>/    claim.json, started-<stage>.json, trained.json (Slurm),
+//!                                                         rows-<eval>.jsonl, log.txt, and at its end result.json or failed.json
 //! ```
 //! `<probes>` is the digest of how the trained model is measured: another split measures the same run anew, and does not train it again.
 
@@ -163,6 +164,10 @@ pub(crate) struct Claim {
     pub(crate) sweep: String,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
+    /// Key of the wave that runs it on Slurm; absent where the holder itself runs it. With a wave it is Slurm that knows
+    /// whether the attempt lives, not the holder, which may go and come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wave: Option<String>,
 }
 
 /// `started-<stage>.json`: the process group of one stage, so that a restarted orchestrator can end what is left of it.
@@ -183,6 +188,15 @@ pub(crate) struct StageReport {
     pub(crate) seconds: f64,
     /// Exit code; null when a signal ended it.
     pub(crate) exit_code: Option<i32>,
+}
+
+/// `trained.json`: a Slurm task has trained; the probe of the same attempt, another job, may begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trained {
+    /// What ran.
+    pub(crate) stages: Vec<StageReport>,
+    /// When, seconds since 1970.
+    pub(crate) unix_s: u64,
 }
 
 /// `result.json`: the trial is finished.
@@ -210,14 +224,16 @@ pub(crate) enum Cause {
     Rows,
     /// The orchestrator was asked to stop.
     Interrupted,
-    /// The orchestrator died.
+    /// The orchestrator died, or the job vanished with its node.
     Lost,
+    /// Slurm refused the job.
+    Refused,
 }
 
 impl Cause {
     /// Whether the trial itself is to blame. One that was merely cut off is tried again unasked.
     pub(crate) fn blames_the_trial(self) -> bool {
-        !matches!(self, Self::Interrupted | Self::Lost)
+        !matches!(self, Self::Interrupted | Self::Lost | Self::Refused)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The matrix of a sweep in words: for the dry run and for `status`.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use serde_json::Value;
 use store::Store;
@@ -32,7 +34,13 @@ pub(crate) struct Counts {
 }
 
 /// Reads the state of each chosen trial. `store` is absent where the digests are not known: then nothing is.
-pub(crate) fn matrix(store: Option<&Store>, plan: &Plan, only: &Globs) -> Result<Matrix> {
+/// `places`: where trials are that Slurm runs, in words, by their label.
+pub(crate) fn matrix(
+    store: Option<&Store>,
+    plan: &Plan,
+    only: &Globs,
+    places: &BTreeMap<String, String>,
+) -> Result<Matrix> {
     let mut rows = vec![["arm", "seed", "trial", "status", "changes"].map(str::to_owned).to_vec()];
     let (mut finished_s, mut counts) = (Vec::new(), Counts::default());
     let reference = &plan.arms[0];
@@ -43,7 +51,7 @@ pub(crate) fn matrix(store: Option<&Store>, plan: &Plan, only: &Globs) -> Result
         let state = store.map(|store| ledger::state(store, &trial)).transpose()?;
         let words = match &state {
             None => "unknown".to_owned(),
-            Some(state) => status(state),
+            Some(state) => status(state, places.get(&trial.label())),
         };
         match state {
             Some(State::Finished(record)) => {
@@ -61,7 +69,7 @@ pub(crate) fn matrix(store: Option<&Store>, plan: &Plan, only: &Globs) -> Result
     Ok(Matrix { rows, finished_s, counts })
 }
 
-fn status(state: &State) -> String {
+fn status(state: &State, place: Option<&String>) -> String {
     match state {
         State::Missing => "missing".to_owned(),
         State::Finished(record) => {
@@ -73,6 +81,9 @@ fn status(state: &State) -> String {
         }
         State::Failed { attempt, .. } => format!("cut off (attempt {attempt})"),
         State::Claimed { attempt, life: Life::Dead, .. } => format!("cut off (attempt {attempt})"),
+        State::Claimed { attempt, claim, .. } if claim.wave.is_some() => {
+            format!("attempt {attempt}, {}", place.map_or("on Slurm", String::as_str))
+        }
         State::Claimed { attempt, claim, .. } => {
             format!("running (attempt {attempt}, {} process {})", claim.holder.host, claim.holder.pid)
         }

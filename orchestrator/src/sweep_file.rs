@@ -11,6 +11,8 @@ use run_spec::layer::{self, nearest};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::slurm::section::{Section, Shapes};
+
 /// A sweep as written, with its defaults filled in.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +50,9 @@ pub(crate) struct SweepFile {
     pub(crate) evidence: bool,
     /// How the trained model is measured.
     pub(crate) probe: Probe,
+    /// What a trial asks of a Slurm cluster, as written; [`SweepFile::slurm`] reads it.
+    #[serde(rename = "slurm")]
+    slurm_written: Value,
 }
 
 /// Where the pixels are.
@@ -93,13 +98,15 @@ pub(crate) struct ArmSpec {
     pub(crate) delta: BTreeMap<String, Value>,
     /// URI of another shard set to train on.
     pub(crate) train_shards: Option<String>,
+    /// What its jobs ask of Slurm and others do not, without the leading `slurm.`.
+    pub(crate) slurm: BTreeMap<String, Value>,
 }
 
 fn defaults() -> Value {
     json!({
         "name": "", "base": "", "store": "./store", "shards": {"train": "", "eval": []}, "set": {}, "reference": "reference",
         "arms": {}, "grid": {}, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
-        "probe": {"split": null, "options": {}},
+        "probe": {"split": null, "options": {}}, "slurm": null,
     })
 }
 
@@ -136,7 +143,22 @@ impl SweepFile {
             bail!("`seeds` holds {} twice", twice[0]);
         }
         self.evals().map(drop)?;
-        self.arm_specs().map(drop)
+        self.shapes().map(drop)
+    }
+
+    /// The section `slurm`.
+    pub(crate) fn slurm(&self) -> Result<Section> {
+        Section::read(&self.slurm_written)
+    }
+
+    /// What the Slurm jobs of each arm ask for, by the arm's name.
+    pub(crate) fn shapes(&self) -> Result<BTreeMap<String, Shapes>> {
+        let section = self.slurm()?;
+        let shapes = |arm: ArmSpec| {
+            let shapes = section.shapes(&arm.slurm).with_context(|| format!("arm `{}`", arm.name))?;
+            Ok((arm.name, shapes))
+        };
+        self.arm_specs()?.into_iter().map(shapes).collect()
     }
 
     /// The evaluation sets, each with its split.
@@ -251,10 +273,14 @@ fn arm_spec(name: &str, delta: &Value) -> Result<ArmSpec> {
         Some(Value::String(uri)) if !uri.is_empty() => Some(uri),
         Some(other) => bail!("`shards.train`: the URI of a shard set is expected, not {other}"),
     };
+    let slurm = flat.extract_if(.., |key, _| key.starts_with("slurm.")).collect::<BTreeMap<_, _>>();
+    let slurm = slurm.into_iter().map(|(key, value)| (key.replacen("slurm.", "", 1), value)).collect();
     if let Some(key) = flat.keys().find(|key| key.starts_with("shards.") || key.starts_with("probe.")) {
-        bail!("`{key}` is the same for all arms; an arm may change `shards.train` and the keys of the train config");
+        bail!(
+            "`{key}` is the same for all arms; an arm may change `shards.train`, `slurm` and the keys of the train config"
+        );
     }
-    Ok(ArmSpec { name: name.to_owned(), delta: flat, train_shards })
+    Ok(ArmSpec { name: name.to_owned(), delta: flat, train_shards, slurm })
 }
 
 fn refuse_seed(delta: &BTreeMap<String, Value>) -> Result<()> {
@@ -353,6 +379,17 @@ seeds: [0, 1]
             names,
             ["reference", "koleo-on", "locals", "n_local=0,lr=0.001", "n_local=0,lr=0.01", "n_local=8,lr=0.001"]
         );
+    }
+
+    #[test]
+    fn an_arm_may_ask_for_another_shape_and_its_experiment_stays_the_same() {
+        let text = SMALL.replace("{loss.koleo_weight: 0.1}", "{loss.koleo_weight: 0.1, slurm: {nodes: 2}}");
+        let file = SweepFile::parse(&format!("{text}slurm: {{partition: gpu}}\n"), "s.yaml").unwrap();
+        let shapes = file.shapes().unwrap();
+        assert_eq!((shapes["koleo-on"].train.nodes, shapes["reference"].train.nodes), (2, 1));
+        assert_eq!(file.arm_specs().unwrap()[1].delta.len(), 1);
+        let error = message(&SMALL.replace("loss.koleo_weight: 0.1", "slurm.node: 2"));
+        assert_eq!(error, "s.yaml: arm `koleo-on`: slurm: unknown key `node`; did you mean `nodes`?");
     }
 
     #[test]

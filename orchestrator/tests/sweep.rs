@@ -214,6 +214,24 @@ fn a_dry_run_prints_the_matrix_and_starts_nothing() {
 }
 
 #[test]
+fn without_slurm_a_dry_run_shows_its_scripts_and_a_sweep_says_what_is_missing() {
+    let slurm = format!("{SWEEP}slurm: {{partition: gpu, time: 24:00:00, max_parallel: 2}}\n");
+    let slurm = slurm.replace("koleo-on: {", "koleo-on: {slurm.nodes: 2, ");
+    let bench = Bench::new().sweep(&slurm).with("PATH", "/nowhere");
+    let run = bench.run(&["--backend", "slurm", "--dry-run"]).ends(0);
+    assert!(run.err.contains("array size of 1001"), "{}", run.err);
+    assert_eq!(run.out.matches("#SBATCH --array=0-1%2\n").count(), 4, "two shapes, two jobs each: {}", run.out);
+    assert_eq!(run.out.matches("#SBATCH --nodes=2\n").count(), 1, "{}", run.out);
+    assert!(run.out.contains("#SBATCH --signal=B:USR1@300\n") && run.out.contains("--job probe\n"), "{}", run.out);
+    let run = bench.run(&["--backend", "slurm"]).ends(1);
+    assert!(run.err.contains("there is no `sbatch` on PATH: run this on a login node"), "{}", run.err);
+    assert!(bench.records("claim.json").is_empty());
+    let bench = bench.sweep(&slurm.replace("partition", "partitin"));
+    let run = bench.run(&["--backend", "slurm"]).ends(1);
+    assert!(run.err.contains("slurm: unknown key `partitin`; did you mean `partition`?"), "{}", run.err);
+}
+
+#[test]
 fn mistakes_are_refused_in_one_sentence_before_anything_runs() {
     let bench = Bench::new().sweep(&SWEEP.replace("koleo_weight", "koleo_wieght"));
     let run = bench.run(&[]).ends(1);

@@ -1,0 +1,231 @@
+//! One attempt at a trial: its stages one after another, each a process, and what came of them.
+//!
+//! It starts and polls and never waits, so that one loop can look after many. It writes what is known while it runs
+//! (config, process groups, log); how it ended is handed back, and recorded by whoever runs it.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use store::Store;
+
+use crate::command::{self, Stage};
+use crate::guard::Signal;
+use crate::ledger::{self, unix_s};
+use crate::log;
+use crate::plan::config_of_seed;
+use crate::process::{Launcher, Process};
+use crate::records::{Cause, Failed, Finished, Plan, StageReport, Started, Trial};
+use crate::tables;
+
+/// Exit code of a worker that somebody else asked to stop, and that can go on from its checkpoint.
+pub(crate) const WORKER_STOPPED: i32 = 85;
+/// How much of a log goes into the store.
+const LOG_LIMIT: u64 = 1 << 20;
+
+/// What attempts run on.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground<'a> {
+    /// The sweep's store.
+    pub(crate) store: &'a Store,
+    /// What is compared.
+    pub(crate) plan: &'a Plan,
+    /// How workers are started.
+    pub(crate) launcher: Launcher,
+    /// Folder for logs and configs; a cache, of no meaning to the records.
+    pub(crate) work: PathBuf,
+    /// Seconds that an attempt may take.
+    pub(crate) time_limit_s: Option<u64>,
+    /// How often a scheduler has started this attempt before.
+    pub(crate) restarts: u32,
+    /// Name under which the log is kept beside the attempt's records.
+    pub(crate) log_name: &'static str,
+}
+
+/// An attempt that runs.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    /// The trial.
+    pub(crate) trial: Trial<'a>,
+    /// Number of the attempt.
+    pub(crate) number: u32,
+    /// Name of the stage that runs.
+    pub(crate) stage: String,
+    /// Where both streams of its processes go.
+    pub(crate) log: PathBuf,
+    stages: VecDeque<Stage>,
+    process: Process,
+    began: Instant,
+    reports: Vec<StageReport>,
+    rows: Vec<String>,
+    cut: Option<Cause>,
+}
+
+/// What a look at an attempt shows.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It runs as before.
+    Going,
+    /// Its next stage has begun.
+    Stage,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    /// All its stages ended well, and their rows can be read.
+    Done(Finished),
+    /// Not so.
+    Failed(Failed),
+}
+
+/// Name of an attempt's files in the work folder.
+pub(crate) fn stem(trial: &Trial<'_>, number: u32) -> String {
+    format!("{}.seed-{}.attempt-{number}", trial.arm.name, trial.seed)
+}
+
+/// Where the log of an attempt lies.
+pub(crate) fn log_of(work: &Path, trial: &Trial<'_>, number: u32) -> PathBuf {
+    work.join(format!("{}.log", stem(trial, number)))
+}
+
+/// A failure of `stage`.
+pub(crate) fn failure(cause: Cause, stage: &str, message: String, stages: Vec<StageReport>) -> Failed {
+    Failed { cause, stage: stage.to_owned(), message, stages, unix_s: unix_s() }
+}
+
+impl<'a> Ground<'a> {
+    /// Begins attempt `number` with the first of those stages that `chosen` takes.
+    pub(crate) fn begin(&self, trial: Trial<'a>, number: u32, chosen: impl Fn(&Stage) -> bool) -> Result<Attempt<'a>> {
+        std::fs::create_dir_all(&self.work).with_context(|| format!("make work folder {}", self.work.display()))?;
+        let config = self.work.join(format!("{}.json", stem(&trial, number)));
+        let text = serde_json::to_vec_pretty(&config_of_seed(trial.arm, trial.seed)).context("write the config")?;
+        std::fs::write(&config, &text).with_context(|| format!("write {}", config.display()))?;
+        self.store.ensure(&format!("{}/config.json", trial.key()), Bytes::from(text))?;
+        let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key));
+        let mut stages: VecDeque<Stage> = stages.into_iter().filter(chosen).collect();
+        let first = stages.pop_front().context("a trial has at least one stage")?;
+        let log = log_of(&self.work, &trial, number);
+        let process = self.start_stage(&trial, number, &first, &log)?;
+        let (began, rows) = (Instant::now(), first.rows.into_iter().collect());
+        let stage = first.name;
+        Ok(Attempt { trial, number, stage, log, stages, process, began, reports: Vec::new(), rows, cut: None })
+    }
+
+    fn start_stage(&self, trial: &Trial<'_>, number: u32, stage: &Stage, log: &Path) -> Result<Process> {
+        let process = self.launcher.start(&stage.args, log)?;
+        let program = self.launcher.worker.display().to_string();
+        let command = std::iter::once(program).chain(stage.args.iter().cloned()).collect();
+        let record = Started { leader: process.leader(), command };
+        let again = if self.restarts > 0 { format!("-restart-{}", self.restarts) } else { String::new() };
+        let key = format!("{}/started-{}{again}.json", trial.attempt_key(number), stage.name);
+        ledger::create(self.store, &key, &record)?;
+        Ok(process)
+    }
+
+    /// Looks how `attempt` is; begins its next stage when one has ended well.
+    pub(crate) fn look(&self, attempt: &mut Attempt<'a>) -> Result<Look> {
+        if self.time_limit_s.is_some_and(|limit| attempt.began.elapsed().as_secs() >= limit) {
+            self.cut(attempt, Cause::TimeLimit);
+        }
+        match attempt.process.poll()? {
+            None => Ok(Look::Going),
+            Some(status) => self.on_stage_end(attempt, status),
+        }
+    }
+
+    /// Asks the attempt to end; what it had finished by then is kept.
+    pub(crate) fn cut(&self, attempt: &mut Attempt<'_>, cause: Cause) {
+        if attempt.cut.is_none() {
+            attempt.cut = Some(cause);
+            attempt.process.stop(self.launcher.ask, self.launcher.grace);
+        }
+    }
+
+    fn on_stage_end(&self, attempt: &mut Attempt<'a>, status: ExitStatus) -> Result<Look> {
+        let seconds = attempt.process.seconds();
+        attempt.reports.push(StageReport { name: attempt.stage.clone(), seconds, exit_code: status.code() });
+        // Work that was finished when the signal came is kept.
+        let outcome = match (status.success(), attempt.cut) {
+            (true, None) if !attempt.stages.is_empty() => match self.next_stage(attempt) {
+                Ok(()) => return Ok(Look::Stage),
+                Err(error) => Err((Cause::Start, format!("{error:#}"))),
+            },
+            (true, _) if attempt.stages.is_empty() => {
+                self.verify_rows(attempt).map_err(|e| (attempt.cut.unwrap_or(Cause::Rows), format!("{e:#}")))
+            }
+            (_, Some(Cause::TimeLimit)) => {
+                let limit = self.time_limit_s.unwrap_or_default();
+                Err((Cause::TimeLimit, format!("ran past time_limit_s: {limit}")))
+            }
+            (_, Some(cause)) => Err((cause, "the orchestrator was asked to stop".to_owned())),
+            (false, None) if status.code() == Some(WORKER_STOPPED) => {
+                Err((Cause::Interrupted, "the worker was asked to stop".to_owned()))
+            }
+            (false, None) => {
+                let code = status.code().map_or_else(|| format!("{status}"), |code| format!("exit code {code}"));
+                Err((Cause::Exit, format!("{}: {code}: {}", attempt.stage, log::last_words(&attempt.log))))
+            }
+            (true, None) => Ok(()),
+        };
+        self.keep_log(attempt);
+        let stages = std::mem::take(&mut attempt.reports);
+        Ok(Look::Ended(match outcome {
+            Ok(()) => Outcome::Done(Finished { stages, rows: std::mem::take(&mut attempt.rows), unix_s: unix_s() }),
+            Err((cause, message)) => Outcome::Failed(failure(cause, &attempt.stage, message, stages)),
+        }))
+    }
+
+    fn next_stage(&self, attempt: &mut Attempt<'a>) -> Result<()> {
+        let Some(stage) = attempt.stages.pop_front() else { return Ok(()) };
+        attempt.stage.clone_from(&stage.name);
+        attempt.rows.extend(stage.rows.clone());
+        attempt.process = self.start_stage(&attempt.trial, attempt.number, &stage, &attempt.log)?;
+        Ok(())
+    }
+
+    /// A worker that ended well must have left rows that can be read.
+    fn verify_rows(&self, attempt: &Attempt<'_>) -> Result<()> {
+        for key in &attempt.rows {
+            tables::read_rows(self.store, key)?;
+        }
+        Ok(())
+    }
+
+    /// A log that cannot be kept costs nothing but the log: the local one remains.
+    fn keep_log(&self, attempt: &Attempt<'_>) {
+        let text = log::tail(&attempt.log, LOG_LIMIT);
+        let key = format!("{}/{}", attempt.trial.attempt_key(attempt.number), self.log_name);
+        match self.store.create(&key, Bytes::from(text)) {
+            Err(error) if !error.is_already_exists() => tracing::warn!(%error, "the log was not copied to the store"),
+            _ => {}
+        }
+    }
+
+    /// Records how the attempt ended.
+    pub(crate) fn record(&self, trial: &Trial<'_>, number: u32, outcome: &Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Done(record) => {
+                ledger::create(self.store, &format!("{}/result.json", trial.attempt_key(number)), record).map(drop)
+            }
+            Outcome::Failed(record) => ledger::record_failure(self.store, trial, number, record),
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Seconds since it began.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Sends a signal to the process that runs.
+    pub(crate) fn tell(&self, signal: Signal) {
+        self.process.tell(signal);
+    }
+}

@@ -1,0 +1,86 @@
+//! The seam between the loop of a sweep and whatever runs its trials.
+//!
+//! A backend claims attempts and sees to it that they are run and that each leaves its record in the store. The loop asks
+//! the store, never the backend, what a trial has become; an event only says where to look.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::records::{Claim, Trial};
+
+/// An attempt to be made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ticket<'a> {
+    /// The trial.
+    pub(crate) trial: Trial<'a>,
+    /// Number of the attempt.
+    pub(crate) attempt: u32,
+}
+
+/// What happened, most often to an attempt.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// Something that is no single attempt's, in a sentence.
+    Note(String),
+    /// Another orchestrator has claimed it.
+    Taken(Trial<'a>),
+    /// A stage of it runs now, in words.
+    Stage(Ticket<'a>, String),
+    /// It is in a stage, and came so far: the stage, and the end of its log in words.
+    Place(Ticket<'a>, String, String),
+    /// It has ended, after so many seconds where the backend knows: the store says how.
+    Ended(Ticket<'a>, Option<f64>, PathBuf),
+}
+
+/// What a backend makes of an attempt that somebody claimed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// It is watched from now on; an event will tell its end.
+    Watched,
+    /// It has ended, and its end is recorded.
+    Ended,
+    /// It is none of this backend's.
+    NotMine,
+}
+
+/// What runs trials.
+pub(crate) trait Backend<'a> {
+    /// Whether one more attempt, at `trial`, may be started beside `chosen`, which are about to be.
+    fn takes(&self, trial: &Trial<'a>, chosen: &[Ticket<'a>]) -> bool;
+
+    /// Claims and starts attempts.
+    ///
+    /// # Errors
+    /// The store, or something that makes starting anything pointless. A single attempt that cannot be started is
+    /// recorded and reported as ended.
+    fn start(&mut self, tickets: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>>;
+
+    /// Looks at an attempt whose claim names a wave.
+    ///
+    /// # Errors
+    /// The store.
+    fn adopt(&mut self, ticket: Ticket<'a>, claim: &Claim) -> Result<Adoption>;
+
+    /// What has happened since the last call. `places`: whether a person wants to know where each attempt is.
+    ///
+    /// # Errors
+    /// The store.
+    fn poll(&mut self, places: bool) -> Result<Vec<Event<'a>>>;
+
+    /// Starts none of those that wait inside the backend; those that run go on.
+    fn start_no_more(&mut self);
+
+    /// A person wants this program to end: what runs is asked to end too, or is left to others.
+    fn stop(&mut self);
+
+    /// Attempts under way.
+    fn running(&self) -> usize;
+
+    /// How long to wait between looks.
+    fn pause(&self) -> Duration;
+
+    /// What becomes of the attempts after an interrupted sweep, in a sentence.
+    fn farewell(&self) -> String;
+}

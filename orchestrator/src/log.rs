@@ -1,0 +1,72 @@
+//! The end of a log: where a run is, and what it said last.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// The last `limit` bytes of a log, from the beginning of a line.
+pub(crate) fn tail(log: &Path, limit: u64) -> String {
+    let read = || -> std::io::Result<(Vec<u8>, bool)> {
+        let mut file = File::open(log)?;
+        let start = file.metadata()?.len().saturating_sub(limit);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok((bytes, start > 0))
+    };
+    let Ok((bytes, cut)) = read() else { return String::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    match text.split_once('\n') {
+        Some((_, rest)) if cut => rest.to_owned(),
+        _ => text.into_owned(),
+    }
+}
+
+/// What a log says last: for a failed trial, its reason; for a running one, where it is.
+pub(crate) fn last_words(log: &Path) -> String {
+    let text = tail(log, 8192);
+    let lines = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    // What ended the worker has words of its own, later and of less worth; alone, they must do.
+    let about = |line: &&str| ["guard: ", "srun: ", "slurmstepd: "].iter().any(|who| line.starts_with(who));
+    let line = lines().find(|line| !about(line)).or_else(|| lines().find(|line| !line.starts_with("guard: ")));
+    let plain = strip_colour(line.unwrap_or("no output"));
+    plain.strip_prefix("Error: ").unwrap_or(&plain).chars().take(300).collect()
+}
+
+/// Drops terminal colour sequences (`ESC [ … letter`).
+fn strip_colour(line: &str) -> String {
+    let mut out = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_last_line_without_colour() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        std::fs::write(
+            &log,
+            format!("{}\n\u{1b}[31mError: no shards\u{1b}[0m\n\nguard: the worker ended\n", "x".repeat(20_000)),
+        )
+        .unwrap();
+        assert_eq!(last_words(&log), "no shards");
+        std::fs::write(&log, "srun: error: n1: task 0: Exited with exit code 2\n").unwrap();
+        assert_eq!(last_words(&log), "srun: error: n1: task 0: Exited with exit code 2");
+        std::fs::write(&log, "Error: no shards\nsrun: error: n1: task 0: Exited with exit code 2\n").unwrap();
+        assert_eq!(last_words(&log), "no shards");
+        std::fs::write(&log, "x".repeat(100)).unwrap();
+        assert!(tail(&log, 30).len() < 30);
+        assert_eq!(last_words(&dir.path().join("none")), "no output");
+    }
+}

@@ -1,0 +1,107 @@
+//! A worker as a process group of this machine, begun through some other program: the guard, or Slurm's `srun`.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::guard::{Signal, signal_group, signal_process};
+use crate::identity::Identity;
+
+/// How workers are started.
+#[derive(Debug, Clone)]
+pub(crate) struct Launcher {
+    /// Program and arguments that stand before the worker; the program stays until the worker has ended, and ends as it did.
+    pub(crate) prefix: Vec<String>,
+    /// The worker.
+    pub(crate) worker: PathBuf,
+    /// What asks a worker to end, sent to its process group.
+    pub(crate) ask: Signal,
+    /// How long it may take to end then.
+    pub(crate) grace: Duration,
+}
+
+/// One stage that runs.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    began: Instant,
+    kill_at: Option<Instant>,
+}
+
+impl Launcher {
+    /// Workers that end when this program does: `program` is this program, which is also the guard.
+    pub(crate) fn guarded(program: &Path, worker: PathBuf, grace: Duration) -> Self {
+        let seconds = grace.as_secs_f64().to_string();
+        let program = program.display().to_string();
+        let prefix = [program.as_str(), "guard", "--grace-s", &seconds, "--"];
+        Self { prefix: prefix.map(str::to_owned).to_vec(), worker, ask: Signal::Term, grace }
+    }
+
+    /// Starts the worker with `args` in a process group of its own; both its streams are appended to `log`.
+    pub(crate) fn start(&self, args: &[String], log: &Path) -> Result<Process> {
+        let open = || OpenOptions::new().create(true).append(true).open(log);
+        let out = open().with_context(|| format!("open log {}", log.display()))?;
+        let err = out.try_clone().with_context(|| format!("open log {}", log.display()))?;
+        let (program, first) = self.prefix.split_first().context("a worker is started through some program")?;
+        let mut command = Command::new(program);
+        command.args(first).arg(&self.worker).args(args);
+        // Waiting threads that spin would slow the trials beside them many times over.
+        if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+            command.env("OMP_WAIT_POLICY", "passive");
+        }
+        // Dropping the child closes the pipe on its standard input, which tells a guard to end the worker.
+        let child = command.process_group(0).stdin(Stdio::piped()).stdout(out).stderr(err).spawn();
+        let child = child.with_context(|| format!("start {program}"))?;
+        Ok(Process { child, began: Instant::now(), kill_at: None })
+    }
+}
+
+impl Process {
+    /// Leader of the process group.
+    pub(crate) fn leader(&self) -> Identity {
+        Identity::of(self.child.id())
+    }
+
+    /// Seconds since the start.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Sends a signal to the leader alone.
+    pub(crate) fn tell(&self, signal: Signal) {
+        signal_process(self.child.id(), signal);
+    }
+
+    /// Asks the group to end; [`Process::poll`] kills it once `grace` has passed.
+    pub(crate) fn stop(&mut self, ask: Signal, grace: Duration) {
+        if self.kill_at.is_none() {
+            self.kill_at = Some(Instant::now() + grace);
+            signal_group(self.child.id(), ask);
+        }
+    }
+
+    /// Looks whether the stage has ended. What is left of its group is killed.
+    pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
+        if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+            signal_group(self.child.id(), Signal::Kill);
+        }
+        let status = self.child.try_wait().context("wait for a worker")?;
+        if status.is_some() {
+            signal_group(self.child.id(), Signal::Kill);
+        }
+        Ok(status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal_group(self.child.id(), Signal::Kill);
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a person asks of a sweep on Slurm besides running it: where its jobs are, and that they end.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use store::Store;
+
+use crate::attempt::failure;
+use crate::ledger::{self, State};
+use crate::records::{Cause, Plan};
+use crate::slurm::client::Client;
+use crate::slurm::parse::{JobState, Task, Tasks};
+use crate::slurm::verdict::{self, Phase};
+use crate::slurm::wave::{self, Job, Wave};
+
+/// Where the jobs of a plan's waves are, in words, by [`crate::records::Trial::label`]; empty where nothing was submitted.
+pub(crate) fn places(store: &Store, plan: &Plan) -> Result<BTreeMap<String, String>> {
+    let waves = wave::all(store, plan)?;
+    let mut places = BTreeMap::new();
+    if waves.is_empty() {
+        return Ok(places);
+    }
+    let tasks = Client::find().and_then(|client| client.queue().map_err(|trouble| anyhow::anyhow!("{trouble}")));
+    for wave in &waves {
+        for index in 0..wave.members.len() as u32 {
+            let (trial, attempt) = wave.trial(index)?;
+            if let State::Claimed { attempt: newest, claim, .. } = ledger::state(store, &trial)?
+                && newest == attempt
+                && claim.wave.as_deref() == Some(&wave.key())
+            {
+                places.insert(trial.label(), place(store, wave, index, tasks.as_ref())?);
+            }
+        }
+    }
+    Ok(places)
+}
+
+fn place(store: &Store, wave: &Wave, index: u32, tasks: Result<&Tasks, &anyhow::Error>) -> Result<String> {
+    let task = |job| Ok::<_, anyhow::Error>(wave.submitted(store, job)?.map(|array| Task { array, index }));
+    let (train, probe) = (task(Job::Train)?, task(Job::Probe)?);
+    let name = |task: Option<Task>| task.map_or_else(|| "not submitted".to_owned(), |task| format!("Slurm job {task}"));
+    let tasks = match tasks {
+        Ok(tasks) => tasks,
+        Err(error) => return Ok(format!("{}; {error}", name(train))),
+    };
+    let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
+    Ok(match verdict::phase(seen(train), seen(probe)) {
+        Phase::Under { words, .. } if words.starts_with("train") => format!("{words}, {}", name(train)),
+        Phase::Under { words, .. } => format!("{words}, {}", name(probe)),
+        Phase::Over(Some((_, words))) => format!("{words}, {}: ended", name(train)),
+        Phase::Over(None) => format!("{}: unknown to Slurm", name(train)),
+    })
+}
+
+/// Cancels all jobs of a plan and records the trials that they were to run as cut off. Returns the arrays that were
+/// cancelled and the number of trials.
+pub(crate) fn cancel(store: &Store, plan: &Plan) -> Result<(Vec<u64>, usize)> {
+    let waves = wave::all(store, plan)?;
+    if waves.is_empty() {
+        bail!("sweep {} has nothing on Slurm: Ctrl-C ends a sweep that runs on one machine", plan.name);
+    }
+    let client = Client::find()?;
+    let mut arrays = Vec::new();
+    let mut cut = 0;
+    let silent = |trouble| anyhow::anyhow!("{trouble}: nothing is recorded as cancelled; run this again");
+    let queue = client.queue().map_err(silent)?;
+    for wave in &waves {
+        for job in [Job::Train, Job::Probe] {
+            let array = match wave.submitted(store, job)? {
+                Some(array) => Some(array),
+                // Submitted by one that was killed before it could note the number.
+                None => client.look_up(&wave.job_name(job)).map_err(silent)?,
+            };
+            let lives = |array: &u64| {
+                queue.iter().any(|(task, seen)| task.array == *array && !matches!(seen.state, JobState::Ended(_)))
+            };
+            arrays.extend(array.filter(lives));
+        }
+    }
+    client.cancel(&arrays, false).map_err(silent)?;
+    for wave in &waves {
+        for index in 0..wave.members.len() as u32 {
+            let (trial, number) = wave.trial(index)?;
+            if let State::Claimed { attempt, claim, .. } = ledger::state(store, &trial)?
+                && attempt == number
+                && claim.wave.as_deref() == Some(&wave.key())
+            {
+                let message = "cancelled by `orchestrator cancel`".to_owned();
+                let record = failure(Cause::Interrupted, "", message, Vec::new());
+                ledger::record_failure(store, &trial, attempt, &record)?;
+                cut += 1;
+            }
+        }
+    }
+    Ok((arrays, cut))
+}

@@ -1,0 +1,80 @@
+//! From a sweep file and this machine to what all waves share; and the scripts that a dry run shows.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use store::Store;
+
+use crate::backend::Ticket;
+use crate::records::{Plan, Trial};
+use crate::slurm::client::Client;
+use crate::slurm::section::Shapes;
+use crate::slurm::submit;
+use crate::slurm::watch::{Camp, wave_of};
+use crate::slurm::wave::Job;
+use crate::sweep_file::SweepFile;
+
+/// What Slurm takes where nobody has said otherwise; for dry runs on machines without it.
+const DEFAULT_MAX_ARRAY_SIZE: u32 = 1001;
+
+/// What a person chose for this invocation.
+#[derive(Debug)]
+pub(crate) struct Choices<'a> {
+    /// The worker.
+    pub(crate) worker: PathBuf,
+    /// Folder for logs and configs.
+    pub(crate) work: &'a Path,
+    /// Trials of one array that may run at once, over the file's.
+    pub(crate) max_parallel: Option<u32>,
+    /// Whether orchestrators on other machines count as dead.
+    pub(crate) take_over: bool,
+}
+
+/// What all waves share. `client` is asked for MaxArraySize, unless the file says it.
+pub(crate) fn camp(file: &SweepFile, store: &Store, client: Option<&Client>, choices: Choices<'_>) -> Result<Camp> {
+    let section = file.slurm()?;
+    let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("find {}", path.display()));
+    let max_array_size = match (section.max_array_size, client) {
+        (Some(size), _) => size,
+        (None, Some(client)) => client.max_array_size()?,
+        (None, None) => DEFAULT_MAX_ARRAY_SIZE,
+    };
+    let uri = store.uri();
+    Ok(Camp {
+        shapes: file.shapes()?,
+        max_parallel: choices.max_parallel.or(section.max_parallel),
+        max_array_size,
+        poll: Duration::from_secs_f64(section.poll_s),
+        time_limit_s: file.time_limit_s,
+        store: if uri.contains("://") { uri.to_owned() } else { absolute(Path::new(uri))?.display().to_string() },
+        program: std::env::current_exe().context("find the path of this program")?,
+        worker: absolute(&choices.worker)?,
+        work: absolute(choices.work)?,
+        folder: std::env::current_dir().context("find the working folder")?,
+        take_over: choices.take_over,
+    })
+}
+
+/// The scripts of the first wave of each shape that `trials` ask for, as they would be submitted.
+pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<String> {
+    let mut groups: Vec<(&Shapes, Vec<Ticket<'_>>)> = Vec::new();
+    for trial in trials {
+        let Some(shapes) = camp.shapes.get(&trial.arm.name) else { continue };
+        let ticket = Ticket { trial: *trial, attempt: 1 };
+        match groups.iter_mut().find(|(known, _)| *known == shapes) {
+            Some((_, group)) => group.push(ticket),
+            None => groups.push((shapes, vec![ticket])),
+        }
+    }
+    let text = |(shapes, mut group): (&Shapes, Vec<Ticket<'_>>)| {
+        let all = group.len();
+        group.truncate(camp.max_array_size as usize);
+        let wave = wave_of(plan, &group, shapes, camp);
+        let indexes: Vec<u32> = (0..).take(group.len()).collect();
+        let scripts = [(Job::Train, None), (Job::Probe, Some("NUMBER_OF_THE_FIRST"))];
+        let scripts = scripts.map(|(job, after)| submit::text(&wave, job, &indexes, after)).join("\n");
+        format!("\n# {} of {all} trials of this shape\n{scripts}", group.len())
+    };
+    groups.into_iter().map(text).collect()
+}

@@ -1,0 +1,190 @@
+//! Submitting a wave exactly once, by whoever does it and however often it is begun.
+//!
+//! The order is: record of the wave, a claim for each trial, look-up by name, `sbatch`, its number noted. A program killed
+//! between any two of these leaves a wave that the next one finishes; a `sbatch` that fails after Slurm took the job
+//! ("Socket timed out") is found by its name and adopted.
+
+use anyhow::{Context, Result};
+use store::Store;
+
+use crate::identity::{Identity, Life};
+use crate::ledger::{self, State};
+use crate::records::{Claim, Invocation};
+use crate::slurm::client::{Client, Trouble};
+use crate::slurm::script::{self, Script};
+use crate::slurm::wave::{Job, Wave, comment};
+
+/// What an attempt to submit led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Submission {
+    /// Both arrays are Slurm's.
+    Done,
+    /// Slurm does not answer or is full: try again later.
+    Later(String),
+    /// Slurm says no.
+    Refused(String),
+    /// Another living orchestrator does it.
+    Theirs,
+}
+
+/// Whether this program may submit `wave`: it is the first, or all that tried before are dead. `take_over`: those on other
+/// machines, of whom nobody here can tell, count as dead.
+pub(crate) fn hold(store: &Store, wave: &Wave, take_over: bool) -> Result<bool> {
+    let own = Identity::own();
+    for n in 1.. {
+        let key = format!("{}/holder-{n}.json", wave.key());
+        if store.exists(&key)? {
+            let holder: Invocation = ledger::read(store, &key)?;
+            match holder.holder.life() {
+                _ if holder.holder == own => return Ok(true),
+                Life::Alive => return Ok(false),
+                Life::Unknown if !take_over => return Ok(false),
+                Life::Dead | Life::Unknown => continue,
+            }
+        }
+        if ledger::create(store, &key, &Invocation { holder: own.clone(), unix_s: ledger::unix_s() })? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Submits what of `wave` is not yet submitted.
+pub(crate) fn submit(store: &Store, client: &Client, wave: &Wave, take_over: bool) -> Result<Submission> {
+    let (train, probe) = (wave.submitted(store, Job::Train)?, wave.submitted(store, Job::Probe)?);
+    if train.is_some() && probe.is_some() {
+        return Ok(Submission::Done);
+    }
+    if !hold(store, wave, take_over)? {
+        return Ok(Submission::Theirs);
+    }
+    let indexes = open(store, wave)?;
+    if indexes.is_empty() {
+        return Ok(Submission::Done);
+    }
+    let train = match train {
+        Some(array) => array,
+        None => match one(store, client, wave, Job::Train, &indexes, None)? {
+            Ok(array) => array,
+            Err(submission) => return Ok(submission),
+        },
+    };
+    let mut probe = one(store, client, wave, Job::Probe, &indexes, Some(train))?;
+    if matches!(&probe, Err(Submission::Refused(words)) if words.contains("ependency")) {
+        // Slurm forgets jobs, and refuses a dependency on one that it has forgotten. What was trained is probed at once.
+        let indexes = trained(store, wave, &indexes)?;
+        if indexes.is_empty() {
+            return Ok(Submission::Done);
+        }
+        probe = one(store, client, wave, Job::Probe, &indexes, None)?;
+    }
+    match probe {
+        Ok(_) => Ok(Submission::Done),
+        Err(submission) => {
+            if matches!(submission, Submission::Refused(_))
+                && let Err(trouble) = client.cancel(&[train], false)
+            {
+                tracing::warn!(%trouble, "training that will not be probed was not cancelled");
+            }
+            Ok(submission)
+        }
+    }
+}
+
+/// Submits one array, or finds it.
+fn one(
+    store: &Store,
+    client: &Client,
+    wave: &Wave,
+    job: Job,
+    indexes: &[u32],
+    after: Option<u64>,
+) -> Result<Result<u64, Submission>> {
+    let name = wave.job_name(job);
+    let note = |array| wave.note_submitted(store, job, array).map(|()| Ok(array));
+    match client.look_up(&name) {
+        Ok(Some(array)) => return note(array),
+        Ok(None) => {}
+        Err(trouble) => return Ok(Err(Submission::Later(trouble.to_string()))),
+    }
+    let scripts = wave.work.join("slurm");
+    std::fs::create_dir_all(&scripts).with_context(|| format!("make folder {}", scripts.display()))?;
+    let path = scripts.join(format!("{name}.sh"));
+    std::fs::write(&path, text(wave, job, indexes, after.map(|array| array.to_string()).as_deref()))
+        .with_context(|| format!("write {}", path.display()))?;
+    match client.submit(&path) {
+        Ok(array) => note(array),
+        Err(Trouble::Refused(words)) => Ok(Err(Submission::Refused(words))),
+        // It may have been taken. If not, the next look finds nothing by this name and submits again.
+        Err(Trouble::Silent(words)) => match client.look_up(&name) {
+            Ok(Some(array)) => {
+                tracing::warn!("{words}; Slurm has it all the same, as job {array}");
+                note(array)
+            }
+            Ok(None) | Err(_) => Ok(Err(Submission::Later(words))),
+        },
+    }
+}
+
+/// The script of one array.
+pub(crate) fn text(wave: &Wave, job: Job, indexes: &[u32], after: Option<&str>) -> String {
+    let program = wave.program.display().to_string();
+    let args = ["task", "--store", &wave.store, "--wave", &wave.key(), "--job", job.word()];
+    let command: Vec<String> = std::iter::once(program.as_str()).chain(args).map(str::to_owned).collect();
+    script::text(&Script {
+        job,
+        name: &wave.job_name(job),
+        comment: &comment(&wave.plan.digest, &wave.id, job),
+        array: &script::array(indexes, wave.max_parallel),
+        shape: wave.shape(job),
+        logs: &wave.work.join("slurm"),
+        folder: &wave.folder,
+        after,
+        command: &command,
+    })
+}
+
+/// Claims the wave's attempts. Returns the indexes that another has claimed.
+pub(crate) fn claim(store: &Store, wave: &Wave) -> Result<Vec<u32>> {
+    let key = wave.key();
+    let mut theirs = Vec::new();
+    for index in 0..wave.members.len() as u32 {
+        let (trial, attempt) = wave.trial(index)?;
+        if ledger::claim(store, &trial, attempt, &wave.plan.name, Some(&key))? {
+            continue;
+        }
+        let claim: Claim = ledger::read(store, &format!("{}/claim.json", trial.attempt_key(attempt)))?;
+        if claim.wave.as_deref() != Some(key.as_str()) {
+            theirs.push(index);
+        }
+    }
+    Ok(theirs)
+}
+
+/// Indexes whose newest attempt is this wave's and has not ended.
+fn open(store: &Store, wave: &Wave) -> Result<Vec<u32>> {
+    let key = wave.key();
+    let mut found = Vec::new();
+    for index in 0..wave.members.len() as u32 {
+        let (trial, number) = wave.trial(index)?;
+        if let State::Claimed { attempt, claim, .. } = ledger::state(store, &trial)?
+            && attempt == number
+            && claim.wave.as_deref() == Some(key.as_str())
+        {
+            found.push(index);
+        }
+    }
+    Ok(found)
+}
+
+/// Of `indexes`, the ones that have trained.
+fn trained(store: &Store, wave: &Wave, indexes: &[u32]) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for index in indexes {
+        let (trial, attempt) = wave.trial(*index)?;
+        if store.exists(&format!("{}/trained.json", trial.attempt_key(attempt)))? {
+            found.push(*index);
+        }
+    }
+    Ok(found)
+}

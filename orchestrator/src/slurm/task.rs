@@ -1,0 +1,227 @@
+//! Inside a job: one task of an array trains one trial, or probes it, and leaves the record.
+//!
+//! It is the batch script's own process, so Slurm's USR1 before the time limit reaches it; the worker is told, writes its
+//! checkpoint and ends with code 85, and the task goes back into the queue, to go on from there as the same attempt. Whether
+//! a worker that ended otherwise was cancelled, preempted or lost its node is not guessed from the signal: while Slurm is
+//! ending the job no record is written, and Slurm's own word decides later.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use store::Store;
+
+use crate::attempt::{Ground, Look, Outcome, WORKER_STOPPED, failure, log_of};
+use crate::command;
+use crate::guard::Signal;
+use crate::ledger::{self, State, unix_s};
+use crate::output;
+use crate::process::Launcher;
+use crate::records::{Cause, Failed, Finished, Trained, Trial};
+use crate::slurm::client::Client;
+use crate::slurm::parse::Task;
+use crate::slurm::script;
+use crate::slurm::wave::{self, Job, Wave};
+
+const POLL: Duration = Duration::from_millis(100);
+/// How often a task asks to be started again because Slurm could not start the worker.
+const LAUNCH_LIMIT: u32 = 3;
+
+/// Whether the task's work is done already, or no longer wanted.
+enum Standing {
+    Wanted,
+    Done,
+    Unwanted(String),
+}
+
+/// Runs the task that the environment names, of the wave under `key`.
+pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
+    let task = Task { array: number("SLURM_ARRAY_JOB_ID")?, index: number("SLURM_ARRAY_TASK_ID")? };
+    let near_limit = flag(signal_hook::consts::SIGUSR1)?;
+    let asked = flag(signal_hook::consts::SIGTERM)?;
+    let store = Store::open(store_uri)?;
+    let wave: Wave = ledger::read(&store, &wave::record_key(key))?;
+    let (trial, number_of_attempt) = wave.trial(task.index)?;
+    match standing(&store, &trial, number_of_attempt, key, job)? {
+        Standing::Wanted => {}
+        Standing::Done => return Ok(ExitCode::SUCCESS),
+        Standing::Unwanted(why) => bail!("attempt {number_of_attempt} of {} is not wanted: {why}", trial.label()),
+    }
+    let shape = wave.shape(job);
+    let ground = Ground {
+        store: &store,
+        plan: &wave.plan,
+        launcher: Launcher {
+            prefix: script::srun(shape),
+            worker: wave.worker.clone(),
+            // To srun a TERM means to kill; the worker takes USR1 as a wish to stop.
+            ask: Signal::Usr1,
+            grace: Duration::from_secs(u64::from(shape.signal_s)),
+        },
+        work: wave.work.clone(),
+        time_limit_s: wave.time_limit_s,
+        restarts: std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
+        log_name: if job == Job::Train { "log-train.txt" } else { "log-probe.txt" },
+    };
+    let log = log_of(&ground.work, &trial, number_of_attempt);
+    let before = std::fs::metadata(&log).map_or(0, |meta| meta.len());
+    let outcome = match job {
+        Job::Train => follow(&ground, trial, number_of_attempt, |stage| stage.rows.is_none(), &near_limit)?,
+        Job::Probe => probe(&ground, trial, number_of_attempt, &near_limit)?,
+    };
+    let attempt_key = trial.attempt_key(number_of_attempt);
+    match outcome {
+        Outcome::Done(Finished { stages, .. }) if job == Job::Train => {
+            ledger::create(&store, &format!("{attempt_key}/trained.json"), &Trained { stages, unix_s: unix_s() })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Done(_) => {
+            ground.record(&trial, number_of_attempt, &outcome)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Failed(Failed { cause: Cause::Interrupted, .. }) if near_limit.load(Ordering::SeqCst) => {
+            requeue(task, "time limit")
+        }
+        Outcome::Failed(record) if left_to_slurm(&record, task, &asked) => {
+            output::note(&format!("ended by Slurm or by a person: {}", record.message));
+            Ok(ExitCode::from(u8::try_from(WORKER_STOPPED).unwrap_or(1)))
+        }
+        Outcome::Failed(Failed { cause: Cause::Exit, message, .. })
+            if ground.restarts < LAUNCH_LIMIT && unspoken(&log, before) =>
+        {
+            requeue(task, &message)
+        }
+        Outcome::Failed(record) => {
+            output::note(&record.message);
+            ledger::record_failure(&store, &trial, number_of_attempt, &record)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn requeue(task: Task, why: &str) -> Result<ExitCode> {
+    output::note(&format!("{why}: task {task} goes back into the queue"));
+    match Client.requeue(task) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(trouble) => bail!("the task was not put back into the queue: {trouble}"),
+    }
+}
+
+/// Whether the log holds nothing from byte `before` on but what srun itself says: then the worker never ran, and a slow
+/// controller, not the trial, is to blame.
+fn unspoken(log: &Path, before: u64) -> bool {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let new = usize::try_from(before).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+    let text = String::from_utf8_lossy(new);
+    text.contains("srun: ")
+        && text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.starts_with("srun: ") || line.starts_with("slurmstepd: "))
+}
+
+/// A worker ends with an error too when its node or its peers are taken away. Then Slurm no longer calls the task running.
+fn left_to_slurm(record: &Failed, task: Task, asked: &AtomicBool) -> bool {
+    let ended = || Client.state_word(task).is_some_and(|word| word != "RUNNING");
+    match record.cause {
+        Cause::Interrupted => true,
+        Cause::Exit => asked.load(Ordering::SeqCst) || ended(),
+        _ => false,
+    }
+}
+
+fn standing(store: &Store, trial: &Trial<'_>, number: u32, wave: &str, job: Job) -> Result<Standing> {
+    let trained = store.exists(&format!("{}/trained.json", trial.attempt_key(number)))?;
+    Ok(match ledger::state(store, trial)? {
+        State::Finished(_) => Standing::Done,
+        State::Claimed { attempt, claim, .. } if attempt == number && claim.wave.as_deref() == Some(wave) => {
+            match (job, trained) {
+                (Job::Train, false) | (Job::Probe, true) => Standing::Wanted,
+                (Job::Train, true) => Standing::Done,
+                (Job::Probe, false) => Standing::Unwanted("it has not trained".to_owned()),
+            }
+        }
+        State::Failed { attempt, record } => Standing::Unwanted(format!("attempt {attempt} ended: {}", record.message)),
+        State::Claimed { attempt, .. } => Standing::Unwanted(format!("attempt {attempt} is another's")),
+        State::Missing => Standing::Unwanted("nobody has claimed it".to_owned()),
+    })
+}
+
+/// Runs the chosen stages to their end; passes on the word that the time limit is near.
+fn follow<'a>(
+    ground: &Ground<'a>,
+    trial: Trial<'a>,
+    number: u32,
+    chosen: impl Fn(&command::Stage) -> bool,
+    near_limit: &AtomicBool,
+) -> Result<Outcome> {
+    let mut attempt = match ground.begin(trial, number, chosen) {
+        Ok(attempt) => attempt,
+        Err(error) => return Ok(Outcome::Failed(failure(Cause::Start, "", format!("{error:#}"), Vec::new()))),
+    };
+    let mut told = false;
+    loop {
+        if near_limit.load(Ordering::SeqCst) && !std::mem::replace(&mut told, true) {
+            attempt.tell(Signal::Usr1);
+        }
+        if let Look::Ended(outcome) = ground.look(&mut attempt)? {
+            return Ok(outcome);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Runs those probes whose rows are not there yet: a task that was requeued may have finished some.
+fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: u32, near_limit: &AtomicBool) -> Result<Outcome> {
+    let key = trial.attempt_key(number);
+    let trained: Trained = ledger::read(ground.store, &format!("{key}/trained.json"))?;
+    let all = command::stages(ground.plan, &trial, number, Path::new(""), |key| key.to_owned());
+    let rows: Vec<String> = all.into_iter().filter_map(|stage| stage.rows).collect();
+    let mut missing = Vec::new();
+    for rows in &rows {
+        if !ground.store.exists(rows)? {
+            missing.push(rows.clone());
+        }
+    }
+    let mut stages = trained.stages;
+    if !missing.is_empty() {
+        let chosen = |stage: &command::Stage| stage.rows.as_ref().is_some_and(|rows| missing.contains(rows));
+        match follow(ground, trial, number, chosen, near_limit)? {
+            Outcome::Done(finished) => stages.extend(finished.stages),
+            Outcome::Failed(mut record) => {
+                stages.append(&mut record.stages);
+                return Ok(Outcome::Failed(Failed { stages, ..record }));
+            }
+        }
+    }
+    Ok(Outcome::Done(Finished { stages, rows, unix_s: unix_s() }))
+}
+
+fn number<T: std::str::FromStr>(variable: &str) -> Result<T> {
+    let text = std::env::var(variable).unwrap_or_default();
+    text.parse().ok().with_context(|| format!("{variable} is {text:?}: this command runs inside a Slurm job array"))
+}
+
+fn flag(signal: i32) -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal, Arc::clone(&flag)).context("listen for signals")?;
+    Ok(flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_never_spoke_is_not_blamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, "step 1\nsrun: error: Timed out waiting for job step to complete\n").unwrap();
+        assert!(unspoken(&log, 7), "nothing was said since the seventh byte");
+        assert!(!unspoken(&log, 0));
+        assert!(!unspoken(&log, 1000), "an empty log tells nothing");
+        assert!(!unspoken(&folder.path().join("none"), 0));
+    }
+}

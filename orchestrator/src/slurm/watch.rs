@@ -1,0 +1,379 @@
+//! The Slurm backend: submits waves and watches their jobs. It runs nothing, and ends without harm at any time.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use store::Store;
+
+use crate::attempt::{failure, log_of};
+use crate::backend::{Adoption, Backend, Event, Ticket};
+use crate::ledger::{self, State, unix_s};
+use crate::log;
+use crate::progress;
+use crate::records::{Cause, Claim, Plan, Trial};
+use crate::slurm::client::Client;
+use crate::slurm::parse::{End, Task, Tasks};
+use crate::slurm::section::Shapes;
+use crate::slurm::submit::{self, Submission};
+use crate::slurm::verdict::{self, Phase};
+use crate::slurm::wave::{self, Job, Member, Wave};
+
+/// Pause of the loop between looks at a signal; Slurm is asked far more rarely.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A question to Slurm is followed by so many times its own duration without one.
+const EASE: u32 = 5;
+
+/// What all waves of an invocation share.
+#[derive(Debug, Clone)]
+pub(crate) struct Camp {
+    /// What the jobs of each arm ask for, by its name.
+    pub(crate) shapes: BTreeMap<String, Shapes>,
+    /// Tasks of one array that may run at once.
+    pub(crate) max_parallel: Option<u32>,
+    /// Tasks of one array at most.
+    pub(crate) max_array_size: u32,
+    /// Time between two questions, at least.
+    pub(crate) poll: Duration,
+    /// Seconds that a job may take by the sweep file.
+    pub(crate) time_limit_s: Option<u64>,
+    /// URI of the store, good from every node.
+    pub(crate) store: String,
+    /// This program.
+    pub(crate) program: PathBuf,
+    /// The worker.
+    pub(crate) worker: PathBuf,
+    /// Folder for logs and configs.
+    pub(crate) work: PathBuf,
+    /// Folder in which the tasks run.
+    pub(crate) folder: PathBuf,
+    /// Whether orchestrators on other machines count as dead.
+    pub(crate) take_over: bool,
+}
+
+/// A trial whose jobs are watched.
+#[derive(Debug)]
+struct Watched<'a> {
+    ticket: Ticket<'a>,
+    wave: String,
+    index: u32,
+    words: String,
+}
+
+/// A wave, and its arrays as far as they are submitted.
+#[derive(Debug)]
+struct Open {
+    wave: Wave,
+    train: Option<u64>,
+    probe: Option<u64>,
+    settled: bool,
+}
+
+/// The waves of this invocation.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    client: Client,
+    camp: Camp,
+    waves: BTreeMap<String, Open>,
+    watched: Vec<Watched<'a>>,
+    due: Instant,
+    silent: bool,
+    notes: Vec<String>,
+    queue: Option<Tasks>,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches the waves of `plan`.
+    pub(crate) fn new(store: &'a Store, plan: &'a Plan, client: Client, camp: Camp) -> Self {
+        Self {
+            store,
+            plan,
+            client,
+            camp,
+            waves: BTreeMap::new(),
+            watched: Vec::new(),
+            due: Instant::now(),
+            silent: false,
+            notes: Vec::new(),
+            queue: None,
+        }
+    }
+
+    fn shapes_of(&self, trial: &Trial<'_>) -> Option<&Shapes> {
+        self.camp.shapes.get(&trial.arm.name)
+    }
+
+    /// Submits what of a wave is not; a refusal ends the sweep, since every further wave of this shape would meet it too.
+    fn advance(&mut self, key: &str) -> Result<()> {
+        let (store, take_over) = (self.store, self.camp.take_over);
+        let Some(open) = self.waves.get_mut(key) else { return Ok(()) };
+        match submit::submit(store, &self.client, &open.wave, take_over)? {
+            Submission::Done => open.settled = true,
+            Submission::Later(words) => say_silent(&mut self.silent, &mut self.notes, &words),
+            Submission::Theirs => {}
+            Submission::Refused(words) => {
+                for index in 0..open.wave.members.len() as u32 {
+                    let (trial, attempt) = open.wave.trial(index)?;
+                    let record = failure(Cause::Refused, "train", format!("Slurm refused it: {words}"), Vec::new());
+                    ledger::record_failure(store, &trial, attempt, &record)?;
+                }
+                let script = open.wave.work.join("slurm").join(format!("{}.sh", open.wave.job_name(Job::Train)));
+                bail!(
+                    "Slurm refused {}: {words}: change the section `slurm` of the sweep file (the script is {})",
+                    open.wave.job_name(Job::Train),
+                    script.display()
+                );
+            }
+        }
+        open.train = open.wave.submitted(store, Job::Train)?;
+        open.probe = open.wave.submitted(store, Job::Probe)?;
+        if let (true, Some(train), Some(probe)) = (open.settled, open.train, open.probe) {
+            let count = open.wave.members.len();
+            self.notes.push(format!("{count} trials are Slurm's: job {train} trains, job {probe} probes"));
+        }
+        Ok(())
+    }
+
+    /// What Slurm knows now; `None` while it does not answer.
+    fn ask(&mut self) -> Option<Tasks> {
+        let began = Instant::now();
+        let answer = self.client.queue();
+        self.due = Instant::now() + self.camp.poll.max(began.elapsed() * EASE);
+        match answer {
+            Ok(tasks) => {
+                if std::mem::replace(&mut self.silent, false) {
+                    self.notes.push("Slurm answers again".to_owned());
+                }
+                Some(tasks)
+            }
+            Err(trouble) => {
+                say_silent(&mut self.silent, &mut self.notes, &trouble.to_string());
+                None
+            }
+        }
+    }
+
+    fn tasks_of(&self, watched: &Watched<'_>) -> (Option<Task>, Option<Task>) {
+        let open = self.waves.get(&watched.wave);
+        let task = |array: Option<u64>| array.map(|array| Task { array, index: watched.index });
+        (task(open.and_then(|open| open.train)), task(open.and_then(|open| open.probe)))
+    }
+
+    fn phase_of(&self, watched: &Watched<'_>, tasks: &Tasks) -> Phase {
+        let (train, probe) = self.tasks_of(watched);
+        if !self.waves.get(&watched.wave).is_some_and(|open| open.settled) {
+            return Phase::Under { words: "waiting for Slurm to take it".to_owned(), runs: false };
+        }
+        let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
+        let name = |task: Option<Task>| task.map(|task| task.to_string()).unwrap_or_default();
+        match verdict::phase(seen(train), seen(probe)) {
+            Phase::Under { words, runs } => {
+                let job = name(if words.starts_with("train") { train } else { probe });
+                Phase::Under { words: format!("{words}, Slurm job {job}"), runs }
+            }
+            over => over,
+        }
+    }
+
+    /// Records the end of a trial whose jobs are over, unless it has done so itself.
+    fn settle(&self, watched: &Watched<'a>, over: Option<&(End, String)>) -> Result<()> {
+        let Ticket { trial, attempt } = watched.ticket;
+        // Asked after Slurm was: a record that the job has written is there by now.
+        let State::Claimed { attempt: newest, .. } = ledger::state(self.store, &trial)? else { return Ok(()) };
+        if newest != attempt {
+            return Ok(());
+        }
+        let words = log::last_words(&log_of(&self.camp.work, &trial, attempt));
+        let (cause, message) = verdict::failure(over, &words);
+        let record = failure(cause, "", message, Vec::new());
+        ledger::record_failure(self.store, &trial, attempt, &record)
+    }
+
+    /// What the accounts say of trials that the queue no longer knows, in one question.
+    fn remembered(&self, tasks: &mut Tasks) {
+        let mut gone = Vec::new();
+        for watched in &self.watched {
+            if matches!(self.phase_of(watched, tasks), Phase::Over(None)) {
+                let (train, probe) = self.tasks_of(watched);
+                gone.extend(train.into_iter().chain(probe).filter(|task| !tasks.contains_key(task)));
+            }
+        }
+        if !gone.is_empty() {
+            tasks.extend(self.client.accounts(&gone));
+        }
+    }
+}
+
+/// A wave of `tickets`, whose arms all ask for `shapes`.
+pub(crate) fn wave_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp: &Camp) -> Wave {
+    let member = |ticket: &Ticket<'_>| Member {
+        arm: ticket.trial.arm.name.clone(),
+        seed: ticket.trial.seed,
+        attempt: ticket.attempt,
+    };
+    let members: Vec<Member> = tickets.iter().map(member).collect();
+    Wave {
+        id: wave::new_id(plan, &members, &camp.store),
+        plan: wave::plan_of(plan, &members),
+        members,
+        shapes: shapes.clone(),
+        max_parallel: camp.max_parallel,
+        time_limit_s: camp.time_limit_s,
+        store: camp.store.clone(),
+        program: camp.program.clone(),
+        worker: camp.worker.clone(),
+        work: camp.work.clone(),
+        folder: camp.folder.clone(),
+        unix_s: unix_s(),
+    }
+}
+
+fn say_silent(silent: &mut bool, notes: &mut Vec<String>, words: &str) {
+    if !std::mem::replace(silent, true) {
+        notes.push(format!("Slurm does not do what it was asked ({words}): waiting, and asking again"));
+    }
+}
+
+impl<'a> Backend<'a> for Watch<'a> {
+    /// Trials of one shape are submitted together; the next wave of a shape when the one before has ended.
+    fn takes(&self, trial: &Trial<'a>, chosen: &[Ticket<'a>]) -> bool {
+        let shapes = self.shapes_of(trial);
+        let same = |other: &Trial<'_>| self.shapes_of(other) == shapes;
+        let under_way = self.watched.iter().any(|watched| same(&watched.ticket.trial));
+        let beside = chosen.iter().filter(|ticket| same(&ticket.trial)).count();
+        !under_way && beside < self.camp.max_array_size as usize
+    }
+
+    fn start(&mut self, tickets: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>> {
+        let mut groups: Vec<(Shapes, Vec<Ticket<'a>>)> = Vec::new();
+        for ticket in tickets {
+            let Some(shapes) = self.shapes_of(&ticket.trial).cloned() else { continue };
+            match groups.iter_mut().find(|(known, _)| *known == shapes) {
+                Some((_, group)) => group.push(ticket),
+                None => groups.push((shapes, vec![ticket])),
+            }
+        }
+        let mut events = Vec::new();
+        for (shapes, group) in groups {
+            let wave = wave_of(self.plan, &group, &shapes, &self.camp);
+            let key = wave.key();
+            ledger::create(self.store, &wave::record_key(&key), &wave)?;
+            submit::hold(self.store, &wave, false)?;
+            let theirs = submit::claim(self.store, &wave)?;
+            for (index, ticket) in (0u32..).zip(group) {
+                if theirs.contains(&index) {
+                    events.push(Event::Taken(ticket.trial));
+                } else {
+                    self.watched.push(Watched { ticket, wave: key.clone(), index, words: String::new() });
+                }
+            }
+            self.waves.insert(key.clone(), Open { wave, train: None, probe: None, settled: false });
+            self.advance(&key)?;
+        }
+        self.due = Instant::now();
+        Ok(events)
+    }
+
+    fn adopt(&mut self, ticket: Ticket<'a>, claim: &Claim) -> Result<Adoption> {
+        let Some(key) = claim.wave.clone() else { return Ok(Adoption::NotMine) };
+        if !self.waves.contains_key(&key) {
+            let wave: Wave = ledger::read(self.store, &wave::record_key(&key))?;
+            self.waves.insert(key.clone(), Open { wave, train: None, probe: None, settled: false });
+            self.advance(&key)?;
+            // What was known before knows nothing of jobs submitted just now.
+            self.queue = None;
+        }
+        let index = self.waves.get(&key).and_then(|open| open.wave.index_of(&ticket.trial, ticket.attempt));
+        let Some(index) = index else { return Ok(Adoption::NotMine) };
+        let watched = Watched { ticket, wave: key, index, words: String::new() };
+        if self.queue.is_none() {
+            self.queue = self.ask();
+        }
+        if let Some(mut tasks) = self.queue.clone() {
+            if let (Phase::Over(None), (train, probe)) = (self.phase_of(&watched, &tasks), self.tasks_of(&watched)) {
+                tasks.extend(self.client.accounts(&train.into_iter().chain(probe).collect::<Vec<_>>()));
+            }
+            if let Phase::Over(over) = self.phase_of(&watched, &tasks) {
+                self.settle(&watched, over.as_ref())?;
+                return Ok(Adoption::Ended);
+            }
+        }
+        self.watched.push(watched);
+        Ok(Adoption::Watched)
+    }
+
+    fn poll(&mut self, places: bool) -> Result<Vec<Event<'a>>> {
+        let mut events: Vec<Event<'a>> = self.notes.drain(..).map(Event::Note).collect();
+        if places {
+            for watched in self.watched.iter().filter(|watched| !watched.words.is_empty()) {
+                let Ticket { trial, attempt } = watched.ticket;
+                let place = progress::place(&log::tail(&log_of(&self.camp.work, &trial, attempt), 4096));
+                let stage = watched.words.split(':').next().unwrap_or_default().to_owned();
+                events.push(Event::Place(watched.ticket, stage, place));
+            }
+        }
+        if self.watched.is_empty() || Instant::now() < self.due {
+            return Ok(events);
+        }
+        let unsettled: Vec<String> =
+            self.waves.iter().filter(|(_, open)| !open.settled).map(|(key, _)| key.clone()).collect();
+        for key in unsettled {
+            self.advance(&key)?;
+        }
+        self.queue = None;
+        let Some(mut tasks) = self.ask() else { return Ok(events) };
+        self.remembered(&mut tasks);
+        let mut still = Vec::new();
+        for mut watched in std::mem::take(&mut self.watched) {
+            match self.phase_of(&watched, &tasks) {
+                Phase::Under { words, runs } => {
+                    if runs && watched.words != words {
+                        watched.words.clone_from(&words);
+                        events.push(Event::Stage(watched.ticket, words));
+                    }
+                    still.push(watched);
+                }
+                Phase::Over(over) => {
+                    self.settle(&watched, over.as_ref())?;
+                    let Ticket { trial, attempt } = watched.ticket;
+                    events.push(Event::Ended(watched.ticket, None, log_of(&self.camp.work, &trial, attempt)));
+                }
+            }
+        }
+        self.watched = still;
+        let watched = &self.watched;
+        self.waves.retain(|key, _| watched.iter().any(|watched| watched.wave == *key));
+        self.queue = Some(tasks);
+        Ok(events)
+    }
+
+    fn start_no_more(&mut self) {
+        let arrays: Vec<u64> = self.waves.values().filter_map(|open| open.train).collect();
+        if let Err(trouble) = self.client.cancel(&arrays, true) {
+            self.notes.push(format!("jobs that wait were not cancelled ({trouble}): `orchestrator cancel` does it"));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.watched.clear();
+    }
+
+    fn running(&self) -> usize {
+        self.watched.len()
+    }
+
+    fn pause(&self) -> Duration {
+        PAUSE
+    }
+
+    fn farewell(&self) -> String {
+        format!(
+            "Interrupted: the Slurm jobs go on. The same command watches them again; `orchestrator cancel {} --store {}` ends them.",
+            self.plan.name,
+            self.store.uri()
+        )
+    }
+}

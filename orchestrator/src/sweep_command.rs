@@ -1,0 +1,204 @@
+//! `orchestrator sweep`: from the command line to a plan, a backend, the loop, and the tables.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use run_spec::ids::Digest;
+use store::Store;
+
+use crate::attempt::Ground;
+use crate::backend::Backend;
+use crate::cli::{BackendName, SweepArgs};
+use crate::code::{self, Code};
+use crate::command;
+use crate::ledger::{self, State};
+use crate::local::Local;
+use crate::only::Globs;
+use crate::output;
+use crate::plan::{self, Facts};
+use crate::prepare;
+use crate::process::Launcher;
+use crate::records::Plan;
+use crate::show;
+use crate::slurm::client::Client;
+use crate::slurm::setup::{self, Choices};
+use crate::slurm::watch::Watch;
+use crate::sweep::{self, Options, Summary};
+use crate::sweep_file::SweepFile;
+use crate::tables;
+
+/// Exit status when trials failed or are left.
+const INCOMPLETE: u8 = 3;
+/// Exit status after SIGINT or SIGTERM.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the sweep of a file.
+pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
+    let mut file = SweepFile::read(&args.file)?;
+    prepare::place_shards(&mut file, &args.shards)?;
+    if let Some(uri) = &args.store {
+        file.store.clone_from(uri);
+    }
+    if let Some(slots) = args.slots {
+        file.slots = usize::from(slots);
+    }
+    let only = Globs::new(&args.only).context("--only")?;
+    let store = Store::open(&file.store)?;
+    if args.dry_run {
+        return dry_run(args, &file, &store, &only);
+    }
+    let worker = code::find_worker(args.worker.as_deref())?;
+    let facts = prepare::facts(&file, Some(&worker))?;
+    let plan = prepare::plan_of_run(&store, &file, facts, args.retry_failed)?;
+    say_code(&plan);
+    let trials: Vec<_> = plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect();
+    anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
+    let work = work_of(args, &store, &plan);
+    let grace = Duration::from_secs_f64(args.grace_s);
+    let mut backend: Box<dyn Backend<'_>> = match args.backend {
+        BackendName::Local => {
+            let program = std::env::current_exe().context("find the path of this program")?;
+            Box::new(Local::new(
+                Ground {
+                    store: &store,
+                    plan: &plan,
+                    launcher: Launcher::guarded(&program, worker, grace),
+                    work,
+                    time_limit_s: file.time_limit_s,
+                    restarts: 0,
+                    log_name: "log.txt",
+                },
+                file.slots,
+            ))
+        }
+        BackendName::Slurm => {
+            let client = Client::find()?;
+            let camp = setup::camp(&file, &store, Some(&client), slurm_choices(args, worker, &work))?;
+            Box::new(Watch::new(&store, &plan, client, camp))
+        }
+    };
+    prepare::record_start(&store, &plan)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // The second signal ends this program at once; the guards then end the workers.
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&stop))
+            .context("listen for signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("listen for signals")?;
+    }
+    let options = Options {
+        retry_failed: args.retry_failed,
+        max_failures: args.max_failures.map(usize::from),
+        take_over: args.take_over,
+        grace,
+    };
+    let summary = sweep::run(&store, &options, backend.as_mut(), stop, trials)?;
+    finish(&store, &plan, summary, &backend.farewell())
+}
+
+fn slurm_choices<'a>(args: &SweepArgs, worker: PathBuf, work: &'a Path) -> Choices<'a> {
+    Choices { worker, work, max_parallel: args.slots.map(u32::from), take_over: args.take_over }
+}
+
+fn work_of(args: &SweepArgs, store: &Store, plan: &Plan) -> PathBuf {
+    args.work.clone().unwrap_or_else(|| work_folder(store)).join(&plan.name).join(plan.digest.short())
+}
+
+/// Keeps and prints the tables, and says how it ended.
+fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Result<ExitCode> {
+    let counts = show::matrix(Some(store), plan, &Globs::new(&[])?, &BTreeMap::new())?.counts();
+    if counts.running == 0 && counts.open == 0 {
+        prepare::record_end(store, plan)?;
+    }
+    let collected = tables::collect(store, plan)?;
+    if !collected.rows.is_empty() {
+        let table = tables::table(plan, &collected)?;
+        let folder = tables::keep(store, plan, &table, &collected.rows)?;
+        output::line(&tables::terminal(&table));
+        output::line(&format!("Tables: {}", store.uri_of(&folder)));
+    }
+    let Summary { skipped, finished, failed, left, interrupted } = summary;
+    output::note(&format!("{finished} trials finished, {skipped} were finished before, {failed} failed, {left} left"));
+    Ok(match (interrupted, failed + left) {
+        (true, _) => {
+            output::note(farewell);
+            ExitCode::from(INTERRUPTED)
+        }
+        (false, 0) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::from(INCOMPLETE),
+    })
+}
+
+/// A dry run needs neither worker nor shards to show the matrix; without them it says what it cannot tell.
+fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> Result<ExitCode> {
+    let (plan, known) = match prepare::facts(file, args.worker.as_deref()) {
+        Ok(facts) => (prepare::plan_of_run(store, file, facts, args.retry_failed)?, true),
+        Err(error) => {
+            output::note(&format!("Digests and states are unknown: {error:#}"));
+            // Any digests do for showing names; arms that train on other shards must differ.
+            let shards =
+                plan::shard_uris(file)?.into_iter().map(|uri| (uri.clone(), Digest::of(uri.as_bytes()))).collect();
+            let splits = file.evals()?.into_iter().map(|eval| (eval.name, Digest::of(b"unknown"))).collect();
+            let code = Code { version: "unknown".to_owned(), binary: None };
+            (plan::resolve(file, &Facts { shards, splits, code, run: 1 })?, false)
+        }
+    };
+    if known {
+        say_code(&plan);
+    }
+    let matrix = show::matrix(known.then_some(store), &plan, only, &BTreeMap::new())?;
+    output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
+    output::line(&matrix.text(file.slots));
+    if args.backend == BackendName::Slurm {
+        return dry_scripts(args, file, store, &plan, only);
+    }
+    if let Some(trial) =
+        plan.trials().into_iter().find(|trial| only.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
+    {
+        output::line(&format!("\nCommands of {}:", trial.label()));
+        for stage in command::stages(&plan, &trial, 1, Path::new("CONFIG.json"), |key| store.uri_of(key)) {
+            output::line(&format!("  {}", command::shown("worker", &stage.args)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The scripts of the first waves; on a machine without Slurm too.
+fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, only: &Globs) -> Result<ExitCode> {
+    let client = Client::find();
+    if let (Err(error), None) = (&client, file.slurm()?.max_array_size) {
+        output::note(&format!("Waves are shown for an array size of 1001, the usual one: {error}"));
+    }
+    let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
+    let work = work_of(args, store, plan);
+    let camp = setup::camp(file, store, client.ok().as_ref(), slurm_choices(args, worker, &work))?;
+    let mut open = Vec::new();
+    for trial in plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)) {
+        if !matches!(ledger::state(store, &trial)?, State::Finished(_)) {
+            open.push(trial);
+        }
+    }
+    for script in setup::scripts(plan, &open, &camp) {
+        output::line(&script);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_code(plan: &Plan) {
+    if !plan.code.reusable() {
+        output::note(&format!(
+            "Worker {} does not name committed code: its results belong to run {} of this sweep and are not used by any other.",
+            plan.code.version, plan.run
+        ));
+    }
+}
+
+/// Logs and configs of a directory store lie in it, beside the records; those of object storage in the default store.
+fn work_folder(store: &Store) -> PathBuf {
+    let root = if store.uri().contains("://") { Path::new("store") } else { Path::new(store.uri()) };
+    root.join("local")
+}

@@ -217,7 +217,7 @@ fn killed_between_sbatch_and_its_note_it_submits_none_twice() {
 #[test]
 fn a_dead_node_sends_its_tasks_back_into_the_queue() {
     let Some(cluster) = Cluster::start("a_dead_node_sends_its_tasks_back", false) else { return };
-    let bench = Bench::double(&cluster, "").with("DOUBLE_STEP_S", "0.3").with("DOUBLE_STEPS", "60");
+    let bench = Bench::double(&cluster, "").with("DOUBLE_STEP_S", "0.3").with("DOUBLE_STEPS", "30");
     let mut sweep = bench.start(&["--only", "reference"]);
     bench.wait("two tasks train", || bench.journal("train") == 2);
     // An array on a cluster of small nodes packs them: both tasks may be on this one.

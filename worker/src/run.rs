@@ -227,7 +227,7 @@ impl Run {
         for record in self.checkpoints()?.into_iter().rev().filter(|r| step.is_none_or(|step| r.step == step)) {
             match self.store.get(&record.key) {
                 Ok(bytes) if Digest::of(&bytes) == record.digest => return Ok(Some((record, bytes))),
-                Ok(_) => {
+                Ok(_) | Err(StoreError::Damaged { .. }) => {
                     tracing::warn!(key = record.key, "checkpoint is damaged (digest differs): trying an older one")
                 }
                 Err(StoreError::NotFound { .. }) => {

@@ -14,6 +14,8 @@ use store::Store;
 
 /// Shards opened at the same time: two requests each, and the waiting is for the network.
 const OPENERS: usize = 8;
+/// How often damaged bytes are read before they are taken to be damaged where they lie.
+const READINGS: u32 = 3;
 
 /// An open shard set. Cheap to clone; all methods take `&self` and may be called from any thread.
 #[derive(Clone)]
@@ -123,12 +125,17 @@ impl ShardSet {
             .map_err(|e| damaged(e.to_string()))
     }
 
-    /// The decoded image of `row`, checked against its pixel digest.
+    /// The decoded image of `row`, checked against its pixel digest. A damaged one is read again: it may be whole where it
+    /// lies, and have come damaged over the network.
     ///
     /// # Errors
     /// As [`image_bytes`](Self::image_bytes); [`ShardError::Row`] for bytes that are no image of the set's codec,
     /// [`ShardError::Pixels`] for other pixels than were written.
     pub fn rgb(&self, row: u64) -> Result<RgbImage, ShardError> {
+        read_again(|| self.read_rgb(row))
+    }
+
+    fn read_rgb(&self, row: u64) -> Result<RgbImage, ShardError> {
         let bytes = self.image_bytes(row)?;
         let shard = self.shard(row);
         let name = || self.inner.store.uri_of(&shard.key);
@@ -231,7 +238,7 @@ fn load_all(store: &Store, manifest: &Manifest) -> Vec<Result<LoadedShard, Shard
             let Some(entry) = manifest.shards.get(i) else { return loaded };
             let fetch = |range| store.get_range(&entry.key, range).map_err(|e| shorter(e, store, entry));
             let uri = store.uri_of(&entry.key);
-            let result = load_shard(&uri, entry, (manifest.product, manifest.codec), &fetch);
+            let result = read_again(|| load_shard(&uri, entry, (manifest.product, manifest.codec), &fetch));
             loaded.push((i, result));
         }
     };
@@ -241,6 +248,17 @@ fn load_all(store: &Store, manifest: &Manifest) -> Vec<Result<LoadedShard, Shard
     });
     loaded.sort_by_key(|(i, _)| *i);
     loaded.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Reads up to `READINGS` times while what comes is damaged; what the store could not deliver it has tried enough.
+fn read_again<T>(read: impl Fn() -> Result<T, ShardError>) -> Result<T, ShardError> {
+    for _ in 1..READINGS {
+        match read() {
+            Err(ShardError::Row { .. } | ShardError::Pixels { .. } | ShardError::Format { .. }) => {}
+            other => return other,
+        }
+    }
+    read()
 }
 
 fn shorter(error: store::StoreError, store: &Store, entry: &crate::ShardEntry) -> ShardError {

@@ -3,6 +3,7 @@
 //! The text of a lower layer is kept as `detail`, shortened and with every credential of the environment removed; the
 //! layer's own error is not chained, because its `Debug` form may hold what the text no longer does.
 
+use crate::retry::requests;
 use std::error::Error;
 use std::io::ErrorKind;
 
@@ -56,12 +57,27 @@ pub enum StoreError {
         size: u64,
     },
     /// Network, server or disk trouble that outlasted the retries.
-    #[error("{uri} could not be reached ({detail}); check the network, AWS_ENDPOINT or the disk, and try again")]
+    #[error(
+        "{uri} could not be {operation} in {attempts} attempt{} ({detail}); check the network, AWS_ENDPOINT or the disk, and try again",
+        if *attempts == 1 { "" } else { "s" }
+    )]
     Unavailable {
         /// Address of the key or store.
         uri: String,
+        /// What was to be done with it: read, looked up, created, listed, deleted.
+        operation: &'static str,
+        /// Requests sent for it.
+        attempts: u32,
         /// What the lower layer said.
         detail: String,
+    },
+    /// Every reading gave other bytes than were created.
+    #[error("{uri} came damaged in {reads} readings (its length or digest is not that of its making); check the server and the network, or restore it from a copy")]
+    Damaged {
+        /// Address of the key.
+        uri: String,
+        /// How often it was read.
+        reads: u32,
     },
     /// Not a store address.
     #[error("{uri:?} is not a store address ({why}); use a path, file:///path, s3://bucket/prefix or memory://name")]
@@ -100,7 +116,7 @@ impl StoreError {
         matches!(self, Self::AlreadyExists { .. })
     }
 
-    pub(crate) fn from_object_store(error: object_store::Error, uri: String) -> Self {
+    pub(crate) fn from_object_store(error: object_store::Error, operation: &'static str, uri: String) -> Self {
         use object_store::Error as E;
         match io_kind(&error) {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
@@ -128,7 +144,7 @@ impl StoreError {
                 } else if detail.contains("404 Not Found") {
                     Self::NotFound { uri }
                 } else {
-                    Self::Unavailable { uri, detail }
+                    Self::Unavailable { uri, operation, attempts: requests(&other), detail }
                 }
             }
         }
@@ -142,7 +158,10 @@ impl StoreError {
             }
             ErrorKind::AlreadyExists => Self::AlreadyExists { uri },
             ErrorKind::NotFound => Self::NotFound { uri },
-            _ => Self::Unavailable { uri, detail: scrub(&error.to_string()) },
+            _ => {
+                let detail = scrub(&error.to_string());
+                Self::Unavailable { uri, operation: "created", attempts: 1, detail }
+            }
         }
     }
 }
@@ -246,14 +265,14 @@ mod tests {
         let error = object_store::Error::Generic { store: "S3", source: text.into() };
         let detail = "Server returned non-2xx status code: 403 Forbidden: SignatureDoesNotMatch: Check your key.";
         let expected = StoreError::Denied { uri: "s3://b".into(), detail: detail.into() };
-        assert_eq!(StoreError::from_object_store(error, "s3://b".into()), expected);
+        assert_eq!(StoreError::from_object_store(error, "listed", "s3://b".into()), expected);
     }
 
     #[test]
     fn a_full_disk_is_recognised_under_the_layers() {
         let io = std::io::Error::from(ErrorKind::StorageFull);
         let error = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io) };
-        let error = StoreError::from_object_store(error, "/x/k".into());
+        let error = StoreError::from_object_store(error, "listed", "/x/k".into());
         assert_eq!(error, StoreError::Full { uri: "/x/k".into() });
     }
 }

@@ -1,10 +1,12 @@
 //! A backend that fails on purpose, call by call.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::collections::BTreeMap;
@@ -23,6 +25,10 @@ pub enum Fault {
     FalseConflict,
     /// The work is done and the reply is lost.
     LostReply,
+    /// A reading's reply ends in its middle without saying so; other calls work.
+    Truncated,
+    /// A reading's reply has a wrong byte; other calls work.
+    WrongByte,
 }
 
 impl Fault {
@@ -31,40 +37,74 @@ impl Fault {
         match self {
             Self::Denied => Error::PermissionDenied { path, source },
             Self::FalseConflict => Error::AlreadyExists { path, source },
-            Self::Unavailable | Self::LostReply => Error::Generic { store: "Faulty", source },
+            Self::LostReply => {
+                let source = Box::new(HttpError::new_boxed(HttpErrorKind::Interrupted, source));
+                Error::Generic { store: "Faulty", source }
+            }
+            Self::Unavailable | Self::Truncated | Self::WrongByte => Error::Generic { store: "Faulty", source },
         }
     }
 }
 
-/// Passes every call on, except those named in `faults` by their number (from 0, over all kinds of calls).
+/// Faults by the number of the call (from 0, over all kinds of calls and all clients of a store).
 #[derive(Debug)]
-pub(crate) struct Faulty {
-    inner: Arc<dyn ObjectStore>,
+pub(crate) struct Faults {
     faults: BTreeMap<u64, Fault>,
     calls: AtomicU64,
 }
 
-impl Faulty {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, faults: impl IntoIterator<Item = (u64, Fault)>) -> Self {
-        Self { inner, faults: faults.into_iter().collect(), calls: AtomicU64::new(0) }
+impl Faults {
+    pub(crate) fn new(faults: impl IntoIterator<Item = (u64, Fault)>) -> Self {
+        Self { faults: faults.into_iter().collect(), calls: AtomicU64::new(0) }
     }
 
-    /// The fault of this call, if any: an error now, or `Some` when the reply is to be lost after the work.
+    /// The fault of this call, if any: an error now, or `Some` when something happens to the reply after the work.
     fn gate(&self, location: &Path) -> Result<Option<Fault>> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        match self.faults.get(&call) {
+        match self.faults.get(&call).copied() {
             None => Ok(None),
-            Some(Fault::LostReply) => Ok(Some(Fault::LostReply)),
+            Some(fault @ (Fault::LostReply | Fault::Truncated | Fault::WrongByte)) => Ok(Some(fault)),
             Some(fault) => Err(fault.error(location)),
         }
     }
 }
 
+/// Passes every call on, except those that have a fault.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    inner: Arc<dyn ObjectStore>,
+    faults: Arc<Faults>,
+}
+
+impl Faulty {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, faults: Arc<Faults>) -> Self {
+        Self { inner, faults }
+    }
+
+    fn gate(&self, location: &Path) -> Result<Option<Fault>> {
+        self.faults.gate(location)
+    }
+}
+
 fn lose<T>(fault: Option<Fault>, location: &Path, reply: T) -> Result<T> {
     match fault {
-        None => Ok(reply),
-        Some(fault) => Err(fault.error(location)),
+        Some(Fault::LostReply) => Err(Fault::LostReply.error(location)),
+        _ => Ok(reply),
     }
+}
+
+async fn damage(fault: Option<Fault>, reply: GetResult) -> Result<GetResult> {
+    let Some(fault @ (Fault::Truncated | Fault::WrongByte)) = fault else { return Ok(reply) };
+    let (meta, range, attributes, extensions) =
+        (reply.meta.clone(), reply.range.clone(), reply.attributes.clone(), reply.extensions.clone());
+    let mut bytes = reply.bytes().await?.to_vec();
+    let middle = bytes.len() / 2;
+    match fault {
+        Fault::Truncated => bytes.truncate(middle),
+        _ => bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1),
+    }
+    let payload = GetResultPayload::Stream(stream::once(async move { Ok(Bytes::from(bytes)) }).boxed());
+    Ok(GetResult { payload, meta, range, attributes, extensions })
 }
 
 impl fmt::Display for Faulty {
@@ -87,7 +127,7 @@ impl ObjectStore for Faulty {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let fault = self.gate(location)?;
-        lose(fault, location, self.inner.get_opts(location, options).await?)
+        damage(fault, lose(fault, location, self.inner.get_opts(location, options).await?)?).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -4,6 +4,9 @@
 //! because a plain directory has no compare-and-swap and Slurm can leave an old process alive after it has requeued the
 //! job: whoever creates a key first wins, everyone else gets [`StoreError::AlreadyExists`]. Nothing here overwrites.
 //!
+//! On object storage every create is marked, so that one whose answer is lost is known as one's own when it is tried again,
+//! and carries a digest, so that damage on the way shows and is read again. All retries end.
+//!
 //! Credentials come from the environment alone (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT`, ...) and
 //! never reach a message. One shared runtime drives all requests; callers stay ordinary threads.
 //!
@@ -16,11 +19,15 @@
 //! ```
 
 pub mod contract;
+mod create;
 mod error;
 mod faulty;
 mod key;
 mod local;
+mod mark;
 mod open;
+mod read;
+mod retry;
 mod runtime;
 mod store;
 mod uri;

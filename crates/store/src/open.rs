@@ -2,6 +2,7 @@
 
 use crate::StoreError;
 use crate::error::scrub;
+use crate::retry::REQUESTS;
 use crate::uri::Location;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
@@ -15,7 +16,8 @@ use std::time::Duration;
 /// A backend and where in it the store begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Backend {
-    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) reads: Arc<dyn ObjectStore>,
+    pub(crate) writes: Arc<dyn ObjectStore>,
     pub(crate) base: Path,
     pub(crate) kind: Kind,
 }
@@ -33,26 +35,41 @@ pub(crate) enum Kind {
 
 pub(crate) fn backend(location: &Location) -> Result<Backend, StoreError> {
     let uri = location.uri();
+    let same = |objects: Arc<dyn ObjectStore>, base, kind| Backend {
+        reads: Arc::clone(&objects),
+        writes: objects,
+        base,
+        kind,
+    };
     match location {
         Location::Directory(path) => {
             // The root is not created here: opening a mistyped address for reading must not make a directory.
             let base = Path::from_absolute_path(path)
                 .map_err(|e| StoreError::BadUri { uri: uri.clone(), why: e.to_string() })?;
-            let objects = Arc::new(LocalFileSystem::new().with_fsync(true));
-            Ok(Backend { objects, base, kind: Kind::Directory })
+            Ok(same(Arc::new(LocalFileSystem::new().with_fsync(true)), base, Kind::Directory))
         }
         Location::S3 { bucket, prefix } => {
-            let objects = s3(bucket).map_err(|e| StoreError::BadUri { uri, why: scrub(&e.to_string()) })?;
-            Ok(Backend { objects, base: Path::from(prefix.as_str()), kind: Kind::S3 })
+            let client = |defaults| s3(bucket, defaults);
+            let clients = client(READS).and_then(|reads| Ok((reads, client(WRITES)?)));
+            let (reads, writes) = clients.map_err(|e| StoreError::BadUri { uri, why: scrub(&e.to_string()) })?;
+            Ok(Backend { reads, writes, base: Path::from(prefix.as_str()), kind: Kind::S3 })
         }
-        Location::Memory { name, prefix } => {
-            Ok(Backend { objects: memory(name), base: Path::from(prefix.as_str()), kind: Kind::Memory })
-        }
+        Location::Memory { name, prefix } => Ok(same(memory(name), Path::from(prefix.as_str()), Kind::Memory)),
     }
 }
 
-/// An S3 client from the environment, with retries that end: at most 6 tries within 90 s for each request.
-fn s3(bucket: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+/// A client setting that holds where the environment says nothing: its key, its variable, its value.
+type Setting = (ClientConfigKey, &'static str, &'static str);
+/// A whole request may take minutes for a 256 MiB shard on a slow line; the client's default is 30 s.
+const WHOLE: Setting = (ClientConfigKey::Timeout, "AWS_TIMEOUT", "600s");
+/// A reply that stalls is given up and its rest asked for again.
+const READS: &[Setting] = &[WHOLE, (ClientConfigKey::ReadTimeout, "AWS_READ_TIMEOUT", "30s")];
+/// The wait for the answer to a large upload counts as a stall, so writes have no such limit.
+const WRITES: &[Setting] = &[WHOLE, (ClientConfigKey::ReadTimeout, "AWS_TIMEOUT", "600s")];
+
+/// An S3 client from the environment, with retries that end: each request is sent at most 7 times, and not again later
+/// than 90 s after the first.
+fn s3(bucket: &str, defaults: &[Setting]) -> object_store::Result<Arc<dyn ObjectStore>> {
     static PROVIDER: Once = Once::new();
     // Fails when the program has chosen a provider already, which is as good.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -62,13 +79,13 @@ fn s3(bucket: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
             max_backoff: Duration::from_secs(10),
             base: 2.0,
         },
-        max_retries: 6,
+        max_retries: REQUESTS as usize - 1,
         retry_timeout: Duration::from_secs(90),
     };
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
-    // Object stores take minutes for a 256 MiB shard on a slow line; the client's default is 30 s.
-    if std::env::var_os("AWS_TIMEOUT").is_none() {
-        builder = builder.with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), "600s");
+    for (key, variable, value) in defaults {
+        let value = std::env::var(variable).unwrap_or_else(|_| (*value).to_owned());
+        builder = builder.with_config(AmazonS3ConfigKey::Client(*key), value);
     }
     Ok(Arc::new(builder.build()?))
 }

@@ -1,0 +1,185 @@
+//! Creating: one winner, and a winner that learns it even when the answer was lost.
+//!
+//! After a refused create the object itself decides. Absent: S3 answers 409 to creates that ran at the same time,
+//! sometimes with nothing written, so it is tried again. Marked by this very call: an earlier try had won and its answer
+//! was lost. Anything else: another was first.
+
+use crate::key::{join, verify_key};
+use crate::mark::Mark;
+use crate::open::Kind;
+use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, pause};
+use crate::runtime::wait;
+use crate::{Store, StoreError, local};
+use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart,
+};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Files up to this size go to S3 in one create-only request; larger ones in parts.
+const ONE_REQUEST: u64 = 512 << 20;
+/// Bytes of one part of a large upload, and how many are under way at once.
+const PART: usize = 16 << 20;
+const PARTS_AT_ONCE: usize = 4;
+/// How often a create that was refused although nothing exists is tried again.
+const CREATE_TRIES: u32 = 5;
+
+/// What the key says after a create without a clear answer.
+enum Found {
+    Nothing,
+    Ours,
+    Theirs,
+}
+
+impl Store {
+    /// Creates `key`. Atomic: readers see all bytes or no key; of several writers one wins. Durable when it returns.
+    ///
+    /// An answer that is lost on the way is no error: the key says whose it is.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when another was first, [`Full`](StoreError::Full), and as [`get`](Self::get).
+    /// After [`Unavailable`](StoreError::Unavailable) the key may or may not be there.
+    pub fn create(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        let mark = Mark::new();
+        let attributes = match self.backend.kind {
+            Kind::Directory => Default::default(),
+            Kind::S3 | Kind::Memory => mark.attributes(Some(&bytes)),
+        };
+        let (mut lost, mut conflicts) = (0, 0);
+        loop {
+            let (objects, path, payload) = (Arc::clone(&self.backend.writes), path.clone(), bytes.clone());
+            let options = PutOptions { mode: PutMode::Create, attributes: attributes.clone(), ..Default::default() };
+            let error = match wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await }) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let refused = matches!(error, object_store::Error::AlreadyExists { .. });
+            if self.backend.kind == Kind::Directory || !(refused || answer_was_lost(&error)) {
+                return self.name("created", key, Err(error));
+            }
+            match self.found(key, &mark)? {
+                Found::Ours => return Ok(()),
+                Found::Theirs => return Err(StoreError::AlreadyExists { uri: self.uri_of(key) }),
+                Found::Nothing if refused => conflicts += 1,
+                Found::Nothing => lost += 1,
+            }
+            if conflicts == CREATE_TRIES {
+                let detail = "each time it conflicted with another create, and none won".to_owned();
+                let (uri, operation, attempts) = (self.uri_of(key), "created", conflicts + lost);
+                return Err(StoreError::Unavailable { uri, operation, attempts, detail });
+            }
+            if lost == BEGINNINGS {
+                return self.name("created", key, Err(error));
+            }
+            pause(conflicts + lost);
+        }
+    }
+
+    /// Creates `key`, or proves that it holds exactly these bytes already. Returns whether this call created it.
+    ///
+    /// # Errors
+    /// [`StoreError::Differs`] when it holds others, and as [`create`](Self::create).
+    pub fn ensure(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        match self.create(key, bytes.clone()) {
+            Ok(()) => Ok(true),
+            Err(StoreError::AlreadyExists { uri }) => match self.get(key)? == bytes {
+                true => Ok(false),
+                false => Err(StoreError::Differs { uri }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates `key` from a file of any size without holding it in memory whole (up to 512 MiB are, on S3).
+    ///
+    /// On a directory as atomic as [`create`](Self::create). On S3 a file above 512 MiB goes up in parts: it appears whole
+    /// or not at all, but the check that the key is free and the end of the upload are two steps, so such keys must be
+    /// unique to their writer (attempt number in the key, then a small record that publishes it). It carries no digest.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); [`StoreError::Source`] when `file` cannot be read.
+    pub fn create_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
+        let unreadable =
+            |e: std::io::Error| StoreError::Source { path: file.display().to_string(), detail: e.to_string() };
+        let mut source = std::fs::File::open(file).map_err(unreadable)?;
+        let size = source.metadata().map_err(unreadable)?.len();
+        if self.backend.kind == Kind::Directory {
+            verify_key(&join(&self.prefix, key))?;
+            let to = Path::new(&*self.root).join(join(&self.prefix, key));
+            return local::create_file(file, &to).map_err(|e| StoreError::from_io(e, self.uri_of(key)));
+        }
+        if size <= ONE_REQUEST {
+            let mut bytes = Vec::with_capacity(size as usize);
+            source.read_to_end(&mut bytes).map_err(unreadable)?;
+            return self.create(key, bytes.into());
+        }
+        self.upload_parts(key, &mut source, unreadable)
+    }
+
+    fn upload_parts(
+        &self,
+        key: &str,
+        source: &mut std::fs::File,
+        unreadable: impl Fn(std::io::Error) -> StoreError,
+    ) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        if self.exists(key)? {
+            return Err(StoreError::AlreadyExists { uri: self.uri_of(key) });
+        }
+        let mark = Mark::new();
+        let options = PutMultipartOptions::from(mark.attributes(None));
+        let objects = Arc::clone(&self.backend.writes);
+        let upload = wait(async move { objects.put_multipart_opts(&path, options).await });
+        let mut upload = WriteMultipart::new_with_chunk_size(self.name("created", key, upload)?, PART);
+        loop {
+            let mut part = Vec::with_capacity(PART);
+            match source.by_ref().take(PART as u64).read_to_end(&mut part) {
+                Ok(0) => {
+                    return match self.name("created", key, wait(upload.finish())) {
+                        // The end was repeated after a lost answer, and the server no longer knows the upload.
+                        Err(_) if matches!(self.found(key, &mark)?, Found::Ours) => Ok(()),
+                        other => other.map(drop),
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // The parts cost storage until the bucket's lifecycle rule ends them; say the first error only.
+                    let _ = wait(upload.abort());
+                    return Err(unreadable(error));
+                }
+            }
+            let step = wait(async move {
+                let ready = upload.wait_for_capacity(PARTS_AT_ONCE).await;
+                if ready.is_ok() {
+                    upload.put(Bytes::from(part));
+                }
+                (upload, ready)
+            });
+            upload = step.0;
+            if let Err(error) = step.1 {
+                let _ = wait(upload.abort());
+                return self.name("created", key, Err(error));
+            }
+        }
+    }
+
+    /// Whose object `key` holds.
+    fn found(&self, key: &str, mark: &Mark) -> Result<Found, StoreError> {
+        let path: ObjectPath = self.path(key)?;
+        let looked = begin_again(|| {
+            let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
+            let options = GetOptions::new().with_head(true);
+            wait(async move { objects.get_opts(&path, options).await.map(|found| found.attributes) })
+        });
+        match looked {
+            Ok(attributes) if mark.made(&attributes) => Ok(Found::Ours),
+            Ok(_) => Ok(Found::Theirs),
+            Err(object_store::Error::NotFound { .. }) => Ok(Found::Nothing),
+            Err(error) => self.name("looked up", key, Err(error)),
+        }
+    }
+}

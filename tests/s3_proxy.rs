@@ -1,0 +1,173 @@
+//! A proxy before an S3 server that harms chosen requests: what networks and busy servers do, on demand.
+//!
+//! One request per connection, threads and plain sockets. A request is harmed by the first rule that names it and is not
+//! used up; the rest pass unchanged.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// Nothing: for the requests that a later rule is to let by.
+    Pass,
+    /// This status and code are answered; the server never hears of it.
+    Answer(&'static str, &'static str),
+    /// The connection is reset before the server hears of it.
+    ResetBefore,
+    /// The server acts, and the connection ends without its answer.
+    LostAnswer,
+    /// The body of the answer ends in its middle, before the length that was promised.
+    CutBody,
+    /// The answer is half as long as it should be, and says that this is its length.
+    ShortBody,
+    /// One byte of the body of the answer is wrong.
+    WrongByte,
+    /// One byte of the body of the request is wrong when the server gets it.
+    WrongByteUp,
+    /// The answer stops in its middle until the client gives up.
+    Stall,
+}
+
+/// Which requests are harmed, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The method.
+    pub method: &'static str,
+    /// What the rest of the request line contains.
+    pub contains: &'static str,
+    /// How many requests.
+    pub times: usize,
+    /// What is done to them.
+    pub harm: Harm,
+}
+
+/// A running proxy. Its thread ends with the process.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    rules: Arc<Mutex<Vec<Rule>>>,
+}
+
+impl Proxy {
+    /// Starts one before `server`.
+    ///
+    /// # Panics
+    /// There is no port.
+    pub fn start(server: SocketAddr, rules: &[Rule]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let rules = Arc::new(Mutex::new(rules.to_vec()));
+        let shared = Arc::clone(&rules);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let rules = Arc::clone(&shared);
+                // A client or server that goes away is what this proxy is for.
+                std::thread::spawn(move || serve(client, server, &rules).ok());
+            }
+        });
+        Self { address, rules }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Checks that every harm was done as often as its rule says: a test whose fault never came proves nothing.
+    ///
+    /// # Panics
+    /// One was not.
+    pub fn assert_spent(&self) {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<&Rule> = rules.iter().filter(|rule| rule.times > 0).collect();
+        assert!(left.is_empty(), "never came to pass: {left:?}");
+    }
+}
+
+fn harm_of(line: &str, rules: &Mutex<Vec<Rule>>) -> Option<Harm> {
+    let (method, rest) = line.split_once(' ')?;
+    let mut rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
+    let rule = rules.iter_mut().find(|r| r.times > 0 && r.method == method && rest.contains(r.contains))?;
+    rule.times -= 1;
+    Some(rule.harm)
+}
+
+fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>) -> std::io::Result<()> {
+    let mut start = [0; 2048];
+    // Looked at, not taken: a connection closed with unread bytes is reset.
+    let seen = client.peek(&mut start)?;
+    let line = String::from_utf8_lossy(&start[..seen]).lines().next().unwrap_or_default().to_owned();
+    let harm = harm_of(&line, rules);
+    if harm == Some(Harm::ResetBefore) {
+        return Ok(());
+    }
+    let (head, mut body) = message(&mut client)?;
+    if let Some(Harm::Answer(status, code)) = harm {
+        let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
+        let length = text.len();
+        return write!(client, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}");
+    }
+    if harm == Some(Harm::WrongByteUp) {
+        flip(&mut body);
+    }
+    let mut upstream = TcpStream::connect(server)?;
+    // The server must end the connection, so that the end of its answer is seen.
+    let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    upstream.write_all(head.as_bytes())?;
+    upstream.write_all(&body)?;
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer)?;
+    let at = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let (head, body) = answer.split_at_mut(at);
+    let half = body.len() / 2;
+    match harm {
+        Some(Harm::LostAnswer) => return Ok(()),
+        Some(Harm::CutBody) => {
+            client.write_all(head)?;
+            return client.write_all(&body[..half]);
+        }
+        Some(Harm::ShortBody) => {
+            let whole = format!("Content-Length: {}\r\n", body.len());
+            let text = String::from_utf8_lossy(head).replace(&whole, &format!("Content-Length: {half}\r\n"));
+            client.write_all(text.as_bytes())?;
+            return client.write_all(&body[..half]);
+        }
+        Some(Harm::Stall) => {
+            client.write_all(head)?;
+            client.write_all(&body[..half])?;
+            // Until the client hangs up, which reads as an end or an error.
+            client.set_read_timeout(Some(Duration::from_secs(120)))?;
+            return client.read(&mut [0]).map(drop);
+        }
+        Some(Harm::WrongByte) => flip(body),
+        _ => {}
+    }
+    client.write_all(head)?;
+    client.write_all(body)
+}
+
+fn flip(body: &mut [u8]) {
+    let half = body.len() / 2;
+    body.iter_mut().skip(half).take(1).for_each(|byte| *byte ^= 1);
+}
+
+/// Head and body of a request, whose length its head must tell.
+fn message(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body)?;
+    Ok((head, body))
+}

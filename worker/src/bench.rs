@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 use crate::cli::BenchArgs;
 use crate::{bench_ranks, device, loader, metrics, output, train};
 
-const TINY: &str = include_str!("../../configs/train/tiny.yaml");
+pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
 
 /// Measures and prints.
@@ -27,7 +27,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         return step_beside_a_peer(prototypes, args.repeats, place.device);
     }
     let mut rows = Vec::new();
-    let rate = matrix_rate(place.device, args.repeats);
+    let rate = matrix_rate(place.device, Kind::Float, args.repeats);
     rows.push(json!({ "what": "f32 matrix product, 2048 x 2048 x 2048", "gflop_per_s": rate }));
     for (what, text, sets) in [
         ("tiny.yaml as it stands", TINY, vec![]),
@@ -110,9 +110,10 @@ fn times(device: Device, repeats: usize, mut work: impl FnMut() -> Result<()>) -
     Ok(times)
 }
 
-fn matrix_rate(device: Device, repeats: usize) -> f64 {
+/// GFLOP/s of a matrix product in `kind`.
+pub(crate) fn matrix_rate(device: Device, kind: Kind, repeats: usize) -> f64 {
     let n = 2048;
-    let (a, b) = (Tensor::ones([n, n], (Kind::Float, device)), Tensor::ones([n, n], (Kind::Float, device)));
+    let (a, b) = (Tensor::ones([n, n], (kind, device)), Tensor::ones([n, n], (kind, device)));
     let seconds = time(device, repeats, || {
         let _ = a.matmul(&b);
         Ok(())

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Measure this machine's matrix-product rate and seconds per step, in one run.
     Bench(BenchArgs),
+    /// Check that this machine can train, with a remedy for each failure; exit code 1 if anything failed.
+    Doctor(DoctorArgs),
     /// Print the code version.
     Version {
         /// As JSON.
@@ -263,6 +265,46 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "K", conflicts_with = "ranks")]
     pub(crate) prototypes: Option<i64>,
     /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// As `device` of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl From<Device> for run_spec::config::Device {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Auto => Self::Auto,
+            Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Store to test: keys are written below doctor/<random>/ and removed again.
+    #[arg(long, value_name = "URI")]
+    pub(crate) store: Option<String>,
+    /// Shard set to open.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: Option<String>,
+    /// Device to check; with `cuda` a missing GPU is a failure.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: Device,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+    /// Leave the self-test out.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// As JSON (docs/doctor.md has the schema).
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@ mod bench_ranks;
 mod cli;
 mod curves;
 mod device;
+mod doctor;
 mod export;
 mod features;
 mod loader;
@@ -70,6 +71,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Augment(args) => augment_command::augment(&args.command)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Bench(args) => bench::bench(&args)?,
+        Command::Doctor(args) => return doctor::doctor(&args),
         Command::Version { json: true } => output::line(serde_json::json!({ "version": version::CODE })),
         Command::Version { json: false } => output::line(version::CODE),
     }

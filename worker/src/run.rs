@@ -307,7 +307,8 @@ fn attempt_of(key: &str) -> Option<u32> {
     key.strip_prefix("attempts/")?.strip_suffix(".json")?.parse().ok()
 }
 
-fn host() -> String {
+/// Name of this node.
+pub(crate) fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 

@@ -1,0 +1,186 @@
+//! The store: reachable, and create-only in fact. Probe keys lie under `doctor/<random>/` and are gone afterwards.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use shards::ShardSet;
+use store::{Store, StoreError};
+
+use super::finding::Finding;
+
+/// Writers that race for one key.
+const RACERS: u8 = 8;
+const REMEDY: &str =
+    "check the address, its permissions and the server; an S3 server must honour `If-None-Match: *` on PUT";
+
+/// Puts the store at `uri` to the test.
+pub(crate) fn check(uri: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if uri.starts_with("s3://") {
+        findings.push(credentials(|name| std::env::var_os(name).is_some()));
+    }
+    findings.push(match Store::open(uri).map_err(Into::into).and_then(|store| probe_and_clean(&store)) {
+        Ok(()) => Finding::ok(
+            "store",
+            format!("{uri}: create-only, one of {RACERS} racing creates wins, reads back, deletes"),
+        ),
+        Err(error) => Finding::fail("store", format!("{uri}: {}", crate::sentence(&error)), REMEDY),
+    });
+    findings.extend(folder_of(uri).map(|folder| super::node::disk("store disk", &folder)));
+    findings
+}
+
+/// Opens the shard set at `uri`.
+pub(crate) fn shards(uri: &str) -> Finding {
+    let opened = Store::open(uri).map_err(anyhow::Error::from).and_then(|store| Ok(ShardSet::open(&store)?));
+    match opened {
+        Ok(set) if set.is_empty() => {
+            Finding::fail("shards", format!("{uri}: the set has no rows"), "build it anew with `shard-builder build`")
+        }
+        Ok(set) => Finding::ok("shards", format!("{uri}: {} rows, {}", set.len(), set.digest().short())),
+        Err(error) => {
+            let remedy = "give the folder that `shard-builder build --out` wrote";
+            Finding::fail("shards", format!("{uri}: {}", crate::sentence(&error)), remedy)
+        }
+    }
+}
+
+/// Whether the variables of S3 are set; never what they hold.
+fn credentials(set: impl Fn(&str) -> bool) -> Finding {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"];
+    let words = names.map(|name| format!("{name} {}", if set(name) { "set" } else { "not set" })).join(", ");
+    if set(names[0]) != set(names[1]) {
+        return Finding::fail(
+            "s3 credentials",
+            words,
+            "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither",
+        );
+    }
+    Finding::ok("s3 credentials", words)
+}
+
+/// The local folder of an address; `None` for S3 and memory.
+fn folder_of(uri: &str) -> Option<PathBuf> {
+    match uri.strip_prefix("file://") {
+        Some(path) => Some(PathBuf::from(path)),
+        None if uri.contains("://") => None,
+        None => Some(PathBuf::from(uri)),
+    }
+}
+
+fn probe_and_clean(store: &Store) -> Result<()> {
+    let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("draw a random name")?;
+    let prefix = format!("doctor/{}", unique.trim());
+    let root = folder_of(store.uri());
+    let root_was_there = root.as_ref().is_some_and(|root| root.exists());
+    let probe = store.child(&prefix);
+    let result = probed(&probe);
+    let cleaned = clean(&probe);
+    if let Some(root) = root {
+        // Only empty folders can be removed so: what others keep beside the probe stays.
+        let made = [Some(root.join(&prefix)), Some(root.join("doctor")), (!root_was_there).then_some(root)];
+        made.into_iter().flatten().take_while(|folder| remove_empty(folder)).for_each(drop);
+    }
+    result.and(cleaned)
+}
+
+fn remove_empty(folder: &Path) -> bool {
+    std::fs::remove_dir(folder).is_ok()
+}
+
+fn clean(probe: &Store) -> Result<()> {
+    for key in probe.list("")? {
+        probe.delete(&key)?;
+    }
+    ensure!(probe.list("")?.is_empty(), "{}: keys are still listed after they were deleted", probe.uri());
+    Ok(())
+}
+
+fn probed(probe: &Store) -> Result<()> {
+    ensure!(probe.list("")?.is_empty(), "a random prefix is not empty");
+    probe.create("one", Bytes::from_static(b"first"))?;
+    match probe.create("one", Bytes::from_static(b"second")) {
+        Err(StoreError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error).context("a second create of one key fails, but not because the key is there"),
+        Ok(()) => anyhow::bail!("a second create of one key was accepted: runs could overwrite each other's records"),
+    }
+    ensure!(probe.get("one")? == "first", "a key does not read back as it was written");
+    ensure!(probe.get_range("one", 1..3)? == "ir", "a ranged read gives other bytes than asked for");
+    let wins = race(probe)?;
+    ensure!(wins == 1, "{wins} of {RACERS} racing creates won, not one");
+    let bytes = probe.get("race")?;
+    ensure!(bytes.len() == 1000 && bytes.iter().all(|&b| b == bytes[0]), "racing creates left a torn record");
+    Ok(())
+}
+
+/// How many racing creates of one key were told that they won.
+fn race(probe: &Store) -> Result<usize> {
+    let wins = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..RACERS)
+            .map(|racer| {
+                let wins = &wins;
+                scope.spawn(move || match probe.create("race", vec![racer; 1000].into()) {
+                    Ok(()) => {
+                        wins.fetch_add(1, Ordering::SeqCst);
+                        Ok(())
+                    }
+                    Err(StoreError::AlreadyExists { .. }) => Ok(()),
+                    Err(error) => Err(error).context("a racing create failed"),
+                })
+            })
+            .collect();
+        racers
+            .into_iter()
+            .try_for_each(|racer| racer.join().unwrap_or_else(|_| anyhow::bail!("a racing create panicked")))
+    })?;
+    Ok(wins.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Outcome;
+
+    #[test]
+    fn a_good_store_passes_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = folder.path().to_str().unwrap();
+        assert_eq!(check(uri)[0].outcome, Outcome::Ok, "{:?}", check(uri));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let new = folder.path().join("new");
+        assert_eq!(check(new.to_str().unwrap())[0].outcome, Outcome::Ok);
+        assert!(!new.exists(), "a store that was not there is not there afterwards");
+    }
+
+    #[test]
+    fn what_others_keep_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("doctor")).unwrap();
+        std::fs::write(folder.path().join("doctor/mine"), "x").unwrap();
+        assert_eq!(check(folder.path().to_str().unwrap())[0].outcome, Outcome::Ok);
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path().join("doctor")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["mine"]);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_fails_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "no folder").unwrap();
+        let finding = check(file.to_str().unwrap()).remove(0);
+        assert_eq!(finding.outcome, Outcome::Fail, "{finding:?}");
+        assert!(finding.remedy.is_some());
+    }
+
+    #[test]
+    fn credentials_are_told_as_set_or_not() {
+        assert_eq!(credentials(|_| false).outcome, Outcome::Ok);
+        let half = credentials(|name| name == "AWS_SECRET_ACCESS_KEY");
+        assert_eq!(half.outcome, Outcome::Fail);
+        assert!(half.detail.contains("AWS_SECRET_ACCESS_KEY set"), "{}", half.detail);
+    }
+}

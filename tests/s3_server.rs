@@ -21,7 +21,7 @@ const VERSION: &str = "4.48";
 /// Longer than a start takes on a busy machine; it only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Kills the server when the standard input ends.
-const WATCH: &str = r#"folder=$1; shift; "$@" >"$folder/out.txt" 2>&1 & child=$!; read -r _; kill -9 $child; wait $child; rm -rf "$folder""#;
+const WATCH: &str = r#"folder=$1; shift; "$@" >"$folder/out.txt" 2>&1 & child=$!; exec 2>/dev/null; read -r _; kill -9 $child; wait $child; rm -rf "$folder""#;
 
 /// A running server.
 #[derive(Debug)]

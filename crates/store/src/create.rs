@@ -7,7 +7,7 @@
 use crate::key::{join, verify_key};
 use crate::mark::Mark;
 use crate::open::Kind;
-use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, pause};
+use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, came_damaged, pause};
 use crate::runtime::wait;
 use crate::{Store, StoreError, local};
 use bytes::Bytes;
@@ -58,7 +58,7 @@ impl Store {
                 Err(error) => error,
             };
             let refused = matches!(error, object_store::Error::AlreadyExists { .. });
-            if self.backend.kind == Kind::Directory || !(refused || answer_was_lost(&error)) {
+            if self.backend.kind == Kind::Directory || !(refused || answer_was_lost(&error) || came_damaged(&error)) {
                 return self.name("created", key, Err(error));
             }
             match self.found(key, &mark)? {

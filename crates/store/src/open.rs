@@ -4,7 +4,7 @@ use crate::StoreError;
 use crate::error::scrub;
 use crate::retry::REQUESTS;
 use crate::uri::Location;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -83,6 +83,10 @@ fn s3(bucket: &str, defaults: &[Setting]) -> object_store::Result<Arc<dyn Object
         retry_timeout: Duration::from_secs(90),
     };
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+    if std::env::var_os("AWS_CHECKSUM_ALGORITHM").is_none() {
+        // Not every server compares the bytes with the signature that covers them; with a checksum beside them they do.
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
     for (key, variable, value) in defaults {
         let value = std::env::var(variable).unwrap_or_else(|_| (*value).to_owned());
         builder = builder.with_config(AmazonS3ConfigKey::Client(*key), value);

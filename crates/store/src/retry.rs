@@ -32,6 +32,12 @@ pub(crate) fn answer_was_lost(error: &object_store::Error) -> bool {
     chain(error).any(|e| e.is::<HttpError>()) && requests(error) < REQUESTS
 }
 
+/// Whether the server refused bytes that do not have the checksum they were sent with: they came damaged.
+pub(crate) fn came_damaged(error: &object_store::Error) -> bool {
+    const CODES: [&str; 3] = ["BadDigest", "ChecksumMismatch", "ContentSHA256Mismatch"];
+    chain(error).any(|e| CODES.iter().any(|code| e.to_string().contains(code)))
+}
+
 /// Requests that the client sent before it gave up, by its own account, which is only in its text.
 pub(crate) fn requests(error: &object_store::Error) -> u32 {
     let retries = |text: &str| text.split_once(", after ")?.1.split_once(" retries")?.0.parse::<u32>().ok();

@@ -60,7 +60,7 @@ impl Projection {
         let kind = targets.kind();
         let (value, gradient) = no_grad(|| {
             let mut value = Tensor::zeros([], (kind, rows.device()));
-            let mut gradient = Tensor::zeros([groups, count, width], (kind, rows.device()));
+            let gradient = Tensor::zeros([groups, count, width], (kind, rows.device()));
             let block = (BLOCK_BYTES / (4 * k * groups)).clamp(1, count.max(1));
             let mut first = 0;
             while first < count {

@@ -75,7 +75,7 @@ fn step_beside_a_peer(prototypes: i64, repeats: usize, device: Device) -> Result
     let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
     let seconds = device::guard("a training step", || step_times(&config, device, repeats))?;
     let peak_mb = metrics::peak_mb();
-    output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, 3) }));
+    output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Script<'a> {
     pub(crate) name: &'a str,
     /// Which wave of which sweep it is, for people.
     pub(crate) comment: &'a str,
-    /// The tasks, as [`array`] writes them.
+    /// The tasks, as [`array()`] writes them.
     pub(crate) array: &'a str,
     /// What each task asks for.
     pub(crate) shape: &'a Shape,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests that need no Python torch. Prints how many were skipped and why.
-# REDDINO_REQUIRE=shared-data makes tests on real images fail instead of being skipped when the images are not there.
+# REDDINO_REQUIRE=shared-data makes tests on real images fail instead of being skipped when the images are not there;
+# so do mpi, slurm (scripts/setup-slurm.sh installs it) and s3 (scripts/setup-s3.sh), separated by commas.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log

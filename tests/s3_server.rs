@@ -164,7 +164,8 @@ fn free_ports() -> u16 {
 }
 
 fn created(filer: SocketAddr, path: &str, content: &str) -> bool {
-    ask(filer, &format!("PUT {path}"), content).is_some_and(|answer| answer.contains(" 201 ") || answer.contains(" 200 "))
+    ask(filer, &format!("PUT {path}"), content)
+        .is_some_and(|answer| answer.contains(" 201 ") || answer.contains(" 200 "))
 }
 
 /// The answer to a plain request, if there is one.
@@ -172,7 +173,8 @@ fn ask(address: SocketAddr, line: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let length = body.len();
-    write!(stream, "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    write!(stream, "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)

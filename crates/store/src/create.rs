@@ -12,9 +12,7 @@ use crate::runtime::wait;
 use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{
-    GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart,
-};
+use object_store::{GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;

@@ -72,7 +72,9 @@ pub enum StoreError {
         detail: String,
     },
     /// Every reading gave other bytes than were created.
-    #[error("{uri} came damaged in {reads} readings (its length or digest is not that of its making); check the server and the network, or restore it from a copy")]
+    #[error(
+        "{uri} came damaged in {reads} readings (its length or digest is not that of its making); check the server and the network, or restore it from a copy"
+    )]
     Damaged {
         /// Address of the key.
         uri: String,

@@ -8,7 +8,7 @@ CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
-TOOLS := .tools
+TOOLS := .tools/deny
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20

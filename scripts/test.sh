@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests that need no Python torch. Prints how many were skipped and why.
-# REDDINO_REQUIRE=shared-data makes tests on real images fail instead of being skipped when the images are not there; so do
-# `nccl` and `gpu` with tests that need NCCL's library (REDDINO_NCCL may name it) or a GPU.
+# REDDINO_REQUIRE names what may not be skipped, separated by commas: shared-data (real images), mpi, slurm
+# (scripts/setup-slurm.sh installs it), s3 (scripts/setup-s3.sh), nccl (REDDINO_NCCL may name the library), gpu.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log

@@ -289,7 +289,7 @@ impl From<Device> for run_spec::config::Device {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Store to test: keys are written below doctor/<random>/ and removed again.
+    /// Store to test: keys are written below `doctor/RANDOM/` and removed again.
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
     /// Shard set to open.

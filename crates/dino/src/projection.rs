@@ -3,7 +3,7 @@
 //!
 //! Shapes: R rows of width P (the bottleneck) against K prototypes. At the published K = 131072 the logits are by far the
 //! largest tensors of a step, and written plainly they are made, copied and read a dozen times. Here no more than
-//! [`BLOCK_BYTES`] of them exist at once, and the only passes over memory are three matrix products, a softmax and a
+//! 64 MiB of them exist at once, and the only passes over memory are three matrix products, a softmax and a
 //! subtraction. The sum is linear in what comes after it, so the gradient is computed with the value:
 //! `d/ds −Σ_k t_k · log_softmax(s)_k = softmax(s)·Σ_k t_k − t`.
 
@@ -161,8 +161,8 @@ mod tests {
         let expected = plain(&rows, &weight, &targets, &weights, 0.1);
         (&expected * 0.7).backward();
         let (rows_grad, weight_grad) = (rows.grad().copy(), weight.grad().copy());
-        rows.grad().zero_();
-        weight.grad().zero_();
+        let _ = rows.grad().zero_();
+        let _ = weight.grad().zero_();
 
         let mut projection = Projection::new(weight.shallow_clone(), None, 0.1, 1.0);
         let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);

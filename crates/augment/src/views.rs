@@ -10,6 +10,7 @@ use crate::image::{Image, View, Views};
 use crate::ops::Op;
 use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
 use crate::pixels::{lut, normalize, pil, pil_color, resize};
+use crate::pool::Buf;
 use crate::recipe::{Colors, CropShape, Recipe};
 
 /// Which draw of which run.
@@ -23,15 +24,31 @@ pub struct ViewKey {
 
 impl ViewKey {
     fn stream(self, what: &str, view: usize, slot: usize) -> Stream {
-        stream(self.seed, &format!("view/{what}"), &[self.draw, view as u64, slot as u64])
+        let mut name = [0; 64];
+        let length = 5 + what.len();
+        name[..5].copy_from_slice(b"view/");
+        name[5..length].copy_from_slice(what.as_bytes());
+        let domain = std::str::from_utf8(&name[..length]).expect("two strings make a string");
+        stream(self.seed, domain, &[self.draw, view as u64, slot as u64])
     }
 }
 
 /// Makes all views of one draw from an RGB image: 0 and 1 are global, 2 and up local.
 pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
     let source = source(rgb, recipe);
-    let make = |index: usize| finish(&pixels(&source, recipe, key, index), recipe);
+    let make = |index: usize| normalize::planar(&pixels(&source, recipe, key, index), &recipe.levels);
     Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
+}
+
+/// Makes view `view` of a draw alone, into `out` (`[3, side, side]` of its kind of crop; see [`Recipe::sides`]). After the
+/// first few views a thread makes, this allocates nothing.
+///
+/// # Panics
+/// If `out` has another length.
+pub fn view_into(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+    let image = pixels(&source(rgb, recipe), recipe, key, view);
+    assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
+    normalize::planar_into(&image, &recipe.levels, out);
 }
 
 /// The pixels of one view, before normalisation, back in RGB order (for looking at).
@@ -74,14 +91,6 @@ fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
     }
 }
 
-fn finish(image: &Image, recipe: &Recipe) -> View {
-    let levels = match recipe.colors {
-        Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
-        Colors::Dinov2 { .. } => normalize::torch_levels(normalize::MEAN, normalize::STD),
-    };
-    normalize::planar(image, &levels)
-}
-
 /// A crop of random area and aspect, resized to a square.
 fn resized_crop(image: &Image, recipe: &Recipe, shape: CropShape, random: &mut Stream) -> Image {
     let (top, left, height, width) = crop_window((image.height, image.width), shape.scale, recipe.ratio, random);
@@ -122,14 +131,15 @@ fn crop_window(
 }
 
 /// Which transforms a view gets: with repetition in the order drawn (Albumentations to 1.4.16), without in list order.
-fn choose(known: usize, n: usize, replace: bool, random: &mut Stream) -> Vec<usize> {
+fn choose(known: usize, n: usize, replace: bool, random: &mut Stream) -> Buf<usize> {
     if known == 0 {
-        return Vec::new();
+        return Buf::zeroed(0);
     }
     if replace {
-        return (0..n).map(|_| random.below(known as u64) as usize).collect();
+        return Buf::collect(n, (0..n).map(|_| random.below(known as u64) as usize));
     }
-    let mut chosen = random.permutation(known);
+    let mut chosen = Buf::collect(known, 0..known);
+    random.shuffle(&mut chosen);
     chosen.truncate(n);
     chosen.sort_unstable();
     chosen

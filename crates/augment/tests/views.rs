@@ -128,7 +128,7 @@ proptest! {
         let data = match fill {
             0 => vec![0; height * width * 3],
             1 => vec![255; height * width * 3],
-            2 => texture(height, width).data,
+            2 => texture(height, width).data.clone(),
             _ => (0..height * width * 3).map(|i| if i / 3 % 2 == 0 { 255 } else { 0 }).collect(),
         };
         let image = Image::new(height, width, data).unwrap();

@@ -19,29 +19,26 @@ pub(crate) fn replicate(p: isize, len: usize) -> usize {
     p.clamp(0, len as isize - 1) as usize
 }
 
-/// Copies row `y` (any integer) of `image` into `out` with `left` and `right` more pixels, through `index`.
+/// Copies row `y` (any integer) of `image` to the start of `out` with `left` and `right` more pixels, through `index`.
 pub(crate) fn padded_row<T: Copy + From<u8>>(
     image: &Image,
     y: isize,
     (left, right): (usize, usize),
     index: fn(isize, usize) -> usize,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
     let row = image.row(index(y, image.height));
-    out.clear();
-    let mut push = |x: isize| {
+    let (before, rest) = out.split_at_mut(left * 3);
+    let (middle, after) = rest.split_at_mut(row.len());
+    middle.iter_mut().zip(row).for_each(|(o, &v)| *o = T::from(v));
+    let put = |out: &mut [T], x: isize| {
         let at = index(x, image.width) * 3;
-        out.extend(row[at..at + 3].iter().map(|&v| T::from(v)));
+        out.iter_mut().zip(&row[at..at + 3]).for_each(|(o, &v)| *o = T::from(v));
     };
-    for x in 0..left {
-        push(x as isize - left as isize);
+    for (x, pixel) in before.chunks_exact_mut(3).enumerate() {
+        put(pixel, x as isize - left as isize);
     }
-    out.extend(row.iter().map(|&v| T::from(v)));
-    let mut push = |x: isize| {
-        let at = index(x, image.width) * 3;
-        out.extend(row[at..at + 3].iter().map(|&v| T::from(v)));
-    };
-    for x in 0..right {
-        push((image.width + x) as isize);
+    for (x, pixel) in after.chunks_exact_mut(3).take(right).enumerate() {
+        put(pixel, (image.width + x) as isize);
     }
 }

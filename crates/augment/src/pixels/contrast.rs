@@ -2,6 +2,7 @@
 
 use super::border::reflect_101;
 use super::round::round_u8;
+use crate::pool::Buf;
 
 /// `cv2.equalizeHist` on channel `c` of `[.., 3]` data, in place.
 pub(crate) fn equalize_channel(data: &mut [u8], c: usize) {
@@ -35,8 +36,8 @@ pub(crate) fn clahe_channel(
     let area = tile_w * tile_h;
     let clip = if clip_limit > 0.0 { ((clip_limit * area as f64 / 256.0) as u32).max(1) } else { u32::MAX };
     let scale = 255.0f32 / area as f32;
-    let mut tables = vec![[0u8; 256]; tiles_x * tiles_y];
-    for (k, table) in tables.iter_mut().enumerate() {
+    let mut tables = Buf::<u8>::zeroed(tiles_x * tiles_y * 256);
+    for (k, table) in tables.as_chunks_mut::<256>().0.iter_mut().enumerate() {
         let (ty, tx) = (k / tiles_x, k % tiles_x);
         let mut histogram = [0u32; 256];
         for y in ty * tile_h..(ty + 1) * tile_h {
@@ -59,7 +60,8 @@ pub(crate) fn clahe_channel(
         let index = low as isize;
         (index.max(0) as usize, (index + 1).clamp(0, tiles as isize - 1) as usize, at - low)
     };
-    let columns: Vec<_> = (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)).collect();
+    let tables = tables.as_chunks::<256>().0;
+    let columns = Buf::collect(width, (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)));
     for y in 0..height {
         let (top, bottom, down) = around(y, 1.0 / tile_h as f32, tiles_y);
         let (upper, lower) = (&tables[top * tiles_x..], &tables[bottom * tiles_x..]);

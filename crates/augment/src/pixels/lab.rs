@@ -102,12 +102,23 @@ fn cube_root(x: f32) -> f32 {
 }
 
 /// `x / 2^bits`, rounded half up.
+#[inline(always)]
 fn descale(x: i32, bits: u32) -> i32 {
     (x + (1 << (bits - 1))) >> bits
 }
 
 /// Converts `[.., 3]` RGB to Lab in place.
 pub(crate) fn rgb_to_lab(data: &mut [u8]) {
+    crate::simd::rgb_to_lab(data);
+}
+
+/// Converts `[.., 3]` Lab to RGB in place.
+pub(crate) fn lab_to_rgb(data: &mut [u8]) {
+    crate::simd::lab_to_rgb(data);
+}
+
+#[inline(always)]
+pub(crate) fn rgb_to_lab_body(data: &mut [u8]) {
     const L_SCALE: i32 = (116 * 255 + 50) / 100;
     const L_SHIFT: i32 = -((16 * 255 * (1 << LAB_SHIFT_2) + 50) / 100);
     let t = &*TABLES;
@@ -128,8 +139,8 @@ pub(crate) fn rgb_to_lab(data: &mut [u8]) {
     }
 }
 
-/// Converts `[.., 3]` Lab to RGB in place.
-pub(crate) fn lab_to_rgb(data: &mut [u8]) {
+#[inline(always)]
+pub(crate) fn lab_to_rgb_body(data: &mut [u8]) {
     const SHIFT: u32 = LAB_SHIFT + 2;
     let t = &*TABLES;
     for pixel in data.chunks_exact_mut(3) {

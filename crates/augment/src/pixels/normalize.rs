@@ -8,7 +8,7 @@ pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(crate) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Albumentations' arithmetic, all in f32: `(x - max mean) * (1 / (max std))`. One table for each channel.
-pub(crate) fn levels(mean: [f32; 3], std: [f32; 3], max: f64) -> [[f32; 256]; 3] {
+pub(crate) fn levels(mean: [f32; 3], std: [f32; 3], max: f64) -> Levels {
     std::array::from_fn(|c| {
         let (shift, scale) = (mean[c] * max as f32, 1.0 / (std[c] * max as f32));
         std::array::from_fn(|v| (v as f32 - shift) * scale)
@@ -16,15 +16,32 @@ pub(crate) fn levels(mean: [f32; 3], std: [f32; 3], max: f64) -> [[f32; 256]; 3]
 }
 
 /// torchvision's arithmetic, all in f32: `(x / 255 - mean) / std`.
-pub(crate) fn torch_levels(mean: [f32; 3], std: [f32; 3]) -> [[f32; 256]; 3] {
+pub(crate) fn torch_levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
     std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 / 255.0 - mean[c]) / std[c]))
 }
 
+/// One table of 256 floats for each channel.
+pub(crate) type Levels = [[f32; 256]; 3];
+
 /// `[height, width, 3]` bytes to `[3, height, width]` floats through one table for each channel.
-pub(crate) fn planar(image: &Image, levels: &[[f32; 256]; 3]) -> View {
-    let mut data = Vec::with_capacity(image.data.len());
-    for (c, table) in levels.iter().enumerate() {
-        data.extend(image.data[c..].iter().step_by(3).map(|&v| table[v as usize]));
-    }
+pub(crate) fn planar(image: &Image, levels: &Levels) -> View {
+    let mut data = vec![0.0; image.data.len()];
+    planar_into(image, levels, &mut data);
     View { height: image.height, width: image.width, data }
+}
+
+/// As [`planar`], into floats that exist.
+pub(crate) fn planar_into(image: &Image, levels: &Levels, out: &mut [f32]) {
+    crate::simd::planar(&image.data, levels, out);
+}
+
+#[inline(always)]
+pub(crate) fn planar_body(data: &[u8], levels: &Levels, out: &mut [f32]) {
+    let (red, rest) = out.split_at_mut(data.len() / 3);
+    let (green, blue) = rest.split_at_mut(data.len() / 3);
+    for (((pixel, r), g), b) in data.chunks_exact(3).zip(red).zip(green).zip(blue) {
+        *r = levels[0][pixel[0] as usize];
+        *g = levels[1][pixel[1] as usize];
+        *b = levels[2][pixel[2] as usize];
+    }
 }

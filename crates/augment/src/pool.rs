@@ -35,7 +35,24 @@ macro_rules! pooled {
         }
     )+};
 }
-pooled!(u8, u16, u32, i32, f32, f64, bool, usize, [i32; 4], (usize, f32), (usize, usize, f32), (u32, u32), (i64, i64), Edge, FlareCircle);
+pooled!(
+    u8,
+    u16,
+    u32,
+    i32,
+    f32,
+    f64,
+    bool,
+    usize,
+    [i32; 4],
+    (usize, [f32; 4]),
+    (usize, f32),
+    (usize, usize, f32),
+    (u32, u32),
+    (i64, i64),
+    Edge,
+    FlareCircle
+);
 
 /// An empty vector with room for `capacity` elements: a kept one, the smallest that fits, or a new one.
 pub(crate) fn take<T: Pooled>(capacity: usize) -> Vec<T> {

@@ -4,11 +4,12 @@
 )]
 //! The inner loops that gain from wide registers.
 //!
-//! Every function here is one safe body, compiled twice (the correlation and the sorting network three times): for the
+//! Every function here is one safe body, compiled twice (the sorting network three times): for the
 //! processor every build supports and for AVX2 with FMA, picked at run time. All give the same bits: nothing is
 //! reassociated, and `mul_add` rounds once with or without an instruction for it.
 
-use crate::pixels::{blur, field, hls, hsv, jpeg, lab, normalize, pil, resize};
+use crate::pixels::geometry::Walk;
+use crate::pixels::{blur, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize};
 
 macro_rules! wide {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),+ $(,)?) = $body:path;)+) => {$(
@@ -59,10 +60,16 @@ wide! {
     fn box_mean(sum: &[u32], area: u32, out: &mut [u8]) = blur::box_mean_body;
     /// [`blur::box_slide_body`].
     fn box_slide(sum: &mut [u32], newest: &[u16], oldest: &[u16]) = blur::box_slide_body;
-    /// [`blur::narrow_body`].
-    fn narrow(sums: &[f32], out: &mut [u8]) = blur::narrow_body;
-    /// [`crate::pixels::filter::round_row_body`].
-    fn round_row(sums: &[f32], out: &mut [u8]) = crate::pixels::filter::round_row_body;
+    /// [`blur::weigh_across_body`].
+    fn weigh_across(padded: &[u8], weights: &[u16], out: &mut [u16]) = blur::weigh_across_body;
+    /// [`blur::weigh_down_body`].
+    fn weigh_down(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) = blur::weigh_down_body;
+    /// [`filter::round_row_body`].
+    fn round_row(sums: &[f32], out: &mut [u8]) = filter::round_row_body;
+    /// [`filter::to_floats_body`].
+    fn to_floats(levels: &[u8], out: &mut [f32]) = filter::to_floats_body;
+    /// [`lut::keep_and_fill_body`].
+    fn keep_and_fill(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) = lut::keep_and_fill_body;
     /// [`jpeg::coded_body`].
     fn jpeg_coded(plane: &mut [u8], width: usize, table: &[i32; 64]) = jpeg::coded_body;
     /// [`jpeg::to_planes_body`].
@@ -74,7 +81,7 @@ wide! {
     /// [`lab::lab_to_rgb_body`].
     fn lab_to_rgb(data: &mut [u8]) = lab::lab_to_rgb_body;
     /// [`normalize::planar_body`].
-    fn planar(data: &[u8], levels: &normalize::Levels, out: &mut [f32]) = normalize::planar_body;
+    fn planar(data: &[u8], walk: Walk, levels: &normalize::Levels, out: &mut [f32]) = normalize::planar_body;
     /// [`resize::blend_rows_body`].
     fn blend_rows(upper: &[i32], lower: &[i32], weights: [i32; 2], out: &mut [u8]) = resize::blend_rows_body;
     /// [`pil::add_row_body`].
@@ -107,11 +114,6 @@ pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) 
     assert!(reach <= window.len() && acc.len() % LANES == 0, "the window is padded for every tap");
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the line above found the feature that `correlate_avx512` is compiled for; the assertion before
-            // keeps its reads within `window` and its writes within `acc`.
-            return unsafe { correlate_avx512(acc, window, taps) };
-        }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the line above found both features that `correlate_avx2` is compiled for; the assertion before
             // keeps its reads within `window` and its writes within `acc`.
@@ -122,29 +124,6 @@ pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) 
 }
 
 /// The sums stay in eight registers while the taps go by.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn correlate_avx512(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
-    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
-    for (block, out) in acc.chunks_exact_mut(LANES).enumerate() {
-        let mut sums = [_mm512_setzero_ps(); 8];
-        for &(offset, k) in taps {
-            let k = _mm512_set1_ps(k);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller vouches for offset + acc.len() <= window.len(), and block * LANES + i * 16 + 16 is
-                // at most acc.len().
-                let source = unsafe { _mm512_loadu_ps(window.as_ptr().add(offset + block * LANES + i * 16)) };
-                *sum = _mm512_fmadd_ps(source, k, *sum);
-            }
-        }
-        for (part, sum) in out.chunks_exact_mut(16).zip(sums) {
-            // SAFETY: `part` has 16 elements, as the line above cuts it.
-            unsafe { _mm512_storeu_ps(part.as_mut_ptr(), sum) };
-        }
-    }
-}
-
-/// As the AVX-512 form with registers half as wide.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn correlate_avx2(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
@@ -172,6 +151,72 @@ fn correlate_twin(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
     for &(offset, k) in taps {
         for (a, &s) in acc.iter_mut().zip(&window[offset..]) {
             *a = s.mul_add(k, *a);
+        }
+    }
+}
+
+/// Rows that [`correlate_rows`] gives at once.
+pub(crate) const ROWS: usize = 4;
+
+/// [`ROWS`] rows of a correlation: row `r` of `sums` (`[ROWS, n]`, n a multiple of [`LANES`]) is
+/// `Σ weights[r] · window[offset + i]` over `taps = (offset, weights)` in their order, each step a fused multiply-add.
+///
+/// # Panics
+/// If a tap reaches beyond `window`.
+pub(crate) fn correlate_rows(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    let length = sums.len() / ROWS;
+    let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + length;
+    assert!(
+        length > 0 && length % LANES == 0 && sums.len() == ROWS * length && reach <= window.len(),
+        "the window is padded for every tap"
+    );
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the line above found both features that `correlate_rows_avx2` is compiled for; the assertion before
+        // keeps its reads within `window` and its writes within `sums`.
+        return unsafe { correlate_rows_avx2(sums, window, taps) };
+    }
+    correlate_rows_twin(sums, window, taps);
+}
+
+/// Four rows by 24 sums stay in twelve registers; what is read is used for all four rows.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn correlate_rows_avx2(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+    let length = sums.len() / ROWS;
+    for start in (0..length).step_by(24) {
+        // The last block overlaps the one before, whose sums it computes again.
+        let start = start.min(length - 24);
+        let mut block = [[_mm256_setzero_ps(); 3]; ROWS];
+        for &(offset, weights) in taps {
+            // SAFETY: the caller vouches for offset + length <= window.len(), and start + 24 <= length.
+            let read = unsafe {
+                let source = window.as_ptr().add(offset + start);
+                [_mm256_loadu_ps(source), _mm256_loadu_ps(source.add(8)), _mm256_loadu_ps(source.add(16))]
+            };
+            for r in 0..ROWS {
+                let k = _mm256_set1_ps(weights[r]);
+                block[r][0] = _mm256_fmadd_ps(read[0], k, block[r][0]);
+                block[r][1] = _mm256_fmadd_ps(read[1], k, block[r][1]);
+                block[r][2] = _mm256_fmadd_ps(read[2], k, block[r][2]);
+            }
+        }
+        for (r, row) in block.into_iter().enumerate() {
+            for (i, part) in row.into_iter().enumerate() {
+                // SAFETY: r < ROWS and start + 24 <= length, so this ends within the ROWS * length sums.
+                unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(r * length + start + i * 8), part) };
+            }
+        }
+    }
+}
+
+fn correlate_rows_twin(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    let length = sums.len() / ROWS;
+    for (r, row) in sums.chunks_exact_mut(length).enumerate() {
+        row.fill(0.0);
+        for &(offset, weights) in taps {
+            row.iter_mut().zip(&window[offset..]).for_each(|(a, &s)| *a = s.mul_add(weights[r], *a));
         }
     }
 }

@@ -164,28 +164,35 @@ impl Transform for GlassBlur {
         // In the fast mode rows change fastest, from the far end down to just above `max_delta`; so pixels lie column by
         // column here.
         let mut pixels = Buf::<u32>::zeroed(height * width);
-        for (i, p) in image.data.chunks_exact(3).enumerate() {
-            pixels[i % width * height + i / width] = u32::from_le_bytes([p[0], p[1], p[2], 0]);
-        }
-        let mut swaps = Buf::<(u32, u32)>::with_capacity(params.dxy.len() / 2);
-        for iteration in 0..self.iterations {
-            let inner = |side: usize| (delta + 1..=side.saturating_sub(delta)).rev();
-            let mut shifts = params.dxy.as_chunks::<2>().0.iter().skip(iteration).step_by(self.iterations);
-            let mut swap = |x: usize, y: usize| {
-                let Some([dy, dx]) = shifts.next() else { return };
-                let shifted = |at: usize, by: i32, side: usize| (at as i64 + i64::from(by)).clamp(0, side as i64 - 1);
-                let there = shifted(x, *dx, width) as usize * height + shifted(y, *dy, height) as usize;
-                swaps.push(((x * height + y) as u32, there as u32));
-            };
-            match self.mode {
-                SwapMode::Fast => inner(width).for_each(|x| inner(height).for_each(|y| swap(x, y))),
-                SwapMode::Exact => inner(height).for_each(|y| inner(width).for_each(|x| swap(x, y))),
+        for (y, row) in image.data.chunks_exact(width * 3).enumerate() {
+            for (p, out) in row.as_chunks::<3>().0.iter().zip(pixels[y..].iter_mut().step_by(height)) {
+                *out = u32::from_le_bytes([p[0], p[1], p[2], 0]);
             }
-            self.mode.swap(&mut pixels, &swaps);
-            swaps.clear();
         }
-        for (i, p) in image.data.chunks_exact_mut(3).enumerate() {
-            p.copy_from_slice(&pixels[i % width * height + i / width].to_le_bytes()[..3]);
+        // From the far ends down to just above `max_delta`.
+        let inner = |side: usize| (delta + 1..=side.saturating_sub(delta)).rev();
+        let mut places = Buf::<i32>::with_capacity(height * width);
+        match self.mode {
+            SwapMode::Fast => inner(width).for_each(|x| places.extend(inner(height).map(|y| (x * height + y) as i32))),
+            SwapMode::Exact => inner(height).for_each(|y| places.extend(inner(width).map(|x| (x * height + y) as i32))),
+        }
+        let last = pixels.len() as i32 - 1;
+        let mut swaps = Buf::<(u32, u32)>::zeroed(places.len());
+        for iteration in 0..self.iterations {
+            let shifts = params.dxy.chunks_exact(2 * self.iterations);
+            let mut count = 0;
+            for ((swap, &here), shift) in swaps.iter_mut().zip(places.iter()).zip(shifts) {
+                let (down, across) = (shift[2 * iteration], shift[2 * iteration + 1]);
+                let there = here.wrapping_add(across.wrapping_mul(height as i32)).wrapping_add(down);
+                *swap = (here.clamp(0, last) as u32, there.clamp(0, last) as u32);
+                count += 1;
+            }
+            self.mode.swap(&mut pixels, &swaps[..count]);
+        }
+        for (y, row) in image.data.chunks_exact_mut(width * 3).enumerate() {
+            for (p, from) in row.as_chunks_mut::<3>().0.iter_mut().zip(pixels[y..].iter().step_by(height)) {
+                p.copy_from_slice(&from.to_le_bytes()[..3]);
+            }
         }
         gaussian_blur(&image, side, self.sigma)
     }

@@ -11,7 +11,7 @@ use crate::pixels::lut;
 use crate::pixels::pca::eigh3;
 use crate::pixels::round::{trunc_u8, trunc_u8_f32};
 use crate::pool::Buf;
-use crate::simd::{add_weighted, gray};
+use crate::simd::{add_weighted, gray, keep_and_fill};
 
 /// Channels in a random order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,9 +76,9 @@ impl Transform for ChannelDropout {
     }
 
     fn apply(&self, params: &Dropped, mut image: Image) -> Image {
-        for &c in params.channels_to_drop.iter().filter(|&&c| c < 3) {
-            image.data[c..].iter_mut().step_by(3).for_each(|v| *v = self.fill_value);
-        }
+        let dropped: [bool; 3] = std::array::from_fn(|c| params.channels_to_drop.contains(&c));
+        let fill = dropped.map(|dropped| if dropped { self.fill_value } else { 0 });
+        keep_and_fill(&mut image.data, dropped.map(|dropped| if dropped { 0 } else { 255 }), fill);
         image
     }
 }

@@ -338,7 +338,9 @@ impl RandomSunFlare {
         let mut covered = Buf::filled(image.height, (i64::MAX, i64::MIN));
         for i in 0..rings {
             let spans = disc_spans(size, center, spaced(1.0, self.src_radius as f64, i) as i64);
-            for ((row, before), &(first, last)) in image.data.chunks_exact_mut(stride).zip(covered.iter_mut()).zip(spans.iter()) {
+            for ((row, before), &(first, last)) in
+                image.data.chunks_exact_mut(stride).zip(covered.iter_mut()).zip(spans.iter())
+            {
                 let mut shade = |first: i64, last: i64| {
                     for pixel in row[first as usize * 3..].chunks_exact_mut(3).take((last + 1 - first) as usize) {
                         pixel.iter_mut().zip(&tables).for_each(|(v, t)| *v = t[i * 256 + usize::from(*v)]);

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use super::border::{padded_row, reflect_101, replicate};
 use super::filter::Window;
-use super::round::{round_u8, trunc_u8_f32};
+use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
-use crate::simd::{self, LANES, SORTED, correlate, sort_network};
+use crate::simd::{self, SORTED, sort_network};
 
 /// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`; `k` is at most 255.
 pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
@@ -91,12 +91,12 @@ pub(crate) fn box_mean_body(sum: &[u32], area: u32, out: &mut [u8]) {
 }
 
 /// The weights of OpenCV's bit-exact 8-bit Gaussian, in units of 1/256; `side` is odd.
-fn gaussian_weights(side: usize, sigma: f64) -> Buf<f32> {
-    let fixed: &[f32] = match side {
-        1 => &[256.0],
-        3 => &[64.0, 128.0, 64.0],
-        5 => &[16.0, 64.0, 96.0, 64.0, 16.0],
-        7 => &[8.0, 28.0, 56.0, 72.0, 56.0, 28.0, 8.0],
+fn gaussian_weights(side: usize, sigma: f64) -> Buf<u16> {
+    let fixed: &[u16] = match side {
+        1 => &[256],
+        3 => &[64, 128, 64],
+        5 => &[16, 64, 96, 64, 16],
+        7 => &[8, 28, 56, 72, 56, 28, 8],
         _ => &[],
     };
     if sigma <= 0.0 && !fixed.is_empty() {
@@ -104,17 +104,17 @@ fn gaussian_weights(side: usize, sigma: f64) -> Buf<f32> {
     }
     let exact = gaussian_kernel(side, sigma);
     // Error diffusion from the rim inwards; the centre takes what is left of 256.
-    let mut weights = Buf::<f32>::zeroed(side);
-    let (mut error, mut sum) = (0.0, 0.0);
+    let mut weights = Buf::<u16>::zeroed(side);
+    let (mut error, mut sum) = (0.0, 0);
     for i in 0..side / 2 {
         let wanted = exact[i] * 256.0 + error;
         let given = wanted.round_ties_even();
         error = wanted - given;
-        weights[i] = given as f32;
-        weights[side - 1 - i] = given as f32;
-        sum += 2.0 * given as f32;
+        weights[i] = given as u16;
+        weights[side - 1 - i] = given as u16;
+        sum += 2 * given as u16;
     }
-    weights[side / 2] = 256.0 - sum;
+    weights[side / 2] = 256 - sum;
     weights
 }
 
@@ -141,33 +141,47 @@ pub(crate) fn gaussian_side(sigma: f64) -> usize {
 pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let weights = gaussian_weights(side, sigma);
     let (half, stride) = (side / 2, image.stride());
-    // Floats count exactly here: sums of a row stay below 2^16, those of all rows below 2^24.
-    let mut padded = Buf::<f32>::zeroed(stride.next_multiple_of(LANES) + side * 3);
-    let mut window = Window::new(side, stride);
-    let across = Buf::collect(side, weights.iter().enumerate().map(|(i, &w)| (i * 3, w)));
-    let down = Buf::collect(side, weights.iter().enumerate().map(|(i, &w)| (i * window.pitch, w)));
-    let mut push = |window: &mut Window, y: isize| {
+    // A row's sums are at most 255 * 256 and fit 16 bits.
+    let mut padded = Buf::<u8>::zeroed(stride + (side - 1) * 3);
+    let mut window = Window::<u16>::new(side, stride);
+    let mut push = |window: &mut Window<u16>, y: isize| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
-        window.push(|row| correlate(&mut row[..stride.next_multiple_of(LANES)], &padded, &across));
+        window.push(|row| simd::weigh_across(&padded, &weights, &mut row[..stride]));
     };
     for y in 0..side - 1 {
         push(&mut window, y as isize - half as isize);
     }
     let mut out = Image::filled(image.height, image.width, 0);
-    let mut sums = Buf::zeroed(stride.next_multiple_of(LANES));
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         push(&mut window, (y + side - 1) as isize - half as isize);
-        correlate(&mut sums, window.rows(), &down);
-        simd::narrow(&sums, line);
+        simd::weigh_down(window.rows(), window.pitch, &weights, line);
     }
     out
 }
 
-/// Sums in units of 1/65536 to levels, half up.
+/// `out[i] = Σ weights[j] · padded[i + 3 j]`.
 #[inline(always)]
-pub(crate) fn narrow_body(sums: &[f32], out: &mut [u8]) {
-    for (o, &s) in out.iter_mut().zip(sums) {
-        *o = trunc_u8_f32((s + 32768.0) * (1.0 / 65536.0));
+pub(crate) fn weigh_across_body(padded: &[u8], weights: &[u16], out: &mut [u16]) {
+    for (block, part) in out.chunks_mut(64).enumerate() {
+        let mut sums = [0u16; 64];
+        for (j, &w) in weights.iter().enumerate() {
+            let source = &padded[block * 64 + 3 * j..][..part.len()];
+            sums.iter_mut().zip(source).for_each(|(s, &p)| *s = s.wrapping_add(u16::from(p) * w));
+        }
+        part.copy_from_slice(&sums[..part.len()]);
+    }
+}
+
+/// `out[i] = Σ weights[j] · rows[i + j pitch] / 65536`, half up.
+#[inline(always)]
+pub(crate) fn weigh_down_body(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) {
+    for (block, part) in out.chunks_mut(32).enumerate() {
+        let mut sums = [0x8000u32; 32];
+        for (j, &w) in weights.iter().enumerate() {
+            let source = &rows[j * pitch + block * 32..][..32];
+            sums.iter_mut().zip(source).for_each(|(s, &r)| *s += u32::from(r) * u32::from(w));
+        }
+        part.iter_mut().zip(&sums).for_each(|(o, &s)| *o = (s >> 16) as u8);
     }
 }
 

@@ -28,17 +28,22 @@ pub(crate) fn padded_row<T: Copy + From<u8>>(
     out: &mut [T],
 ) {
     let row = image.row(index(y, image.height));
-    let (before, rest) = out.split_at_mut(left * 3);
-    let (middle, after) = rest.split_at_mut(row.len());
-    middle.iter_mut().zip(row).for_each(|(o, &v)| *o = T::from(v));
-    let put = |out: &mut [T], x: isize| {
-        let at = index(x, image.width) * 3;
-        out.iter_mut().zip(&row[at..at + 3]).for_each(|(o, &v)| *o = T::from(v));
-    };
-    for (x, pixel) in before.chunks_exact_mut(3).enumerate() {
-        put(pixel, x as isize - left as isize);
-    }
-    for (x, pixel) in after.chunks_exact_mut(3).take(right).enumerate() {
-        put(pixel, (image.width + x) as isize);
+    out[left * 3..].iter_mut().zip(row).for_each(|(o, &v)| *o = T::from(v));
+    pad_row(image, y, (left, right), index, out);
+}
+
+/// Only the `left` and `right` pixels of [`padded_row`].
+pub(crate) fn pad_row<T: Copy + From<u8>>(
+    image: &Image,
+    y: isize,
+    (left, right): (usize, usize),
+    index: fn(isize, usize) -> usize,
+    out: &mut [T],
+) {
+    let row = image.row(index(y, image.height));
+    let after = (left + image.width)..(left + image.width + right);
+    for x in (0..left).chain(after) {
+        let from = index(x as isize - left as isize, image.width) * 3;
+        out[x * 3..x * 3 + 3].iter_mut().zip(&row[from..from + 3]).for_each(|(o, &v)| *o = T::from(v));
     }
 }

@@ -41,9 +41,12 @@ pub(crate) fn clahe_channel(
         let (ty, tx) = (k / tiles_x, k % tiles_x);
         let mut histogram = [0u32; 256];
         for y in ty * tile_h..(ty + 1) * tile_h {
-            let row = reflect_101(y as isize, height) * width;
-            for x in tx * tile_w..(tx + 1) * tile_w {
-                histogram[data[(row + reflect_101(x as isize, width)) * 3] as usize] += 1;
+            let row = &data[reflect_101(y as isize, height) * width * 3..][..width * 3];
+            let (from, to) = (tx * tile_w, (tx + 1) * tile_w);
+            if to <= width {
+                row[from * 3..to * 3].iter().step_by(3).for_each(|&v| histogram[v as usize] += 1);
+            } else {
+                (from..to).for_each(|x| histogram[row[reflect_101(x as isize, width) * 3] as usize] += 1);
             }
         }
         clip_histogram(&mut histogram, clip);
@@ -65,16 +68,31 @@ pub(crate) fn clahe_channel(
     for y in 0..height {
         let (top, bottom, down) = around(y, 1.0 / tile_h as f32, tiles_y);
         let (upper, lower) = (&tables[top * tiles_x..], &tables[bottom * tiles_x..]);
-        for (x, &(left, right, across)) in columns.iter().enumerate() {
-            let v = &mut data[(y * width + x) * 3];
-            let value = *v as usize;
-            let mix = |row: &[[u8; 256]]| {
-                f32::from(row[left][value]) * (1.0 - across) + f32::from(row[right][value]) * across
-            };
-            *v = round_u8(mix(upper) * (1.0 - down) + mix(lower) * down);
+        let row = &mut data[y * width * 3..(y + 1) * width * 3];
+        for (part, places) in row.chunks_mut(3 * PART).zip(columns.chunks(PART)) {
+            let mut corners = [[0f32; PART]; 5];
+            for (i, (pixel, &(left, right, across))) in part.chunks_exact(3).zip(places).enumerate() {
+                let value = usize::from(pixel[0]);
+                corners[0][i] = f32::from(upper[left][value]);
+                corners[1][i] = f32::from(upper[right][value]);
+                corners[2][i] = f32::from(lower[left][value]);
+                corners[3][i] = f32::from(lower[right][value]);
+                corners[4][i] = across;
+            }
+            let mut mixed = [0u8; PART];
+            let [a, b, c, d, across] = &corners;
+            for i in 0..PART {
+                let above = a[i] * (1.0 - across[i]) + b[i] * across[i];
+                let below = c[i] * (1.0 - across[i]) + d[i] * across[i];
+                mixed[i] = round_u8(above * (1.0 - down) + below * down);
+            }
+            part.iter_mut().step_by(3).zip(mixed).for_each(|(v, m)| *v = m);
         }
     }
 }
+
+/// Pixels of a row that are blended at once.
+const PART: usize = 32;
 
 /// Cuts bins above `clip` and spreads what was cut.
 fn clip_histogram(histogram: &mut [u32; 256], clip: u32) {

@@ -166,7 +166,10 @@ impl Noise<'_> {
     pub(crate) fn block<const N: usize>(&self, start: usize) -> [f64; N] {
         let mut out = [0.0; N];
         match self {
-            Self::Drawn(values) => out.iter_mut().zip(&values[start..]).for_each(|(o, &v)| *o = f64::from(v)),
+            Self::Drawn(values) => match values[start..].first_chunk::<N>() {
+                Some(whole) => (0..N).for_each(|i| out[i] = f64::from(whole[i])),
+                None => out.iter_mut().zip(&values[start..]).for_each(|(o, &v)| *o = f64::from(v)),
+            },
             Self::Recorded(values) => out.iter_mut().zip(&values[start..]).for_each(|(o, &v)| *o = v),
         }
         out
@@ -264,7 +267,9 @@ mod tests {
         let n = 400_000;
         let drawn = normals(&mut random, n, 0.0, 1.0);
         // Abramowitz & Stegun, table 26.1: P(x).
-        for (x, share) in [(-3.0, 0.001_35), (-2.0, 0.022_75), (-1.0, 0.158_66), (0.0, 0.5), (0.5, 0.691_46), (2.5, 0.993_79)] {
+        for (x, share) in
+            [(-3.0, 0.001_35), (-2.0, 0.022_75), (-1.0, 0.158_66), (0.0, 0.5), (0.5, 0.691_46), (2.5, 0.993_79)]
+        {
             let below = drawn.iter().filter(|&&d| d < x).count() as f64 / n as f64;
             let tolerance = 4.5 * (share * (1.0 - share) / n as f64).sqrt();
             assert!((below - share).abs() < tolerance, "P({x}) = {below}, not {share}");

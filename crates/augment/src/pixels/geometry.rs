@@ -11,6 +11,68 @@ pub(crate) fn crop(image: &Image, top: usize, left: usize, height: usize, width:
     window
 }
 
+/// How a view is turned: mirrored left and right, then top and bottom, then by quarters counter-clockwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Turn {
+    /// Left and right change places.
+    pub(crate) horizontal: bool,
+    /// Top and bottom change places.
+    pub(crate) vertical: bool,
+    /// Times 90 degrees.
+    pub(crate) quarters: usize,
+}
+
+/// Where the pixels of a turned image come from: `first + y down + x across`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// Rows of the result.
+    pub(crate) height: usize,
+    /// Columns of the result.
+    pub(crate) width: usize,
+    /// The source of its first pixel.
+    pub(crate) first: isize,
+    /// From a pixel's source to that of the pixel below.
+    pub(crate) down: isize,
+    /// From a pixel's source to that of the next to the right.
+    pub(crate) across: isize,
+}
+
+impl Turn {
+    /// The turned image.
+    pub(crate) fn apply(self, mut image: Image) -> Image {
+        if self.horizontal {
+            image = flip_horizontal(image);
+        }
+        if self.vertical {
+            image = flip_vertical(image);
+        }
+        rotate_90(image, self.quarters)
+    }
+
+    /// Height and width of the turned image.
+    pub(crate) fn size(self, image: &Image) -> (usize, usize) {
+        if self.quarters % 2 == 0 { (image.height, image.width) } else { (image.width, image.height) }
+    }
+
+    /// Where the turned image's pixels lie in `image`.
+    pub(crate) fn walk(self, image: &Image) -> Walk {
+        let (rows, columns) = (image.height as isize, image.width as isize);
+        let source = |y: isize, x: isize| {
+            let (y, x) = match self.quarters % 4 {
+                0 => (y, x),
+                1 => (x, columns - 1 - y),
+                2 => (rows - 1 - y, columns - 1 - x),
+                _ => (rows - 1 - x, y),
+            };
+            let y = if self.vertical { rows - 1 - y } else { y };
+            y * columns + if self.horizontal { columns - 1 - x } else { x }
+        };
+        let (height, width) = self.size(image);
+        let first = source(0, 0);
+        Walk { height, width, first, down: source(1, 0) - first, across: source(0, 1) - first }
+    }
+}
+
 /// Mirrors left and right.
 pub(crate) fn flip_horizontal(mut image: Image) -> Image {
     let stride = image.stride();
@@ -71,5 +133,20 @@ mod tests {
         assert_eq!(rotate_90(turned, 3), image);
         assert_eq!(rotate_90(image.clone(), 2), rotate_90(rotate_90(image.clone(), 1), 1));
         assert_eq!(flip_vertical(flip_vertical(image.clone())), image);
+    }
+
+    #[test]
+    fn a_walk_finds_what_turning_would_have_moved() {
+        let image = Image::new(40, 70, (0..40 * 70 * 3).map(|i| (i * i / 5) as u8).collect()).expect("it fits");
+        for i in 0..16 {
+            let turn = Turn { horizontal: i & 1 > 0, vertical: i & 2 > 0, quarters: i / 4 };
+            let (turned, walk) = (turn.apply(image.clone()), turn.walk(&image));
+            assert_eq!((turned.height, turned.width), (walk.height, walk.width));
+            for (at, pixel) in turned.data.chunks_exact(3).enumerate() {
+                let (y, x) = ((at / walk.width) as isize, (at % walk.width) as isize);
+                let from = (walk.first + y * walk.down + x * walk.across) as usize;
+                assert_eq!(pixel, &image.data[from * 3..from * 3 + 3], "{turn:?} at {y}, {x}");
+            }
+        }
     }
 }

@@ -84,13 +84,23 @@ pub(crate) fn iso_noise_body(data: &mut [u8], shots: Noise<'_>, turns: Noise<'_>
     by_blocks(&mut data[..noisy * 3], |lanes| {
         let (shot, turn) = (shots.block::<BLOCK>(start), turns.block::<BLOCK>(start));
         start += BLOCK;
+        // Three loops: each is simple enough for wide registers.
+        let mut hls = [[0f32; BLOCK]; 3];
         for i in 0..BLOCK {
-            let [h, l, s] = rgb_to_hls_pixel([0, 1, 2].map(|c| f32::from(lanes[c][i]) * UNIT), 1.0);
-            let h = (f64::from(h) + turn[i]) as f32;
+            let pixel = rgb_to_hls_pixel([0, 1, 2].map(|c| f32::from(lanes[c][i]) * UNIT), 1.0);
+            for c in 0..3 {
+                hls[c][i] = pixel[c];
+            }
+        }
+        for i in 0..BLOCK {
+            let h = (f64::from(hls[0][i]) + turn[i]) as f32;
             let h = if h < 0.0 { h + 360.0 } else { h };
-            let h = if h > 360.0 { h - 360.0 } else { h };
-            let l = (f64::from(l) + shot[i] / 255.0 * f64::from(1.0 - l)) as f32;
-            let rgb = hls_to_rgb_pixel([h, l, s], 6.0 / 360.0);
+            hls[0][i] = if h > 360.0 { h - 360.0 } else { h };
+            let l = hls[1][i];
+            hls[1][i] = (f64::from(l) + shot[i] / 255.0 * f64::from(1.0 - l)) as f32;
+        }
+        for i in 0..BLOCK {
+            let rgb = hls_to_rgb_pixel([hls[0][i], hls[1][i], hls[2][i]], 6.0 / 360.0);
             for c in 0..3 {
                 lanes[c][i] = trunc_u8_f32(rgb[c] * 255.0);
             }
@@ -105,7 +115,8 @@ pub(crate) fn lightness_spread(data: &[u8]) -> f64 {
         // Sums of 2^14 pixels stay in 32 bits: 510^2 * 2^14 < 2^32.
         let (mut part_sum, mut part_squares) = (0u32, 0u32);
         for pixel in part.chunks_exact(3) {
-            let twice = u32::from(pixel[0].max(pixel[1]).max(pixel[2])) + u32::from(pixel[0].min(pixel[1]).min(pixel[2]));
+            let twice =
+                u32::from(pixel[0].max(pixel[1]).max(pixel[2])) + u32::from(pixel[0].min(pixel[1]).min(pixel[2]));
             part_sum += twice;
             part_squares += twice * twice;
         }

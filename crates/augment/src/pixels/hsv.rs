@@ -14,24 +14,26 @@ pub(crate) type Lane<T> = [T; BLOCK];
 /// Runs `convert` over `[.., 3]` data in blocks of pixels; the last block is filled up with zeros.
 #[inline(always)]
 pub(crate) fn by_blocks(data: &mut [u8], mut convert: impl FnMut(&mut [Lane<u8>; 3])) {
-    let mut lanes = [[0; BLOCK]; 3];
     for block in data.chunks_mut(3 * BLOCK) {
-        if let Ok(whole) = <&mut [u8; 3 * BLOCK]>::try_from(&mut *block) {
+        let mut lanes = [[0; BLOCK]; 3];
+        if let Ok(whole) = <&[u8; 3 * BLOCK]>::try_from(&*block) {
             for i in 0..BLOCK {
                 for c in 0..3 {
                     lanes[c][i] = whole[3 * i + c];
                 }
             }
-            convert(&mut lanes);
+        } else {
+            block.iter().enumerate().for_each(|(i, &v)| lanes[i % 3][i / 3] = v);
+        }
+        // Called in one place, so that it is compiled into the loop, for the same processor.
+        convert(&mut lanes);
+        if let Ok(whole) = <&mut [u8; 3 * BLOCK]>::try_from(&mut *block) {
             for i in 0..BLOCK {
                 for c in 0..3 {
                     whole[3 * i + c] = lanes[c][i];
                 }
             }
         } else {
-            lanes = [[0; BLOCK]; 3];
-            block.iter().enumerate().for_each(|(i, &v)| lanes[i % 3][i / 3] = v);
-            convert(&mut lanes);
             block.iter_mut().enumerate().for_each(|(i, v)| *v = lanes[i % 3][i / 3]);
         }
     }
@@ -110,14 +112,21 @@ fn hsv_pixel(h: f32, s: f32, v: f32) -> [f32; 3] {
 #[inline(always)]
 pub(super) fn by_sector(sector: i32, t0: f32, t1: f32, t2: f32, t3: f32) -> [f32; 3] {
     let sector = sector % 6;
-    let pick = |levels: [f32; 6]| {
-        let mut level = levels[5];
-        for (k, &other) in levels[..5].iter().enumerate() {
-            level = if sector == k as i32 { other } else { level };
-        }
-        level
-    };
-    [pick([t0, t2, t1, t1, t3, t0]), pick([t3, t0, t0, t2, t1, t1]), pick([t1, t1, t3, t0, t0, t2])]
+    [
+        pick(sector, [t0, t2, t1, t1, t3, t0]),
+        pick(sector, [t3, t0, t0, t2, t1, t1]),
+        pick(sector, [t1, t1, t3, t0, t0, t2]),
+    ]
+}
+
+/// The level of a sector; the last one stands for all other sectors.
+#[inline(always)]
+fn pick(sector: i32, levels: [f32; 6]) -> f32 {
+    let level = if sector == 4 { levels[4] } else { levels[5] };
+    let level = if sector == 3 { levels[3] } else { level };
+    let level = if sector == 2 { levels[2] } else { level };
+    let level = if sector == 1 { levels[1] } else { level };
+    if sector == 0 { levels[0] } else { level }
 }
 
 /// `cv2.cvtColor(RGB2GRAY)` of `[n, 3]` data into `out` (15-bit weights).

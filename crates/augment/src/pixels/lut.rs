@@ -32,3 +32,22 @@ pub(crate) fn successive(color: u8, n: usize, strength: impl Fn(usize) -> f64) -
     }
     tables
 }
+
+/// `data & keep | fill`, channel by channel.
+#[inline(always)]
+pub(crate) fn keep_and_fill_body(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) {
+    let (mut kept, mut filled) = ([0u8; 96], [0u8; 96]);
+    for i in 0..96 {
+        kept[i] = keep[i % 3];
+        filled[i] = fill[i % 3];
+    }
+    let (blocks, rest) = data.as_chunks_mut::<96>();
+    for block in blocks {
+        for i in 0..96 {
+            block[i] = block[i] & kept[i] | filled[i];
+        }
+    }
+    for (i, v) in rest.iter_mut().enumerate() {
+        *v = *v & kept[i] | filled[i];
+    }
+}

@@ -21,12 +21,29 @@ fn wide_and_narrow_correlation_give_the_same_bits() {
     correlate(&mut wide, &window, &taps);
     correlate_twin(&mut narrow, &window, &taps);
     assert_eq!(wide, narrow);
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        wide.fill(0.0);
-        // SAFETY: the line above found both features; 48 * 3 + 512 is below the window's 800.
-        unsafe { correlate_avx2(&mut wide, &window, &taps) };
-        assert_eq!(wide, narrow);
+}
+
+#[test]
+fn several_rows_at_once_are_the_rows_one_by_one() {
+    let (pitch, width, height) = (512, 9, 7);
+    let window: Vec<f32> = (0..(height + ROWS - 1) * pitch).map(|i| ((i * 7919) % 256) as f32).collect();
+    let kernel: Vec<f32> = (0..height * width).map(|i| (i as f32 - 20.0) / 61.0).collect();
+    let rows: Vec<(usize, [f32; ROWS])> = (0..(height + ROWS - 1) * width)
+        .map(|i| {
+            let weight = |r: usize| i.checked_sub(r * width).and_then(|i| kernel.get(i)).copied().unwrap_or(0.0);
+            (i / width * pitch + i % width * 3, std::array::from_fn(weight))
+        })
+        .collect();
+    let length = 2 * LANES;
+    let (mut wide, mut narrow) = (vec![0.0; ROWS * length], vec![0.0; ROWS * length]);
+    correlate_rows(&mut wide, &window, &rows);
+    correlate_rows_twin(&mut narrow, &window, &rows);
+    assert_eq!(wide, narrow);
+    let taps: Vec<_> = kernel.iter().enumerate().map(|(i, &k)| (i / width * pitch + i % width * 3, k)).collect();
+    for (r, row) in wide.chunks_exact(length).enumerate() {
+        let mut one = vec![0.0; length];
+        correlate_twin(&mut one, &window[r * pitch..], &taps);
+        assert_eq!(row, one, "row {r}");
     }
 }
 
@@ -103,6 +120,11 @@ fn wide_and_narrow_noise_agree() {
     let recorded: Vec<f64> = first.iter().map(|&v| f64::from(v) * 1.1).collect();
     let noise = (Noise::Drawn(&first), Noise::Recorded(&recorded));
     same("iso_noise", |d| iso_noise(d, noise.0, noise.1), |d| hls::iso_noise_body(d, noise.0, noise.1));
+    same(
+        "keep_and_fill",
+        |d| keep_and_fill(d, [255, 0, 240], [0, 7, 0]),
+        |d| lut::keep_and_fill_body(d, [255, 0, 240], [0, 7, 0]),
+    );
     same("add_noise", |d| add_noise(d, &first), |d| field::add_body(d, &first));
 }
 
@@ -128,14 +150,24 @@ fn wide_and_narrow_blurs_agree() {
         assert_eq!((wide[0], wide[599]), (0, 255));
         assert_eq!(wide, narrow);
     }
-    let sums: Vec<f32> = (0..601).map(|i| i as f32 * 27_000.0).collect();
+    let weights = [16u16, 64, 96, 64, 16];
+    let (mut first, mut second) = (vec![0u16; 600], vec![0u16; 600]);
+    weigh_across(&padded, &weights, &mut first);
+    blur::weigh_across_body(&padded, &weights, &mut second);
+    assert_eq!(first, second);
+    assert_eq!(first[77], (0..5).map(|j| u16::from(padded[77 + 3 * j]) * weights[j]).sum::<u16>());
+    let rows: Vec<u16> = (0..5 * 704).map(|i| (i * 37 % 65281) as u16).collect();
     let (mut wide, mut narrow) = (vec![0; 601], vec![0; 601]);
-    super::narrow(&sums, &mut wide);
-    blur::narrow_body(&sums, &mut narrow);
+    weigh_down(&rows, 704, &weights, &mut wide);
+    blur::weigh_down_body(&rows, 704, &weights, &mut narrow);
     assert_eq!(wide, narrow);
     let sums: Vec<f32> = (0..601).map(|i| i as f32 * 0.5 - 20.0).collect();
     round_row(&sums, &mut wide);
-    crate::pixels::filter::round_row_body(&sums, &mut narrow);
+    filter::round_row_body(&sums, &mut narrow);
+    assert_eq!(wide, narrow);
+    let (mut wide, mut narrow) = (vec![0f32; 700], vec![0f32; 700]);
+    to_floats(&padded, &mut wide);
+    filter::to_floats_body(&padded, &mut narrow);
     assert_eq!(wide, narrow);
 }
 
@@ -168,10 +200,12 @@ fn wide_and_narrow_resizing_and_normalisation_agree() {
     let levels = normalize::levels(normalize::MEAN, normalize::STD, 255.0);
     let pixels = bytes(3 * 333);
     let (mut first, mut second) = (vec![0f32; 3 * 333], vec![0f32; 3 * 333]);
-    planar(&pixels, &levels, &mut first);
-    normalize::planar_body(&pixels, &levels, &mut second);
+    let walk = Walk { height: 37, width: 9, first: 332, down: -9, across: -1 };
+    planar(&pixels, walk, &levels, &mut first);
+    normalize::planar_body(&pixels, walk, &levels, &mut second);
     assert_eq!(first, second);
-    let (upper, lower): (Vec<i32>, Vec<i32>) = pixels.iter().map(|&v| (i32::from(v) << 11, i32::from(!v) << 11)).unzip();
+    let (upper, lower): (Vec<i32>, Vec<i32>) =
+        pixels.iter().map(|&v| (i32::from(v) << 11, i32::from(!v) << 11)).unzip();
     let (mut third, mut fourth) = (vec![0; upper.len()], vec![0; upper.len()]);
     blend_rows(&upper, &lower, [700, 1348], &mut third);
     resize::blend_rows_body(&upper, &lower, [700, 1348], &mut fourth);

@@ -79,10 +79,10 @@ pub(crate) fn give<T: Pooled>(mut buffer: Vec<T>) {
         let mut store = store.borrow_mut();
         if store.len() < KEPT {
             store.push(buffer);
-        } else if let Some(smallest) = store.iter_mut().min_by_key(|kept| kept.capacity()) {
-            if smallest.capacity() < buffer.capacity() {
-                *smallest = buffer;
-            }
+        } else if let Some(smallest) = store.iter_mut().min_by_key(|kept| kept.capacity())
+            && smallest.capacity() < buffer.capacity()
+        {
+            *smallest = buffer;
         }
     });
 }

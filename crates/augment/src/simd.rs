@@ -111,7 +111,7 @@ pub(crate) const LANES: usize = 128;
 /// If a tap reaches beyond `window`.
 pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
     let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + acc.len();
-    assert!(reach <= window.len() && acc.len() % LANES == 0, "the window is padded for every tap");
+    assert!(reach <= window.len() && acc.len().is_multiple_of(LANES), "the window is padded for every tap");
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -167,7 +167,7 @@ pub(crate) fn correlate_rows(sums: &mut [f32], window: &[f32], taps: &[(usize, [
     let length = sums.len() / ROWS;
     let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + length;
     assert!(
-        length > 0 && length % LANES == 0 && sums.len() == ROWS * length && reach <= window.len(),
+        length > 0 && length.is_multiple_of(LANES) && sums.len() == ROWS * length && reach <= window.len(),
         "the window is padded for every tap"
     );
     #[cfg(target_arch = "x86_64")]

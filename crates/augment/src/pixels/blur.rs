@@ -53,11 +53,9 @@ pub(crate) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
         (0..3).for_each(|c| running[c] += u16::from(padded[3 * j + c]));
     }
     for (x, pixel) in out.chunks_exact_mut(3).enumerate() {
-        for c in 0..3 {
-            running[c] += u16::from(padded[(x + k - 1) * 3 + c]);
-            pixel[c] = running[c];
-            running[c] -= u16::from(padded[x * 3 + c]);
-        }
+        (0..3).for_each(|c| running[c] += u16::from(padded[(x + k - 1) * 3 + c]));
+        pixel.copy_from_slice(&running);
+        (0..3).for_each(|c| running[c] -= u16::from(padded[x * 3 + c]));
     }
 }
 

@@ -1,4 +1,5 @@
 //! Histogram equalisation, global and in tiles (CLAHE), on 8 bits.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::border::reflect_101;
 use super::round::round_u8;

@@ -51,7 +51,7 @@ impl Turn {
 
     /// Height and width of the turned image.
     pub(crate) fn size(self, image: &Image) -> (usize, usize) {
-        if self.quarters % 2 == 0 { (image.height, image.width) } else { (image.width, image.height) }
+        if self.quarters.is_multiple_of(2) { (image.height, image.width) } else { (image.width, image.height) }
     }
 
     /// Where the turned image's pixels lie in `image`.

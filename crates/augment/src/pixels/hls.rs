@@ -1,5 +1,6 @@
 //! RGB ↔ HLS, on 8 bits (`H` 0..180) and in floats (`H` 0..360, the rest 0..1), to OpenCV's bit with AVX2; and the noise
 //! of `ISONoise` in between.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::field::Noise;
 use super::hsv::{BLOCK, by_blocks, by_sector};

@@ -2,6 +2,7 @@
 //!
 //! "RGB" is what the transforms believe the channels to be; with `channel_order: bgr` they are B, G, R. Pixels go
 //! through in blocks, one array for each channel, without branches.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::round::{rint_i32, round_u8, trunc_u8_f32};
 

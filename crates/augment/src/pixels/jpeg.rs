@@ -145,7 +145,7 @@ impl Plane {
                 pair[1] = ((three[1] * 3 + three[0] + 8) >> 4) as u8;
             }
             line[0] = ((sums[0] * 4 + 8) >> 4) as u8;
-            if width % 2 == 0 {
+            if width.is_multiple_of(2) {
                 line[width - 1] = ((sums[last] * 4 + 7) >> 4) as u8;
             }
         }

@@ -1,4 +1,5 @@
 //! RGB ↔ CIE L*a*b* on 8 bits (sRGB gamma, D65), in OpenCV's integers.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use std::sync::LazyLock;
 

@@ -171,6 +171,8 @@ fn wide_and_narrow_blurs_agree() {
     assert_eq!(wide, narrow);
 }
 
+type ToPlanes = fn(&[u8], &mut [u8], &mut [u8], &mut [u8]);
+
 #[test]
 fn wide_and_narrow_jpeg_agree() {
     let table: [i32; 64] = std::array::from_fn(|i| 1 + i as i32 * 3);
@@ -180,15 +182,15 @@ fn wide_and_narrow_jpeg_agree() {
     jpeg::coded_body(&mut second, 64, &table);
     assert_eq!(first, second);
     let pixels = bytes(3 * 333);
-    let planes = |to: &dyn Fn(&[u8], &mut [u8], &mut [u8], &mut [u8])| {
+    let planes = |to: ToPlanes| {
         let mut out = vec![0; 3 * 333];
         let (y, rest) = out.split_at_mut(333);
         let (cb, cr) = rest.split_at_mut(333);
         to(&pixels, y, cb, cr);
         out
     };
-    let made = planes(&|p, y, cb, cr| jpeg_to_planes(p, y, cb, cr));
-    assert_eq!(made, planes(&|p, y, cb, cr| jpeg::to_planes_body(p, y, cb, cr)));
+    let made = planes(jpeg_to_planes);
+    assert_eq!(made, planes(jpeg::to_planes_body));
     let (mut first, mut second) = (vec![0; 3 * 333], vec![0; 3 * 333]);
     jpeg_from_planes(&made[..333], &made[333..666], &made[666..], &mut first);
     jpeg::from_planes_body(&made[..333], &made[333..666], &made[666..], &mut second);

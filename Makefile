@@ -2,13 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-ranks bench-step golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-ranks bench-step golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
 TOOLS := .tools/deny
+AUGMENT := .venv-augment
+TOOLS := .tools
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,6 +49,13 @@ deny: ## dependency checks that need no network: bans, licences, sources
 
 bench: build ## this machine's matrix-product rate and seconds per step, in one run
 	$(BIN)/worker bench
+
+bench-augment: $(AUGMENT)/.stamp ## the augmentation beside Albumentations 1.3.1, in one run
+	cargo build --locked -p augment-bench
+	$(AUGMENT)/bin/python bench/augment/peer.py $(BIN)/augment-bench
+
+$(AUGMENT)/.stamp: tests/golden/requirements-augment.txt
+	@scripts/venv.sh $(AUGMENT) tests/golden/requirements-augment.txt
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("orchestrator", &["results", "shards", "store", "run-spec"]),
     ("shard-builder", &["shards", "store", "augment", "run-spec"]),
     ("worker", &["probe", "dino", "collective", "torch-shim", "shards", "store", "augment", "results", "run-spec"]),
+    ("augment-bench", &["augment", "run-spec"]),
     ("system-tests", &[]),
 ];
 

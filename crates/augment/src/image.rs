@@ -1,9 +1,10 @@
 //! Plain pixels: what comes in ([`Image`]) and what goes out ([`View`], [`Views`]).
 
 use crate::error::AugmentError;
+use crate::pool;
 
-/// An 8-bit image of three interleaved channels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An 8-bit image of three interleaved channels. Its pixels go to the thread's store of buffers when it is dropped.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Image {
     /// Rows, at least 1.
     pub height: usize,
@@ -27,7 +28,14 @@ impl Image {
 
     /// An image of one value in all channels.
     pub(crate) fn filled(height: usize, width: usize, value: u8) -> Self {
-        Self { height, width, data: vec![value; height * width * 3] }
+        let mut image = Self::empty(height, width);
+        image.data.resize(height * width * 3, value);
+        image
+    }
+
+    /// An image whose pixels are still to be pushed.
+    pub(crate) fn empty(height: usize, width: usize) -> Self {
+        Self { height, width, data: pool::take(height * width * 3) }
     }
 
     /// Bytes in a row.
@@ -47,6 +55,20 @@ impl Image {
             pixel.swap(0, 2);
         }
         self
+    }
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Self {
+        let mut image = Self::empty(self.height, self.width);
+        image.data.extend_from_slice(&self.data);
+        image
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        pool::give(std::mem::take(&mut self.data));
     }
 }
 

@@ -4,6 +4,7 @@ use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
 
 use crate::error::AugmentError;
 use crate::ops::{ALL_33, Op};
+use crate::pixels::normalize::{self, Levels};
 
 /// How views are made; built from a configuration that has been found possible.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Recipe {
     pub(crate) vflip_p: f64,
     pub(crate) rot90_p: f64,
     pub(crate) colors: Colors,
+    /// What a level of each channel becomes.
+    pub(crate) levels: Levels,
 }
 
 /// One kind of crop.
@@ -89,6 +92,10 @@ impl Recipe {
                 Colors::Some { ops, n, replace: augmentation.replace }
             }
         };
+        let levels = match colors {
+            Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
+            Colors::Dinov2 { .. } => normalize::torch_levels(normalize::MEAN, normalize::STD),
+        };
         Ok(Self {
             channel_order: config.channel_order,
             global: shape("global", crops.global_size, crops.global_scale)?,
@@ -99,6 +106,7 @@ impl Recipe {
             flip_p: augmentation.flip_p,
             vflip_p: augmentation.vflip_p,
             rot90_p: augmentation.rot90_p,
+            levels,
             colors,
         })
     }

@@ -1,95 +1,236 @@
 #![allow(
     unsafe_code,
-    reason = "calls of functions compiled for AVX2+FMA, each behind a run-time check of the processor"
+    reason = "calls of functions compiled for AVX2+FMA or AVX-512, each behind a run-time check of the processor"
 )]
 //! The inner loops that gain from wide registers.
 //!
-//! Every function here is one safe body, compiled twice: for the processor every build supports and for AVX2 with FMA,
-//! picked at run time. Both give the same bits: a fused multiply-add is exact in `f64` for the ranges used here.
+//! Every function here is one safe body, compiled twice (the sorting network three times): for the
+//! processor every build supports and for AVX2 with FMA, picked at run time. All give the same bits: nothing is
+//! reassociated, and `mul_add` rounds once with or without an instruction for it.
 
-use crate::pixels::round::rint;
+use crate::pixels::geometry::Walk;
+use crate::pixels::{blur, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize};
 
-/// `acc[i] = fma(src[i], k, acc[i])` in f32, rounded once.
-#[inline(always)]
-fn axpy_fused(acc: &mut [f32], src: &[f32], k: f32) {
-    for (a, &s) in acc.iter_mut().zip(src) {
-        *a = s.mul_add(k, *a);
-    }
+macro_rules! wide {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),+ $(,)?) = $body:path;)+) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name($($arg: $type),+) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn compiled_wide($($arg: $type),+) {
+                    $body($($arg),+)
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the line above found both features that `compiled_wide` is compiled for.
+                    return unsafe { compiled_wide($($arg),+) };
+                }
+            }
+            $body($($arg),+)
+        }
+    )+};
 }
 
-/// The scalar twin of the fused loop: the product of two f32 is exact in f64, and so is the sum unless the terms lie
-/// more than 2^29 apart.
-fn axpy_twin(acc: &mut [f32], src: &[f32], k: f32) {
-    let k = f64::from(k);
-    for (a, &s) in acc.iter_mut().zip(src) {
-        *a = (f64::from(s) * k + f64::from(*a)) as f32;
-    }
-}
-
-/// One output row of a correlation: `acc[i] = Σ taps k · rows[row][offset + i]`, accumulated in the order of `taps`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn correlate_avx2(acc: &mut [f32], rows: &[&[f32]], taps: &[(usize, usize, f32)]) {
-    for &(row, offset, k) in taps {
-        axpy_fused(acc, &rows[row][offset..offset + acc.len()], k);
-    }
-}
-
-fn correlate_twin(acc: &mut [f32], rows: &[&[f32]], taps: &[(usize, usize, f32)]) {
-    for &(row, offset, k) in taps {
-        axpy_twin(acc, &rows[row][offset..offset + acc.len()], k);
-    }
-}
-
-/// `acc[i] += Σ k · rows[row][offset + i]` over `taps = (row, offset, k)`, each step a fused multiply-add.
-pub(crate) fn correlate(acc: &mut [f32], rows: &[&[f32]], taps: &[(usize, usize, f32)]) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: the line above found both features that `correlate_avx2` is compiled for.
-        return unsafe { correlate_avx2(acc, rows, taps) };
-    }
-    correlate_twin(acc, rows, taps);
-}
-
-#[inline(always)]
-fn blend_fused(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) {
-    for (b, &o) in base.iter_mut().zip(over) {
-        *b = rint(f32::from(o).mul_add(alpha, f32::from(*b) * beta)).clamp(0.0, 255.0) as u8;
-    }
-}
-
-fn blend_twin(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) {
-    let alpha = f64::from(alpha);
-    for (b, &o) in base.iter_mut().zip(over) {
-        let sum = (f64::from(o) * alpha + f64::from(f32::from(*b) * beta)) as f32;
-        *b = rint(sum).clamp(0.0, 255.0) as u8;
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn blend_avx2(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) {
-    blend_fused(over, alpha, base, beta);
+wide! {
+    /// `base = alpha * over + beta * base`, rounded to nearest even.
+    fn blend(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) = blend_body;
+    /// [`hsv::rgb_to_hsv_body`].
+    fn rgb_to_hsv(data: &mut [u8]) = hsv::rgb_to_hsv_body;
+    /// [`hsv::hsv_to_rgb_body`].
+    fn hsv_to_rgb(data: &mut [u8], width: usize) = hsv::hsv_to_rgb_body;
+    /// [`hsv::gray_body`].
+    fn gray(data: &[u8], out: &mut [u8]) = hsv::gray_body;
+    /// [`hls::rgb_to_hls_body`].
+    fn rgb_to_hls(data: &mut [u8]) = hls::rgb_to_hls_body;
+    /// [`hls::hls_to_rgb_body`].
+    fn hls_to_rgb(data: &mut [u8]) = hls::hls_to_rgb_body;
+    /// [`hls::iso_noise_body`].
+    fn iso_noise(data: &mut [u8], shots: field::Noise<'_>, turns: field::Noise<'_>) = hls::iso_noise_body;
+    /// [`field::normals_body`].
+    fn normals(lanes: &mut field::Lanes, mean: f32, spread: f32, out: &mut [f32]) = field::normals_body;
+    /// [`field::bits_body`].
+    fn bits(lanes: &mut field::Lanes, out: &mut [u32]) = field::bits_body;
+    /// [`field::integers_body`].
+    fn integers(lanes: &mut field::Lanes, low: i32, count: u32, out: &mut [i32]) = field::integers_body;
+    /// [`field::add_body`].
+    fn add_noise(data: &mut [u8], noise: &[f32]) = field::add_body;
+    /// [`blur::box_row_body`].
+    fn box_row(padded: &[u8], k: usize, out: &mut [u16]) = blur::box_row_body;
+    /// [`blur::box_mean_body`].
+    fn box_mean(sum: &[u32], area: u32, out: &mut [u8]) = blur::box_mean_body;
+    /// [`blur::box_slide_body`].
+    fn box_slide(sum: &mut [u32], newest: &[u16], oldest: &[u16]) = blur::box_slide_body;
+    /// [`blur::weigh_across_body`].
+    fn weigh_across(padded: &[u8], weights: &[u16], out: &mut [u16]) = blur::weigh_across_body;
+    /// [`blur::weigh_down_body`].
+    fn weigh_down(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) = blur::weigh_down_body;
+    /// [`filter::round_row_body`].
+    fn round_row(sums: &[f32], out: &mut [u8]) = filter::round_row_body;
+    /// [`filter::to_floats_body`].
+    fn to_floats(levels: &[u8], out: &mut [f32]) = filter::to_floats_body;
+    /// [`lut::keep_and_fill_body`].
+    fn keep_and_fill(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) = lut::keep_and_fill_body;
+    /// [`jpeg::coded_body`].
+    fn jpeg_coded(plane: &mut [u8], width: usize, table: &[i32; 64]) = jpeg::coded_body;
+    /// [`jpeg::to_planes_body`].
+    fn jpeg_to_planes(bgr: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) = jpeg::to_planes_body;
+    /// [`jpeg::from_planes_body`].
+    fn jpeg_from_planes(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) = jpeg::from_planes_body;
+    /// [`lab::rgb_to_lab_body`].
+    fn rgb_to_lab(data: &mut [u8]) = lab::rgb_to_lab_body;
+    /// [`lab::lab_to_rgb_body`].
+    fn lab_to_rgb(data: &mut [u8]) = lab::lab_to_rgb_body;
+    /// [`normalize::planar_body`].
+    fn planar(data: &[u8], walk: Walk, levels: &normalize::Levels, out: &mut [f32]) = normalize::planar_body;
+    /// [`resize::blend_rows_body`].
+    fn blend_rows(upper: &[i32], lower: &[i32], weights: [i32; 2], out: &mut [u8]) = resize::blend_rows_body;
+    /// [`pil::add_row_body`].
+    fn pil_add_row(sums: &mut [i32], row: &[u8], weight: i32) = pil::add_row_body;
 }
 
 /// `base = alpha * over + beta * base`, rounded to nearest even (`cv2.addWeighted` on 8 bits).
 pub(crate) fn add_weighted(over: &[u8], alpha: f64, base: &mut [u8], beta: f64) {
-    let (alpha, beta) = (alpha as f32, beta as f32);
+    blend(over, alpha as f32, base, beta as f32);
+}
+
+#[inline(always)]
+fn blend_body(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) {
+    for (b, &o) in base.iter_mut().zip(over) {
+        *b = crate::pixels::round::round_u8(f32::from(o).mul_add(alpha, f32::from(*b) * beta));
+    }
+}
+
+/// Floats that [`correlate`] works on at once; what it reads and writes is a multiple of this.
+pub(crate) const LANES: usize = 128;
+
+/// `acc[i] = Σ k · window[offset + i]` over `taps = (offset, k)` in their order, each step a fused multiply-add.
+///
+/// The length of `acc` is a multiple of [`LANES`].
+///
+/// # Panics
+/// If a tap reaches beyond `window`.
+pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
+    let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + acc.len();
+    assert!(reach <= window.len() && acc.len().is_multiple_of(LANES), "the window is padded for every tap");
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the line above found both features that `correlate_avx2` is compiled for; the assertion before
+            // keeps its reads within `window` and its writes within `acc`.
+            return unsafe { correlate_avx2(acc, window, taps) };
+        }
+    }
+    correlate_twin(acc, window, taps);
+}
+
+/// The sums stay in eight registers while the taps go by.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn correlate_avx2(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+    for (block, out) in acc.chunks_exact_mut(64).enumerate() {
+        let mut sums = [_mm256_setzero_ps(); 8];
+        for &(offset, k) in taps {
+            let k = _mm256_set1_ps(k);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller vouches for offset + acc.len() <= window.len(), and block * 64 + i * 8 + 8 is at
+                // most acc.len().
+                let source = unsafe { _mm256_loadu_ps(window.as_ptr().add(offset + block * 64 + i * 8)) };
+                *sum = _mm256_fmadd_ps(source, k, *sum);
+            }
+        }
+        for (part, sum) in out.chunks_exact_mut(8).zip(sums) {
+            // SAFETY: `part` has 8 elements, as the line above cuts it.
+            unsafe { _mm256_storeu_ps(part.as_mut_ptr(), sum) };
+        }
+    }
+}
+
+fn correlate_twin(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
+    acc.fill(0.0);
+    for &(offset, k) in taps {
+        for (a, &s) in acc.iter_mut().zip(&window[offset..]) {
+            *a = s.mul_add(k, *a);
+        }
+    }
+}
+
+/// Rows that [`correlate_rows`] gives at once.
+pub(crate) const ROWS: usize = 4;
+
+/// [`ROWS`] rows of a correlation: row `r` of `sums` (`[ROWS, n]`, n a multiple of [`LANES`]) is
+/// `Σ weights[r] · window[offset + i]` over `taps = (offset, weights)` in their order, each step a fused multiply-add.
+///
+/// # Panics
+/// If a tap reaches beyond `window`.
+pub(crate) fn correlate_rows(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    let length = sums.len() / ROWS;
+    let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + length;
+    assert!(
+        length > 0 && length.is_multiple_of(LANES) && sums.len() == ROWS * length && reach <= window.len(),
+        "the window is padded for every tap"
+    );
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: the line above found both features that `blend_avx2` is compiled for.
-        return unsafe { blend_avx2(over, alpha, base, beta) };
+        // SAFETY: the line above found both features that `correlate_rows_avx2` is compiled for; the assertion before
+        // keeps its reads within `window` and its writes within `sums`.
+        return unsafe { correlate_rows_avx2(sums, window, taps) };
     }
-    blend_twin(over, alpha, base, beta);
+    correlate_rows_twin(sums, window, taps);
 }
+
+/// Four rows by 24 sums stay in twelve registers; what is read is used for all four rows.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn correlate_rows_avx2(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+    let length = sums.len() / ROWS;
+    for start in (0..length).step_by(24) {
+        // The last block overlaps the one before, whose sums it computes again.
+        let start = start.min(length - 24);
+        let mut block = [[_mm256_setzero_ps(); 3]; ROWS];
+        for &(offset, weights) in taps {
+            // SAFETY: the caller vouches for offset + length <= window.len(), and start + 24 <= length.
+            let read = unsafe {
+                let source = window.as_ptr().add(offset + start);
+                [_mm256_loadu_ps(source), _mm256_loadu_ps(source.add(8)), _mm256_loadu_ps(source.add(16))]
+            };
+            for r in 0..ROWS {
+                let k = _mm256_set1_ps(weights[r]);
+                block[r][0] = _mm256_fmadd_ps(read[0], k, block[r][0]);
+                block[r][1] = _mm256_fmadd_ps(read[1], k, block[r][1]);
+                block[r][2] = _mm256_fmadd_ps(read[2], k, block[r][2]);
+            }
+        }
+        for (r, row) in block.into_iter().enumerate() {
+            for (i, part) in row.into_iter().enumerate() {
+                // SAFETY: r < ROWS and start + 24 <= length, so this ends within the ROWS * length sums.
+                unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(r * length + start + i * 8), part) };
+            }
+        }
+    }
+}
+
+fn correlate_rows_twin(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
+    let length = sums.len() / ROWS;
+    for (r, row) in sums.chunks_exact_mut(length).enumerate() {
+        row.fill(0.0);
+        for &(offset, weights) in taps {
+            row.iter_mut().zip(&window[offset..]).for_each(|(a, &s)| *a = s.mul_add(weights[r], *a));
+        }
+    }
+}
+
+/// Values that a sorting network works on at once.
+pub(crate) const SORTED: usize = 64;
 
 /// Compare-exchanges the lanes `a` and `b` of `lanes` for every pair of `network`.
 #[inline(always)]
-fn sort_lanes(lanes: &mut [[u8; 32]], network: &[(u8, u8)]) {
+fn sort_lanes(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
     for &(a, b) in network {
         let (x, y) = (lanes[a as usize], lanes[b as usize]);
-        let (mut low, mut high) = ([0u8; 32], [0u8; 32]);
-        for i in 0..32 {
+        let (mut low, mut high) = ([0u8; SORTED], [0u8; SORTED]);
+        for i in 0..SORTED {
             low[i] = x[i].min(y[i]);
             high[i] = x[i].max(y[i]);
         }
@@ -100,53 +241,31 @@ fn sort_lanes(lanes: &mut [[u8; 32]], network: &[(u8, u8)]) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn sort_lanes_avx2(lanes: &mut [[u8; 32]], network: &[(u8, u8)]) {
+fn sort_lanes_avx2(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
     sort_lanes(lanes, network);
 }
 
-/// Runs a sorting network over 32 pixels at once.
-pub(crate) fn sort_network(lanes: &mut [[u8; 32]], network: &[(u8, u8)]) {
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sort_lanes_avx512(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
+    sort_lanes(lanes, network);
+}
+
+/// Runs a sorting network over [`SORTED`] values at once.
+pub(crate) fn sort_network(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the line above found the feature that `sort_lanes_avx2` is compiled for.
-        return unsafe { sort_lanes_avx2(lanes, network) };
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the line above found both features that `sort_lanes_avx512` is compiled for.
+            return unsafe { sort_lanes_avx512(lanes, network) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the line above found the feature that `sort_lanes_avx2` is compiled for.
+            return unsafe { sort_lanes_avx2(lanes, network) };
+        }
     }
     sort_lanes(lanes, network);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wide_and_narrow_correlation_give_the_same_bits() {
-        let source: Vec<f32> = (0..400).map(|i| ((i * 7919) % 256) as f32).collect();
-        let taps: Vec<_> = (0..49).map(|i| (0, i, (i as f32 - 20.0) / 61.0)).collect();
-        let (mut wide, mut narrow) = (vec![0.0; 300], vec![0.0; 300]);
-        correlate(&mut wide, &[&source], &taps);
-        correlate_twin(&mut narrow, &[&source], &taps);
-        assert_eq!(wide, narrow);
-    }
-
-    #[test]
-    fn wide_and_narrow_blending_give_the_same_bits() {
-        let over: Vec<u8> = (0..=255).cycle().take(2000).collect();
-        let base: Vec<u8> = (0..2000).map(|i| (i * 31 % 256) as u8).collect();
-        for alpha in [0.05, 0.2, 0.3333, 0.5, 0.971, 1.0] {
-            let (mut wide, mut narrow) = (base.clone(), base.clone());
-            add_weighted(&over, alpha, &mut wide, 1.0 - alpha);
-            blend_twin(&over, alpha as f32, &mut narrow, (1.0 - alpha) as f32);
-            assert_eq!(wide, narrow, "alpha {alpha}");
-        }
-    }
-
-    #[test]
-    fn wide_and_narrow_sorting_agree() {
-        let mut lanes: Vec<[u8; 32]> = (0..9).map(|i| std::array::from_fn(|j| (i * 37 + j * 11) as u8)).collect();
-        let mut twin = lanes.clone();
-        let network = [(0, 3), (3, 5), (1, 8), (2, 7), (0, 8)];
-        sort_network(&mut lanes, &network);
-        sort_lanes(&mut twin, &network);
-        assert_eq!(lanes, twin);
-    }
-}
+mod tests;

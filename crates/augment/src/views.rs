@@ -8,8 +8,9 @@ use run_spec::seed::{Stream, stream};
 
 use crate::image::{Image, View, Views};
 use crate::ops::Op;
-use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
+use crate::pixels::geometry::{Turn, crop};
 use crate::pixels::{lut, normalize, pil, pil_color, resize};
+use crate::pool::Buf;
 use crate::recipe::{Colors, CropShape, Recipe};
 
 /// Which draw of which run.
@@ -23,36 +24,55 @@ pub struct ViewKey {
 
 impl ViewKey {
     fn stream(self, what: &str, view: usize, slot: usize) -> Stream {
-        stream(self.seed, &format!("view/{what}"), &[self.draw, view as u64, slot as u64])
+        let mut name = [0; 64];
+        let length = 5 + what.len();
+        name[..5].copy_from_slice(b"view/");
+        name[5..length].copy_from_slice(what.as_bytes());
+        let domain = std::str::from_utf8(&name[..length]).expect("two strings make a string");
+        stream(self.seed, domain, &[self.draw, view as u64, slot as u64])
     }
 }
 
 /// Makes all views of one draw from an RGB image: 0 and 1 are global, 2 and up local.
 pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
     let source = source(rgb, recipe);
-    let make = |index: usize| finish(&pixels(&source, recipe, key, index), recipe);
+    let make = |index: usize| {
+        let (image, turn) = pixels(&source, recipe, key, index);
+        normalize::planar(&image, turn, &recipe.levels)
+    };
     Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
+}
+
+/// Makes view `view` of a draw alone, into `out` (`[3, side, side]` of its kind of crop; see [`Recipe::sides`]). After the
+/// first few views a thread makes, this allocates nothing.
+///
+/// # Panics
+/// If `out` has another length.
+pub fn view_into(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+    let (image, turn) = pixels(&source(rgb, recipe), recipe, key, view);
+    assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
+    normalize::planar_into(&image, turn, &recipe.levels, out);
 }
 
 /// The pixels of one view, before normalisation, back in RGB order (for looking at).
 pub fn view_pixels(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
-    let image = pixels(&source(rgb, recipe), recipe, key, view);
+    let (image, turn) = pixels(&source(rgb, recipe), recipe, key, view);
+    let image = turn.apply(image);
     if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
 }
 
 /// What all views are cut from. RedDino first resizes the whole image to the global side, ratio not kept; DINOv2 does not.
 fn source(rgb: &Image, recipe: &Recipe) -> Image {
-    let ordered = match recipe.channel_order {
-        ChannelOrder::Rgb => rgb.clone(),
-        ChannelOrder::Bgr => rgb.clone().swap_red_blue(),
+    // Resizing treats the channels alike, so their order may change after it.
+    let image = match recipe.colors {
+        Colors::Some { .. } => resize::bilinear(rgb, recipe.global.side, recipe.global.side),
+        Colors::Dinov2 { .. } => rgb.clone(),
     };
-    match recipe.colors {
-        Colors::Some { .. } => resize::bilinear(&ordered, recipe.global.side, recipe.global.side),
-        Colors::Dinov2 { .. } => ordered,
-    }
+    if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
 }
 
-fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
+/// The pixels of a view and how they are still to be turned.
+fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> (Image, Turn) {
     let shape = if view < 2 { recipe.global } else { recipe.local };
     let image = resized_crop(source, recipe, shape, &mut key.stream("crop", view, 0));
     match &recipe.colors {
@@ -65,21 +85,13 @@ fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
                 image = op.apply(&params, image);
             }
             let quarters = |random: &mut Stream| random.below(4) as usize;
-            turned(image, recipe, key, view, quarters)
+            (image, turn(recipe, key, view, quarters))
         }
         Colors::Dinov2 { blur_p_inverted } => {
-            let image = turned(image, recipe, key, view, |_| 1);
-            dinov2_colors(image, key, view, *blur_p_inverted)
+            let image = turn(recipe, key, view, |_| 1).apply(image);
+            (dinov2_colors(image, key, view, *blur_p_inverted), Turn::default())
         }
     }
-}
-
-fn finish(image: &Image, recipe: &Recipe) -> View {
-    let levels = match recipe.colors {
-        Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
-        Colors::Dinov2 { .. } => normalize::torch_levels(normalize::MEAN, normalize::STD),
-    };
-    normalize::planar(image, &levels)
 }
 
 /// A crop of random area and aspect, resized to a square.
@@ -122,38 +134,28 @@ fn crop_window(
 }
 
 /// Which transforms a view gets: with repetition in the order drawn (Albumentations to 1.4.16), without in list order.
-fn choose(known: usize, n: usize, replace: bool, random: &mut Stream) -> Vec<usize> {
+fn choose(known: usize, n: usize, replace: bool, random: &mut Stream) -> Buf<usize> {
     if known == 0 {
-        return Vec::new();
+        return Buf::zeroed(0);
     }
     if replace {
-        return (0..n).map(|_| random.below(known as u64) as usize).collect();
+        return Buf::collect(n, (0..n).map(|_| random.below(known as u64) as usize));
     }
-    let mut chosen = random.permutation(known);
+    let mut chosen = Buf::collect(known, 0..known);
+    random.shuffle(&mut chosen);
     chosen.truncate(n);
     chosen.sort_unstable();
     chosen
 }
 
 /// Flips and quarter turns.
-fn turned(
-    mut image: Image,
-    recipe: &Recipe,
-    key: ViewKey,
-    view: usize,
-    quarters: impl Fn(&mut Stream) -> usize,
-) -> Image {
-    if key.stream("flip", view, 0).chance(recipe.flip_p) {
-        image = flip_horizontal(image);
-    }
-    if key.stream("vflip", view, 0).chance(recipe.vflip_p) {
-        image = flip_vertical(image);
-    }
+fn turn(recipe: &Recipe, key: ViewKey, view: usize, quarters: impl Fn(&mut Stream) -> usize) -> Turn {
     let mut random = key.stream("rot90", view, 0);
-    if random.chance(recipe.rot90_p) {
-        image = rotate_90(image, quarters(&mut random));
+    Turn {
+        horizontal: key.stream("flip", view, 0).chance(recipe.flip_p),
+        vertical: key.stream("vflip", view, 0).chance(recipe.vflip_p),
+        quarters: if random.chance(recipe.rot90_p) { quarters(&mut random) } else { 0 },
     }
-    image
 }
 
 /// DINOv2's colour changes: jitter 0.8, grey 0.2; blur by view; the second global crop is solarised with 0.2.
@@ -193,5 +195,5 @@ fn dinov2_colors(mut image: Image, key: ViewKey, view: usize, blur_p_inverted: b
 /// PIL image.
 pub fn resize_for_probe(rgb: &Image, side: usize) -> View {
     let resized = pil::resize(rgb, side.max(1), side.max(1), pil::Filter::Bilinear);
-    normalize::planar(&resized, &normalize::torch_levels(normalize::MEAN, normalize::STD))
+    normalize::planar(&resized, Turn::default(), &normalize::torch_levels(normalize::MEAN, normalize::STD))
 }

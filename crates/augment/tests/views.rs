@@ -1,7 +1,7 @@
 //! Views depend on their key alone, keep their range, and survive any image.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect, and tells what it skipped")]
 
-use augment::{ALL_33, Image, Op, Recipe, ViewKey, resize_for_probe, view_pixels, views};
+use augment::{ALL_33, Image, Op, Recipe, ViewKey, resize_for_probe, view_into, view_pixels, views};
 use proptest::prelude::*;
 use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
 use run_spec::seed::stream;
@@ -39,6 +39,25 @@ fn a_view_depends_on_seed_draw_and_view_only() {
         assert_ne!(first.local[0], first.local[1]);
         assert_ne!(first, views(&image, &recipe, ViewKey { seed: 4, draw: 41 }));
         assert_ne!(first, views(&image, &recipe, ViewKey { seed: 3, draw: 42 }));
+    }
+}
+
+#[test]
+fn a_view_alone_is_the_view_among_the_others() {
+    let recipe = Recipe::new(&config(Pipeline::Albumentations)).unwrap();
+    let (image, key) = (texture(80, 70), ViewKey { seed: 3, draw: 41 });
+    let all = views(&image, &recipe, key);
+    for (index, view) in all.global.iter().chain(&all.local).enumerate() {
+        let mut out = vec![0.0; view.data.len()];
+        view_into(&image, &recipe, key, index, &mut out);
+        assert_eq!(out, view.data, "view {index}");
+        // The picture for people goes another way to the same pixels.
+        let picture = view_pixels(&image, &recipe, key, index);
+        let red: Vec<u8> = picture.data.iter().step_by(3).copied().collect();
+        let order = |levels: &[u8], floats: &[f32]| {
+            levels.iter().zip(floats).all(|(&l, &f)| ((f32::from(l) / 255.0 - 0.485) / 0.229 - f).abs() < 1e-5)
+        };
+        assert!(order(&red, &out[..red.len()]), "view {index}");
     }
 }
 
@@ -128,7 +147,7 @@ proptest! {
         let data = match fill {
             0 => vec![0; height * width * 3],
             1 => vec![255; height * width * 3],
-            2 => texture(height, width).data,
+            2 => texture(height, width).data.clone(),
             _ => (0..height * width * 3).map(|i| if i / 3 % 2 == 0 { 255 } else { 0 }).collect(),
         };
         let image = Image::new(height, width, data).unwrap();

@@ -4,11 +4,13 @@ use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
 use super::Transform;
-use super::values::{check_odd, check_range, every_second, flat};
+use super::values::{check_odd, check_range, every_second, whole};
 use crate::image::Image;
 use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side, median_blur};
+use crate::pixels::field::integers;
 use crate::pixels::filter::{Kernel, filter2d};
 use crate::pixels::resize::nearest;
+use crate::pool::Buf;
 
 /// A window side.
 #[derive(Debug, Clone, Deserialize)]
@@ -123,20 +125,20 @@ pub(super) struct GlassBlur {
     sigma: f64,
     max_delta: usize,
     iterations: usize,
-    mode: String,
+    mode: SwapMode,
 }
 
 impl Default for GlassBlur {
     fn default() -> Self {
-        Self { sigma: 0.7, max_delta: 4, iterations: 2, mode: "fast".into() }
+        Self { sigma: 0.7, max_delta: 4, iterations: 2, mode: SwapMode::Fast }
     }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Displacements {
     /// `[pixels, iterations, 2]`: rows, then columns.
-    #[serde(deserialize_with = "flat")]
-    dxy: Vec<f64>,
+    #[serde(deserialize_with = "whole")]
+    dxy: Buf<i32>,
 }
 
 impl Transform for GlassBlur {
@@ -144,50 +146,85 @@ impl Transform for GlassBlur {
 
     fn check(&self) -> Result<(), String> {
         check_range("sigma", [0.0, self.sigma], 0.0, 40.0)?;
-        check_range("iterations", [1, self.iterations], 1, 1000)?;
-        if self.mode == "fast" { Ok(()) } else { Err(format!("mode {:?} is not built, \"fast\" is", self.mode)) }
+        check_range("max_delta", [1, self.max_delta], 1, 1000)?;
+        check_range("iterations", [1, self.iterations], 1, 1000)
     }
 
     fn draw(&self, image: &Image, random: &mut Stream) -> Displacements {
         let inner = |side: usize| side.saturating_sub(2 * self.max_delta);
-        let delta = self.max_delta as i64;
         let count = inner(image.height) * inner(image.width) * self.iterations * 2;
-        let draw = |_| if delta == 0 { 0.0 } else { random.int(-delta, delta - 1) as f64 };
-        Displacements { dxy: (0..count).map(draw).collect() }
+        let delta = self.max_delta as i32;
+        Displacements { dxy: integers(random, count, -delta, 2 * delta as u32) }
     }
 
     fn apply(&self, params: &Displacements, image: Image) -> Image {
         let side = gaussian_side(self.sigma);
         let mut image = gaussian_blur(&image, side, self.sigma);
         let (height, width, delta) = (image.height, image.width, self.max_delta);
-        // Rows change fastest, both from the far end down to just above `max_delta`.
-        let places: Vec<(usize, usize)> = (delta + 1..=width.saturating_sub(delta))
-            .rev()
-            .flat_map(|x| (delta + 1..=height.saturating_sub(delta)).rev().map(move |y| (y, x)))
-            .collect();
-        for iteration in 0..self.iterations {
-            let before = image.data.clone();
-            let moves: Vec<(usize, usize)> = places
-                .iter()
-                .zip(params.dxy[..].chunks_exact(2).skip(iteration).step_by(self.iterations))
-                .map(|(&(y, x), d)| {
-                    let shifted = |at: usize, by: f64, side: usize| {
-                        ((at as i64 + by as i64).clamp(0, side as i64 - 1) as usize, at.min(side - 1))
-                    };
-                    let (to_y, y) = shifted(y, d[0], height);
-                    let (to_x, x) = shifted(x, d[1], width);
-                    ((y * width + x) * 3, (to_y * width + to_x) * 3)
-                })
-                .collect();
-            // As the reference's simultaneous assignment: all reads first, then two rounds of writes, the last one wins.
-            for &(here, there) in &moves {
-                image.data[here..here + 3].copy_from_slice(&before[there..there + 3]);
+        // In the fast mode rows change fastest, from the far end down to just above `max_delta`; so pixels lie column by
+        // column here.
+        let mut pixels = Buf::<u32>::zeroed(height * width);
+        for (y, row) in image.data.chunks_exact(width * 3).enumerate() {
+            for (p, out) in row.as_chunks::<3>().0.iter().zip(pixels[y..].iter_mut().step_by(height)) {
+                *out = u32::from_le_bytes([p[0], p[1], p[2], 0]);
             }
-            for &(here, there) in &moves {
-                image.data[there..there + 3].copy_from_slice(&before[here..here + 3]);
+        }
+        // From the far ends down to just above `max_delta`.
+        let inner = |side: usize| (delta + 1..=side.saturating_sub(delta)).rev();
+        let mut places = Buf::<i32>::with_capacity(height * width);
+        match self.mode {
+            SwapMode::Fast => inner(width).for_each(|x| places.extend(inner(height).map(|y| (x * height + y) as i32))),
+            SwapMode::Exact => inner(height).for_each(|y| places.extend(inner(width).map(|x| (x * height + y) as i32))),
+        }
+        let last = pixels.len() as i32 - 1;
+        let mut swaps = Buf::<(u32, u32)>::zeroed(places.len());
+        for iteration in 0..self.iterations {
+            let shifts = params.dxy.chunks_exact(2 * self.iterations);
+            let mut count = 0;
+            for ((swap, &here), shift) in swaps.iter_mut().zip(places.iter()).zip(shifts) {
+                let (down, across) = (shift[2 * iteration], shift[2 * iteration + 1]);
+                let there = here.wrapping_add(across.wrapping_mul(height as i32)).wrapping_add(down);
+                *swap = (here.clamp(0, last) as u32, there.clamp(0, last) as u32);
+                count += 1;
+            }
+            self.mode.swap(&mut pixels, &swaps[..count]);
+        }
+        for (y, row) in image.data.chunks_exact_mut(width * 3).enumerate() {
+            for (p, from) in row.as_chunks_mut::<3>().0.iter_mut().zip(pixels[y..].iter().step_by(height)) {
+                p.copy_from_slice(&from.to_le_bytes()[..3]);
             }
         }
         gaussian_blur(&image, side, self.sigma)
+    }
+}
+
+/// How pixels of `GlassBlur` change places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SwapMode {
+    /// All at once, as NumPy assigns arrays.
+    Fast,
+    /// One after the other.
+    Exact,
+}
+
+impl SwapMode {
+    fn swap(self, pixels: &mut Buf<u32>, swaps: &[(u32, u32)]) {
+        match self {
+            // All reads first, then two rounds of writes, the last one wins.
+            Self::Fast => {
+                let before = pixels.clone();
+                for &(here, there) in swaps {
+                    pixels[here as usize] = before[there as usize];
+                }
+                for &(here, there) in swaps {
+                    pixels[there as usize] = before[here as usize];
+                }
+            }
+            // The reference assigns views of one array: the second assignment reads what the first has written, so
+            // that a pixel is copied, not swapped.
+            Self::Exact => swaps.iter().for_each(|&(here, there)| pixels[here as usize] = pixels[there as usize]),
+        }
     }
 }
 
@@ -236,20 +273,20 @@ fn disc_kernel(radius: i64, sigma: f64) -> Kernel {
     let inside = |y: i64, x: i64| x * x + y * y <= radius * radius;
     let grid = || (-half..=half).flat_map(|y| (-half..=half).map(move |x| (y, x)));
     let total = grid().filter(|&(y, x)| inside(y, x)).count() as f32;
-    let flat: Vec<f32> = grid().map(|(y, x)| if inside(y, x) { 1.0 / total } else { 0.0 }).collect();
-    let taps: Vec<f32> = gaussian_kernel(if radius <= 8 { 3 } else { 5 }, sigma).iter().map(|&w| w as f32).collect();
+    let flat = Buf::collect(side * side, grid().map(|(y, x)| if inside(y, x) { 1.0 / total } else { 0.0 }));
+    let taps = gaussian_kernel(if radius <= 8 { 3 } else { 5 }, sigma);
     let reach = taps.len() as isize / 2;
     let at = |from: &[f32], y: isize, x: isize| {
         let index = |i: isize| crate::pixels::border::reflect_101(i, side);
         from[index(y) * side + index(x)]
     };
-    let smooth = |from: &[f32], down: bool| -> Vec<f32> {
-        let mut to = Vec::with_capacity(from.len());
+    let smooth = |from: &[f32], down: bool| -> Buf<f32> {
+        let mut to = Buf::with_capacity(from.len());
         for y in 0..side as isize {
             for x in 0..side as isize {
-                let tap = |(k, &w): (usize, &f32)| {
+                let tap = |(k, &w): (usize, &f64)| {
                     let shift = k as isize - reach;
-                    w * if down { at(from, y + shift, x) } else { at(from, y, x + shift) }
+                    w as f32 * if down { at(from, y + shift, x) } else { at(from, y, x + shift) }
                 };
                 to.push(taps.iter().enumerate().map(tap).sum());
             }

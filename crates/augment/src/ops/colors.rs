@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::Transform;
 use super::values::{check_range, floor_mod};
 use crate::image::Image;
-use crate::pixels::hsv::{gray, hsv_to_rgb, rgb_to_hsv};
+use crate::pixels::hsv::{hsv_to_rgb, rgb_to_hsv};
 use crate::pixels::lut;
 use crate::pixels::pca::eigh3;
 use crate::pixels::round::{trunc_u8, trunc_u8_f32};
-use crate::simd::add_weighted;
+use crate::pool::Buf;
+use crate::simd::{add_weighted, gray, keep_and_fill};
 
 /// Channels in a random order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,7 +58,7 @@ impl Default for ChannelDropout {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Dropped {
-    channels_to_drop: Vec<usize>,
+    channels_to_drop: Buf<usize>,
 }
 
 impl Transform for ChannelDropout {
@@ -69,15 +70,15 @@ impl Transform for ChannelDropout {
 
     fn draw(&self, _: &Image, random: &mut Stream) -> Dropped {
         let count = random.int(self.channel_drop_range[0], self.channel_drop_range[1]) as usize;
-        let mut channels_to_drop = random.permutation(3);
-        channels_to_drop.truncate(count);
-        Dropped { channels_to_drop }
+        let mut channels = [0, 1, 2];
+        random.shuffle(&mut channels);
+        Dropped { channels_to_drop: Buf::collect(count, channels.into_iter().take(count)) }
     }
 
     fn apply(&self, params: &Dropped, mut image: Image) -> Image {
-        for &c in params.channels_to_drop.iter().filter(|&&c| c < 3) {
-            image.data[c..].iter_mut().step_by(3).for_each(|v| *v = self.fill_value);
-        }
+        let dropped: [bool; 3] = std::array::from_fn(|c| params.channels_to_drop.contains(&c));
+        let fill = dropped.map(|dropped| if dropped { self.fill_value } else { 0 });
+        keep_and_fill(&mut image.data, dropped.map(|dropped| if dropped { 0 } else { 255 }), fill);
         image
     }
 }
@@ -104,7 +105,7 @@ pub(super) struct Jitter {
     contrast: f64,
     saturation: f64,
     hue: f64,
-    order: Vec<usize>,
+    order: [usize; 4],
 }
 
 impl Transform for ColorJitter {
@@ -121,7 +122,9 @@ impl Transform for ColorJitter {
         let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
         let (brightness, contrast) = (between(self.brightness), between(self.contrast));
         let (saturation, hue) = (between(self.saturation), between(self.hue));
-        Jitter { brightness, contrast, saturation, hue, order: random.permutation(4) }
+        let mut order = [0, 1, 2, 3];
+        random.shuffle(&mut order);
+        Jitter { brightness, contrast, saturation, hue, order }
     }
 
     fn apply(&self, params: &Jitter, mut image: Image) -> Image {
@@ -145,7 +148,8 @@ fn contrast(image: &mut Image, factor: f64) {
     if factor == 1.0 {
         return;
     }
-    let sum: u64 = image.data.chunks_exact(3).map(|p| u64::from(gray(p))).sum();
+    let grey = greys(image);
+    let sum: u64 = grey.iter().map(|&v| u64::from(v)).sum();
     let mean = sum as f64 / (image.height * image.width) as f64;
     if factor == 0.0 {
         image.data.fill((mean + 0.5) as u8);
@@ -160,14 +164,21 @@ fn saturate(image: &mut Image, factor: f64) {
     if factor == 1.0 {
         return;
     }
-    let mut out = vec![0; image.data.len()];
-    for (grey, pixel) in out.chunks_exact_mut(3).zip(image.data.chunks_exact(3)) {
-        grey.fill(gray(pixel));
+    let mut out = Image::filled(image.height, image.width, 0);
+    for (pixel, &grey) in out.data.as_chunks_mut::<3>().0.iter_mut().zip(greys(image).iter()) {
+        *pixel = [grey; 3];
     }
     if factor != 0.0 {
-        add_weighted(&image.data, factor, &mut out, 1.0 - factor);
+        add_weighted(&image.data, factor, &mut out.data, 1.0 - factor);
     }
-    image.data = out;
+    *image = out;
+}
+
+/// The grey of each pixel.
+fn greys(image: &Image) -> Buf<u8> {
+    let mut grey = Buf::zeroed(image.height * image.width);
+    gray(&image.data, &mut grey);
+    grey
 }
 
 /// Turns the hue by `factor` of a full circle.
@@ -336,12 +347,24 @@ fn covariance(image: &Image) -> Option<[[f64; 3]; 3]> {
     }
     // Exact in integers: n Σxy - Σx Σy.
     let (mut sums, mut products) = ([0u64; 3], [[0u64; 3]; 3]);
-    for pixel in image.data.chunks_exact(3) {
-        for i in 0..3 {
-            sums[i] += u64::from(pixel[i]);
-            for j in 0..=i {
-                products[i][j] += u64::from(pixel[i]) * u64::from(pixel[j]);
+    for part in image.data.chunks(3 << 14) {
+        // Sums of 2^14 products of bytes stay in 32 bits.
+        let (mut part_sums, mut part_products) = ([0u32; 3], [[0u32; 3]; 3]);
+        for pixel in part.chunks_exact(3) {
+            let [a, b, c] = [0, 1, 2].map(|i| u32::from(pixel[i]));
+            for (sum, v) in part_sums.iter_mut().zip([a, b, c]) {
+                *sum += v;
             }
+            part_products[0][0] += a * a;
+            part_products[1][0] += b * a;
+            part_products[1][1] += b * b;
+            part_products[2][0] += c * a;
+            part_products[2][1] += c * b;
+            part_products[2][2] += c * c;
+        }
+        for i in 0..3 {
+            sums[i] += u64::from(part_sums[i]);
+            (0..=i).for_each(|j| products[i][j] += u64::from(part_products[i][j]));
         }
     }
     let scale = 1.0 / (n as f64 * (n - 1) as f64 * 255.0 * 255.0);

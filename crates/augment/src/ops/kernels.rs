@@ -8,6 +8,7 @@ use super::values::{check_odd, check_range, every_second, kernel};
 use crate::image::Image;
 use crate::pixels::draw::line;
 use crate::pixels::filter::{Kernel, filter2d};
+use crate::pool::Buf;
 
 /// `(1 - alpha) * identity + alpha * effect` on 3 x 3, in f32.
 fn mixed(alpha: f64, effect: [f64; 9]) -> Kernel {
@@ -15,7 +16,7 @@ fn mixed(alpha: f64, effect: [f64; 9]) -> Kernel {
         let identity = if i == 4 { 1.0f32 } else { 0.0 };
         (1.0 - alpha) as f32 * identity + alpha as f32 * e as f32
     });
-    Kernel::square(3, weights.collect())
+    Kernel::square(3, Buf::collect(9, weights))
 }
 
 /// Relief along the diagonal.
@@ -138,7 +139,7 @@ impl Transform for MotionBlur {
         } else {
             random.int(0, side - 1)
         };
-        let mut weights = vec![0.0f32; (side * side) as usize];
+        let mut weights = Buf::<f32>::zeroed((side * side) as usize);
         line((side, side), (x1, y1), (x2, y2), |x, y| weights[y * side as usize + x] = 1.0);
         let total: f32 = weights.iter().sum();
         weights.iter_mut().for_each(|w| *w /= total);
@@ -188,15 +189,14 @@ impl Transform for RingingOvershoot {
 fn low_pass(side: usize, cutoff: f64) -> Kernel {
     use std::f64::consts::PI;
     let middle = (side as f64 - 1.0) / 2.0;
-    let exact: Vec<f64> = (0..side * side)
-        .map(|i| {
-            let r = ((i / side) as f64 - middle).hypot((i % side) as f64 - middle);
-            if r == 0.0 { cutoff * cutoff / (4.0 * PI) } else { cutoff * bessel_j1(cutoff * r) / (2.0 * PI * r) }
-        })
-        .collect();
+    let weight = |i| {
+        let r = ((i / side) as f64 - middle).hypot((i % side) as f64 - middle);
+        if r == 0.0 { cutoff * cutoff / (4.0 * PI) } else { cutoff * bessel_j1(cutoff * r) / (2.0 * PI * r) }
+    };
+    let exact = Buf::collect(side * side, (0..side * side).map(weight));
     let total: f64 = exact.iter().sum();
     let scale = if total == 0.0 { 1.0 } else { total as f32 };
-    Kernel::square(side, exact.iter().map(|&w| w as f32 / scale).collect())
+    Kernel::square(side, Buf::collect(side * side, exact.iter().map(|&w| w as f32 / scale)))
 }
 
 /// Bessel's J1 by its power series; exact to 1e-8 for the arguments below 32 that kernels need.

@@ -11,6 +11,8 @@ mod tones;
 pub(crate) mod values;
 mod weather;
 
+pub(crate) use weather::FlareCircle;
+
 use run_spec::seed::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

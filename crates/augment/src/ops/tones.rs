@@ -10,6 +10,7 @@ use crate::pixels::contrast::{clahe_channel, equalize_channel};
 use crate::pixels::lab::{lab_to_rgb, rgb_to_lab};
 use crate::pixels::lut;
 use crate::pixels::round::{trunc_u8, trunc_u8_f32};
+use crate::simd::keep_and_fill;
 
 /// Nothing to draw.
 #[derive(Debug, Clone, Deserialize)]
@@ -153,9 +154,7 @@ impl Transform for Posterize {
             PerChannel::All(bits) => [mask(bits); 3],
             PerChannel::Each(bits) => bits.map(mask),
         };
-        for pixel in image.data.chunks_exact_mut(3) {
-            pixel.iter_mut().zip(masks).for_each(|(v, m)| *v &= m);
-        }
+        keep_and_fill(&mut image.data, masks, [0; 3]);
         image
     }
 }

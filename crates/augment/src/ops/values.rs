@@ -5,9 +5,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::pixels::filter::Kernel;
+use crate::pool::Buf;
 
 /// A nested or flat array of numbers, flattened in row order.
-pub(super) fn flat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+pub(super) fn flat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Buf<f64>, D::Error> {
     fn collect(value: &Value, out: &mut Vec<f64>) -> Result<(), String> {
         match value {
             Value::Array(items) => items.iter().try_for_each(|item| collect(item, out)),
@@ -19,7 +20,13 @@ pub(super) fn flat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64
     }
     let mut out = Vec::new();
     collect(&Value::deserialize(deserializer)?, &mut out).map_err(serde::de::Error::custom)?;
-    Ok(out)
+    Ok(out.into())
+}
+
+/// As [`flat`], whole numbers.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Buf<i32>, D::Error> {
+    let values = flat(deserializer)?;
+    Ok(Buf::collect(values.len(), values.iter().map(|&v| v as i32)))
 }
 
 /// A kernel as a list of rows.
@@ -29,7 +36,7 @@ pub(super) fn kernel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kerne
     if width == 0 || rows.iter().any(|row| row.len() != width) {
         return Err(serde::de::Error::custom("a kernel needs rows of one length, at least 1"));
     }
-    let weights = rows.iter().flatten().map(|&w| w as f32).collect();
+    let weights = Buf::collect(rows.len() * width, rows.iter().flatten().map(|&w| w as f32));
     Ok(Kernel { height: rows.len(), width, weights })
 }
 

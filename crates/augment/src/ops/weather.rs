@@ -12,6 +12,7 @@ use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
 use crate::pixels::hsv::{hsv_to_rgb, rgb_to_hsv};
 use crate::pixels::lut;
 use crate::pixels::round::trunc_u8_f32;
+use crate::pool::Buf;
 use crate::simd::add_weighted;
 
 /// Slanted drops, blurred and darkened.
@@ -47,7 +48,7 @@ impl Default for RandomRain {
 pub(super) struct Drops {
     slant: i64,
     drop_length: i64,
-    rain_drops: Vec<(i64, i64)>,
+    rain_drops: Buf<(i64, i64)>,
 }
 
 impl Transform for RandomRain {
@@ -81,12 +82,13 @@ impl Transform for RandomRain {
             let x = if slant < 0 { random.int(slant, width) } else { int_or_low(0, width - slant, random) };
             (x, int_or_low(0, height - drop_length, random))
         };
-        Drops { slant, drop_length, rain_drops: (0..height * width / per_drop).map(drop).collect() }
+        let count = height * width / per_drop;
+        Drops { slant, drop_length, rain_drops: Buf::collect(count as usize, (0..count).map(drop)) }
     }
 
     fn apply(&self, params: &Drops, mut image: Image) -> Image {
         let (size, stride) = ((image.width as i64, image.height as i64), image.stride());
-        for &(x, y) in &params.rain_drops {
+        for &(x, y) in params.rain_drops.iter() {
             line(size, (x, y), (x + params.slant, y + params.drop_length), |x, y| {
                 image.data[y * stride + x * 3..][..3].copy_from_slice(&self.drop_color);
             });
@@ -116,13 +118,31 @@ impl Default for RandomShadow {
     }
 }
 
-/// One polygon: `x, y` of each corner.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Polygon(#[serde(deserialize_with = "flat")] Vec<f64>);
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Shadows {
+/// Polygons as recorded: `x, y` of each corner.
+#[derive(Deserialize)]
+struct Recorded {
     vertices_list: Vec<Polygon>,
+}
+
+#[derive(Deserialize)]
+struct Polygon(#[serde(deserialize_with = "flat")] Buf<f64>);
+
+/// Corners `(x, y)` of all polygons, and how many each has.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "Recorded")]
+pub(super) struct Shadows {
+    corners: Buf<(i64, i64)>,
+    sizes: Buf<usize>,
+}
+
+impl From<Recorded> for Shadows {
+    fn from(recorded: Recorded) -> Self {
+        let corners = recorded.vertices_list.iter().flat_map(|p| p.0.chunks_exact(2));
+        Self {
+            corners: Buf::collect(16, corners.map(|p| (p[0] as i64, p[1] as i64))),
+            sizes: Buf::collect(4, recorded.vertices_list.iter().map(|p| p.0.len() / 2)),
+        }
+    }
 }
 
 impl Transform for RandomShadow {
@@ -141,20 +161,25 @@ impl Transform for RandomShadow {
         let across = |part: f64| (part * image.width as f64) as i64;
         let down = |part: f64| (part * image.height as f64) as i64;
         let count = random.int(self.num_shadows_lower, self.num_shadows_upper);
-        let mut corner = || [random.int(across(x0), across(x1)) as f64, random.int(down(y0), down(y1)) as f64];
-        let mut polygon = |_| Polygon((0..self.shadow_dimension).flat_map(|_| corner()).collect());
-        Shadows { vertices_list: (0..count).map(&mut polygon).collect() }
+        let corner = |_| (random.int(across(x0), across(x1)), random.int(down(y0), down(y1)));
+        let all = count * self.shadow_dimension;
+        Shadows {
+            corners: Buf::collect(all as usize, (0..all).map(corner)),
+            sizes: Buf::filled(count as usize, self.shadow_dimension as usize),
+        }
     }
 
     fn apply(&self, params: &Shadows, mut image: Image) -> Image {
-        let mut mask = vec![false; image.height * image.width];
-        for polygon in &params.vertices_list {
-            let points: Vec<_> = polygon.0.chunks_exact(2).map(|p| (p[0] as i64, p[1] as i64)).collect();
-            fill_polygon(&mut mask, (image.width, image.height), &points);
+        let mut mask = Buf::<bool>::zeroed(image.height * image.width);
+        let mut rest = &params.corners[..];
+        for &size in params.sizes.iter() {
+            let (polygon, others) = rest.split_at(size.min(rest.len()));
+            fill_polygon(&mut mask, (image.width, image.height), polygon);
+            rest = others;
         }
         rgb_to_hls(&mut image.data);
-        for (pixel, _) in image.data.chunks_exact_mut(3).zip(&mask).filter(|(_, shaded)| **shaded) {
-            pixel[1] /= 2;
+        for (pixel, &shaded) in image.data.chunks_exact_mut(3).zip(mask.iter()) {
+            pixel[1] >>= u8::from(shaded);
         }
         hls_to_rgb(&mut image.data);
         image
@@ -235,11 +260,11 @@ impl Default for RandomSunFlare {
 }
 
 /// `(alpha, (x, y), radius, colour)` of each disc.
-type FlareCircle = (f64, (i64, i64), i64, [u8; 3]);
+pub(crate) type FlareCircle = (f64, (i64, i64), i64, [u8; 3]);
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Flare {
-    circles: Vec<FlareCircle>,
+    circles: Buf<FlareCircle>,
     flare_center_x: f64,
     flare_center_y: f64,
 }
@@ -262,10 +287,8 @@ impl Transform for RandomSunFlare {
         let angle = std::f64::consts::TAU * random.uniform(self.angle_lower, self.angle_upper);
         let x = (width as f64 * random.uniform(x0, x1)) as i64;
         let y = (height as f64 * random.uniform(y0, y1)) as i64;
-        let places: Vec<(i64, i64)> = (-x..width - x)
-            .step_by(10)
-            .map(|t| ((x as f64 + t as f64 * angle.cos()) as i64, (y as f64 + t as f64 * angle.sin()) as i64))
-            .collect();
+        let along = |t| ((x as f64 + t as f64 * angle.cos()) as i64, (y as f64 + t as f64 * angle.sin()) as i64);
+        let places = Buf::collect(width as usize / 10 + 1, (-x..width - x).step_by(10).map(along));
         let count = random.int(self.num_flare_circles_lower, self.num_flare_circles_upper);
         let circle = |_| {
             let alpha = random.uniform(0.05, 0.2);
@@ -274,33 +297,66 @@ impl Transform for RandomSunFlare {
             let color = self.src_color.map(|c| random.int(i64::from(c.saturating_sub(50)), i64::from(c)) as u8);
             (alpha, place, radius, color)
         };
-        let circles = (0..count).map(circle).collect();
+        let circles = Buf::collect(count as usize, (0..count).map(circle));
         Flare { circles, flare_center_x: x as f64, flare_center_y: y as f64 }
     }
 
     fn apply(&self, params: &Flare, image: Image) -> Image {
+        let stride = image.stride();
         let mut overlay = image.clone();
         let mut output = image;
-        for &(alpha, center, radius, color) in &params.circles {
+        // Where no disc has come yet, the blend of a pixel with itself is that pixel.
+        let (mut top, mut bottom) = (output.height, 0);
+        for &(alpha, center, radius, color) in params.circles.iter() {
             fill_disc(&mut overlay, center, radius, color);
-            add_weighted(&overlay.data, alpha, &mut output.data, 1.0 - alpha);
+            let inside = |y: i64| y.clamp(0, output.height as i64) as usize;
+            top = top.min(inside(center.1 - radius));
+            bottom = bottom.max(inside(center.1 + radius + 1));
+            if top < bottom {
+                let rows = top * stride..bottom * stride;
+                add_weighted(&overlay.data[rows.clone()], alpha, &mut output.data[rows], 1.0 - alpha);
+            }
         }
-        let center = (params.flare_center_x as i64, params.flare_center_y as i64);
-        overlay.data.clone_from(&output.data);
-        let rings = self.src_radius / 10;
-        let steps = (rings - 1).max(1) as f64;
-        // `np.linspace`: the last value is exact.
-        let spaced = |from: f64, to: f64, i: i64| {
-            if i > 0 && i == rings - 1 { to } else { i as f64 * ((to - from) / steps) + from }
-        };
-        for i in 0..rings {
-            let radius = spaced(1.0, self.src_radius as f64, i) as i64;
-            fill_disc(&mut overlay, center, radius, self.src_color);
-            let alpha = spaced(0.0, 1.0, rings - i - 1);
-            let alpha = alpha * alpha * alpha;
-            add_weighted(&overlay.data, alpha, &mut output.data, 1.0 - alpha);
-        }
+        self.shine(&mut output, (params.flare_center_x as i64, params.flare_center_y as i64));
         output
+    }
+}
+
+impl RandomSunFlare {
+    /// Discs of growing radius and falling strength on one centre: a pixel that ring `i` reaches first is blended by
+    /// all from `i` on, which is one table.
+    fn shine(&self, image: &mut Image, center: (i64, i64)) {
+        let rings = (self.src_radius / 10) as usize;
+        let steps = rings.saturating_sub(1).max(1) as f64;
+        // `np.linspace`: the last value is exact.
+        let spaced = |from: f64, to: f64, i: usize| {
+            if i > 0 && i + 1 == rings { to } else { i as f64 * ((to - from) / steps) + from }
+        };
+        let strength = |i: usize| spaced(0.0, 1.0, rings - i - 1).powi(3);
+        let tables = self.src_color.map(|color| lut::successive(color, rings, strength));
+        let (stride, size) = (image.stride(), (image.width, image.height));
+        let mut covered = Buf::filled(image.height, (i64::MAX, i64::MIN));
+        for i in 0..rings {
+            let spans = disc_spans(size, center, spaced(1.0, self.src_radius as f64, i) as i64);
+            for ((row, before), &(first, last)) in
+                image.data.chunks_exact_mut(stride).zip(covered.iter_mut()).zip(spans.iter())
+            {
+                let mut shade = |first: i64, last: i64| {
+                    for pixel in row[first as usize * 3..].chunks_exact_mut(3).take((last + 1 - first) as usize) {
+                        pixel.iter_mut().zip(&tables).for_each(|(v, t)| *v = t[i * 256 + usize::from(*v)]);
+                    }
+                };
+                match *before {
+                    _ if first > last => continue,
+                    (from, to) if from > to => shade(first, last),
+                    (from, to) => {
+                        shade(first.min(from), from - 1);
+                        shade(to + 1, last.max(to));
+                    }
+                }
+                *before = (before.0.min(first), before.1.max(last));
+            }
+        }
     }
 }
 
@@ -321,7 +377,7 @@ impl Default for RandomFog {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Haze {
-    haze_list: Vec<(i64, i64)>,
+    haze_list: Buf<(i64, i64)>,
     fog_coef: f64,
 }
 
@@ -338,7 +394,7 @@ impl Transform for RandomFog {
         let (height, width) = (image.height as i64, image.width as i64);
         let size = (((width / 3) as f64 * fog_coef) as i64).max(1);
         let (mut mid_x, mut mid_y) = (width / 2 - 2 * size, height / 2 - size);
-        let mut haze_list = Vec::new();
+        let mut haze_list = Buf::with_capacity(64);
         let mut index = 1;
         while mid_x > -size || mid_y > -size {
             for _ in 0..size / 10 * index {
@@ -357,18 +413,24 @@ impl Transform for RandomFog {
     fn apply(&self, params: &Haze, mut image: Image) -> Image {
         let size = (((image.width / 3) as f64 * params.fog_coef) as i64).max(10);
         let alpha = self.alpha_coef * params.fog_coef;
-        let stride = image.stride();
-        let white = vec![255u8; stride];
-        for &(x, y) in &params.haze_list {
-            let center = (x + size / 2, y + size / 2);
-            // Outside the disc the blend of a pixel with itself is that pixel.
-            let spans = disc_spans((image.width, image.height), center, size / 2);
-            for (row, (first, last)) in image.data.chunks_exact_mut(stride).zip(spans) {
+        // A pixel is blended with white once for each disc over it; the order does not matter.
+        let mut discs = Buf::<u16>::zeroed(image.height * image.width);
+        let mut most = 0;
+        for &(x, y) in params.haze_list.iter() {
+            let spans = disc_spans((image.width, image.height), (x + size / 2, y + size / 2), size / 2);
+            for (row, &(first, last)) in discs.chunks_exact_mut(image.width).zip(spans.iter()) {
                 if first <= last {
-                    let pixels = &mut row[first as usize * 3..(last as usize + 1) * 3];
-                    add_weighted(&white[..pixels.len()], alpha, pixels, 1.0 - alpha);
+                    let row = &mut row[first as usize..=last as usize];
+                    row.iter_mut().for_each(|n| *n = n.saturating_add(1));
+                    most = most.max(row.iter().copied().max().unwrap_or(0));
                 }
             }
+        }
+        let most = usize::from(most);
+        let tables = lut::successive(255, most, |_| alpha);
+        for (pixel, &n) in image.data.chunks_exact_mut(3).zip(discs.iter()).filter(|(_, n)| **n > 0) {
+            let table = &tables[(most - usize::from(n)) * 256..][..256];
+            pixel.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
         }
         box_blur(&image, (size / 10) as usize)
     }

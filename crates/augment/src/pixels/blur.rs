@@ -1,109 +1,130 @@
 //! Box, Gaussian and median blur on 8 bits, to OpenCV's bit.
 
+use std::sync::LazyLock;
+
 use super::border::{padded_row, reflect_101, replicate};
+use super::filter::Window;
 use super::round::round_u8;
 use crate::image::Image;
-use crate::simd::sort_network;
+use crate::pool::Buf;
+use crate::simd::{self, SORTED, sort_network};
 
-/// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`.
+/// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`; `k` is at most 255.
 pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
     if k <= 1 {
         return image.clone();
     }
     let (before, after) = (k / 2, k - 1 - k / 2);
-    let (height, stride) = (image.height, image.stride());
-    let row_sums = |y: isize, padded: &mut Vec<u32>, out: &mut Vec<u32>| {
-        padded_row(image, y, (before, after), reflect_101, padded);
-        out.clear();
-        let mut running = [0u32; 3];
-        for x in 0..k - 1 {
-            for c in 0..3 {
-                running[c] += padded[x * 3 + c];
-            }
-        }
-        for x in 0..image.width {
-            for c in 0..3 {
-                running[c] += padded[(x + k - 1) * 3 + c];
-                out.push(running[c]);
-                running[c] -= padded[x * 3 + c];
-            }
-        }
+    let stride = image.stride();
+    let mut padded = Buf::<u8>::zeroed(stride + (k - 1) * 3);
+    let mut row_sums = |y: usize, out: &mut [u16]| {
+        padded_row(image, y as isize - before as isize, (before, after), reflect_101, &mut padded);
+        simd::box_row(&padded, k, out);
     };
-    let mut ring: Vec<Vec<u32>> = vec![Vec::new(); k];
-    let mut padded = Vec::new();
-    let mut sum = vec![0u32; stride];
-    for (slot, row) in ring.iter_mut().enumerate().take(k - 1) {
-        row_sums(slot as isize - before as isize, &mut padded, row);
-        sum.iter_mut().zip(row.iter()).for_each(|(s, r)| *s += r);
-    }
-    let mut out = Image::filled(height, image.width, 0);
-    let area = (k * k) as u32;
-    for y in 0..height {
-        let newest = y + k - 1;
-        row_sums(newest as isize - before as isize, &mut padded, &mut ring[newest % k]);
-        sum.iter_mut().zip(&ring[newest % k]).for_each(|(s, r)| *s += r);
-        divide_row(&sum, area, &mut out.data[y * stride..(y + 1) * stride]);
-        sum.iter_mut().zip(&ring[y % k]).for_each(|(s, r)| *s -= r);
+    // Sums of k values fit 16 bits. The ring holds the last k rows; a slot is zero until its first row comes.
+    let mut ring = Buf::<u16>::zeroed(k * stride);
+    let mut newest = Buf::<u16>::zeroed(stride);
+    let mut sum = Buf::<u32>::zeroed(stride);
+    let mut out = Image::filled(image.height, image.width, 0);
+    for y in 0..image.height + k - 1 {
+        row_sums(y, &mut newest);
+        let slot = &mut ring[y % k * stride..][..stride];
+        simd::box_slide(&mut sum, &newest, slot);
+        slot.copy_from_slice(&newest);
+        if y + 1 >= k {
+            simd::box_mean(&sum, (k * k) as u32, &mut out.data[(y + 1 - k) * stride..][..stride]);
+        }
     }
     out
 }
 
+/// `out[i] = Σ padded[i + 3 j]` over `j` of `0..k`.
+#[inline(always)]
+pub(crate) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
+    if k <= 16 {
+        out.iter_mut().zip(padded).for_each(|(o, &p)| *o = u16::from(p));
+        for j in 1..k {
+            out.iter_mut().zip(&padded[3 * j..]).for_each(|(o, &p)| *o += u16::from(p));
+        }
+        return;
+    }
+    let mut running = [0u16; 3];
+    for j in 0..k - 1 {
+        (0..3).for_each(|c| running[c] += u16::from(padded[3 * j + c]));
+    }
+    for (x, pixel) in out.chunks_exact_mut(3).enumerate() {
+        (0..3).for_each(|c| running[c] += u16::from(padded[(x + k - 1) * 3 + c]));
+        pixel.copy_from_slice(&running);
+        (0..3).for_each(|c| running[c] -= u16::from(padded[x * 3 + c]));
+    }
+}
+
+/// `sum += newest - oldest`.
+#[inline(always)]
+pub(crate) fn box_slide_body(sum: &mut [u32], newest: &[u16], oldest: &[u16]) {
+    for ((s, &n), &o) in sum.iter_mut().zip(newest).zip(oldest) {
+        *s = *s + u32::from(n) - u32::from(o);
+    }
+}
+
 /// `out = sum / area`, rounded the way OpenCV rounds: fixed point up to 256 pixels, float above.
-fn divide_row(sum: &[u32], area: u32, out: &mut [u8]) {
+#[inline(always)]
+pub(crate) fn box_mean_body(sum: &[u32], area: u32, out: &mut [u8]) {
     if area <= 256 {
         const SHIFT: u32 = 23;
         let exact = f64::from(1u32 << SHIFT) / f64::from(area);
         let whole = exact.floor();
         let (delta, scale) =
-            if exact - whole < 0.5 { (area / 2 + 1, whole as u64) } else { (area / 2, whole as u64 + 1) };
+            if exact - whole < 0.5 { (area / 2 + 1, whole as u32) } else { (area / 2, whole as u32 + 1) };
+        // (s * scale) >> 23 in 32 bits: s has 16 bits, the scale 21.
+        let (high, low) = (scale >> 16, scale & 0xffff);
         for (o, &s) in out.iter_mut().zip(sum) {
-            *o = ((u64::from(s + delta) * scale) >> SHIFT).min(255) as u8;
+            let s = s + delta;
+            *o = ((s * high + ((s * low) >> 16)) >> (SHIFT - 16)).min(255) as u8;
         }
     } else {
         let scale = (1.0 / f64::from(area)) as f32;
-        for (o, &s) in out.iter_mut().zip(sum) {
-            *o = round_u8(s as f32 * scale);
-        }
+        out.iter_mut().zip(sum).for_each(|(o, &s)| *o = round_u8(s as f32 * scale));
     }
 }
 
 /// The weights of OpenCV's bit-exact 8-bit Gaussian, in units of 1/256; `side` is odd.
-fn gaussian_weights(side: usize, sigma: f64) -> Vec<u32> {
-    if sigma <= 0.0 {
-        match side {
-            1 => return vec![256],
-            3 => return vec![64, 128, 64],
-            5 => return vec![16, 64, 96, 64, 16],
-            7 => return vec![8, 28, 56, 72, 56, 28, 8],
-            _ => {}
-        }
+fn gaussian_weights(side: usize, sigma: f64) -> Buf<u16> {
+    let fixed: &[u16] = match side {
+        1 => &[256],
+        3 => &[64, 128, 64],
+        5 => &[16, 64, 96, 64, 16],
+        7 => &[8, 28, 56, 72, 56, 28, 8],
+        _ => &[],
+    };
+    if sigma <= 0.0 && !fixed.is_empty() {
+        return Buf::collect(side, fixed.iter().copied());
     }
     let exact = gaussian_kernel(side, sigma);
     // Error diffusion from the rim inwards; the centre takes what is left of 256.
-    let mut weights = vec![0u32; side];
+    let mut weights = Buf::<u16>::zeroed(side);
     let (mut error, mut sum) = (0.0, 0);
     for i in 0..side / 2 {
         let wanted = exact[i] * 256.0 + error;
         let given = wanted.round_ties_even();
         error = wanted - given;
-        weights[i] = given as u32;
-        weights[side - 1 - i] = given as u32;
-        sum += 2 * given as u32;
+        weights[i] = given as u16;
+        weights[side - 1 - i] = given as u16;
+        sum += 2 * given as u16;
     }
     weights[side / 2] = 256 - sum;
     weights
 }
 
 /// `cv2.getGaussianKernel(side, sigma)`: sums to 1; `sigma <= 0` stands for `0.3 * ((side - 1) / 2 - 1) + 0.8`.
-pub(crate) fn gaussian_kernel(side: usize, sigma: f64) -> Vec<f64> {
+pub(crate) fn gaussian_kernel(side: usize, sigma: f64) -> Buf<f64> {
     let sigma = if sigma > 0.0 { sigma } else { 0.15 * side as f64 + 0.35 };
     let scale = -0.125 / (sigma * sigma);
-    let mut weights: Vec<f64> = (0..side)
-        .map(|i| {
-            let x = 2.0 * i as f64 + 1.0 - side as f64;
-            (x * x * scale).exp()
-        })
-        .collect();
+    let weight = |i| {
+        let x = 2.0 * i as f64 + 1.0 - side as f64;
+        (x * x * scale).exp()
+    };
+    let mut weights = Buf::collect(side, (0..side).map(weight));
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= total);
     weights
@@ -118,73 +139,93 @@ pub(crate) fn gaussian_side(sigma: f64) -> usize {
 pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let weights = gaussian_weights(side, sigma);
     let (half, stride) = (side / 2, image.stride());
-    // A row's sums are at most 255 * 256 and fit u16; the sums of rows stay below 2^24, where f32 counts exactly.
-    let mut ring: Vec<Vec<f32>> = vec![vec![0.0; stride]; side];
-    let mut padded: Vec<u16> = Vec::new();
-    let mut sums = vec![0u16; stride];
-    let mut smooth_row = |y: isize, out: &mut [f32]| {
+    // A row's sums are at most 255 * 256 and fit 16 bits.
+    let mut padded = Buf::<u8>::zeroed(stride + (side - 1) * 3);
+    let mut window = Window::<u16>::new(side, stride);
+    let mut push = |window: &mut Window<u16>, y: isize| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
-        sums.fill(0);
-        for (i, &w) in weights.iter().enumerate() {
-            for (s, &p) in sums.iter_mut().zip(&padded[i * 3..i * 3 + stride]) {
-                *s = s.wrapping_add(p.wrapping_mul(w as u16));
-            }
-        }
-        out.iter_mut().zip(&sums).for_each(|(o, &s)| *o = f32::from(s));
+        window.push(|row| simd::weigh_across(&padded, &weights, &mut row[..stride]));
     };
-    for (slot, row) in ring.iter_mut().enumerate().take(side - 1) {
-        smooth_row(slot as isize - half as isize, row);
+    for y in 0..side - 1 {
+        push(&mut window, y as isize - half as isize);
     }
     let mut out = Image::filled(image.height, image.width, 0);
-    let mut acc = vec![0f32; stride];
-    for y in 0..image.height {
-        let newest = y + side - 1;
-        smooth_row(newest as isize - half as isize, &mut ring[newest % side]);
-        acc.fill(32768.0);
-        for (dy, &w) in weights.iter().enumerate() {
-            for (a, &r) in acc.iter_mut().zip(&ring[(y + dy) % side]) {
-                *a += r * w as f32;
-            }
+    for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
+        push(&mut window, (y + side - 1) as isize - half as isize);
+        simd::weigh_down(window.rows(), window.pitch, &weights, line);
+    }
+    out
+}
+
+/// `out[i] = Σ weights[j] · padded[i + 3 j]`.
+#[inline(always)]
+pub(crate) fn weigh_across_body(padded: &[u8], weights: &[u16], out: &mut [u16]) {
+    for (block, part) in out.chunks_mut(64).enumerate() {
+        let mut sums = [0u16; 64];
+        for (j, &w) in weights.iter().enumerate() {
+            let source = &padded[block * 64 + 3 * j..][..part.len()];
+            sums.iter_mut().zip(source).for_each(|(s, &p)| *s = s.wrapping_add(u16::from(p) * w));
         }
-        for (o, &a) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(&acc) {
-            *o = (a * (1.0 / 65536.0)) as u8;
+        part.copy_from_slice(&sums[..part.len()]);
+    }
+}
+
+/// `out[i] = Σ weights[j] · rows[i + j pitch] / 65536`, half up.
+#[inline(always)]
+pub(crate) fn weigh_down_body(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) {
+    for (block, part) in out.chunks_mut(32).enumerate() {
+        let mut sums = [0x8000u32; 32];
+        for (j, &w) in weights.iter().enumerate() {
+            let source = &rows[j * pitch + block * 32..][..32];
+            sums.iter_mut().zip(source).for_each(|(s, &r)| *s += u32::from(r) * u32::from(w));
+        }
+        part.iter_mut().zip(&sums).for_each(|(o, &s)| *o = (s >> 16) as u8);
+    }
+}
+
+/// `cv2.medianBlur` with an odd `k` up to 15, edge pixels repeated.
+pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
+    if k <= 1 {
+        return image.clone();
+    }
+    let (half, stride) = (k / 2, image.stride());
+    let network = &*NETWORKS[half - 1];
+    let pitch = stride.next_multiple_of(SORTED) + 3 * k;
+    let mut ring = Buf::<u8>::zeroed(k * pitch);
+    let fill = |ring: &mut [u8], y: usize| {
+        let slot = &mut ring[y % k * pitch..][..pitch];
+        padded_row(image, y as isize - half as isize, (half, half), replicate, slot);
+    };
+    (0..k - 1).for_each(|y| fill(&mut ring, y));
+    let mut out = Image::filled(image.height, image.width, 0);
+    let mut lanes = [[0u8; SORTED]; 15 * 15];
+    let lanes = &mut lanes[..k * k];
+    for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
+        fill(&mut ring, y + k - 1);
+        for (block, part) in line.chunks_mut(SORTED).enumerate() {
+            for dy in 0..k {
+                let row = &ring[(y + dy) % k * pitch + block * SORTED..];
+                for dx in 0..k {
+                    lanes[dy * k + dx].copy_from_slice(&row[dx * 3..][..SORTED]);
+                }
+            }
+            sort_network(lanes, network);
+            part.copy_from_slice(&lanes[k * k / 2][..part.len()]);
         }
     }
     out
 }
 
-/// `cv2.medianBlur` with an odd `k` up to 7, edge pixels repeated.
-pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
-    if k <= 1 {
-        return image.clone();
-    }
-    let (half, stride, taps) = (k / 2, image.stride(), k * k);
-    let network = median_network(taps);
-    let mut ring: Vec<Vec<u8>> = vec![Vec::new(); k];
-    let fill = |row: &mut Vec<u8>, y: isize| padded_row(image, y, (half, half), replicate, row);
-    for (slot, row) in ring.iter_mut().enumerate().take(k - 1) {
-        fill(row, slot as isize - half as isize);
-    }
-    let mut out = Image::filled(image.height, image.width, 0);
-    let mut lanes = vec![[0u8; 32]; taps];
-    for y in 0..image.height {
-        let newest = y + k - 1;
-        fill(&mut ring[newest % k], newest as isize - half as isize);
-        for start in (0..stride).step_by(32) {
-            let count = (stride - start).min(32);
-            for dy in 0..k {
-                let row = &ring[(y + dy) % k];
-                for dx in 0..k {
-                    let from = start + dx * 3;
-                    lanes[dy * k + dx][..count].copy_from_slice(&row[from..from + count]);
-                }
-            }
-            sort_network(&mut lanes, &network);
-            out.data[y * stride + start..y * stride + start + count].copy_from_slice(&lanes[taps / 2][..count]);
-        }
-    }
-    out
-}
+/// Networks for windows of side 3, 5, … 15.
+static NETWORKS: [LazyLock<Vec<(u8, u8)>>; 7] = [
+    LazyLock::new(|| median_network(9)),
+    LazyLock::new(|| median_network(25)),
+    LazyLock::new(|| median_network(49)),
+    LazyLock::new(|| median_network(81)),
+    LazyLock::new(|| median_network(121)),
+    LazyLock::new(|| median_network(169)),
+    LazyLock::new(|| median_network(225)),
+];
 
 /// Batcher's odd-even merge sort for `n` lanes, cut down to the exchanges that reach the middle lane.
 fn median_network(n: usize) -> Vec<(u8, u8)> {

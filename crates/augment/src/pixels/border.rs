@@ -19,29 +19,31 @@ pub(crate) fn replicate(p: isize, len: usize) -> usize {
     p.clamp(0, len as isize - 1) as usize
 }
 
-/// Copies row `y` (any integer) of `image` into `out` with `left` and `right` more pixels, through `index`.
+/// Copies row `y` (any integer) of `image` to the start of `out` with `left` and `right` more pixels, through `index`.
 pub(crate) fn padded_row<T: Copy + From<u8>>(
     image: &Image,
     y: isize,
     (left, right): (usize, usize),
     index: fn(isize, usize) -> usize,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
     let row = image.row(index(y, image.height));
-    out.clear();
-    let mut push = |x: isize| {
-        let at = index(x, image.width) * 3;
-        out.extend(row[at..at + 3].iter().map(|&v| T::from(v)));
-    };
-    for x in 0..left {
-        push(x as isize - left as isize);
-    }
-    out.extend(row.iter().map(|&v| T::from(v)));
-    let mut push = |x: isize| {
-        let at = index(x, image.width) * 3;
-        out.extend(row[at..at + 3].iter().map(|&v| T::from(v)));
-    };
-    for x in 0..right {
-        push((image.width + x) as isize);
+    out[left * 3..].iter_mut().zip(row).for_each(|(o, &v)| *o = T::from(v));
+    pad_row(image, y, (left, right), index, out);
+}
+
+/// Only the `left` and `right` pixels of [`padded_row`].
+pub(crate) fn pad_row<T: Copy + From<u8>>(
+    image: &Image,
+    y: isize,
+    (left, right): (usize, usize),
+    index: fn(isize, usize) -> usize,
+    out: &mut [T],
+) {
+    let row = image.row(index(y, image.height));
+    let after = (left + image.width)..(left + image.width + right);
+    for x in (0..left).chain(after) {
+        let from = index(x as isize - left as isize, image.width) * 3;
+        out[x * 3..x * 3 + 3].iter_mut().zip(&row[from..from + 3]).for_each(|(o, &v)| *o = T::from(v));
     }
 }

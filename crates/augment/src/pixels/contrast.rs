@@ -1,7 +1,9 @@
 //! Histogram equalisation, global and in tiles (CLAHE), on 8 bits.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::border::reflect_101;
 use super::round::round_u8;
+use crate::pool::Buf;
 
 /// `cv2.equalizeHist` on channel `c` of `[.., 3]` data, in place.
 pub(crate) fn equalize_channel(data: &mut [u8], c: usize) {
@@ -35,14 +37,17 @@ pub(crate) fn clahe_channel(
     let area = tile_w * tile_h;
     let clip = if clip_limit > 0.0 { ((clip_limit * area as f64 / 256.0) as u32).max(1) } else { u32::MAX };
     let scale = 255.0f32 / area as f32;
-    let mut tables = vec![[0u8; 256]; tiles_x * tiles_y];
-    for (k, table) in tables.iter_mut().enumerate() {
+    let mut tables = Buf::<u8>::zeroed(tiles_x * tiles_y * 256);
+    for (k, table) in tables.as_chunks_mut::<256>().0.iter_mut().enumerate() {
         let (ty, tx) = (k / tiles_x, k % tiles_x);
         let mut histogram = [0u32; 256];
         for y in ty * tile_h..(ty + 1) * tile_h {
-            let row = reflect_101(y as isize, height) * width;
-            for x in tx * tile_w..(tx + 1) * tile_w {
-                histogram[data[(row + reflect_101(x as isize, width)) * 3] as usize] += 1;
+            let row = &data[reflect_101(y as isize, height) * width * 3..][..width * 3];
+            let (from, to) = (tx * tile_w, (tx + 1) * tile_w);
+            if to <= width {
+                row[from * 3..to * 3].iter().step_by(3).for_each(|&v| histogram[v as usize] += 1);
+            } else {
+                (from..to).for_each(|x| histogram[row[reflect_101(x as isize, width) * 3] as usize] += 1);
             }
         }
         clip_histogram(&mut histogram, clip);
@@ -59,20 +64,36 @@ pub(crate) fn clahe_channel(
         let index = low as isize;
         (index.max(0) as usize, (index + 1).clamp(0, tiles as isize - 1) as usize, at - low)
     };
-    let columns: Vec<_> = (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)).collect();
+    let tables = tables.as_chunks::<256>().0;
+    let columns = Buf::collect(width, (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)));
     for y in 0..height {
         let (top, bottom, down) = around(y, 1.0 / tile_h as f32, tiles_y);
         let (upper, lower) = (&tables[top * tiles_x..], &tables[bottom * tiles_x..]);
-        for (x, &(left, right, across)) in columns.iter().enumerate() {
-            let v = &mut data[(y * width + x) * 3];
-            let value = *v as usize;
-            let mix = |row: &[[u8; 256]]| {
-                f32::from(row[left][value]) * (1.0 - across) + f32::from(row[right][value]) * across
-            };
-            *v = round_u8(mix(upper) * (1.0 - down) + mix(lower) * down);
+        let row = &mut data[y * width * 3..(y + 1) * width * 3];
+        for (part, places) in row.chunks_mut(3 * PART).zip(columns.chunks(PART)) {
+            let mut corners = [[0f32; PART]; 5];
+            for (i, (pixel, &(left, right, across))) in part.chunks_exact(3).zip(places).enumerate() {
+                let value = usize::from(pixel[0]);
+                corners[0][i] = f32::from(upper[left][value]);
+                corners[1][i] = f32::from(upper[right][value]);
+                corners[2][i] = f32::from(lower[left][value]);
+                corners[3][i] = f32::from(lower[right][value]);
+                corners[4][i] = across;
+            }
+            let mut mixed = [0u8; PART];
+            let [a, b, c, d, across] = &corners;
+            for i in 0..PART {
+                let above = a[i] * (1.0 - across[i]) + b[i] * across[i];
+                let below = c[i] * (1.0 - across[i]) + d[i] * across[i];
+                mixed[i] = round_u8(above * (1.0 - down) + below * down);
+            }
+            part.iter_mut().step_by(3).zip(mixed).for_each(|(v, m)| *v = m);
         }
     }
 }
+
+/// Pixels of a row that are blended at once.
+const PART: usize = 32;
 
 /// Cuts bins above `clip` and spreads what was cut.
 fn clip_histogram(histogram: &mut [u32; 256], clip: u32) {

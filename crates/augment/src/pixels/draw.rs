@@ -1,6 +1,7 @@
 //! Lines, discs and polygons as OpenCV draws them (8-connected, not smoothed).
 
 use crate::image::Image;
+use crate::pool::Buf;
 
 /// A position `(x, y)`; it may lie outside the image.
 pub(crate) type Point = (i64, i64);
@@ -85,8 +86,8 @@ pub(crate) fn line((width, height): (i64, i64), from: Point, to: Point, mut put:
 /// For each row of the image that a filled disc touches, its span; OpenCV's midpoint circle.
 ///
 /// Returns `(first, last)` per row, `first > last` where the row is untouched.
-pub(crate) fn disc_spans((width, height): (usize, usize), center: Point, radius: i64) -> Vec<(i64, i64)> {
-    let mut spans = vec![(i64::MAX, i64::MIN); height];
+pub(crate) fn disc_spans((width, height): (usize, usize), center: Point, radius: i64) -> Buf<(i64, i64)> {
+    let mut spans = Buf::filled(height, (i64::MAX, i64::MIN));
     let (width, height) = (width as i64, height as i64);
     let (mut dx, mut dy, mut error, mut plus, mut minus) = (radius, 0i64, 0i64, 1i64, 2 * radius - 1);
     let mut cover = |y: i64, half: i64| {
@@ -116,7 +117,7 @@ pub(crate) fn disc_spans((width, height): (usize, usize), center: Point, radius:
 /// Paints a filled disc.
 pub(crate) fn fill_disc(image: &mut Image, center: Point, radius: i64, color: [u8; 3]) {
     let stride = image.stride();
-    for (y, (first, last)) in disc_spans((image.width, image.height), center, radius).into_iter().enumerate() {
+    for (y, &(first, last)) in disc_spans((image.width, image.height), center, radius).iter().enumerate() {
         if first <= last {
             let row = &mut image.data[y * stride..(y + 1) * stride];
             for pixel in row[first as usize * 3..(last as usize + 1) * 3].chunks_exact_mut(3) {
@@ -127,8 +128,8 @@ pub(crate) fn fill_disc(image: &mut Image, center: Point, radius: i64, color: [u
 }
 
 /// One edge of a polygon, scanned downwards; x in 16-bit fixed point.
-#[derive(Debug, Clone, Copy)]
-struct Edge {
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Edge {
     top: i64,
     bottom: i64,
     x: i64,
@@ -141,7 +142,7 @@ const ONE: i64 = 1 << 16;
 pub(crate) fn fill_polygon(mask: &mut [bool], (width, height): (usize, usize), points: &[Point]) {
     let size = (width as i64, height as i64);
     let Some(&last) = points.last() else { return };
-    let mut edges = Vec::with_capacity(points.len());
+    let mut edges = Buf::with_capacity(points.len());
     let mut from = last;
     for &to in points {
         line(size, from, to, |x, y| mask[y * width + x] = true);
@@ -170,14 +171,14 @@ pub(crate) fn fill_polygon(mask: &mut [bool], (width, height): (usize, usize), p
 }
 
 /// Scan conversion: between the 1st and 2nd, 3rd and 4th, … active edge of a row.
-fn fill_edges(mask: &mut [bool], (width, height): (i64, i64), mut edges: Vec<Edge>) {
+fn fill_edges(mask: &mut [bool], (width, height): (i64, i64), mut edges: Buf<Edge>) {
     if edges.len() < 2 {
         return;
     }
-    edges.sort_by_key(|e| (e.top, e.x, e.step));
+    edges.sort_unstable_by_key(|e| (e.top, e.x, e.step, e.bottom));
     let end = edges.iter().map(|e| e.bottom).max().unwrap_or(0).min(height);
     let mut waiting = edges.iter().copied().peekable();
-    let mut active: Vec<Edge> = Vec::new();
+    let mut active = Buf::<Edge>::with_capacity(edges.len());
     for y in edges[0].top..end {
         active.retain(|e| e.bottom != y);
         while let Some(edge) = waiting.next_if(|e| e.top == y) {

@@ -4,23 +4,80 @@ use crate::image::Image;
 
 /// The `height` x `width` window whose first pixel is (`top`, `left`); it must lie inside.
 pub(crate) fn crop(image: &Image, top: usize, left: usize, height: usize, width: usize) -> Image {
-    let mut data = Vec::with_capacity(height * width * 3);
+    let mut window = Image::empty(height, width);
     for y in top..top + height {
-        data.extend_from_slice(&image.row(y)[left * 3..(left + width) * 3]);
+        window.data.extend_from_slice(&image.row(y)[left * 3..(left + width) * 3]);
     }
-    Image { height, width, data }
+    window
+}
+
+/// How a view is turned: mirrored left and right, then top and bottom, then by quarters counter-clockwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Turn {
+    /// Left and right change places.
+    pub(crate) horizontal: bool,
+    /// Top and bottom change places.
+    pub(crate) vertical: bool,
+    /// Times 90 degrees.
+    pub(crate) quarters: usize,
+}
+
+/// Where the pixels of a turned image come from: `first + y down + x across`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// Rows of the result.
+    pub(crate) height: usize,
+    /// Columns of the result.
+    pub(crate) width: usize,
+    /// The source of its first pixel.
+    pub(crate) first: isize,
+    /// From a pixel's source to that of the pixel below.
+    pub(crate) down: isize,
+    /// From a pixel's source to that of the next to the right.
+    pub(crate) across: isize,
+}
+
+impl Turn {
+    /// The turned image.
+    pub(crate) fn apply(self, mut image: Image) -> Image {
+        if self.horizontal {
+            image = flip_horizontal(image);
+        }
+        if self.vertical {
+            image = flip_vertical(image);
+        }
+        rotate_90(image, self.quarters)
+    }
+
+    /// Height and width of the turned image.
+    pub(crate) fn size(self, image: &Image) -> (usize, usize) {
+        if self.quarters.is_multiple_of(2) { (image.height, image.width) } else { (image.width, image.height) }
+    }
+
+    /// Where the turned image's pixels lie in `image`.
+    pub(crate) fn walk(self, image: &Image) -> Walk {
+        let (rows, columns) = (image.height as isize, image.width as isize);
+        let source = |y: isize, x: isize| {
+            let (y, x) = match self.quarters % 4 {
+                0 => (y, x),
+                1 => (x, columns - 1 - y),
+                2 => (rows - 1 - y, columns - 1 - x),
+                _ => (rows - 1 - x, y),
+            };
+            let y = if self.vertical { rows - 1 - y } else { y };
+            y * columns + if self.horizontal { columns - 1 - x } else { x }
+        };
+        let (height, width) = self.size(image);
+        let first = source(0, 0);
+        Walk { height, width, first, down: source(1, 0) - first, across: source(0, 1) - first }
+    }
 }
 
 /// Mirrors left and right.
 pub(crate) fn flip_horizontal(mut image: Image) -> Image {
     let stride = image.stride();
     for row in image.data.chunks_exact_mut(stride) {
-        let width = stride / 3;
-        for x in 0..width / 2 {
-            for c in 0..3 {
-                row.swap(x * 3 + c, (width - 1 - x) * 3 + c);
-            }
-        }
+        row.as_chunks_mut::<3>().0.reverse();
     }
     image
 }
@@ -41,16 +98,23 @@ pub(crate) fn rotate_90(image: Image, quarters: usize) -> Image {
         0 => image,
         2 => flip_vertical(flip_horizontal(image)),
         turn => {
+            // In square tiles, so that neither image is read or written across whole cache lines at a time.
+            const TILE: usize = 16;
             let (height, width) = (image.width, image.height);
-            let mut data = Vec::with_capacity(image.data.len());
-            for y in 0..height {
-                for x in 0..width {
-                    let (from_y, from_x) = if turn == 1 { (x, image.width - 1 - y) } else { (image.height - 1 - x, y) };
-                    let at = (from_y * image.width + from_x) * 3;
-                    data.extend_from_slice(&image.data[at..at + 3]);
+            let mut turned = Image::filled(height, width, 0);
+            let source = image.data.as_chunks::<3>().0;
+            let target = turned.data.as_chunks_mut::<3>().0;
+            for (top, left) in (0..height).step_by(TILE).flat_map(|y| (0..width).step_by(TILE).map(move |x| (y, x))) {
+                for y in top..(top + TILE).min(height) {
+                    let line = &mut target[y * width + left..y * width + (left + TILE).min(width)];
+                    for (x, pixel) in (left..).zip(line) {
+                        let (from_y, from_x) =
+                            if turn == 1 { (x, image.width - 1 - y) } else { (image.height - 1 - x, y) };
+                        *pixel = source[from_y * image.width + from_x];
+                    }
                 }
             }
-            Image { height, width, data }
+            turned
         }
     }
 }
@@ -63,11 +127,26 @@ mod tests {
     fn quarter_turns_are_counter_clockwise_and_come_full_circle() {
         // a b      b d
         // c d  ->  a c
-        let image = Image { height: 2, width: 2, data: (0..12).collect() };
+        let image = Image::new(2, 2, (0..12).collect()).expect("12 bytes are 2 x 2 pixels");
         let turned = rotate_90(image.clone(), 1);
-        assert_eq!(turned.data, [3, 4, 5, 9, 10, 11, 0, 1, 2, 6, 7, 8]);
+        assert_eq!(turned.data, vec![3, 4, 5, 9, 10, 11, 0, 1, 2, 6, 7, 8]);
         assert_eq!(rotate_90(turned, 3), image);
         assert_eq!(rotate_90(image.clone(), 2), rotate_90(rotate_90(image.clone(), 1), 1));
         assert_eq!(flip_vertical(flip_vertical(image.clone())), image);
+    }
+
+    #[test]
+    fn a_walk_finds_what_turning_would_have_moved() {
+        let image = Image::new(40, 70, (0..40 * 70 * 3).map(|i| (i * i / 5) as u8).collect()).expect("it fits");
+        for i in 0..16 {
+            let turn = Turn { horizontal: i & 1 > 0, vertical: i & 2 > 0, quarters: i / 4 };
+            let (turned, walk) = (turn.apply(image.clone()), turn.walk(&image));
+            assert_eq!((turned.height, turned.width), (walk.height, walk.width));
+            for (at, pixel) in turned.data.chunks_exact(3).enumerate() {
+                let (y, x) = ((at / walk.width) as isize, (at % walk.width) as isize);
+                let from = (walk.first + y * walk.down + x * walk.across) as usize;
+                assert_eq!(pixel, &image.data[from * 3..from * 3 + 3], "{turn:?} at {y}, {x}");
+            }
+        }
     }
 }

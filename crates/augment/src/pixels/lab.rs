@@ -1,6 +1,9 @@
 //! RGB ↔ CIE L*a*b* on 8 bits (sRGB gamma, D65), in OpenCV's integers.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use std::sync::LazyLock;
+
+use super::hsv::{BLOCK, by_blocks};
 
 /// Bits of the fixed-point matrices.
 const LAB_SHIFT: u32 = 12;
@@ -12,6 +15,10 @@ const BASE: i32 = 1 << 14;
 const MIN_AB: i32 = -8145;
 /// Size of the inverse gamma table.
 const INVERSE_GAMMA: usize = 1 << 12;
+/// Size of the cube-root table.
+const CUBE_ROOTS: usize = 256 * 3 / 2 * 8;
+/// Size of the cube table.
+const CUBES: usize = BASE as usize * 9 / 4;
 
 const RGB_TO_XYZ: [[f64; 3]; 3] =
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]];
@@ -43,7 +50,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             let x = i as f32 / 255.0;
             round(2040.0 * gamma(f64::from(x)) as f32)
         }),
-        cube_root: (0..256 * 3 / 2 * 8)
+        cube_root: (0..CUBE_ROOTS)
             .map(|i| {
                 let x = (1.0f32 / 2040.0) * i as f32;
                 let f = if x < threshold {
@@ -66,7 +73,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
                 (round(fy * fy * fy / (BASE as f32 * BASE as f32)), round(fy))
             }
         }),
-        cube: (MIN_AB..BASE * 9 / 4 + MIN_AB)
+        cube: (MIN_AB..CUBES as i32 + MIN_AB)
             .map(|i| if i <= 3390 { i * 108 / 841 - BASE * 16 / 116 * 108 / 841 } else { i * i / BASE * i / BASE })
             .collect(),
         backward: std::array::from_fn(|row| std::array::from_fn(|i| scaled(XYZ_TO_RGB[row][i] * WHITE[i]))),
@@ -102,46 +109,73 @@ fn cube_root(x: f32) -> f32 {
 }
 
 /// `x / 2^bits`, rounded half up.
+#[inline(always)]
 fn descale(x: i32, bits: u32) -> i32 {
     (x + (1 << (bits - 1))) >> bits
 }
 
 /// Converts `[.., 3]` RGB to Lab in place.
 pub(crate) fn rgb_to_lab(data: &mut [u8]) {
-    const L_SCALE: i32 = (116 * 255 + 50) / 100;
-    const L_SHIFT: i32 = -((16 * 255 * (1 << LAB_SHIFT_2) + 50) / 100);
-    let t = &*TABLES;
-    for pixel in data.chunks_exact_mut(3) {
-        let linear = [0, 1, 2].map(|c| t.gamma[pixel[c] as usize]);
-        let [fx, fy, fz] = t.forward.map(|row| {
-            let sum = row[0] * linear[0] + row[1] * linear[1] + row[2] * linear[2];
-            t.cube_root[descale(sum, LAB_SHIFT) as usize]
-        });
-        let lab = [
-            descale(L_SCALE * fy + L_SHIFT, LAB_SHIFT_2),
-            descale(500 * (fx - fy) + (128 << LAB_SHIFT_2), LAB_SHIFT_2),
-            descale(200 * (fy - fz) + (128 << LAB_SHIFT_2), LAB_SHIFT_2),
-        ];
-        for (out, v) in pixel.iter_mut().zip(lab) {
-            *out = v.clamp(0, 255) as u8;
-        }
-    }
+    crate::simd::rgb_to_lab(data);
 }
 
 /// Converts `[.., 3]` Lab to RGB in place.
 pub(crate) fn lab_to_rgb(data: &mut [u8]) {
+    crate::simd::lab_to_rgb(data);
+}
+
+#[inline(always)]
+pub(crate) fn rgb_to_lab_body(data: &mut [u8]) {
+    const L_SCALE: i32 = (116 * 255 + 50) / 100;
+    const L_SHIFT: i32 = -((16 * 255 * (1 << LAB_SHIFT_2) + 50) / 100);
+    let t = &*TABLES;
+    let cube_root = &t.cube_root[..CUBE_ROOTS];
+    by_blocks(data, |lanes| {
+        let linear = lanes.map(|lane| lane.map(|v| t.gamma[v as usize]));
+        let roots = t.forward.map(|row| {
+            let mut at = [0; BLOCK];
+            for i in 0..BLOCK {
+                let sum = row[0] * linear[0][i] + row[1] * linear[1][i] + row[2] * linear[2][i];
+                at[i] = descale(sum, LAB_SHIFT);
+            }
+            at.map(|at| cube_root[(at as usize).min(CUBE_ROOTS - 1)])
+        });
+        for i in 0..BLOCK {
+            let [fx, fy, fz] = [0, 1, 2].map(|c: usize| roots[c][i]);
+            let l = descale(L_SCALE * fy + L_SHIFT, LAB_SHIFT_2);
+            let a = descale(500 * (fx - fy) + (128 << LAB_SHIFT_2), LAB_SHIFT_2);
+            let b = descale(200 * (fy - fz) + (128 << LAB_SHIFT_2), LAB_SHIFT_2);
+            lanes[0][i] = l.clamp(0, 255) as u8;
+            lanes[1][i] = a.clamp(0, 255) as u8;
+            lanes[2][i] = b.clamp(0, 255) as u8;
+        }
+    });
+}
+
+#[inline(always)]
+pub(crate) fn lab_to_rgb_body(data: &mut [u8]) {
     const SHIFT: u32 = LAB_SHIFT + 2;
     let t = &*TABLES;
-    for pixel in data.chunks_exact_mut(3) {
-        let (y, fy) = t.light[pixel[0] as usize];
-        let (a, b) = (i32::from(pixel[1]), i32::from(pixel[2]));
-        let a = ((5 * a * 53687 + (1 << 7)) >> 13) - 128 * BASE / 500;
-        let b = ((b * 41943 + (1 << 4)) >> 9) - 128 * BASE / 200 + 1;
-        let x = t.cube[(fy + a - MIN_AB) as usize];
-        let z = t.cube[(fy - b - MIN_AB) as usize];
-        for (out, row) in pixel.iter_mut().zip(t.backward) {
-            let level = descale(row[0] * x + row[1] * y + row[2] * z, SHIFT);
-            *out = t.inverse_gamma[level.clamp(0, INVERSE_GAMMA as i32 - 1) as usize];
+    let cube = &t.cube[..CUBES];
+    let inverse_gamma = &t.inverse_gamma[..INVERSE_GAMMA];
+    by_blocks(data, |lanes| {
+        let light = lanes[0].map(|v| t.light[v as usize]);
+        let (mut x, mut z) = ([0; BLOCK], [0; BLOCK]);
+        for i in 0..BLOCK {
+            let (a, b) = (i32::from(lanes[1][i]), i32::from(lanes[2][i]));
+            let a = ((5 * a * 53687 + (1 << 7)) >> 13) - 128 * BASE / 500;
+            let b = ((b * 41943 + (1 << 4)) >> 9) - 128 * BASE / 200 + 1;
+            x[i] = light[i].1 + a - MIN_AB;
+            z[i] = light[i].1 - b - MIN_AB;
         }
-    }
+        let (x, z) = (x.map(|at| cube[(at as usize).min(CUBES - 1)]), z.map(|at| cube[(at as usize).min(CUBES - 1)]));
+        for (lane, row) in lanes.iter_mut().zip(t.backward) {
+            let mut level = [0; BLOCK];
+            for i in 0..BLOCK {
+                let sum = row[0] * x[i] + row[1] * light[i].0 + row[2] * z[i];
+                level[i] = descale(sum, SHIFT).clamp(0, INVERSE_GAMMA as i32 - 1);
+            }
+            *lane = level.map(|at| inverse_gamma[at as usize & (INVERSE_GAMMA - 1)]);
+        }
+    });
 }

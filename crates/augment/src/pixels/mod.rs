@@ -4,6 +4,7 @@ pub(crate) mod blur;
 pub(crate) mod border;
 pub(crate) mod contrast;
 pub(crate) mod draw;
+pub(crate) mod field;
 pub(crate) mod filter;
 pub(crate) mod geometry;
 pub(crate) mod hls;

@@ -1,6 +1,7 @@
 //! Pillow's antialiased resampling on 8 bits, to its bit (what torchvision does to a PIL image).
 
 use crate::image::Image;
+use crate::pool::Buf;
 
 /// A reconstruction filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +62,11 @@ fn level(sum: i32) -> u8 {
 
 /// Resizes as `PIL.Image.resize`: columns first, an 8-bit image between the passes.
 pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter) -> Image {
-    let mut across = Image { height: image.height, width, data: Vec::new() };
+    let mut across = Image::empty(image.height, width);
     if width == image.width {
-        across.data.clone_from(&image.data);
+        across.data.extend_from_slice(&image.data);
     } else {
         let columns = windows(image.width, width, filter);
-        across.data.reserve(image.height * width * 3);
         for y in 0..image.height {
             let row = image.row(y);
             for (first, weights) in &columns {
@@ -85,17 +85,21 @@ pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
     }
     let stride = width * 3;
     let mut out = Image::filled(height, width, 0);
-    let mut sums = vec![0i32; stride];
+    let mut sums = Buf::<i32>::zeroed(stride);
     for (y, (first, weights)) in windows(image.height, height, filter).iter().enumerate() {
         sums.fill(1 << (BITS - 1));
         for (dy, &w) in weights.iter().enumerate() {
-            for (s, &p) in sums.iter_mut().zip(across.row(first + dy)) {
-                *s += i32::from(p) * w;
-            }
+            crate::simd::pil_add_row(&mut sums, across.row(first + dy), w);
         }
-        for (o, &s) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(&sums) {
+        for (o, &s) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(sums.iter()) {
             *o = level(s);
         }
     }
     out
+}
+
+/// `sums += weight * row`.
+#[inline(always)]
+pub(crate) fn add_row_body(sums: &mut [i32], row: &[u8], weight: i32) {
+    sums.iter_mut().zip(row).for_each(|(s, &p)| *s += i32::from(p) * weight);
 }

@@ -2,6 +2,7 @@
 
 use super::lut;
 use crate::image::Image;
+use crate::pool::Buf;
 
 /// Pillow's conversion to grey ("L").
 fn luma(pixel: &[u8]) -> u8 {
@@ -105,25 +106,23 @@ pub(crate) fn gaussian_blur_9(image: &Image, sigma: f64) -> Image {
     let total: f32 = pdf.iter().sum();
     let taps = pdf.map(|w| w / total);
     let stride = image.stride();
-    let mut across: Vec<Vec<f32>> = Vec::with_capacity(image.height);
-    let mut padded: Vec<f32> = Vec::new();
-    for y in 0..image.height {
+    let mut across = Buf::<f32>::zeroed(image.height * stride);
+    let mut padded = Buf::<f32>::zeroed(stride + 8 * 3);
+    for (y, row) in across.chunks_exact_mut(stride).enumerate() {
         super::border::padded_row(image, y as isize, (4, 4), super::border::reflect_101, &mut padded);
-        let mut row = vec![0f32; stride];
         for (k, &w) in taps.iter().enumerate() {
             row.iter_mut().zip(&padded[k * 3..]).for_each(|(o, &p)| *o += p * w);
         }
-        across.push(row);
     }
     let mut out = Image::filled(image.height, image.width, 0);
-    let mut acc = vec![0f32; stride];
+    let mut acc = Buf::<f32>::zeroed(stride);
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         acc.fill(0.0);
         for (k, &w) in taps.iter().enumerate() {
-            let row = &across[super::border::reflect_101(y as isize + k as isize - 4, image.height)];
-            acc.iter_mut().zip(row).for_each(|(a, &r)| *a += r * w);
+            let row = super::border::reflect_101(y as isize + k as isize - 4, image.height);
+            acc.iter_mut().zip(&across[row * stride..]).for_each(|(a, &r)| *a += r * w);
         }
-        line.iter_mut().zip(&acc).for_each(|(o, &a)| *o = super::round::round_u8(a));
+        line.iter_mut().zip(acc.iter()).for_each(|(o, &a)| *o = super::round::round_u8(a));
     }
     out
 }

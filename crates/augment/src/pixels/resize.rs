@@ -2,6 +2,7 @@
 
 use super::round::round_u8;
 use crate::image::Image;
+use crate::pool::Buf;
 
 /// Unit of the fixed-point weights.
 const UNIT: f32 = 2048.0;
@@ -38,18 +39,19 @@ pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
     }
     let scale_x = 1.0 / (width as f64 / image.width as f64);
     let scale_y = 1.0 / (height as f64 / image.height as f64);
-    let columns: Vec<Taps<2>> = (0..width)
-        .map(|x| {
-            let (mut first, mut fraction) = position(x, scale_x);
-            if first < 0 {
-                (first, fraction) = (0, 0.0);
-            }
-            if first >= image.width as isize - 1 {
-                (first, fraction) = (image.width as isize - 1, 0.0);
-            }
-            Taps { first, weights: [fixed(1.0 - fraction), fixed(fraction)] }
-        })
-        .collect();
+    // For each column: where its two source pixels start, and their weights.
+    let column = |x| {
+        let (mut first, mut fraction) = position(x, scale_x);
+        if first < 0 {
+            (first, fraction) = (0, 0.0);
+        }
+        if first >= image.width as isize - 1 {
+            (first, fraction) = (image.width as isize - 1, 0.0);
+        }
+        let second = clip(first + 1, image.width);
+        [first as i32 * 3, second as i32 * 3, fixed(1.0 - fraction), fixed(fraction)]
+    };
+    let columns = Buf::collect(width, (0..width).map(column));
     let stride = width * 3;
     let mut out = Image::filled(height, width, 0);
     let mut cache = RowCache::<2>::new(stride);
@@ -58,51 +60,55 @@ pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
         let rows = [clip(first, image.height), clip(first + 1, image.height)];
         let slots = cache.rows(rows, |row, line| {
             let source = image.row(row);
-            for (x, taps) in columns.iter().enumerate() {
-                let a = taps.first as usize * 3;
-                let b = clip(taps.first + 1, image.width) * 3;
+            for (out, &[a, b, w0, w1]) in line.chunks_exact_mut(3).zip(columns.iter()) {
+                let (p, q) = (&source[a as usize..][..3], &source[b as usize..][..3]);
                 for c in 0..3 {
-                    line[x * 3 + c] =
-                        i32::from(source[a + c]) * taps.weights[0] + i32::from(source[b + c]) * taps.weights[1];
+                    out[c] = i32::from(p[c]) * w0 + i32::from(q[c]) * w1;
                 }
             }
         });
         let (b0, b1) = (fixed(1.0 - fraction), fixed(fraction));
         let (s0, s1) = (&cache.lines[slots[0]], &cache.lines[slots[1]]);
-        for ((o, &p), &q) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(s0).zip(s1) {
-            *o = ((((b0 * (p >> 4)) >> 16) + ((b1 * (q >> 4)) >> 16) + 2) >> 2).clamp(0, 255) as u8;
-        }
+        crate::simd::blend_rows(s0, s1, [b0, b1], &mut out.data[y * stride..(y + 1) * stride]);
     }
     out
+}
+
+/// Two rows in fixed point to one of levels.
+#[inline(always)]
+pub(crate) fn blend_rows_body(upper: &[i32], lower: &[i32], [b0, b1]: [i32; 2], out: &mut [u8]) {
+    for ((o, &p), &q) in out.iter_mut().zip(upper).zip(lower) {
+        *o = ((((b0 * (p >> 4)) >> 16) + ((b1 * (q >> 4)) >> 16) + 2) >> 2).clamp(0, 255) as u8;
+    }
 }
 
 /// Half size: OpenCV takes the mean of each 2 x 2 block here.
 fn halve(image: &Image) -> Image {
     let (height, width) = (image.height / 2, image.width / 2);
-    let mut data = Vec::with_capacity(height * width * 3);
+    let mut half = Image::empty(height, width);
     for y in 0..height {
         let (top, bottom) = (image.row(2 * y), image.row(2 * y + 1));
         for x in 0..width {
             for c in 0..3 {
                 let (a, b) = (x * 6 + c, x * 6 + 3 + c);
                 let sum = u16::from(top[a]) + u16::from(top[b]) + u16::from(bottom[a]) + u16::from(bottom[b]);
-                data.push(((sum + 2) >> 2) as u8);
+                half.data.push(((sum + 2) >> 2) as u8);
             }
         }
     }
-    Image { height, width, data }
+    half
 }
 
 /// The last horizontally resized rows, by source row.
 struct RowCache<const N: usize> {
-    lines: Vec<Vec<i32>>,
+    lines: [Buf<i32>; N],
     holds: [usize; N],
     next: usize,
 }
 
 impl<const N: usize> RowCache<N> {
     fn new(stride: usize) -> Self {
-        Self { lines: vec![vec![0; stride]; N], holds: [usize::MAX; N], next: 0 }
+        Self { lines: std::array::from_fn(|_| Buf::zeroed(stride)), holds: [usize::MAX; N], next: 0 }
     }
 
     /// Slots that hold `rows` (ascending), filled where missing.
@@ -176,14 +182,14 @@ pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
 
 /// Nearest neighbour (`INTER_NEAREST`): output `i` reads source `floor(i * step)`.
 pub(crate) fn nearest(image: &Image, (height, step_y): (usize, f64), (width, step_x): (usize, f64)) -> Image {
-    let columns: Vec<usize> =
-        (0..width).map(|x| ((x as f64 * step_x).floor() as usize).min(image.width - 1) * 3).collect();
-    let mut data = Vec::with_capacity(height * width * 3);
+    let column = |x| ((x as f64 * step_x).floor() as usize).min(image.width - 1) * 3;
+    let columns = Buf::collect(width, (0..width).map(column));
+    let mut out = Image::empty(height, width);
     for y in 0..height {
         let row = image.row(((y as f64 * step_y).floor() as usize).min(image.height - 1));
-        for &at in &columns {
-            data.extend_from_slice(&row[at..at + 3]);
+        for &at in columns.iter() {
+            out.data.extend_from_slice(&row[at..at + 3]);
         }
     }
-    Image { height, width, data }
+    out
 }

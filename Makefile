@@ -8,9 +8,8 @@ CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
-TOOLS := .tools/deny
 AUGMENT := .venv-augment
-TOOLS := .tools
+TOOLS := .tools/deny
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20

@@ -9,7 +9,7 @@ use system_tests::s3_server::{BUCKET, S3Server};
 /// Runs `body` against the server through a proxy that harms by `rules`, and checks that all harm was done.
 fn harmed(test: &str, rules: &[Rule], more: &[(&'static str, &str)], body: fn(Store)) {
     if is_inner(test) {
-        return body(Store::open(&format!("s3://{BUCKET}/{test}")).unwrap());
+        return body(Store::open(&format!("s3://{BUCKET}/{test}")).expect("the store opens"));
     }
     let Some(server) = S3Server::shared(test) else { return };
     let proxy = Proxy::start(server.address(), rules);

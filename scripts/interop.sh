@@ -20,6 +20,17 @@ check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/
 "$bin/worker" embed --run "$work/run" --shards "$work/cells" --out "$work/features.parquet"
 check "timm loads the export and gives the same features" \
   "$python" tests/interop/check_export.py "$work/export" "$work/cells" "$work/features.parquet"
+
+tiny=(--shards "$work/cells" --out "$work/watched" --set optim.epoch_length=6 --set train.batch_size=8 --set log.every_steps=1
+  --set checkpoint.every_steps=2 --set log.tensorboard="$work/live" --set log.prometheus="$work/reddino.prom")
+"$bin/worker" train configs/train/tiny.yaml "${tiny[@]}" --stop-at 4 || [ $? = 85 ]
+# As if the last checkpoint had been lost: steps 2 and 3 are done again.
+rm "$work"/watched/checkpoints/00000004-*
+"$bin/worker" train configs/train/tiny.yaml "${tiny[@]}"
+"$bin/worker" metrics --run "$work/watched" --tensorboard "$work/later"
+check "TensorBoard and Prometheus read the metrics" \
+  "$python" tests/interop/check_metrics.py "$work/watched" "$work/live" "$work/later" "$work/reddino.prom"
+
 for script in tests/golden/check_*.py; do
   [ -f "$script" ] && check "$script" "$python" "$script"
 done

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// Draw a run's losses, collapse measures and probe scores over its steps as SVG.
     Curves(CurvesArgs),
+    /// Write the published metrics of a run as TensorBoard events.
+    Metrics(MetricsArgs),
     /// Write the features of a shard set as Parquet.
     Embed(EmbedArgs),
     /// Write the teacher backbone as timm-layout safetensors with its config.
@@ -246,6 +248,16 @@ pub(crate) struct CurvesArgs {
     /// Where the figure goes: an SVG file that does not exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// A run of `worker train`.
+    #[arg(long, value_name = "URI")]
+    pub(crate) run: String,
+    /// Local folder for the event file; it may not hold any yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: PathBuf,
 }
 
 #[derive(Debug, Args)]

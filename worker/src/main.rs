@@ -11,6 +11,7 @@ mod export;
 mod features;
 mod loader;
 mod metrics;
+mod metrics_command;
 mod output;
 mod plan;
 mod probe_command;
@@ -66,6 +67,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Step(args) => step::step(&args)?,
         Command::Probe(args) => probe_command::probe(&args)?,
         Command::Curves(args) => curves::draw(&args)?,
+        Command::Metrics(args) => metrics_command::metrics(&args)?,
         Command::Embed(args) => export::embed(&args)?,
         Command::Export(args) => export::export(&args)?,
         Command::Augment(args) => augment_command::augment(&args.command)?,

@@ -1,11 +1,16 @@
 //! Metrics as JSON lines. Lines wait in memory and are published with the next checkpoint, so a step that is done again
 //! after a restart has one line that counts.
 
+mod prometheus;
+pub(crate) mod sides;
+mod tensorboard;
+
 use std::time::Instant;
 
 use dino::StepReport;
 use run_spec::schedule::Knobs;
 use serde_json::{Map, Value, json};
+use sides::Sides;
 
 /// Collects the lines of a run.
 #[derive(Debug)]
@@ -14,6 +19,7 @@ pub(crate) struct Metrics {
     window: Window,
     keep: bool,
     print: bool,
+    sides: Sides,
 }
 
 /// What happened since the last line.
@@ -33,9 +39,9 @@ impl Window {
 
 impl Metrics {
     /// Without `keep`, lines are made and dropped, as on all ranks but the first; with `print`, each goes to standard
-    /// output too.
-    pub(crate) fn new(keep: bool, print: bool) -> Self {
-        Self { lines: String::new(), window: Window::new(), keep, print }
+    /// output too. Lines that are kept go to the `sides` at once.
+    pub(crate) fn new(keep: bool, print: bool, sides: Sides) -> Self {
+        Self { lines: String::new(), window: Window::new(), keep, print, sides }
     }
 
     /// Counts a step.
@@ -97,6 +103,7 @@ impl Metrics {
         if self.print {
             crate::output::line(&text);
         }
+        self.sides.take(line);
         self.lines.push_str(&text);
         self.lines.push('\n');
     }

@@ -22,7 +22,7 @@ use store::{Store, StoreError};
 pub(crate) struct RunRecord {
     /// Resolved configuration.
     pub(crate) config: Value,
-    /// Digest of the resolved configuration.
+    /// Digest of the resolved configuration, but for the local files that metrics go to.
     pub(crate) config_digest: Digest,
     /// Digest of the shard set.
     pub(crate) shards: Digest,
@@ -33,12 +33,35 @@ pub(crate) struct RunRecord {
 }
 
 /// Keys that say where a run computes, not what: a run may go on with others.
-const WHERE: [&str; 5] = ["/device", "/collective", "/train/threads", "/train/data_threads", "/train/step_deadline_s"];
+const WHERE: [&str; 7] =
+    ["/device", "/collective", "/train/threads", "/train/data_threads", "/train/step_deadline_s", SIDES[0], SIDES[1]];
+
+/// Those among them that name local files, which have no part in the digest either.
+const SIDES: [&str; 2] = ["/log/tensorboard", "/log/prometheus"];
+
+/// A configuration without some of its keys. Taken out, not emptied: a run begun before a key was there lacks it.
+fn without(config: &Value, keys: &[&str]) -> Value {
+    let mut config = config.clone();
+    for key in keys {
+        if let Some((section, key)) = key.rsplit_once('/')
+            && let Some(section) = config.pointer_mut(section).and_then(Value::as_object_mut)
+        {
+            section.remove(key);
+        }
+    }
+    config
+}
 
 impl RunRecord {
     /// The record of a run with this configuration on this shard set.
     pub(crate) fn new(config: Value, shards: Digest, rows: u64) -> Self {
-        Self { config_digest: digest_json(&config), config, shards, rows, code: crate::version::CODE.to_owned() }
+        Self {
+            config_digest: digest_json(&without(&config, &SIDES)),
+            config,
+            shards,
+            rows,
+            code: crate::version::CODE.to_owned(),
+        }
     }
 
     /// Checks that this is the run that `begun` records at `uri`: the same images and, but for where it computes, the
@@ -51,19 +74,7 @@ impl RunRecord {
                 self.shards.short()
             );
         }
-        let maths = |config: &Value| {
-            let mut config = config.clone();
-            for key in WHERE {
-                // Taken out, not emptied: a run begun before a key was there lacks it.
-                if let Some((section, key)) = key.rsplit_once('/')
-                    && let Some(section) = config.pointer_mut(section).and_then(Value::as_object_mut)
-                {
-                    section.remove(key);
-                }
-            }
-            config
-        };
-        let (then, now) = (maths(&begun.config), maths(&self.config));
+        let (then, now) = (without(&begun.config, &WHERE), without(&self.config, &WHERE));
         if digest_json(&then) != digest_json(&now) {
             let changed = differing_keys(&then, &now);
             bail!(
@@ -346,6 +357,17 @@ mod tests {
     fn record(step: u64) -> CheckpointRecord {
         let digest = Digest::of(b"");
         CheckpointRecord { step, attempt: 1, key: String::new(), bytes: 0, digest, failed_in_a_row: 0, seconds: 0.0 }
+    }
+
+    #[test]
+    fn where_metrics_go_is_no_part_of_the_run() {
+        let (_folder, run) = run();
+        let record = |log: Value| RunRecord::new(json!({"seed": 1, "log": log}), Digest::of(b"shards"), 9);
+        let before = record(json!({"every_steps": 5}));
+        let beside = record(json!({"every_steps": 5, "tensorboard": "/tb", "prometheus": null}));
+        assert_eq!(before.config_digest, beside.config_digest);
+        run.begin(&before).unwrap();
+        run.begin(&beside).unwrap();
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::cli::TrainArgs;
 use crate::device;
 use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
+use crate::metrics::sides::Sides;
 use crate::ranks::Ranks;
 use crate::run::{CheckpointRecord, FinalRecord, Run, RunRecord};
 use crate::signals::{STOPPED, StopWish};
@@ -194,7 +195,11 @@ impl<'a> Trainer<'a> {
         let total = self.config.total_steps();
         let schedules = Schedules::new(self.config);
         let mut loader = Loader::start(source, self.config, self.step, total, AHEAD)?;
-        let mut metrics = Metrics::new(first, args.print_metrics);
+        let sides = match first {
+            true => Sides::open(&self.config.log, self.run.store().uri(), self.attempt, self.step),
+            false => Sides::default(),
+        };
+        let mut metrics = Metrics::new(first, args.print_metrics, sides);
         let bar = if first { progress(self.step, total) } else { ProgressBar::hidden() };
         if first {
             tracing::info!(

@@ -1,6 +1,7 @@
 //! The self-test: sums between ranks against sums by hand, a training step on two kinds of arithmetic, timed steps.
 //!
-//! Every rank makes the same calls; a check that only one rank could fail is agreed on before the next begins.
+//! Every rank makes the same calls. A part that fails on one rank between calls to the others ends the world for all, so that
+//! none waits; the parts after it then say so.
 
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ const LOSS_BAR: f64 = 1e-4;
 const NORM_BAR: f64 = 1e-3;
 /// Bytes of the all-reduces that are timed.
 const MIB: [i64; 3] = [1, 16, 64];
+const DRAIN: &str = "the device computes wrongly: check ECC errors and the driver, and drain the node";
 const TIMED_STEPS: u64 = 20;
 
 /// Runs all parts on all ranks.
@@ -34,21 +36,20 @@ pub(crate) fn run(ranks: &Ranks, place: &device::Place) -> Vec<Finding> {
         told(ranks, "bus bandwidth", "check the links (`nvidia-smi topo -m`, NCCL_DEBUG=INFO)", || {
             bandwidth(ranks, place.device)
         }),
-        told(
-            ranks,
-            "step compared",
-            "the device computes wrongly: check ECC errors and the driver, and drain the node",
-            || compared(place.device),
-        ),
+        failed("step compared", DRAIN, device::guard("step compared", || compared(place.device))),
         told(ranks, "20 steps", "see the message; with too little memory free the device or take a larger one", || {
             timed(ranks, place.device)
         }),
     ]
 }
 
-/// One part: a panic or an error on any rank is a failure of that part on each, and all go on together.
+/// A part that calls the other ranks.
 fn told(ranks: &Ranks, check: &str, remedy: &str, part: impl FnOnce() -> Result<Finding>) -> Finding {
     let result = ranks.or_abort(device::guard(check, part));
+    failed(check, remedy, result)
+}
+
+fn failed(check: &str, remedy: &str, result: Result<Finding>) -> Finding {
     result.unwrap_or_else(|error| Finding::fail(check, crate::sentence(&error), remedy))
 }
 

@@ -225,6 +225,10 @@ section! {
         every_steps: u64 = 10,
         /// Steps between the dearer measures (teacher entropy, RankMe).
         collapse_every_steps: u64 = 100,
+        /// Local folder for TensorBoard event files of rank 0; null writes none.
+        tensorboard: Option<String> = None,
+        /// Local file for Prometheus, replaced with each line of rank 0; null writes none.
+        prometheus: Option<String> = None,
     }
 }
 section! {

@@ -1,0 +1,28 @@
+//! `worker metrics`: the published metrics of a run as TensorBoard events.
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::MetricsArgs;
+use crate::metrics::sides::{event_file, now, scalars};
+use crate::output;
+use crate::run::Run;
+
+/// Writes one event file. Of a step that several attempts did, the latest counts.
+pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
+    let folder = &args.tensorboard;
+    let lines = Run::at(&args.run)?.metrics()?;
+    if lines.is_empty() {
+        bail!("{}: no metrics are published yet; they come with the first checkpoint", args.run);
+    }
+    let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    if there.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("tfevents")) {
+        bail!("{}: there are event files already; give an empty folder in --tensorboard", folder.display());
+    }
+    let mut events = event_file(folder, 0, 0)?;
+    for (step, line) in &lines {
+        // Lines hold no time of day.
+        events.scalars(now(), *step, &scalars(line)).with_context(|| format!("write into {}", folder.display()))?;
+    }
+    output::line(format!("{}: {} steps", folder.display(), lines.len()));
+    Ok(())
+}

@@ -11,5 +11,6 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -euo pipefail
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since 22.05 srun takes it from nowhere else
 : "${RUN:?a run of worker train}" "${SHARDS:?labelled cells}" "${SPLIT:?a split of theirs}"
 exec srun "${WORKER:-worker}" probe --run "$RUN" --shards "$SHARDS" --split "$SPLIT" "$@"

@@ -4,6 +4,10 @@
 # Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on to the step; a step
 # that then ends with 85 puts the job back into the queue, and the same script goes on from the checkpoint. After scancel there
 # was no USR1, so a cancelled job stays cancelled.
+
+# Since 22.05 srun no longer takes the job's --cpus-per-task by itself: without this a step has one CPU a task.
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
+
 run() {
   local code=0 near_limit= interrupted=
   "$@" &

@@ -11,6 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -euo pipefail
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since 22.05 srun takes it from nowhere else
 : "${DATA:?a folder with one folder per source}" "${OUT:?where the shards go}"
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 srun "${SHARD_BUILDER:-shard-builder}" build "${SOURCES:-configs/sources}" --data "$DATA" --out "$OUT" "$@" &

@@ -133,10 +133,13 @@ fn cancelled_it_writes_a_checkpoint_and_stays_cancelled() {
         &cluster,
         &bench,
         "cancelled",
-        &[],
+        &["--cpus-per-task=3"],
         &["--set", "optim.epoch_length=1000000", "--set", "checkpoint.every_steps=1000000"],
     );
     job.at_step(3);
+    // Two tasks of three CPUs each: the step has what the job asked for.
+    let step = cluster.ask("scontrol", &["show", "step", &format!("{}.0", job.id)]);
+    assert!(step.contains(" CPUs=6 "), "{step}");
     cluster.ask("scancel", &[&job.id]);
     assert_eq!(job.end(), "CANCELLED");
     cluster.wait("the checkpoint of the end", &job.log, || (job.files("checkpoints") == 2).then_some(()));

@@ -218,6 +218,12 @@ impl Table {
                 100.0 * self.level,
                 if units.is_empty() { Unit::Auto.words().to_owned() } else { units },
             ));
+            if self.lines.iter().filter_map(|l| l.difference).any(|d| d.unit == Unit::Seed && d.units == 2) {
+                captions.push(
+                    "Two seeds leave one degree of freedom: such an interval is mostly far too wide and now and then far too narrow."
+                        .to_owned(),
+                );
+            }
             if self.lines.iter().filter_map(|l| l.difference).any(|d| d.unit == Unit::Fold) {
                 captions.push(
                     "Folds share training images and one trained model: an interval over folds does not cover another seed."

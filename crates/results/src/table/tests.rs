@@ -34,6 +34,10 @@ fn seeds_are_the_unit_where_there_are_two() {
     // t(0.975, 1) = 12.706; the standard error of {0.1, 0.3} is 0.1.
     let interval = d.interval.unwrap();
     assert!((d.mean - 0.2).abs() < 1e-12 && (interval.hi - (0.2 + 1.2706204736)).abs() < 1e-9, "{d:?}");
+    let of_two = |table: &Table| table.captions().iter().any(|c| c.contains("one degree of freedom"));
+    assert!(of_two(&table));
+    let third = ["0", "1"].into_iter().flat_map(|fold| [row("a", 2, fold, 0.3), row("b", 2, fold, 0.4)]);
+    assert!(!of_two(&Table::build(&rows().into_iter().chain(third).collect::<Vec<_>>(), &[], &options("a")).unwrap()));
 }
 
 #[test]

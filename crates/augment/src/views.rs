@@ -66,7 +66,7 @@ fn source(rgb: &Image, recipe: &Recipe) -> Image {
     // Resizing treats the channels alike, so their order may change after it.
     let image = match recipe.colors {
         Colors::Some { .. } => resize::bilinear(rgb, recipe.global.side, recipe.global.side),
-        Colors::Dinov2 { .. } => rgb.clone(),
+        Colors::Dinov2 { .. } | Colors::Hema(_) => rgb.clone(),
     };
     if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
 }
@@ -90,6 +90,10 @@ fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> (Image,
         Colors::Dinov2 { blur_p_inverted } => {
             let image = turn(recipe, key, view, |_| 1).apply(image);
             (dinov2_colors(image, key, view, *blur_p_inverted), Turn::default())
+        }
+        Colors::Hema(chosen) => {
+            let image = turn(recipe, key, view, |_| 1).apply(image);
+            (chosen.apply(image, &mut key.stream("randaugment", view, 0)), Turn::default())
         }
     }
 }

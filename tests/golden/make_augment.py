@@ -9,6 +9,9 @@ writes inputs.npz (the images), cases.json (transform, input, parameters, constr
 
     VENV/bin/python tests/golden/make_augment.py DIR --per-op 40 --wide
     REDDINO_AUGMENT_CASES=DIR cargo test -p augment --test golden
+
+`--patches FILE ...` takes the middles of real images, up to 224 pixels a side, in the place of the synthetic ones
+(`bench/augment/parity.sh` does that).
 """
 
 import argparse
@@ -122,6 +125,14 @@ def images(wide):
     return out
 
 
+def patch(path, side=224):
+    """The middle of a picture, channels in RGB order."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert image is not None, f"{path} is not a picture"
+    top, left = (max(0, (full - side) // 2) for full in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + side, left : left + side, ::-1])
+
+
 class Recorder:
     """Keeps what a transform draws while it is applied."""
 
@@ -189,9 +200,11 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--per-op", type=int, default=3)
     parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--patches", type=pathlib.Path, nargs="*", default=[])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    inputs = images(options.wide)
+    inputs = {f"patch{i}": patch(path) for i, path in enumerate(options.patches)} or images(options.wide)
+    options.wide |= bool(options.patches)
     cases, stores = [], {}
     for index, name in enumerate(OPS + list(GEOMETRIC) + FURTHER):
         for turn in range(options.per_op):

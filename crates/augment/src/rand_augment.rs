@@ -134,7 +134,8 @@ mod tests {
     use crate::case::{Array, parse_npz};
 
     fn image(array: &Array) -> Image {
-        Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).expect("three channels")
+        Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect())
+            .expect("three channels")
     }
 
     #[test]

@@ -43,13 +43,29 @@ pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
     Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
 }
 
+/// As [`views`], into floats that exist: one slice for each view, in the order of their numbers. After the first few views a
+/// thread makes, this allocates nothing.
+///
+/// # Panics
+/// If a slice has another length than its view.
+pub fn views_into<'a>(rgb: &Image, recipe: &Recipe, key: ViewKey, outs: impl IntoIterator<Item = &'a mut [f32]>) {
+    let source = source(rgb, recipe);
+    for (view, out) in outs.into_iter().enumerate() {
+        one_into(&source, recipe, key, view, out);
+    }
+}
+
 /// Makes view `view` of a draw alone, into `out` (`[3, side, side]` of its kind of crop; see [`Recipe::sides`]). After the
 /// first few views a thread makes, this allocates nothing.
 ///
 /// # Panics
 /// If `out` has another length.
 pub fn view_into(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
-    let (image, turn) = pixels(&source(rgb, recipe), recipe, key, view);
+    one_into(&source(rgb, recipe), recipe, key, view, out);
+}
+
+fn one_into(source: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+    let (image, turn) = pixels(source, recipe, key, view);
     assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
     normalize::planar_into(&image, turn, &recipe.levels, out);
 }

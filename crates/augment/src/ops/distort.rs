@@ -102,8 +102,11 @@ impl ElasticTransform {
         let count = height * width;
         let drawn = field.iter().map(|&v| v * 2.0 - 1.0).chain(std::iter::repeat(0.0)).take(count);
         let mut shifts = Buf::collect(count, drawn);
-        let (radius, border) =
-            if self.approximate { (8, Border::Reflect101) } else { ((4.0 * self.sigma + 0.5) as usize, Border::Reflect) };
+        let (radius, border) = if self.approximate {
+            (8, Border::Reflect101)
+        } else {
+            ((4.0 * self.sigma + 0.5) as usize, Border::Reflect)
+        };
         if self.sigma > 0.0 {
             smooth(&mut shifts, (height, width), &gaussian(radius, self.sigma), border);
         }
@@ -153,9 +156,7 @@ impl Transform for ElasticTransform {
     }
 
     fn adopt(params: &mut Map<String, Value>, arrays: &Arrays) {
-        for (name, recorded) in
-            [("points", "drawn_0_uniform"), ("across", "drawn_1_rand"), ("down", "drawn_2_rand")]
-        {
+        for (name, recorded) in [("points", "drawn_0_uniform"), ("across", "drawn_1_rand"), ("down", "drawn_2_rand")] {
             if let Some(array) = arrays.get(recorded) {
                 params.insert(name.into(), array.data.clone().into());
             }

@@ -83,6 +83,10 @@ macro_rules! kinds {
                 }
             }
 
+            fn arguments(&self) -> serde_json::Result<Value> {
+                match self { $(Self::$name(op) => serde_json::to_value(op)),+ }
+            }
+
             fn draw(&self, image: &Image, random: &mut Stream) -> Drawn {
                 match self { $(Self::$name(op) => Drawn::$name(op.draw(image, random))),+ }
             }
@@ -203,6 +207,14 @@ impl Op {
     /// The Albumentations name.
     pub fn name(&self) -> &'static str {
         self.0.name()
+    }
+
+    /// The constructor arguments by name, all of them.
+    pub fn arguments(&self) -> Map<String, Value> {
+        match self.0.arguments() {
+            Ok(Value::Object(arguments)) => arguments,
+            other => unreachable!("arguments are numbers, words and lists of them, by name: {other:?}"),
+        }
     }
 
     /// Draws parameters for one application to `image` (shape and, for `ISONoise`, its lightness decide how many).

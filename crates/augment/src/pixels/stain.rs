@@ -32,7 +32,8 @@ pub(crate) fn jitter_hed(image: &mut Image, scale: [f64; 3], shift: [f64; 3], cu
     /// What a level of 0 counts as, as a share of full light.
     const DARK: f64 = 1e-6;
     let amount = DARK.ln();
-    let (hed_from_rgb, densities) = (inverse(&RGB_FROM_HED), super::lut::floats(|v| (v / 255.0).max(DARK).ln() / amount));
+    let (hed_from_rgb, densities) =
+        (inverse(&RGB_FROM_HED), super::lut::floats(|v| (v / 255.0).max(DARK).ln() / amount));
     for pixel in image.data.as_chunks_mut::<3>().0 {
         let stains = times(pixel.map(|v| densities[v as usize]), &hed_from_rgb);
         let changed = std::array::from_fn(|c| {

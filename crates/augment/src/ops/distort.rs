@@ -345,7 +345,8 @@ impl Transform for OpticalDistortion {
         let (cx, cy) = (middle(width, params.dx), middle(height, params.dy));
         let k = f64::from(params.k as f32);
         fetch(&image, border, nearest, |x, y| {
-            let (x, y) = ((x as f64 - cx) / width, (y as f64 - cy) / height);
+            // The rectified camera looks at the middle of the pixels, whatever the lens's own middle.
+            let (x, y) = ((x as f64 - (width - 1.0) * 0.5) / width, (y as f64 - (height - 1.0) * 0.5) / height);
             let r2 = x * x + y * y;
             let stretch = 1.0 + (k * r2 + k) * r2;
             let place = |at: f64, side: f64, middle: f64| rounded((side * (at * stretch) + middle) as f32, nearest);

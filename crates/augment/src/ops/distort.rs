@@ -24,7 +24,8 @@ macro_rules! fetching {
             fn border(&self) -> Option<Border> {
                 let value = match &self.value {
                     None => [0; 3],
-                    Some(Value::Number(one)) => [one.as_u64().and_then(|v| u8::try_from(v).ok())?; 3],
+                    // OpenCV takes one number for the first channel's.
+                    Some(Value::Number(one)) => [one.as_u64().and_then(|v| u8::try_from(v).ok())?, 0, 0],
                     Some(each) => serde_json::from_value(each.clone()).ok()?,
                 };
                 Border::numbered(self.border_mode, value)

@@ -121,8 +121,8 @@ fn untouched(config: &TrainConfig) -> Result<Recipe> {
 
 /// The picture after one transform, with the arguments the configuration gives it, if it does.
 fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Image> {
-    let listed = config.augmentation.ops.iter().filter_map(|entry| Op::from_config(entry).ok());
-    let op = match listed.into_iter().find(|op| op.name() == name) {
+    let mut listed = config.augmentation.ops.iter().filter_map(|entry| Op::from_config(entry).ok());
+    let op = match listed.find(|op| op.name() == name) {
         Some(op) => op,
         None => Op::named(name)?,
     };

@@ -15,6 +15,8 @@ use crate::{label, output, train};
 
 /// Whole views on a contact sheet.
 const VIEWS: usize = 24;
+/// Pictures in a row of it.
+const COLUMNS: usize = 6;
 
 /// Applies or previews.
 pub(crate) fn augment(command: &AugmentCommand) -> Result<()> {
@@ -101,6 +103,10 @@ fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
         tiles.push((name.to_owned(), transformed(name, &whole, &config)?));
     }
     let transforms = tiles.len() - 1;
+    // Views begin a row of their own.
+    while tiles.len() % COLUMNS != 0 {
+        tiles.push((String::new(), Image::new(whole.height, whole.width, vec![255; whole.data.len()])?));
+    }
     tiles.extend((0..VIEWS).map(|index| {
         (format!("view {}", ["a", "b"][index % 2]), view_pixels(&image, &recipe, key((index / 2) as u64), index % 2))
     }));
@@ -133,10 +139,9 @@ fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Imag
     Ok(if reversed { made.swap_red_blue() } else { made })
 }
 
-/// Tiles of one size in rows of six, each under its label.
+/// Tiles of one size in rows, each under its label.
 fn sheet(tiles: &[(String, Image)]) -> Result<Image> {
     const GAP: usize = 4;
-    const COLUMNS: usize = 6;
     let side = tiles.first().context("a sheet holds at least one picture")?.1.width;
     let (across, down) = (side + GAP, side + GAP + label::HEIGHT);
     let (width, height) = (COLUMNS * across + GAP, tiles.len().div_ceil(COLUMNS) * down + GAP);

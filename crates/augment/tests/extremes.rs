@@ -1,6 +1,8 @@
 //! Arguments at the ends of what they may be, on images that are hardly images: nothing panics, shapes stay.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::f64::consts::PI;
+
 use augment::{Image, Op, names};
 use run_spec::seed::stream;
 use serde_json::{Value, json};
@@ -56,7 +58,7 @@ fn ends() -> Vec<(&'static str, Value)> {
         ("RandomFog", json!({"fog_coef_lower": 0, "fog_coef_upper": 0, "alpha_coef": 1})),
         ("RandomFog", json!({"fog_coef_lower": 1, "fog_coef_upper": 1, "alpha_coef": 0})),
         ("RingingOvershoot", json!({"blur_limit": [3, 3], "cutoff": [0, 0]})),
-        ("RingingOvershoot", json!({"blur_limit": [15, 15], "cutoff": [3.14, 3.14]})),
+        ("RingingOvershoot", json!({"blur_limit": [15, 15], "cutoff": [PI, PI]})),
         ("Sharpen", json!({"alpha": [1, 1], "lightness": [1e6, 1e6]})),
         ("Solarize", json!({"threshold": [-1e6, -1e6]})),
         ("Solarize", json!({"threshold": [1e6, 1e6]})),

@@ -51,6 +51,7 @@ VARIANTS = {
     "ColorJitter": dict(brightness=0.6, contrast=0.6, saturation=0.6, hue=0.5),
     "Defocus": dict(radius=(1, 4), alias_blur=(0.4, 1.5)),
     "Downscale": dict(scale_min=0.2, scale_max=0.9),
+    "Equalize": dict(mode="pil", by_channels=False),
     "GaussNoise": dict(var_limit=(100, 4000), mean=5, per_channel=False),
     "GaussianBlur": dict(blur_limit=(3, 11), sigma_limit=(0.3, 3)),
     "GlassBlur": dict(sigma=1.2, max_delta=2, iterations=3),
@@ -78,6 +79,7 @@ VARIANTS = {
 }
 # As VARIANTS, one after the other in a wide run: what else the constructors take.
 MORE_VARIANTS = {
+    "Equalize": [dict(mode="pil"), dict(by_channels=False)],
     "ElasticTransform": [
         dict(alpha=300, sigma=9, alpha_affine=20, same_dxdy=True, border_mode=1),
         dict(alpha=40, sigma=3, alpha_affine=5, approximate=True, border_mode=2),

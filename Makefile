@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-ranks bench-step golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment parity-augment bench-ranks bench-step golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -55,6 +55,9 @@ bench-augment: $(AUGMENT)/.stamp ## the augmentation beside Albumentations 1.3.1
 
 $(AUGMENT)/.stamp: tests/golden/requirements-augment.txt
 	@scripts/venv.sh $(AUGMENT) tests/golden/requirements-augment.txt
+
+parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
+	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -9,6 +9,9 @@ writes inputs.npz (the images), cases.json (transform, input, parameters, constr
 
     VENV/bin/python tests/golden/make_augment.py DIR --per-op 40 --wide
     REDDINO_AUGMENT_CASES=DIR cargo test -p augment --test golden
+
+`--patches FILE ...` takes the middles of real images, up to 224 pixels a side, in the place of the synthetic ones
+(`bench/augment/parity.sh` does that).
 """
 
 import argparse
@@ -31,6 +34,8 @@ OPS = (
     "MultiplicativeNoise Posterize RandomBrightnessContrast RGBShift RandomGamma RandomRain RandomShadow RandomSnow "
     "RandomSunFlare RandomToneCurve RandomFog RingingOvershoot Sharpen Solarize"
 ).split()
+# Enabled in the published configuration but never drawn there.
+FURTHER = "ElasticTransform GridDistortion OpticalDistortion".split()
 GEOMETRIC = {
     "HorizontalFlip": lambda: A.HorizontalFlip(p=1),
     "VerticalFlip": lambda: A.VerticalFlip(p=1),
@@ -46,6 +51,7 @@ VARIANTS = {
     "ColorJitter": dict(brightness=0.6, contrast=0.6, saturation=0.6, hue=0.5),
     "Defocus": dict(radius=(1, 4), alias_blur=(0.4, 1.5)),
     "Downscale": dict(scale_min=0.2, scale_max=0.9),
+    "Equalize": dict(mode="pil", by_channels=False),
     "GaussNoise": dict(var_limit=(100, 4000), mean=5, per_channel=False),
     "GaussianBlur": dict(blur_limit=(3, 11), sigma_limit=(0.3, 3)),
     "GlassBlur": dict(sigma=1.2, max_delta=2, iterations=3),
@@ -67,6 +73,20 @@ VARIANTS = {
     "RandomFog": dict(fog_coef_lower=0.1, fog_coef_upper=0.9, alpha_coef=0.3),
     "Sharpen": dict(alpha=(0.0, 1.0), lightness=(0.0, 2.0)),
     "Solarize": dict(threshold=(0, 255)),
+    "ElasticTransform": dict(alpha=120, sigma=4, alpha_affine=3, border_mode=0, value=(9, 200, 60)),
+    "GridDistortion": dict(num_steps=7, distort_limit=(-0.6, 0.9), border_mode=1, normalized=True),
+    "OpticalDistortion": dict(distort_limit=(-2, 2), shift_limit=(-9, 9), border_mode=3),
+}
+# As VARIANTS, one after the other in a wide run: what else the constructors take.
+MORE_VARIANTS = {
+    "Equalize": [dict(mode="pil"), dict(by_channels=False)],
+    "ElasticTransform": [
+        dict(alpha=300, sigma=9, alpha_affine=20, same_dxdy=True, border_mode=1),
+        dict(alpha=40, sigma=3, alpha_affine=5, approximate=True, border_mode=2),
+        dict(alpha=90, sigma=5, alpha_affine=8, interpolation=0),
+    ],
+    "GridDistortion": [dict(num_steps=3, interpolation=0, border_mode=2), dict(num_steps=12, distort_limit=0.9, border_mode=0, value=77)],
+    "OpticalDistortion": [dict(distort_limit=(-1, 1), shift_limit=(-30, 30), interpolation=0, border_mode=0, value=(1, 2, 3))],
 }
 ARRAY_FIELDS = {"gauss": np.float32, "dxy": np.int8}
 
@@ -107,17 +127,28 @@ def images(wide):
     return out
 
 
+def patch(path, side=224):
+    """The middle of a picture, channels in RGB order."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert image is not None, f"{path} is not a picture"
+    top, left = (max(0, (full - side) // 2) for full in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + side, left : left + side, ::-1])
+
+
 class Recorder:
     """Keeps what a transform draws while it is applied."""
 
     def __enter__(self):
         self.drawn, self.real = [], {}
-        for kind in ("poisson", "normal"):
+        for kind in ("poisson", "normal", "uniform", "rand"):
             self.real[kind] = getattr(random_utils, kind)
 
             def record(*args, kind=kind, **kwargs):
                 value = np.asarray(self.real[kind](*args, **kwargs))
-                value = value.astype(np.float32).astype(np.float64) if kind == "normal" else value
+                if kind in ("normal", "uniform"):
+                    value = value.astype(np.float32).astype(np.float64)
+                if kind == "rand":  # coarse, so that the files stay small
+                    value = np.floor(value * 256) / 256
                 self.drawn.append((f"drawn_{len(self.drawn)}_{kind}", value))
                 return value
 
@@ -171,16 +202,20 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--per-op", type=int, default=3)
     parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--patches", type=pathlib.Path, nargs="*", default=[])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    inputs = images(options.wide)
+    inputs = {f"patch{i}": patch(path) for i, path in enumerate(options.patches)} or images(options.wide)
+    options.wide |= bool(options.patches)
     cases, stores = [], {}
-    for index, name in enumerate(OPS + list(GEOMETRIC)):
+    for index, name in enumerate(OPS + list(GEOMETRIC) + FURTHER):
         for turn in range(options.per_op):
             random.seed(1000 * index + turn)
             np.random.seed(1000 * index + turn)
             image_name = list(inputs)[(turn + index) % len(inputs)] if options.wide else list(inputs)[turn % 3]
             arguments = VARIANTS.get(name, {}) if turn % 3 == 2 else {}
+            if options.wide and turn % 3 == 1 and name in MORE_VARIANTS:
+                arguments = MORE_VARIANTS[name][turn // 3 % len(MORE_VARIANTS[name])]
             transform = GEOMETRIC[name]() if name in GEOMETRIC else getattr(A, name)(p=1, **arguments)
             try:
                 params, arrays, expected = make(transform, inputs[image_name])
@@ -191,7 +226,7 @@ def main():
             store = stores.setdefault(index * 4 // len(OPS) if not options.wide else name, {})
             store[number] = expected
             store.update({f"{number}.{k}": compact(v) for k, v in arrays.items()})
-            init = {k: plain(v) for k, v in transform.get_transform_init_args().items() if k != "interpolation" or name in GEOMETRIC}
+            init = {k: plain(v) for k, v in transform.get_transform_init_args().items() if k != "interpolation" or name not in OPS}
             cases.append({"transform": name, "input": image_name, "number": number, "params": params, "init": init})
     np.savez_compressed(options.out / "inputs.npz", **inputs)
     for part, store in stores.items():

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use augment::case::{Case, Output, parse_npz};
-use augment::{Image, Recipe, ViewKey, view_pixels};
-use run_spec::config::ChannelOrder;
+use augment::{Image, Op, Recipe, ViewKey, names, view_pixels};
+use run_spec::config::{ChannelOrder, Pipeline, TrainConfig};
+use run_spec::seed::stream;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::AugmentCommand;
-use crate::{output, train};
+use crate::{label, output, train};
 
-/// Views on a contact sheet.
+/// Whole views on a contact sheet.
 const VIEWS: usize = 24;
+/// Pictures in a row of it.
+const COLUMNS: usize = 6;
 
 /// Applies or previews.
 pub(crate) fn augment(command: &AugmentCommand) -> Result<()> {
@@ -89,27 +92,67 @@ fn write_npy(out: &Path, height: usize, width: usize, values: &[f32]) -> Result<
     std::fs::write(out, bytes).with_context(|| format!("write {}", out.display()))
 }
 
-/// What the network sees: whole views of one picture, in rows, with a gap between them.
+/// A contact sheet: the picture, each transform on it by name, then whole views as the network sees them.
 fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
-    const GAP: usize = 4;
     let (config, _) = train::read_config(config, &[])?;
-    let recipe = Recipe::new(&config)?;
-    let image = read_image(picture)?;
-    let side = config.crops.global_size as usize;
-    let columns = 6;
-    let rows = VIEWS.div_ceil(columns);
-    let (width, height) = (columns * (side + GAP) + GAP, rows * (side + GAP) + GAP);
+    let (image, recipe) = (read_image(picture)?, Recipe::new(&config)?);
+    let key = |draw: u64| ViewKey { seed: config.seed, draw };
+    let whole = view_pixels(&image, &untouched(&config)?, key(0), 0);
+    let mut tiles = vec![("original".to_owned(), whole.clone())];
+    for name in names() {
+        tiles.push((name.to_owned(), transformed(name, &whole, &config)?));
+    }
+    let transforms = tiles.len() - 1;
+    // Views begin a row of their own.
+    while tiles.len() % COLUMNS != 0 {
+        tiles.push((String::new(), Image::new(whole.height, whole.width, vec![255; whole.data.len()])?));
+    }
+    tiles.extend((0..VIEWS).map(|index| {
+        (format!("view {}", ["a", "b"][index % 2]), view_pixels(&image, &recipe, key((index / 2) as u64), index % 2))
+    }));
+    write_png(out, &sheet(&tiles)?)?;
+    output::line(format!("{}: {transforms} transforms and {VIEWS} views of {}", out.display(), picture.display()));
+    Ok(())
+}
+
+/// A recipe that gives the whole picture at the size of a global crop, and changes nothing else.
+fn untouched(config: &TrainConfig) -> Result<Recipe> {
+    let mut plain = config.clone();
+    (plain.crops.global_scale, plain.crops.ratio) = ([1.0, 1.0], [1.0, 1.0]);
+    let augmentation = &mut plain.augmentation;
+    (augmentation.pipeline, augmentation.n, augmentation.ops) = (Pipeline::Albumentations, 0, Vec::new());
+    (augmentation.flip_p, augmentation.vflip_p, augmentation.rot90_p) = (0.0, 0.0, 0.0);
+    Ok(Recipe::new(&plain)?)
+}
+
+/// The picture after one transform, with the arguments the configuration gives it, if it does.
+fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Image> {
+    let mut listed = config.augmentation.ops.iter().filter_map(|entry| Op::from_config(entry).ok());
+    let op = match listed.find(|op| op.name() == name) {
+        Some(op) => op,
+        None => Op::named(name)?,
+    };
+    let reversed = config.channel_order == ChannelOrder::Bgr;
+    let seen = if reversed { picture.clone().swap_red_blue() } else { picture.clone() };
+    let params = op.draw(&seen, &mut stream(config.seed, "preview", &[]));
+    let made = op.apply(&params, seen);
+    Ok(if reversed { made.swap_red_blue() } else { made })
+}
+
+/// Tiles of one size in rows, each under its label.
+fn sheet(tiles: &[(String, Image)]) -> Result<Image> {
+    const GAP: usize = 4;
+    let side = tiles.first().context("a sheet holds at least one picture")?.1.width;
+    let (across, down) = (side + GAP, side + GAP + label::HEIGHT);
+    let (width, height) = (COLUMNS * across + GAP, tiles.len().div_ceil(COLUMNS) * down + GAP);
     let mut sheet = vec![255u8; width * height * 3];
-    for index in 0..VIEWS {
-        let view = view_pixels(&image, &recipe, ViewKey { seed: config.seed, draw: (index / 2) as u64 }, index % 2);
-        let (x, y) = (GAP + index % columns * (side + GAP), GAP + index / columns * (side + GAP));
-        for line in 0..view.height {
-            let from = line * view.width * 3;
-            let to = ((y + line) * width + x) * 3;
-            sheet[to..to + view.width * 3].copy_from_slice(&view.data[from..from + view.width * 3]);
+    for (index, (name, tile)) in tiles.iter().enumerate() {
+        let (x, y) = (GAP + index % COLUMNS * across, GAP + index / COLUMNS * down);
+        label::write(name, side, |dx, dy| sheet[((y + dy) * width + x + dx) * 3..][..3].fill(0));
+        for (line, row) in tile.data.chunks_exact(tile.width * 3).enumerate() {
+            let at = ((y + label::HEIGHT + line) * width + x) * 3;
+            sheet[at..at + row.len()].copy_from_slice(row);
         }
     }
-    write_png(out, &Image::new(height, width, sheet)?)?;
-    output::line(format!("{}: {VIEWS} views of {}", out.display(), picture.display()));
-    Ok(())
+    Ok(Image::new(height, width, sheet)?)
 }

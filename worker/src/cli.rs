@@ -199,7 +199,7 @@ pub(crate) enum AugmentCommand {
         /// Picture to write, with --op.
         output: Option<PathBuf>,
     },
-    /// Draw a contact sheet of whole views.
+    /// Draw a contact sheet: each transform by name, then whole views.
     Preview {
         /// Training configuration (YAML).
         #[arg(long)]

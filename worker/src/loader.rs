@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use augment::{Image, Recipe, ViewKey, views};
+use augment::{Image, Recipe, ViewKey, views_into};
 use rayon::prelude::*;
 use run_spec::config::TrainConfig;
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
@@ -67,27 +67,21 @@ impl Source {
         let (global_len, local_len) = (plane(config.crops.global_size), plane(config.crops.local_size));
         // The published `n_local: 1` makes none: its loss is never counted.
         let locals = self.recipe.n_local();
-        let made: Vec<augment::Views> =
-            draws.par_iter().map(|draw| self.views_of(config.seed, *draw)).collect::<Result<_>>()?;
         let mut global = vec![0.0; 2 * images * global_len];
         let mut local = vec![0.0; locals * images * local_len];
-        for (i, views) in made.iter().enumerate() {
-            for (v, view) in views.global.iter().enumerate() {
-                let at = (v * images + i) * global_len;
-                global[at..at + global_len].copy_from_slice(&view.data);
-            }
-            for (v, view) in views.local.iter().enumerate() {
-                let at = (v * images + i) * local_len;
-                local[at..at + local_len].copy_from_slice(&view.data);
-            }
-        }
+        // Where each image's views go, in the order of their numbers.
+        let mut places: Vec<Vec<&mut [f32]>> = (0..images).map(|_| Vec::with_capacity(2 + locals)).collect();
+        let slots = global.chunks_exact_mut(global_len).chain(local.chunks_exact_mut(local_len));
+        slots.enumerate().for_each(|(i, slot)| places[i % images].push(slot));
+        draws.par_iter().zip(places).try_for_each(|(draw, places)| self.views_of(config.seed, *draw, places))?;
         Ok(PixelBatch { step, images, samples, global, local })
     }
 
-    fn views_of(&self, seed: u64, draw: Draw) -> Result<augment::Views> {
+    fn views_of(&self, seed: u64, draw: Draw, places: Vec<&mut [f32]>) -> Result<()> {
         let rgb = self.shards.rgb(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))?;
         let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
-        Ok(views(&image, &self.recipe, ViewKey { seed, draw: draw.draw }))
+        views_into(&image, &self.recipe, ViewKey { seed, draw: draw.draw }, places);
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ mod device;
 mod doctor;
 mod export;
 mod features;
+mod label;
 mod loader;
 mod metrics;
 mod metrics_command;

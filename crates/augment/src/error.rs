@@ -22,16 +22,8 @@ pub enum AugmentError {
         /// The known name with the smallest edit distance.
         nearest: &'static str,
     },
-    /// A transform of Albumentations that this crate cannot apply.
-    #[error("transform {name} is not built; these are: {}", built.join(", "))]
-    NotBuilt {
-        /// The name given.
-        name: String,
-        /// Names of everything that is.
-        built: Vec<&'static str>,
-    },
     /// Arguments of a transform that it does not have or cannot take.
-    #[error("transform {name}: {reason}; its arguments are those of Albumentations 1.3.1")]
+    #[error("transform {name}: {reason}; docs/augment-ops.md lists its arguments")]
     Arguments {
         /// The transform.
         name: String,

@@ -45,6 +45,7 @@ pooled!(
     bool,
     usize,
     [i32; 4],
+    [f64; 3],
     (usize, [f32; 4]),
     (usize, f32),
     (usize, usize, f32),

@@ -5,6 +5,7 @@ use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
 use crate::error::AugmentError;
 use crate::ops::{ALL_33, Op};
 use crate::pixels::normalize::{self, Levels};
+use crate::rand_augment::RandAugment;
 
 /// How views are made; built from a configuration that has been found possible.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub(crate) enum Colors {
     Some { ops: Vec<Op>, n: usize, replace: bool },
     /// DINOv2: jitter, grey, blur, solarise.
     Dinov2 { blur_p_inverted: bool },
+    /// DINOv2's crops with RandAugment.
+    Hema(RandAugment),
 }
 
 impl Recipe {
@@ -76,6 +79,7 @@ impl Recipe {
         let n_local = if config.loss.n_local > config.loss.local_loss_above { config.loss.n_local } else { 0 };
         let colors = match augmentation.pipeline {
             Pipeline::Dinov2 => Colors::Dinov2 { blur_p_inverted: augmentation.blur_p_inverted },
+            Pipeline::Hema => Colors::Hema(RandAugment::from_config(&augmentation.ops)?),
             Pipeline::Albumentations => {
                 let ops = if augmentation.ops.is_empty() {
                     ALL_33.iter().map(|name| Op::named(name)).collect::<Result<Vec<_>, _>>()?
@@ -94,7 +98,7 @@ impl Recipe {
         };
         let levels = match colors {
             Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
-            Colors::Dinov2 { .. } => normalize::torch_levels(normalize::MEAN, normalize::STD),
+            Colors::Dinov2 { .. } | Colors::Hema(_) => normalize::torch_levels(normalize::MEAN, normalize::STD),
         };
         Ok(Self {
             channel_order: config.channel_order,

@@ -9,7 +9,7 @@
 //! reassociated, and `mul_add` rounds once with or without an instruction for it.
 
 use crate::pixels::geometry::Walk;
-use crate::pixels::{blur, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize};
+use crate::pixels::{blur, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
 
 macro_rules! wide {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),+ $(,)?) = $body:path;)+) => {$(
@@ -86,6 +86,8 @@ wide! {
     fn blend_rows(upper: &[i32], lower: &[i32], weights: [i32; 2], out: &mut [u8]) = resize::blend_rows_body;
     /// [`pil::add_row_body`].
     fn pil_add_row(sums: &mut [i32], row: &[u8], weight: i32) = pil::add_row_body;
+    /// [`warp::add_pair_body`].
+    fn add_pair(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) = warp::add_pair_body;
 }
 
 /// `base = alpha * over + beta * base`, rounded to nearest even (`cv2.addWeighted` on 8 bits).

@@ -43,13 +43,29 @@ pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
     Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
 }
 
+/// As [`views`], into floats that exist: one slice for each view, in the order of their numbers. After the first few views a
+/// thread makes, this allocates nothing.
+///
+/// # Panics
+/// If a slice has another length than its view.
+pub fn views_into<'a>(rgb: &Image, recipe: &Recipe, key: ViewKey, outs: impl IntoIterator<Item = &'a mut [f32]>) {
+    let source = source(rgb, recipe);
+    for (view, out) in outs.into_iter().enumerate() {
+        one_into(&source, recipe, key, view, out);
+    }
+}
+
 /// Makes view `view` of a draw alone, into `out` (`[3, side, side]` of its kind of crop; see [`Recipe::sides`]). After the
 /// first few views a thread makes, this allocates nothing.
 ///
 /// # Panics
 /// If `out` has another length.
 pub fn view_into(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
-    let (image, turn) = pixels(&source(rgb, recipe), recipe, key, view);
+    one_into(&source(rgb, recipe), recipe, key, view, out);
+}
+
+fn one_into(source: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+    let (image, turn) = pixels(source, recipe, key, view);
     assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
     normalize::planar_into(&image, turn, &recipe.levels, out);
 }
@@ -66,7 +82,7 @@ fn source(rgb: &Image, recipe: &Recipe) -> Image {
     // Resizing treats the channels alike, so their order may change after it.
     let image = match recipe.colors {
         Colors::Some { .. } => resize::bilinear(rgb, recipe.global.side, recipe.global.side),
-        Colors::Dinov2 { .. } => rgb.clone(),
+        Colors::Dinov2 { .. } | Colors::Hema(_) => rgb.clone(),
     };
     if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
 }
@@ -90,6 +106,10 @@ fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> (Image,
         Colors::Dinov2 { blur_p_inverted } => {
             let image = turn(recipe, key, view, |_| 1).apply(image);
             (dinov2_colors(image, key, view, *blur_p_inverted), Turn::default())
+        }
+        Colors::Hema(chosen) => {
+            let image = turn(recipe, key, view, |_| 1).apply(image);
+            (chosen.apply(image, &mut key.stream("randaugment", view, 0)), Turn::default())
         }
     }
 }

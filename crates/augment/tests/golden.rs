@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use augment::case::{Array, Arrays, Case, Output, parse_npz};
-use augment::{ALL_33, Image};
+use augment::{Image, names};
 use run_spec::config::ChannelOrder;
 use serde_json::Value;
 
@@ -80,6 +80,8 @@ fn every_golden_case_comes_out_as_the_reference_made_it() {
         eprintln!("{name}: {differing} pixels differ in {count} cases");
     }
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    let missing: Vec<_> = ALL_33.iter().filter(|name| !seen.contains_key(**name)).collect();
+    // Stain has cases of its own.
+    let ours = ["HEDJitter", "MacenkoNormalize", "ReinhardNormalize"];
+    let missing: Vec<_> = names().filter(|name| !ours.contains(name) && !seen.contains_key(*name)).collect();
     assert!(missing.is_empty(), "no case of {missing:?}");
 }

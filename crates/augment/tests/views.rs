@@ -1,7 +1,7 @@
 //! Views depend on their key alone, keep their range, and survive any image.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect, and tells what it skipped")]
 
-use augment::{ALL_33, Image, Op, Recipe, ViewKey, resize_for_probe, view_into, view_pixels, views};
+use augment::{Image, Op, Recipe, ViewKey, names, resize_for_probe, view_into, view_pixels, views, views_into};
 use proptest::prelude::*;
 use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
 use run_spec::seed::stream;
@@ -14,7 +14,7 @@ fn config(pipeline: Pipeline) -> TrainConfig {
     config.crops.local_size = 28;
     config.loss.n_local = 2;
     config.loss.local_loss_above = 0;
-    if pipeline == Pipeline::Dinov2 {
+    if pipeline != Pipeline::Albumentations {
         config.crops.interpolation = Interpolation::Bicubic;
     }
     config
@@ -27,7 +27,7 @@ fn texture(height: usize, width: usize) -> Image {
 
 #[test]
 fn a_view_depends_on_seed_draw_and_view_only() {
-    for pipeline in [Pipeline::Albumentations, Pipeline::Dinov2] {
+    for pipeline in [Pipeline::Albumentations, Pipeline::Dinov2, Pipeline::Hema] {
         let recipe = Recipe::new(&config(pipeline)).unwrap();
         let image = texture(80, 70);
         let key = ViewKey { seed: 3, draw: 41 };
@@ -47,6 +47,9 @@ fn a_view_alone_is_the_view_among_the_others() {
     let recipe = Recipe::new(&config(Pipeline::Albumentations)).unwrap();
     let (image, key) = (texture(80, 70), ViewKey { seed: 3, draw: 41 });
     let all = views(&image, &recipe, key);
+    let mut together: Vec<_> = all.global.iter().chain(&all.local).map(|view| vec![0.0; view.data.len()]).collect();
+    views_into(&image, &recipe, key, together.iter_mut().map(Vec::as_mut_slice));
+    assert!(together.iter().zip(all.global.iter().chain(&all.local)).all(|(out, view)| *out == view.data));
     for (index, view) in all.global.iter().chain(&all.local).enumerate() {
         let mut out = vec![0.0; view.data.len()];
         view_into(&image, &recipe, key, index, &mut out);
@@ -128,6 +131,11 @@ fn recipes_that_cannot_be_are_refused_with_the_remedy() {
     assert!(error.contains("blur_limit"), "{error}");
     let error = refusal(&|c| c.augmentation.ops = vec![json!(7)]);
     assert!(error.contains("ops"), "{error}");
+    let error = refusal(&|c| {
+        c.augmentation.pipeline = Pipeline::Hema;
+        c.augmentation.ops = vec![json!({"RandAugment": {"magnitude": 40}})];
+    });
+    assert!(error.contains("31 bins"), "{error}");
     let error = refusal(&|c| c.crops.global_scale = [0.5, 0.2]);
     assert!(error.contains("global_scale"), "{error}");
     let error = refusal(&|c| {
@@ -151,7 +159,7 @@ proptest! {
             _ => (0..height * width * 3).map(|i| if i / 3 % 2 == 0 { 255 } else { 0 }).collect(),
         };
         let image = Image::new(height, width, data).unwrap();
-        for name in ALL_33 {
+        for name in names() {
             let op = Op::named(name).unwrap();
             let params = op.draw(&image, &mut stream(seed, "test", &[]));
             let out = op.apply(&params, image.clone());
@@ -162,7 +170,7 @@ proptest! {
     #[test]
     fn views_of_any_image_are_finite_and_in_range(height in 1usize..50, width in 1usize..50, seed in 0u64..1000) {
         let image = texture(height, width);
-        for pipeline in [Pipeline::Albumentations, Pipeline::Dinov2] {
+        for pipeline in [Pipeline::Albumentations, Pipeline::Dinov2, Pipeline::Hema] {
             let made = views(&image, &Recipe::new(&config(pipeline)).unwrap(), ViewKey { seed, draw: 0 });
             for view in made.global.iter().chain(&made.local) {
                 prop_assert!(view.data.iter().all(|v| (-2.2..2.7).contains(v)));
@@ -176,7 +184,7 @@ proptest! {
 fn the_smallest_images_are_survived() {
     for (height, width) in [(1, 1), (1, 50), (50, 1), (2, 3), (8, 8), (9, 9), (1, 300)] {
         let image = texture(height, width);
-        for name in ALL_33 {
+        for name in names() {
             let op = Op::named(name).unwrap();
             for draw in 0..4 {
                 let params = op.draw(&image, &mut stream(draw, "test", &[]));

@@ -125,8 +125,7 @@ impl Transform for MotionBlur {
 
     fn check(&self) -> Result<(), String> {
         check_odd("blur_limit", self.blur_limit, 255)?;
-        check_range("blur_limit", self.blur_limit, 3, 255)?;
-        if self.allow_shifted { Ok(()) } else { Err("allow_shifted: false is not built".into()) }
+        check_range("blur_limit", self.blur_limit, 3, 255)
     }
 
     fn draw(&self, _: &Image, random: &mut Stream) -> DrawnKernel {
@@ -139,6 +138,8 @@ impl Transform for MotionBlur {
         } else {
             random.int(0, side - 1)
         };
+        let ((x1, x2), (y1, y2)) =
+            if self.allow_shifted { ((x1, x2), (y1, y2)) } else { (centred(x1, x2, side), centred(y1, y2, side)) };
         let mut weights = Buf::<f32>::zeroed((side * side) as usize);
         line((side, side), (x1, y1), (x2, y2), |x, y| weights[y * side as usize + x] = 1.0);
         let total: f32 = weights.iter().sum();
@@ -149,6 +150,15 @@ impl Transform for MotionBlur {
     fn apply(&self, params: &DrawnKernel, image: Image) -> Image {
         filter2d(&image, &params.kernel)
     }
+}
+
+/// Two ends of an odd number of positions, moved to the middle of `side`; the larger end gives way.
+fn centred(mut a: i64, mut b: i64, side: i64) -> (i64, i64) {
+    if (a - b) % 2 != 0 {
+        if b > a { b -= 1 } else { a -= 1 }
+    }
+    let shift = (a + b) / 2 - side / 2;
+    (a - shift, b - shift)
 }
 
 /// A sharp circular low-pass, which rings at edges.
@@ -222,6 +232,22 @@ mod tests {
             [(1.0, 0.440_050_585_7), (5.0, -0.327_579_137_6), (10.0, 0.043_472_746_2), (15.0, 0.205_104_038_6)]
         {
             assert!((bessel_j1(x) - j1).abs() < 1e-9, "J1({x}) = {}", bessel_j1(x));
+        }
+    }
+
+    #[test]
+    fn a_blur_that_may_not_shift_keeps_its_middle() {
+        let (image, op) = (Image::filled(4, 4, 0), MotionBlur { blur_limit: [3, 9], allow_shifted: false });
+        for key in 0..200 {
+            let kernel = op.draw(&image, &mut run_spec::seed::stream(1, "test", &[key])).kernel;
+            let middle = kernel.width / 2;
+            let pull = |of: &dyn Fn(usize) -> usize| -> f32 {
+                let arms = kernel.weights.iter().enumerate();
+                arms.map(|(i, w)| w * (of(i) as f32 - middle as f32)).sum()
+            };
+            let (down, across) = (pull(&|i| i / kernel.width), pull(&|i| i % kernel.width));
+            // A line of steps cannot be more even than half a pixel.
+            assert!(down.abs() <= 0.5 && across.abs() <= 0.5, "{down}, {across}: {kernel:?}");
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod blurs;
 mod colors;
+mod distort;
 mod kernels;
 mod noises;
+mod stain;
 mod tones;
 pub(crate) mod values;
 mod weather;
@@ -43,7 +45,19 @@ trait Transform: Default + Serialize + DeserializeOwned {
 }
 
 macro_rules! ops {
-    ($($name:ident => $type:ty),+ $(,)?) => {
+    ($($name:ident => $type:ty),+; $($more:ident => $more_type:ty),+ $(,)?) => {
+        /// Every pixel transform of RedDino's augmentation, in the order of the published code.
+        pub const ALL_33: [&str; 33] = [$(stringify!($name)),+];
+
+        /// Transforms that a configuration may name besides [`ALL_33`]; an empty list of `ops` does not hold them.
+        pub const FURTHER: &[&str] = &[$(stringify!($more)),+];
+
+        kinds! { $($name => $type,)+ $($more => $more_type),+ }
+    };
+}
+
+macro_rules! kinds {
+    ($($name:ident => $type:ty),+) => {
         /// A pixel transform with its constructor arguments.
         #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone, PartialEq)]
@@ -53,9 +67,6 @@ macro_rules! ops {
         #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone)]
         enum Drawn { $($name(<$type as Transform>::Params)),+ }
-
-        /// Every pixel transform of RedDino's augmentation, in the order of the published code.
-        pub const ALL_33: [&str; 33] = [$(stringify!($name)),+];
 
         impl Kind {
             fn name(&self) -> &'static str {
@@ -70,6 +81,10 @@ macro_rules! ops {
                     ),)+
                     _ => None,
                 }
+            }
+
+            fn arguments(&self) -> serde_json::Result<Value> {
+                match self { $(Self::$name(op) => serde_json::to_value(op)),+ }
             }
 
             fn draw(&self, image: &Image, random: &mut Stream) -> Drawn {
@@ -128,12 +143,18 @@ ops! {
     RandomFog => weather::RandomFog,
     RingingOvershoot => kernels::RingingOvershoot,
     Sharpen => kernels::Sharpen,
-    Solarize => tones::Solarize,
+    Solarize => tones::Solarize;
+    ElasticTransform => distort::ElasticTransform,
+    GridDistortion => distort::GridDistortion,
+    OpticalDistortion => distort::OpticalDistortion,
+    HEDJitter => stain::HedJitter,
+    MacenkoNormalize => stain::MacenkoNormalize,
+    ReinhardNormalize => stain::ReinhardNormalize,
 }
 
-/// Names of the transforms of [`ALL_33`] that this build can apply.
-pub fn built() -> Vec<&'static str> {
-    ALL_33.iter().copied().filter(|name| Op::named(name).is_ok()).collect()
+/// Names of all transforms: [`ALL_33`], then [`FURTHER`].
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL_33.iter().chain(FURTHER).copied()
 }
 
 /// A pixel transform with its constructor arguments, chosen by name.
@@ -148,7 +169,7 @@ impl Op {
     /// The transform `name` with its default arguments.
     ///
     /// # Errors
-    /// [`AugmentError::UnknownOp`] for a name that is none of [`ALL_33`].
+    /// [`AugmentError::UnknownOp`] for a name that is none of [`names`].
     pub fn named(name: &str) -> Result<Self, AugmentError> {
         Self::with_arguments(name, Value::Object(Map::new()))
     }
@@ -161,7 +182,6 @@ impl Op {
         match Kind::parse(name, arguments) {
             Some(Ok(kind)) => Ok(Self(kind)),
             Some(Err(reason)) => Err(AugmentError::Arguments { name: name.into(), reason }),
-            None if ALL_33.contains(&name) => Err(AugmentError::NotBuilt { name: name.into(), built: built() }),
             None => Err(AugmentError::UnknownOp { name: name.into(), nearest: nearest(name) }),
         }
     }
@@ -187,6 +207,14 @@ impl Op {
     /// The Albumentations name.
     pub fn name(&self) -> &'static str {
         self.0.name()
+    }
+
+    /// The constructor arguments by name, all of them.
+    pub fn arguments(&self) -> Map<String, Value> {
+        match self.0.arguments() {
+            Ok(Value::Object(arguments)) => arguments,
+            other => unreachable!("arguments are numbers, words and lists of them, by name: {other:?}"),
+        }
     }
 
     /// Draws parameters for one application to `image` (shape and, for `ISONoise`, its lightness decide how many).
@@ -230,7 +258,7 @@ fn nearest(name: &str) -> &'static str {
         }
         row[b.len()]
     };
-    ALL_33.iter().copied().min_by_key(|known| distance(known)).expect("the list is not empty")
+    names().min_by_key(|known| distance(known)).expect("the list is not empty")
 }
 
 #[cfg(test)]
@@ -238,8 +266,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_33_are_built() {
-        assert_eq!(built(), ALL_33);
+    fn every_name_is_a_transform_once() {
+        let all: Vec<_> = names().collect();
+        for (i, name) in all.iter().enumerate() {
+            assert_eq!(Op::named(name).map(|op| op.name()).ok(), Some(*name));
+            assert!(!all[..i].contains(name), "{name} is there twice");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::image::Image;
 use crate::pixels::contrast::{clahe_channel, equalize_channel};
 use crate::pixels::lab::{lab_to_rgb, rgb_to_lab};
 use crate::pixels::lut;
+use crate::pixels::pil_ops;
 use crate::pixels::round::{trunc_u8, trunc_u8_f32};
+use crate::pixels::ycrcb::{rgb_to_ycrcb, ycrcb_to_rgb};
 use crate::simd::keep_and_fill;
 
 /// Nothing to draw.
@@ -57,7 +59,7 @@ impl Transform for Clahe {
     }
 }
 
-/// Histogram equalisation of each channel.
+/// Histogram equalisation of each channel, or of Y in YCrCb.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Equalize {
@@ -77,10 +79,10 @@ impl Transform for Equalize {
     type Params = Nothing;
 
     fn check(&self) -> Result<(), String> {
-        if self.mode == "cv" && self.by_channels {
-            return Ok(());
+        match self.mode.as_str() {
+            "cv" | "pil" => Ok(()),
+            other => Err(format!("mode {other:?} is neither cv nor pil")),
         }
-        Err("only mode \"cv\" with by_channels: true is built".into())
     }
 
     fn draw(&self, _: &Image, _: &mut Stream) -> Nothing {
@@ -88,7 +90,14 @@ impl Transform for Equalize {
     }
 
     fn apply(&self, _: &Nothing, mut image: Image) -> Image {
-        (0..3).for_each(|c| equalize_channel(&mut image.data, c));
+        let equalize = if self.mode == "pil" { pil_ops::equalize_channel } else { equalize_channel };
+        if self.by_channels {
+            (0..3).for_each(|c| equalize(&mut image.data, c));
+        } else {
+            rgb_to_ycrcb(&mut image.data);
+            equalize(&mut image.data, 0);
+            ycrcb_to_rgb(&mut image.data);
+        }
         image
     }
 }

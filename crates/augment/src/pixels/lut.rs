@@ -51,3 +51,8 @@ pub(crate) fn keep_and_fill_body(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) 
         *v = *v & kept[i] | filled[i];
     }
 }
+
+/// A table of floats from a function of the level.
+pub(crate) fn floats(f: impl Fn(f64) -> f64) -> [f64; 256] {
+    std::array::from_fn(|v| f(v as f64))
+}

@@ -16,8 +16,12 @@ pub(crate) mod normalize;
 pub(crate) mod pca;
 pub(crate) mod pil;
 pub(crate) mod pil_color;
+pub(crate) mod pil_ops;
 pub(crate) mod resize;
 pub(crate) mod round;
+pub(crate) mod stain;
+pub(crate) mod warp;
+pub(crate) mod ycrcb;
 
 #[cfg(test)]
 mod pil_test;

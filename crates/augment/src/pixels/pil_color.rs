@@ -10,7 +10,7 @@ fn luma(pixel: &[u8]) -> u8 {
 }
 
 /// `Image.blend`: from `a` (factor 0) to `b` (factor 1) and beyond; the fraction is cut.
-fn blend(a: u8, b: u8, factor: f32) -> u8 {
+pub(crate) fn blend(a: u8, b: u8, factor: f32) -> u8 {
     let value = f32::from(a) + factor * (f32::from(b) - f32::from(a));
     value.clamp(0.0, 255.0) as u8
 }

@@ -105,6 +105,8 @@ word_enum! {
         Albumentations = "albumentations",
         /// DINOv2's: colour jitter, greyscale, blur, solarise.
         Dinov2 = "dinov2",
+        /// DinoBloom's: DINOv2's crops, then RandAugment.
+        Hema = "hema",
     }
 }
 word_enum! {

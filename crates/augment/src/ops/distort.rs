@@ -1,0 +1,357 @@
+//! Elastic, grid and optical distortion: pixels move, and are mixed where they land between others.
+
+use run_spec::seed::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Transform;
+use super::values::{check_range, flat};
+use crate::case::Arrays;
+use crate::image::Image;
+use crate::pixels::field::Lanes;
+use crate::pixels::warp::{Border, fetch, gaussian, rounded, smooth, warp_affine};
+use crate::pool::Buf;
+
+/// OpenCV's number of bilinear interpolation.
+const LINEAR: i64 = 1;
+/// OpenCV's number of the border that mirrors without repeating the edge.
+const REFLECT_101: i64 = 4;
+
+/// How the three fetch pixels, under the reference's names; `mask_value` concerns masks, which there are none of here.
+macro_rules! fetching {
+    ($type:ty) => {
+        impl $type {
+            fn border(&self) -> Option<Border> {
+                let value = match &self.value {
+                    None => [0; 3],
+                    // OpenCV takes one number for the first channel's.
+                    Some(Value::Number(one)) => [one.as_u64().and_then(|v| u8::try_from(v).ok())?, 0, 0],
+                    Some(each) => serde_json::from_value(each.clone()).ok()?,
+                };
+                Border::numbered(self.border_mode, value)
+            }
+
+            fn check_fetching(&self) -> Result<(), String> {
+                if self.border().is_none() {
+                    let (mode, value) = (self.border_mode, &self.value);
+                    return Err(format!(
+                        "border_mode {mode} with value {value:?}: modes are 0 to 4, a value is a level or three"
+                    ));
+                }
+                match self.interpolation {
+                    0 | LINEAR => Ok(()),
+                    other => Err(format!("interpolation {other} is not built; 0 (nearest) and 1 (linear) are")),
+                }
+            }
+        }
+    };
+}
+fetching!(ElasticTransform);
+fetching!(GridDistortion);
+fetching!(OpticalDistortion);
+
+/// A random affine map of three points, then smooth random shifts (Simard, Steinkraus and Platt, 2003).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ElasticTransform {
+    alpha: f64,
+    sigma: f64,
+    alpha_affine: f64,
+    interpolation: i64,
+    border_mode: i64,
+    value: Option<Value>,
+    mask_value: Option<Value>,
+    approximate: bool,
+    same_dxdy: bool,
+}
+
+impl Default for ElasticTransform {
+    fn default() -> Self {
+        Self {
+            alpha: 1.0,
+            sigma: 50.0,
+            alpha_affine: 50.0,
+            interpolation: LINEAR,
+            border_mode: REFLECT_101,
+            value: None,
+            mask_value: None,
+            approximate: false,
+            same_dxdy: false,
+        }
+    }
+}
+
+/// Shifts of the three points in pixels (`x, y` each), and the two fields of 0..1 before smoothing (the second is empty
+/// where one serves both directions).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Shifts {
+    #[serde(deserialize_with = "flat")]
+    points: Buf<f64>,
+    #[serde(deserialize_with = "flat")]
+    across: Buf<f64>,
+    #[serde(deserialize_with = "flat", default = "no_field")]
+    down: Buf<f64>,
+}
+
+fn no_field() -> Buf<f64> {
+    Buf::with_capacity(0)
+}
+
+impl ElasticTransform {
+    /// Shifts in pixels from a field of 0..1, cut or filled to the size of the image.
+    fn shifts(&self, field: &[f64], (height, width): (usize, usize)) -> Buf<f64> {
+        let count = height * width;
+        let drawn = field.iter().map(|&v| v * 2.0 - 1.0).chain(std::iter::repeat(0.0)).take(count);
+        let mut shifts = Buf::collect(count, drawn);
+        let (radius, border) = if self.approximate {
+            (8, Border::Reflect101)
+        } else {
+            ((4.0 * self.sigma + 0.5) as usize, Border::Reflect)
+        };
+        if self.sigma > 0.0 {
+            smooth(&mut shifts, (height, width), &gaussian(radius, self.sigma), border);
+        }
+        shifts.iter_mut().for_each(|v| *v = f64::from((*v * self.alpha) as f32));
+        shifts
+    }
+}
+
+impl Transform for ElasticTransform {
+    type Params = Shifts;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("alpha", [self.alpha; 2], -1e4, 1e4)?;
+        check_range("sigma", [self.sigma; 2], 0.0, 1e3)?;
+        check_range("alpha_affine", [self.alpha_affine; 2], 0.0, 1e4)?;
+        self.check_fetching()
+    }
+
+    fn draw(&self, image: &Image, random: &mut Stream) -> Shifts {
+        let reach = self.alpha_affine;
+        let points = Buf::collect(6, (0..6).map(|_| f64::from(random.uniform(-reach, reach) as f32)));
+        let count = image.height * image.width;
+        let mut lanes = Lanes::new(random);
+        let mut field = |count: usize| {
+            let mut words = Buf::<u32>::zeroed(count);
+            crate::simd::bits(&mut lanes, &mut words);
+            Buf::collect(count, words.iter().map(|&word| f64::from(word) / 4_294_967_296.0))
+        };
+        Shifts { points, across: field(count), down: field(if self.same_dxdy { 0 } else { count }) }
+    }
+
+    fn apply(&self, params: &Shifts, image: Image) -> Image {
+        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
+        let image = match three_points((image.height, image.width), &params.points) {
+            Some(matrix) => warp_affine(&image, matrix, border, nearest),
+            None => image,
+        };
+        let size = (image.height, image.width);
+        let across = self.shifts(&params.across, size);
+        let own = (!self.same_dxdy).then(|| self.shifts(&params.down, size));
+        let down = own.as_ref().unwrap_or(&across);
+        fetch(&image, border, nearest, |x, y| {
+            let at = y * size.1 + x;
+            let place = |base: usize, shift: f64| rounded((base as f64 + shift) as f32, nearest);
+            (place(x, across[at]), place(y, down[at]))
+        })
+    }
+
+    fn adopt(params: &mut Map<String, Value>, arrays: &Arrays) {
+        for (name, recorded) in [("points", "drawn_0_uniform"), ("across", "drawn_1_rand"), ("down", "drawn_2_rand")] {
+            if let Some(array) = arrays.get(recorded) {
+                params.insert(name.into(), array.data.clone().into());
+            }
+        }
+    }
+}
+
+/// The affine map that moves three points around the middle by `shifts`; none for an image too small for three points.
+///
+/// The reference takes (rows, columns) of the middle for (x, y), which matters where the image is not square.
+fn three_points((height, width): (usize, usize), shifts: &[f64]) -> Option<[[f64; 3]; 2]> {
+    let side = (height.min(width) / 3) as f64;
+    let (x, y) = ((height / 2) as f64, (width / 2) as f64);
+    if side == 0.0 || shifts.len() != 6 {
+        return None;
+    }
+    let from = [(x + side, y + side), (x + side, y - side), (x - side, y - side)];
+    // Points are kept in f32.
+    let to = |i: usize, axis: usize| {
+        let base = if axis == 0 { from[i].0 } else { from[i].1 };
+        f64::from(base as f32 + shifts[2 * i + axis] as f32)
+    };
+    Some([0, 1].map(|axis| {
+        let by_y = (to(0, axis) - to(1, axis)) / (2.0 * side);
+        let by_x = (to(1, axis) - to(2, axis)) / (2.0 * side);
+        [by_x, by_y, to(1, axis) - by_x * from[1].0 - by_y * from[1].1]
+    }))
+}
+
+/// Rows and columns stretched and squeezed in steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GridDistortion {
+    num_steps: usize,
+    distort_limit: [f64; 2],
+    interpolation: i64,
+    border_mode: i64,
+    value: Option<Value>,
+    mask_value: Option<Value>,
+    normalized: bool,
+}
+
+impl Default for GridDistortion {
+    fn default() -> Self {
+        Self {
+            num_steps: 5,
+            distort_limit: [-0.3, 0.3],
+            interpolation: LINEAR,
+            border_mode: REFLECT_101,
+            value: None,
+            mask_value: None,
+            normalized: false,
+        }
+    }
+}
+
+/// Widths of the steps relative to equal ones, one more than there are.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Steps {
+    #[serde(deserialize_with = "flat")]
+    stepsx: Buf<f64>,
+    #[serde(deserialize_with = "flat")]
+    stepsy: Buf<f64>,
+}
+
+impl GridDistortion {
+    /// Widths that keep the image inside itself: the last one counts by what is left for it.
+    fn normalize(&self, steps: &mut [f64], side: usize) {
+        let step = side / self.num_steps;
+        let Some(last) = steps.last_mut().filter(|_| step > 0) else { return };
+        let rest = side.min((self.num_steps + 1) * step) - self.num_steps * step;
+        *last *= rest as f64 / step as f64;
+        let total: f64 = steps.iter().sum();
+        let scale = side as f64 / step as f64 / total;
+        steps.iter_mut().for_each(|s| *s *= scale);
+    }
+
+    /// Where each position of a side comes from.
+    fn places(&self, side: usize, steps: &[f64]) -> Buf<f32> {
+        let step = side / self.num_steps;
+        let mut places = Buf::<f32>::zeroed(side);
+        let mut before = 0.0;
+        for (i, width) in steps.iter().take(self.num_steps + 1).enumerate() {
+            let (start, mut end) = (i * step, (i + 1) * step);
+            let mut after = before + step as f64 * width;
+            if end > side {
+                (end, after) = (side, side as f64);
+            }
+            let count = end - start;
+            let each = (after - before) / count.saturating_sub(1) as f64;
+            for (k, place) in places[start..end].iter_mut().enumerate() {
+                *place = match k {
+                    0 => before,
+                    k if k + 1 == count => after,
+                    k => k as f64 * each + before,
+                } as f32;
+            }
+            before = after;
+        }
+        places
+    }
+}
+
+impl Transform for GridDistortion {
+    type Params = Steps;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("num_steps", [1, self.num_steps], 1, 10_000)?;
+        check_range("distort_limit", self.distort_limit, -1.0, 100.0)?;
+        self.check_fetching()
+    }
+
+    fn draw(&self, image: &Image, random: &mut Stream) -> Steps {
+        let [low, high] = self.distort_limit;
+        let mut steps = |side: usize| {
+            let count = self.num_steps + 1;
+            let mut steps = Buf::collect(count, (0..count).map(|_| 1.0 + random.uniform(low, high)));
+            if self.normalized {
+                self.normalize(&mut steps, side);
+            }
+            steps
+        };
+        Steps { stepsx: steps(image.width), stepsy: steps(image.height) }
+    }
+
+    fn apply(&self, params: &Steps, image: Image) -> Image {
+        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
+        let (across, down) = (self.places(image.width, &params.stepsx), self.places(image.height, &params.stepsy));
+        fetch(&image, border, nearest, |x, y| (rounded(across[x], nearest), rounded(down[y], nearest)))
+    }
+}
+
+/// Barrel and pincushion distortion by a lens of `1 + k r² + k r⁴`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OpticalDistortion {
+    distort_limit: [f64; 2],
+    shift_limit: [f64; 2],
+    interpolation: i64,
+    border_mode: i64,
+    value: Option<Value>,
+    mask_value: Option<Value>,
+}
+
+impl Default for OpticalDistortion {
+    fn default() -> Self {
+        Self {
+            distort_limit: [-0.05, 0.05],
+            shift_limit: [-0.05, 0.05],
+            interpolation: LINEAR,
+            border_mode: REFLECT_101,
+            value: None,
+            mask_value: None,
+        }
+    }
+}
+
+/// Strength, and the middle's shift in whole pixels.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Lens {
+    k: f64,
+    dx: f64,
+    dy: f64,
+}
+
+impl Transform for OpticalDistortion {
+    type Params = Lens;
+
+    fn check(&self) -> Result<(), String> {
+        check_range("distort_limit", self.distort_limit, -100.0, 100.0)?;
+        check_range("shift_limit", self.shift_limit, -1e4, 1e4)?;
+        self.check_fetching()
+    }
+
+    fn draw(&self, _: &Image, random: &mut Stream) -> Lens {
+        let k = random.uniform(self.distort_limit[0], self.distort_limit[1]);
+        // Rounded to whole pixels, so that the default limits never shift.
+        let mut shift = || random.uniform(self.shift_limit[0], self.shift_limit[1]).round_ties_even();
+        Lens { k, dx: shift(), dy: shift() }
+    }
+
+    fn apply(&self, params: &Lens, image: Image) -> Image {
+        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
+        let (width, height) = (image.width as f64, image.height as f64);
+        let middle = |side: f64, shift: f64| f64::from((side * 0.5 + shift) as f32);
+        let (cx, cy) = (middle(width, params.dx), middle(height, params.dy));
+        let k = f64::from(params.k as f32);
+        fetch(&image, border, nearest, |x, y| {
+            // The rectified camera looks at the middle of the pixels, whatever the lens's own middle.
+            let (x, y) = ((x as f64 - (width - 1.0) * 0.5) / width, (y as f64 - (height - 1.0) * 0.5) / height);
+            let r2 = x * x + y * y;
+            let stretch = 1.0 + (k * r2 + k) * r2;
+            let place = |at: f64, side: f64, middle: f64| rounded((side * (at * stretch) + middle) as f32, nearest);
+            (place(x, width, cx), place(y, height, cy))
+        })
+    }
+}

@@ -40,6 +40,10 @@ impl<'a> Archive<'a> {
         let from = bytes.len().saturating_sub(22 + 65_535);
         let tail = &bytes[from..];
         let end = tail.windows(4).rposition(|four| four == END).ok_or("its zip directory is missing")? + from;
+        // The record is whole and the last thing in the file: a cut by a byte shows.
+        if number::<2>(bytes, end + 20)? != (bytes.len() - end - 22) as u64 {
+            return Err("it ends too early");
+        }
         let (mut count, mut at) = (number::<2>(bytes, end + 10)?, number::<4>(bytes, end + 16)?);
         let locator = end.checked_sub(20).filter(|at| bytes[*at..].starts_with(END64_LOCATOR));
         if let Some(locator) = locator {

@@ -5,6 +5,7 @@ use crate::{
     backbone::{Backbone, Shape},
     init,
     params::Parameters,
+    weights,
 };
 use run_spec::config::TrainConfig;
 use tch::{Device, Kind, Tensor};
@@ -38,8 +39,8 @@ impl Encoder {
         Self::bind(shape, init::random(&declared, init_seed), device)
     }
 
-    /// The teacher's backbone out of a checkpoint, an export or a released file; see [`init::adopt`]. `what` names it in
-    /// messages.
+    /// The teacher's backbone out of a checkpoint, an export or a released file; see [`weights::adopt`]. `what` names it
+    /// in messages.
     ///
     /// # Errors
     /// Tensors that do not fit the configuration, all listed.
@@ -50,7 +51,7 @@ impl Encoder {
         device: Device,
     ) -> Result<Self, DinoError> {
         let shape = Shape::of(config);
-        Self::bind(shape, init::adopt(&shape, tensors, what)?, device)
+        Self::bind(shape, weights::adopt(&shape, tensors, what)?.tensors, device)
     }
 
     fn bind(shape: Shape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {

@@ -28,6 +28,7 @@ mod state;
 mod step;
 pub mod stepfile;
 pub mod tensor_bytes;
+pub mod weights;
 
 pub use backbone::Backbone;
 pub use batch::CropBatch;

@@ -6,6 +6,7 @@ use crate::{
     init,
     optim::Adam,
     params::{Parameters, check},
+    weights::{self, Adopted},
 };
 use collective::{Collective, Reducer, max_};
 use run_spec::config::{Loss, Optim, Precision, TrainConfig};
@@ -140,16 +141,18 @@ impl State {
         })
     }
 
-    /// Puts a released backbone into student and teacher; see [`init::adopt`]. Heads, moments and centres stay.
+    /// Puts a released backbone into student and teacher; see [`weights::adopt`]. Heads, moments and centres stay. The
+    /// answer holds no tensors any more: only what was done.
     ///
     /// # Errors
     /// Tensors that do not fit; nothing is changed then.
-    pub fn adopt_backbone(&mut self, tensors: Vec<(String, Tensor)>, what: &str) -> Result<(), DinoError> {
-        for (name, t) in init::adopt(&self.architecture.backbone, tensors, what)? {
+    pub fn adopt_backbone(&mut self, tensors: Vec<(String, Tensor)>, what: &str) -> Result<Adopted, DinoError> {
+        let mut adopted = weights::adopt(&self.architecture.backbone, tensors, what)?;
+        for (name, t) in std::mem::take(&mut adopted.tensors) {
             let targets = [self.student.params.get(&name)?, self.teacher.params.get(&name)?];
             optimise::copy_(&targets, &[t.to_device(self.device), t.to_device(self.device)])?;
         }
-        Ok(())
+        Ok(adopted)
     }
 
     /// Optimiser steps taken.

@@ -23,6 +23,7 @@ mod snapshot;
 mod step;
 mod train;
 mod version;
+mod weights;
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Store, StoreError};
 
+use crate::weights::InitRecord;
+
 /// What a run is. Starting it again with anything else is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
@@ -30,6 +32,9 @@ pub(crate) struct RunRecord {
     pub(crate) rows: u64,
     /// Code version that began the run.
     pub(crate) code: String,
+    /// The weights it started from; none when they were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<InitRecord>,
 }
 
 /// Keys that say where a run computes, not what: a run may go on with others.
@@ -61,6 +66,7 @@ impl RunRecord {
             shards,
             rows,
             code: crate::version::CODE.to_owned(),
+            init: None,
         }
     }
 
@@ -72,6 +78,16 @@ impl RunRecord {
                 "{uri}/run.json: this run was begun on shard set {}, not {}; give the same --shards or another --out",
                 begun.shards.short(),
                 self.shards.short()
+            );
+        }
+        // A run begun before weights were recorded has no digest to compare.
+        if let (Some(then), Some(now)) = (&begun.init, &self.init)
+            && then.digest != now.digest
+        {
+            bail!(
+                "{uri}/run.json: init.weights held another file when this run was begun ({}, now {}); put it back or give another --out",
+                then.digest.short(),
+                now.digest.short()
             );
         }
         let (then, now) = (without(&begun.config, &WHERE), without(&self.config, &WHERE));

@@ -30,7 +30,7 @@ use crate::metrics::sides::Sides;
 use crate::ranks::Ranks;
 use crate::run::{CheckpointRecord, FinalRecord, Run, RunRecord};
 use crate::signals::{STOPPED, StopWish};
-use crate::snapshot;
+use crate::{snapshot, weights};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -78,10 +78,17 @@ fn train_on(
             bail!("{}: the shard set has no rows to train on", args.shards);
         }
         let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
-        let record = RunRecord::new(resolved, shards.digest(), shards.len());
+        let mut record = RunRecord::new(resolved, shards.digest(), shards.len());
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
         let source = Source::new(config, shards, data)?;
-        let state = initial_state(config, &place)?;
+        let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
+        if let Some(uri) = &config.init.weights {
+            let init = weights::start_from(&mut state, uri)?;
+            if ranks.first() {
+                init.log(uri);
+            }
+            record.init = Some(init);
+        }
         Ok((record, source, share, state))
     })());
     let (mine, source, share, state) = ready?;
@@ -113,17 +120,6 @@ fn train_on(
     };
     ranks.agree(resumed)?;
     device::guard("train", || trainer.go(source, args, stop))
-}
-
-/// The state before the first step: random weights, or a backbone that the configuration names.
-fn initial_state(config: &TrainConfig, place: &device::Place) -> Result<State> {
-    let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
-    if let Some(weights) = &config.init.weights {
-        let (folder, name) = crate::export::split_uri(weights)?;
-        let bytes = Store::open(folder)?.get(name).with_context(|| format!("init.weights: {weights}"))?;
-        state.adopt_backbone(snapshot::from_bytes(&bytes, weights)?, weights)?;
-    }
-    Ok(state)
 }
 
 /// A run in hand.

@@ -174,7 +174,7 @@ impl Machine<'_> {
 
     fn set_items(&mut self, items: &[At]) -> Result<(), Refusal> {
         let Value::Dict(pairs) = self.top()? else { return Err(KINDS.into()) };
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(KINDS.into());
         }
         pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));

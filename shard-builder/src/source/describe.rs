@@ -427,6 +427,15 @@ mod tests {
     }
 
     #[test]
+    fn every_description_of_this_repository_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("configs/sources");
+        for (below, files) in [("", 8), ("published", 12), ("evaluation", 2)] {
+            let sources = read_sources(&folder.join(below)).unwrap();
+            assert_eq!(sources.len(), files, "{below}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_and_the_nearest_named() {
         let error = Source::parse(&format!("{LEAST}licens: x\n"), "a.yaml").expect_err("refused").to_string();
         assert!(error.contains("a.yaml") && error.contains("licens") && error.contains("mean `licence`"), "{error}");

@@ -4,14 +4,19 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for script in tests/golden/make_*.py; do
-  # Scripts that need other packages than the interop environment name their own pins.
-  pins="tests/golden/requirements-$(basename "$script" .py | sed 's/^make_//').txt"
-  if [ -f "$pins" ]; then
-    scripts/venv.sh ".venv-golden-$(basename "$pins" .txt)" "$pins"
-    python=".venv-golden-$(basename "$pins" .txt)/bin/python"
+  # A script that needs other packages than the interop environment names its pins at its head.
+  pins=$(grep -oE 'tests/golden/requirements-[a-z]+\.txt' "$script" | head -n 1 || true)
+  if [ -n "$pins" ]; then
+    python=.venv-golden-$(basename "$pins" .txt)
+    scripts/venv.sh "$python" "$pins"
+    python+=/bin/python
   else
     python=$1
   fi
+  case "$script" in
+    */make_augment*.py | */make_rand_augment.py | */make_stain.py) out=(tests/golden/augment) ;;
+    *) out=() ;;
+  esac
   echo "golden: $script"
-  "$python" "$script"
+  "$python" "$script" "${out[@]}"
 done

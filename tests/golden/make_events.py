@@ -1,4 +1,7 @@
-"""Writes events.tfevents with TensorBoard's own protocol buffers and record writer: what our writer must give byte for byte."""
+"""Writes events.tfevents with TensorBoard's own protocol buffers and record writer: what our writer must give byte for byte.
+
+Packages: tests/golden/requirements-events.txt.
+"""
 
 import io
 import pathlib

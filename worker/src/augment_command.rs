@@ -143,12 +143,14 @@ fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Imag
 fn sheet(tiles: &[(String, Image)]) -> Result<Image> {
     const GAP: usize = 4;
     let side = tiles.first().context("a sheet holds at least one picture")?.1.width;
-    let (across, down) = (side + GAP, side + GAP + label::HEIGHT);
+    // Columns are as wide as the longest name, where that is wider than a picture.
+    let longest = tiles.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let (across, down) = (side.max(longest * label::PITCH) + GAP, side + GAP + label::HEIGHT);
     let (width, height) = (COLUMNS * across + GAP, tiles.len().div_ceil(COLUMNS) * down + GAP);
     let mut sheet = vec![255u8; width * height * 3];
     for (index, (name, tile)) in tiles.iter().enumerate() {
         let (x, y) = (GAP + index % COLUMNS * across, GAP + index / COLUMNS * down);
-        label::write(name, side, |dx, dy| sheet[((y + dy) * width + x + dx) * 3..][..3].fill(0));
+        label::write(name, |dx, dy, ink| sheet[((y + dy) * width + x + dx) * 3..][..3].fill(255 - ink));
         for (line, row) in tile.data.chunks_exact(tile.width * 3).enumerate() {
             let at = ((y + label::HEIGHT + line) * width + x) * 3;
             sheet[at..at + row.len()].copy_from_slice(row);

@@ -1,49 +1,20 @@
-//! Short labels on a picture, in capital letters of five by seven dots.
+//! Labels on a picture.
 
-/// Dots of a row of a letter, the leftmost highest of five bits; rows from top to bottom.
-const LETTERS: [[u8; 7]; 26] = [
-    [0x0e, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11],
-    [0x1e, 0x11, 0x11, 0x1e, 0x11, 0x11, 0x1e],
-    [0x0e, 0x11, 0x10, 0x10, 0x10, 0x11, 0x0e],
-    [0x1e, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1e],
-    [0x1f, 0x10, 0x10, 0x1e, 0x10, 0x10, 0x1f],
-    [0x1f, 0x10, 0x10, 0x1e, 0x10, 0x10, 0x10],
-    [0x0e, 0x11, 0x10, 0x17, 0x11, 0x11, 0x0f],
-    [0x11, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11],
-    [0x0e, 0x04, 0x04, 0x04, 0x04, 0x04, 0x0e],
-    [0x07, 0x02, 0x02, 0x02, 0x02, 0x12, 0x0c],
-    [0x11, 0x12, 0x14, 0x18, 0x14, 0x12, 0x11],
-    [0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x1f],
-    [0x11, 0x1b, 0x15, 0x15, 0x11, 0x11, 0x11],
-    [0x11, 0x11, 0x19, 0x15, 0x13, 0x11, 0x11],
-    [0x0e, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0e],
-    [0x1e, 0x11, 0x11, 0x1e, 0x10, 0x10, 0x10],
-    [0x0e, 0x11, 0x11, 0x11, 0x15, 0x12, 0x0d],
-    [0x1e, 0x11, 0x11, 0x1e, 0x14, 0x12, 0x11],
-    [0x0f, 0x10, 0x10, 0x0e, 0x01, 0x01, 0x1e],
-    [0x1f, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04],
-    [0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0e],
-    [0x11, 0x11, 0x11, 0x11, 0x11, 0x0a, 0x04],
-    [0x11, 0x11, 0x11, 0x15, 0x15, 0x1b, 0x11],
-    [0x11, 0x11, 0x0a, 0x04, 0x0a, 0x11, 0x11],
-    [0x11, 0x11, 0x0a, 0x04, 0x04, 0x04, 0x04],
-    [0x1f, 0x01, 0x02, 0x04, 0x08, 0x10, 0x1f],
-];
-/// Dots from one letter to the next.
-const PITCH: usize = 6;
-/// Rows that a label takes, with a row of paper above and below.
-pub(crate) const HEIGHT: usize = 9;
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
-/// Calls `dot` with the place of each dot of `text` within a strip `width` pixels wide and [`HEIGHT`] high; what does not fit
-/// is left out, and so is what is no letter.
-pub(crate) fn write(text: &str, width: usize, mut dot: impl FnMut(usize, usize)) {
-    for (i, byte) in text.bytes().enumerate().take_while(|(i, _)| (i + 1) * PITCH <= width) {
-        let upper = byte.to_ascii_uppercase();
-        if !upper.is_ascii_uppercase() {
-            continue;
-        }
-        for (y, row) in LETTERS[usize::from(upper - b'A')].iter().enumerate() {
-            (0..5).filter(|x| row >> (4 - x) & 1 == 1).for_each(|x| dot(i * PITCH + x, y + 1));
+/// Pixels from one letter to the next.
+pub(crate) const PITCH: usize = get_raster_width(FontWeight::Regular, RasterHeight::Size16);
+/// Rows of pixels that a label takes.
+pub(crate) const HEIGHT: usize = RasterHeight::Size16.val();
+
+/// Calls `dot` with column, row and ink (0 to 255) of each inked pixel of `text`; letters that the font lacks stay blank.
+pub(crate) fn write(text: &str, mut dot: impl FnMut(usize, usize, u8)) {
+    for (i, letter) in text.chars().enumerate() {
+        let Some(glyph) = get_raster(letter, FontWeight::Regular, RasterHeight::Size16) else { continue };
+        for (y, row) in glyph.rows().enumerate() {
+            for (x, ink) in row.iter().enumerate().filter(|(_, ink)| **ink > 0) {
+                dot(i * PITCH + x, y, *ink);
+            }
         }
     }
 }
@@ -53,13 +24,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_cut_to_its_strip() {
-        let mut dots = Vec::new();
-        write("il?T", 20, |x, y| dots.push((x, y)));
-        assert!(dots.iter().all(|&(x, y)| x < 18 && (1..8).contains(&y)));
-        assert!(dots.contains(&(2, 3)) && dots.contains(&(6, 1)), "an I and an L: {dots:?}");
-        let mut all = 0;
-        write("il?T", 24, |_, _| all += 1);
-        assert!(all > dots.len(), "the T fits in 24 pixels");
+    fn each_letter_stays_in_its_place() {
+        let mut columns = Vec::new();
+        write("I\u{4e00}l", |x, y, _| {
+            assert!(y < HEIGHT);
+            columns.push(x / PITCH);
+        });
+        columns.dedup();
+        columns.sort_unstable();
+        columns.dedup();
+        assert_eq!(columns, [0, 2], "the font lacks the second letter");
     }
 }

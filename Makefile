@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment parity-augment bench-ranks bench-step golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment parity-augment bench-ranks bench-step parity-full golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -64,6 +64,9 @@ bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTo
 
 bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in plain PyTorch: time and peak memory (half an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)
+
+parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 40 GB)
+	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks against the real things: pyarrow, DuckDB, Hugging Face datasets read our shards; timm loads our export.
+# Checks against the real things: pyarrow, DuckDB, Hugging Face datasets read our shards; timm, transformers and onnxruntime load our
+# exports.
 #   scripts/interop.sh PYTHON BIN
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +21,22 @@ check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/
 "$bin/worker" embed --run "$work/run" --shards "$work/cells" --out "$work/features.parquet"
 check "timm loads the export and gives the same features" \
   "$python" tests/interop/check_export.py "$work/export" "$work/cells" "$work/features.parquet"
+for layout in huggingface onnx; do
+  "$bin/worker" export --run "$work/run" --out "$work/export-$layout" --layout "$layout" --shards "$work/cells"
+  check "the $layout export gives the same features" \
+    "$python" tests/interop/check_export_layouts.py "$layout" "$work/export-$layout" "$work/cells" "$work/features.parquet"
+done
+"$bin/worker" export --run "$work/run" --out "$work/export-98" --layout onnx --size 98
+check "ONNX at another size is the backbone there" \
+  "$python" tests/interop/check_export_layouts.py size "$work/export-98" "$work/export"
+"$bin/worker" train configs/train/tiny.yaml --shards "$work/cells" --out "$work/registers" --set optim.epoch_length=2 \
+  --set train.batch_size=4 --set model.registers=4 --set model.ffn=swiglu --set model.layerscale_init=1.0
+"$bin/worker" embed --run "$work/registers" --shards "$work/cells" --out "$work/registers.parquet"
+for layout in huggingface onnx; do
+  "$bin/worker" export --run "$work/registers" --out "$work/registers-$layout" --layout "$layout"
+  check "with registers and SwiGLU, the $layout export gives the same features" \
+    "$python" tests/interop/check_export_layouts.py "$layout" "$work/registers-$layout" "$work/cells" "$work/registers.parquet"
+done
 
 tiny=(--shards "$work/cells" --out "$work/watched" --set optim.epoch_length=6 --set train.batch_size=8 --set log.every_steps=1
   --set checkpoint.every_steps=2 --set log.tensorboard="$work/live" --set log.prometheus="$work/reddino.prom")

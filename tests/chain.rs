@@ -150,6 +150,55 @@ fn a_run_is_probed_embedded_and_exported() {
 }
 
 #[test]
+fn every_layout_is_exported_with_a_card() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    let (patches, cells) = (text(&shards().0), text(&shards().1));
+    let (run_uri, rows) = (bench.path("run"), bench.path("rows.jsonl"));
+    let quick = ["--no-random", "--no-histogram", "--bootstrap", "0"];
+    let probe = ["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows];
+    run("worker", &[&probe[..], &quick].concat());
+    let layouts: [(&str, &[&str]); 4] = [
+        ("timm", &["model.safetensors", "config.json"]),
+        ("huggingface", &["model.safetensors", "config.json", "preprocessor_config.json"]),
+        ("onnx", &["model.onnx"]),
+        ("state", &["training_state.safetensors", "run.json"]),
+    ];
+    for (layout, files) in layouts {
+        let out = bench.path(layout);
+        let args =
+            ["export", "--run", &run_uri, "--out", &out, "--layout", layout, "--shards", patches, "--rows", &rows];
+        run("worker", &args);
+        for file in files {
+            assert!(Path::new(&out).join(file).exists(), "{layout}: {file}");
+        }
+        let card = std::fs::read_to_string(Path::new(&out).join("README.md")).expect("a card");
+        for words in
+            ["EMA teacher", "give RGB", "| licences |", "| teacher | linear |", "random weights (seed 0)", "loss: {"]
+        {
+            assert!(card.contains(words), "{layout}: the card has `{words}`:\n{card}");
+        }
+    }
+    // The whole state: another program may go on, and ours may start a new run from its teacher.
+    let state = format!("{}/training_state.safetensors", bench.path("state"));
+    bench.train("again", &["--set", &format!("init.weights={state}")]);
+    let begun: Value =
+        serde_json::from_str(&std::fs::read_to_string(bench.path("again/run.json")).expect("a record")).expect("JSON");
+    assert_eq!(begun["init"]["layout"], "teacher");
+
+    let refused = |more: &[&str]| {
+        let out = bench.path("refused");
+        let args = [&["export", "--run", &run_uri, "--out", &out][..], more].concat();
+        let output = Command::new(program("worker")).args(args).env("NO_COLOR", "1").output().expect("worker runs");
+        assert!(!output.status.success() && !Path::new(&out).exists(), "{more:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(refused(&["--shards", cells]).contains("the run was trained on shard set"));
+    assert!(refused(&["--size", "56"]).contains("--size is for --layout onnx"));
+    assert!(refused(&["--layout", "onnx", "--size", "57"]).contains("no multiple of the patch side 14"));
+}
+
+#[test]
 fn refusals_are_one_sentence_with_file_key_and_remedy() {
     let bench = Bench::new();
     let bad = bench.path("bad.yaml");

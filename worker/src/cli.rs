@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Metrics(MetricsArgs),
     /// Write the features of a shard set as Parquet.
     Embed(EmbedArgs),
-    /// Write the teacher backbone as timm-layout safetensors with its config.
+    /// Write the teacher backbone for timm, transformers or ONNX, or the whole training state, with a model card.
     Export(ExportArgs),
     /// Apply or preview the augmentation.
     Augment(AugmentArgs),
@@ -162,13 +162,49 @@ pub(crate) struct EmbedArgs {
     pub(crate) batch: usize,
 }
 
+/// Whose files an export has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    /// model.safetensors and config.json, as `timm.create_model("local-dir:…")` loads them.
+    Timm,
+    /// model.safetensors, config.json, preprocessor_config.json, as `AutoModel` and `AutoImageProcessor` load them.
+    Huggingface,
+    /// model.onnx, position embeddings baked in.
+    Onnx,
+    /// The whole training state as training_state.safetensors (docs/weights.md), and run.json.
+    State,
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Timm => "timm",
+            Self::Huggingface => "huggingface",
+            Self::Onnx => "onnx",
+            Self::State => "state",
+        })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Folder to write model.safetensors and config.json into.
+    /// Folder to write the files and README.md, the model card, into: none of them may exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
+    /// Whose files.
+    #[arg(long, default_value = "timm")]
+    pub(crate) layout: Layout,
+    /// Side of the images in pixels, for `onnx`; the side trained on where it is not given.
+    #[arg(long, value_name = "PX")]
+    pub(crate) size: Option<i64>,
+    /// The shard set trained on: the card lists its sources and their licences.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: Option<String>,
+    /// Result rows of `worker probe --out` on this run and step, for the card; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,37 +1,118 @@
-//! `worker export`: the teacher backbone as timm loads it, and `worker embed`: features as Parquet.
+//! `worker export`: the model as others load it, and `worker embed`: features as Parquet.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, StringArray};
+use dino::tensor_bytes;
 use parquet::arrow::ArrowWriter;
 use run_spec::config::Ffn;
 use serde_json::{Value, json};
-use shards::ShardSet;
+use shards::{Manifest, ShardSet};
 use store::Store;
 
-use crate::cli::{EmbedArgs, ExportArgs};
+use crate::cli::{EmbedArgs, ExportArgs, Layout};
 use crate::features::{self, Trained};
 use crate::snapshot;
 
-/// Writes `model.safetensors` and `config.json` into a folder that holds neither yet.
+mod card;
+mod huggingface;
+mod onnx;
+mod proto;
+mod state;
+
+/// Writes the model in the layout that `args` name, with its card: files that are not there yet.
 pub(crate) fn export(args: &ExportArgs) -> Result<()> {
     let trained = features::open(&args.model)?;
-    let config = timm_config(&trained)?;
-    let facts = [
-        ("what", "EMA teacher backbone (not the student), timm layout".to_owned()),
-        ("run", trained.record.config_digest.to_string()),
-        ("step", trained.checkpoint.step.to_string()),
-        ("code", trained.record.code.clone()),
-        ("channel_order", "rgb".to_owned()),
-    ];
-    let bytes = snapshot::to_bytes(&dino::export::timm(trained.teacher.params()), &facts)?;
+    let side = args.size.unwrap_or(trained.config.crops.global_size);
+    anyhow::ensure!(
+        args.size.is_none() || args.layout == Layout::Onnx,
+        "--size is for --layout onnx: other layouts keep the position embeddings as they were trained"
+    );
+    let manifest = args.shards.as_deref().map(|uri| manifest(uri, &trained)).transpose()?;
+    let mut rows = Vec::new();
+    for file in &args.rows {
+        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        rows.extend(results::row::from_json_lines(&text, &file.display().to_string())?);
+    }
+    let card = card::render(&card::Facts {
+        record: &trained.record,
+        config: &trained.config,
+        checkpoint: &trained.checkpoint,
+        layout: args.layout,
+        side,
+        manifest: manifest.as_ref(),
+        rows: &rows,
+    })?;
+    let mut files = files(args.layout, &trained, side)?;
+    files.push(("README.md", card.into_bytes()));
     let out = Store::open(&args.out)?;
-    out.create("model.safetensors", bytes.into()).context("write model.safetensors")?;
-    out.create("config.json", serde_json::to_vec_pretty(&config)?.into()).context("write config.json")?;
-    crate::output::line(format!("{}: teacher backbone of step {}, timm layout", args.out, trained.checkpoint.step));
+    for (name, bytes) in files {
+        out.create(name, bytes.into()).with_context(|| format!("write {name}"))?;
+    }
+    let what = match args.layout {
+        Layout::State => "the whole training state",
+        _ => "teacher backbone",
+    };
+    crate::output::line(format!("{}: {what} of step {}, {} layout", args.out, trained.checkpoint.step, args.layout));
     Ok(())
+}
+
+/// Names and bytes of what a layout consists of, without the card.
+fn files(layout: Layout, trained: &Trained, side: i64) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let facts = |what: &str| {
+        [
+            ("what", what.to_owned()),
+            ("run", trained.record.config_digest.to_string()),
+            ("step", trained.checkpoint.step.to_string()),
+            ("code", trained.record.code.clone()),
+            ("channel_order", "rgb".to_owned()),
+        ]
+    };
+    let params = trained.teacher.params();
+    let json = |value: &Value| serde_json::to_vec_pretty(value);
+    Ok(match layout {
+        Layout::Timm => {
+            let config = timm_config(trained)?;
+            let facts = facts("EMA teacher backbone (not the student), timm layout");
+            let weights = snapshot::to_bytes(&dino::export::timm(params), &facts)?;
+            vec![("model.safetensors", weights), ("config.json", json(&config)?)]
+        }
+        Layout::Huggingface => {
+            let config = huggingface::config(&trained.config)?;
+            // transformers looks for this key of the header.
+            let weights = tensor_bytes::to_bytes(&dino::export::huggingface(params), Some(("format", "pt")))?;
+            let preprocessor = huggingface::preprocessor(side);
+            let config = ("config.json", json(&config)?);
+            vec![("model.safetensors", weights), config, ("preprocessor_config.json", json(&preprocessor)?)]
+        }
+        Layout::Onnx => {
+            let facts = facts("EMA teacher backbone (not the student)");
+            let bytes = onnx::to_bytes(trained.teacher.backbone().shape(), params, side, &facts)?;
+            vec![("model.onnx", bytes)]
+        }
+        Layout::State => {
+            let bytes = trained.run.read_checkpoint(&trained.checkpoint)?;
+            let tensors = snapshot::from_bytes(&bytes, &trained.checkpoint.key)?;
+            let tensors = state::complete(tensors, &trained.config, trained.checkpoint.step, trained.record.rows)?;
+            let weights = snapshot::to_bytes(&tensors, &facts("the whole training state: docs/weights.md"))?;
+            vec![("training_state.safetensors", weights), ("run.json", serde_json::to_vec_pretty(&trained.record)?)]
+        }
+    })
+}
+
+/// The manifest of the shard set at `uri`, which must be the one that was trained on.
+fn manifest(uri: &str, trained: &Trained) -> Result<Manifest> {
+    let manifest = Manifest::read(&Store::open(uri)?)?;
+    let (found, expected) = (manifest.digest(), trained.record.shards);
+    anyhow::ensure!(
+        found == expected,
+        "--shards {uri}: the run was trained on shard set {}, this is {}; give the set it was trained on",
+        expected.short(),
+        found.short()
+    );
+    Ok(manifest)
 }
 
 /// The `config.json` that timm reads with the weights.

@@ -16,6 +16,8 @@ mod metrics_command;
 mod output;
 mod plan;
 mod probe_command;
+#[cfg(test)]
+mod published;
 mod ranks;
 mod run;
 mod signals;

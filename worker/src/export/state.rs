@@ -1,0 +1,73 @@
+//! The full training state as one safetensors file: what the checkpoint holds, and what the configuration implies about the
+//! steps to come, so that other code can go on. docs/weights.md lists every key and shape.
+
+use anyhow::{Result, bail};
+use run_spec::config::TrainConfig;
+use run_spec::plan::{Place, Plan};
+use run_spec::schedule::{Knobs, Schedules};
+use tch::Tensor;
+
+/// Adds schedules, random keys and data position to the tensors of the checkpoint before `step` of a run on `rows` rows.
+///
+/// # Errors
+/// A seed beyond what a signed number holds.
+pub(super) fn complete(
+    mut tensors: Vec<(String, Tensor)>,
+    config: &TrainConfig,
+    step: u64,
+    rows: u64,
+) -> Result<Vec<(String, Tensor)>> {
+    let number = |n: u64, what: &str| match i64::try_from(n) {
+        Ok(n) => Ok(Tensor::from_slice(&[n])),
+        Err(_) => bail!("{what} {n} does not fit a signed 64-bit number, the widest that safetensors readers agree on"),
+    };
+    let batch = config.train.batch_size;
+    let plan = Plan { seed: config.seed, rows, global_batch: batch };
+    let next: Vec<i64> = plan.rows_at(step, Place::SOLO).iter().map(|draw| draw.row as i64).collect();
+    for (name, n) in [
+        ("position.step", step),
+        ("position.next_draw", step * batch),
+        ("position.rows", rows),
+        ("rng.seed", config.seed),
+        ("rng.init_seed", config.init_seed()),
+    ] {
+        tensors.push((name.to_owned(), number(n, name)?));
+    }
+    tensors.push(("position.next_rows".to_owned(), Tensor::from_slice(&next)));
+    let schedules = Schedules::new(config);
+    let knobs: Vec<Knobs> = (0..config.total_steps()).map(|step| schedules.at(step)).collect();
+    let columns: [(&str, fn(&Knobs) -> f64); 5] = [
+        ("lr", |k| k.lr),
+        ("last_layer_lr", |k| k.last_layer_lr),
+        ("wd", |k| k.wd),
+        ("momentum", |k| k.momentum),
+        ("teacher_temp", |k| k.teacher_temp),
+    ];
+    for (name, of) in columns {
+        let values: Vec<f64> = knobs.iter().map(of).collect();
+        tensors.push((format!("schedule.{name}"), Tensor::from_slice(&values)));
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_rows_and_every_steps_schedule_are_told() {
+        let mut config = TrainConfig { seed: 7, ..TrainConfig::default() };
+        (config.train.batch_size, config.optim.epochs, config.optim.epoch_length) = (4, 2.0, 5);
+        let tensors = complete(Vec::new(), &config, 3, 11).unwrap();
+        let get = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t).unwrap();
+        let rows = Vec::<i64>::try_from(get("position.next_rows")).unwrap();
+        let plan = Plan { seed: 7, rows: 11, global_batch: 4 };
+        assert_eq!(rows, (12..16).map(|draw| plan.row_at(draw) as i64).collect::<Vec<_>>());
+        assert_eq!(get("position.next_draw").int64_value(&[0]), 12);
+        assert_eq!(get("schedule.lr").size(), [10]);
+        assert_eq!(get("schedule.wd").double_value(&[3]), Schedules::new(&config).at(3).wd);
+        config.seed = u64::MAX;
+        assert!(complete(Vec::new(), &config, 3, 11).unwrap_err().to_string().contains("rng.seed"));
+    }
+}

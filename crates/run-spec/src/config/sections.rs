@@ -198,6 +198,11 @@ section! {
         loss_groups: u64 = 1,
         /// Arithmetic of forward and backward.
         precision: Precision = Precision::F32,
+        /// Parts in which a rank's images go through the networks, one after the other, so that less memory is needed.
+        /// The step stays the same: Sinkhorn-Knopp sees the whole global batch, KoLeo its whole loss group.
+        gradient_accumulation: u64 = 1,
+        /// Keep only the input of each of the student's blocks, and compute the block again in backward.
+        activation_checkpointing: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for reading and augmenting; 0 means all cores.

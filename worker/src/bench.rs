@@ -146,6 +146,7 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) 
     let pixels = loader::PixelBatch {
         step: 0,
         images,
+        twins: None,
         samples: run_spec::plan::SampleSums::default(),
         global: fill(2 * images * plane(config.crops.global_size)),
         local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),

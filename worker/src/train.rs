@@ -372,7 +372,8 @@ pub(crate) fn crop_batch(
         share: *share,
         grid: config.grid(),
     });
-    Ok(CropBatch { global, local, masks: masks.to_device(device) })
+    let twins = pixels.twins.as_deref().map(Tensor::from_slice);
+    Ok(CropBatch { global, local, masks: masks.to_device(device), twins })
 }
 
 fn progress(from: u64, total: u64) -> ProgressBar {

@@ -15,6 +15,9 @@ pub struct CropBatch {
     pub local: Option<Tensor>,
     /// Masked patches of the student's global crops `[2, B, N]` bool.
     pub masks: Tensor,
+    /// Images of the same number are no neighbours to KoLeo: `[B]` i64 below 2⁵³; needed only where
+    /// `loss.koleo_exclude` is not `none`.
+    pub twins: Option<Tensor>,
 }
 
 impl CropBatch {
@@ -79,6 +82,8 @@ pub(crate) struct Part {
     pub(crate) local: Option<Tensor>,
     /// `[2, b, N]`.
     pub(crate) masks: Tensor,
+    /// `[b]`.
+    pub(crate) twins: Option<Tensor>,
     /// Where the masked patches of these images are.
     pub(crate) masked: Masked,
     /// Which images of the global batch they are.
@@ -107,6 +112,7 @@ impl Part {
                 local: batch.local.as_ref().map(of),
                 masked: Masked::new(&masks, first, &share, to),
                 masks,
+                twins: batch.twins.as_ref().map(|t| t.narrow(0, from, images)),
                 share,
             }
         };

@@ -1,7 +1,7 @@
 //! The student's side of a step: masked global crops and local crops to the terms of the loss.
 
 use crate::{
-    DinoError, Share, State,
+    DinoError, State,
     backbone::{Crops, DropPath, Recompute},
     batch::{Part, gather},
     koleo::{self, koleo},
@@ -10,6 +10,7 @@ use crate::{
     targets::PartTargets,
 };
 use collective::Collective;
+use run_spec::config::KoleoExclude;
 use tch::{Kind, Tensor};
 
 /// What the student says about a part of the batch, up to the last layer of its heads (P is the bottleneck).
@@ -130,7 +131,7 @@ impl State {
         let (koleo, koleo_objective) = match loss.koleo_weight {
             0.0 => (zero(), zero()),
             weight => {
-                let (part, objective) = self.koleo(&outputs.features, share, peers)?;
+                let (part, objective) = self.koleo(&outputs.features, part, peers)?;
                 (part * weight, objective * weight)
             }
         };
@@ -142,23 +143,46 @@ impl State {
         })
     }
 
-    /// KoLeo of `features` `[2B, D]` within each crop of each loss group: this rank's part, and what it differentiates.
-    fn koleo(&self, features: &Tensor, share: &Share, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
+    /// KoLeo of `features` `[2b, D]` within each crop of each loss group: this rank's part, and what it differentiates.
+    fn koleo(&self, features: &Tensor, part: &Part, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
+        let share = &part.share;
         let eps = koleo::Eps::of(&self.settings.loss);
         let (kind, d) = (self.settings.kind(), features.size()[1]);
         let (groups, size) = (share.groups as f64, share.group_size());
         let mine = features.to_kind(kind).view([2, share.images, d]);
-        let sum_over_sets = |rows: &Tensor| koleo(&rows.reshape([-1, size, d]), eps).sum(kind) / groups;
+        // Whole numbers below 2⁵³, so that ranks can exchange them in f64.
+        let twins = self.twins(part)?.map(|twins| twins.to_kind(Kind::Double).view([1, share.images, 1]));
+        let sum_over_sets = |rows: &Tensor, twins: Option<&Tensor>| {
+            let twins = twins.map(|t| t.expand([2, -1, 1], false).reshape([-1, size]));
+            koleo(&rows.reshape([-1, size, d]), twins.as_ref(), eps).sum(kind) / groups
+        };
         if !share.cut {
-            let part = sum_over_sets(&mine);
+            let part = sum_over_sets(&mine, twins.as_ref());
             return Ok((part.shallow_clone(), part));
         }
         // A group spans ranks: each computes the whole term over all rows, its own with a graph. Neighbours act on each
         // other in both directions, so only the whole term has this rank's whole gradient.
         let all = share.gather(&mine, peers)?;
+        let twins = twins.map(|twins| share.gather(&twins, peers)).transpose()?;
         let after = share.first + share.images;
         let rows = Tensor::cat(&[all.narrow(1, 0, share.first), mine, all.narrow(1, after, share.total - after)], 1);
-        let whole = sum_over_sets(&rows);
+        let whole = sum_over_sets(&rows, twins.as_ref());
         Ok((whole.detach() / peers.world() as f64, whole))
+    }
+
+    /// What KoLeo leaves out, where it leaves out anything.
+    fn twins(&self, part: &Part) -> Result<Option<Tensor>, DinoError> {
+        let (exclude, b) = (self.settings.loss.koleo_exclude, part.share.images);
+        if exclude == KoleoExclude::None {
+            return Ok(None);
+        }
+        match &part.twins {
+            Some(twins) if twins.size() == [b] => Ok(Some(twins.to_device(self.device))),
+            other => Err(DinoError::Batch {
+                what: "twins",
+                found: other.as_ref().map(Tensor::size).unwrap_or_default(),
+                expected: format!("[{b}] is needed for loss.koleo_exclude {exclude}"),
+            }),
+        }
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use collective::{Collective, Fault, Faulty, Solo, Threads};
 use dino::{DinoError, State};
 use run_spec::{
-    config::{Centering, TrainConfig},
+    config::{Centering, KoleoExclude, Precision, TrainConfig},
     schedule::Schedules,
 };
 use std::thread;
@@ -110,7 +110,7 @@ fn tell(what: &str, world: usize, losses: f64, state: Option<f64>) {
 #[test]
 fn the_number_of_ranks_changes_nothing_but_rounding() {
     for (what, mut c) in varieties() {
-        c.train.precision = run_spec::config::Precision::F64;
+        c.train.precision = Precision::F64;
         let mut solo = new(&c);
         let losses = take_steps(&mut solo, &c, 0..3, &Solo::new());
         // 3 ranks take 2, 3 and 3 of the 8 images: shares are uneven and groups are cut.
@@ -123,6 +123,39 @@ fn the_number_of_ranks_changes_nothing_but_rounding() {
             let of_state = assert_near(&copies(&solo), &states[0], 1e-9, &format!("{what}, {world} ranks"));
             tell(&what, world, of_losses, Some(of_state));
         }
+    }
+}
+
+#[test]
+fn koleo_leaves_twins_out_on_any_number_of_ranks() {
+    let mut c = tiny();
+    (c.train.loss_groups, c.loss.koleo_exclude) = (1, KoleoExclude::Copies);
+    c.train.precision = Precision::F64;
+    let knobs = Schedules::new(&c).at(3);
+    // Images 1 and 6 are twins, and lie on different ranks.
+    let twins = [10i64, 11, 12, 13, 14, 15, 11, 17];
+    let step = |rank: usize, world: usize, peers: &dyn Collective| {
+        let mut state = new(&c);
+        let share = state.share(rank, world).unwrap();
+        let mut batch = batch(&c, 0, rank, world);
+        let message = state.step(&batch, &knobs, peers).unwrap_err().to_string();
+        assert!(message.contains("twins") && message.contains("koleo_exclude copies"), "{message}");
+        batch.twins = Some(Tensor::from_slice(&twins).narrow(0, share.first, share.images));
+        let losses = state.step(&batch, &knobs, peers).unwrap().losses;
+        (losses.koleo, copies(&state))
+    };
+    for world in [2, 3] {
+        thread::scope(|scope| {
+            for peers in Threads::world_of(world) {
+                let step = &step;
+                scope.spawn(move || {
+                    let (koleo, solo) = step(0, 1, &Solo::new());
+                    let (other, state) = step(peers.rank(), world, &peers);
+                    assert!((koleo - other).abs() < 1e-9 * koleo.abs(), "{koleo} and {other} on {world} ranks");
+                    assert_near(&solo, &state, 1e-9, "twins");
+                });
+            }
+        });
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn batch(c: &TrainConfig, step: u64, rank: usize, world: usize) -> Cr
         global: part("global", 2, c.crops.global_size),
         local: (n_local > 0).then(|| part("local", n_local, c.crops.local_size)),
         masks: masks::batch(&plan),
+        twins: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
+use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
@@ -80,6 +80,8 @@ section! {
         koleo_pair_eps: f64 = 1e-4,
         /// Added inside KoLeo's logarithm.
         koleo_log_eps: f64 = 1e-8,
+        /// Pairs that are no neighbours to KoLeo.
+        koleo_exclude: KoleoExclude = KoleoExclude::None,
         /// How teacher logits become targets.
         centering: Centering = Centering::SinkhornKnopp,
         /// Sinkhorn-Knopp iterations.

@@ -150,8 +150,3 @@ impl Masked {
         }
     }
 }
-
-/// Rows of `tokens` `[2B, T, D]`, flattened.
-pub(crate) fn gather(tokens: &Tensor, rows: &Tensor) -> Tensor {
-    tokens.flatten(0, 1).index_select(0, rows)
-}

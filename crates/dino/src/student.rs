@@ -3,7 +3,7 @@
 use crate::{
     DinoError, State,
     backbone::{Crops, DropPath, Recompute},
-    batch::{Part, gather},
+    batch::Part,
     koleo::{self, koleo},
     losses::DinoWeights,
     projection::Projection,
@@ -64,18 +64,18 @@ impl State {
         let masks = part.masks.flatten(0, 1).to_device(self.device); // [2b, N]
         let local = part.local.as_ref().filter(|_| uses_local);
         let local = local.map(|local| (local.size()[0], local.flatten(0, 1).to_kind(kind))); // [L·b, 3, h, w]
-        let mut sets = vec![Crops { images: &images, masks: Some(&masks), drop: drop(0, 2) }];
-        if let Some((n_local, images)) = &local {
-            sets.push(Crops { images, masks: None, drop: drop(1, *n_local) });
+        let mut sets = vec![Crops { images: &images, masks: Some(&masks), rows: &part.masked.rows, drop: drop(0, 2) }];
+        let local_cls = local.as_ref().map(|(_, images)| backbone.cls_rows(images));
+        if let (Some((n_local, images)), Some(rows)) = (&local, &local_cls) {
+            sets.push(Crops { images, masks: None, rows, drop: drop(1, *n_local) });
         }
-        let tokens = backbone.tokens(&sets, recompute)?; // [2b, T, D], [L·b, t, D]
-        let features = backbone.norm(&gather(&tokens[0], &part.masked.rows)); // [2b + m, D]
+        let mut wanted = backbone.wanted(&sets, recompute)?.into_iter();
+        let features = wanted.next().expect("global crops are always there"); // [2b + m, D]
         let cls = features.narrow(0, 0, 2 * b);
-        let Some((n_local, _)) = local else {
+        let (Some((n_local, _)), Some(local)) = (local, wanted.next()) else {
             let (rows, patches) = self.student.bottlenecks(&features, 2 * b);
             return Ok(Outputs { cls: rows, local: None, patches, features: cls });
         };
-        let local = backbone.norm(&tokens[1].select(1, 0)); // [L·b, D]
         let all = Tensor::cat(&[local, features], 0); // [L·b + 2b + m, D]
         let (rows, patches) = self.student.bottlenecks(&all, (n_local + 2) * b);
         Ok(Outputs {

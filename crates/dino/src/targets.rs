@@ -3,7 +3,7 @@
 use crate::{
     DinoError, Share, State,
     backbone::Crops,
-    batch::{Part, gather},
+    batch::Part,
     centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
     collapse,
 };
@@ -53,8 +53,8 @@ impl State {
             let _autocast = self.autocast()?;
             let b = part.share.images;
             let images = part.global.flatten(0, 1).to_kind(kind); // [2b, 3, H, W]
-            let tokens = self.teacher.backbone.tokens(&[Crops { images: &images, masks: None, drop: None }], None)?;
-            let normed = self.teacher.backbone.norm(&gather(&tokens[0], &part.masked.rows));
+            let sets = [Crops { images: &images, masks: None, rows: &part.masked.rows, drop: None }];
+            let normed = self.teacher.backbone.wanted(&sets, None)?.swap_remove(0); // [2b + m, D]
             let (c, p) = self.teacher.logits(&normed, 2 * b);
             features.push(normed.narrow(0, 0, 2 * b).view([2, b, -1]));
             cls.push(c.to_kind(kind).view([2, b, k]));

@@ -2,7 +2,6 @@
 //! depth crop set by crop set. No crop is padded to the length of another.
 
 use super::{DropPath, Feed};
-use std::sync::Arc;
 use tch::Tensor;
 
 /// Weight and bias of a linear layer or a norm.
@@ -51,6 +50,48 @@ pub(super) fn pack(parts: &[Tensor]) -> Tensor {
     }
 }
 
+/// The rows of packed tokens that stochastic depth keeps in one branch of a block.
+struct Kept {
+    /// Their numbers.
+    rows: Tensor,
+    /// `[rows, 1]`: the factor that keeps the mean.
+    scale: Tensor,
+    /// The crops that are left.
+    segments: Vec<Segment>,
+}
+
+impl Kept {
+    fn of(block: &Block, branch: u64, segments: &[Segment], x: &Tensor) -> Self {
+        let (mut first, mut rows, mut scales, mut left) = (0, Vec::new(), Vec::new(), Vec::new());
+        for segment in segments {
+            let (crops, scale) = match &segment.drop {
+                Some(drop) => drop.kept(block.index, branch, block.rate),
+                None => ((0..segment.rows).collect(), 1.0),
+            };
+            for crop in &crops {
+                let start = first + crop * segment.tokens;
+                rows.extend(start..start + segment.tokens);
+            }
+            scales.resize(rows.len(), scale);
+            left.push(Segment { rows: crops.len() as i64, ..*segment });
+            first += segment.rows * segment.tokens;
+        }
+        let scale = Tensor::from_slice(&scales).unsqueeze(1).to_kind(x.kind()).to_device(x.device());
+        Self { rows: Tensor::from_slice(&rows).to_device(x.device()), scale, segments: left }
+    }
+
+    /// `x + gamma · scale · out` on the kept rows.
+    fn add(&self, x: &Tensor, out: &Tensor, gamma: &Tensor) -> Tensor {
+        x.index_add(0, &self.rows, &(out.to_kind(x.kind()) * (gamma * &self.scale)))
+    }
+
+    /// `[R, 1]`: the factor of every row, 0 where it is skipped.
+    fn factors(&self, x: &Tensor) -> Tensor {
+        let none = Tensor::zeros([x.size()[0], 1], (x.kind(), x.device()));
+        none.index_copy(0, &self.rows, &self.scale)
+    }
+}
+
 /// A block: `x + γ₁·attention(norm₁(x))`, then `x + γ₂·feed(norm₂(x))`.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -87,45 +128,28 @@ impl Block {
         }
     }
 
-    /// Packed tokens `[R, D]` to the same.
-    pub(super) fn forward(&self, x: &Tensor, segments: &Arc<[Segment]>) -> Tensor {
-        let x = self.residual(x, segments, &self.gamma1, 0, |x, segments| self.attend(x, segments));
-        self.residual(&x, segments, &self.gamma2, 1, |x, _| self.feed(x))
-    }
-
-    /// `x + gamma · f(x)`, on the rows that stochastic depth keeps.
-    fn residual(
-        &self,
-        x: &Tensor,
-        segments: &[Segment],
-        gamma: &Tensor,
-        branch: u64,
-        f: impl Fn(&Tensor, &[Segment]) -> Tensor,
-    ) -> Tensor {
+    /// Packed tokens `[R, D]` to the same, or to those `rows` of them only.
+    pub(super) fn forward(&self, x: &Tensor, segments: &[Segment], rows: Option<&Tensor>) -> Tensor {
         let drops = self.rate > 0.0 && segments.iter().any(|s| s.drop.is_some());
         if !drops {
-            // Autocast may have lowered f(x); the residual stream keeps its width.
-            return x.addcmul(&f(x, segments).to_kind(x.kind()), gamma);
+            // Autocast may have lowered a branch; the residual stream keeps its width.
+            let add = |x: &Tensor, y: Tensor, gamma: &Tensor| x.addcmul(&y.to_kind(x.kind()), gamma);
+            let x = add(x, self.attend(x, segments), &self.gamma1);
+            let x = rows.map_or_else(|| x.shallow_clone(), |rows| x.index_select(0, rows));
+            return add(&x, self.feed(&x), &self.gamma2);
         }
-        let parts = unpack(x, segments);
-        let kept: Vec<(Tensor, f64)> = segments
-            .iter()
-            .map(|s| match &s.drop {
-                Some(drop) => drop.kept(self.index, branch, self.rate),
-                None => (Tensor::arange(s.rows, (tch::Kind::Int64, tch::Device::Cpu)), 1.0),
-            })
-            .map(|(rows, scale)| (rows.to_device(x.device()), scale))
-            .collect();
-        let inputs: Vec<Tensor> = parts.iter().zip(&kept).map(|(part, (rows, _))| part.index_select(0, rows)).collect();
-        let shorter: Vec<Segment> =
-            segments.iter().zip(&kept).map(|(s, (rows, _))| Segment { rows: rows.size()[0], ..*s }).collect();
-        let out = unpack(&f(&pack(&inputs), &shorter).to_kind(x.kind()), &shorter);
-        let sums: Vec<Tensor> = parts
-            .iter()
-            .zip(kept.iter().zip(&out))
-            .map(|(part, ((rows, scale), out))| part.index_add(0, rows, &(out * (gamma * *scale))))
-            .collect();
-        pack(&sums)
+        let kept = Kept::of(self, 0, segments, x);
+        let out = self.attend(&x.index_select(0, &kept.rows), &kept.segments);
+        let x = kept.add(x, &out, &self.gamma1);
+        let kept = Kept::of(self, 1, segments, &x);
+        let Some(rows) = rows else {
+            return kept.add(&x, &self.feed(&x.index_select(0, &kept.rows)), &self.gamma2);
+        };
+        // Few rows are wanted: all go through, and those of skipped crops are multiplied by 0.
+        let factor = kept.factors(&x).index_select(0, rows);
+        let x = x.index_select(0, rows);
+        let out = self.feed(&x).to_kind(x.kind());
+        x.addcmul(&(out * factor), &self.gamma2)
     }
 
     fn attend(&self, x: &Tensor, segments: &[Segment]) -> Tensor {
@@ -155,5 +179,63 @@ impl Block {
             }
         };
         self.second.linear(&hidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backbone, Share, backbone::Shape, init, params::Parameters};
+    use run_spec::config::TrainConfig;
+    use tch::{Device, Kind};
+
+    /// The last of two blocks that skip half their crops, with weights that matter.
+    fn backbone() -> Backbone {
+        let mut config = TrainConfig::default();
+        (config.model.dim, config.model.depth, config.model.heads) = (16, 2, 2);
+        (config.model.drop_path, config.model.layerscale_init) = (0.5, 1.0);
+        let shape = Shape::of(&config);
+        let names = shape.declare().into_iter().map(|mut declared| {
+            declared.name = format!("backbone.{}", declared.name);
+            declared
+        });
+        let weights = init::random(&names.collect::<Vec<_>>(), 3);
+        Backbone::new(shape, &Parameters::new(weights).to(Device::Cpu, Kind::Double)).unwrap()
+    }
+
+    #[test]
+    fn wanted_rows_of_the_last_block_are_those_of_all_its_rows() {
+        let backbone = backbone();
+        let block = &backbone.blocks[1];
+        let share = Share::of(6, 2, 0, 1).unwrap();
+        let drop = |pass, crops| Some(DropPath { seed: 1, step: 5, pass, share, crops });
+        // Two crops of six images with seven tokens, then one with four.
+        let segments =
+            [Segment { rows: 12, tokens: 7, drop: drop(0, 2) }, Segment { rows: 6, tokens: 4, drop: drop(1, 1) }];
+        let _ = tch::manual_seed(2);
+        let x = Tensor::randn([12 * 7 + 6 * 4, 16], (Kind::Double, Device::Cpu));
+        let rows = Tensor::from_slice(&[0i64, 7, 9, 20, 21, 40, 77, 83, 84, 88, 104, 107]);
+        for segments in [segments, segments.map(|s| Segment { drop: None, ..s })] {
+            let all = block.forward(&x, &segments, None);
+            let some = block.forward(&x, &segments, Some(&rows));
+            let gap = (all.index_select(0, &rows) - &some).abs().max().double_value(&[]);
+            assert!(gap < 1e-12, "{gap}");
+            // And something was skipped: a skipped crop keeps its input in that branch.
+            assert!((&all - &x).abs().max().double_value(&[]) > 1e-3);
+        }
+    }
+
+    #[test]
+    fn a_skipped_crop_keeps_its_tokens() {
+        let backbone = backbone();
+        let mut block = backbone.blocks[1].handles();
+        block.rate = 0.9; // int(6 · 0.1) is 0: one crop of six is kept, in each branch
+        let share = Share::of(6, 1, 0, 1).unwrap();
+        let drop = Some(DropPath { seed: 1, step: 5, pass: 0, share, crops: 1 });
+        let x = Tensor::randn([6 * 3, 16], (Kind::Double, Device::Cpu));
+        let out = block.forward(&x, &[Segment { rows: 6, tokens: 3, drop }], None);
+        let moved = (out - &x).abs().view([6, 48]).amax([1].as_slice(), false).gt(0.0);
+        let moved = moved.sum(Kind::Int64).int64_value(&[]);
+        assert!((1..=2).contains(&moved), "{moved} crops moved");
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::Share;
 use run_spec::seed;
-use tch::Tensor;
 
 /// Which rows of a batch skip a block (stochastic depth, arXiv:1603.09382), drawn per loss group from a keyed stream,
 /// so that the world size does not change them.
@@ -24,7 +23,7 @@ impl DropPath {
     /// The rows of the batch that do not skip, and the factor that keeps the mean.
     ///
     /// A group that lies on several ranks is drawn by each of them, and each keeps its own rows: possibly none.
-    pub(super) fn kept(&self, block: u64, branch: u64, rate: f64) -> (Tensor, f64) {
+    pub(super) fn kept(&self, block: u64, branch: u64, rate: f64) -> (Vec<i64>, f64) {
         let (share, size) = (&self.share, self.share.group_size());
         let all = (self.crops * size) as usize;
         // DINOv2 keeps int(n·(1 − rate)) rows, at least one, and scales by n / kept.
@@ -38,6 +37,6 @@ impl DropPath {
                 (0..share.images).contains(&image).then_some(crop * share.images + image)
             }));
         }
-        (Tensor::from_slice(&index), all as f64 / keep as f64)
+        (index, all as f64 / keep as f64)
     }
 }

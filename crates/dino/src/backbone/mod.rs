@@ -2,7 +2,7 @@
 //! exact GELU or SwiGLU, masked patches, and position embeddings resized at run time.
 //!
 //! Shapes: B images, N = gh·gw patches, R registers, T = 1 + R + N tokens, D width, H heads.
-//! Token order: CLS, registers, patches row by row. The final norm is per token, so callers gather first and norm then.
+//! Token order: CLS, registers, patches row by row. Callers say which tokens they want, and get those, normed.
 
 mod block;
 mod drop_path;
@@ -12,7 +12,7 @@ pub use drop_path::DropPath;
 pub use shape::{Feed, Shape};
 
 use crate::{DinoError, params::Parameters};
-use block::{Block, Pair, Segment, pack, unpack};
+use block::{Block, Pair, Segment, pack};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use torch_shim::{autograd, device::Autocast};
@@ -24,6 +24,8 @@ pub struct Crops<'a> {
     pub images: &'a Tensor,
     /// `[B, N]` bool: where true, the mask token stands for the patch.
     pub masks: Option<&'a Tensor>,
+    /// Which tokens are wanted, as rows of the flattened `[B · T]`: CLS tokens, masked patches.
+    pub rows: &'a Tensor,
     /// Draws stochastic depth; `None` in a teacher and in evaluation.
     pub drop: Option<DropPath>,
 }
@@ -105,43 +107,55 @@ impl Backbone {
         1 + self.shape.registers
     }
 
-    /// All blocks, without the final norm, for crops of several sizes in one pass: each set's tokens `[B, T, D]`.
+    /// The wanted tokens of crops of several sizes, normed: `[rows, D]` for each set.
     ///
     /// Layers that act on single tokens run once over all sets, packed without padding; attention stays within an image.
+    /// The last feed-forward layer sees the wanted tokens only, since nothing reads the others after it.
     ///
     /// # Errors
     /// A block that cannot be checkpointed.
-    pub fn tokens(&self, sets: &[Crops<'_>], recompute: Option<Recompute>) -> Result<Vec<Tensor>, DinoError> {
-        let (mut x, segments) = self.packed(sets);
+    pub fn wanted(&self, sets: &[Crops<'_>], recompute: Option<Recompute>) -> Result<Vec<Tensor>, DinoError> {
+        let (mut x, segments, rows) = self.packed(sets);
         for block in &self.blocks {
+            let rows = (block.index + 1 == self.blocks.len() as u64).then_some(&rows);
             x = match recompute {
-                None => block.forward(&x, &segments),
-                Some(recompute) => checkpointed(block.handles(), &x, &segments, recompute)?,
+                None => block.forward(&x, &segments, rows),
+                Some(recompute) => checkpointed(block.handles(), &x, &segments, rows, recompute)?,
             };
         }
-        Ok(unpack(&x, &segments))
-    }
-
-    /// The final norm, per token: any shape ending in D.
-    pub fn norm(&self, tokens: &Tensor) -> Tensor {
-        self.norm.norm(tokens, self.shape.ln_eps)
+        let sizes: Vec<i64> = sets.iter().map(|set| set.rows.size()[0]).collect();
+        Ok(self.norm.norm(&x, self.shape.ln_eps).split_with_sizes(sizes, 0))
     }
 
     /// Normed CLS tokens `[B, D]` of `images` `[B, 3, h, w]`.
     pub fn cls(&self, images: &Tensor) -> Tensor {
-        let (x, segments) = self.packed(&[Crops { images, masks: None, drop: None }]);
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(&x, &segments));
-        self.norm(&unpack(&x, &segments)[0].select(1, 0))
+        let rows = self.cls_rows(images);
+        let sets = [Crops { images, masks: None, rows: &rows, drop: None }];
+        self.wanted(&sets, None).expect("only checkpointing can fail").swap_remove(0)
     }
 
-    fn packed(&self, sets: &[Crops<'_>]) -> (Tensor, Arc<[Segment]>) {
+    /// Where the CLS tokens of `images` `[B, 3, h, w]` are among their `[B · T]` tokens.
+    pub fn cls_rows(&self, images: &Tensor) -> Tensor {
+        let (size, p) = (images.size(), self.shape.patch);
+        let tokens = self.first_patch() + size[2] / p * (size[3] / p);
+        Tensor::arange(size[0], (Kind::Int64, images.device())) * tokens
+    }
+
+    /// Tokens of all sets, where each set lies in them, and the wanted rows of them all.
+    fn packed(&self, sets: &[Crops<'_>]) -> (Tensor, Arc<[Segment]>, Tensor) {
         let tokens: Vec<Tensor> = sets.iter().map(|set| self.embed(set.images, set.masks)).collect();
         let segment = |(set, t): (&Crops<'_>, &Tensor)| {
             let size = t.size();
             Segment { rows: size[0], tokens: size[1], drop: set.drop }
         };
-        let segments = sets.iter().zip(&tokens).map(segment).collect();
-        (pack(&tokens), segments)
+        let segments: Arc<[Segment]> = sets.iter().zip(&tokens).map(segment).collect();
+        let mut first = 0;
+        let mut rows = Vec::new();
+        for (set, segment) in sets.iter().zip(segments.iter()) {
+            rows.push(set.rows + first);
+            first += segment.rows * segment.tokens;
+        }
+        (pack(&tokens), segments, Tensor::cat(&rows, 0))
     }
 
     fn embed(&self, images: &Tensor, masks: Option<&Tensor>) -> Tensor {
@@ -183,13 +197,14 @@ fn checkpointed(
     block: Block,
     x: &Tensor,
     segments: &Arc<[Segment]>,
+    rows: Option<&Tensor>,
     recompute: Recompute,
 ) -> Result<Tensor, DinoError> {
-    let segments = Arc::clone(segments);
+    let (segments, rows) = (Arc::clone(segments), rows.map(Tensor::shallow_clone));
     let run = move |x: &Tensor| {
         let enter = |(device, half)| Autocast::enter(device, half).expect("autocast was entered so before");
         let _autocast = recompute.autocast.map(enter);
-        block.forward(x, &segments)
+        block.forward(x, &segments, rows.as_ref())
     };
     Ok(autograd::checkpoint(x, run)?)
 }

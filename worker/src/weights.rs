@@ -24,7 +24,9 @@ pub(crate) struct InitRecord {
 /// Puts the backbone at `uri`, a file of a folder or of a store, into student and teacher.
 pub(crate) fn start_from(state: &mut State, uri: &str) -> Result<InitRecord> {
     let (folder, name) = crate::export::split_uri(uri)?;
-    let bytes = Store::open(folder)?.get(name).with_context(|| format!("init.weights: {uri}"))?;
+    let bytes = Store::open(folder)?.get(name).with_context(|| {
+        format!("init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null")
+    })?;
     let tensors = dino::weights::read(&bytes, uri).context("init.weights")?;
     let adopted = state.adopt_backbone(tensors, uri).context("init.weights")?;
     Ok(InitRecord {

@@ -1,0 +1,91 @@
+//! Files of weights as torch, timm and transformers write them (`tests/golden/make_weights.py`) give the features that those
+//! libraries give.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "how near each file came")]
+
+mod support;
+
+use dino::{
+    Encoder, backbone, export,
+    tensor_bytes::from_bytes,
+    weights::{Layout, adopt, read},
+};
+use run_spec::config::{Ffn, TrainConfig};
+use std::{collections::BTreeSet, fs};
+use support::image;
+use tch::{Device, Kind, Tensor};
+
+/// File of `tests/golden/weights`.
+fn golden(file: &str) -> Vec<u8> {
+    fs::read(support::golden(&format!("../weights/{file}"))).unwrap()
+}
+
+fn config(registers: i64, ffn: Ffn) -> TrainConfig {
+    let mut config = TrainConfig::default();
+    (config.model.dim, config.model.depth, config.model.heads, config.model.patch) = (8, 2, 2, 7);
+    (config.model.registers, config.model.ffn, config.crops.global_size) = (registers, ffn, 28);
+    config
+}
+
+/// File, its layout, registers, feed-forward layer.
+const FILES: [(&str, Layout, i64, Ffn); 9] = [
+    ("dinov2.pth", Layout::Dinov2, 0, Ffn::Mlp),
+    ("dinov2-37.pth", Layout::Dinov2, 0, Ffn::Mlp),
+    ("reddino-teacher.pth", Layout::Teacher, 0, Ffn::Mlp),
+    ("training.pth", Layout::Teacher, 0, Ffn::Mlp),
+    ("timm.safetensors", Layout::Timm, 0, Ffn::Mlp),
+    ("timm-registers-swiglu.pth", Layout::Timm, 4, Ffn::Swiglu),
+    ("huggingface.safetensors", Layout::HuggingFace, 0, Ffn::Mlp),
+    ("huggingface-registers-swiglu.safetensors", Layout::HuggingFace, 4, Ffn::Swiglu),
+    ("huggingface-classifier.safetensors", Layout::HuggingFace, 0, Ffn::Mlp),
+];
+
+#[test]
+fn files_of_the_libraries_give_the_features_of_the_libraries() {
+    let expected: Vec<(String, Tensor)> = from_bytes(&golden("features.safetensors"), "features").unwrap();
+    let images = image("features", 3, 28);
+    for (file, layout, registers, ffn) in FILES {
+        let config = config(registers, ffn);
+        let tensors = read(&golden(file), file).unwrap();
+        let copies = tensors.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
+        let adopted = adopt(&backbone::Shape::of(&config), copies, file).unwrap();
+        assert_eq!(adopted.layout, layout, "{file}");
+        assert_eq!(!adopted.missing.is_empty(), layout == Layout::Timm, "{file}: {:?}", adopted.missing);
+        let found = Encoder::load(&config, tensors, file, Device::Cpu).unwrap().features(&images);
+        let (_, expected) = expected.iter().find(|(name, _)| name == file).unwrap();
+        let gap = (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[]);
+        eprintln!("{file}: features differ by {gap:.1e}");
+        assert!(gap <= 2e-5, "{file}: features differ by {gap:.1e}");
+    }
+}
+
+#[test]
+fn what_is_no_backbone_is_counted() {
+    let done = |file: &str| {
+        let config = config(0, Ffn::Mlp);
+        adopt(&backbone::Shape::of(&config), read(&golden(file), file).unwrap(), file).unwrap()
+    };
+    assert_eq!(done("reddino-teacher.pth").unexpected, ["teacher.dino_head (2)"]);
+    assert_eq!(done("huggingface-classifier.safetensors").unexpected, ["classifier.bias (1)", "classifier.weight (1)"]);
+    assert_eq!(done("dinov2-37.pth").reshaped, ["pos_embed from 37 x 37 to 4 x 4 patches"]);
+    // The student's 32 tensors; AdamW's numbers are no names.
+    assert_eq!(done("training.pth").unexpected, ["model.student (35)"]);
+}
+
+#[test]
+fn our_export_has_the_names_and_values_of_transformers() {
+    for (file, _, registers, ffn) in FILES
+        .iter()
+        .filter(|(file, ..)| ["huggingface.safetensors", "huggingface-registers-swiglu.safetensors"].contains(file))
+    {
+        let theirs = read(&golden(file), file).unwrap();
+        let copies = theirs.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
+        let encoder = Encoder::load(&config(*registers, *ffn), copies, file, Device::Cpu).unwrap();
+        let ours = export::huggingface(encoder.params());
+        let names = |list: &[(String, Tensor)]| list.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(names(&ours), names(&theirs), "{file}");
+        for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+            assert!(ours.equal(theirs), "{file}: {name}");
+        }
+    }
+}

@@ -265,6 +265,7 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep ablations: 6 arms × 3 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
         "Sweep quickstart: 3 arms × 2 seeds",
+        "Sweep stain: 6 arms × 3 seeds",
     ];
     assert_eq!(lines, expected);
 }

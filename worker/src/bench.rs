@@ -24,7 +24,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     }
     let place = device::open(run_spec::config::Device::Auto, args.threads)?;
     if let Some(prototypes) = args.prototypes {
-        return step_beside_a_peer(prototypes, args.repeats, place.device);
+        return step_beside_a_peer(prototypes, args, place.device);
     }
     let mut rows = Vec::new();
     let rate = matrix_rate(place.device, Kind::Float, args.repeats);
@@ -69,11 +69,13 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
 }
 
 /// The published step of ViT-S/14 on eight images in f32: seconds of each repetition and the peak of memory.
-fn step_beside_a_peer(prototypes: i64, repeats: usize, device: Device) -> Result<()> {
+fn step_beside_a_peer(prototypes: i64, args: &BenchArgs, device: Device) -> Result<()> {
     let sets =
         [&format!("head.prototypes={prototypes}"), "train.batch_size=8", "train.loss_groups=1", "train.precision=f32"];
-    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
-    let seconds = device::guard("a training step", || step_times(&config, device, repeats))?;
+    let mut sets: Vec<String> = sets.map(str::to_owned).into();
+    sets.extend(args.set.iter().cloned());
+    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets)?;
+    let seconds = device::guard("a training step", || step_times(&config, device, args.repeats))?;
     let peak_mb = metrics::peak_mb();
     output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }));
     Ok(())
@@ -146,6 +148,7 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) 
     let pixels = loader::PixelBatch {
         step: 0,
         images,
+        twins: None,
         samples: run_spec::plan::SampleSums::default(),
         global: fill(2 * images * plane(config.crops.global_size)),
         local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),

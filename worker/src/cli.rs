@@ -312,6 +312,9 @@ pub(crate) struct BenchArgs {
     /// bench-step` puts beside PyTorch.
     #[arg(long, value_name = "K", conflicts_with = "ranks")]
     pub(crate) prototypes: Option<i64>,
+    /// Change one key of that step's configuration: what does train.activation_checkpointing=true save?
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "prototypes")]
+    pub(crate) set: Vec<String>,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,

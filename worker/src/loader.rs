@@ -10,9 +10,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use augment::{Image, Recipe, ViewKey, views_into};
 use rayon::prelude::*;
-use run_spec::config::TrainConfig;
+use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
 use shards::ShardSet;
+
+use crate::twins;
 
 /// The pixels of one rank's part of a step, normalised.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct PixelBatch {
     pub(crate) step: u64,
     /// Images B.
     pub(crate) images: usize,
+    /// Which of them are twins, `[B]`, where KoLeo leaves some out.
+    pub(crate) twins: Option<Vec<i64>>,
     /// Which they are.
     pub(crate) samples: SampleSums,
     /// `[2, B, 3, S, S]`.
@@ -73,16 +77,31 @@ impl Source {
         let mut places: Vec<Vec<&mut [f32]>> = (0..images).map(|_| Vec::with_capacity(2 + locals)).collect();
         let slots = global.chunks_exact_mut(global_len).chain(local.chunks_exact_mut(local_len));
         slots.enumerate().for_each(|(i, slot)| places[i % images].push(slot));
-        draws.par_iter().zip(places).try_for_each(|(draw, places)| self.views_of(config.seed, *draw, places))?;
-        Ok(PixelBatch { step, images, samples, global, local })
+        let twins: Vec<i64> = draws
+            .par_iter()
+            .zip(places)
+            .map(|(draw, places)| self.views_of(config, *draw, places))
+            .collect::<Result<_>>()?;
+        let twins = excludes(config).then_some(twins);
+        Ok(PixelBatch { step, images, twins, samples, global, local })
     }
 
-    fn views_of(&self, seed: u64, draw: Draw, places: Vec<&mut [f32]>) -> Result<()> {
+    /// Makes the views of an image, and gives its number among twins, if that is asked for.
+    fn views_of(&self, config: &TrainConfig, draw: Draw, places: Vec<&mut [f32]>) -> Result<i64> {
+        let seed = config.seed;
         let rgb = self.shards.rgb(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))?;
+        let number = match excludes(config) {
+            true => twins::number(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
+            false => 0,
+        };
         let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
         views_into(&image, &self.recipe, ViewKey { seed, draw: draw.draw }, places);
-        Ok(())
+        Ok(number)
     }
+}
+
+fn excludes(config: &TrainConfig) -> bool {
+    config.loss.koleo_exclude != KoleoExclude::None
 }
 
 fn plane(side: i64) -> usize {

@@ -24,6 +24,7 @@ mod signals;
 mod snapshot;
 mod step;
 mod train;
+mod twins;
 mod version;
 mod weights;
 

@@ -82,6 +82,7 @@ fn train_on(
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
         let source = Source::new(config, shards, data)?;
         let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
+        state.check_world(ranks.world())?;
         if let Some(uri) = &config.init.weights {
             let init = weights::start_from(&mut state, uri)?;
             if ranks.first() {
@@ -371,7 +372,8 @@ pub(crate) fn crop_batch(
         share: *share,
         grid: config.grid(),
     });
-    Ok(CropBatch { global, local, masks: masks.to_device(device) })
+    let twins = pixels.twins.as_deref().map(Tensor::from_slice);
+    Ok(CropBatch { global, local, masks: masks.to_device(device), twins })
 }
 
 fn progress(from: u64, total: u64) -> ProgressBar {

@@ -15,6 +15,9 @@ pub struct CropBatch {
     pub local: Option<Tensor>,
     /// Masked patches of the student's global crops `[2, B, N]` bool.
     pub masks: Tensor,
+    /// Images of the same number are no neighbours to KoLeo: `[B]` i64 below 2⁵³; needed only where
+    /// `loss.koleo_exclude` is not `none`.
+    pub twins: Option<Tensor>,
 }
 
 impl CropBatch {
@@ -70,6 +73,53 @@ impl CropBatch {
     }
 }
 
+/// Some consecutive images of a batch, that go through the networks together.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// `[2, b, 3, H, W]`.
+    pub(crate) global: Tensor,
+    /// `[L, b, 3, h, w]`.
+    pub(crate) local: Option<Tensor>,
+    /// `[2, b, N]`.
+    pub(crate) masks: Tensor,
+    /// `[b]`.
+    pub(crate) twins: Option<Tensor>,
+    /// Where the masked patches of these images are.
+    pub(crate) masked: Masked,
+    /// Which images of the global batch they are.
+    pub(crate) share: Share,
+}
+
+impl Part {
+    /// Where the parts of a rank's images begin, 0 first, and the end of the last.
+    pub(crate) fn ends(share: &Share, count: i64) -> impl Iterator<Item = i64> {
+        let images = share.images;
+        (0..=count).map(move |i| i * images / count)
+    }
+
+    /// Cuts `batch`, the images of `share`, into `count` parts that differ by at most one image.
+    ///
+    /// `first` is the index of the first patch among the tokens of an image.
+    pub(crate) fn cut(batch: &CropBatch, share: &Share, count: i64, first: i64, to: (Kind, Device)) -> Vec<Self> {
+        let ends: Vec<i64> = Self::ends(share, count).collect();
+        let part = |from: i64, to_: i64| {
+            let images = to_ - from;
+            let of = |t: &Tensor| t.narrow(1, from, images);
+            let share = Share { first: share.first + from, images, ..*share };
+            let masks = of(&batch.masks);
+            Self {
+                global: of(&batch.global),
+                local: batch.local.as_ref().map(of),
+                masked: Masked::new(&masks, first, &share, to),
+                masks,
+                twins: batch.twins.as_ref().map(|t| t.narrow(0, from, images)),
+                share,
+            }
+        };
+        ends.windows(2).map(|w| part(w[0], w[1])).collect()
+    }
+}
+
 /// Where the masked tokens are, and what each counts.
 #[derive(Debug)]
 pub(crate) struct Masked {
@@ -85,7 +135,7 @@ impl Masked {
     /// `masks` `[2, B, N]`; `first` is the index of the first patch among the T tokens of an image.
     pub(crate) fn new(masks: &Tensor, first: i64, share: &Share, to: (Kind, Device)) -> Self {
         let (two, b, n) = masks.size3().expect("masks were checked");
-        let masks = masks.to_device(Device::Cpu).view([two * b, n]);
+        let masks = masks.to_device(Device::Cpu).reshape([two * b, n]);
         let tokens = first + n;
         let place = masks.nonzero(); // [M, 2]: crop, patch
         let (crop, patch) = (place.select(1, 0), place.select(1, 1));

@@ -49,6 +49,19 @@ pub enum DinoError {
         /// Its images.
         total: u64,
     },
+    /// Parts of gradient accumulation that cut a loss group in which KoLeo acts.
+    #[error(
+        "train.gradient_accumulation {parts} cuts a rank's {images} images within a loss group of {group}, whose features \
+         KoLeo needs all at once: raise train.loss_groups so that each part is whole groups, or set loss.koleo_weight to 0"
+    )]
+    Accumulation {
+        /// Parts asked for.
+        parts: u64,
+        /// Images of the rank.
+        images: i64,
+        /// Images of a loss group.
+        group: i64,
+    },
     /// Tensors that are not the ones the model has.
     #[error("{what} does not fit this model: {}", differences(.missing, .unexpected, .misshapen))]
     Tensors {

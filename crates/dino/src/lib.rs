@@ -27,6 +27,8 @@ mod share;
 mod state;
 mod step;
 pub mod stepfile;
+mod student;
+mod targets;
 pub mod tensor_bytes;
 pub mod weights;
 

@@ -26,6 +26,10 @@ pub struct Settings {
     pub loss_groups: u64,
     /// Arithmetic of forward and backward.
     pub precision: Precision,
+    /// Blocks keep their inputs only, and run again in backward.
+    pub activation_checkpointing: bool,
+    /// Parts in which a rank's images go through the networks, one after the other.
+    pub gradient_accumulation: u64,
     /// Seed of stochastic depth.
     pub seed: u64,
 }
@@ -39,6 +43,8 @@ impl Settings {
             batch_size: config.train.batch_size,
             loss_groups: config.train.loss_groups,
             precision: config.train.precision,
+            activation_checkpointing: config.train.activation_checkpointing,
+            gradient_accumulation: config.train.gradient_accumulation,
             seed: config.seed,
         }
     }

@@ -5,18 +5,15 @@
 
 use crate::{
     CropBatch, DinoError, Share, State,
-    backbone::DropPath,
-    batch::Masked,
-    centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
-    collapse, ema,
-    koleo::{self, koleo},
+    batch::Part,
+    ema,
     losses::DinoWeights,
     optim::clip_factor,
-    projection::Projection,
     state::Scaler,
+    targets::{NewCenters, Targets},
 };
 use collective::{Collective, Transfer, sum_};
-use run_spec::{config::Centering, schedule::Knobs};
+use run_spec::schedule::Knobs;
 use tch::{Kind, Tensor};
 use torch_shim::{autograd, device::Autocast, optimise};
 
@@ -65,36 +62,6 @@ pub struct StepReport {
     pub gradients: Option<Vec<(String, Tensor)>>,
 }
 
-/// What the teacher says about a batch.
-struct Targets {
-    cls: Tensor,     // [2, B, K], of the crops in their own order
-    patches: Tensor, // [M, K]
-    centers: Option<NewCenters>,
-    features: Tensor, // [2B, D]
-}
-
-/// Centres that this step used, and what it collected for the next.
-struct NewCenters {
-    dino: (Tensor, Tensor),
-    ibot: (Tensor, Tensor),
-}
-
-/// What the student says about a batch, up to the last layer of its heads (P is the bottleneck).
-struct Outputs {
-    cls: Tensor,           // [2B, P]
-    local: Option<Tensor>, // [L, B, P]
-    patches: Tensor,       // [M, P]
-    features: Tensor,      // [2B, D]
-}
-
-/// Loss terms as tensors, in the order of [`Losses`]: this rank's parts, whose sum over ranks is the term.
-struct Terms {
-    total: Tensor,
-    parts: [Tensor; 4],
-    /// What this rank differentiates: the sum of its gradients over ranks is that of the loss. Its number is not the loss.
-    objective: Tensor,
-}
-
 impl State {
     /// The part of the global batch that one of the ranks holds.
     ///
@@ -102,6 +69,29 @@ impl State {
     /// More ranks than images.
     pub fn share(&self, rank: usize, world: usize) -> Result<Share, DinoError> {
         Share::of(self.settings.batch_size, self.settings.loss_groups, rank, world)
+    }
+
+    /// Whether a step can be taken on `world` ranks.
+    ///
+    /// # Errors
+    /// [`DinoError::Accumulation`], and those of [`State::share`].
+    pub fn check_world(&self, world: usize) -> Result<(), DinoError> {
+        for rank in 0..world {
+            let share = self.share(rank, world)?;
+            let (count, size) = (self.parts_of(&share), share.group_size());
+            // KoLeo needs all features of a group at once; every other term is a sum over images.
+            let whole = Part::ends(&share, count).all(|end| (share.first + end) % size == 0);
+            if self.settings.loss.koleo_weight != 0.0 && count > 1 && !whole {
+                let parts = self.settings.gradient_accumulation;
+                return Err(DinoError::Accumulation { parts, images: share.images, group: size });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many parts a rank's images go through the networks in: none is empty.
+    fn parts_of(&self, share: &Share) -> i64 {
+        (self.settings.gradient_accumulation as i64).min(share.images)
     }
 
     /// Learns from one batch.
@@ -173,28 +163,43 @@ impl State {
         let n_local = weights.uses_local.then_some(self.settings.loss.n_local);
         let shape = &self.architecture.backbone;
         batch.check(shape, share.images, n_local)?;
+        self.check_world(peers.world())?;
+        let count = self.parts_of(&share);
         let first = self.student.backbone.first_patch();
-        let options = (self.settings.kind(), self.device);
-        let masked = Masked::new(&batch.masks, first, &share, options);
+        let parts = Part::cut(batch, &share, count, first, (self.settings.kind(), self.device));
 
-        let targets = tch::no_grad(|| self.targets(batch, &masked, &share, knobs, peers))?;
-        let outputs = self.outputs(batch, &masked, &share, weights.uses_local)?;
-        let terms = self.terms(&targets, &outputs, &masked, &share, weights, peers)?;
-        // The targets are as large as all logits, and backward does not need them.
-        let Targets { cls, patches, centers, features } = targets;
-        let entropy = tch::no_grad(|| collapse::entropy(&cls)) * (share.images as f64 / share.total as f64);
-        drop((cls, patches));
-
+        let Targets { parts: targets, centers, features, entropy } =
+            tch::no_grad(|| self.targets(&parts, &share, knobs, peers))?;
         // Half precision loses small gradients, so the loss is scaled up and the gradients down.
         let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let objective = &terms.objective * scale;
+        let mut values: Option<Tensor> = None;
+        let mut last = None;
+        for (i, (part, targets)) in parts.iter().zip(targets).enumerate() {
+            let outputs = self.outputs(part, weights.uses_local)?;
+            let terms = self.terms(&targets, &outputs, part, weights, peers)?;
+            // The targets are as large as all logits, and backward does not need them.
+            drop((targets, outputs));
+            let here = terms.values();
+            values = Some(values.map_or_else(|| here.copy(), |sum| sum + &here));
+            let objective = terms.objective * scale;
+            if i + 1 < parts.len() {
+                // Gradients add up in the leaves; only the last backward sends them.
+                autograd::backward(&objective, None)?;
+            } else {
+                last = Some(objective);
+            }
+        }
+        let (Some(values), Some(objective)) = (values, last) else {
+            unreachable!("a batch has at least one part");
+        };
+        drop(parts);
         let backward = || Ok::<_, DinoError>(autograd::backward(&objective, None)?);
         let (gradients, transfer) = self.reducer.sum_during(peers, backward)?;
         if scale != 1.0 {
             optimise::mul_(&gradients, 1.0 / scale)?;
         }
 
-        let (losses, teacher_entropy) = measure(&terms, &entropy, peers)?;
+        let (losses, teacher_entropy) = measure(&values, &entropy, peers)?;
         let norms = self.norms(&gradients)?;
         require_finite(&losses, &norms)?;
         let kept = keep.then(|| {
@@ -203,171 +208,6 @@ impl State {
         });
         self.apply(&gradients, &norms, knobs, centers)?;
         Ok(StepReport { losses, norms, teacher_entropy, features, transfer, gradients: kept })
-    }
-
-    /// The teacher sees the unmasked global crops; its logits become targets.
-    fn targets(
-        &self,
-        batch: &CropBatch,
-        masked: &Masked,
-        share: &Share,
-        knobs: &Knobs,
-        peers: &dyn Collective,
-    ) -> Result<Targets, DinoError> {
-        let (kind, loss) = (self.settings.kind(), &self.settings.loss);
-        let (b, k) = (batch.images(), self.architecture.head.prototypes);
-        let (features, cls, patches) = {
-            let _autocast = self.autocast()?;
-            let images = batch.global.flatten(0, 1).to_kind(kind); // [2B, 3, H, W]
-            let tokens = self.teacher.backbone.tokens(&images, None, None); // [2B, T, D]
-            let features = self.teacher.backbone.norm(&gather(&tokens, &masked.rows));
-            let (cls, patches) = self.teacher.logits(&features, 2 * b);
-            (features, cls.to_kind(kind), patches.to_kind(kind))
-        };
-        let temp = knobs.teacher_temp;
-        let (cls, patches, centers) = match loss.centering {
-            Centering::SinkhornKnopp => (
-                sinkhorn(cls, temp, loss.sk_iterations, peers)?,
-                sinkhorn(patches, temp, loss.sk_iterations, peers)?,
-                None,
-            ),
-            Centering::MovingAverage => {
-                let dino = self.center_dino.next(loss.center_momentum);
-                let ibot = self.center_ibot.next(loss.center_momentum);
-                let collected = (
-                    mean_of_rows(&cls, 2 * share.total, peers)?,
-                    mean_of_group_means(&patches, &masked.group, share.groups, peers)?,
-                );
-                let cls = centered_softmax(cls, &dino, temp);
-                let patches = centered_softmax(patches, &ibot, temp);
-                let centers = NewCenters { dino: (dino, collected.0), ibot: (ibot, collected.1) };
-                (cls, patches, Some(centers))
-            }
-        };
-        Ok(Targets { cls: cls.view([2, b, k]), patches, centers, features: features.narrow(0, 0, 2 * b) })
-    }
-
-    /// The student sees masked global crops and, where they count, local crops.
-    fn outputs(
-        &self,
-        batch: &CropBatch,
-        masked: &Masked,
-        share: &Share,
-        uses_local: bool,
-    ) -> Result<Outputs, DinoError> {
-        let _autocast = self.autocast()?;
-        let kind = self.settings.kind();
-        let b = batch.images();
-        let drop = |pass: u64, crops: i64| {
-            (self.architecture.backbone.drop_path > 0.0).then_some(DropPath {
-                seed: self.settings.seed,
-                step: self.adam.steps,
-                pass,
-                share: *share,
-                crops,
-            })
-        };
-        let backbone = &self.student.backbone;
-        let images = batch.global.flatten(0, 1).to_kind(kind); // [2B, 3, H, W]
-        let masks = batch.masks.flatten(0, 1).to_device(self.device); // [2B, N]
-        let tokens = backbone.tokens(&images, Some(&masks), drop(0, 2)); // [2B, T, D]
-        let features = backbone.norm(&gather(&tokens, &masked.rows)); // [2B + M, D]
-        let cls = features.narrow(0, 0, 2 * b);
-        let local = batch.local.as_ref().filter(|_| uses_local).map(|local| {
-            let n_local = local.size()[0];
-            let images = local.flatten(0, 1).to_kind(kind); // [L·B, 3, h, w]
-            let tokens = backbone.tokens(&images, None, drop(1, n_local));
-            (n_local, backbone.norm(&tokens.select(1, 0))) // [L·B, D]
-        });
-        let Some((n_local, local)) = local else {
-            let (rows, patches) = self.student.bottlenecks(&features, 2 * b);
-            return Ok(Outputs { cls: rows, local: None, patches, features: cls });
-        };
-        let all = Tensor::cat(&[local, features], 0); // [L·B + 2B + M, D]
-        let (rows, patches) = self.student.bottlenecks(&all, (n_local + 2) * b);
-        Ok(Outputs {
-            local: Some(rows.narrow(0, 0, n_local * b).view([n_local, b, -1])),
-            cls: rows.narrow(0, n_local * b, 2 * b),
-            patches,
-            features: cls,
-        })
-    }
-
-    /// The loss: DINO between different crops, iBOT within a crop, KoLeo on the student's features.
-    fn terms(
-        &self,
-        targets: &Targets,
-        outputs: &Outputs,
-        masked: &Masked,
-        share: &Share,
-        weights: DinoWeights,
-        peers: &dyn Collective,
-    ) -> Result<Terms, DinoError> {
-        let (loss, kind) = (&self.settings.loss, self.settings.kind());
-        let zero = || Tensor::zeros([], (kind, self.device));
-        let total = share.total as f64;
-        let (dino_layer, ibot_layer) = self.student.last_layers();
-        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let project = |layer| Projection::new(layer, self.settings.half(), loss.student_temp, scale);
-        let (mut dino, mut own) = (project(dino_layer), ibot_layer.map(project));
-        // A mean over the global batch: every row has the same weight, whatever rank it lies on.
-        let even = |rows: &Tensor, weight: f64| Tensor::full([rows.size()[0]], weight, (kind, self.device));
-
-        // Row j of the student is a crop, row j of the flipped targets the other crop of the same image.
-        let swapped = targets.cls.flip([0]).flatten(0, 1); // [2B, K]
-        let weight = even(&swapped, weights.global / (2.0 * total));
-        let global = dino.cross_entropy(&outputs.cls.unsqueeze(0), &swapped, &weight, loss.dino_weight);
-        let mut objective = global.objective;
-        let mut dino_local = zero();
-        if let Some(rows) = &outputs.local {
-            // Cross-entropy is linear in the targets: against both crops it is twice that against their mean.
-            let both = targets.cls.mean_dim([0].as_slice(), false, kind); // [B, K]
-            let local = dino.cross_entropy(rows, &both, &even(&both, 2.0 * weights.local / total), loss.dino_weight);
-            objective += local.objective;
-            dino_local = local.value;
-        }
-        // The mean is over all crops, the unmasked ones included.
-        let weight = &masked.weights / (2.0 * total);
-        let layer = own.as_mut().unwrap_or(&mut dino);
-        let ibot = layer.cross_entropy(&outputs.patches.unsqueeze(0), &targets.patches, &weight, loss.ibot_weight);
-        objective += ibot.objective + dino.objective();
-        if let Some(own) = own {
-            objective += own.objective();
-        }
-        let (dino_global, ibot) = (global.value, ibot.value);
-        let (koleo, koleo_objective) = match loss.koleo_weight {
-            0.0 => (zero(), zero()),
-            weight => {
-                let (part, objective) = self.koleo(&outputs.features, share, peers)?;
-                (part * weight, objective * weight)
-            }
-        };
-        let common = (&dino_global + &dino_local) * loss.dino_weight + &ibot * loss.ibot_weight;
-        Ok(Terms {
-            total: &common + &koleo,
-            objective: objective + koleo_objective,
-            parts: [dino_global, dino_local, ibot, koleo],
-        })
-    }
-
-    /// KoLeo of `features` `[2B, D]` within each crop of each loss group: this rank's part, and what it differentiates.
-    fn koleo(&self, features: &Tensor, share: &Share, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
-        let eps = koleo::Eps::of(&self.settings.loss);
-        let (kind, d) = (self.settings.kind(), features.size()[1]);
-        let (groups, size) = (share.groups as f64, share.group_size());
-        let mine = features.to_kind(kind).view([2, share.images, d]);
-        let sum_over_sets = |rows: &Tensor| koleo(&rows.reshape([-1, size, d]), eps).sum(kind) / groups;
-        if !share.cut {
-            let part = sum_over_sets(&mine);
-            return Ok((part.shallow_clone(), part));
-        }
-        // A group spans ranks: each computes the whole term over all rows, its own with a graph. Neighbours act on each
-        // other in both directions, so only the whole term has this rank's whole gradient.
-        let all = share.gather(&mine, peers)?;
-        let after = share.first + share.images;
-        let rows = Tensor::cat(&[all.narrow(1, 0, share.first), mine, all.narrow(1, after, share.total - after)], 1);
-        let whole = sum_over_sets(&rows);
-        Ok((whole.detach() / peers.world() as f64, whole))
     }
 
     fn reset_gradients(&self) -> Result<(), DinoError> {
@@ -423,24 +263,16 @@ impl State {
         Ok(())
     }
 
-    fn autocast(&self) -> Result<Option<Autocast>, DinoError> {
+    pub(crate) fn autocast(&self) -> Result<Option<Autocast>, DinoError> {
         let enter = |half| Autocast::enter(self.device, half);
         Ok(self.settings.half().map(enter).transpose()?)
     }
 }
 
-/// Rows of `tokens` `[2B, T, D]`, flattened.
-fn gather(tokens: &Tensor, rows: &Tensor) -> Tensor {
-    tokens.flatten(0, 1).index_select(0, rows)
-}
-
-/// Loss terms and entropy as numbers, summed over ranks.
-fn measure(terms: &Terms, entropy: &Tensor, peers: &dyn Collective) -> Result<(Losses, f64), DinoError> {
-    let mut list = vec![&terms.total];
-    list.extend(&terms.parts);
-    list.push(entropy);
-    let list: Vec<Tensor> = list.iter().map(|t| t.detach().to_kind(Kind::Double)).collect();
-    let mut all = Tensor::stack(&list, 0); // [6]
+/// Loss terms and entropy as numbers, summed over ranks. `values` `[5]` are those of [`Terms::values`].
+fn measure(values: &Tensor, entropy: &Tensor, peers: &dyn Collective) -> Result<(Losses, f64), DinoError> {
+    let entropy = entropy.to_kind(Kind::Double).view([1]);
+    let mut all = Tensor::cat(&[values, &entropy], 0); // [6]
     sum_(peers, &mut all)?;
     let mut v = [0.0; 6];
     all.copy_data(&mut v, 6);

@@ -84,7 +84,7 @@ fn koleo_agrees_even_with_duplicates() {
     let x = numbers("koleo", &[2, 6, 10]);
     x.get(1).get(3).copy_(&x.get(1).get(0));
     let eps = Eps::of(&Loss::default());
-    close(&koleo(&x, eps), &load("parts.safetensors")["koleo"], 1e-12);
+    close(&koleo(&x, None, eps), &load("parts.safetensors")["koleo"], 1e-12);
 }
 
 #[test]

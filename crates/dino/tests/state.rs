@@ -5,71 +5,14 @@
 mod support;
 
 use collective::{Collective, Fault, Faulty, Solo, Threads};
-use dino::{CropBatch, DinoError, MaskPlan, Share, State, masks};
+use dino::{DinoError, State};
 use run_spec::{
-    config::{Centering, TrainConfig},
+    config::{Centering, KoleoExclude, Precision, TrainConfig},
     schedule::Schedules,
 };
-use std::{sync::Mutex, thread};
-use support::image;
+use std::thread;
+use support::runs::{assert_near, assert_near_losses, assert_same, batch, copies, new, on_ranks, take_steps, tiny};
 use tch::{Device, Kind, Tensor};
-
-fn tiny() -> TrainConfig {
-    let mut c = TrainConfig::default();
-    (c.model.dim, c.model.depth, c.model.heads, c.model.patch) = (16, 2, 2, 7);
-    (c.model.mlp_ratio, c.model.layerscale_init) = (2.0, 1.0);
-    (c.head.prototypes, c.head.hidden, c.head.bottleneck) = (24, 16, 8);
-    (c.crops.global_size, c.crops.local_size) = (28, 14);
-    (c.train.batch_size, c.train.loss_groups) = (8, 4);
-    (c.loss.n_local, c.loss.koleo_weight) = (2, 0.1);
-    (c.optim.epoch_length, c.optim.epochs, c.optim.warmup_epochs) = (20, 1.0, 0.1);
-    c.optim.lr = Some(1e-3);
-    c.masks.ratio_min = 0.3;
-    c
-}
-
-/// The part of the global batch of `step` that a rank holds.
-fn batch(c: &TrainConfig, step: u64, rank: usize, world: usize) -> CropBatch {
-    let (all, n_local) = (c.train.batch_size as i64, c.loss.n_local);
-    let share = Share::of(c.train.batch_size, c.train.loss_groups, rank, world).unwrap();
-    let part = |name: &str, views: i64, side: i64| {
-        let t = image(&format!("{name}.{step}"), views * all, side);
-        t.view([views, all, 3, side, side]).narrow(1, share.first, share.images).contiguous()
-    };
-    let plan = MaskPlan { config: &c.masks, seed: c.seed, step, share, grid: c.grid() };
-    CropBatch {
-        global: part("global", 2, c.crops.global_size),
-        local: (n_local > 0).then(|| part("local", n_local, c.crops.local_size)),
-        masks: masks::batch(&plan),
-    }
-}
-
-/// Gives the loss of each step.
-fn take_steps(state: &mut State, c: &TrainConfig, steps: std::ops::Range<u64>, peers: &dyn Collective) -> Vec<f64> {
-    let schedules = Schedules::new(c);
-    let one = |step: u64| {
-        let batch = batch(c, step, peers.rank(), peers.world());
-        state.step(&batch, &schedules.at((step + 2).min(19)), peers).unwrap().losses.total
-    };
-    steps.map(one).collect()
-}
-
-fn copies(state: &State) -> Vec<(String, Tensor)> {
-    let own = |(name, t): (String, Tensor)| (name, t.copy());
-    state.tensors().into_iter().map(own).collect()
-}
-
-fn assert_same(a: &[(String, Tensor)], b: &[(String, Tensor)]) {
-    assert_eq!(a.len(), b.len());
-    for ((name, x), (other, y)) in a.iter().zip(b) {
-        assert_eq!(name, other);
-        assert!(x.equal(y), "{name} changed");
-    }
-}
-
-fn new(c: &TrainConfig) -> State {
-    State::new(c, Device::Cpu).unwrap()
-}
 
 #[test]
 fn a_step_that_is_not_finite_changes_nothing_and_names_the_term() {
@@ -143,24 +86,6 @@ fn a_checkpoint_of_another_model_is_refused_and_changes_nothing() {
     assert_same(&before, &copies(&state));
 }
 
-/// Takes steps on a world of threads; gives the state of each rank, and the loss of each step.
-fn on_ranks(c: &TrainConfig, world: usize, steps: u64) -> (Vec<Vec<(String, Tensor)>>, Vec<f64>) {
-    let results = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for peers in Threads::world_of(world) {
-            let results = &results;
-            scope.spawn(move || {
-                let mut state = new(c);
-                let losses = take_steps(&mut state, c, 0..steps, &peers);
-                state.verify_equal(&peers).unwrap();
-                results.lock().unwrap().push((copies(&state), losses));
-            });
-        }
-    });
-    let (states, mut losses): (Vec<_>, Vec<_>) = results.into_inner().unwrap().into_iter().unzip();
-    (states, losses.pop().unwrap())
-}
-
 /// The configurations in which ranks have something to get wrong.
 fn varieties() -> Vec<(String, TrainConfig)> {
     let mut out = Vec::new();
@@ -185,7 +110,7 @@ fn tell(what: &str, world: usize, losses: f64, state: Option<f64>) {
 #[test]
 fn the_number_of_ranks_changes_nothing_but_rounding() {
     for (what, mut c) in varieties() {
-        c.train.precision = run_spec::config::Precision::F64;
+        c.train.precision = Precision::F64;
         let mut solo = new(&c);
         let losses = take_steps(&mut solo, &c, 0..3, &Solo::new());
         // 3 ranks take 2, 3 and 3 of the 8 images: shares are uneven and groups are cut.
@@ -194,30 +119,43 @@ fn the_number_of_ranks_changes_nothing_but_rounding() {
             for other in &states[1..] {
                 assert_same(&states[0], other);
             }
-            let (mut of_losses, mut of_state) = (0.0f64, 0.0f64);
-            for (a, b) in losses.iter().zip(&others) {
-                of_losses = of_losses.max((a - b).abs() / a.abs());
-                assert!((a - b).abs() < 1e-9 * a.abs(), "{what}, {world} ranks: loss {a} and {b}");
-            }
-            for ((name, a), (_, b)) in copies(&solo).iter().zip(&states[0]) {
-                if name == "adam.steps" {
-                    continue;
-                }
-                // The key bias, the middle third, has no gradient but rounding noise (docs/step-files.md).
-                let without_keys = |t: &Tensor| {
-                    let d = t.size()[0] / 3;
-                    Tensor::cat(&[t.narrow(0, 0, d), t.narrow(0, 2 * d, d)], 0)
-                };
-                let qkv_bias = name.ends_with("attn.qkv.bias");
-                let part = |t: &Tensor| if qkv_bias { without_keys(t) } else { t.shallow_clone() };
-                let (a, b) = (part(a), part(b));
-                let gap = (&a - &b).abs().max().double_value(&[]);
-                let scale = a.abs().max().double_value(&[]).max(1e-3);
-                of_state = of_state.max(gap / scale);
-                assert!(gap < 1e-9 * scale, "{what}, {world} ranks: {name} differs by {gap:.1e} of {scale:.1e}");
-            }
+            let of_losses = assert_near_losses(&losses, &others, 1e-9, &format!("{what}, {world} ranks"));
+            let of_state = assert_near(&copies(&solo), &states[0], 1e-9, &format!("{what}, {world} ranks"));
             tell(&what, world, of_losses, Some(of_state));
         }
+    }
+}
+
+#[test]
+fn koleo_leaves_twins_out_on_any_number_of_ranks() {
+    let mut c = tiny();
+    (c.train.loss_groups, c.loss.koleo_exclude) = (1, KoleoExclude::Copies);
+    c.train.precision = Precision::F64;
+    let knobs = Schedules::new(&c).at(3);
+    // Images 1 and 6 are twins, and lie on different ranks.
+    let twins = [10i64, 11, 12, 13, 14, 15, 11, 17];
+    let step = |rank: usize, world: usize, peers: &dyn Collective| {
+        let mut state = new(&c);
+        let share = state.share(rank, world).unwrap();
+        let mut batch = batch(&c, 0, rank, world);
+        let message = state.step(&batch, &knobs, peers).unwrap_err().to_string();
+        assert!(message.contains("twins") && message.contains("koleo_exclude copies"), "{message}");
+        batch.twins = Some(Tensor::from_slice(&twins).narrow(0, share.first, share.images));
+        let losses = state.step(&batch, &knobs, peers).unwrap().losses;
+        (losses.koleo, copies(&state))
+    };
+    for world in [2, 3] {
+        thread::scope(|scope| {
+            for peers in Threads::world_of(world) {
+                let step = &step;
+                scope.spawn(move || {
+                    let (koleo, solo) = step(0, 1, &Solo::new());
+                    let (other, state) = step(peers.rank(), world, &peers);
+                    assert!((koleo - other).abs() < 1e-9 * koleo.abs(), "{koleo} and {other} on {world} ranks");
+                    assert_near(&solo, &state, 1e-9, "twins");
+                });
+            }
+        });
     }
 }
 
@@ -228,11 +166,7 @@ fn fifty_steps_in_f32_lose_the_same_on_any_number_of_ranks() {
     let losses = take_steps(&mut new(&c), &c, 0..50, &Solo::new());
     for world in [2, 3] {
         let (_, others) = on_ranks(&c, world, 50);
-        let mut gap = 0.0f64;
-        for (step, (a, b)) in losses.iter().zip(&others).enumerate() {
-            gap = gap.max((a - b).abs() / a.abs());
-            assert!((a - b).abs() < 1e-4 * a.abs(), "{world} ranks, step {step}: {a} and {b}");
-        }
+        let gap = assert_near_losses(&losses, &others, 1e-4, &format!("{world} ranks"));
         tell("50 steps in f32", world, gap, None);
     }
 }

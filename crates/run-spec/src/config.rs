@@ -13,7 +13,9 @@ mod words;
 
 pub use crate::layer::ConfigError;
 pub use sections::{Augmentation, Checkpoint, Crops, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
-pub use words::{Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
+pub use words::{
+    Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision,
+};
 
 /// Everything that decides what a training run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]

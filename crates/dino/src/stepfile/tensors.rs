@@ -97,6 +97,7 @@ impl File {
                 .transpose()?
                 .map(|t| t.to_device(state.device())),
             masks: bools(&join("masks", 2)?),
+            twins: None,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! The inputs of the golden cases, computed as `tests/golden/make_step.py` computes them, and the comparison.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod runs;
+
 use dino::tensor_bytes::from_bytes;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tch::{Kind, Tensor};

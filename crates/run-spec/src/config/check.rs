@@ -28,6 +28,7 @@ impl TrainConfig {
             (self.optim.epoch_length as i64, "optim.epoch_length"),
             (self.train.batch_size as i64, "train.batch_size"),
             (self.train.loss_groups as i64, "train.loss_groups"),
+            (self.train.gradient_accumulation as i64, "train.gradient_accumulation"),
             (self.checkpoint.every_steps as i64, "checkpoint.every_steps"),
             (self.checkpoint.keep as i64, "checkpoint.keep"),
             (self.log.every_steps as i64, "log.every_steps"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, Pipeline, Precision};
+use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
@@ -80,6 +80,8 @@ section! {
         koleo_pair_eps: f64 = 1e-4,
         /// Added inside KoLeo's logarithm.
         koleo_log_eps: f64 = 1e-8,
+        /// Pairs that are no neighbours to KoLeo.
+        koleo_exclude: KoleoExclude = KoleoExclude::None,
         /// How teacher logits become targets.
         centering: Centering = Centering::SinkhornKnopp,
         /// Sinkhorn-Knopp iterations.
@@ -198,6 +200,11 @@ section! {
         loss_groups: u64 = 1,
         /// Arithmetic of forward and backward.
         precision: Precision = Precision::F32,
+        /// Parts in which a rank's images go through the networks, one after the other, so that less memory is needed.
+        /// The step stays the same: Sinkhorn-Knopp sees the whole global batch, KoLeo its whole loss group.
+        gradient_accumulation: u64 = 1,
+        /// Keep only the input of each of the student's blocks, and compute the block again in backward.
+        activation_checkpointing: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for reading and augmenting; 0 means all cores.

@@ -54,6 +54,17 @@ word_enum! {
     }
 }
 word_enum! {
+    /// Which pairs are no neighbours to KoLeo, although their features lie close.
+    KoleoExclude {
+        /// Every pair counts, as published: two copies in a batch make the term as large as its eps allows.
+        None = "none",
+        /// Images of the same pixels, and blank ones.
+        Copies = "copies",
+        /// Images cut from the same source image, and blank ones.
+        SameImage = "same_image",
+    }
+}
+word_enum! {
     /// Order of the channels in training.
     ChannelOrder {
         /// Red, green, blue: as evaluation reads images.

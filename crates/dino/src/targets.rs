@@ -1,0 +1,108 @@
+//! The teacher's side of a step: unmasked global crops to targets, over the whole global batch however it is cut.
+
+use crate::{
+    DinoError, Share, State,
+    backbone::Crops,
+    batch::Part,
+    centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
+    collapse,
+};
+use collective::Collective;
+use run_spec::{config::Centering, schedule::Knobs};
+use tch::Tensor;
+
+/// What the teacher says about this rank's images.
+pub(crate) struct Targets {
+    /// For each part, in order.
+    pub(crate) parts: Vec<PartTargets>,
+    /// Centres, where they are moving averages.
+    pub(crate) centers: Option<NewCenters>,
+    /// Normed CLS tokens `[2B, D]`.
+    pub(crate) features: Tensor,
+    /// This rank's part of the mean entropy of the CLS targets, in nats.
+    pub(crate) entropy: Tensor,
+}
+
+/// The targets of one part of b images with m masked patches; views of those of all parts.
+pub(crate) struct PartTargets {
+    /// `[2, b, K]`, of the crops in their own order.
+    pub(crate) cls: Tensor,
+    /// `[m, K]`.
+    pub(crate) patches: Tensor,
+}
+
+/// Centres that this step used, and what it collected for the next.
+pub(crate) struct NewCenters {
+    pub(crate) dino: (Tensor, Tensor),
+    pub(crate) ibot: (Tensor, Tensor),
+}
+
+impl State {
+    /// The teacher sees the unmasked global crops, part by part; then all its logits together become targets.
+    pub(crate) fn targets(
+        &self,
+        parts: &[Part],
+        share: &Share,
+        knobs: &Knobs,
+        peers: &dyn Collective,
+    ) -> Result<Targets, DinoError> {
+        let (kind, loss) = (self.settings.kind(), &self.settings.loss);
+        let (b, k) = (share.images, self.architecture.head.prototypes);
+        let (mut features, mut cls, mut patches) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let _autocast = self.autocast()?;
+            let b = part.share.images;
+            let images = part.global.flatten(0, 1).to_kind(kind); // [2b, 3, H, W]
+            let sets = [Crops { images: &images, masks: None, rows: &part.masked.rows, drop: None }];
+            let normed = self.teacher.backbone.wanted(&sets, None)?.swap_remove(0); // [2b + m, D]
+            let (c, p) = self.teacher.logits(&normed, 2 * b);
+            features.push(normed.narrow(0, 0, 2 * b).view([2, b, -1]));
+            cls.push(c.to_kind(kind).view([2, b, k]));
+            patches.push(p.to_kind(kind));
+        }
+        let features = joined(features, 1).flatten(0, 1);
+        let (cls, patches) = (joined(cls, 1).view([2 * b, k]), joined(patches, 0));
+        let temp = knobs.teacher_temp;
+        let (cls, patches, centers) = match loss.centering {
+            Centering::SinkhornKnopp => (
+                sinkhorn(cls, temp, loss.sk_iterations, peers)?,
+                sinkhorn(patches, temp, loss.sk_iterations, peers)?,
+                None,
+            ),
+            Centering::MovingAverage => {
+                let dino = self.center_dino.next(loss.center_momentum);
+                let ibot = self.center_ibot.next(loss.center_momentum);
+                let group = joined(parts.iter().map(|part| part.masked.group.shallow_clone()).collect(), 0);
+                let collected = (
+                    mean_of_rows(&cls, 2 * share.total, peers)?,
+                    mean_of_group_means(&patches, &group, share.groups, peers)?,
+                );
+                let cls = centered_softmax(cls, &dino, temp);
+                let patches = centered_softmax(patches, &ibot, temp);
+                let centers = NewCenters { dino: (dino, collected.0), ibot: (ibot, collected.1) };
+                (cls, patches, Some(centers))
+            }
+        };
+        let cls = cls.view([2, b, k]);
+        let entropy = collapse::entropy(&cls) * (share.images as f64 / share.total as f64);
+        let (mut image, mut patch) = (0, 0);
+        let parts = parts
+            .iter()
+            .map(|part| {
+                let (images, masked) = (part.share.images, part.masked.group.size()[0]);
+                let out = PartTargets { cls: cls.narrow(1, image, images), patches: patches.narrow(0, patch, masked) };
+                (image, patch) = (image + images, patch + masked);
+                out
+            })
+            .collect();
+        Ok(Targets { parts, centers, features, entropy })
+    }
+}
+
+/// Tensors one after the other along `axis`; one alone is not copied.
+fn joined(mut parts: Vec<Tensor>, axis: i64) -> Tensor {
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => Tensor::cat(&parts, axis),
+    }
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every transform beside Albumentations on real patches: 8 settings x 4 patches of each, from four sources.
+# Every transform beside Albumentations on real patches: 8 settings of its constructor x 4 patches of each, from four sources.
 #   bench/augment/parity.sh PYTHON DATA
 # PYTHON has the packages of tests/golden/requirements-augment.txt; DATA holds the sample sources (bccd, chula-rbc-12, …).
 # Nothing is kept. Without DATA the check is skipped, loudly.

@@ -5,6 +5,7 @@
 
 writes inputs.npz (the images), cases.json (transform, input, parameters, constructor arguments) and cases-*.npz
 (expected pixels `NNN`, recorded arrays `NNN.NAME`). The numbers it draws are fixed; a second run writes the same arrays.
+A transform has eight settings of its constructor (the first is the defaults) on each of four images.
 `--per-op N --wide` makes N cases of each transform on more images, for a broader check that is not kept:
 
     VENV/bin/python tests/golden/make_augment.py DIR --per-op 40 --wide
@@ -43,51 +44,59 @@ GEOMETRIC = {
     "Resize": lambda: A.Resize(random.choice([24, 37, 56]), random.choice([20, 41, 49]), interpolation=1),
     "RandomResizedCrop": lambda: RandomResizedCrop(49, 42, scale=(0.05, 1.0), interpolation=1),
 }
-# Constructor arguments other than the defaults, tried on every third case.
-VARIANTS = {
-    "Blur": dict(blur_limit=(3, 17)),
-    "CLAHE": dict(clip_limit=(1, 40), tile_grid_size=(4, 3)),
-    "ChannelDropout": dict(channel_drop_range=(1, 2), fill_value=77),
-    "ColorJitter": dict(brightness=0.6, contrast=0.6, saturation=0.6, hue=0.5),
-    "Defocus": dict(radius=(1, 4), alias_blur=(0.4, 1.5)),
-    "Downscale": dict(scale_min=0.2, scale_max=0.9),
-    "Equalize": dict(mode="pil", by_channels=False),
-    "GaussNoise": dict(var_limit=(100, 4000), mean=5, per_channel=False),
-    "GaussianBlur": dict(blur_limit=(3, 11), sigma_limit=(0.3, 3)),
-    "GlassBlur": dict(sigma=1.2, max_delta=2, iterations=3),
-    "HueSaturationValue": dict(hue_shift_limit=90, sat_shift_limit=120, val_shift_limit=120),
-    "ISONoise": dict(color_shift=(0.05, 0.3), intensity=(0.5, 1.5)),
-    "ImageCompression": dict(quality_lower=5, quality_upper=95),
-    "MedianBlur": dict(blur_limit=(3, 7)),
-    "MotionBlur": dict(blur_limit=(3, 9)),
-    "MultiplicativeNoise": dict(multiplier=(0.5, 1.6), per_channel=True),
-    "Posterize": dict(num_bits=(1, 7)),
-    "RandomBrightnessContrast": dict(brightness_limit=0.6, contrast_limit=0.6, brightness_by_max=False),
-    "RGBShift": dict(r_shift_limit=90, g_shift_limit=90, b_shift_limit=90),
-    "RandomGamma": dict(gamma_limit=(30, 300)),
-    "RandomRain": dict(slant_lower=-20, slant_upper=20, drop_length=9, drop_color=(10, 250, 99), blur_value=3),
-    "RandomShadow": dict(shadow_roi=(0, 0, 1, 1), num_shadows_lower=1, num_shadows_upper=4, shadow_dimension=8),
-    "RandomSnow": dict(snow_point_lower=0.3, snow_point_upper=0.9, brightness_coeff=1.4),
-    "RandomSunFlare": dict(flare_roi=(0.2, 0.1, 0.9, 0.9), src_radius=60, src_color=(250, 200, 90)),
-    "RandomToneCurve": dict(scale=0.4),
-    "RandomFog": dict(fog_coef_lower=0.1, fog_coef_upper=0.9, alpha_coef=0.3),
-    "Sharpen": dict(alpha=(0.0, 1.0), lightness=(0.0, 2.0)),
-    "Solarize": dict(threshold=(0, 255)),
-    "ElasticTransform": dict(alpha=120, sigma=4, alpha_affine=3, border_mode=0, value=(9, 200, 60)),
-    "GridDistortion": dict(num_steps=7, distort_limit=(-0.6, 0.9), border_mode=1, normalized=True),
-    "OpticalDistortion": dict(distort_limit=(-2, 2), shift_limit=(-9, 9), border_mode=3),
+# Settings of a constructor, by number from 1 to 7; 0 is the defaults. ChannelShuffle and InvertImg take no arguments.
+SETTINGS = {
+    "Blur": lambda k: dict(blur_limit=(3, 3 + 2 * k)),
+    "CLAHE": lambda k: dict(clip_limit=(1, 6 * k), tile_grid_size=(k, 8 - k)),
+    "ChannelDropout": lambda k: dict(channel_drop_range=(1, 1 + k % 2), fill_value=36 * k),
+    "ColorJitter": lambda k: dict(brightness=0.13 * k, contrast=0.9 - 0.1 * k, saturation=0.2 * (k % 4), hue=0.07 * k),
+    "Defocus": lambda k: dict(radius=(k, k + 3), alias_blur=(0.1 * k, 0.25 * k)),
+    "Downscale": lambda k: dict(scale_min=0.1 * k, scale_max=0.12 * k),
+    "Emboss": lambda k: dict(alpha=(0.1 * k, 0.14 * k), strength=(0.3 * k, 0.4 * k)),
+    "Equalize": lambda k: dict(mode=("cv", "pil")[k % 2], by_channels=k % 4 > 1),
+    "FancyPCA": lambda k: dict(alpha=0.15 * k),
+    "GaussNoise": lambda k: dict(var_limit=(5 * k, 80 * k * k), mean=3 * k - 9, per_channel=k % 2 == 0),
+    "GaussianBlur": lambda k: dict(blur_limit=(3, 3 + 2 * k), sigma_limit=(0.2 * k, 0.5 * k)),
+    "GlassBlur": lambda k: dict(sigma=0.3 * k, max_delta=1 + k % 4, iterations=1 + k % 3),
+    "HueSaturationValue": lambda k: dict(hue_shift_limit=20 * k, sat_shift_limit=150 - 20 * k, val_shift_limit=15 * k),
+    "ISONoise": lambda k: dict(color_shift=(0.02 * k, 0.03 * k), intensity=(0.1 * k, 0.12 * k)),
+    "ImageCompression": lambda k: dict(quality_lower=13 * k, quality_upper=14 * k),
+    "MedianBlur": lambda k: dict(blur_limit=(3 + 2 * (k % 3), 5 + 2 * (k % 3))),
+    "MotionBlur": lambda k: dict(blur_limit=(3 + 2 * (k % 4), 5 + 2 * k), allow_shifted=k % 2 == 0),
+    "MultiplicativeNoise": lambda k: dict(multiplier=(0.1 * k, 0.3 * k), per_channel=k % 2 == 1, elementwise=k % 4 > 1),
+    "Posterize": lambda k: dict(num_bits=(k, k + 1)),
+    "RandomBrightnessContrast": lambda k: dict(brightness_limit=0.1 * k, contrast_limit=0.8 - 0.1 * k, brightness_by_max=k % 2 == 0),
+    "RGBShift": lambda k: dict(r_shift_limit=30 * k, g_shift_limit=220 - 30 * k, b_shift_limit=12 * k),
+    "RandomGamma": lambda k: dict(gamma_limit=(20 * k, 45 * k)),
+    "RandomRain": lambda k: dict(
+        slant_lower=-2 * k, slant_upper=20 - 2 * k, drop_length=3 * k, drop_color=(10 * k, 250, 99), blur_value=k,
+        brightness_coefficient=0.12 * k, rain_type=(None, None, "drizzle")[k % 3],
+    ),
+    "RandomShadow": lambda k: dict(
+        shadow_roi=(0.1 * k, 0, 1, 1 - 0.1 * k), num_shadows_lower=1, num_shadows_upper=k, shadow_dimension=2 + k
+    ),
+    "RandomSnow": lambda k: dict(snow_point_lower=0.1 * k, snow_point_upper=0.14 * k, brightness_coeff=0.5 * k),
+    "RandomSunFlare": lambda k: dict(
+        flare_roi=(0.05 * k, 0.1, 0.9, 1 - 0.1 * k), angle_lower=0.1 * k, angle_upper=0.14 * k,
+        num_flare_circles_lower=k, num_flare_circles_upper=2 * k + 1, src_radius=30 * k, src_color=(250, 35 * k, 90),
+    ),
+    "RandomToneCurve": lambda k: dict(scale=0.12 * k),
+    "RandomFog": lambda k: dict(fog_coef_lower=0.1 * k, fog_coef_upper=0.14 * k, alpha_coef=0.1 * k),
+    "RingingOvershoot": lambda k: dict(blur_limit=(3 + 2 * (k % 6), 15), cutoff=(0.3 * k, 0.4 * k)),
+    "Sharpen": lambda k: dict(alpha=(0.1 * k, 0.14 * k), lightness=(0.2 * k, 0.3 * k)),
+    "Solarize": lambda k: dict(threshold=(30 * k, 36 * k)),
+    "ElasticTransform": lambda k: dict(
+        alpha=40 * k, sigma=2 + k, alpha_affine=3 * k, border_mode=k % 5 if k % 5 != 3 else 4, value=(9, 200, 60),
+        interpolation=int(k != 4), approximate=k == 5, same_dxdy=k == 6,
+    ),
+    "GridDistortion": lambda k: dict(
+        num_steps=2 + k, distort_limit=(-0.1 * k, 0.13 * k), border_mode=k % 5, value=77, interpolation=int(k != 4), normalized=k % 2 == 1
+    ),
+    "OpticalDistortion": lambda k: dict(
+        distort_limit=(-0.3 * k, 0.25 * k), shift_limit=(-5 * k, 5 * k), border_mode=k % 5, value=(1, 2, 3), interpolation=int(k != 4)
+    ),
 }
-# As VARIANTS, one after the other in a wide run: what else the constructors take.
-MORE_VARIANTS = {
-    "Equalize": [dict(mode="pil"), dict(by_channels=False)],
-    "ElasticTransform": [
-        dict(alpha=300, sigma=9, alpha_affine=20, same_dxdy=True, border_mode=1),
-        dict(alpha=40, sigma=3, alpha_affine=5, approximate=True, border_mode=2),
-        dict(alpha=90, sigma=5, alpha_affine=8, interpolation=0),
-    ],
-    "GridDistortion": [dict(num_steps=3, interpolation=0, border_mode=2), dict(num_steps=12, distort_limit=0.9, border_mode=0, value=77)],
-    "OpticalDistortion": [dict(distort_limit=(-1, 1), shift_limit=(-30, 30), interpolation=0, border_mode=0, value=(1, 2, 3))],
-}
+PATCHES, KEPT_SETTINGS = 4, 8
 ARRAY_FIELDS = {"gauss": np.float32, "dxy": np.int8}
 
 
@@ -107,9 +116,12 @@ def smear(height, width, seed):
 
 def images(wide):
     rng = np.random.RandomState(7)
-    y, x = np.mgrid[0:48, 0:64]
-    ramp = np.stack([x * 4, y * 5, (x + y) * 2], -1).astype(np.uint8)
-    out = {"smear": smear(48, 64, 1), "ramp": ramp, "noise": rng.randint(0, 256, (37, 41, 3)).astype(np.uint8)}
+    # At least 1000 pixels, so that one may differ; rows of whole blocks of eight, as OpenCV's float conversions round the rest of
+    # a row otherwise.
+    y, x = np.mgrid[0:26, 0:40]
+    ramp = np.stack([x * 5 + y, y * 6 + x * 2, x * 7 + y * 11], -1).astype(np.uint8)
+    noise = rng.randint(0, 256, (32, 32, 3)).astype(np.uint8)
+    out = {"smear": smear(26, 40, 1), "ramp": ramp, "noise": noise, "cells": smear(43, 24, 6)}
     if wide:
         out["smear98"] = smear(98, 98, 2)
         out["smear112"] = smear(112, 112, 5)
@@ -200,22 +212,22 @@ def make(transform, image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--per-op", type=int, default=3)
+    parser.add_argument("--per-op", type=int, default=PATCHES * KEPT_SETTINGS)
     parser.add_argument("--wide", action="store_true")
     parser.add_argument("--patches", type=pathlib.Path, nargs="*", default=[])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     inputs = {f"patch{i}": patch(path) for i, path in enumerate(options.patches)} or images(options.wide)
-    options.wide |= bool(options.patches)
     cases, stores = [], {}
     for index, name in enumerate(OPS + list(GEOMETRIC) + FURTHER):
-        for turn in range(options.per_op):
+        for turn in range(min(options.per_op, 2 * PATCHES) if name in GEOMETRIC else options.per_op):
             random.seed(1000 * index + turn)
             np.random.seed(1000 * index + turn)
-            image_name = list(inputs)[(turn + index) % len(inputs)] if options.wide else list(inputs)[turn % 3]
-            arguments = VARIANTS.get(name, {}) if turn % 3 == 2 else {}
-            if options.wide and turn % 3 == 1 and name in MORE_VARIANTS:
-                arguments = MORE_VARIANTS[name][turn // 3 % len(MORE_VARIANTS[name])]
+            # Every setting on every patch; in a wide run, on ever other images.
+            patch_index = turn + index if options.wide else turn
+            image_name = list(inputs)[patch_index % len(inputs)]
+            setting = turn // PATCHES % KEPT_SETTINGS
+            arguments = SETTINGS[name](setting) if setting and name in SETTINGS else {}
             transform = GEOMETRIC[name]() if name in GEOMETRIC else getattr(A, name)(p=1, **arguments)
             try:
                 params, arrays, expected = make(transform, inputs[image_name])
@@ -223,7 +235,7 @@ def main():
                 print(f"{name} on {image_name}: the reference fails: {str(error).splitlines()[-1][:90]}")
                 continue
             number = f"{len(cases):04d}"
-            store = stores.setdefault(index * 4 // len(OPS) if not options.wide else name, {})
+            store = stores.setdefault(index * 4 // len(OPS) if not options.wide and not options.patches else name, {})
             store[number] = expected
             store.update({f"{number}.{k}": compact(v) for k, v in arrays.items()})
             init = {k: plain(v) for k, v in transform.get_transform_init_args().items() if k != "interpolation" or name not in OPS}

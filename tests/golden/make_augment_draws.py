@@ -5,6 +5,7 @@
 
 writes draws.json: for each transform and each parameter, over 10^5 draws (2000 where one draw holds 50 numbers or more, as fields of
 noise do), of all numbers in it: mean, standard deviation, least, greatest, and how many there are in a draw on average.
+ISONoise and ElasticTransform draw more while they are applied: those fields count as parameters, under our names.
 """
 
 import importlib.util
@@ -18,6 +19,7 @@ import warnings
 
 import albumentations as A
 import numpy as np
+from albumentations import random_utils
 
 warnings.filterwarnings("ignore")
 here = pathlib.Path(__file__).parent
@@ -26,7 +28,12 @@ make_augment = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_augment)
 
 HEIGHT, WIDTH = 40, 36
+# Black, but for some bright columns: the spread of lightness decides what ISONoise draws.
+BRIGHT_COLUMNS = 12
 IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+IMAGE[:, :BRIGHT_COLUMNS] = 255
+# What is drawn during apply, in its order.
+WHILE_APPLIED = {"ISONoise": ["luminance_noise", "color_noise"], "ElasticTransform": ["points", "across", "down"]}
 
 
 def flat(value, out):
@@ -44,6 +51,16 @@ def draw(transform):
     params = transform.get_params()
     if transform.targets_as_params:
         params.update(transform.get_params_dependent_on_targets({"image": IMAGE}))
+    fields = WHILE_APPLIED.get(type(transform).__name__, [])
+    if fields:
+        drawn = []
+        real = {kind: getattr(random_utils, kind) for kind in ("poisson", "normal", "uniform", "rand")}
+        for kind, function in real.items():
+            setattr(random_utils, kind, lambda *a, f=function, **k: drawn.append(np.asarray(f(*a, **k))) or drawn[-1])
+        transform.apply(IMAGE.copy(), **transform.update_params(dict(params), image=IMAGE))
+        for kind, function in real.items():
+            setattr(random_utils, kind, function)
+        params.update(zip(fields, drawn, strict=True))
     params.pop("random_state", None)
     return {key: flat(value, []) for key, value in params.items()}
 
@@ -70,7 +87,7 @@ def moments(transform):
 
 
 def main():
-    result = {"height": HEIGHT, "width": WIDTH, "transforms": {}}
+    result = {"height": HEIGHT, "width": WIDTH, "bright_columns": BRIGHT_COLUMNS, "transforms": {}}
     for index, name in enumerate(make_augment.OPS + make_augment.FURTHER):
         random.seed(index)
         np.random.seed(index)

@@ -10,18 +10,20 @@ mod probes;
 use std::error::Error;
 use std::time::Instant;
 
-use augment::{ALL_33, Image, Op, Recipe, ViewKey, view_into};
+use augment::{Image, Op, Recipe, ViewKey, names, view_into};
 use probes::{allocations, thread_seconds};
 use run_spec::config::TrainConfig;
 use run_spec::seed::stream;
 use serde_json::{Map, json};
 
 /// Applications of one transform in a round.
-const APPLICATIONS: u64 = 60;
+const APPLICATIONS: u64 = 30;
 /// Views of one thread in a round.
-const VIEWS: u64 = 600;
-/// Views a thread makes before anything is counted: every transform has come up at every size of crop.
-const WARM_UP: u64 = 3000;
+const VIEWS: u64 = 300;
+/// Views the first thread makes before allocations are counted: every transform has come up at every size of crop.
+const WARM_UP: u64 = 1500;
+/// Views a thread makes before its time counts.
+const SHORT_WARM_UP: u64 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -40,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let patch = |i: u64| &patches[i as usize % patches.len()];
 
     let mut transforms = Map::new();
-    for name in ALL_33 {
+    for name in names() {
         let op = Op::named(name)?;
         let apply = |i: u64| {
             let image = patch(i);
@@ -55,20 +57,21 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let recipe = Recipe::new(&TrainConfig::default())?;
     let side = recipe.sides().0;
-    let views = |from: u64, count: u64| {
+    let views = |from: u64, count: u64, warm_up: u64| {
         let mut out = vec![0f32; 3 * side * side];
-        (from..from + WARM_UP).for_each(|draw| view_into(patch(draw), &recipe, ViewKey { seed: 1, draw }, 0, &mut out));
+        (from..from + warm_up).for_each(|draw| view_into(patch(draw), &recipe, ViewKey { seed: 1, draw }, 0, &mut out));
         let (before, start) = (allocations(), thread_seconds());
         for draw in from..from + count {
             view_into(patch(draw), &recipe, ViewKey { seed: 0, draw }, 0, &mut out);
         }
         (thread_seconds() - start, allocations() - before)
     };
-    let (alone, allocated) = views(0, VIEWS);
+    let (alone, allocated) = views(0, VIEWS, WARM_UP);
     let wall = |threads: u64| {
         let start = Instant::now();
         let seconds: f64 = std::thread::scope(|scope| {
-            let running: Vec<_> = (0..threads).map(|t| scope.spawn(move || views(t * 10_000, VIEWS).0)).collect();
+            let running: Vec<_> =
+                (0..threads).map(|t| scope.spawn(move || views(t * 10_000, VIEWS, SHORT_WARM_UP).0)).collect();
             running.into_iter().map(|thread| thread.join().unwrap_or(f64::NAN)).sum()
         });
         (start.elapsed().as_secs_f64(), seconds)

@@ -33,6 +33,11 @@ impl Image {
         image
     }
 
+    /// An image whose pixels are still to be written over.
+    pub(crate) fn unwritten(height: usize, width: usize) -> Self {
+        Self { height, width, data: pool::take_any(height * width * 3) }
+    }
+
     /// An image whose pixels are still to be pushed.
     pub(crate) fn empty(height: usize, width: usize) -> Self {
         Self { height, width, data: pool::take(height * width * 3) }

@@ -44,6 +44,7 @@ pooled!(
     f64,
     bool,
     usize,
+    [u8; 4],
     [i32; 4],
     [f64; 3],
     (usize, [f32; 4]),
@@ -57,6 +58,20 @@ pooled!(
 
 /// An empty vector with room for `capacity` elements: a kept one, the smallest that fits, or a new one.
 pub(crate) fn take<T: Pooled>(capacity: usize) -> Vec<T> {
+    let mut buffer = fetch(capacity);
+    buffer.clear();
+    buffer
+}
+
+/// A vector of `len` elements of any value, to be written to.
+pub(crate) fn take_any<T: Pooled>(len: usize) -> Vec<T> {
+    let mut buffer = fetch(len);
+    buffer.resize(len, T::default());
+    buffer
+}
+
+/// A vector with room for `capacity` elements, with what it last held.
+fn fetch<T: Pooled>(capacity: usize) -> Vec<T> {
     let kept = T::store().try_with(|store| {
         let mut store = store.borrow_mut();
         let fits = (0..store.len()).filter(|&i| store[i].capacity() >= capacity).min_by_key(|&i| store[i].capacity());
@@ -70,11 +85,10 @@ pub(crate) fn take<T: Pooled>(capacity: usize) -> Vec<T> {
 }
 
 /// Keeps `buffer` for later, in the place of the smallest where the store is full.
-pub(crate) fn give<T: Pooled>(mut buffer: Vec<T>) {
+pub(crate) fn give<T: Pooled>(buffer: Vec<T>) {
     if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
         return;
     }
-    buffer.clear();
     // A thread that ends takes its buffers with it.
     let _ = T::store().try_with(|store| {
         let mut store = store.borrow_mut();
@@ -103,6 +117,11 @@ impl<T: Pooled> Buf<T> {
         let mut buffer = take(len);
         buffer.resize(len, value);
         Self(buffer)
+    }
+
+    /// `len` elements of any value, to be written to.
+    pub(crate) fn any(len: usize) -> Self {
+        Self(take_any(len))
     }
 
     /// `len` elements of the type's default.

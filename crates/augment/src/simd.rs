@@ -8,8 +8,14 @@
 //! processor every build supports and for AVX2 with FMA, picked at run time. All give the same bits: nothing is
 //! reassociated, and `mul_add` rounds once with or without an instruction for it.
 
+mod columns;
+mod correlate;
+
 use crate::pixels::geometry::Walk;
-use crate::pixels::{blur, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
+use crate::pixels::{blur, contrast, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
+
+pub(crate) use columns::Columns;
+pub(crate) use correlate::{Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
 
 macro_rules! wide {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),+ $(,)?) = $body:path;)+) => {$(
@@ -68,6 +74,10 @@ wide! {
     fn round_row(sums: &[f32], out: &mut [u8]) = filter::round_row_body;
     /// [`filter::to_floats_body`].
     fn to_floats(levels: &[u8], out: &mut [f32]) = filter::to_floats_body;
+    /// [`filter::fold_body`].
+    fn fold(padded: &[f32], half: usize, out: &mut [f32]) = filter::fold_body;
+    /// [`contrast::clahe_row_body`].
+    fn clahe_row(row: &mut [u8], cells: &[[u8; 4]], columns: &[(usize, f32)], down: f32) = contrast::clahe_row_body;
     /// [`lut::keep_and_fill_body`].
     fn keep_and_fill(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) = lut::keep_and_fill_body;
     /// [`jpeg::coded_body`].
@@ -99,127 +109,6 @@ pub(crate) fn add_weighted(over: &[u8], alpha: f64, base: &mut [u8], beta: f64) 
 fn blend_body(over: &[u8], alpha: f32, base: &mut [u8], beta: f32) {
     for (b, &o) in base.iter_mut().zip(over) {
         *b = crate::pixels::round::round_u8(f32::from(o).mul_add(alpha, f32::from(*b) * beta));
-    }
-}
-
-/// Floats that [`correlate`] works on at once; what it reads and writes is a multiple of this.
-pub(crate) const LANES: usize = 128;
-
-/// `acc[i] = Σ k · window[offset + i]` over `taps = (offset, k)` in their order, each step a fused multiply-add.
-///
-/// The length of `acc` is a multiple of [`LANES`].
-///
-/// # Panics
-/// If a tap reaches beyond `window`.
-pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
-    let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + acc.len();
-    assert!(reach <= window.len() && acc.len().is_multiple_of(LANES), "the window is padded for every tap");
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the line above found both features that `correlate_avx2` is compiled for; the assertion before
-            // keeps its reads within `window` and its writes within `acc`.
-            return unsafe { correlate_avx2(acc, window, taps) };
-        }
-    }
-    correlate_twin(acc, window, taps);
-}
-
-/// The sums stay in eight registers while the taps go by.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn correlate_avx2(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
-    for (block, out) in acc.chunks_exact_mut(64).enumerate() {
-        let mut sums = [_mm256_setzero_ps(); 8];
-        for &(offset, k) in taps {
-            let k = _mm256_set1_ps(k);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller vouches for offset + acc.len() <= window.len(), and block * 64 + i * 8 + 8 is at
-                // most acc.len().
-                let source = unsafe { _mm256_loadu_ps(window.as_ptr().add(offset + block * 64 + i * 8)) };
-                *sum = _mm256_fmadd_ps(source, k, *sum);
-            }
-        }
-        for (part, sum) in out.chunks_exact_mut(8).zip(sums) {
-            // SAFETY: `part` has 8 elements, as the line above cuts it.
-            unsafe { _mm256_storeu_ps(part.as_mut_ptr(), sum) };
-        }
-    }
-}
-
-fn correlate_twin(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) {
-    acc.fill(0.0);
-    for &(offset, k) in taps {
-        for (a, &s) in acc.iter_mut().zip(&window[offset..]) {
-            *a = s.mul_add(k, *a);
-        }
-    }
-}
-
-/// Rows that [`correlate_rows`] gives at once.
-pub(crate) const ROWS: usize = 4;
-
-/// [`ROWS`] rows of a correlation: row `r` of `sums` (`[ROWS, n]`, n a multiple of [`LANES`]) is
-/// `Σ weights[r] · window[offset + i]` over `taps = (offset, weights)` in their order, each step a fused multiply-add.
-///
-/// # Panics
-/// If a tap reaches beyond `window`.
-pub(crate) fn correlate_rows(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
-    let length = sums.len() / ROWS;
-    let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + length;
-    assert!(
-        length > 0 && length.is_multiple_of(LANES) && sums.len() == ROWS * length && reach <= window.len(),
-        "the window is padded for every tap"
-    );
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: the line above found both features that `correlate_rows_avx2` is compiled for; the assertion before
-        // keeps its reads within `window` and its writes within `sums`.
-        return unsafe { correlate_rows_avx2(sums, window, taps) };
-    }
-    correlate_rows_twin(sums, window, taps);
-}
-
-/// Four rows by 24 sums stay in twelve registers; what is read is used for all four rows.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn correlate_rows_avx2(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
-    let length = sums.len() / ROWS;
-    for start in (0..length).step_by(24) {
-        // The last block overlaps the one before, whose sums it computes again.
-        let start = start.min(length - 24);
-        let mut block = [[_mm256_setzero_ps(); 3]; ROWS];
-        for &(offset, weights) in taps {
-            // SAFETY: the caller vouches for offset + length <= window.len(), and start + 24 <= length.
-            let read = unsafe {
-                let source = window.as_ptr().add(offset + start);
-                [_mm256_loadu_ps(source), _mm256_loadu_ps(source.add(8)), _mm256_loadu_ps(source.add(16))]
-            };
-            for r in 0..ROWS {
-                let k = _mm256_set1_ps(weights[r]);
-                block[r][0] = _mm256_fmadd_ps(read[0], k, block[r][0]);
-                block[r][1] = _mm256_fmadd_ps(read[1], k, block[r][1]);
-                block[r][2] = _mm256_fmadd_ps(read[2], k, block[r][2]);
-            }
-        }
-        for (r, row) in block.into_iter().enumerate() {
-            for (i, part) in row.into_iter().enumerate() {
-                // SAFETY: r < ROWS and start + 24 <= length, so this ends within the ROWS * length sums.
-                unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(r * length + start + i * 8), part) };
-            }
-        }
-    }
-}
-
-fn correlate_rows_twin(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
-    let length = sums.len() / ROWS;
-    for (r, row) in sums.chunks_exact_mut(length).enumerate() {
-        row.fill(0.0);
-        for &(offset, weights) in taps {
-            row.iter_mut().zip(&window[offset..]).for_each(|(a, &s)| *a = s.mul_add(weights[r], *a));
-        }
     }
 }
 

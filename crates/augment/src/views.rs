@@ -3,6 +3,8 @@
 //! A view depends on (seed, draw index, view, transform) only: each random decision opens its own stream, named by what
 //! is decided, so one view can be made without the others and a change to one transform leaves the rest as they were.
 
+use std::borrow::Cow;
+
 use run_spec::config::{ChannelOrder, Interpolation};
 use run_spec::seed::{Stream, stream};
 
@@ -78,13 +80,15 @@ pub fn view_pixels(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> I
 }
 
 /// What all views are cut from. RedDino first resizes the whole image to the global side, ratio not kept; DINOv2 does not.
-fn source(rgb: &Image, recipe: &Recipe) -> Image {
+fn source<'a>(rgb: &'a Image, recipe: &Recipe) -> Cow<'a, Image> {
     // Resizing treats the channels alike, so their order may change after it.
     let image = match recipe.colors {
-        Colors::Some { .. } => resize::bilinear(rgb, recipe.global.side, recipe.global.side),
-        Colors::Dinov2 { .. } | Colors::Hema(_) => rgb.clone(),
+        Colors::Some { .. } if (rgb.height, rgb.width) != (recipe.global.side, recipe.global.side) => {
+            Cow::Owned(resize::bilinear(rgb, recipe.global.side, recipe.global.side))
+        }
+        _ => Cow::Borrowed(rgb),
     };
-    if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
+    if recipe.channel_order == ChannelOrder::Bgr { Cow::Owned(image.into_owned().swap_red_blue()) } else { image }
 }
 
 /// The pixels of a view and how they are still to be turned.

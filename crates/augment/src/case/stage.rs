@@ -121,7 +121,7 @@ impl Stage {
             }
             Self::Normalize { mean, std, max } => {
                 let levels = normalize::levels(*mean, *std, *max);
-                let data = image.data.iter().enumerate().map(|(i, &v)| levels[i % 3][v as usize]).collect();
+                let data = image.data.iter().enumerate().map(|(i, &v)| levels.of(i % 3, v)).collect();
                 return Ok(Output::Float { height: image.height, width: image.width, data });
             }
         }))

@@ -163,7 +163,7 @@ impl Transform for GlassBlur {
         let (height, width, delta) = (image.height, image.width, self.max_delta);
         // In the fast mode rows change fastest, from the far end down to just above `max_delta`; so pixels lie column by
         // column here.
-        let mut pixels = Buf::<u32>::zeroed(height * width);
+        let mut pixels = Buf::<u32>::any(height * width);
         for (y, row) in image.data.chunks_exact(width * 3).enumerate() {
             for (p, out) in row.as_chunks::<3>().0.iter().zip(pixels[y..].iter_mut().step_by(height)) {
                 *out = u32::from_le_bytes([p[0], p[1], p[2], 0]);
@@ -177,7 +177,7 @@ impl Transform for GlassBlur {
             SwapMode::Exact => inner(height).for_each(|y| places.extend(inner(width).map(|x| (x * height + y) as i32))),
         }
         let last = pixels.len() as i32 - 1;
-        let mut swaps = Buf::<(u32, u32)>::zeroed(places.len());
+        let mut swaps = Buf::<(u32, u32)>::any(places.len());
         for iteration in 0..self.iterations {
             let shifts = params.dxy.chunks_exact(2 * self.iterations);
             let mut count = 0;

@@ -164,7 +164,7 @@ fn saturate(image: &mut Image, factor: f64) {
     if factor == 1.0 {
         return;
     }
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = Image::unwritten(image.height, image.width);
     for (pixel, &grey) in out.data.as_chunks_mut::<3>().0.iter_mut().zip(greys(image).iter()) {
         *pixel = [grey; 3];
     }
@@ -176,7 +176,7 @@ fn saturate(image: &mut Image, factor: f64) {
 
 /// The grey of each pixel.
 fn greys(image: &Image) -> Buf<u8> {
-    let mut grey = Buf::zeroed(image.height * image.width);
+    let mut grey = Buf::any(image.height * image.width);
     gray(&image.data, &mut grey);
     grey
 }

@@ -203,7 +203,14 @@ fn low_pass(side: usize, cutoff: f64) -> Kernel {
         let r = ((i / side) as f64 - middle).hypot((i % side) as f64 - middle);
         if r == 0.0 { cutoff * cutoff / (4.0 * PI) } else { cutoff * bessel_j1(cutoff * r) / (2.0 * PI * r) }
     };
-    let exact = Buf::collect(side * side, (0..side * side).map(weight));
+    // The four quarters mirror each other.
+    let mirrored = |i: usize| i.min(side - 1 - i);
+    let mut exact = Buf::<f64>::with_capacity(side * side);
+    for i in 0..side * side {
+        let twin = mirrored(i / side) * side + mirrored(i % side);
+        let value = if twin < i { exact[twin] } else { weight(i) };
+        exact.push(value);
+    }
     let total: f64 = exact.iter().sum();
     let scale = if total == 0.0 { 1.0 } else { total as f32 };
     Kernel::square(side, Buf::collect(side * side, exact.iter().map(|&w| w as f32 / scale)))
@@ -217,6 +224,9 @@ fn bessel_j1(x: f64) -> f64 {
     for k in 1..80 {
         term *= -quarter / (k as f64 * (k as f64 + 1.0));
         sum += term;
+        if term.abs() < 1e-18 {
+            break;
+        }
     }
     sum
 }

@@ -7,13 +7,14 @@ mod blurs;
 mod colors;
 mod distort;
 mod kernels;
+mod light;
 mod noises;
 mod stain;
 mod tones;
 pub(crate) mod values;
 mod weather;
 
-pub(crate) use weather::FlareCircle;
+pub(crate) use light::FlareCircle;
 
 use run_spec::seed::Stream;
 use serde::Serialize;
@@ -136,9 +137,9 @@ ops! {
     RGBShift => colors::RgbShift,
     RandomGamma => tones::RandomGamma,
     RandomRain => weather::RandomRain,
-    RandomShadow => weather::RandomShadow,
+    RandomShadow => light::RandomShadow,
     RandomSnow => weather::RandomSnow,
-    RandomSunFlare => weather::RandomSunFlare,
+    RandomSunFlare => light::RandomSunFlare,
     RandomToneCurve => tones::RandomToneCurve,
     RandomFog => weather::RandomFog,
     RingingOvershoot => kernels::RingingOvershoot,

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::border::{padded_row, reflect_101, replicate};
-use super::filter::Window;
+use super::filter::{Window, pitch};
 use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
@@ -25,7 +25,7 @@ pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
     let mut ring = Buf::<u16>::zeroed(k * stride);
     let mut newest = Buf::<u16>::zeroed(stride);
     let mut sum = Buf::<u32>::zeroed(stride);
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = Image::unwritten(image.height, image.width);
     for y in 0..image.height + k - 1 {
         row_sums(y, &mut newest);
         let slot = &mut ring[y % k * stride..][..stride];
@@ -141,7 +141,7 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let (half, stride) = (side / 2, image.stride());
     // A row's sums are at most 255 * 256 and fit 16 bits.
     let mut padded = Buf::<u8>::zeroed(stride + (side - 1) * 3);
-    let mut window = Window::<u16>::new(side, stride);
+    let mut window = Window::<u16>::new(side, pitch(stride));
     let mut push = |window: &mut Window<u16>, y: isize| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
         window.push(|row| simd::weigh_across(&padded, &weights, &mut row[..stride]));
@@ -149,7 +149,7 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     for y in 0..side - 1 {
         push(&mut window, y as isize - half as isize);
     }
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = Image::unwritten(image.height, image.width);
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         push(&mut window, (y + side - 1) as isize - half as isize);
         simd::weigh_down(window.rows(), window.pitch, &weights, line);
@@ -197,7 +197,7 @@ pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
         padded_row(image, y as isize - half as isize, (half, half), replicate, slot);
     };
     (0..k - 1).for_each(|y| fill(&mut ring, y));
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = Image::unwritten(image.height, image.width);
     let mut lanes = [[0u8; SORTED]; 15 * 15];
     let lanes = &mut lanes[..k * k];
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {

@@ -40,16 +40,23 @@ pub(crate) fn clahe_channel(
     let mut tables = Buf::<u8>::zeroed(tiles_x * tiles_y * 256);
     for (k, table) in tables.as_chunks_mut::<256>().0.iter_mut().enumerate() {
         let (ty, tx) = (k / tiles_x, k % tiles_x);
-        let mut histogram = [0u32; 256];
+        // Two counts in turn: neighbours are often of one level, and a count must be written before it is read again.
+        let mut histograms = [[0u32; 256]; 2];
         for y in ty * tile_h..(ty + 1) * tile_h {
             let row = &data[reflect_101(y as isize, height) * width * 3..][..width * 3];
             let (from, to) = (tx * tile_w, (tx + 1) * tile_w);
             if to <= width {
-                row[from * 3..to * 3].iter().step_by(3).for_each(|&v| histogram[v as usize] += 1);
+                let mut pairs = row[from * 3..to * 3].chunks_exact(6);
+                for pair in &mut pairs {
+                    histograms[0][pair[0] as usize] += 1;
+                    histograms[1][pair[3] as usize] += 1;
+                }
+                pairs.remainder().first().into_iter().for_each(|&v| histograms[0][v as usize] += 1);
             } else {
-                (from..to).for_each(|x| histogram[row[reflect_101(x as isize, width) * 3] as usize] += 1);
+                (from..to).for_each(|x| histograms[0][row[reflect_101(x as isize, width) * 3] as usize] += 1);
             }
         }
+        let mut histogram: [u32; 256] = std::array::from_fn(|i| histograms[0][i] + histograms[1][i]);
         clip_histogram(&mut histogram, clip);
         let mut sum = 0;
         for (t, &n) in table.iter_mut().zip(&histogram) {
@@ -57,38 +64,52 @@ pub(crate) fn clahe_channel(
             *t = round_u8(sum as f32 * scale);
         }
     }
-    // Each pixel blends the tables of the four tiles whose centres surround it.
-    let around = |i: usize, inverse: f32, tiles: usize| {
+    // Each pixel blends the tables of the four tiles whose centres surround it: cell `i` lies before tile `i`.
+    let around = |i: usize, inverse: f32| {
         let at = i as f32 * inverse - 0.5;
         let low = at.floor();
-        let index = low as isize;
-        (index.max(0) as usize, (index + 1).clamp(0, tiles as isize - 1) as usize, at - low)
+        ((low as isize + 1).max(0) as usize, at - low)
     };
     let tables = tables.as_chunks::<256>().0;
-    let columns = Buf::collect(width, (0..width).map(|x| around(x, 1.0 / tile_w as f32, tiles_x)));
-    for y in 0..height {
-        let (top, bottom, down) = around(y, 1.0 / tile_h as f32, tiles_y);
-        let (upper, lower) = (&tables[top * tiles_x..], &tables[bottom * tiles_x..]);
-        let row = &mut data[y * width * 3..(y + 1) * width * 3];
-        for (part, places) in row.chunks_mut(3 * PART).zip(columns.chunks(PART)) {
-            let mut corners = [[0f32; PART]; 5];
-            for (i, (pixel, &(left, right, across))) in part.chunks_exact(3).zip(places).enumerate() {
-                let value = usize::from(pixel[0]);
-                corners[0][i] = f32::from(upper[left][value]);
-                corners[1][i] = f32::from(upper[right][value]);
-                corners[2][i] = f32::from(lower[left][value]);
-                corners[3][i] = f32::from(lower[right][value]);
-                corners[4][i] = across;
+    let columns = Buf::collect(width, (0..width).map(|x| around(x, 1.0 / tile_w as f32)));
+    // For each cell and level what the four tables say, side by side.
+    let mut cells = Buf::<[u8; 4]>::any((tiles_x + 1) * 256);
+    let mut last = usize::MAX;
+    for (y, row) in data.chunks_exact_mut(width * 3).enumerate() {
+        let (band, down) = around(y, 1.0 / tile_h as f32);
+        let (upper, lower) = (&tables[band.saturating_sub(1) * tiles_x..], &tables[band.min(tiles_y - 1) * tiles_x..]);
+        if band != last {
+            last = band;
+            for (i, cell) in cells.as_chunks_mut::<256>().0.iter_mut().enumerate() {
+                let (left, right) = (i.saturating_sub(1), i.min(tiles_x - 1));
+                let corners = [&upper[left], &upper[right], &lower[left], &lower[right]];
+                for v in 0..256 {
+                    cell[v] = [corners[0][v], corners[1][v], corners[2][v], corners[3][v]];
+                }
             }
-            let mut mixed = [0u8; PART];
-            let [a, b, c, d, across] = &corners;
-            for i in 0..PART {
-                let above = a[i] * (1.0 - across[i]) + b[i] * across[i];
-                let below = c[i] * (1.0 - across[i]) + d[i] * across[i];
-                mixed[i] = round_u8(above * (1.0 - down) + below * down);
-            }
-            part.iter_mut().step_by(3).zip(mixed).for_each(|(v, m)| *v = m);
         }
+        crate::simd::clahe_row(row, &cells, &columns, down);
+    }
+}
+
+/// Channel 0 of a row through the tables of `cells`; `columns` holds each pixel's cell and its place across it.
+#[inline(always)]
+pub(crate) fn clahe_row_body(row: &mut [u8], cells: &[[u8; 4]], columns: &[(usize, f32)], down: f32) {
+    for (part, places) in row.chunks_mut(3 * PART).zip(columns.chunks(PART)) {
+        let mut corners = [0u32; PART];
+        let mut across = [0f32; PART];
+        for (i, (pixel, &(cell, place))) in part.chunks_exact(3).zip(places).enumerate() {
+            corners[i] = u32::from_le_bytes(cells[cell * 256 + usize::from(pixel[0])]);
+            across[i] = place;
+        }
+        let mut mixed = [0u8; PART];
+        for i in 0..PART {
+            let corner = |shift: u32| (corners[i] >> shift & 255) as i32 as f32;
+            let above = corner(0) * (1.0 - across[i]) + corner(8) * across[i];
+            let below = corner(16) * (1.0 - across[i]) + corner(24) * across[i];
+            mixed[i] = round_u8(above * (1.0 - down) + below * down);
+        }
+        part.iter_mut().step_by(3).zip(mixed).for_each(|(v, m)| *v = m);
     }
 }
 

@@ -50,14 +50,14 @@ impl Lanes {
 
 /// `count` independent normal numbers.
 pub(crate) fn normals(random: &mut Stream, count: usize, mean: f64, spread: f64) -> Buf<f32> {
-    let mut out = Buf::zeroed(count);
+    let mut out = Buf::any(count);
     crate::simd::normals(&mut Lanes::new(random), mean as f32, spread as f32, &mut out);
     out
 }
 
 /// `count` independent uniform integers of `low..low + range`.
 pub(crate) fn integers(random: &mut Stream, count: usize, low: i32, range: u32) -> Buf<i32> {
-    let mut out = Buf::zeroed(count);
+    let mut out = Buf::any(count);
     crate::simd::integers(&mut Lanes::new(random), low, range, &mut out);
     out
 }
@@ -238,7 +238,7 @@ impl Poisson {
 
     /// `count` independent draws.
     pub(crate) fn draw(&self, random: &mut Stream, count: usize) -> Buf<f32> {
-        let mut words = Buf::<u32>::zeroed(count);
+        let mut words = Buf::<u32>::any(count);
         crate::simd::bits(&mut Lanes::new(random), &mut words);
         Buf::collect(count, words.iter().map(|&word| self.at(word)))
     }

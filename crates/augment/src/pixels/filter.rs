@@ -1,10 +1,10 @@
 //! Correlation with a small float kernel (`cv2.filter2D` on 8 bits), border `REFLECT_101`.
 
-use super::border::{pad_row, reflect_101};
+use super::border::{pad_row, padded_row, reflect_101};
 use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::{Buf, Pooled};
-use crate::simd::{self, LANES, ROWS, correlate, correlate_rows};
+use crate::simd::{self, Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
 
 /// A kernel of `height` x `width` weights, anchored at its middle (`side / 2`).
 #[derive(Debug, Clone)]
@@ -36,10 +36,14 @@ pub(crate) struct Window<T: Pooled> {
 }
 
 impl<T: Pooled> Window<T> {
-    /// Room for `height` rows of `length` elements, read in blocks of [`LANES`].
-    pub(crate) fn new(height: usize, length: usize) -> Self {
-        let pitch = length.next_multiple_of(LANES) + LANES;
+    /// Room for `height` rows, `pitch` elements each.
+    pub(crate) fn new(height: usize, pitch: usize) -> Self {
         Self { rows: Buf::zeroed(3 * height * pitch), height, pitch, used: 0 }
+    }
+
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
     }
 
     /// Adds a row, which `fill` writes.
@@ -61,57 +65,127 @@ impl<T: Pooled> Window<T> {
 
 /// Correlates every channel with `kernel`, rounding to nearest even.
 ///
-/// Sums run over the weights in row order with fused multiply-adds, which is what OpenCV does for kernels below 130
-/// weights; it takes a Fourier transform above, whose rounding noise this does not copy.
+/// OpenCV sums over the weights in row order with fused multiply-adds for kernels below 130 weights and takes a Fourier
+/// transform above. Sums here are in f32 too, in three orders: weights of few sizes are grouped, large kernels whose left
+/// mirrors their right are folded, the rest goes in row order. What another order rounds differently is some 1e-5 levels.
 pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
-    let (left, top) = (kernel.width / 2, kernel.height / 2);
-    let right = kernel.width - 1 - left;
-    let stride = image.stride();
-    let padded = stride.next_multiple_of(LANES);
+    let (height, width) = (kernel.height, kernel.width);
     let present = kernel.weights.iter().filter(|k| **k != 0.0).count();
-    // With many weights, what is read of a row serves several rows of the result; a zero weight changes no sum.
-    let together = if present > 30 { ROWS } else { 1 };
-    let mut window = Window::new(kernel.height + together - 1, stride + (kernel.width - 1) * 3);
-    let pitch = window.pitch;
-    let (mut taps, mut taps_of_rows) = (Buf::with_capacity(0), Buf::with_capacity(0));
-    for (y, x) in (0..kernel.height + together - 1).flat_map(|y| (0..kernel.width).map(move |x| (y, x))) {
-        let weight = |row: usize| match y.checked_sub(row) {
-            Some(y) if y < kernel.height => kernel.weights[y * kernel.width + x],
-            _ => 0.0,
-        };
-        let (offset, weights) = (y * pitch + x * 3, std::array::from_fn(weight));
-        match together {
-            1 if weights[0] != 0.0 => taps.push((offset, weights[0])),
-            ROWS if weights != [0.0; ROWS] => taps_of_rows.push((offset, weights)),
-            _ => {}
+    if present > 30 && is_mirrored(kernel) {
+        return filter_folded(image, kernel);
+    }
+    let (left, right, stride) = (width / 2, width - 1 - width / 2, image.stride());
+    let length = stride + (width - 1) * 3;
+    let pitch = pitch(length);
+    let mut taps = Buf::with_capacity(present);
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        if kernel.weights[y * width + x] != 0.0 {
+            taps.push((y * pitch + x * 3, kernel.weights[y * width + x]));
         }
     }
-    let mut next = -(top as isize);
-    let mut push = |window: &mut Window<f32>, rows: usize| {
-        for _ in 0..rows {
-            window.push(|row| {
-                let middle = image.row(reflect_101(next, image.height));
-                simd::to_floats(middle, &mut row[left * 3..]);
-                pad_row(image, next, (left, right), reflect_101, row);
-            });
-            next += 1;
+    let mut out = Image::unwritten(image.height, image.width);
+    let source = |y: usize| y as isize - (height / 2) as isize;
+    if let Some(groups) = Groups::new(&taps) {
+        let mut window = Window::<u8>::new(height, pitch);
+        for y in 0..image.height + height - 1 {
+            window.push(|row| padded_row(image, source(y), (left, right), reflect_101, row));
+            if let Some(line) = (y + 1).checked_sub(height) {
+                correlate_levels(&mut out.data[line * stride..][..stride], window.rows(), &groups);
+            }
         }
-    };
-    push(&mut window, kernel.height - 1);
-    let mut out = Image::filled(image.height, image.width, 0);
-    let mut sums = Buf::zeroed(together * padded);
-    for lines in out.data.chunks_mut(together * stride) {
-        push(&mut window, together);
-        if together == 1 {
+        return out;
+    }
+    let mut window = Window::<f32>::new(height, pitch);
+    let mut sums = Buf::any(stride.next_multiple_of(LANES));
+    for y in 0..image.height + height - 1 {
+        window.push(|row| {
+            simd::to_floats(image.row(reflect_101(source(y), image.height)), &mut row[left * 3..]);
+            pad_row(image, source(y), (left, right), reflect_101, row);
+        });
+        if let Some(line) = (y + 1).checked_sub(height) {
             correlate(&mut sums, window.rows(), &taps);
-        } else {
-            correlate_rows(&mut sums, window.rows(), &taps_of_rows);
-        }
-        for (line, sums) in lines.chunks_exact_mut(stride).zip(sums.chunks_exact(padded)) {
-            simd::round_row(sums, line);
+            simd::round_row(&sums, &mut out.data[line * stride..][..stride]);
         }
     }
     out
+}
+
+/// Elements from row to row of a window whose rows have `length` and are read in blocks of [`LANES`].
+pub(crate) fn pitch(length: usize) -> usize {
+    length.next_multiple_of(LANES) + LANES
+}
+
+/// Whether a kernel's left half mirrors its right, as far as f32 goes.
+fn is_mirrored(kernel: &Kernel) -> bool {
+    let largest = kernel.weights.iter().fold(0f32, |max, w| max.max(w.abs()));
+    let same = |row: &[f32]| row.iter().zip(row.iter().rev()).all(|(a, b)| (a - b).abs() <= 1e-6 * largest);
+    kernel.width % 2 == 1 && kernel.weights.chunks_exact(kernel.width).all(same)
+}
+
+/// As [`filter2d`] for a mirrored kernel. Pixels at one distance to the left and to the right are added first, once for
+/// each row they stand in, which halves the products. The image goes by in strips so narrow that a window of sums stays in
+/// the nearest cache.
+fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
+    let (height, half, stride) = (kernel.height, kernel.width / 2, image.stride());
+    let pitch = (half + 1) * STRIP;
+    let mut taps = Buf::with_capacity((height + ROWS) * (half + 1));
+    for (y, arm) in (0..height + ROWS - 1).flat_map(|y| (0..=half).map(move |arm| (y, arm))) {
+        let weights: [f32; ROWS] = std::array::from_fn(|row| match y.checked_sub(row) {
+            Some(y) if y < height => {
+                let middle = y * kernel.width + half;
+                0.5 * (kernel.weights[middle - arm] + kernel.weights[middle + arm])
+            }
+            _ => 0.0,
+        });
+        if weights != [0.0; ROWS] {
+            taps.push((y * pitch + arm * STRIP, weights));
+        }
+    }
+    let taps = RowTaps::new(taps);
+    // Rows of floats with their borders; a few too many, so that the last strip and the last rows are whole.
+    let across = stride.next_multiple_of(STRIP) + 6 * half;
+    let rows = image.height.next_multiple_of(ROWS) + height - 1;
+    let mut padded = Buf::<f32>::any(rows * across);
+    for (y, row) in padded.chunks_exact_mut(across).enumerate() {
+        let from = y as isize - (height / 2) as isize;
+        simd::to_floats(image.row(reflect_101(from, image.height)), &mut row[half * 3..]);
+        pad_row(image, from, (half, half), reflect_101, row);
+    }
+    let mut out = Image::unwritten(image.height, image.width);
+    let mut window = Window::<f32>::new(height + ROWS - 1, pitch);
+    let (mut sums, mut levels) = ([0f32; ROWS * STRIP], [0u8; ROWS * STRIP]);
+    for left in (0..stride).step_by(STRIP) {
+        window.clear();
+        let count = STRIP.min(stride - left);
+        for (y, row) in padded.chunks_exact(across).enumerate() {
+            window.push(|sums| simd::fold(&row[left..][..STRIP + 6 * half], half, sums));
+            if let Some(top) = (y + 2).checked_sub(height + ROWS)
+                && top.is_multiple_of(ROWS)
+            {
+                correlate_rows(&mut sums, window.rows(), &taps);
+                simd::round_row(&sums, &mut levels);
+                let lines = out.data.chunks_exact_mut(stride).skip(top);
+                for (line, levels) in lines.zip(levels.chunks_exact(STRIP)) {
+                    line[left..left + count].copy_from_slice(&levels[..count]);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// A strip of a row, and for each distance up to `half` pixels the sums of what lies left and right of it by that much.
+#[inline(always)]
+pub(crate) fn fold_body(padded: &[f32], half: usize, out: &mut [f32]) {
+    for (arm, part) in out.as_chunks_mut::<STRIP>().0.iter_mut().enumerate() {
+        let right = &padded[3 * (half + arm)..][..STRIP];
+        if arm == 0 {
+            part.copy_from_slice(right);
+        } else {
+            let left = &padded[3 * (half - arm)..][..STRIP];
+            part.iter_mut().zip(left).zip(right).for_each(|((p, l), r)| *p = l + r);
+        }
+    }
 }
 
 /// Levels to floats, as many as there are levels.

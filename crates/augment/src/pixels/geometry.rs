@@ -97,26 +97,29 @@ pub(crate) fn rotate_90(image: Image, quarters: usize) -> Image {
     match quarters % 4 {
         0 => image,
         2 => flip_vertical(flip_horizontal(image)),
-        turn => {
-            // In square tiles, so that neither image is read or written across whole cache lines at a time.
-            const TILE: usize = 16;
-            let (height, width) = (image.width, image.height);
-            let mut turned = Image::filled(height, width, 0);
-            let source = image.data.as_chunks::<3>().0;
-            let target = turned.data.as_chunks_mut::<3>().0;
-            for (top, left) in (0..height).step_by(TILE).flat_map(|y| (0..width).step_by(TILE).map(move |x| (y, x))) {
-                for y in top..(top + TILE).min(height) {
-                    let line = &mut target[y * width + left..y * width + (left + TILE).min(width)];
-                    for (x, pixel) in (left..).zip(line) {
-                        let (from_y, from_x) =
-                            if turn == 1 { (x, image.width - 1 - y) } else { (image.height - 1 - x, y) };
-                        *pixel = source[from_y * image.width + from_x];
-                    }
+        odd => walked(&image, Turn { quarters: odd, ..Turn::default() }.walk(&image)),
+    }
+}
+
+/// The pixels of a walk. In square tiles, so that neither image is read or written across whole cache lines at a time.
+pub(crate) fn walked(image: &Image, walk: Walk) -> Image {
+    const TILE: usize = 16;
+    let mut turned = Image::unwritten(walk.height, walk.width);
+    let source = image.data.as_chunks::<3>().0;
+    let target = turned.data.as_chunks_mut::<3>().0;
+    for top in (0..walk.height).step_by(TILE) {
+        for left in (0..walk.width).step_by(TILE) {
+            for y in top..(top + TILE).min(walk.height) {
+                let mut at = walk.first + y as isize * walk.down + left as isize * walk.across;
+                let line = &mut target[y * walk.width + left..y * walk.width + (left + TILE).min(walk.width)];
+                for pixel in line {
+                    *pixel = source[at as usize];
+                    at += walk.across;
                 }
             }
-            turned
         }
     }
+    turned
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub(crate) fn hls_to_rgb(data: &mut [u8]) {
 
 #[inline(always)]
 pub(crate) fn rgb_to_hls_body(data: &mut [u8]) {
-    by_blocks(data, |lanes| {
+    by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [h, l, s] = rgb_to_hls_pixel([0, 1, 2].map(|c| f32::from(lanes[c][i]) * UNIT), 0.5);
             lanes[0][i] = round_u8(h);
@@ -66,7 +66,7 @@ pub(crate) fn rgb_to_hls_body(data: &mut [u8]) {
 
 #[inline(always)]
 pub(crate) fn hls_to_rgb_body(data: &mut [u8]) {
-    by_blocks(data, |lanes| {
+    by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [h, l, s] = [0, 1, 2].map(|c| f32::from(lanes[c][i]));
             let rgb = hls_to_rgb_pixel([h, l * UNIT, s * UNIT], 6.0 / 180.0);
@@ -82,7 +82,7 @@ pub(crate) fn hls_to_rgb_body(data: &mut [u8]) {
 pub(crate) fn iso_noise_body(data: &mut [u8], shots: Noise<'_>, turns: Noise<'_>) {
     let noisy = shots.len().min(turns.len()).min(data.len() / 3);
     let mut start = 0;
-    by_blocks(&mut data[..noisy * 3], |lanes| {
+    by_blocks!(data[..noisy * 3], |lanes| {
         let (shot, turn) = (shots.block::<BLOCK>(start), turns.block::<BLOCK>(start));
         start += BLOCK;
         // Three loops: each is simple enough for wide registers.

@@ -12,31 +12,49 @@ pub(crate) const BLOCK: usize = 32;
 /// One value for each pixel of a block.
 pub(crate) type Lane<T> = [T; BLOCK];
 
-/// Runs `convert` over `[.., 3]` data in blocks of pixels; the last block is filled up with zeros.
+/// Runs a block of code over `[.., 3]` data in blocks of pixels, as one array for each channel; the last block is filled up
+/// with zeros. A macro, as a closure would be compiled for the narrow processor only.
+macro_rules! by_blocks {
+    ($data:expr, |$lanes:ident| $code:block) => {
+        for block in $data.chunks_mut(3 * $crate::pixels::hsv::BLOCK) {
+            let mut lanes = $crate::pixels::hsv::lanes_of(block);
+            {
+                let $lanes = &mut lanes;
+                $code
+            }
+            $crate::pixels::hsv::put_lanes(&lanes, block);
+        }
+    };
+}
+pub(crate) use by_blocks;
+
+/// The channels of up to [`BLOCK`] pixels.
 #[inline(always)]
-pub(crate) fn by_blocks(data: &mut [u8], mut convert: impl FnMut(&mut [Lane<u8>; 3])) {
-    for block in data.chunks_mut(3 * BLOCK) {
-        let mut lanes = [[0; BLOCK]; 3];
-        if let Ok(whole) = <&[u8; 3 * BLOCK]>::try_from(&*block) {
-            for i in 0..BLOCK {
-                for c in 0..3 {
-                    lanes[c][i] = whole[3 * i + c];
-                }
+pub(crate) fn lanes_of(block: &[u8]) -> [Lane<u8>; 3] {
+    let mut lanes = [[0; BLOCK]; 3];
+    if let Ok(whole) = <&[u8; 3 * BLOCK]>::try_from(block) {
+        for i in 0..BLOCK {
+            for c in 0..3 {
+                lanes[c][i] = whole[3 * i + c];
             }
-        } else {
-            block.iter().enumerate().for_each(|(i, &v)| lanes[i % 3][i / 3] = v);
         }
-        // Called in one place, so that it is compiled into the loop, for the same processor.
-        convert(&mut lanes);
-        if let Ok(whole) = <&mut [u8; 3 * BLOCK]>::try_from(&mut *block) {
-            for i in 0..BLOCK {
-                for c in 0..3 {
-                    whole[3 * i + c] = lanes[c][i];
-                }
+    } else {
+        block.iter().enumerate().for_each(|(i, &v)| lanes[i % 3][i / 3] = v);
+    }
+    lanes
+}
+
+/// The channels back among each other.
+#[inline(always)]
+pub(crate) fn put_lanes(lanes: &[Lane<u8>; 3], block: &mut [u8]) {
+    if let Ok(whole) = <&mut [u8; 3 * BLOCK]>::try_from(&mut *block) {
+        for i in 0..BLOCK {
+            for c in 0..3 {
+                whole[3 * i + c] = lanes[c][i];
             }
-        } else {
-            block.iter_mut().enumerate().for_each(|(i, v)| *v = lanes[i % 3][i / 3]);
         }
+    } else {
+        block.iter_mut().enumerate().for_each(|(i, v)| *v = lanes[i % 3][i / 3]);
     }
 }
 
@@ -52,7 +70,7 @@ pub(crate) fn hsv_to_rgb(data: &mut [u8], width: usize) {
 
 #[inline(always)]
 pub(crate) fn rgb_to_hsv_body(data: &mut [u8]) {
-    by_blocks(data, |lanes| {
+    by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [r, g, b] = [0, 1, 2].map(|c| i32::from(lanes[c][i]));
             let v = r.max(g).max(b);
@@ -81,7 +99,7 @@ pub(crate) fn hsv_to_rgb_body(data: &mut [u8], width: usize) {
     let wide = width / BLOCK * BLOCK * 3;
     for row in data.chunks_exact_mut(width * 3) {
         let (blocks, rest) = row.split_at_mut(wide);
-        by_blocks(blocks, |lanes| {
+        by_blocks!(blocks, |lanes| {
             for i in 0..BLOCK {
                 let [h, s, v] = [0, 1, 2].map(|c| f32::from(lanes[c][i]));
                 let rgb = hsv_pixel(h, s * UNIT, v * UNIT);

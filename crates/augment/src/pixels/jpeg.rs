@@ -35,7 +35,7 @@ pub(crate) fn round_trip(image: &Image, quality: u8) -> Image {
         simd::jpeg_coded(&mut coded.data, coded.width, &table(&CHROMA, quality));
         coded.cut(rows, columns).doubled(height, width)
     });
-    let mut out = Image::filled(height, width, 0);
+    let mut out = Image::unwritten(height, width);
     let luma = luma.cut(height, width);
     simd::jpeg_from_planes(&luma.data, &cb.data, &cr.data, &mut out.data);
     out
@@ -88,7 +88,7 @@ struct Plane {
 
 impl Plane {
     fn new(height: usize, width: usize) -> Self {
-        Self { height, width, data: Buf::zeroed(height * width) }
+        Self { height, width, data: Buf::any(height * width) }
     }
 
     fn row(&self, y: usize) -> &[u8] {
@@ -128,7 +128,7 @@ impl Plane {
     /// Back to full size through the triangle filter (weights 9, 3, 3, 1).
     fn doubled(&self, height: usize, width: usize) -> Self {
         let mut full = Self::new(height, width);
-        let mut sums = Buf::<i32>::zeroed(self.width);
+        let mut sums = Buf::<i32>::any(self.width);
         let last = self.width - 1;
         for (y, line) in full.data.chunks_exact_mut(width).enumerate() {
             let near = self.row(y / 2);

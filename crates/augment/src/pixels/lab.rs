@@ -130,16 +130,24 @@ pub(crate) fn rgb_to_lab_body(data: &mut [u8]) {
     const L_SHIFT: i32 = -((16 * 255 * (1 << LAB_SHIFT_2) + 50) / 100);
     let t = &*TABLES;
     let cube_root = &t.cube_root[..CUBE_ROOTS];
-    by_blocks(data, |lanes| {
-        let linear = lanes.map(|lane| lane.map(|v| t.gamma[v as usize]));
-        let roots = t.forward.map(|row| {
+    by_blocks!(data, |lanes| {
+        let mut linear = [[0; BLOCK]; 3];
+        for c in 0..3 {
+            for i in 0..BLOCK {
+                linear[c][i] = t.gamma[lanes[c][i] as usize];
+            }
+        }
+        let mut roots = [[0; BLOCK]; 3];
+        for (row, roots) in t.forward.iter().zip(&mut roots) {
             let mut at = [0; BLOCK];
             for i in 0..BLOCK {
                 let sum = row[0] * linear[0][i] + row[1] * linear[1][i] + row[2] * linear[2][i];
                 at[i] = descale(sum, LAB_SHIFT);
             }
-            at.map(|at| cube_root[(at as usize).min(CUBE_ROOTS - 1)])
-        });
+            for i in 0..BLOCK {
+                roots[i] = cube_root[(at[i] as usize).min(CUBE_ROOTS - 1)];
+            }
+        }
         for i in 0..BLOCK {
             let [fx, fy, fz] = [0, 1, 2].map(|c: usize| roots[c][i]);
             let l = descale(L_SCALE * fy + L_SHIFT, LAB_SHIFT_2);
@@ -158,24 +166,32 @@ pub(crate) fn lab_to_rgb_body(data: &mut [u8]) {
     let t = &*TABLES;
     let cube = &t.cube[..CUBES];
     let inverse_gamma = &t.inverse_gamma[..INVERSE_GAMMA];
-    by_blocks(data, |lanes| {
-        let light = lanes[0].map(|v| t.light[v as usize]);
+    by_blocks!(data, |lanes| {
+        let (mut y, mut fy) = ([0; BLOCK], [0; BLOCK]);
+        for i in 0..BLOCK {
+            (y[i], fy[i]) = t.light[lanes[0][i] as usize];
+        }
         let (mut x, mut z) = ([0; BLOCK], [0; BLOCK]);
         for i in 0..BLOCK {
             let (a, b) = (i32::from(lanes[1][i]), i32::from(lanes[2][i]));
             let a = ((5 * a * 53687 + (1 << 7)) >> 13) - 128 * BASE / 500;
             let b = ((b * 41943 + (1 << 4)) >> 9) - 128 * BASE / 200 + 1;
-            x[i] = light[i].1 + a - MIN_AB;
-            z[i] = light[i].1 - b - MIN_AB;
+            x[i] = fy[i] + a - MIN_AB;
+            z[i] = fy[i] - b - MIN_AB;
         }
-        let (x, z) = (x.map(|at| cube[(at as usize).min(CUBES - 1)]), z.map(|at| cube[(at as usize).min(CUBES - 1)]));
+        for i in 0..BLOCK {
+            x[i] = cube[(x[i] as usize).min(CUBES - 1)];
+            z[i] = cube[(z[i] as usize).min(CUBES - 1)];
+        }
         for (lane, row) in lanes.iter_mut().zip(t.backward) {
             let mut level = [0; BLOCK];
             for i in 0..BLOCK {
-                let sum = row[0] * x[i] + row[1] * light[i].0 + row[2] * z[i];
+                let sum = row[0] * x[i] + row[1] * y[i] + row[2] * z[i];
                 level[i] = descale(sum, SHIFT).clamp(0, INVERSE_GAMMA as i32 - 1);
             }
-            *lane = level.map(|at| inverse_gamma[at as usize & (INVERSE_GAMMA - 1)]);
+            for i in 0..BLOCK {
+                lane[i] = inverse_gamma[level[i] as usize & (INVERSE_GAMMA - 1)];
+            }
         }
     });
 }

@@ -1,6 +1,8 @@
 //! Levels to floats of mean 0 and spread 1 (ImageNet's), and from interleaved to planar.
+#![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
-use super::geometry::{Turn, Walk};
+use super::geometry::{Turn, Walk, walked};
+use super::hsv::{BLOCK, lanes_of};
 use crate::image::{Image, View};
 
 /// ImageNet's mean of R, G, B in the unit range.
@@ -8,23 +10,39 @@ pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// ImageNet's standard deviation of R, G, B in the unit range.
 pub(crate) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Albumentations' arithmetic, all in f32: `(x - max mean) * (1 / (max std))`. One table for each channel.
+/// What a level of each channel becomes, all in f32.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Levels {
+    /// Albumentations' arithmetic: `(x - shift) * scale`.
+    Shifted { shift: [f32; 3], scale: [f32; 3] },
+    /// torchvision's: `(x / 255 - mean) / std`.
+    Unit { mean: [f32; 3], std: [f32; 3] },
+}
+
+impl Levels {
+    /// What `level` of channel `c` becomes.
+    #[inline(always)]
+    pub(crate) fn of(&self, c: usize, level: u8) -> f32 {
+        let x = f32::from(level);
+        match self {
+            Self::Shifted { shift, scale } => (x - shift[c]) * scale[c],
+            Self::Unit { mean, std } => (x / 255.0 - mean[c]) / std[c],
+        }
+    }
+}
+
+/// Albumentations' `Normalize`: `(x - max mean) * (1 / (max std))`.
 pub(crate) fn levels(mean: [f32; 3], std: [f32; 3], max: f64) -> Levels {
-    std::array::from_fn(|c| {
-        let (shift, scale) = (mean[c] * max as f32, 1.0 / (std[c] * max as f32));
-        std::array::from_fn(|v| (v as f32 - shift) * scale)
-    })
+    let max = max as f32;
+    Levels::Shifted { shift: mean.map(|m| m * max), scale: std.map(|s| 1.0 / (s * max)) }
 }
 
-/// torchvision's arithmetic, all in f32: `(x / 255 - mean) / std`.
+/// torchvision's `ToTensor` and `Normalize`.
 pub(crate) fn torch_levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
-    std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 / 255.0 - mean[c]) / std[c]))
+    Levels::Unit { mean, std }
 }
 
-/// One table of 256 floats for each channel.
-pub(crate) type Levels = [[f32; 256]; 3];
-
-/// `[height, width, 3]` bytes to `[3, height, width]` floats through one table for each channel.
+/// `[height, width, 3]` bytes to `[3, height, width]` floats.
 pub(crate) fn planar(image: &Image, turn: Turn, levels: &Levels) -> View {
     let (height, width) = turn.size(image);
     let mut data = vec![0.0; image.data.len()];
@@ -34,35 +52,59 @@ pub(crate) fn planar(image: &Image, turn: Turn, levels: &Levels) -> View {
 
 /// As [`planar`], into floats that exist. The image is turned on the way.
 pub(crate) fn planar_into(image: &Image, turn: Turn, levels: &Levels, out: &mut [f32]) {
-    crate::simd::planar(&image.data, turn.walk(image), levels, out);
+    let walk = turn.walk(image);
+    if turn.quarters.is_multiple_of(2) {
+        crate::simd::planar(&image.data, walk, levels, out);
+    } else {
+        let turned = walked(image, walk);
+        crate::simd::planar(&turned.data, Turn::default().walk(&turned), levels, out);
+    }
 }
 
-/// Goes through the result in square tiles, so that neither side is touched across whole cache lines at a time.
+/// A walk along rows, in either direction.
 #[inline(always)]
 pub(crate) fn planar_body(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) {
-    const TILE: usize = 32;
-    let pixels = data.as_chunks::<3>().0;
-    let (red, rest) = out.split_at_mut(pixels.len());
-    let (green, blue) = rest.split_at_mut(pixels.len());
-    let mut top = 0;
-    while top < walk.height {
-        let mut left = 0;
-        while left < walk.width {
-            let right = (left + TILE).min(walk.width);
-            for y in top..(top + TILE).min(walk.height) {
-                let line = y * walk.width + left..y * walk.width + right;
-                let mut at = walk.first + y as isize * walk.down + left as isize * walk.across;
-                let planes = red[line.clone()].iter_mut().zip(&mut green[line.clone()]).zip(&mut blue[line]);
-                for ((r, g), b) in planes {
-                    let pixel = pixels[at as usize];
-                    *r = levels[0][pixel[0] as usize];
-                    *g = levels[1][pixel[1] as usize];
-                    *b = levels[2][pixel[2] as usize];
-                    at += walk.across;
+    let (width, mirrored) = (walk.width, walk.across < 0);
+    let (red, rest) = out.split_at_mut(walk.height * width);
+    let (green, blue) = rest.split_at_mut(walk.height * width);
+    for y in 0..walk.height {
+        let first = walk.first + y as isize * walk.down;
+        let start = (if mirrored { first - (width as isize - 1) } else { first }) as usize;
+        let row = &data[start * 3..(start + width) * 3];
+        let planes = [&mut *red, &mut *green, &mut *blue].map(|plane| &mut plane[y * width..(y + 1) * width]);
+        for (block, pixels) in row.chunks(3 * BLOCK).enumerate() {
+            let mut lanes = lanes_of(pixels);
+            let count = pixels.len() / 3;
+            let at = if mirrored { width - block * BLOCK - count } else { block * BLOCK };
+            if mirrored {
+                for lane in &mut lanes {
+                    if count == BLOCK {
+                        lane.reverse();
+                    } else {
+                        lane[..count].reverse();
+                    }
                 }
             }
-            left = right;
+            for c in 0..3 {
+                let mut floats = [0f32; BLOCK];
+                match levels {
+                    Levels::Shifted { shift, scale } => {
+                        for i in 0..BLOCK {
+                            floats[i] = (f32::from(lanes[c][i]) - shift[c]) * scale[c];
+                        }
+                    }
+                    Levels::Unit { mean, std } => {
+                        for i in 0..BLOCK {
+                            floats[i] = (f32::from(lanes[c][i]) / 255.0 - mean[c]) / std[c];
+                        }
+                    }
+                }
+                // A copy of known length is a few instructions, one of any length is a call.
+                match planes[c][at..at + count].first_chunk_mut::<BLOCK>() {
+                    Some(whole) => *whole = floats,
+                    None => planes[c][at..at + count].copy_from_slice(&floats[..count]),
+                }
+            }
         }
-        top += TILE;
     }
 }

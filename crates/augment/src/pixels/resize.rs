@@ -3,6 +3,7 @@
 use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::simd::Columns;
 
 /// Unit of the fixed-point weights.
 const UNIT: f32 = 2048.0;
@@ -51,22 +52,14 @@ pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
         let second = clip(first + 1, image.width);
         [first as i32 * 3, second as i32 * 3, fixed(1.0 - fraction), fixed(fraction)]
     };
-    let columns = Buf::collect(width, (0..width).map(column));
+    let columns = Columns::new(Buf::collect(width, (0..width).map(column)), image.stride());
     let stride = width * 3;
-    let mut out = Image::filled(height, width, 0);
+    let mut out = Image::unwritten(height, width);
     let mut cache = RowCache::<2>::new(stride);
     for y in 0..height {
         let (first, fraction) = position(y, scale_y);
         let rows = [clip(first, image.height), clip(first + 1, image.height)];
-        let slots = cache.rows(rows, |row, line| {
-            let source = image.row(row);
-            for (out, &[a, b, w0, w1]) in line.chunks_exact_mut(3).zip(columns.iter()) {
-                let (p, q) = (&source[a as usize..][..3], &source[b as usize..][..3]);
-                for c in 0..3 {
-                    out[c] = i32::from(p[c]) * w0 + i32::from(q[c]) * w1;
-                }
-            }
-        });
+        let slots = cache.rows(rows, |row, line| columns.blend(image.row(row), line));
         let (b0, b1) = (fixed(1.0 - fraction), fixed(fraction));
         let (s0, s1) = (&cache.lines[slots[0]], &cache.lines[slots[1]]);
         crate::simd::blend_rows(s0, s1, [b0, b1], &mut out.data[y * stride..(y + 1) * stride]);
@@ -108,7 +101,7 @@ struct RowCache<const N: usize> {
 
 impl<const N: usize> RowCache<N> {
     fn new(stride: usize) -> Self {
-        Self { lines: std::array::from_fn(|_| Buf::zeroed(stride)), holds: [usize::MAX; N], next: 0 }
+        Self { lines: std::array::from_fn(|_| Buf::any(stride)), holds: [usize::MAX; N], next: 0 }
     }
 
     /// Slots that hold `rows` (ascending), filled where missing.
@@ -152,7 +145,7 @@ pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
     let scale_y = 1.0 / (height as f64 / image.height as f64);
     let columns: Vec<Taps<4>> = (0..width).map(|x| taps(x, scale_x)).collect();
     let stride = width * 3;
-    let mut out = Image::filled(height, width, 0);
+    let mut out = Image::unwritten(height, width);
     let mut cache = RowCache::<4>::new(stride);
     for y in 0..height {
         let row = taps(y, scale_y);
@@ -184,11 +177,19 @@ pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
 pub(crate) fn nearest(image: &Image, (height, step_y): (usize, f64), (width, step_x): (usize, f64)) -> Image {
     let column = |x| ((x as f64 * step_x).floor() as usize).min(image.width - 1) * 3;
     let columns = Buf::collect(width, (0..width).map(column));
-    let mut out = Image::empty(height, width);
+    let mut out = Image::unwritten(height, width);
+    let stride = width * 3;
+    let mut last = usize::MAX;
     for y in 0..height {
-        let row = image.row(((y as f64 * step_y).floor() as usize).min(image.height - 1));
-        for &at in columns.iter() {
-            out.data.extend_from_slice(&row[at..at + 3]);
+        let from = ((y as f64 * step_y).floor() as usize).min(image.height - 1);
+        if from == last {
+            out.data.copy_within((y - 1) * stride..y * stride, y * stride);
+            continue;
+        }
+        last = from;
+        let (row, line) = (image.row(from), &mut out.data[y * stride..][..stride]);
+        for (pixel, &at) in line.as_chunks_mut::<3>().0.iter_mut().zip(columns.iter()) {
+            pixel.copy_from_slice(&row[at..at + 3]);
         }
     }
     out

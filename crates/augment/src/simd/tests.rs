@@ -1,8 +1,10 @@
 //! Each wide loop against its scalar twin: the same body, compiled for the processor that every build supports.
 
+use super::correlate::{correlate_levels_twin, correlate_rows_twin, correlate_twin};
 use super::*;
 use crate::pixels::field::{Lanes, Noise};
 use crate::pixels::round::rint;
+use crate::pool::Buf;
 
 /// Bytes without a pattern; every level occurs.
 fn bytes(n: usize) -> Vec<u8> {
@@ -36,8 +38,9 @@ fn several_rows_at_once_are_the_rows_one_by_one() {
         .collect();
     let length = 2 * LANES;
     let (mut wide, mut narrow) = (vec![0.0; ROWS * length], vec![0.0; ROWS * length]);
+    let rows = RowTaps::new(Buf::from(rows));
     correlate_rows(&mut wide, &window, &rows);
-    correlate_rows_twin(&mut narrow, &window, &rows);
+    correlate_rows_twin(&mut narrow, &window, rows.taps());
     assert_eq!(wide, narrow);
     let taps: Vec<_> = kernel.iter().enumerate().map(|(i, &k)| (i / width * pitch + i % width * 3, k)).collect();
     for (r, row) in wide.chunks_exact(length).enumerate() {
@@ -45,6 +48,44 @@ fn several_rows_at_once_are_the_rows_one_by_one() {
         correlate_twin(&mut one, &window[r * pitch..], &taps);
         assert_eq!(row, one, "row {r}");
     }
+}
+
+#[test]
+fn grouped_taps_give_the_plain_sum_wide_and_narrow() {
+    let window = bytes(900);
+    let taps: Vec<_> = (0..15).map(|i| (i * 17, [0.31, -0.31, 1.25, -0.07, 0.31][i % 5])).collect();
+    let groups = Groups::new(&taps).expect("three sizes make groups");
+    let (mut wide, mut narrow) = (vec![0; 601], vec![0; 601]);
+    correlate_levels(&mut wide, &window, &groups);
+    correlate_levels_twin(&mut narrow, &window, groups.taps());
+    assert_eq!(wide, narrow);
+    let exact = |i: usize| taps.iter().map(|&(offset, w)| f64::from(w) * f64::from(window[offset + i])).sum::<f64>();
+    assert!(wide.iter().enumerate().all(|(i, &v)| (exact(i).clamp(0.0, 255.0) - f64::from(v)).abs() < 0.5001));
+    let of = |n: usize| Groups::new(&(0..n).map(|i| (i, 1.0 / n as f32)).collect::<Vec<_>>()).is_some();
+    assert_eq!(
+        [3, 4, 5, 6, 7, 8, 12].map(of),
+        [true, true, true, false, true, true, false],
+        "means with ties are left"
+    );
+    assert!(Groups::new(&[(0, f32::NAN)]).is_none());
+}
+
+#[test]
+fn wide_and_narrow_columns_agree_up_to_the_edge() {
+    let source = bytes(3 * 50);
+    let columns: Vec<[i32; 4]> = (0..131)
+        .map(|x| {
+            let (first, w) = ((x * 49 / 130).min(49), x * 2048 / 131);
+            [first * 3, (first + 1).min(49) * 3, 2048 - w, w]
+        })
+        .collect();
+    let (mut wide, mut narrow) = (vec![0; 3 * 131], vec![0; 3 * 131]);
+    let weights = columns[3];
+    let columns = Columns::new(columns.into(), source.len());
+    columns.blend(&source, &mut wide);
+    columns.blend_narrow(&source, &mut narrow);
+    assert_eq!(wide, narrow);
+    assert_eq!(wide[9], i32::from(source[3]) * weights[2] + i32::from(source[6]) * weights[3]);
 }
 
 #[test]
@@ -103,6 +144,11 @@ fn wide_and_narrow_colour_conversions_agree() {
     assert_eq!(first, second);
 }
 
+/// What four tables say, for three cells.
+fn cells_of_tables() -> Vec<[u8; 4]> {
+    bytes(3 * 256 * 4).as_chunks::<4>().0.to_vec()
+}
+
 #[test]
 fn wide_and_narrow_noise_agree() {
     let (mut first, mut second) = (vec![0f32; 1003], vec![0f32; 1003]);
@@ -125,6 +171,12 @@ fn wide_and_narrow_noise_agree() {
         |d| keep_and_fill(d, [255, 0, 240], [0, 7, 0]),
         |d| lut::keep_and_fill_body(d, [255, 0, 240], [0, 7, 0]),
     );
+    let cells: Vec<[u8; 4]> = cells_of_tables();
+    let columns: Vec<(usize, f32)> = (0..67).map(|x| (x / 23, x as f32 / 67.0)).collect();
+    let clahe = |with: fn(&mut [u8], &[[u8; 4]], &[(usize, f32)], f32), d: &mut [u8]| {
+        d.chunks_exact_mut(3 * 67).for_each(|row| with(row, &cells, &columns, 0.3));
+    };
+    same("clahe_row", |d| clahe(clahe_row, d), |d| clahe(contrast::clahe_row_body, d));
     same("add_noise", |d| add_noise(d, &first), |d| field::add_body(d, &first));
 }
 
@@ -165,6 +217,12 @@ fn wide_and_narrow_blurs_agree() {
     round_row(&sums, &mut wide);
     filter::round_row_body(&sums, &mut narrow);
     assert_eq!(wide, narrow);
+    let floats: Vec<f32> = padded.iter().map(|&v| f32::from(v)).collect();
+    let (mut wide, mut narrow) = (vec![0f32; 4 * STRIP], vec![0f32; 4 * STRIP]);
+    fold(&floats, 3, &mut wide);
+    filter::fold_body(&floats, 3, &mut narrow);
+    assert_eq!(wide, narrow);
+    assert_eq!(wide[2 * STRIP + 5], floats[5 + 3] + floats[5 + 15]);
     let (mut wide, mut narrow) = (vec![0f32; 700], vec![0f32; 700]);
     to_floats(&padded, &mut wide);
     filter::to_floats_body(&padded, &mut narrow);

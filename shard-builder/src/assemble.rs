@@ -12,7 +12,9 @@ use shards::{Codec, FinishedShard, Header, MANIFEST_KEY, Manifest, ShardLimits, 
 use store::Store;
 use tracing::{debug, warn};
 
-use crate::cli::{BuildArgs, VERSION};
+use crate::cli::{BuildArgs, NearCopies, VERSION};
+use crate::duplicates;
+use crate::copies::Pair;
 use crate::encode::Encoder;
 use crate::intake::IntakeLimits;
 use crate::locate::locate;
@@ -42,6 +44,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         product: args.product,
         size: args.size,
         limits: IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() },
+        fingerprints: args.near_copies == NearCopies::Join,
     };
     let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
         Product::Patches => PATCHES_PER_SHARD,
@@ -67,6 +70,7 @@ fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) ->
         "codec": CODEC,
         "max_pixels": cutting.limits.pixels,
         "max_file_bytes": cutting.limits.file_bytes,
+        "near_copies_join": cutting.fingerprints,
         "sources": descriptions,
     })
 }
@@ -82,8 +86,9 @@ struct Build {
 impl Build {
     fn run(&self) -> Result<String> {
         let config = digest_json(&self.config);
-        let pictures = survey(&self.sources, self.cutting)?;
-        let groups = plan::groups(&self.sources, &pictures);
+        let mut pictures = survey(&self.sources, self.cutting)?;
+        let copies = plan::copies(&mut pictures);
+        let groups = plan::groups(&self.sources, &pictures, &copies);
         let product = self.cutting.product;
         let planned = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
         if planned.is_empty() {
@@ -119,11 +124,12 @@ impl Build {
             progress.tick();
         }
         progress.end();
-        self.write_report(&content, &pictures, &groups)?;
+        self.write_report(&content, &pictures, &groups, &copies)?;
         let manifest = manifest.finish();
         let digest = manifest.publish(&self.store).with_context(|| self.another_set())?;
         self.warn_of_strays(&manifest)?;
-        Ok(self.summary(&pictures, &manifest, &digest, found))
+        let tally = duplicates::tally(&duplicates::lines(&self.sources, &pictures, &copies));
+        Ok(format!("{}\n{tally}", self.summary(&pictures, &manifest, &digest, found)))
     }
 
     /// A set that is there already must be of the same configuration; whether it is the same set shows at the end.
@@ -168,12 +174,14 @@ impl Build {
         Ok((finished, false))
     }
 
-    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String]) -> Result<()> {
+    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String], copies: &[Pair]) -> Result<()> {
         let report = report::report(&self.sources, pictures, groups)?;
+        let copies = duplicates::table(&duplicates::lines(&self.sources, pictures, copies))?;
         let name = content.short();
         for (key, bytes) in [
             (format!("report/images-{name}.csv"), report.images),
             (format!("report/labels-{name}.csv"), report.labels),
+            (format!("report/copies-{name}.csv"), copies),
             (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
         ] {
             self.store.ensure(&key, bytes.into()).with_context(|| format!("write {}", self.store.uri_of(&key)))?;

@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Cuts the images of described sources into patches or cells and writes them as a shard set.
     Build(BuildArgs),
+    /// Reports images that are copies of each other, within and across sources and between training and evaluation.
+    Duplicates(DuplicatesArgs),
     /// Writes a split: which fold each group of images belongs to.
     Split(SplitArgs),
     /// Proves a shard set: digests, counts, and that no split parts a group.
@@ -58,6 +60,49 @@ pub(crate) struct BuildArgs {
     /// Rows in a shard [default: 1024 patches, 8192 cells].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rows_per_shard: Option<u32>,
+    /// Largest image that is decoded, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    pub(crate) max_pixels: u64,
+    /// Leave out sources without a folder instead of stopping.
+    #[arg(long)]
+    pub(crate) allow_missing: bool,
+    /// What becomes of images that were turned, mirrored, compressed again, resized or trimmed.
+    #[arg(long, value_name = "join|ignore", default_value = "join")]
+    pub(crate) near_copies: NearCopies,
+}
+
+/// What becomes of near-copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NearCopies {
+    /// They share a group, so no split can part them.
+    Join,
+    /// They are not looked for. Equal bytes and equal pixels share a group all the same.
+    Ignore,
+}
+
+/// `duplicates`.
+#[derive(Debug, Args)]
+pub(crate) struct DuplicatesArgs {
+    /// A source description, or a folder of them (docs/sources.md).
+    pub(crate) sources: PathBuf,
+    /// Folder for `duplicates.csv` and `duplicates.png`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Folder that holds one folder per source.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where one source lies, instead of under --data. May be repeated.
+    #[arg(long, value_name = "NAME=DIR", value_parser = parse_root)]
+    pub(crate) root: Vec<(String, PathBuf)>,
+    /// A source on which models are evaluated, besides those that say `role: evaluation`. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) evaluation: Vec<String>,
+    /// Pairs on the contact sheet, the worst first.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) pairs: u32,
+    /// Threads; the result does not depend on it. 0: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
     /// Largest image that is decoded, in pixels.
     #[arg(long, value_name = "N", default_value_t = 256_000_000)]
     pub(crate) max_pixels: u64,

@@ -1,4 +1,4 @@
-//! Turns blood-smear datasets into Parquet shards: `build`, `split`, `verify`, `show`, `synth`.
+//! Turns blood-smear datasets into Parquet shards: `build`, `duplicates`, `split`, `verify`, `show`, `synth`.
 //!
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
@@ -6,7 +6,9 @@
 mod assemble;
 mod cli;
 mod contact_sheet;
+mod copies;
 mod cut;
+mod duplicates;
 mod encode;
 mod intake;
 mod locate;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => output::say(&assemble::build(&args)?),
+        Command::Duplicates(args) => output::say(&duplicates::duplicates(&args)?),
         Command::Split(args) => output::say(&split::split(&args)?),
         Command::Verify(args) => output::say(&verify::verify(&args)?),
         Command::Show(args) => output::say(&show::show(&args)?),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
 
+use crate::copies::{Fingerprint, Maker};
 use crate::cut::{Cut, cells, patches};
 use crate::intake::{self, IntakeLimits};
 use crate::output::Progress;
@@ -35,6 +36,8 @@ pub(crate) struct Cutting {
     pub(crate) size: u32,
     /// What a file may ask for.
     pub(crate) limits: IntakeLimits,
+    /// Whether near-copies are looked for, for which each image leaves a fingerprint.
+    pub(crate) fingerprints: bool,
 }
 
 /// An image of a source, or what looked like one.
@@ -67,6 +70,10 @@ pub(crate) struct Seen {
     pub(crate) file: Digest,
     /// Digest of the upright pixels.
     pub(crate) pixels: Digest,
+    /// By which near-copies are found; none of an image that shows nothing, or where they are not looked for.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Group by the source's own rule; nothing where the rule does not cover the image.
+    pub(crate) group: Option<String>,
 }
 
 /// How an image is used.
@@ -104,6 +111,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<P
         groups: GroupBook::open(source, &root)?,
         root: &root,
         cutting,
+        maker: Maker::new(),
     };
     let listing = root.list()?;
     let unused = |image: String, reason: String| Picture {
@@ -150,6 +158,7 @@ struct Surveyor<'a> {
     labels: LabelBook<'a>,
     groups: GroupBook<'a>,
     cutting: Cutting,
+    maker: Maker,
 }
 
 impl Surveyor<'_> {
@@ -171,14 +180,17 @@ impl Surveyor<'_> {
         let intake = intake::decode(&bytes, self.cutting.limits)?;
         let (width, height) = intake.rgb.dimensions();
         picture.notes = intake.notes;
+        let group = self.groups.group_of(&picture.image);
         picture.seen = Some(Seen {
             format: intake.format,
             width,
             height,
             file: Digest::of(&bytes),
             pixels: pixel_digest(width, height, &intake.rgb),
+            fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&intake.rgb) } else { None },
+            group: group.clone().ok(),
         });
-        let group = self.groups.group_of(&picture.image)?;
+        let group = group?;
         let (known, issues) = self.labels.look_up(&picture.image, width, height);
         picture.issues = issues;
         match self.cutting.product {

@@ -28,6 +28,9 @@ pub(crate) struct Source {
     pub(crate) modality: String,
     /// Standing in the published list of training sets.
     pub(crate) membership: Membership,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Role::is_training")]
+    pub(crate) role: Role,
     /// Which files are images.
     pub(crate) images: Images,
     /// Which images belong together in a split.
@@ -62,6 +65,32 @@ pub(crate) enum Membership {
     Candidate,
     /// Drawn by a program; no dataset of anyone.
     Synthetic,
+}
+
+/// What a dataset is for. The report on copies says which images are on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Role {
+    /// Models learn on it.
+    #[default]
+    Training,
+    /// Models are judged on it.
+    Evaluation,
+}
+
+impl Role {
+    /// Whether it is the default, which a description need not say.
+    fn is_training(&self) -> bool {
+        *self == Self::Training
+    }
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Evaluation => "evaluation",
+        }
+    }
 }
 
 /// Which files are images. Globs see the path inside the dataset; `*` stays in one folder, `**` crosses folders, and

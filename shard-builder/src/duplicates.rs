@@ -17,7 +17,7 @@ use crate::locate::locate;
 use crate::output::thousands;
 use crate::plan;
 use crate::source::describe::{Role, read_sources};
-use crate::source::files::{Root, name_of};
+use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
 
 /// Thumbnails in a line of the sheet: four pairs.
@@ -143,7 +143,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
             source.role = Role::Evaluation;
         }
     }
-    let sources = locate(sources, args.data.as_ref(), &args.root, args.allow_missing)?;
+    let sources = locate(sources, &args.place)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting = Cutting { product: run_spec::ids::Product::Patches, size: 224, limits, fingerprints: true };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
@@ -194,7 +194,7 @@ fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLi
 }
 
 fn thumbnail(located: &Located, image: &str, limits: IntakeLimits) -> Result<RgbImage> {
-    let bytes = Root::open(&located.dir)?.read(image, limits.file_bytes);
+    let bytes = located.root.read(image, limits.file_bytes);
     let decoded = bytes.and_then(|bytes| intake::decode(&bytes, limits));
     decoded.map(|intake| intake.rgb).map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
 }

@@ -6,6 +6,8 @@
 
 use std::f32::consts::PI;
 
+use rustfft::num_complex::Complex32;
+
 use super::fingerprint::{ANGLES, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping};
 
 /// Turns and scales that are tried, each with its half turn.
@@ -67,16 +69,14 @@ fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)
     let mut peaks: Vec<(f32, bool, isize, f32)> = Vec::new();
     for mirrored in [false, true] {
         for shift in -SHIFTS..=SHIFTS {
-            let (a_re, b_re) = overlapping(&a.rings.0, &b.rings.0, ANGLES, shift);
-            let (a_im, b_im) = overlapping(&a.rings.1, &b.rings.1, ANGLES, shift);
-            let (mut re, mut im) = (vec![0.0; ANGLES], vec![0.0; ANGLES]);
-            for (at, ((ar, ai), (br, bi))) in a_re.iter().zip(a_im).zip(b_re.iter().zip(b_im)).enumerate() {
+            let (a_rings, b_rings) = overlapping(&a.rings, &b.rings, ANGLES, shift);
+            let mut sum = vec![Complex32::ZERO; ANGLES];
+            for (at, (a, b)) in a_rings.iter().zip(b_rings).enumerate() {
                 // The transform of a ring read backwards is the conjugate of its transform.
-                let ai = if mirrored { *ai } else { -ai };
-                re[at % ANGLES] += ar * br - ai * bi;
-                im[at % ANGLES] += ar * bi + ai * br;
+                sum[at % ANGLES] += b * if mirrored { *a } else { a.conj() };
             }
-            maker.circle.forward(&mut im, &mut re);
+            maker.circle.inverse(&mut sum);
+            let re: Vec<f32> = sum.iter().map(|value| value.re).collect();
             let rings = RINGS as f32 - shift.unsigned_abs() as f32;
             let scale = 1.0 / (rings * (ANGLES * ANGLES) as f32);
             for at in 0..ANGLES {
@@ -115,21 +115,15 @@ fn placed(maker: &Maker, a: &Prepared, b: &Prepared, mirrored: bool, angle: f32,
             sample(&b.detail, map.of(x, y)).map_or(0.0, |(value, _, _)| value)
         })
         .collect();
-    let (b_re, b_im) = maker.windowed(&turned);
-    let (a_re, a_im) = &a.spectrum;
-    let (mut re, mut im): (Vec<f32>, Vec<f32>) = a_re
-        .iter()
-        .zip(a_im)
-        .zip(b_re.iter().zip(&b_im))
-        .map(|((ar, ai), (br, bi))| (ar * br + ai * bi, ar * bi - ai * br))
-        .unzip();
-    maker.plane.forward_2d(&mut im, &mut re);
+    let mut product: Vec<Complex32> =
+        maker.windowed(&turned).iter().zip(&a.spectrum).map(|(b, a)| a.conj() * b).collect();
+    maker.plane.inverse_2d(&mut product);
     let signed = |at: usize| if at < SIDE / 2 { at as f32 } else { at as f32 - SIDE as f32 };
     let mut best = (f32::MIN, 0.0, 0.0);
-    for (at, &value) in re.iter().enumerate() {
+    for (at, value) in product.iter().enumerate() {
         let (x, y) = (signed(at % SIDE), signed(at / SIDE));
-        if value > best.0 && x.hypot(y) <= FARTHEST {
-            best = (value, x, y);
+        if value.re > best.0 && x.hypot(y) <= FARTHEST {
+            best = (value.re, x, y);
         }
     }
     let (x, y) = map.of(best.1, best.2);
@@ -219,16 +213,11 @@ fn step(a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
         let (u, v) = (x / DISC, y / DISC);
         let row = [slope_x * u, slope_x * v, slope_x, slope_y * u, slope_y * v, slope_y];
         let rest = f64::from(a[at] - value);
-        for i in 0..6 {
-            for j in i..6 {
-                normal[i][j] += f64::from(row[i] * row[j]);
+        for (equation, own) in normal.iter_mut().zip(row) {
+            for (value, other) in equation.iter_mut().zip(row) {
+                *value += f64::from(own * other);
             }
-            normal[i][6] += f64::from(row[i]) * rest;
-        }
-    }
-    for i in 0..6 {
-        for j in 0..i {
-            normal[i][j] = normal[j][i];
+            equation[6] += f64::from(own) * rest;
         }
     }
     let moved = solve(normal)?;
@@ -252,11 +241,12 @@ fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
         if rows[column][column].abs() < 1e-9 {
             return None;
         }
+        let pivot_row = rows[column];
         for row in 0..6 {
             if row != column {
                 let factor = rows[row][column] / rows[column][column];
-                for at in column..7 {
-                    rows[row][at] -= factor * rows[column][at];
+                for (value, of) in rows[row].iter_mut().zip(pivot_row).skip(column) {
+                    *value -= factor * of;
                 }
             }
         }

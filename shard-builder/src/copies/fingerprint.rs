@@ -9,6 +9,7 @@
 use std::f32::consts::{PI, TAU};
 
 use image::{RgbImage, imageops};
+use rustfft::num_complex::Complex32;
 
 use super::fft::Fft;
 
@@ -42,15 +43,14 @@ pub(crate) struct Fingerprint {
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// Transform along the angles of the rings, [`RINGS`] × [`ANGLES`], each ring with mean 0 and deviation 1.
-    pub(super) rings: (Vec<f32>, Vec<f32>),
+    pub(super) rings: Vec<Complex32>,
     /// The picture without its slow changes, at one contrast everywhere.
     pub(super) detail: Vec<f32>,
-    /// Its transform under the window.
-    pub(super) spectrum: (Vec<f32>, Vec<f32>),
+    /// Its transform under the window, transposed.
+    pub(super) spectrum: Vec<Complex32>,
 }
 
 /// Tables for making fingerprints.
-#[derive(Debug)]
 pub(crate) struct Maker {
     pub(super) plane: Fft,
     pub(super) circle: Fft,
@@ -72,12 +72,11 @@ impl Maker {
     /// The fingerprint of an image; none of one that shows nothing.
     pub(crate) fn fingerprint(&self, image: &RgbImage) -> Option<Fingerprint> {
         let grey = reduced(image);
-        let rings = self.rings(&grey)?;
+        let mut rings = complex(self.rings(&grey)?);
+        self.circle.forward(&mut rings);
         let mut signature = Vec::with_capacity(RINGS * HARMONICS);
         for ring in rings.chunks_exact(ANGLES) {
-            let (mut re, mut im) = (ring.to_vec(), vec![0.0; ANGLES]);
-            self.circle.forward(&mut re, &mut im);
-            let mut harmonics: Vec<f32> = (1..=HARMONICS).map(|k| (re[k].hypot(im[k]) + 1.0).ln()).collect();
+            let mut harmonics: Vec<f32> = ring[1..=HARMONICS].iter().map(|value| (value.norm() + 1.0).ln()).collect();
             normalise(&mut harmonics);
             signature.extend(harmonics.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i8));
         }
@@ -86,22 +85,18 @@ impl Maker {
 
     /// Recomputes from a fingerprint what laying it over another needs.
     pub(super) fn prepare(&self, fingerprint: &Fingerprint) -> Prepared {
-        let mut rings = self.rings(&fingerprint.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]);
-        let mut imaginary = vec![0.0; RINGS * ANGLES];
-        for (re, im) in rings.chunks_exact_mut(ANGLES).zip(imaginary.chunks_exact_mut(ANGLES)) {
-            self.circle.forward(re, im);
-        }
+        let mut rings = complex(self.rings(&fingerprint.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]));
+        self.circle.forward(&mut rings);
         let detail = detail(&fingerprint.grey);
         let spectrum = self.windowed(&detail);
-        Prepared { rings: (rings, imaginary), detail, spectrum }
+        Prepared { rings, detail, spectrum }
     }
 
-    /// The transform of a picture under the window.
-    pub(super) fn windowed(&self, picture: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let mut re: Vec<f32> = picture.iter().zip(&self.window).map(|(value, weight)| value * weight).collect();
-        let mut im = vec![0.0; SIDE * SIDE];
-        self.plane.forward_2d(&mut re, &mut im);
-        (re, im)
+    /// The transform of a picture under the window, transposed.
+    pub(super) fn windowed(&self, picture: &[f32]) -> Vec<Complex32> {
+        let mut spectrum = complex(picture.iter().zip(&self.window).map(|(value, weight)| value * weight));
+        self.plane.forward_2d(&mut spectrum);
+        spectrum
     }
 
     fn rings(&self, grey: &[u8]) -> Option<Vec<f32>> {
@@ -114,21 +109,15 @@ impl Maker {
         if deviation < FLAT {
             return None;
         }
-        let mut re: Vec<f32> = grey
-            .iter()
-            .zip(&self.window)
-            .map(|(&value, weight)| (f32::from(value) - mean) / deviation * weight)
-            .collect();
-        let mut im = vec![0.0; SIDE * SIDE];
-        self.plane.forward_2d(&mut re, &mut im);
-        let magnitude: Vec<f32> = re.iter().zip(&im).map(|(re, im)| (re.hypot(*im) + 1.0).ln()).collect();
+        let even: Vec<f32> = grey.iter().map(|&value| (f32::from(value) - mean) / deviation).collect();
+        let magnitude: Vec<f32> = self.windowed(&even).iter().map(|value| (value.norm() + 1.0).ln()).collect();
         let mut rings = Vec::with_capacity(RINGS * ANGLES);
         for ring in 0..RINGS {
             let radius = FIRST_RING * (RING_STEP * ring as f32).exp();
             let mut values: Vec<f32> = (0..ANGLES)
                 .map(|angle| {
                     let (sin, cos) = (PI * angle as f32 / ANGLES as f32).sin_cos();
-                    periodic(&magnitude, radius * cos, radius * sin)
+                    periodic(&magnitude, radius * sin, radius * cos)
                 })
                 .collect();
             normalise(&mut values);
@@ -155,6 +144,10 @@ impl Fingerprint {
 pub(super) fn overlapping<'a, T>(a: &'a [T], b: &'a [T], width: usize, shift: isize) -> (&'a [T], &'a [T]) {
     let by = shift.unsigned_abs() * width;
     if shift >= 0 { (&a[..a.len() - by], &b[by..]) } else { (&a[by..], &b[..b.len() - by]) }
+}
+
+fn complex(values: impl IntoIterator<Item = f32>) -> Vec<Complex32> {
+    values.into_iter().map(|value| Complex32::new(value, 0.0)).collect()
 }
 
 /// Column and row of a place, from the centre.

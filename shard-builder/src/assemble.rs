@@ -1,7 +1,8 @@
 //! `build`: sources in, a shard set out.
 //!
 //! First everything is read and planned ([`survey`], [`plan`]); then shard after shard is encoded and published under a
-//! key that names its planned content; last come the report and the manifest. A build that was killed plans again, finds
+//! key that names its planned content; then come the report and the manifest, which makes the set, and last a card for people,
+//! under a key that only the set's own build may write. A build that was killed plans again, finds
 //! its finished shards by their keys, and goes on. Nothing in a set depends on the number of threads, on the folder of a
 //! source, on the clock, or on how often the build was interrupted.
 
@@ -12,15 +13,19 @@ use shards::{Codec, FinishedShard, Header, MANIFEST_KEY, Manifest, ShardLimits, 
 use store::Store;
 use tracing::{debug, warn};
 
-use crate::cli::{BuildArgs, VERSION};
+use crate::card;
+use crate::cli::{BuildArgs, NearCopies, VERSION};
+use crate::copies::Pair;
+use crate::duplicates;
 use crate::encode::Encoder;
 use crate::intake::IntakeLimits;
 use crate::locate::locate;
 use crate::output::{Progress, thousands};
+use crate::part::Part;
+
 use crate::plan::{self, PlannedShard};
 use crate::report;
 use crate::source::describe::read_sources;
-use crate::source::files::Root;
 use crate::survey::{Cutting, Located, Picture, survey};
 
 /// How images are written.
@@ -35,20 +40,21 @@ const CELLS_PER_SHARD: u32 = 8192;
 /// # Errors
 /// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
 pub(crate) fn build(args: &BuildArgs) -> Result<String> {
-    let sources = locate(read_sources(&args.sources)?, args.data.as_ref(), &args.root, args.allow_missing)?;
+    let sources = locate(read_sources(&args.sources)?, &args.place)?;
     let store = Store::open(&args.out).with_context(|| format!("open --out {}", args.out))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let cutting = Cutting {
         product: args.product,
         size: args.size,
         limits: IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() },
+        fingerprints: args.near_copies == NearCopies::Join,
     };
     let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
         Product::Patches => PATCHES_PER_SHARD,
         Product::Cells => CELLS_PER_SHARD,
     });
-    let build =
-        Build { config: configuration(&sources, &cutting, rows_per_shard), sources, cutting, rows_per_shard, store };
+    let config = configuration(&sources, &cutting, rows_per_shard);
+    let build = Build { config, sources, cutting, rows_per_shard, store, part: args.part };
     pool.install(|| build.run())
 }
 
@@ -59,7 +65,7 @@ fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) ->
         Product::Patches => Some(cutting.size),
         Product::Cells => None,
     };
-    json!({
+    let mut configuration = json!({
         "builder": format!("shard-builder {VERSION}"),
         "product": cutting.product,
         "size_px": size_px,
@@ -68,7 +74,12 @@ fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) ->
         "max_pixels": cutting.limits.pixels,
         "max_file_bytes": cutting.limits.file_bytes,
         "sources": descriptions,
-    })
+    });
+    // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
+    if cutting.fingerprints {
+        configuration["near_copies"] = json!("join");
+    }
+    configuration
 }
 
 struct Build {
@@ -77,13 +88,15 @@ struct Build {
     rows_per_shard: u32,
     config: Value,
     store: Store,
+    part: Part,
 }
 
 impl Build {
     fn run(&self) -> Result<String> {
         let config = digest_json(&self.config);
-        let pictures = survey(&self.sources, self.cutting)?;
-        let groups = plan::groups(&self.sources, &pictures);
+        let mut pictures = survey(&self.sources, self.cutting)?;
+        let copies = plan::copies(&mut pictures);
+        let groups = plan::groups(&self.sources, &pictures, &copies);
         let product = self.cutting.product;
         let planned = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
         if planned.is_empty() {
@@ -93,7 +106,6 @@ impl Build {
         self.refuse_another_set(&config)?;
         let encoder = Encoder {
             sources: &self.sources,
-            roots: self.sources.iter().map(|located| Root::open(&located.dir)).collect::<Result<_>>()?,
             pictures: &pictures,
             groups: &groups,
             limits: self.cutting.limits,
@@ -109,21 +121,30 @@ impl Build {
                 Product::Cells => common_side(&pictures),
             },
         };
-        let mut manifest = Manifest::builder(header);
+        let mut shards: Vec<Option<FinishedShard>> = vec![None; planned.len()];
         let mut found = 0;
         let progress = Progress::start("write shards", planned.len() as u64);
-        for (number, shard) in planned.iter().enumerate() {
-            let (finished, was_there) = self.shard(number, shard, &encoder)?;
-            manifest.add(&finished);
+        for number in self.part.order(planned.len()) {
+            let (mut finished, was_there) = self.shard(number, &planned[number], &encoder)?;
+            finished.bytes.clear();
+            shards[number] = Some(finished);
             found += u64::from(was_there);
             progress.tick();
         }
+        let mut manifest = Manifest::builder(header);
+        shards.iter().flatten().for_each(|shard| manifest.add(shard));
         progress.end();
-        self.write_report(&content, &pictures, &groups)?;
+        self.write_report(&content, &pictures, &groups, &copies)?;
         let manifest = manifest.finish();
         let digest = manifest.publish(&self.store).with_context(|| self.another_set())?;
+        let lines = duplicates::lines(&self.sources, &pictures, &copies);
+        let tally = duplicates::tally(&lines);
+        let card = card::text(product, &self.sources, &pictures, &groups, &tally);
+        for (key, bytes) in [("README.md", card.into_bytes()), (card::EXAMPLES, card::examples(&planned, &encoder)?)] {
+            self.store.ensure(key, bytes.into()).with_context(|| self.another_set())?;
+        }
         self.warn_of_strays(&manifest)?;
-        Ok(self.summary(&pictures, &manifest, &digest, found))
+        Ok(format!("{}\n{tally}", self.summary(&pictures, &manifest, &digest, found)))
     }
 
     /// A set that is there already must be of the same configuration; whether it is the same set shows at the end.
@@ -168,14 +189,18 @@ impl Build {
         Ok((finished, false))
     }
 
-    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String]) -> Result<()> {
+    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String], copies: &[Pair]) -> Result<()> {
         let report = report::report(&self.sources, pictures, groups)?;
+        let copies = duplicates::table(&duplicates::lines(&self.sources, pictures, copies))?;
         let name = content.short();
-        for (key, bytes) in [
+        let cells = report.cells.map(|cells| (format!("report/cells-{name}.csv"), cells));
+        let tables = [
             (format!("report/images-{name}.csv"), report.images),
             (format!("report/labels-{name}.csv"), report.labels),
+            (format!("report/copies-{name}.csv"), copies),
             (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
-        ] {
+        ];
+        for (key, bytes) in tables.into_iter().chain(cells) {
             self.store.ensure(&key, bytes.into()).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
         }
         Ok(())

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use run_spec::ids::Product;
 
+use crate::part::Part;
+
 /// Version with the commit it was built from.
 pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
 
@@ -22,6 +24,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Cuts the images of described sources into patches or cells and writes them as a shard set.
     Build(BuildArgs),
+    /// Reports images that are copies of each other, within and across sources and between training and evaluation.
+    Duplicates(DuplicatesArgs),
+    /// Writes a new set without one source, and says which results used the old one.
+    Remove(RemoveArgs),
+    /// Says what two shard sets do not have in common.
+    Diff(DiffArgs),
+    /// Finds cells by their looks and says how they agree with the labels.
+    Segment(SegmentArgs),
     /// Writes a split: which fold each group of images belongs to.
     Split(SplitArgs),
     /// Proves a shard set: digests, counts, and that no split parts a group.
@@ -43,12 +53,8 @@ pub(crate) struct BuildArgs {
     /// Whole fields of view in squares, or single cells around their labels.
     #[arg(long, value_name = "patches|cells", default_value = "patches")]
     pub(crate) product: Product,
-    /// Folder that holds one folder per source.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Where one source lies, instead of under --data. May be repeated.
-    #[arg(long, value_name = "NAME=DIR", value_parser = parse_root)]
-    pub(crate) root: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Threads; the bytes written do not depend on it. 0: one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
@@ -61,9 +67,123 @@ pub(crate) struct BuildArgs {
     /// Largest image that is decoded, in pixels.
     #[arg(long, value_name = "N", default_value_t = 256_000_000)]
     pub(crate) max_pixels: u64,
+    /// This is builder I of N that write one set together: the same command on N machines, each with its own I.
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    pub(crate) part: Part,
+    /// What becomes of images that were turned, mirrored, compressed again, resized or trimmed.
+    #[arg(long, value_name = "join|ignore", default_value = "ignore")]
+    pub(crate) near_copies: NearCopies,
+}
+
+/// `remove`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// The shard set.
+    pub(crate) uri: String,
+    /// The source to be left out.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: String,
+    /// Where the new set goes.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// A folder or store of runs or sweeps whose records are searched for the old set. May be repeated.
+    #[arg(long, value_name = "URI")]
+    pub(crate) results: Vec<String>,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A shard set.
+    pub(crate) a: String,
+    /// Another one.
+    pub(crate) b: String,
+}
+
+/// `segment`.
+#[derive(Debug, Args)]
+pub(crate) struct SegmentArgs {
+    /// A source description, or a folder of them (docs/sources.md).
+    pub(crate) sources: PathBuf,
+    /// Folder for `cells.csv` and for pictures with outlines.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Usual diameter of a red cell in pixels, for sources that do not say `cells.segment`.
+    #[arg(long, value_name = "PX")]
+    pub(crate) diameter: Option<f64>,
+    /// Pictures with outlines per source.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) pictures: u32,
+    /// Threads; the result does not depend on it. 0: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+    /// Largest image that is decoded, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    pub(crate) max_pixels: u64,
+}
+
+/// Where the datasets lie.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Folder that holds one folder, or one zip, tar, tar.gz or tgz, per source.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where one source lies (a folder or an archive), instead of under --data. May be repeated.
+    #[arg(long, value_name = "NAME=PATH", value_parser = parse_root)]
+    pub(crate) root: Vec<(String, PathBuf)>,
     /// Leave out sources without a folder instead of stopping.
     #[arg(long)]
     pub(crate) allow_missing: bool,
+    /// Leave out sources whose licence is not known to be permissive (MIT, BSD, Apache 2.0, CC0, CC BY and their like).
+    #[arg(long, value_name = "any|permissive", default_value = "any")]
+    pub(crate) licences: Licences,
+    /// Most that a tar.gz may inflate to, in bytes of a temporary file.
+    #[arg(long, value_name = "N", default_value_t = 256 << 30)]
+    pub(crate) max_archive_bytes: u64,
+}
+
+/// Which licences sources may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Licences {
+    /// Any.
+    Any,
+    /// Those that let anyone use, change and pass on the images.
+    Permissive,
+}
+
+/// What becomes of near-copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NearCopies {
+    /// They share a group, so no split can part them.
+    Join,
+    /// They are not looked for. Equal bytes and equal pixels share a group all the same.
+    Ignore,
+}
+
+/// `duplicates`.
+#[derive(Debug, Args)]
+pub(crate) struct DuplicatesArgs {
+    /// A source description, or a folder of them (docs/sources.md).
+    pub(crate) sources: PathBuf,
+    /// Folder for `duplicates.csv` and `duplicates.png`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// A source on which models are evaluated, besides those that say `role: evaluation`. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) evaluation: Vec<String>,
+    /// Pairs on the contact sheet, the worst first.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) pairs: u32,
+    /// Threads; the result does not depend on it. 0: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+    /// Largest image that is decoded, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    pub(crate) max_pixels: u64,
 }
 
 /// `split`.
@@ -99,6 +219,24 @@ pub(crate) enum SplitKind {
 pub(crate) struct VerifyArgs {
     /// The shard set.
     pub(crate) uri: String,
+    #[command(flatten)]
+    pub(crate) recut: RecutArgs,
+}
+
+/// Cutting rows again from their sources.
+#[derive(Debug, Args)]
+pub(crate) struct RecutArgs {
+    /// Cut random rows again from the sources that are described here, and compare their pixels.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) sources: Option<PathBuf>,
+    /// Rows that are cut again.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "sources")]
+    pub(crate) recut: u64,
+    /// Chooses the rows.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sources")]
+    pub(crate) recut_seed: u64,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 /// `show`.

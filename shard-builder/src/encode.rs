@@ -9,7 +9,7 @@ use shards::{Codec, PatchRow};
 use crate::cut::pixels;
 use crate::intake::{self, IntakeLimits};
 use crate::plan::Row;
-use crate::source::files::{Root, stem_of};
+use crate::source::files::stem_of;
 use crate::survey::{Located, Picture};
 
 /// What encoding needs of a build.
@@ -17,8 +17,6 @@ use crate::survey::{Located, Picture};
 pub(crate) struct Encoder<'a> {
     /// The sources.
     pub(crate) sources: &'a [Located],
-    /// The folder of each source.
-    pub(crate) roots: Vec<Root>,
     /// All images.
     pub(crate) pictures: &'a [Picture],
     /// The group of each.
@@ -50,7 +48,8 @@ impl Encoder<'_> {
     }
 
     fn decode(&self, picture: &Picture) -> Result<RgbImage> {
-        let bytes = self.roots[picture.source]
+        let bytes = self.sources[picture.source]
+            .root
             .read(&picture.image, self.limits.file_bytes)
             .map_err(|reason| anyhow!(reason))?;
         let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));

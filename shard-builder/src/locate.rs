@@ -1,24 +1,24 @@
 //! Where the sources lie: said on the command line, never in a description.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tracing::warn;
 
+use crate::cli::{Licences, PlaceArgs};
+use crate::source::archive::ENDINGS;
 use crate::source::describe::Source;
+use crate::source::files::Root;
+use crate::source::licence::is_permissive;
 use crate::survey::Located;
 
-/// Finds the folder of each source: `roots` first, then the folder of its name in `data`.
+/// Finds the folder or archive of each source: what `--root` names first, then what bears its name in `--data`.
 ///
 /// # Errors
-/// A source without a folder, unless `allow_missing`; a root for a source that is not described; no source left.
-pub(crate) fn locate(
-    sources: Vec<Source>,
-    data: Option<&PathBuf>,
-    roots: &[(String, PathBuf)],
-    allow_missing: bool,
-) -> Result<Vec<Located>> {
-    for (name, _) in roots {
+/// A source without a folder, unless `--allow-missing`; a root for a source that is not described; an archive that cannot be
+/// read; no source left.
+pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Located>> {
+    for (name, _) in &args.root {
         let described: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         ensure!(
             described.contains(&name.as_str()),
@@ -28,17 +28,31 @@ pub(crate) fn locate(
     }
     let mut located = Vec::new();
     for source in sources {
-        let named = roots.iter().rev().find(|(name, _)| *name == source.name).map(|(_, dir)| dir.clone());
-        let dir = named.or_else(|| data.map(|data| data.join(&source.name)));
-        match dir {
-            Some(dir) if dir.is_dir() => located.push(Located { source, dir }),
-            dir => {
-                let sought = dir
-                    .map_or_else(|| "--data was not given".to_owned(), |dir| format!("{} is no folder", dir.display()));
+        if args.licences == Licences::Permissive && !is_permissive(&source.licence) {
+            warn!(
+                source = source.name,
+                licence = source.licence,
+                "left out: its licence is not known to be permissive"
+            );
+            continue;
+        }
+        let named = args.root.iter().rev().find(|(name, _)| *name == source.name).map(|(_, path)| path.clone());
+        let path = named.or_else(|| args.data.as_ref().map(|data| in_data(data, &source.name)));
+        match path {
+            Some(path) if path.exists() => {
+                let root =
+                    Root::open(&path, args.max_archive_bytes).with_context(|| format!("source {}", source.name))?;
+                located.push(Located { source, root });
+            }
+            path => {
+                let sought = path.map_or_else(
+                    || "--data was not given".to_owned(),
+                    |path| format!("{} is no folder, and no archive of that name lies beside it", path.display()),
+                );
                 let name = &source.name;
-                if !allow_missing {
+                if !args.allow_missing {
                     bail!(
-                        "source `{name}` has no folder ({sought}); put it there, say where it lies with --root {name}=DIR, \
+                        "source `{name}` has no folder ({sought}); put it there, say where it lies with --root {name}=PATH, \
                          or leave it out with --allow-missing"
                     );
                 }
@@ -46,6 +60,16 @@ pub(crate) fn locate(
             }
         }
     }
-    ensure!(!located.is_empty(), "none of the sources has a folder; say where they lie with --data or --root");
+    ensure!(
+        !located.is_empty(),
+        "no source is left: none has a folder (--data, --root) and a licence that --licences allows"
+    );
     Ok(located)
+}
+
+/// The folder `name` in `data`, or an archive called like it where there is no such folder.
+fn in_data(data: &Path, name: &str) -> PathBuf {
+    let folder = data.join(name);
+    let archives = ENDINGS.iter().map(|ending| data.join(format!("{name}.{ending}")));
+    if folder.exists() { folder } else { archives.into_iter().find(|path| path.is_file()).unwrap_or(folder) }
 }

@@ -1,18 +1,27 @@
-//! Turns blood-smear datasets into Parquet shards: `build`, `split`, `verify`, `show`, `synth`.
+//! Turns blood-smear datasets into Parquet shards: `build`, `duplicates`, `segment`, `remove`, `diff`, `split`, `verify`, `show`, `synth`.
 //!
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
 
+mod agreement;
 mod assemble;
+mod card;
 mod cli;
 mod contact_sheet;
+mod copies;
 mod cut;
+mod diff;
+mod duplicates;
 mod encode;
 mod intake;
 mod locate;
 mod output;
+mod part;
 mod plan;
+mod recut;
+mod remove;
 mod report;
+mod segment;
 mod show;
 mod source;
 mod split;
@@ -43,6 +52,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => output::say(&assemble::build(&args)?),
+        Command::Duplicates(args) => output::say(&duplicates::duplicates(&args)?),
+        Command::Remove(args) => output::say(&remove::remove(&args)?),
+        Command::Diff(args) => output::say(&diff::diff(&args)?),
+        Command::Segment(args) => output::say(&agreement::segment(&args)?),
         Command::Split(args) => output::say(&split::split(&args)?),
         Command::Verify(args) => output::say(&verify::verify(&args)?),
         Command::Show(args) => output::say(&show::show(&args)?),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
+use crate::copies::{self, Likeness, Maker, Pair, Subject};
 use crate::source::describe::Source;
 use crate::source::groups::Joined;
 use crate::survey::{Located, Picture};
@@ -31,10 +32,24 @@ pub(crate) struct PlannedShard {
     pub(crate) rows: Vec<Row>,
 }
 
-/// All groups of a build, joined where images share bytes, pixels or a field of view.
+/// The pairs of pictures that show the same, by position. Of each picture that was decoded the fingerprint is taken away.
+pub(crate) fn copies(pictures: &mut [Picture]) -> Vec<Pair> {
+    let (mut places, mut subjects) = (Vec::new(), Vec::new());
+    for (place, picture) in pictures.iter_mut().enumerate() {
+        if let Some(seen) = &mut picture.seen {
+            places.push(place);
+            let fingerprint = seen.fingerprint.take();
+            subjects.push(Subject { file: seen.file, pixels: seen.pixels, fingerprint });
+        }
+    }
+    let pairs = copies::find(&subjects, &Maker::new());
+    pairs.into_iter().map(|pair| Pair { a: places[pair.a], b: places[pair.b], how: pair.how }).collect()
+}
+
+/// All groups of a build, joined where images share bytes, pixels or a field of view, or are near-copies.
 ///
 /// Returns the group of each picture; for unused ones an empty text.
-pub(crate) fn groups(sources: &[Located], pictures: &[Picture]) -> Vec<String> {
+pub(crate) fn groups(sources: &[Located], pictures: &[Picture], copies: &[Pair]) -> Vec<String> {
     let mut joined = Joined::default();
     let used = || {
         pictures.iter().filter_map(|picture| {
@@ -54,6 +69,11 @@ pub(crate) fn groups(sources: &[Located], pictures: &[Picture]) -> Vec<String> {
             if let (Some(here), Some(there)) = (here, there) {
                 joined.join(here, there);
             }
+        }
+    }
+    for pair in copies.iter().filter(|pair| matches!(pair.how, Likeness::Near(_))) {
+        if let (Ok(a), Ok(b)) = (&pictures[pair.a].used, &pictures[pair.b].used) {
+            joined.join(&a.group, &b.group);
         }
     }
     pictures

@@ -1,7 +1,7 @@
-//! What became of every image and label: two tables in the set, and a summary for people.
+//! What became of every image and label: tables in the set, and a summary for people.
 //!
 //! `images-*.csv` has a row for each image of each source, used or not; `labels-*.csv` one for each label that gives no
-//! cell. Both are written from the plan alone, so they are the same bytes however often a build was interrupted.
+//! cell; `cells-*.csv`, where cells are found by their looks, one for each of them. All are written from the plan alone, so they are the same bytes however often a build was interrupted.
 
 use anyhow::{Context, Result};
 
@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) images: Vec<u8>,
     /// One row a label that is not used.
     pub(crate) labels: Vec<u8>,
+    /// One row a cell that was found by its looks; nothing where no source asks for that.
+    pub(crate) cells: Option<Vec<u8>>,
 }
 
 /// Writes the report of a plan.
@@ -57,7 +59,42 @@ pub(crate) fn report(sources: &[Located], pictures: &[Picture], groups: &[String
         }
     }
     let bytes = |writer: csv::Writer<Vec<u8>>| writer.into_inner().context("write the report");
-    Ok(Report { images: bytes(images)?, labels: bytes(labels)? })
+    Ok(Report { images: bytes(images)?, labels: bytes(labels)?, cells: cells(sources, pictures)? })
+}
+
+/// What is known of the found cells: the row that shows each, its size and shape, and its mask.
+fn cells(sources: &[Located], pictures: &[Picture]) -> Result<Option<Vec<u8>>> {
+    if sources.iter().all(|located| located.source.cells.segment.is_none()) {
+        return Ok(None);
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = "source,image,row_x,row_y,row_w,label,centre_x,centre_y,area_px,circularity,at_edge,mask_x,mask_y,mask_w,mask_h,mask_runs";
+    writer.write_record(header.split(',')).context("write the report on cells")?;
+    for picture in pictures {
+        let source = &sources[picture.source].source.name;
+        for (cut, cell) in picture.used.iter().flat_map(|used| used.cuts.iter().zip(&used.cells)) {
+            let record = [
+                source.clone(),
+                picture.image.clone(),
+                cut.x.to_string(),
+                cut.y.to_string(),
+                cut.w.to_string(),
+                cut.label.clone().unwrap_or_default(),
+                format!("{:.2}", cell.centre.0),
+                format!("{:.2}", cell.centre.1),
+                cell.area.to_string(),
+                format!("{:.4}", cell.circularity),
+                cell.at_edge.to_string(),
+                cell.x.to_string(),
+                cell.y.to_string(),
+                cell.w.to_string(),
+                cell.h.to_string(),
+                cell.runs(),
+            ];
+            writer.write_record(&record).context("write the report on cells")?;
+        }
+    }
+    writer.into_inner().map(Some).context("write the report on cells")
 }
 
 /// What a source gave, for the summary.

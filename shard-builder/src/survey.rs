@@ -3,27 +3,28 @@
 //! It ends with all images, used or not, in one order (by source, then by path) that depends on names only. What it
 //! learns (sizes, digests, labels) fixes every row of the set before the first pixel is encoded.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
 
+use crate::copies::{Fingerprint, Maker};
+use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches};
 use crate::intake::{self, IntakeLimits};
 use crate::output::Progress;
+use crate::segment::Cell;
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
 
-/// A description and the folder in which its dataset lies.
+/// A description and the folder or archive in which its dataset lies.
 #[derive(Debug)]
 pub(crate) struct Located {
     /// The description.
     pub(crate) source: Source,
-    /// The folder.
-    pub(crate) dir: PathBuf,
+    /// Where its files are.
+    pub(crate) root: Root,
 }
 
 /// How images are read and cut.
@@ -35,6 +36,8 @@ pub(crate) struct Cutting {
     pub(crate) size: u32,
     /// What a file may ask for.
     pub(crate) limits: IntakeLimits,
+    /// Whether near-copies are looked for, for which each image leaves a fingerprint.
+    pub(crate) fingerprints: bool,
 }
 
 /// An image of a source, or what looked like one.
@@ -52,6 +55,8 @@ pub(crate) struct Picture {
     pub(crate) notes: Vec<String>,
     /// Labels that are not used.
     pub(crate) issues: Vec<Issue>,
+    /// How cells found by their looks agree with its labels; all 0 where none are looked for.
+    pub(crate) agreement: Agreement,
 }
 
 /// What was seen of an image.
@@ -67,6 +72,10 @@ pub(crate) struct Seen {
     pub(crate) file: Digest,
     /// Digest of the upright pixels.
     pub(crate) pixels: Digest,
+    /// By which near-copies are found; none of an image that shows nothing, or where they are not looked for.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Group by the source's own rule; nothing where the rule does not cover the image.
+    pub(crate) group: Option<String>,
 }
 
 /// How an image is used.
@@ -78,6 +87,8 @@ pub(crate) struct Used {
     pub(crate) cuts: Vec<Cut>,
     /// Pixels in no row; 0 for cells.
     pub(crate) unused_px: u64,
+    /// The cell of each row, where cells were found by their looks; else empty.
+    pub(crate) cells: Vec<Cell>,
 }
 
 /// Looks at every file of every source.
@@ -95,15 +106,16 @@ pub(crate) fn survey(sources: &[Located], cutting: Cutting) -> Result<Vec<Pictur
 
 fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<Picture>> {
     let source = &located.source;
-    let root = Root::open(&located.dir)?;
+    let root = &located.root;
     let globs = Globs::new(&source.images)?;
     let surveyor = Surveyor {
         index,
         source,
-        labels: LabelBook::open(source, &root)?,
-        groups: GroupBook::open(source, &root)?,
-        root: &root,
+        labels: LabelBook::open(source, root)?,
+        groups: GroupBook::open(source, root)?,
+        root,
         cutting,
+        maker: Maker::new(),
     };
     let listing = root.list()?;
     let unused = |image: String, reason: String| Picture {
@@ -113,6 +125,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<P
         used: Err(reason),
         notes: Vec::new(),
         issues: Vec::new(),
+        agreement: Agreement::default(),
     };
     let mut pictures: Vec<Picture> =
         listing.refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
@@ -150,6 +163,7 @@ struct Surveyor<'a> {
     labels: LabelBook<'a>,
     groups: GroupBook<'a>,
     cutting: Cutting,
+    maker: Maker,
 }
 
 impl Surveyor<'_> {
@@ -161,6 +175,7 @@ impl Surveyor<'_> {
             used: Err(String::new()),
             notes: Vec::new(),
             issues: Vec::new(),
+            agreement: Agreement::default(),
         };
         picture.used = self.use_of(&mut picture);
         picture
@@ -171,14 +186,17 @@ impl Surveyor<'_> {
         let intake = intake::decode(&bytes, self.cutting.limits)?;
         let (width, height) = intake.rgb.dimensions();
         picture.notes = intake.notes;
+        let group = self.groups.group_of(&picture.image);
         picture.seen = Some(Seen {
             format: intake.format,
             width,
             height,
             file: Digest::of(&bytes),
             pixels: pixel_digest(width, height, &intake.rgb),
+            fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&intake.rgb) } else { None },
+            group: group.clone().ok(),
         });
-        let group = self.groups.group_of(&picture.image)?;
+        let group = group?;
         let (known, issues) = self.labels.look_up(&picture.image, width, height);
         picture.issues = issues;
         match self.cutting.product {
@@ -188,7 +206,17 @@ impl Surveyor<'_> {
                     Known::Nothing(_) | Known::Marks(_) => None,
                 };
                 let grid = patches::grid(width, height, self.cutting.size, &self.source.patches, label)?;
-                Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px })
+                Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px, cells: Vec::new() })
+            }
+            Product::Cells if let Some(how) = &self.source.cells.segment => {
+                let found = segments::segments(&intake.rgb, &known, &self.source.cells, how);
+                picture.issues.extend(found.issues);
+                picture.agreement = found.agreement;
+                if found.cells.is_empty() {
+                    return Err("no cell was found in it".to_owned());
+                }
+                let (cuts, cells) = found.cells.into_iter().unzip();
+                Ok(Used { group, cuts, unused_px: 0, cells })
             }
             Product::Cells => {
                 let (cuts, issues) = cells::cells(width, height, known, &self.source.cells)?;
@@ -196,7 +224,7 @@ impl Surveyor<'_> {
                 if cuts.is_empty() {
                     return Err("none of its labels gives a cell".to_owned());
                 }
-                Ok(Used { group, cuts, unused_px: 0 })
+                Ok(Used { group, cuts, unused_px: 0, cells: Vec::new() })
             }
         }
     }

@@ -1,11 +1,12 @@
 //! `verify`: proves a shard set, or says what is wrong with it.
 
 use anyhow::{Context, Result, bail};
-use shards::{VerifyOptions, verify as prove};
+use shards::{ShardSet, VerifyOptions, verify as prove};
 use store::Store;
 
 use crate::cli::VerifyArgs;
 use crate::output::{megabytes, table, thousands};
+use crate::recut::recut;
 
 /// Verifies a set and returns what to print.
 ///
@@ -50,5 +51,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
         megabytes(report.bytes),
         report.digest.short()
     ));
+    if args.recut.sources.is_some() {
+        let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+        let same = recut(&set, &args.recut).with_context(|| format!("cut rows of {} again", args.uri))?;
+        text.extend(same.map(|same| format!("\n{same}")));
+    }
     Ok(text)
 }

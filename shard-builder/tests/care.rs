@@ -80,3 +80,60 @@ fn show_lists_sources_and_draws_them() {
     let missing = run(&["show", bench.path("nowhere").to_str().expect("UTF-8")]);
     assert!(!missing.status.success() && stderr(&missing).contains("nowhere"), "{}", stderr(&missing));
 }
+
+#[test]
+fn a_source_is_removed_into_a_new_set_and_diff_says_what_differs() {
+    let bench = bench();
+    let path = |name: &str| bench.path(name).to_str().expect("UTF-8").to_owned();
+    let digest = bench.open("set").digest().to_string();
+    std::fs::create_dir_all(bench.path("runs/a")).expect("folder");
+    std::fs::write(bench.path("runs/a/run.json"), format!("{{\"shards\":\"{digest}\"}}")).expect("record");
+    std::fs::write(bench.path("runs/other.json"), "{}").expect("record");
+    let removed = run(&["remove", &path("set"), "--source", "y", "--out", &path("less"), "--results", &path("runs")]);
+    assert!(removed.status.success(), "{}", stderr(&removed));
+    let said = stdout(&removed);
+    assert!(said.contains("96 of 144 rows") && said.contains("a/run.json") && !said.contains("other.json"), "{said}");
+    assert!(run(&["verify", &path("less")]).status.success());
+    let (old, new) = (bench.open("set"), bench.open("less"));
+    let rest: Vec<_> = old.metas().filter(|row| &*row.source != "y").collect();
+    assert!(new.metas().eq(rest));
+    let diff = stdout(&run(&["diff", &path("set"), &path("less")]));
+    let line = |source: &str| {
+        let line =
+            diff.lines().find(|line| line.split_whitespace().next() == Some(source)).expect("a line of the source");
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("x")[..3], ["48", "0", "0"]);
+    assert_eq!(line("y")[..3], ["0", "48", "0"]);
+    assert!(stdout(&run(&["diff", &path("set"), &path("set")])).contains("the same"));
+    let unknown = run(&["remove", &path("set"), "--source", "w", "--out", &path("none")]);
+    assert!(stderr(&unknown).contains("x, y, z"), "{}", stderr(&unknown));
+}
+
+#[test]
+fn the_licence_gate_leaves_sources_out_and_says_so() {
+    let bench = bench();
+    let file = bench.path("sources/y.yaml");
+    let text = std::fs::read_to_string(&file).expect("description");
+    std::fs::write(&file, text.replace("licence: MIT", "licence: CC BY-NC 4.0")).expect("description");
+    let made = bench.build("free", &["--size", "32", "--licences", "permissive"]);
+    assert!(made.status.success() && stderr(&made).contains("CC BY-NC 4.0"), "{}", stderr(&made));
+    let set = bench.open("free");
+    assert!(set.metas().all(|row| &*row.source != "y") && set.len() == 96);
+}
+
+#[test]
+fn rows_are_cut_again_from_their_sources_and_a_changed_source_shows() {
+    let bench = bench();
+    let path = |name: &str| bench.path(name).to_str().expect("UTF-8").to_owned();
+    let verify = || {
+        let (set, sources, data) = (path("set"), path("sources"), path("data"));
+        run(&["verify", &set, "--sources", &sources, "--data", &data, "--recut", "1000"])
+    };
+    let good = verify();
+    assert!(good.status.success() && stdout(&good).contains("144 random rows were cut again"), "{}", stderr(&good));
+    bench.save("y", "common/p0-1.png", &picture(64, 64, 900));
+    let bad = verify();
+    assert!(!bad.status.success());
+    assert!(stderr(&bad).contains("4 of 144 rows") && stderr(&bad).contains("common/p0-1.png"), "{}", stderr(&bad));
+}

@@ -57,7 +57,7 @@ fn around(width: u32, height: u32, marks: Vec<Mark>, rule: &CellRule) -> (Vec<Cu
 }
 
 /// The square (x, y, side) around a mark in an image of `width` × `height`.
-fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> Result<(i32, i32, u32), String> {
+pub(super) fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> Result<(i32, i32, u32), String> {
     let (w, h) = (f64::from(width), f64::from(height));
     let (x, y, side) = match shape {
         Shape::Point { x, y } => {

@@ -1,12 +1,13 @@
 //! Which squares of an image become rows.
 //!
-//! [`patches`] lays a grid over a field of view; [`cells`] cuts around labels. Both only plan: a [`Cut`] is a place in
-//! the image and a label, computed from sizes and labels alone, so the plan of a whole set is known before a pixel is
+//! [`patches`] lays a grid over a field of view; [`cells`] cuts around labels, [`segments`] around cells that it finds. All only plan: a [`Cut`] is a place in
+//! the image and a label, computed in the first pass over the sources, so the plan of a whole set is known before a pixel is
 //! encoded. [`pixels`] then takes the pixels out.
 
 pub(crate) mod cells;
 pub(crate) mod patches;
 pub(crate) mod pixels;
+pub(crate) mod segments;
 
 use crate::source::describe::Fill;
 

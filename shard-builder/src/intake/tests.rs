@@ -34,6 +34,16 @@ fn lossless_formats_are_read_to_the_bit() {
         "grey16.tif",
         "alpha.png",
         "two-pages.tif",
+        "rgb16.png",
+        "rgb16.tif",
+        "interlaced.png",
+        "tiles.tif",
+        "strips.tif",
+        "packbits.tif",
+        "deflate.tif",
+        "lzw.tif",
+        "palette-alpha.png",
+        "grey-alpha.png",
     ] {
         assert_eq!(difference(name), 0, "{name}");
     }
@@ -56,6 +66,53 @@ fn what_happened_on_the_way_is_noted() {
     assert!(note("exif-6.jpg").contains("upright"));
     assert!(note("alpha.png").contains("white"));
     assert_eq!(decode(&read("png-data.jpg"), IntakeLimits::default()).expect("decodes").format, "png");
+}
+
+#[test]
+fn a_file_that_ends_early_is_a_reason_and_never_half_an_image() {
+    for name in
+        ["plain.jpg", "progressive.jpg", "plain.png", "interlaced.png", "plain.bmp", "strips.tif", "lossless.webp"]
+    {
+        let bytes = read(name);
+        for share in [50, 70, 90] {
+            let cut = &bytes[..bytes.len() * share / 100];
+            let reason = decode(cut, IntakeLimits::default()).expect_err("half an image");
+            assert!(reason.starts_with("unreadable"), "{name} at {share} %: {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_header_of_60000_by_60000_is_refused_before_memory_is_taken() {
+    let chunk = |kind: &[u8; 4], data: &[u8]| {
+        let length = u32::try_from(data.len()).expect("short").to_be_bytes();
+        [&length, kind.as_slice(), data, &checksum(kind, data).to_be_bytes()].concat()
+    };
+    let side = 60_000_u32.to_be_bytes();
+    let head = [side.as_slice(), &side, &[8, 2, 0, 0, 0]].concat();
+    let png =
+        [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk(b"IHDR", &head), &chunk(b"IDAT", &[]), &chunk(b"IEND", &[])].concat();
+    let mut jpeg = read("plain.jpg");
+    let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).expect("a frame");
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xea, 0x60, 0xea, 0x60]);
+    let mut tiff = read("strips.tif");
+    for tag in [256_u16, 257] {
+        let entry = tag.to_le_bytes();
+        let at = tiff.windows(4).rposition(|four| four == [entry[0], entry[1], 4, 0]).expect("a size");
+        tiff[at + 8..at + 12].copy_from_slice(&60_000_u32.to_le_bytes());
+    }
+    for (name, bytes) in [("png", png), ("jpeg", jpeg), ("tiff", tiff)] {
+        let reason = decode(&bytes, IntakeLimits::default()).expect_err("3.6 billion pixels");
+        assert!(reason.contains("60000×60000") && reason.contains("--max-pixels"), "{name}: {reason}");
+    }
+}
+
+/// The checksum of a PNG chunk.
+fn checksum(kind: &[u8], data: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(kind);
+    crc.update(data);
+    crc.sum()
 }
 
 #[test]

@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use run_spec::layer::{nearest, parse_yaml};
 use serde::{Deserialize, Serialize};
 
+use super::segment_rule::SegmentRule;
+pub(crate) use super::standing::{Membership, Role};
+
 /// One dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,9 @@ pub(crate) struct Source {
     pub(crate) modality: String,
     /// Standing in the published list of training sets.
     pub(crate) membership: Membership,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Role::is_training")]
+    pub(crate) role: Role,
     /// Which files are images.
     pub(crate) images: Images,
     /// Which images belong together in a split.
@@ -48,20 +54,6 @@ pub(crate) struct Source {
     /// Images known to show the same field as an image elsewhere: they share its group.
     #[serde(default)]
     pub(crate) same_as: Vec<SameAs>,
-}
-
-/// Whether the dataset is known to be among the published 18 training sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Membership {
-    /// The publication says so.
-    Stated,
-    /// Its authors or its subject make it probable.
-    Likely,
-    /// A well-known public set.
-    Candidate,
-    /// Drawn by a program; no dataset of anyone.
-    Synthetic,
 }
 
 /// Which files are images. Globs see the path inside the dataset; `*` stays in one folder, `**` crosses folders, and
@@ -271,11 +263,14 @@ pub(crate) struct CellRule {
     /// What lies outside the image.
     #[serde(default)]
     pub(crate) pad: Fill,
+    /// Cells are found by their looks instead of being cut around labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) segment: Option<SegmentRule>,
 }
 
 impl Default for CellRule {
     fn default() -> Self {
-        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default() }
+        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default(), segment: None }
     }
 }
 
@@ -342,6 +337,7 @@ impl Source {
         ensure!(!self.images.include.is_empty(), "images.include: names no file; write a glob such as `**/*.jpg`");
         ensure!((1..=4096).contains(&self.cells.size), "cells.size: {} px is outside 1 to 4096", self.cells.size);
         ensure!((0.0..=4.0).contains(&self.cells.margin), "cells.margin: {} is outside 0 to 4", self.cells.margin);
+        self.cells.segment.as_ref().map_or(Ok(()), SegmentRule::check)?;
         super::files::Globs::new(&self.images)?;
         for pattern in self.patterns() {
             let regex = regex::Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;

@@ -1,19 +1,33 @@
-//! The files of a dataset: listed in one order, read without leaving the dataset's folder.
+//! The files of a dataset: listed in one order, read without leaving the dataset's folder or archive.
 //!
 //! A link that leads outside is refused, whatever it is called; so is a name that is not UTF-8, because ids are made of
 //! names. Neither stops the build: both are rows of the report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::archive::Archive;
 use super::describe::Images;
+
+/// Bytes at the start of a file by which its format is told.
+const HEAD: u64 = 64;
+
+/// Where a dataset lies: a folder, or an archive that is read as if it were one.
+#[derive(Debug, Clone)]
+pub(crate) enum Root {
+    /// A folder.
+    Folder(Folder),
+    /// A zip, a tar or a tar.gz.
+    Archive(Arc<Archive>),
+}
 
 /// The folder of a dataset.
 #[derive(Debug, Clone)]
-pub(crate) struct Root {
+pub(crate) struct Folder {
     dir: PathBuf,
 }
 
@@ -27,7 +41,7 @@ pub(crate) struct Refused {
 }
 
 /// What lies under a dataset's folder.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Listing {
     /// Paths inside the dataset, `/` between parts, sorted by bytes.
     pub(crate) files: Vec<String>,
@@ -36,14 +50,15 @@ pub(crate) struct Listing {
 }
 
 impl Root {
-    /// Opens the folder `dir`.
+    /// Opens a folder or an archive; a tar.gz may inflate to `inflated` bytes.
     ///
     /// # Errors
-    /// No such folder.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
-        let found = fs::canonicalize(dir).with_context(|| format!("open the folder {}", dir.display()))?;
-        ensure!(found.is_dir(), "{} is not a folder", dir.display());
-        Ok(Self { dir: found })
+    /// Nothing there, or a file that is no archive.
+    pub(crate) fn open(path: &Path, inflated: u64) -> Result<Self> {
+        if path.is_file() {
+            return Ok(Self::Archive(Arc::new(Archive::open(path, inflated)?)));
+        }
+        Ok(Self::Folder(Folder::open(path)?))
     }
 
     /// Lists all files. Hidden ones (`.git`, `.DS_Store`) are passed over.
@@ -51,6 +66,37 @@ impl Root {
     /// # Errors
     /// A folder that cannot be listed.
     pub(crate) fn list(&self) -> Result<Listing> {
+        match self {
+            Self::Folder(folder) => folder.list(),
+            Self::Archive(archive) => Ok(archive.list()),
+        }
+    }
+
+    /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Folder(folder) => folder.read(path, limit),
+            Self::Archive(archive) => archive.read(path, limit),
+        }
+    }
+
+    /// The first bytes of a file, enough to tell an image from a text; nothing where it cannot be read.
+    pub(crate) fn head(&self, path: &str) -> Vec<u8> {
+        match self {
+            Self::Folder(folder) => folder.head(path),
+            Self::Archive(archive) => archive.head(path, HEAD),
+        }
+    }
+}
+
+impl Folder {
+    fn open(dir: &Path) -> Result<Self> {
+        let found = fs::canonicalize(dir).with_context(|| format!("open the folder {}", dir.display()))?;
+        ensure!(found.is_dir(), "{} is not a folder", dir.display());
+        Ok(Self { dir: found })
+    }
+
+    fn list(&self) -> Result<Listing> {
         let mut listing = Listing::default();
         self.list_into(&self.dir, "", &mut listing)?;
         listing.files.sort();
@@ -98,8 +144,7 @@ impl Root {
         if real.starts_with(&self.dir) { Ok(real) } else { Err("link out of the dataset's folder".to_owned()) }
     }
 
-    /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
-    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+    fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
         let real = self.resolve(path)?;
         let size = fs::metadata(&real).map_err(|error| format!("cannot be opened ({error})"))?.len();
         if size > limit {
@@ -108,13 +153,12 @@ impl Root {
         fs::read(real).map_err(|error| format!("cannot be read ({error})"))
     }
 
-    /// The first bytes of a file, enough to tell an image from a text; nothing where it cannot be read.
-    pub(crate) fn head(&self, path: &str) -> Vec<u8> {
+    fn head(&self, path: &str) -> Vec<u8> {
         use std::io::Read;
         let mut head = Vec::new();
         if let Ok(real) = self.resolve(path)
             && let Ok(file) = fs::File::open(real)
-            && file.take(64).read_to_end(&mut head).is_err()
+            && file.take(HEAD).read_to_end(&mut head).is_err()
         {
             head.clear();
         }
@@ -236,7 +280,7 @@ mod tests {
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
         fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
-        let root = Root::open(inside.path()).expect("root");
+        let root = Root::open(inside.path(), 0).expect("root");
         let listing = root.list().expect("list");
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();

@@ -2,12 +2,18 @@
 //!
 //! * [`describe`]: the description and its rules. Where a dataset lies on disk is no part of it.
 //! * [`files`]: the files under a dataset's folder, and reading them without leaving it.
+//! * [`archive`]: the same for a dataset that still lies in its archive.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
+//! * [`segment_rule`]: how cells are found where there are no labels.
 //! * [`groups`]: which images may not be parted by a split.
 
+pub(crate) mod archive;
 pub(crate) mod describe;
 pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod labels;
 mod labels_csv;
 mod labels_voc;
+pub(crate) mod licence;
+pub(crate) mod segment_rule;
+mod standing;

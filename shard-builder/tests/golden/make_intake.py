@@ -5,6 +5,8 @@ Versions: Python 3.11, Pillow 13.0.0, NumPy 2.4.6. Run from anywhere: python mak
 """
 
 import pathlib
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -74,3 +76,83 @@ over = np.floor((rgb.astype(np.int64) * alpha[..., None] + 255 * (255 - alpha[..
 save("alpha.png", Image.fromarray(np.dstack([rgb, alpha])), over.astype(np.uint8))
 
 save("two-pages.tif", picture, rgb, save_all=True, append_images=[Image.fromarray(255 - rgb)])
+
+
+def png(name, values, interlaced=False):
+    """A PNG as Pillow does not write it: 16-bit RGB, or Adam7."""
+    passes = [(0, 0, 1, 1)]
+    if interlaced:
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    depth = 8 * values.itemsize
+    lines = b""
+    for x, y, dx, dy in passes:
+        for line in values[y::dy, x::dx].astype(values.dtype.newbyteorder(">")):
+            lines += b"\0" + line.tobytes()
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], depth, 2, 0, 0, int(interlaced))
+    file = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    (OUT / name).write_bytes(b"\x89PNG\r\n\x1a\n" + file)
+
+
+def tiff(name, values, tile=None):
+    """A little-endian TIFF of RGB values, deflated: in tiles of `tile` pixels, or in strips of five rows."""
+    data = values.astype(values.dtype.newbyteorder("<"))
+    if tile:
+        padded = np.pad(data, ((0, -H % tile), (0, -W % tile), (0, 0)))
+        blocks = [padded[y : y + tile, x : x + tile] for y in range(0, H, tile) for x in range(0, W, tile)]
+    else:
+        blocks = [data[y : y + 5] for y in range(0, H, 5)]
+    blocks = [zlib.compress(block.tobytes()) for block in blocks]
+    offsets, at = [], 8
+    for block in blocks:
+        offsets.append(at)
+        at += len(block)
+    more = struct.pack("<3H", *[8 * values.itemsize] * 3)
+    tags = [(256, 4, [W]), (257, 4, [H]), (259, 3, [8]), (262, 3, [2]), (277, 3, [3])]
+    tags += [(322, 4, [tile]), (323, 4, [tile]), (324, 4, offsets), (325, 4, [len(b) for b in blocks])] if tile else []
+    tags += [] if tile else [(273, 4, offsets), (278, 4, [5]), (279, 4, [len(b) for b in blocks])]
+    directory = at
+    extra = directory + 2 + 12 * (len(tags) + 1) + 4
+    entries = [(258, struct.pack("<HHII", 258, 3, 3, extra))]
+    for tag, kind, numbers in tags:
+        if len(numbers) == 1:
+            value = struct.pack("<H2x" if kind == 3 else "<I", numbers[0])
+        else:
+            value = struct.pack("<I", extra + len(more))
+            more += struct.pack(f"<{len(numbers)}I", *numbers)
+        entries.append((tag, struct.pack("<HHI", tag, kind, len(numbers)) + value))
+    body = struct.pack("<H", len(entries)) + b"".join(entry for _, entry in sorted(entries)) + struct.pack("<I", 0)
+    (OUT / name).write_bytes(struct.pack("<2sHI", b"II", 42, directory) + b"".join(blocks) + body + more)
+
+
+def expect(name, expected):
+    Image.fromarray(expected).save(OUT / f"{name}.expected.png")
+
+
+# 16 bits a channel, with values that truncation to the high byte would get wrong.
+wide_rgb = np.round(rgb.astype(float) * 257 + np.array([60, -90, 128])).clip(0, 65535).astype(np.uint16)
+wide_as8 = np.floor((wide_rgb.astype(float) + 128) / 257).astype(np.uint8)
+png("rgb16.png", wide_rgb)
+tiff("rgb16.tif", wide_rgb)
+for name in ("rgb16.png", "rgb16.tif"):
+    expect(name, wide_as8)
+png("interlaced.png", rgb, interlaced=True)
+tiff("tiles.tif", rgb, tile=16)
+tiff("strips.tif", rgb)
+for name in ("interlaced.png", "tiles.tif", "strips.tif"):
+    assert np.array_equal(np.asarray(Image.open(OUT / name)), rgb), name
+    expect(name, rgb)
+save("packbits.tif", picture, rgb, compression="packbits")
+save("deflate.tif", picture, rgb, compression="tiff_adobe_deflate")
+save("lzw.tif", picture, rgb, compression="tiff_lzw")
+
+clear = np.arange(256) % 2 * 255
+seen_alpha = clear[np.asarray(quantised)][..., None]
+over = np.where(seen_alpha == 255, seen, 255).astype(np.uint8)
+save("palette-alpha.png", quantised, over, transparency=bytes(clear.astype(np.uint8)))
+grey_alpha = Image.merge("LA", [Image.fromarray(rgb[..., 1]), Image.fromarray(alpha)])
+over = np.floor((rgb[..., 1].astype(np.int64) * alpha + 255 * (255 - alpha.astype(np.int64)) + 127) / 255)
+save("grey-alpha.png", grey_alpha, grey(over.astype(np.uint8)))

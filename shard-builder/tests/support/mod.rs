@@ -167,3 +167,8 @@ pub(crate) fn shared_data() -> Option<PathBuf> {
     eprintln!("SKIPPED: no real data in {}", data.display());
     None
 }
+
+/// Says a measured figure to whoever runs the tests with `--nocapture`.
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,255 @@
+//! Lays one picture over another and says how well they fit.
+//!
+//! Angle and scale come from the log-polar spectra, the place from a correlation, and all of them are then refined by
+//! Gauss-Newton steps over an affine map. What counts is the correlation of the fine detail that both pictures show:
+//! two cells of one kind have the same outline, and only a copy has the same detail.
+
+use std::f32::consts::PI;
+
+use rustfft::num_complex::Complex32;
+
+use super::fingerprint::{ANGLES, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping};
+
+/// Turns and scales that are tried, each with its half turn.
+const HYPOTHESES: usize = 3;
+/// Spectra that correlate less are not tried.
+const LEAST_SPECTRUM: f32 = 0.08;
+/// Farthest that a copy may be shifted, px of the reduced picture.
+const FARTHEST: f32 = 28.0;
+/// Radius of the disc that is compared, px.
+const DISC: f32 = 58.0;
+/// Least share of the disc that both pictures must show.
+const LEAST_OVERLAP: f32 = 0.6;
+/// Least correlation before refinement for which refinement is worth while.
+const LEAST_COARSE: f32 = 0.12;
+
+/// An affine map from places of the first picture to places of the second, both from their centres.
+#[derive(Debug, Clone, Copy)]
+struct Map {
+    /// Row by row: `x' = m0·x + m1·y + m2`, `y' = m3·x + m4·y + m5`.
+    m: [f32; 6],
+}
+
+/// How one picture lies over another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Overlay {
+    /// Correlation of the detail, at most 1.
+    pub(crate) score: f32,
+    /// Whether the second is a mirror image of the first.
+    pub(crate) mirrored: bool,
+    /// Turn from the first to the second, degrees.
+    pub(crate) angle: f32,
+    /// Size in the second over size in the first, each as a share of its short side.
+    pub(crate) scale: f32,
+}
+
+/// The best overlay of `b` on `a` that was found, if there is one at all.
+pub(super) fn overlay(maker: &Maker, a: &Prepared, b: &Prepared) -> Option<Overlay> {
+    let mut best: Option<(f32, Map)> = None;
+    for (mirrored, angle, scale) in hypotheses(maker, a, b) {
+        for angle in [angle, angle + PI] {
+            let found = placed(maker, a, b, mirrored, angle, scale);
+            let score = correlation(&a.detail, &b.detail, &found);
+            if best.is_none_or(|(before, _)| score > before) {
+                best = Some((score, found));
+            }
+        }
+    }
+    let (coarse, map) = best?;
+    let (score, map) = if coarse < LEAST_COARSE { (coarse, map) } else { refined(&a.detail, &b.detail, map, coarse) };
+    let [xx, xy, _, yx, yy, _] = map.m;
+    let determinant = xx * yy - xy * yx;
+    // The x axis is turned round where the map mirrors, so the angle is read from the y axis, which is not.
+    let angle = (-xy).atan2(yy).to_degrees();
+    Some(Overlay { score, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
+}
+
+/// The turns and scales that the spectra speak for: (mirrored, angle, scale), the likeliest first.
+fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)> {
+    let mut peaks: Vec<(f32, bool, isize, f32)> = Vec::new();
+    for mirrored in [false, true] {
+        for shift in -SHIFTS..=SHIFTS {
+            let (a_rings, b_rings) = overlapping(&a.rings, &b.rings, ANGLES, shift);
+            let mut sum = vec![Complex32::ZERO; ANGLES];
+            for (at, (a, b)) in a_rings.iter().zip(b_rings).enumerate() {
+                // The transform of a ring read backwards is the conjugate of its transform.
+                sum[at % ANGLES] += b * if mirrored { *a } else { a.conj() };
+            }
+            maker.circle.inverse(&mut sum);
+            let re: Vec<f32> = sum.iter().map(|value| value.re).collect();
+            let rings = RINGS as f32 - shift.unsigned_abs() as f32;
+            let scale = 1.0 / (rings * (ANGLES * ANGLES) as f32);
+            for at in 0..ANGLES {
+                let (before, here, after) = (re[(at + ANGLES - 1) % ANGLES], re[at], re[(at + 1) % ANGLES]);
+                if here >= before && here > after && here * scale > LEAST_SPECTRUM {
+                    let curve = before - 2.0 * here + after;
+                    let offset = if curve < 0.0 { 0.5 * (before - after) / curve } else { 0.0 };
+                    peaks.push((here * scale, mirrored, shift, at as f32 + offset));
+                }
+            }
+        }
+    }
+    peaks.sort_by(|p, q| q.0.total_cmp(&p.0));
+    let mut kept: Vec<(f32, bool, isize, f32)> = Vec::new();
+    for peak in peaks {
+        let near = |other: &(f32, bool, isize, f32)| {
+            let apart = (other.3 - peak.3).abs();
+            other.1 == peak.1 && apart.min(ANGLES as f32 - apart) < 3.0
+        };
+        if kept.len() < HYPOTHESES && !kept.iter().any(near) {
+            kept.push(peak);
+        }
+    }
+    let angle = |at: f32| at * PI / ANGLES as f32;
+    kept.into_iter().map(|(_, mirrored, shift, at)| (mirrored, angle(at), (-RING_STEP * shift as f32).exp())).collect()
+}
+
+/// The map of this turn and scale, moved to where the pictures correlate best.
+fn placed(maker: &Maker, a: &Prepared, b: &Prepared, mirrored: bool, angle: f32, scale: f32) -> Map {
+    let (sin, cos) = (scale * angle.sin(), scale * angle.cos());
+    let flip = if mirrored { -1.0 } else { 1.0 };
+    let mut map = Map { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
+    let turned: Vec<f32> = (0..SIDE * SIDE)
+        .map(|at| {
+            let (x, y) = centred(at);
+            sample(&b.detail, map.of(x, y)).map_or(0.0, |(value, _, _)| value)
+        })
+        .collect();
+    let mut product: Vec<Complex32> =
+        maker.windowed(&turned).iter().zip(&a.spectrum).map(|(b, a)| a.conj() * b).collect();
+    maker.plane.inverse_2d(&mut product);
+    let signed = |at: usize| if at < SIDE / 2 { at as f32 } else { at as f32 - SIDE as f32 };
+    let mut best = (f32::MIN, 0.0, 0.0);
+    for (at, value) in product.iter().enumerate() {
+        let (x, y) = (signed(at % SIDE), signed(at / SIDE));
+        if value.re > best.0 && x.hypot(y) <= FARTHEST {
+            best = (value.re, x, y);
+        }
+    }
+    let (x, y) = map.of(best.1, best.2);
+    (map.m[2], map.m[5]) = (x, y);
+    map
+}
+
+impl Map {
+    fn of(&self, x: f32, y: f32) -> (f32, f32) {
+        let [xx, xy, x0, yx, yy, y0] = self.m;
+        (xx * x + xy * y + x0, yx * x + yy * y + y0)
+    }
+}
+
+/// Value and slopes at a place, measured from the centre; nothing outside.
+fn sample(picture: &[f32], (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
+    let middle = (SIDE as f32 - 1.0) / 2.0;
+    let (x, y) = (x + middle, y + middle);
+    let most = SIDE as f32 - 1.0;
+    if !(x >= 0.0 && y >= 0.0 && x < most && y < most) {
+        return None;
+    }
+    let (fx, fy) = (x.fract(), y.fract());
+    let at = y as usize * SIDE + x as usize;
+    let (p, q, r, s) = (picture[at], picture[at + 1], picture[at + SIDE], picture[at + SIDE + 1]);
+    let (top, bottom) = (p + (q - p) * fx, r + (s - r) * fx);
+    let slope_x = (q - p) + ((s - r) - (q - p)) * fy;
+    Some((top + (bottom - top) * fy, slope_x, bottom - top))
+}
+
+/// Places inside the disc.
+fn disc() -> impl Iterator<Item = (usize, f32, f32)> {
+    (0..SIDE * SIDE).map(|at| (at, centred(at).0, centred(at).1)).filter(|(_, x, y)| x.hypot(*y) < DISC)
+}
+
+/// Correlation of two pictures over the disc; 0 where they share too little of it.
+fn correlation(a: &[f32], b: &[f32], map: &Map) -> f32 {
+    let (mut n, mut all) = (0.0, 0.0);
+    let (mut sa, mut sb, mut saa, mut sbb, mut sab) = (0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32);
+    for (at, x, y) in disc() {
+        all += 1.0;
+        let Some((value, _, _)) = sample(b, map.of(x, y)) else { continue };
+        n += 1.0;
+        sa += a[at];
+        sb += value;
+        saa += a[at] * a[at];
+        sbb += value * value;
+        sab += a[at] * value;
+    }
+    if n < LEAST_OVERLAP * all {
+        return 0.0;
+    }
+    let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
+    if va <= 1e-6 || vb <= 1e-6 { 0.0 } else { (sab - sa * sb / n) / (va * vb).sqrt() }
+}
+
+/// Improves a map while the pictures fit better, first on blurred ones.
+fn refined(a: &[f32], b: &[f32], start: Map, coarse: f32) -> (f32, Map) {
+    let mut best = (coarse, start);
+    for radius in [3, 1, 0] {
+        let smooth = |picture: &[f32]| if radius == 0 { picture.to_vec() } else { blur(picture, radius, 2) };
+        let (a_smooth, b_smooth) = (smooth(a), smooth(b));
+        let mut map = best.1;
+        let mut fit = correlation(&a_smooth, &b_smooth, &map);
+        for _ in 0..10 {
+            let Some(next) = step(&a_smooth, &b_smooth, &map) else { break };
+            let better = correlation(&a_smooth, &b_smooth, &next);
+            if better <= fit + 1e-4 {
+                break;
+            }
+            (map, fit) = (next, better);
+        }
+        let score = correlation(a, b, &map);
+        if score > best.0 {
+            best = (score, map);
+        }
+    }
+    best
+}
+
+/// One Gauss-Newton step; nothing where the pictures do not determine it or it leads far away.
+fn step(a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
+    let mut normal = [[0.0_f64; 7]; 6];
+    for (at, x, y) in disc() {
+        let Some((value, slope_x, slope_y)) = sample(b, map.of(x, y)) else { continue };
+        // Places are scaled to about 1 so that the six numbers weigh alike.
+        let (u, v) = (x / DISC, y / DISC);
+        let row = [slope_x * u, slope_x * v, slope_x, slope_y * u, slope_y * v, slope_y];
+        let rest = f64::from(a[at] - value);
+        for (equation, own) in normal.iter_mut().zip(row) {
+            for (value, other) in equation.iter_mut().zip(row) {
+                *value += f64::from(own * other);
+            }
+            equation[6] += f64::from(own) * rest;
+        }
+    }
+    let moved = solve(normal)?;
+    let farthest = moved.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    if farthest > 12.0 {
+        return None;
+    }
+    let mut next = *map;
+    for (index, change) in moved.into_iter().enumerate() {
+        let scale = if index % 3 == 2 { 1.0 } else { 1.0 / DISC };
+        next.m[index] += change as f32 * scale;
+    }
+    Some(next)
+}
+
+/// Solves six equations, the right side in the last column.
+fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
+    for column in 0..6 {
+        let pivot = (column..6).max_by(|&p, &q| rows[p][column].abs().total_cmp(&rows[q][column].abs()))?;
+        rows.swap(column, pivot);
+        if rows[column][column].abs() < 1e-9 {
+            return None;
+        }
+        let pivot_row = rows[column];
+        for row in 0..6 {
+            if row != column {
+                let factor = rows[row][column] / rows[column][column];
+                for (value, of) in rows[row].iter_mut().zip(pivot_row).skip(column) {
+                    *value -= factor * of;
+                }
+            }
+        }
+    }
+    Some(std::array::from_fn(|index| rows[index][6] / rows[index][index]))
+}

@@ -1,0 +1,200 @@
+//! `duplicates`: the report on copies, as a table and as a picture of the worst pairs.
+//!
+//! The worst are pairs with one image in a source for training and one in a source for evaluation; then pairs across
+//! sources; then pairs in one source. Among equals the pair that is least alike comes first, because a person should
+//! look at it.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use image::RgbImage;
+
+use crate::cli::DuplicatesArgs;
+use crate::contact_sheet::{Strip, draw};
+use crate::copies::{Likeness, Pair};
+use crate::intake::{self, IntakeLimits};
+use crate::locate::locate;
+use crate::output::thousands;
+use crate::plan;
+use crate::source::describe::{Role, read_sources};
+use crate::source::files::name_of;
+use crate::survey::{Cutting, Located, Picture, survey};
+
+/// Thumbnails in a line of the sheet: four pairs.
+const COLUMNS: u32 = 8;
+
+/// What a pair of copies parts, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Crosses {
+    /// Training and evaluation.
+    Roles,
+    /// Two sources of one role.
+    Sources,
+    /// Two images of one source.
+    Images,
+}
+
+impl Crosses {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Roles => "training and evaluation",
+            Self::Sources => "sources",
+            Self::Images => "images",
+        }
+    }
+}
+
+/// A line of the report.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    crosses: Crosses,
+    how: Likeness,
+    sides: [Side<'a>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Side<'a> {
+    source: usize,
+    name: &'a str,
+    role: Role,
+    image: &'a str,
+    group: &'a str,
+}
+
+/// The lines of a report, the worst first.
+pub(crate) fn lines<'a>(sources: &'a [Located], pictures: &'a [Picture], pairs: &[Pair]) -> Vec<Line<'a>> {
+    let side = |index: usize| {
+        let picture = &pictures[index];
+        let source = &sources[picture.source].source;
+        let group = picture.seen.as_ref().and_then(|seen| seen.group.as_deref()).unwrap_or_default();
+        Side { source: picture.source, name: &source.name, role: source.role, image: &picture.image, group }
+    };
+    let mut lines: Vec<Line<'a>> = pairs
+        .iter()
+        .map(|pair| {
+            let sides = [side(pair.a), side(pair.b)];
+            let crosses = match sides {
+                [a, b] if a.role != b.role => Crosses::Roles,
+                [a, b] if a.source != b.source => Crosses::Sources,
+                _ => Crosses::Images,
+            };
+            Line { crosses, how: pair.how, sides }
+        })
+        .collect();
+    // The sort is stable and the pairs come in the order of their names.
+    lines.sort_by(|p, q| p.crosses.cmp(&q.crosses).then(p.how.score().total_cmp(&q.how.score())));
+    lines
+}
+
+/// The report as CSV.
+///
+/// # Errors
+/// None that writing to memory can meet.
+pub(crate) fn table(lines: &[Line<'_>]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header =
+        "crosses,how,score,mirrored,angle_deg,scale,source_a,image_a,role_a,group_a,source_b,image_b,role_b,group_b";
+    writer.write_record(header.split(',')).context("write the report on copies")?;
+    for Line { crosses, how, sides } in lines {
+        let mut record = vec![crosses.name().to_owned(), how.name().to_owned(), format!("{:.3}", how.score())];
+        match how {
+            Likeness::Near(overlay) => record.extend([
+                if overlay.mirrored { "yes" } else { "no" }.to_owned(),
+                format!("{:.1}", overlay.angle),
+                format!("{:.3}", overlay.scale),
+            ]),
+            Likeness::Bytes | Likeness::Pixels => record.extend(["no", "0.0", "1.000"].map(str::to_owned)),
+        }
+        for side in sides {
+            record.extend([side.name, side.image, side.role.name(), side.group].map(str::to_owned));
+        }
+        writer.write_record(&record).context("write the report on copies")?;
+    }
+    writer.into_inner().context("write the report on copies")
+}
+
+/// How many pairs of each kind there are, in a sentence.
+pub(crate) fn tally(lines: &[Line<'_>]) -> String {
+    let count = |keep: &dyn Fn(&Line<'_>) -> bool| thousands(lines.iter().filter(|line| keep(line)).count() as u64);
+    let how = |name: &'static str| count(&|line| line.how.name() == name);
+    format!(
+        "copies: {} pairs with the same bytes, {} with the same pixels, {} near; {} across sources, {} between training \
+         and evaluation, {} that the group rules alone would not keep together",
+        how("same bytes"),
+        how("same pixels"),
+        how("near"),
+        count(&|line| line.sides[0].source != line.sides[1].source),
+        count(&|line| line.crosses == Crosses::Roles),
+        count(&|line| line.sides[0].group != line.sides[1].group),
+    )
+}
+
+/// Finds all copies, writes the report, and returns what to print.
+///
+/// # Errors
+/// A description that cannot be used, a source without a folder, a folder that cannot be written.
+pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
+    let mut sources = read_sources(&args.sources)?;
+    for name in &args.evaluation {
+        let source = sources.iter_mut().find(|source| source.name == *name);
+        let described = source.is_some();
+        ensure!(described, "--evaluation {name}: no source of that name is described");
+        if let Some(source) = source {
+            source.role = Role::Evaluation;
+        }
+    }
+    let sources = locate(sources, &args.place)?;
+    let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
+    let cutting = Cutting { product: run_spec::ids::Product::Patches, size: 224, limits, fingerprints: true };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let (pictures, pairs) = pool.install(|| -> Result<_> {
+        let mut pictures = survey(&sources, cutting)?;
+        let pairs = plan::copies(&mut pictures);
+        Ok((pictures, pairs))
+    })?;
+    let lines = lines(&sources, &pictures, &pairs);
+    fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;
+    let file = args.out.join("duplicates.csv");
+    fs::write(&file, table(&lines)?).with_context(|| format!("write {}", file.display()))?;
+    let mut text = format!(
+        "{} images of {} sources compared\n{}\nreport: {}",
+        thousands(pictures.iter().filter(|picture| picture.seen.is_some()).count() as u64),
+        sources.len(),
+        tally(&lines),
+        file.display()
+    );
+    if !lines.is_empty() {
+        let sheet = args.out.join("duplicates.png");
+        draw(&strips(&sources, &lines, args.pairs as usize, limits)?, COLUMNS)
+            .save_with_format(&sheet, image::ImageFormat::Png)
+            .with_context(|| format!("write the contact sheet {}", sheet.display()))?;
+        text.push_str(&format!("\nworst pairs: {}", sheet.display()));
+    }
+    Ok(text)
+}
+
+/// The worst pairs side by side, a strip for each kind of pair.
+fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLimits) -> Result<Vec<Strip>> {
+    let mut strips = Vec::new();
+    let shown = &lines[..most.min(lines.len())];
+    for alike in shown.chunk_by(|p, q| p.crosses == q.crosses) {
+        let mut tiles = Vec::new();
+        for (index, line) in alike.iter().enumerate() {
+            for side in &line.sides {
+                let caption = format!("{} {:.2} {}", index + 1, line.how.score(), name_of(side.image));
+                tiles.push((thumbnail(&sources[side.source], side.image, limits)?, caption));
+            }
+        }
+        let all = lines.iter().filter(|line| line.crosses == alike[0].crosses).count() as u64;
+        let name = alike[0].crosses.name();
+        strips
+            .push(Strip { title: format!("copies across {name}: {} of {} pairs", alike.len(), thousands(all)), tiles });
+    }
+    Ok(strips)
+}
+
+fn thumbnail(located: &Located, image: &str, limits: IntakeLimits) -> Result<RgbImage> {
+    let bytes = located.root.read(image, limits.file_bytes);
+    let decoded = bytes.and_then(|bytes| intake::decode(&bytes, limits));
+    decoded.map(|intake| intake.rgb).map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
+}

@@ -1,0 +1,100 @@
+use image::{Rgb, RgbImage};
+
+use super::plane::{otsu, squared_distance};
+use super::*;
+
+/// Red discs (x, y, radius) with pale centres on a field whose light falls off to one side.
+fn smear(width: u32, height: u32, discs: &[(f32, f32, f32)]) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let light = 1.0 - 0.45 * x as f32 / width as f32;
+        let nearest =
+            discs.iter().map(|(cx, cy, radius)| (x as f32 - cx).hypot(y as f32 - cy) / radius).fold(f32::MAX, f32::min);
+        let green = match nearest {
+            near if near < 0.35 => 222.0,
+            near if near < 1.0 => 150.0,
+            _ => 230.0,
+        };
+        Rgb([(220.0 * light) as u8, (green * light) as u8, (210.0 * light) as u8])
+    })
+}
+
+#[test]
+fn cells_in_uneven_light_are_found_whole_with_their_pale_centres() {
+    let discs =
+        [(50.0, 50.0, 24.0), (150.0, 60.0, 20.0), (250.0, 55.0, 26.0), (60.0, 150.0, 22.0), (240.0, 150.0, 24.0)];
+    let cells = segment(&smear(300, 200, &discs), &SegmentRule::of(48.0));
+    assert_eq!(cells.len(), discs.len(), "{:?}", cells.iter().map(|cell| cell.centre).collect::<Vec<_>>());
+    for (x, y, radius) in discs {
+        let cell = cells.iter().find(|cell| cell.holds(x as u32, y as u32)).expect("the centre is inside");
+        let area = std::f64::consts::PI * f64::from(radius * radius);
+        assert!((f64::from(cell.area) / area - 1.0).abs() < 0.12, "{} px for {area}", cell.area);
+        assert!((cell.centre.0 - f64::from(x)).hypot(cell.centre.1 - f64::from(y)) < 1.0, "{:?}", cell.centre);
+        assert!(cell.circularity > 0.85 && !cell.at_edge, "{}", cell.circularity);
+    }
+}
+
+#[test]
+fn touching_cells_are_parted_and_a_long_one_is_not() {
+    let two = segment(&smear(200, 120, &[(70.0, 60.0, 24.0), (112.0, 60.0, 24.0)]), &SegmentRule::of(48.0));
+    assert_eq!(two.len(), 2);
+    assert!(two[0].holds(60, 60) && two[1].holds(122, 60) || two[1].holds(60, 60) && two[0].holds(122, 60));
+    let chain: Vec<(f32, f32, f32)> = (0..30).map(|step| (70.0 + 1.5 * step as f32, 60.0, 20.0)).collect();
+    let image = RgbImage::from_fn(200, 120, |x, y| {
+        let inside = chain.iter().any(|(cx, cy, radius)| (x as f32 - cx).hypot(y as f32 - cy) < *radius);
+        Rgb([200, if inside { 120 } else { 230 }, 200])
+    });
+    assert_eq!(segment(&image, &SegmentRule::of(48.0)).len(), 1, "an elliptocyte is one cell");
+}
+
+#[test]
+fn an_empty_field_noise_and_dirt_are_no_cells() {
+    let rule = SegmentRule::of(48.0);
+    assert!(segment(&RgbImage::from_pixel(100, 80, Rgb([230; 3])), &rule).is_empty());
+    let mut random = run_spec::seed::stream(3, "empty-field", &[]);
+    let noise = RgbImage::from_fn(200, 160, |_, _| Rgb([(225 + random.below(7)) as u8; 3]));
+    assert!(segment(&noise, &rule).is_empty());
+    assert!(segment(&smear(200, 160, &[(100.0, 80.0, 6.0)]), &rule).is_empty(), "a platelet is no red cell");
+    assert!(segment(&RgbImage::new(1, 1), &rule).is_empty());
+    assert!(segment(&RgbImage::new(0, 0), &rule).is_empty());
+}
+
+#[test]
+fn a_cell_at_the_edge_says_so_and_its_mask_reads_back() {
+    let cells = segment(&smear(160, 120, &[(0.0, 60.0, 24.0), (100.0, 60.0, 24.0)]), &SegmentRule::of(48.0));
+    assert_eq!(cells.len(), 2);
+    let (edge, whole) = if cells[0].at_edge { (&cells[0], &cells[1]) } else { (&cells[1], &cells[0]) };
+    assert!(edge.at_edge && edge.x == 0 && !whole.at_edge);
+    let mut mask = Vec::new();
+    for (index, run) in whole.runs().split(' ').enumerate() {
+        mask.extend(std::iter::repeat_n(index % 2 == 1, run.parse::<usize>().expect("a run")));
+    }
+    assert_eq!(mask, whole.mask);
+    assert_eq!(mask.iter().filter(|inside| **inside).count(), whole.area as usize);
+}
+
+/// Values of SciPy and scikit-image; tests/golden/make_segment.py.
+#[test]
+fn distances_thresholds_and_perimeters_are_those_of_scipy_and_scikit_image() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/segment.json")).expect("golden file");
+    for case in golden["masks"].as_array().expect("masks") {
+        let rows: Vec<&str> =
+            case["rows"].as_array().expect("rows").iter().map(|row| row.as_str().expect("text")).collect();
+        let (width, height) = (rows[0].len(), rows.len());
+        let mask: Vec<bool> = rows.iter().flat_map(|row| row.chars()).map(|c| c == '#').collect();
+        let seen = squared_distance(&mask, width, height);
+        let expected =
+            case["squared_distance"].as_array().expect("distances").iter().map(|v| v.as_f64().expect("number") as f32);
+        assert!(seen.iter().copied().eq(expected), "{}", case["name"]);
+        let perimeter = measure::perimeter(&mask, width, height);
+        let expected = case["perimeter"].as_f64().expect("number");
+        assert!((perimeter - expected).abs() < 1e-9, "{}: {perimeter} is not {expected}", case["name"]);
+    }
+    for case in golden["thresholds"].as_array().expect("thresholds") {
+        let values: Vec<f32> =
+            case["values"].as_array().expect("values").iter().map(|v| v.as_f64().expect("number") as f32).collect();
+        let (threshold, ..) = otsu(&values).expect("values differ");
+        let expected = case["otsu"].as_f64().expect("number") as f32;
+        assert!((threshold - expected).abs() < 1e-4, "{threshold} is not {expected}");
+    }
+}

@@ -1,0 +1,256 @@
+//! A dataset that still lies in its archive: a zip, a tar or a tar.gz, listed and read in place.
+//!
+//! Nothing is ever unpacked under a name, so no name can lead anywhere. A zip and a tar are entered in the middle; a
+//! tar.gz cannot be, and is inflated once into a nameless temporary file. Sizes that an archive declares are not believed:
+//! every read ends at a limit.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::files::{Listing, Refused};
+
+/// Endings under which an archive of a dataset is looked for.
+pub(crate) const ENDINGS: [&str; 4] = ["zip", "tar", "tar.gz", "tgz"];
+
+/// An archive and where its members lie.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    kind: Kind,
+    members: BTreeMap<String, Member>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Zip(Box<zip::ZipArchive<Window>>),
+    Tar(Window),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    /// Number of the member in a zip; its first byte in a tar.
+    at: u64,
+    /// Declared size, bytes.
+    size: u64,
+}
+
+impl Archive {
+    /// Lists the members of the archive at `path`, whose kind is read from its content.
+    ///
+    /// # Errors
+    /// A file that is no archive or a damaged one; a tar.gz that inflates to more than `inflated` bytes.
+    pub(super) fn open(path: &Path, inflated: u64) -> Result<Self> {
+        let named = || format!("open the archive {}", path.display());
+        let mut file = File::open(path).with_context(named)?;
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(512).read_to_end(&mut head).with_context(named)?;
+        file.rewind().with_context(named)?;
+        match head.as_slice() {
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::zip(Window::new(file)?),
+            [0x1f, 0x8b, ..] => Self::tar(Window::new(inflate(file, inflated)?)?),
+            head if head.get(257..262) == Some(b"ustar") => Self::tar(Window::new(file)?),
+            _ => bail!("{} is neither a folder nor a zip, tar or tar.gz archive", path.display()),
+        }
+        .with_context(named)
+    }
+
+    fn zip(window: Window) -> Result<Self> {
+        let mut zip = zip::ZipArchive::new(window).context("read the directory of the zip")?;
+        let mut found = Found::default();
+        for index in 0..zip.len() {
+            let member = zip.by_index_raw(index).with_context(|| format!("read member {index} of the zip"))?;
+            let refusal = if member.is_symlink() {
+                Some("link in an archive")
+            } else if member.encrypted() {
+                Some("member is encrypted")
+            } else {
+                None
+            };
+            if !member.is_dir() {
+                found.add(member.name_raw(), Member { at: index as u64, size: member.size() }, refusal);
+            }
+        }
+        Ok(found.into_archive(Kind::Zip(Box::new(zip))))
+    }
+
+    fn tar(window: Window) -> Result<Self> {
+        let mut found = Found::default();
+        let mut tar = tar::Archive::new(window.clone());
+        for (number, member) in tar.entries_with_seek().context("read the tar")?.enumerate() {
+            let member = member.with_context(|| format!("the tar is damaged after {number} members"))?;
+            let kind = member.header().entry_type();
+            let at = Member { at: member.raw_file_position(), size: member.size() };
+            let refusal = if kind.is_symlink() || kind.is_hard_link() {
+                Some("link in an archive")
+            } else if !kind.is_file() {
+                Some("neither file nor folder")
+            } else if at.at.checked_add(at.size).is_none_or(|end| end > window.size) {
+                Some("the archive ends before this file does")
+            } else {
+                None
+            };
+            if !kind.is_dir() && !kind.is_pax_global_extensions() {
+                found.add(&member.path_bytes(), at, refusal);
+            }
+        }
+        Ok(found.into_archive(Kind::Tar(window)))
+    }
+
+    /// All members that are files, and those that are refused.
+    pub(super) fn list(&self) -> Listing {
+        Listing { files: self.members.keys().cloned().collect(), refused: self.refused.clone() }
+    }
+
+    /// Reads the member `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    pub(super) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+        let member = *self.members.get(path).ok_or("no such file")?;
+        if member.size > limit {
+            return Err(format!("file of {} bytes is over the limit of {limit}", member.size));
+        }
+        let bytes = self.start(member, limit.saturating_add(1))?;
+        if bytes.len() as u64 > limit {
+            return Err(format!("file inflates to more than the limit of {limit} bytes"));
+        }
+        Ok(bytes)
+    }
+
+    /// The first `most` bytes of the member `path`; nothing where it cannot be read.
+    pub(super) fn head(&self, path: &str, most: u64) -> Vec<u8> {
+        self.members.get(path).and_then(|member| self.start(*member, most).ok()).unwrap_or_default()
+    }
+
+    fn start(&self, member: Member, most: u64) -> Result<Vec<u8>, String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read from the archive ({error})");
+        let mut bytes = Vec::new();
+        match &self.kind {
+            Kind::Zip(zip) => {
+                let mut zip = zip.clone();
+                let file = zip.by_index(member.at as usize).map_err(|error| unreadable(&error))?;
+                file.take(most).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+            }
+            Kind::Tar(window) => {
+                let mut window = window.clone();
+                window.at = member.at;
+                window.take(member.size.min(most)).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    members: BTreeMap<String, Member>,
+    refused: Vec<Refused>,
+}
+
+impl Found {
+    fn add(&mut self, name: &[u8], member: Member, refusal: Option<&str>) {
+        let shown = || String::from_utf8_lossy(name).into_owned();
+        let mut refuse = |reason: &str| self.refused.push(Refused { path: shown(), reason: reason.to_owned() });
+        match (plain(name), refusal) {
+            (Ok(None), _) => {}
+            (Err(reason), _) | (Ok(Some(_)), Some(reason)) => refuse(reason),
+            (Ok(Some(path)), None) if self.members.contains_key(&path) => {
+                refuse("name occurs again in the archive; the first file is read");
+            }
+            (Ok(Some(path)), None) => {
+                self.members.insert(path, member);
+            }
+        }
+    }
+
+    fn into_archive(mut self, kind: Kind) -> Archive {
+        self.refused.sort_by(|a, b| a.path.cmp(&b.path));
+        Archive { kind, members: self.members, refused: self.refused }
+    }
+}
+
+/// The path of a member inside the dataset; nothing for a hidden one, which is passed over as in a folder.
+fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
+    let name = std::str::from_utf8(name).map_err(|_| "name is not UTF-8")?;
+    let name = name.strip_prefix("./").unwrap_or(name);
+    if name.contains(['\\', '\0']) {
+        return Err("name holds a backslash or a zero");
+    }
+    if name.starts_with('/') || name.split('/').any(|part| part == "..") {
+        return Err("name leads out of the archive");
+    }
+    if name.split('/').any(|part| part.is_empty() || part == ".") {
+        return Err("name is no plain path");
+    }
+    Ok((!name.split('/').any(|part| part.starts_with('.'))).then(|| name.to_owned()))
+}
+
+/// Inflates into a temporary file without a name, which is gone when it is closed.
+fn inflate(file: File, limit: u64) -> Result<File> {
+    let mut plain = tempfile::tempfile().context("make a temporary file for what a tar.gz holds")?;
+    let mut inflated = flate2::read::MultiGzDecoder::new(BufReader::new(file)).take(limit.saturating_add(1));
+    let size = io::copy(&mut inflated, &mut plain).context("inflate the tar.gz")?;
+    ensure!(size <= limit, "it inflates to more than {limit} bytes; see --max-archive-bytes");
+    Ok(plain)
+}
+
+/// A file read at a place of its own, so that many threads read one open file.
+#[derive(Debug, Clone)]
+struct Window {
+    file: Arc<File>,
+    at: u64,
+    size: u64,
+}
+
+impl Window {
+    fn new(file: File) -> Result<Self> {
+        let size = file.metadata().context("look at the archive")?.len();
+        Ok(Self { file: Arc::new(file), at: 0, size })
+    }
+}
+
+impl Read for Window {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Window {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(to) => Some(to),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = to.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_are_refused_and_hidden_ones_passed_over() {
+        for (name, expected) in [
+            ("a/b.png", Ok(Some("a/b.png"))),
+            ("./a.png", Ok(Some("a.png"))),
+            ("__MACOSX/._a.png", Ok(None)),
+            (".git/a.png", Ok(None)),
+            ("../a.png", Err("name leads out of the archive")),
+            ("a/../../b.png", Err("name leads out of the archive")),
+            ("/etc/passwd", Err("name leads out of the archive")),
+            ("a\\..\\b.png", Err("name holds a backslash or a zero")),
+            ("a//b.png", Err("name is no plain path")),
+        ] {
+            assert_eq!(plain(name.as_bytes()), expected.map(|path| path.map(str::to_owned)), "{name}");
+        }
+        assert_eq!(plain(b"\xff.png"), Err("name is not UTF-8"));
+    }
+}

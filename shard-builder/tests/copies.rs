@@ -1,0 +1,253 @@
+//! Finding copies, through the program: a small case, and a measured one on the real data that says loudly when it is not there.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::{RgbImage, imageops};
+use support::{Bench, picture, program, run, shared_data, stderr, stdout};
+
+/// Ways in which copies are made.
+const WAYS: [&str; 6] = ["quarter", "tilt", "flip", "q60", "small", "crop"];
+
+/// The `way`th copy of an image. `turn` chooses the angle, the side and the place.
+fn copied(image: &RgbImage, way: &str, turn: usize) -> (Vec<u8>, &'static str) {
+    let (width, height) = image.dimensions();
+    let made = match way {
+        "quarter" => match turn % 3 {
+            0 => imageops::rotate90(image),
+            1 => imageops::rotate180(image),
+            _ => imageops::rotate270(image),
+        },
+        "tilt" => tilted(image, if turn.is_multiple_of(2) { 10.0 } else { -10.0 }),
+        "flip" if turn.is_multiple_of(2) => imageops::flip_horizontal(image),
+        "flip" => imageops::flip_vertical(image),
+        "small" => {
+            let side = |length: u32| (f64::from(length) * 0.7).round() as u32;
+            imageops::resize(image, side(width), side(height), imageops::FilterType::CatmullRom)
+        }
+        "crop" => {
+            let (w, h) = (width * 9 / 10, height * 9 / 10);
+            let (x, y) = ((turn as u32 * 37) % (width - w + 1), (turn as u32 * 23) % (height - h + 1));
+            imageops::crop_imm(image, x, y, w, h).to_image()
+        }
+        _ => image.clone(),
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    if way == "q60" {
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 60).encode_image(&made).expect("JPEG");
+        return (bytes.into_inner(), "jpg");
+    }
+    made.write_to(&mut bytes, image::ImageFormat::Png).expect("PNG");
+    (bytes.into_inner(), "png")
+}
+
+/// Turned about its centre, bilinear, white where nothing is known.
+fn tilted(image: &RgbImage, degrees: f64) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (cx, cy) = ((f64::from(width) - 1.0) / 2.0, (f64::from(height) - 1.0) / 2.0);
+    RgbImage::from_fn(width, height, |x, y| {
+        let (dx, dy) = (f64::from(x) - cx, f64::from(y) - cy);
+        let (sx, sy) = ((cos * dx + sin * dy + cx) as f32, (cos * dy - sin * dx + cy) as f32);
+        imageops::interpolate_bilinear(image, sx, sy).unwrap_or(image::Rgb([255; 3]))
+    })
+}
+
+fn report(dir: &Path) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(dir.join("duplicates.csv")).expect("a report");
+    let header = reader.headers().expect("header").clone();
+    let rows = reader.records().map(|record| record.expect("record"));
+    rows.map(|row| header.iter().map(str::to_owned).zip(row.iter().map(str::to_owned)).collect()).collect()
+}
+
+#[test]
+fn a_turned_copy_between_training_and_evaluation_is_reported_and_shares_a_group() {
+    let bench = Bench::new();
+    bench.describe("train", "images: {include: ['*.png']}");
+    bench.describe("test", "role: evaluation\nimages: {include: ['*.png']}");
+    for seed in 0..6 {
+        bench.save("train", &format!("{seed}.png"), &picture(160, 120, 10 * seed));
+        bench.save("test", &format!("{seed}.png"), &picture(160, 120, 300 + 10 * seed));
+    }
+    bench.save("test", "leak.png", &imageops::rotate90(&picture(160, 120, 20)));
+    let out = bench.path("report");
+    let arguments = |command: &str| {
+        let mut program = program();
+        program.arg(command).arg(bench.path("sources")).arg("--data").arg(bench.path("data")).arg("--out");
+        program
+    };
+    let found = arguments("duplicates").arg(&out).output().expect("shard-builder starts");
+    assert!(found.status.success(), "{}", stderr(&found));
+    let rows = report(&out);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let row = &rows[0];
+    assert_eq!((row["crosses"].as_str(), row["how"].as_str()), ("training and evaluation", "near"));
+    assert_eq!((row["image_a"].as_str(), row["image_b"].as_str()), ("leak.png", "2.png"));
+    assert!(stdout(&found).contains("1 between training and evaluation"), "{}", stdout(&found));
+    assert!(image::open(out.join("duplicates.png")).expect("a sheet").width() > 1000);
+    for (set, near, groups) in [("joined", "join", 12), ("apart", "ignore", 13)] {
+        let made = bench.build(set, &["--size", "64", "--near-copies", near]);
+        assert!(made.status.success());
+        let set = bench.open(set);
+        let names: BTreeSet<String> = (0..set.len()).map(|row| set.meta(row).expect("row").group.to_string()).collect();
+        assert_eq!(names.len(), groups, "--near-copies {near}");
+    }
+    let unknown =
+        run(&["duplicates", bench.path("sources").to_str().expect("UTF-8"), "--out", "x", "--evaluation", "y"]);
+    assert!(stderr(&unknown).contains("no source of that name"), "{}", stderr(&unknown));
+}
+
+/// Measures recall and precision on 90 images of seven sources in six ways, among all images of these sources.
+/// Any reported pair that is neither injected nor known counts against precision.
+#[test]
+#[ignore = "a measurement of some minutes; docs/adr/0012 says what hangs on it"]
+fn injected_copies_of_real_images_are_found_and_nothing_else() {
+    let Some(data) = shared_data() else { return };
+    let bench = Bench::new();
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace").join("configs/sources");
+    let names = "bbbc041-subset bccd chula-rbc-12 chula-rbc-diseases draaslan-blood-cell pbc-acevedo zxaoyou-wbc";
+    for name in names.split(' ') {
+        let file = format!("{name}.yaml");
+        std::fs::copy(configs.join(&file), bench.path("sources").join(&file)).expect("description");
+    }
+    bench.describe("injected", "role: evaluation\nimages: {include: ['*']}");
+    let mut base: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let mut injected = 0;
+    for (number, (source, file)) in bases(&data).into_iter().enumerate() {
+        let image = image::load_from_memory(&std::fs::read(data.join(&source).join(&file)).expect("file"));
+        let image = image.expect("image").into_rgb8();
+        for way in WAYS {
+            let (bytes, end) = copied(&image, way, number);
+            let name = format!("{number:02}-{way}.{end}");
+            bench.write("injected", &name, &bytes);
+            base.insert(name, (source.clone(), file.clone()));
+            injected += 1;
+        }
+    }
+    assert!(injected >= 500, "{injected}");
+    let out = bench.path("report");
+    let found = program()
+        .arg("duplicates")
+        .arg(bench.path("sources"))
+        .arg("--data")
+        .arg(&data)
+        .arg("--root")
+        .arg(format!("injected={}", bench.path("data/injected").display()))
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .expect("shard-builder starts");
+    assert!(found.status.success(), "{}", stderr(&found));
+    if let Some(keep) = std::env::var_os("REDDINO_KEEP_REPORT") {
+        for file in ["duplicates.csv", "duplicates.png"] {
+            std::fs::copy(out.join(file), PathBuf::from(&keep).join(file)).expect("keep");
+        }
+    }
+    measure(&report(&out), &base);
+}
+
+/// About a sixth of the images of each source, at even distances; the few of the small ones all.
+fn bases(data: &Path) -> Vec<(String, String)> {
+    let mut bases = Vec::new();
+    for (source, folder, end, take) in [
+        ("bbbc041-subset", "images", "", 8),
+        ("bccd", "JPEGImages", ".jpg", 18),
+        ("chula-rbc-12", "Dataset", ".jpg", 22),
+        ("draaslan-blood-cell", "images", ".png", 14),
+        ("pbc-acevedo", "neutrophil", ".jpg", 6),
+        ("pbc-acevedo", "platelet", ".jpg", 6),
+        ("zxaoyou-wbc", "Dataset 1", ".bmp", 16),
+    ] {
+        let mut files: Vec<String> = std::fs::read_dir(data.join(source).join(folder))
+            .expect("folder")
+            .map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8"))
+            .filter(|name| name.ends_with(end))
+            .collect();
+        files.sort();
+        for index in 0..take {
+            bases.push((source.to_owned(), format!("{folder}/{}", files[index * files.len() / take])));
+        }
+    }
+    bases
+}
+
+fn measure(rows: &[BTreeMap<String, String>], base: &BTreeMap<String, (String, String)>) {
+    // What an image shows: an injected one shows its base. Copies that the real data is known to hold show the same.
+    let origin = |source: &str, image: &str| match base.get(image) {
+        Some((source, image)) if source != "injected" => format!("{source}/{image}"),
+        _ => format!("{source}/{image}"),
+    };
+    let mut same: BTreeMap<String, String> = BTreeMap::new();
+    let mut join = |a: String, b: String| {
+        let root = |mut name: String, same: &BTreeMap<String, String>| {
+            while let Some(up) = same.get(&name) {
+                name = up.clone();
+            }
+            name
+        };
+        let (a, b) = (root(a, &same), root(b, &same));
+        if a != b {
+            same.insert(b, a);
+        }
+    };
+    let sides = |row: &BTreeMap<String, String>| {
+        (origin(&row["source_a"], &row["image_a"]), origin(&row["source_b"], &row["image_b"]))
+    };
+    let exact = rows.iter().filter(|row| row["how"] != "near" && row["source_b"] != "injected");
+    let chula = rows.iter().filter(|row| row["how"] == "same bytes" && row["source_a"] == "chula-rbc-12").count();
+    assert_eq!(chula, 11, "byte-identical pairs of chula-rbc-12");
+    exact.for_each(|row| {
+        let (a, b) = sides(row);
+        join(a, b);
+    });
+    for (a, b) in KNOWN {
+        join((*a).to_owned(), (*b).to_owned());
+    }
+    let root = |mut name: String| {
+        while let Some(up) = same.get(&name) {
+            name = up.clone();
+        }
+        name
+    };
+    let (mut good, mut bad) = (0, Vec::new());
+    let mut reached = BTreeSet::new();
+    for row in rows.iter().filter(|row| row["how"] == "near") {
+        let (a, b) = sides(row);
+        if root(a.clone()) == root(b.clone()) {
+            good += 1;
+            // An injected copy counts as found if it is reported with an image of a source, not with another copy only.
+            for (side, other) in [("a", "b"), ("b", "a")] {
+                if row[&format!("source_{side}")] == "injected" && row[&format!("source_{other}")] != "injected" {
+                    reached.insert(row[&format!("image_{side}")].clone());
+                }
+            }
+        } else {
+            bad.push(format!("{} {a} {b}", row["score"]));
+        }
+    }
+    let recall = reached.len() as f64 / base.len() as f64;
+    let precision = f64::from(good) / f64::from(good + bad.len() as u32);
+    let mut missed: BTreeMap<String, u32> = BTreeMap::new();
+    for name in base.keys().filter(|name| !reached.contains(*name)) {
+        let way =
+            name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').split('.').next().unwrap_or_default();
+        *missed.entry(format!("{} {way}", base[name].0)).or_default() += 1;
+    }
+    support::tell(&format!(
+        "{} injected copies: recall {recall:.4}, precision {precision:.4} ({good} pairs right, {} wrong); missed {missed:?}; \
+         wrong {bad:?}",
+        base.len(),
+        bad.len()
+    ));
+    assert!(recall >= 0.95, "recall {recall}");
+    assert!(precision >= 0.99, "precision {precision}");
+}
+
+/// Near-copies that the published sets hold by themselves.
+const KNOWN: &[(&str, &str)] = &[
+    ("chula-rbc-diseases/RBC Diseases/HE/sampleA0053.JPG", "chula-rbc-12/Dataset/725.jpg"),
+    ("zxaoyou-wbc/Dataset 1/112.bmp", "zxaoyou-wbc/Dataset 1/139.bmp"),
+];

@@ -80,6 +80,9 @@ pub(crate) fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, Strin
 }
 
 fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<(RgbImage, Vec<String>), String> {
+    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
+        return Err("the file ends before its image does".to_owned());
+    }
     let mut notes = Vec::new();
     let mut palette = None;
     let mut patched = None;
@@ -118,6 +121,13 @@ fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<
         None => flatten(image, &mut notes),
     };
     Ok((rgb, notes))
+}
+
+/// Whether an end of image (FF D9) follows the last start of scan (FF DA). The decoder fills up what a cut file lacks with
+/// grey; neither marker occurs inside a scan, where FF is followed by 00 or a restart.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|two| two == marker);
+    last([0xff, 0xd9]) > last([0xff, 0xda])
 }
 
 /// RGB of any image; transparency over white.

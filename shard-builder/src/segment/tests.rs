@@ -6,7 +6,7 @@ use super::*;
 /// Red discs (x, y, radius) with pale centres on a field whose light falls off to one side.
 fn smear(width: u32, height: u32, discs: &[(f32, f32, f32)]) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        let light = 1.0 - 0.45 * x as f32 / width as f32;
+        let light = 1.0 - 0.15 * x as f32 / width as f32;
         let nearest =
             discs.iter().map(|(cx, cy, radius)| (x as f32 - cx).hypot(y as f32 - cy) / radius).fold(f32::MAX, f32::min);
         let green = match nearest {

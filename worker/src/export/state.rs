@@ -36,17 +36,15 @@ pub(super) fn complete(
     tensors.push(("position.next_rows".to_owned(), Tensor::from_slice(&next)));
     let schedules = Schedules::new(config);
     let knobs: Vec<Knobs> = (0..config.total_steps()).map(|step| schedules.at(step)).collect();
-    let columns: [(&str, fn(&Knobs) -> f64); 5] = [
-        ("lr", |k| k.lr),
-        ("last_layer_lr", |k| k.last_layer_lr),
-        ("wd", |k| k.wd),
-        ("momentum", |k| k.momentum),
-        ("teacher_temp", |k| k.teacher_temp),
-    ];
-    for (name, of) in columns {
+    let mut column = |name: &str, of: fn(&Knobs) -> f64| {
         let values: Vec<f64> = knobs.iter().map(of).collect();
         tensors.push((format!("schedule.{name}"), Tensor::from_slice(&values)));
-    }
+    };
+    column("lr", |k| k.lr);
+    column("last_layer_lr", |k| k.last_layer_lr);
+    column("wd", |k| k.wd);
+    column("momentum", |k| k.momentum);
+    column("teacher_temp", |k| k.teacher_temp);
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(tensors)
 }

@@ -173,7 +173,7 @@ fn wide_and_narrow_noise_agree() {
     );
     let cells: Vec<[u8; 4]> = cells_of_tables();
     let columns: Vec<(usize, f32)> = (0..67).map(|x| (x / 23, x as f32 / 67.0)).collect();
-    #[allow(clippy::type_complexity)] // the kernel's own signature, named once
+    #[allow(clippy::type_complexity, reason = "the signature is that of the kernel under test")]
     let clahe = |with: fn(&mut [u8], &[[u8; 4]], &[(usize, f32)], f32), d: &mut [u8]| {
         d.chunks_exact_mut(3 * 67).for_each(|row| with(row, &cells, &columns, 0.3));
     };

@@ -54,7 +54,7 @@ pub struct StepReport {
     pub norms: Vec<(&'static str, f64)>,
     /// Mean entropy of the teacher's CLS targets, in nats.
     pub teacher_entropy: f64,
-    /// The teacher's normed CLS tokens of this rank's global crops `[2B, D]`, for [`collapse::rank_me`].
+    /// The teacher's normed CLS tokens of this rank's global crops `[2B, D]`, for [`crate::collapse::rank_me`].
     pub features: Tensor,
     /// What summing the gradients over ranks cost.
     pub transfer: Transfer,

@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment parity-augment bench-ranks bench-step parity-full golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment bench-ranks bench-step parity-full golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
 AUGMENT := .venv-augment
+SHARDS := .venv-shards
 TOOLS := .tools/deny
 
 help: ## list the targets
@@ -55,6 +56,13 @@ bench-augment: $(AUGMENT)/.stamp ## the augmentation beside Albumentations 1.3.1
 
 $(AUGMENT)/.stamp: tests/golden/requirements-augment.txt
 	@scripts/venv.sh $(AUGMENT) tests/golden/requirements-augment.txt
+
+bench-shards: build $(SHARDS)/.stamp ## shard sets beside Pillow + pyarrow, mosaicml-streaming and WebDataset, in one run
+	cargo build --locked -p shards-bench
+	$(SHARDS)/bin/python bench/shards/peer.py $(BIN) ../shared/data
+
+$(SHARDS)/.stamp: bench/shards/requirements.txt
+	@scripts/venv.sh $(SHARDS) bench/shards/requirements.txt
 
 parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
 	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data

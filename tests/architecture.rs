@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("shard-builder", &["shards", "store", "augment", "run-spec"]),
     ("worker", &["probe", "dino", "collective", "torch-shim", "shards", "store", "augment", "results", "run-spec"]),
     ("augment-bench", &["augment", "run-spec"]),
+    ("shards-bench", &["run-spec", "shards", "store"]),
     ("system-tests", &[]),
 ];
 
@@ -33,7 +34,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tokio", &["store", "shards", "orchestrator", "shard-builder", "worker"]),
     ("clap", PROGRAMS),
     ("indicatif", PROGRAMS),
-    ("anyhow", PROGRAMS),
+    ("anyhow", &["orchestrator", "shard-builder", "shards-bench", "worker"]),
 ];
 
 /// Direct, non-development dependencies of each member.

@@ -43,7 +43,7 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting = Cutting { product: run_spec::ids::Product::Cells, size: 0, limits, fingerprints: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
-    let pictures = pool.install(|| survey(&sources, cutting))?;
+    let pictures = pool.install(|| survey(&sources, cutting, None))?;
     fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;
     let groups: Vec<String> = pictures.iter().map(|_| String::new()).collect();
     let file = args.out.join("cells.csv");

@@ -26,6 +26,7 @@ use crate::part::Part;
 use crate::plan::{self, PlannedShard};
 use crate::report;
 use crate::source::describe::read_sources;
+use crate::spool::Spool;
 use crate::survey::{Cutting, Located, Picture, survey};
 
 /// How images are written.
@@ -54,7 +55,8 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         Product::Cells => CELLS_PER_SHARD,
     });
     let config = configuration(&sources, &cutting, rows_per_shard);
-    let build = Build { config, sources, cutting, rows_per_shard, store, part: args.part };
+    let spool_bytes = u64::from(args.spool_gib) << 30;
+    let build = Build { config, sources, cutting, rows_per_shard, store, part: args.part, spool_bytes };
     pool.install(|| build.run())
 }
 
@@ -89,12 +91,14 @@ struct Build {
     config: Value,
     store: Store,
     part: Part,
+    spool_bytes: u64,
 }
 
 impl Build {
     fn run(&self) -> Result<String> {
         let config = digest_json(&self.config);
-        let mut pictures = survey(&self.sources, self.cutting)?;
+        let spool = self.spool()?;
+        let mut pictures = survey(&self.sources, self.cutting, spool.as_ref().map(|spool| (spool, CODEC)))?;
         let copies = plan::copies(&mut pictures);
         let groups = plan::groups(&self.sources, &pictures, &copies);
         let product = self.cutting.product;
@@ -110,6 +114,7 @@ impl Build {
             groups: &groups,
             limits: self.cutting.limits,
             codec: CODEC,
+            spool: spool.as_ref(),
         };
         let header = Header {
             product,
@@ -145,6 +150,16 @@ impl Build {
         }
         self.warn_of_strays(&manifest)?;
         Ok(format!("{}\n{tally}", self.summary(&pictures, &manifest, &digest, found)))
+    }
+
+    /// A place for what the first pass encodes. None where most shards may be there already, or are made by others.
+    fn spool(&self) -> Result<Option<Spool>> {
+        if self.spool_bytes == 0 || !self.part.is_whole() || !self.store.list("shards")?.is_empty() {
+            return Ok(None);
+        }
+        Spool::new(self.spool_bytes)
+            .map(Some)
+            .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
     }
 
     /// A set that is there already must be of the same configuration; whether it is the same set shows at the end.

@@ -73,6 +73,9 @@ pub(crate) struct BuildArgs {
     /// What becomes of images that were turned, mirrored, compressed again, resized or trimmed.
     #[arg(long, value_name = "join|ignore", default_value = "ignore")]
     pub(crate) near_copies: NearCopies,
+    /// Most that a temporary file (under TMPDIR) may hold, so that images need not be decoded twice. 0: none.
+    #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
+    pub(crate) spool_gib: u32,
 }
 
 /// `remove`.

@@ -148,7 +148,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     let cutting = Cutting { product: run_spec::ids::Product::Patches, size: 224, limits, fingerprints: true };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let (pictures, pairs) = pool.install(|| -> Result<_> {
-        let mut pictures = survey(&sources, cutting)?;
+        let mut pictures = survey(&sources, cutting, None)?;
         let pairs = plan::copies(&mut pictures);
         Ok((pictures, pairs))
     })?;

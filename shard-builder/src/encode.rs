@@ -4,12 +4,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 use image::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::Digest;
-use shards::{Codec, PatchRow};
+use shards::{Codec, Encoded, PatchRow};
 
-use crate::cut::pixels;
+use crate::cut::{Cut, pixels};
 use crate::intake::{self, IntakeLimits};
 use crate::plan::Row;
 use crate::source::files::stem_of;
+use crate::spool::Spool;
 use crate::survey::{Located, Picture};
 
 /// What encoding needs of a build.
@@ -25,6 +26,8 @@ pub(crate) struct Encoder<'a> {
     pub(crate) limits: IntakeLimits,
     /// How images are written.
     pub(crate) codec: Codec,
+    /// Where the first pass has kept what it encoded.
+    pub(crate) spool: Option<&'a Spool>,
 }
 
 impl Encoder<'_> {
@@ -43,8 +46,25 @@ impl Encoder<'_> {
         let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let picture = &self.pictures[first.picture];
         let source = &self.sources[picture.source].source;
-        let rgb = self.decode(picture).with_context(|| format!("source {}, image {}", source.name, picture.image))?;
-        rows.par_iter().map(|row| self.row(row, picture, &rgb)).collect()
+        let name = || format!("source {}, image {}", source.name, picture.image);
+        let used = picture.used.as_ref().map_err(|reason| anyhow!("{} is not used: {reason}", picture.image))?;
+        let kept = |row: &Row| used.spooled.get(row.cut).copied().flatten();
+        // Only where a row is not in the spool.
+        let rgb = match rows.iter().all(|row| kept(row).is_some()) {
+            true => None,
+            false => Some(self.decode(picture).with_context(name)?),
+        };
+        rows.par_iter()
+            .map(|row| {
+                let cut = &used.cuts[row.cut];
+                let encoded = match (kept(row), self.spool, &rgb) {
+                    (Some(kept), Some(spool), _) => spool.take(kept).context("read a temporary file"),
+                    (_, _, Some(rgb)) => encode(self.codec, rgb, cut),
+                    _ => Err(anyhow!("neither spooled nor decoded")),
+                };
+                Ok(self.row(row, picture, cut, encoded.with_context(name)?))
+            })
+            .collect()
     }
 
     fn decode(&self, picture: &Picture) -> Result<RgbImage> {
@@ -57,17 +77,9 @@ impl Encoder<'_> {
         Ok(intake::decode(&bytes, self.limits).map_err(|reason| anyhow!(reason))?.rgb)
     }
 
-    fn row(&self, row: &Row, picture: &Picture, rgb: &RgbImage) -> Result<PatchRow> {
+    fn row(&self, row: &Row, picture: &Picture, cut: &Cut, encoded: Encoded) -> PatchRow {
         let source = &self.sources[picture.source].source;
-        let used = picture.used.as_ref().map_err(|reason| anyhow!("{} is not used: {reason}", picture.image))?;
-        let cut = &used.cuts[row.cut];
-        let taken = pixels::take(rgb, cut);
-        let (width, height) = taken.dimensions();
-        let encoded = self
-            .codec
-            .encode(&shards::RgbImage { width, height, data: taken.into_raw() })
-            .with_context(|| format!("encode {} of {}", picture.image, source.name))?;
-        Ok(PatchRow {
+        PatchRow {
             id: row.id,
             pixel_digest: encoded.pixel_digest,
             source: source.name.clone(),
@@ -81,6 +93,17 @@ impl Encoder<'_> {
             licence: source.licence.clone(),
             bytes: encoded.bytes,
             path: format!("{}-{}-{}-{}.{}", source.name, stem_of(&picture.image), cut.x, cut.y, self.codec.extension()),
-        })
+        }
     }
+}
+
+/// The encoded pixels of a cut.
+///
+/// # Errors
+/// A cut that no codec takes.
+pub(crate) fn encode(codec: Codec, rgb: &RgbImage, cut: &Cut) -> Result<Encoded> {
+    let taken = pixels::take(rgb, cut);
+    let (width, height) = taken.dimensions();
+    let encoded = codec.encode(&shards::RgbImage { width, height, data: taken.into_raw() });
+    encoded.with_context(|| format!("encode the square at {}, {}", cut.x, cut.y))
 }

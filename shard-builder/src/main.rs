@@ -25,6 +25,7 @@ mod segment;
 mod show;
 mod source;
 mod split;
+mod spool;
 mod survey;
 mod synth;
 mod verify;

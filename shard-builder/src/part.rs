@@ -15,6 +15,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// Whether there is no other builder.
+    pub(crate) fn is_whole(self) -> bool {
+        self.of == 1
+    }
+
     /// All numbers below `shards`, in the order in which this builder looks at them.
     pub(crate) fn order(self, shards: usize) -> impl Iterator<Item = usize> {
         let own = move |number: &usize| number % self.of == self.index;

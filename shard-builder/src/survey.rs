@@ -4,12 +4,15 @@
 //! learns (sizes, digests, labels) fixes every row of the set before the first pixel is encoded.
 
 use anyhow::{Context, Result};
+use image::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
+use shards::Codec;
 
 use crate::copies::{Fingerprint, Maker};
 use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches};
+use crate::encode::encode;
 use crate::intake::{self, IntakeLimits};
 use crate::output::Progress;
 use crate::segment::Cell;
@@ -17,6 +20,7 @@ use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
+use crate::spool::{Spool, Spooled};
 
 /// A description and the folder or archive in which its dataset lies.
 #[derive(Debug)]
@@ -89,22 +93,27 @@ pub(crate) struct Used {
     pub(crate) unused_px: u64,
     /// The cell of each row, where cells were found by their looks; else empty.
     pub(crate) cells: Vec<Cell>,
+    /// The encoded image of each row, where it was kept; empty without a spool.
+    pub(crate) spooled: Vec<Option<Spooled>>,
 }
 
-/// Looks at every file of every source.
+/// A spool for what the first pass encodes, and how it is encoded.
+pub(crate) type Keep<'a> = Option<(&'a Spool, Codec)>;
+
+/// Looks at every file of every source. Rows are encoded and kept as long as their pixels are at hand, if there is a spool.
 ///
 /// # Errors
 /// A folder or table that cannot be read. A bad image is no error but an unused [`Picture`].
-pub(crate) fn survey(sources: &[Located], cutting: Cutting) -> Result<Vec<Picture>> {
+pub(crate) fn survey(sources: &[Located], cutting: Cutting, keep: Keep<'_>) -> Result<Vec<Picture>> {
     let mut pictures = Vec::new();
     for (index, located) in sources.iter().enumerate() {
         let name = &located.source.name;
-        pictures.extend(survey_one(index, located, cutting).with_context(|| format!("source {name}"))?);
+        pictures.extend(survey_one(index, located, cutting, keep).with_context(|| format!("source {name}"))?);
     }
     Ok(pictures)
 }
 
-fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<Picture>> {
+fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>) -> Result<Vec<Picture>> {
     let source = &located.source;
     let root = &located.root;
     let globs = Globs::new(&source.images)?;
@@ -116,6 +125,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting) -> Result<Vec<P
         root,
         cutting,
         maker: Maker::new(),
+        keep,
     };
     let listing = root.list()?;
     let unused = |image: String, reason: String| Picture {
@@ -164,6 +174,7 @@ struct Surveyor<'a> {
     groups: GroupBook<'a>,
     cutting: Cutting,
     maker: Maker,
+    keep: Keep<'a>,
 }
 
 impl Surveyor<'_> {
@@ -199,6 +210,18 @@ impl Surveyor<'_> {
         let group = group?;
         let (known, issues) = self.labels.look_up(&picture.image, width, height);
         picture.issues = issues;
+        let mut used = self.cut(picture, group, known, &intake.rgb)?;
+        if let Some((spool, codec)) = self.keep {
+            // What cannot be encoded is found out again, and said, when it is to be written.
+            let keep = |cut| encode(codec, &intake.rgb, cut).ok().and_then(|encoded| spool.keep(&encoded));
+            used.spooled = used.cuts.par_iter().map(keep).collect();
+        }
+        Ok(used)
+    }
+
+    /// The rows of a decoded image.
+    fn cut(&self, picture: &mut Picture, group: String, known: Known, rgb: &RgbImage) -> Result<Used, String> {
+        let (width, height) = rgb.dimensions();
         match self.cutting.product {
             Product::Patches => {
                 let label = match &known {
@@ -206,17 +229,17 @@ impl Surveyor<'_> {
                     Known::Nothing(_) | Known::Marks(_) => None,
                 };
                 let grid = patches::grid(width, height, self.cutting.size, &self.source.patches, label)?;
-                Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px, cells: Vec::new() })
+                Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px, cells: Vec::new(), spooled: Vec::new() })
             }
             Product::Cells if let Some(how) = &self.source.cells.segment => {
-                let found = segments::segments(&intake.rgb, &known, &self.source.cells, how);
+                let found = segments::segments(rgb, &known, &self.source.cells, how);
                 picture.issues.extend(found.issues);
                 picture.agreement = found.agreement;
                 if found.cells.is_empty() {
                     return Err("no cell was found in it".to_owned());
                 }
                 let (cuts, cells) = found.cells.into_iter().unzip();
-                Ok(Used { group, cuts, unused_px: 0, cells })
+                Ok(Used { group, cuts, unused_px: 0, cells, spooled: Vec::new() })
             }
             Product::Cells => {
                 let (cuts, issues) = cells::cells(width, height, known, &self.source.cells)?;
@@ -224,7 +247,7 @@ impl Surveyor<'_> {
                 if cuts.is_empty() {
                     return Err("none of its labels gives a cell".to_owned());
                 }
-                Ok(Used { group, cuts, unused_px: 0, cells: Vec::new() })
+                Ok(Used { group, cuts, unused_px: 0, cells: Vec::new(), spooled: Vec::new() })
             }
         }
     }

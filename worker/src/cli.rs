@@ -52,6 +52,12 @@ pub(crate) struct TrainArgs {
     /// Shard set to train on.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: String,
+    /// Local folder that keeps whole shards as they are first touched, for all workers of the node.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) shard_cache: Option<PathBuf>,
+    /// Most that the folder may hold, GiB.
+    #[arg(long, value_name = "GIB", default_value_t = 100.0, requires = "shard_cache")]
+    pub(crate) shard_cache_gib: f64,
     /// Where the run is kept.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,

@@ -7,7 +7,8 @@ use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, StringArray};
 use dino::tensor_bytes;
 use parquet::arrow::ArrowWriter;
-use run_spec::config::Ffn;
+use run_spec::config::{Ffn, Sampling};
+use run_spec::plan::Plan;
 use serde_json::{Value, json};
 use shards::{Manifest, ShardSet};
 use store::Store;
@@ -45,7 +46,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<()> {
         manifest: manifest.as_ref(),
         rows: &rows,
     })?;
-    let mut files = files(args.layout, &trained, side)?;
+    let mut files = files(args, &trained, side)?;
     files.push(("README.md", card.into_bytes()));
     let out = Store::open(&args.out)?;
     for (name, bytes) in files {
@@ -60,7 +61,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<()> {
 }
 
 /// Names and bytes of what a layout consists of, without the card.
-fn files(layout: Layout, trained: &Trained, side: i64) -> Result<Vec<(&'static str, Vec<u8>)>> {
+fn files(args: &ExportArgs, trained: &Trained, side: i64) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let facts = |what: &str| {
         [
             ("what", what.to_owned()),
@@ -72,7 +73,7 @@ fn files(layout: Layout, trained: &Trained, side: i64) -> Result<Vec<(&'static s
     };
     let params = trained.teacher.params();
     let json = |value: &Value| serde_json::to_vec_pretty(value);
-    Ok(match layout {
+    Ok(match args.layout {
         Layout::Timm => {
             let config = timm_config(trained)?;
             let facts = facts("EMA teacher backbone (not the student), timm layout");
@@ -95,7 +96,9 @@ fn files(layout: Layout, trained: &Trained, side: i64) -> Result<Vec<(&'static s
         Layout::State => {
             let bytes = trained.run.read_checkpoint(&trained.checkpoint)?;
             let tensors = snapshot::from_bytes(&bytes, &trained.checkpoint.key)?;
-            let tensors = state::complete(tensors, &trained.config, trained.checkpoint.step, trained.record.rows)?;
+            let plan = plan(args, trained)?;
+            let walk = (&plan, trained.record.rows);
+            let tensors = state::complete(tensors, &trained.config, trained.checkpoint.step, walk)?;
             let weights = snapshot::to_bytes(&tensors, &facts("the whole training state: docs/weights.md"))?;
             vec![("training_state.safetensors", weights), ("run.json", serde_json::to_vec_pretty(&trained.record)?)]
         }
@@ -113,6 +116,21 @@ fn manifest(uri: &str, trained: &Trained) -> Result<Manifest> {
         found.short()
     );
     Ok(manifest)
+}
+
+/// The walk over the shard set that was trained on. The set itself is needed where sources have shares of their own.
+fn plan(args: &ExportArgs, trained: &Trained) -> Result<Plan> {
+    let config = &trained.config;
+    match &args.shards {
+        Some(uri) => Ok(Plan::of(config, &ShardSet::open(&Store::open(uri)?)?.source_rows())?),
+        None if config.data.sampling == Sampling::Uniform => {
+            Ok(Plan::uniform(config.seed, trained.record.rows, config.train.batch_size))
+        }
+        None => anyhow::bail!(
+            "the run draws its sources by data.sampling: {}; give the shard set it was trained on with --shards",
+            config.data.sampling
+        ),
+    }
 }
 
 /// The `config.json` that timm reads with the weights.

@@ -1,7 +1,9 @@
 //! From plan to batch: rows are read, decoded and turned into views ahead of the step that needs them.
 //!
-//! One thread walks the plan in order and shares the images of a step among `threads` helpers; finished batches wait in a
-//! bounded channel. A view depends on (seed, draw, view) only, so the number of helpers changes nothing but the time.
+//! One thread walks the plan in order and has `read_threads` helpers fetch the images of a step, most of whose time is waiting
+//! for the store; another shares the images of a step that has come among `data_threads` helpers, which decode them and make
+//! the views. Both hand on through bounded channels, so memory is flat. A view depends on (seed, draw, view) only, so
+//! the number of helpers changes nothing but the time.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use augment::{Image, Recipe, ViewKey, views_into};
+use bytes::Bytes;
 use rayon::prelude::*;
 use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
@@ -31,6 +34,13 @@ pub(crate) struct PixelBatch {
     pub(crate) global: Vec<f32>,
     /// `[L, B, 3, s, s]`, empty where no local loss counts.
     pub(crate) local: Vec<f32>,
+}
+
+/// The image files of a step, not yet decoded.
+struct Fetched {
+    step: u64,
+    draws: Vec<Draw>,
+    files: Vec<Bytes>,
 }
 
 /// Batches of successive steps.
@@ -56,13 +66,23 @@ pub(crate) struct Source {
 impl Source {
     /// The source of a configuration.
     pub(crate) fn new(config: &TrainConfig, shards: Arc<ShardSet>, place: Place) -> Result<Self> {
-        let plan = Plan { seed: config.seed, rows: shards.len(), global_batch: config.train.batch_size };
+        let plan = Plan::of(config, &shards.source_rows())?;
         Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place })
     }
 
-    /// Reads and augments this rank's part of `step`.
-    pub(crate) fn batch(&self, config: &TrainConfig, step: u64) -> Result<PixelBatch> {
+    /// Reads this rank's part of `step`.
+    fn fetch(&self, step: u64) -> Result<Fetched> {
         let draws = self.plan.rows_at(step, self.place);
+        let files = draws.par_iter().map(|draw| {
+            self.shards.image_bytes(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))
+        });
+        let files = files.collect::<Result<_>>()?;
+        Ok(Fetched { step, draws, files })
+    }
+
+    /// Decodes and augments what was read.
+    fn batch(&self, config: &TrainConfig, fetched: Fetched) -> Result<PixelBatch> {
+        let Fetched { step, draws, files } = fetched;
         let images = draws.len();
         let mut samples = SampleSums::default();
         for draw in &draws {
@@ -79,17 +99,19 @@ impl Source {
         slots.enumerate().for_each(|(i, slot)| places[i % images].push(slot));
         let twins: Vec<i64> = draws
             .par_iter()
+            .zip(files)
             .zip(places)
-            .map(|(draw, places)| self.views_of(config, *draw, places))
+            .map(|((draw, file), places)| self.views_of(config, *draw, &file, places))
             .collect::<Result<_>>()?;
         let twins = excludes(config).then_some(twins);
         Ok(PixelBatch { step, images, twins, samples, global, local })
     }
 
     /// Makes the views of an image, and gives its number among twins, if that is asked for.
-    fn views_of(&self, config: &TrainConfig, draw: Draw, places: Vec<&mut [f32]>) -> Result<i64> {
+    fn views_of(&self, config: &TrainConfig, draw: Draw, file: &[u8], places: Vec<&mut [f32]>) -> Result<i64> {
         let seed = config.seed;
-        let rgb = self.shards.rgb(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))?;
+        let rgb =
+            self.shards.rgb_of(draw.row, file).with_context(|| format!("read row {} of the shard set", draw.row))?;
         let number = match excludes(config) {
             true => twins::number(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
             false => 0,
@@ -111,16 +133,30 @@ fn plane(side: i64) -> usize {
 impl Loader {
     /// Starts loading the steps `from..to`, at most `ahead` batches before they are asked for.
     pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
-        let threads = config.train.data_threads as usize;
-        let pool =
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("start the loader's threads")?;
+        let pool = |threads: u64, what: &str| {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
+            builder.build().with_context(|| format!("start the threads that {what}"))
+        };
+        let (readers, makers) =
+            (pool(config.train.read_threads, "read")?, pool(config.train.data_threads, "make views")?);
+        let (read, files) = sync_channel(ahead.max(1));
+        let reader = source.clone();
+        std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
+            for step in from..to {
+                let fetched = readers.install(|| reader.fetch(step));
+                let failed = fetched.is_err();
+                // A closed channel means that training has stopped.
+                if read.send(fetched).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
         let (sender, batches) = sync_channel(ahead.max(1));
         let config = config.clone();
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
-            for step in from..to {
-                let batch = pool.install(|| source.batch(&config, step));
+            for fetched in files {
+                let batch = makers.install(|| source.batch(&config, fetched?));
                 let failed = batch.is_err();
-                // A closed channel means that training has stopped.
                 if sender.send(batch).is_err() || failed {
                     return;
                 }

@@ -15,7 +15,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
     anyhow::ensure!(!shards.is_empty(), "{}: the shard set has no rows", args.shards);
     anyhow::ensure!(args.world > 0, "--world 0: at least one rank is needed");
-    let plan = Plan { seed: config.seed, rows: shards.len(), global_batch: config.train.batch_size };
+    let plan = Plan::of(&config, &shards.source_rows())?;
     output::line("step\trank\tdraw\trow\tsource\timage");
     for step in args.step..args.step.saturating_add(args.steps) {
         for rank in 0..args.world {

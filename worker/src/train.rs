@@ -18,7 +18,7 @@ use run_spec::plan::{Place, SampleSums};
 use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use shards::ShardSet;
+use shards::{CacheReport, ShardCache, ShardSet};
 use store::Store;
 use tch::{Kind, Tensor};
 
@@ -53,6 +53,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop))
 }
 
+fn bytes_of(gib: f64) -> Result<u64> {
+    anyhow::ensure!(gib.is_finite() && gib >= 0.0, "--shard-cache-gib {gib}: a number of GiB, 0 or more, is needed");
+    Ok((gib * (1u64 << 30) as f64) as u64)
+}
+
 /// What rank 0 finds when it opens the run, for all ranks.
 #[derive(Serialize, Deserialize)]
 enum Opened {
@@ -73,7 +78,11 @@ fn train_on(
     let run = Run::at(&args.out)?;
     // Everything that can be refused is refused before anything is written.
     let ready = ranks.agree((|| {
-        let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
+        let cache = match &args.shard_cache {
+            Some(folder) => Some(Arc::new(ShardCache::open(folder, bytes_of(args.shard_cache_gib)?)?)),
+            None => None,
+        };
+        let shards = Arc::new(ShardSet::open_with(&Store::open(&args.shards)?, cache)?);
         if shards.is_empty() {
             bail!("{}: the shard set has no rows to train on", args.shards);
         }
@@ -191,6 +200,7 @@ impl<'a> Trainer<'a> {
         let (ranks, first) = (self.ranks, self.ranks.first());
         let total = self.config.total_steps();
         let schedules = Schedules::new(self.config);
+        let shards = Arc::clone(&source.shards);
         let mut loader = Loader::start(source, self.config, self.step, total, AHEAD)?;
         let sides = match first {
             true => Sides::open(&self.config.log, self.run.store().uri(), self.attempt, self.step),
@@ -271,6 +281,10 @@ impl<'a> Trainer<'a> {
         bar.finish_and_clear();
         if first {
             tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+            if let Some(cache) = shards.cache_report() {
+                let CacheReport { here, no_room, failed, hits, misses } = cache;
+                tracing::info!(here, no_room, failed, hits, misses, "shard cache");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

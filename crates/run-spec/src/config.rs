@@ -12,9 +12,10 @@ mod sections;
 mod words;
 
 pub use crate::layer::ConfigError;
-pub use sections::{Augmentation, Checkpoint, Crops, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
+pub use sections::{Augmentation, Checkpoint, Crops, Data, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
 pub use words::{
     Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision,
+    Sampling,
 };
 
 /// Everything that decides what a training run computes.
@@ -41,6 +42,8 @@ pub struct TrainConfig {
     pub teacher: Teacher,
     /// Block masks of the student's global crops.
     pub masks: Masks,
+    /// How often each source is drawn.
+    pub data: Data,
     /// Crops.
     pub crops: Crops,
     /// What is done to a crop.

@@ -3,20 +3,34 @@
 //! The global batch depends on (seed, step) only; the number of ranks decides who computes which part. Each pass over
 //! the rows is a permutation evaluated point by point (a Feistel network walked until it falls inside the range), so a
 //! plan over any number of rows takes a few dozen bytes, and any step can be asked for without the steps before it.
+//! With `data.sampling` other than `uniform`, sources share the draws as asked for, and each goes through its own rows so.
 
+use crate::config::{ConfigError, TrainConfig};
 use crate::ids::Digest;
 use crate::seed::stream;
 use std::ops::Range;
+use std::sync::Arc;
+
+mod shares;
+
+use shares::Shares;
+pub use shares::SourceRows;
 
 /// The data walk of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Seed of the order.
-    pub seed: u64,
-    /// Rows of the shard set.
-    pub rows: u64,
-    /// Images of a step over all ranks.
-    pub global_batch: u64,
+    seed: u64,
+    rows: u64,
+    global_batch: u64,
+    walk: Walk,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Walk {
+    /// Every row once in each pass over all rows.
+    Uniform,
+    /// Sources in fixed shares.
+    Shared(Arc<Shares>),
 }
 
 /// Who asks.
@@ -58,13 +72,39 @@ pub struct Draw {
 }
 
 impl Plan {
+    /// A walk that takes every row once in each pass over `rows` rows, `global_batch` images a step.
+    pub fn uniform(seed: u64, rows: u64, global_batch: u64) -> Self {
+        Self { seed, rows, global_batch, walk: Walk::Uniform }
+    }
+
+    /// The walk that `config` asks for over a set whose sources have these rows.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] for `data.source_weights` that name another source, or leave one out.
+    pub fn of(config: &TrainConfig, sources: &[SourceRows]) -> Result<Self, ConfigError> {
+        let rows = sources.iter().map(SourceRows::rows).sum();
+        let walk = match Shares::of(&config.data, sources)? {
+            Some(shares) => Walk::Shared(Arc::new(shares)),
+            None => Walk::Uniform,
+        };
+        Ok(Self { seed: config.seed, rows, global_batch: config.train.batch_size, walk })
+    }
+
     /// The row of a draw.
     ///
     /// # Panics
     /// If the plan has no rows.
     pub fn row_at(&self, draw: u64) -> u64 {
         assert!(self.rows > 0, "a plan over no rows has nothing to draw");
-        permute(self.seed, draw / self.rows, draw % self.rows, self.rows)
+        match &self.walk {
+            Walk::Uniform => permute((self.seed, "plan"), draw / self.rows, draw % self.rows, self.rows),
+            Walk::Shared(shares) => shares.row_at(self.seed, draw),
+        }
+    }
+
+    /// Images of a step over all ranks.
+    pub fn global_batch(&self) -> u64 {
+        self.global_batch
     }
 
     /// What `place` takes of the global batch of `step`: a contiguous part, in order; sizes differ by at most one.
@@ -110,12 +150,12 @@ impl SampleSums {
 
 const ROUNDS: usize = 6;
 
-/// Position of `index` in the permutation of `0..n` of one pass.
-fn permute(seed: u64, pass: u64, index: u64, n: u64) -> u64 {
+/// Position of `index` in the permutation of `0..n` of one pass of the walk called `domain`.
+fn permute((seed, domain): (u64, &str), pass: u64, index: u64, n: u64) -> u64 {
     let half_bits = (64 - (n - 1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1u64 << half_bits) - 1;
     let mut keys = [0; ROUNDS];
-    let mut source = stream(seed, "plan", &[pass, n]);
+    let mut source = stream(seed, domain, &[pass, n]);
     keys.fill_with(|| source.next_u64());
     let mut x = index;
     // The network permutes 0..4^half_bits, at most four times n: the walk back into 0..n is short.
@@ -144,7 +184,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn plan(rows: u64, global_batch: u64) -> Plan {
-        Plan { seed: 5, rows, global_batch }
+        Plan::uniform(5, rows, global_batch)
     }
 
     #[test]
@@ -192,7 +232,7 @@ mod tests {
     #[test]
     fn another_seed_or_step_gives_other_rows() {
         let a = plan(1000, 32);
-        let b = Plan { seed: 6, ..a.clone() };
+        let b = Plan::uniform(6, 1000, 32);
         let rows = |plan: &Plan, step| plan.rows_at(step, Place::SOLO).iter().map(|d| d.row).collect::<Vec<_>>();
         assert_ne!(rows(&a, 0), rows(&b, 0));
         assert_ne!(rows(&a, 0), rows(&a, 1));

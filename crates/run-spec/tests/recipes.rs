@@ -142,7 +142,7 @@ fn dinov2_is_configured_as_its_repository_does() {
     });
     expect(name, "D2 vitl14.yaml", &own);
     let defaults = json!({
-        "model.layerscale_init": 1e-5, "loss.n_local": 8, "loss.local_loss_above": 0, "loss.koleo_weight": 0.1,
+        "model.layerscale_init": 1e-5, "model.drop_path_uniform": true, "head.ibot_bottleneck": 256, "loss.n_local": 8, "loss.local_loss_above": 0, "loss.koleo_weight": 0.1,
         "loss.koleo_pair_eps": 1e-8, "loss.dino_normaliser": "published", "optim.freeze_last_layer_epochs": 1,
         "optim.epoch_length": 1250, "train.precision": "f16", "train.extra_step": true, "channel_order": "rgb",
         "init.weights": null,
@@ -193,14 +193,24 @@ fn operations(c: &TrainConfig) -> f64 {
         let block = 2.0 * tokens * (4.0 * d * d + feed) + 4.0 * tokens * tokens * d;
         2.0 * patches * 3.0 * patch * patch * d + c.model.depth as f64 * block
     };
-    let (hidden, bottleneck) = (c.head.hidden as f64, c.head.bottleneck as f64);
-    let row = 2.0 * (d * hidden + hidden * hidden + hidden * bottleneck + bottleneck * c.head.prototypes as f64);
+    let row = |hidden: i64, bottleneck: i64, prototypes: i64| {
+        let (hidden, bottleneck) = (hidden as f64, bottleneck as f64);
+        2.0 * (d * hidden + hidden * hidden + hidden * bottleneck + bottleneck * prototypes as f64)
+    };
+    let h = &c.head;
+    let patch_row = row(
+        h.ibot_hidden.unwrap_or(h.hidden),
+        h.ibot_bottleneck.unwrap_or(h.bottleneck),
+        h.ibot_prototypes.unwrap_or(h.prototypes),
+    );
+    let row = row(h.hidden, h.bottleneck, h.prototypes);
     let local = if c.loss.n_local > c.loss.local_loss_above { c.loss.n_local as f64 } else { 0.0 };
     let share = c.masks.probability * (c.masks.ratio_min + c.masks.ratio_max) / 2.0;
     let masked = 2.0 * share * (c.grid() * c.grid()) as f64;
     let image = 2.0 * forward(c.crops.global_size) * 4.0
         + local * forward(c.crops.local_size) * 3.0
-        + row * ((2.0 + masked) * 4.0 + local * 3.0);
+        + row * (2.0 * 4.0 + local * 3.0)
+        + patch_row * masked * 4.0;
     image * c.train.batch_size as f64 * c.total_steps() as f64
 }
 

@@ -9,6 +9,14 @@ pub enum ShardError {
     /// The store failed; its message says how.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The local cache cannot be used.
+    #[error("the shard cache {folder} cannot be used ({why}); choose another --shard-cache, or go without")]
+    Cache {
+        /// Its folder.
+        folder: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The manifest cannot be read.
     #[error("{uri} is no shard manifest ({why}); point at a set made by shard-builder, or build it again")]
     Manifest {

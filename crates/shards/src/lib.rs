@@ -10,6 +10,7 @@
 //!
 //! Rows of a set are numbered from 0 over its shards in manifest order. Nothing here knows about training or tensors.
 
+mod cache;
 mod codec;
 mod columns;
 mod error;
@@ -24,6 +25,7 @@ mod split_file;
 mod verify;
 mod writer;
 
+pub use cache::{CacheReport, ShardCache};
 pub use codec::{Codec, Encoded, RgbImage};
 pub use error::ShardError;
 pub use manifest::{Header, MANIFEST_KEY, Manifest, ManifestBuilder, ShardEntry, SourceEntry, shard_key};

@@ -1,12 +1,16 @@
 //! A shard set opened for reading: any row's columns from memory, any row's image in one ranged read.
 
+use crate::cache::CachedSet;
 use crate::load::{LoadedShard, NO_LABEL, Names, PackedRow, load_shard};
 use crate::page::image_of_page;
-use crate::{Manifest, RgbImage, RowMeta, ShardError, Split};
+use crate::{CacheReport, Manifest, RgbImage, RowMeta, ShardCache, ShardError, Split};
 use bytes::Bytes;
 use parquet::file::metadata::ColumnChunkMetaData;
 use run_spec::ids::Digest;
+use run_spec::plan::SourceRows;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,10 +34,13 @@ struct Inner {
     shards: Vec<Shard>,
     rows: Vec<PackedRow>,
     names: Vec<Arc<str>>,
+    cache: Option<CachedSet>,
 }
 
 struct Shard {
     key: String,
+    digest: Digest,
+    bytes: u64,
     first_row: u64,
     column: ColumnChunkMetaData,
 }
@@ -54,6 +61,14 @@ impl ShardSet {
     /// # Errors
     /// The store's, and [`ShardError`]'s for a set that is not what its manifest says.
     pub fn open(store: &Store) -> Result<Self, ShardError> {
+        Self::open_with(store, None)
+    }
+
+    /// As [`open`](Self::open), with images read from `cache` where their shards are in it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(store: &Store, cache: Option<Arc<ShardCache>>) -> Result<Self, ShardError> {
         let manifest = Manifest::read(store)?;
         let digest = manifest.digest();
         let mut shards = Vec::with_capacity(manifest.shards.len());
@@ -64,10 +79,12 @@ impl ShardSet {
             let numbers: Vec<u32> = own.texts.iter().map(|text| names.number(text)).collect();
             let first_row = rows.len() as u64;
             rows.extend(packed.into_iter().map(|row| renumbered(row, &numbers)));
-            shards.push(Shard { key: entry.key.clone(), first_row, column });
+            let (digest, bytes) = (entry.digest, entry.bytes);
+            shards.push(Shard { key: entry.key.clone(), digest, bytes, first_row, column });
         }
         let names = names.texts;
-        Ok(Self { inner: Arc::new(Inner { store: store.clone(), manifest, digest, shards, rows, names }) })
+        let cache = cache.map(|cache| CachedSet::new(cache, &manifest));
+        Ok(Self { inner: Arc::new(Inner { store: store.clone(), manifest, digest, shards, rows, names, cache }) })
     }
 
     /// Rows in the set.
@@ -95,6 +112,11 @@ impl ShardSet {
         &self.inner.store
     }
 
+    /// How the cache that the set was opened with has done so far.
+    pub fn cache_report(&self) -> Option<CacheReport> {
+        self.inner.cache.as_ref().map(CachedSet::report)
+    }
+
     /// The columns of `row` without its image; from memory.
     ///
     /// # Errors
@@ -108,16 +130,42 @@ impl ShardSet {
         self.inner.rows.iter().map(|row| self.unpacked(row))
     }
 
+    /// The rows of each source, by name; what a plan that gives sources their shares is made of.
+    pub fn source_rows(&self) -> Vec<SourceRows> {
+        let mut sources: BTreeMap<&str, Vec<Range<u64>>> = BTreeMap::new();
+        for (row, packed) in (0..).zip(&self.inner.rows) {
+            let runs = sources.entry(&self.inner.names[packed.source as usize]).or_default();
+            match runs.last_mut() {
+                Some(run) if run.end == row => run.end = row + 1,
+                _ => runs.push(row..row + 1),
+            }
+        }
+        sources.into_iter().map(|(name, runs)| SourceRows { name: name.to_owned(), runs }).collect()
+    }
+
     /// The encoded image of `row`: one ranged read of at most 1.1 times its bytes (a page header of some 30 bytes is all
     /// that comes with it).
     ///
     /// # Errors
     /// [`ShardError::NoRow`], the store's, [`ShardError::Row`] for a damaged page.
     pub fn image_bytes(&self, row: u64) -> Result<Bytes, ShardError> {
+        read_again(|| self.page(row).inspect_err(|_| self.distrust_cache(row)))
+    }
+
+    fn page(&self, row: u64) -> Result<Bytes, ShardError> {
         let packed = self.packed(row)?;
         let shard = self.shard(row);
         let range = packed.page_at..packed.page_at + u64::from(packed.page_bytes);
-        let page = self.inner.store.get_range(&shard.key, range)?;
+        let store = &self.inner.store;
+        let near = self
+            .inner
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.get_range(store, &shard.key, shard.digest, shard.bytes, range.clone()));
+        let page = match near {
+            Some(page) => page,
+            None => store.get_range(&shard.key, range)?,
+        };
         let decoded = catch_unwind(AssertUnwindSafe(|| image_of_page(&shard.column, packed.page_at, page)));
         let damaged = |why: String| ShardError::row(&self.inner.store.uri_of(&shard.key), row - shard.first_row, why);
         decoded
@@ -132,20 +180,40 @@ impl ShardSet {
     /// As [`image_bytes`](Self::image_bytes); [`ShardError::Row`] for bytes that are no image of the set's codec,
     /// [`ShardError::Pixels`] for other pixels than were written.
     pub fn rgb(&self, row: u64) -> Result<RgbImage, ShardError> {
-        read_again(|| self.read_rgb(row))
+        read_again(|| {
+            let decoded = self.page(row).and_then(|bytes| self.decoded(row, &bytes));
+            decoded.inspect_err(|_| self.distrust_cache(row))
+        })
     }
 
-    fn read_rgb(&self, row: u64) -> Result<RgbImage, ShardError> {
-        let bytes = self.image_bytes(row)?;
+    /// [`rgb`](Self::rgb) of bytes that [`image_bytes`](Self::image_bytes) has read before; read again where they are damaged.
+    ///
+    /// # Errors
+    /// As [`rgb`](Self::rgb).
+    pub fn rgb_of(&self, row: u64, bytes: &[u8]) -> Result<RgbImage, ShardError> {
+        self.decoded(row, bytes).or_else(|_| {
+            self.distrust_cache(row);
+            self.rgb(row)
+        })
+    }
+
+    fn decoded(&self, row: u64, bytes: &[u8]) -> Result<RgbImage, ShardError> {
+        let packed = self.packed(row)?;
         let shard = self.shard(row);
         let name = || self.inner.store.uri_of(&shard.key);
         let local = row - shard.first_row;
-        let rgb = self.inner.manifest.codec.decode(&bytes).map_err(|e| ShardError::row(&name(), local, e))?;
-        let (expected, found) = (self.packed(row)?.pixel_digest, rgb.digest());
+        let rgb = self.inner.manifest.codec.decode(bytes).map_err(|e| ShardError::row(&name(), local, e))?;
+        let (expected, found) = (packed.pixel_digest, rgb.digest());
         if expected != found {
             return Err(ShardError::Pixels { shard: name(), row: local, expected, found });
         }
         Ok(rgb)
+    }
+
+    fn distrust_cache(&self, row: u64) {
+        if let (Some(cache), Ok(_)) = (&self.inner.cache, self.packed(row)) {
+            cache.forget(self.shard(row).digest);
+        }
     }
 
     /// The split called `name`, which must cover every group of the set.

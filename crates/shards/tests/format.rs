@@ -85,6 +85,8 @@ fn a_good_set_verifies_and_says_what_it_holds() {
     rows.push(copy);
     publish(&store, &rows, 9);
     let set = ShardSet::open(&store).unwrap();
+    let own: Vec<(String, Vec<_>)> = set.source_rows().into_iter().map(|s| (s.name, s.runs)).collect();
+    assert_eq!(own, [("alpha".into(), vec![0..24]), ("beta ß".into(), vec![24..40]), ("gamma".into(), vec![40..41])]);
     let split = shards::grouped_kfold(set.metas(), 4, 3).unwrap();
     set.write_split("folds", &split).unwrap();
     set.write_split("folds", &split).unwrap();

@@ -4,7 +4,6 @@
 //! sometimes with nothing written, so it is tried again. Marked by this very call: an earlier try had won and its answer
 //! was lost. Anything else: another was first.
 
-use crate::key::{join, verify_key};
 use crate::mark::Mark;
 use crate::open::Kind;
 use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, came_damaged, pause};
@@ -106,9 +105,8 @@ impl Store {
         let mut source = std::fs::File::open(file).map_err(unreadable)?;
         let size = source.metadata().map_err(unreadable)?.len();
         if self.backend.kind == Kind::Directory {
-            verify_key(&join(&self.prefix, key))?;
-            let to = Path::new(&*self.root).join(join(&self.prefix, key));
-            return local::create_file(file, &to).map_err(|e| StoreError::from_io(e, self.uri_of(key)));
+            return local::create_file(file, &self.file(key)?)
+                .map_err(|e| StoreError::from_io(e, "created", self.uri_of(key)));
         }
         if size <= ONE_REQUEST {
             let mut bytes = Vec::with_capacity(size as usize);

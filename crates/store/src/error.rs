@@ -152,7 +152,7 @@ impl StoreError {
         }
     }
 
-    pub(crate) fn from_io(error: std::io::Error, uri: String) -> Self {
+    pub(crate) fn from_io(error: std::io::Error, operation: &'static str, uri: String) -> Self {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::Full { uri },
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -162,7 +162,7 @@ impl StoreError {
             ErrorKind::NotFound => Self::NotFound { uri },
             _ => {
                 let detail = scrub(&error.to_string());
-                Self::Unavailable { uri, operation: "created", attempts: 1, detail }
+                Self::Unavailable { uri, operation, attempts: 1, detail }
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::uri::Location;
 use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A place for create-only records: a directory, an S3 prefix, or a named store in memory.
@@ -59,6 +60,7 @@ impl Store {
         let faulty = |objects: &Arc<dyn ObjectStore>| Arc::new(Faulty::new(Arc::clone(objects), Arc::clone(&faults)));
         store.backend.reads = faulty(&self.backend.reads);
         store.backend.writes = faulty(&self.backend.writes);
+        store.backend.direct = false;
         store
     }
 
@@ -115,6 +117,14 @@ impl Store {
         let whole = join(&self.prefix, key);
         verify_key(&whole)?;
         Ok(path(&self.backend.base, &whole))
+    }
+
+    /// The file of `key`, in a store that is a directory.
+    pub(crate) fn file(&self, key: &str) -> Result<PathBuf, StoreError> {
+        verify_key(key)?;
+        let whole = join(&self.prefix, key);
+        verify_key(&whole)?;
+        Ok(Path::new(&*self.root).join(whole))
     }
 
     /// Names the key and what was to be done with it in an error.

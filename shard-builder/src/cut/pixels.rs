@@ -8,7 +8,29 @@ use crate::source::describe::Fill;
 /// The pixels of `cut`; what lies outside the image is filled as the cut says.
 pub(crate) fn take(image: &RgbImage, cut: &Cut) -> RgbImage {
     let (width, height) = (i64::from(image.width()), i64::from(image.height()));
-    let taken = RgbImage::from_fn(cut.w, cut.h, |dx, dy| {
+    let far = |start: i32, side: u32| i64::from(start) + i64::from(side);
+    let whole = cut.x >= 0 && cut.y >= 0 && far(cut.x, cut.w) <= width && far(cut.y, cut.h) <= height;
+    let taken = if whole { inside(image, cut) } else { filled(image, cut, width, height) };
+    match cut.enlarge_to {
+        Some(side) => imageops::resize(&taken, side, side, imageops::FilterType::CatmullRom),
+        None => taken,
+    }
+}
+
+/// The pixels of a cut that lies inside.
+fn inside(image: &RgbImage, cut: &Cut) -> RgbImage {
+    let mut taken = RgbImage::new(cut.w, cut.h);
+    let (line, width) = (3 * image.width() as usize, 3 * cut.w as usize);
+    let start = cut.y as usize * line + 3 * cut.x as usize;
+    for (to, from) in taken.chunks_exact_mut(width).zip(image.as_raw()[start..].chunks(line)) {
+        to.copy_from_slice(&from[..width]);
+    }
+    taken
+}
+
+/// The pixels of a cut of which a part lies outside.
+fn filled(image: &RgbImage, cut: &Cut, width: i64, height: i64) -> RgbImage {
+    RgbImage::from_fn(cut.w, cut.h, |dx, dy| {
         let x = i64::from(cut.x) + i64::from(dx);
         let y = i64::from(cut.y) + i64::from(dy);
         let inside = (0..width).contains(&x) && (0..height).contains(&y);
@@ -18,11 +40,7 @@ pub(crate) fn take(image: &RgbImage, cut: &Cut) -> RgbImage {
             Fill::White => Rgb([255; 3]),
             Fill::Black => Rgb([0; 3]),
         }
-    });
-    match cut.enlarge_to {
-        Some(side) => imageops::resize(&taken, side, side, imageops::FilterType::CatmullRom),
-        None => taken,
-    }
+    })
 }
 
 /// Reflect-101: … 2 1 | 0 1 2 … n−1 | n−2 n−3 …, however far outside `position` lies.
@@ -53,6 +71,8 @@ mod tests {
         let reds: Vec<u8> = mirror.pixels().take(5).map(|pixel| pixel[0]).collect();
         let greens: Vec<u8> = mirror.pixels().step_by(5).map(|pixel| pixel[1]).collect();
         assert_eq!((reds.as_slice(), greens.as_slice()), ([1, 0, 1, 2, 1].as_slice(), [1, 0, 1, 0].as_slice()));
+        let within = Cut { x: 1, y: 1, w: 2, h: 1, ..cut(Fill::White) };
+        assert_eq!(take(&image, &within).into_raw(), [1, 1, 9, 2, 1, 9]);
         assert_eq!(take(&image, &cut(Fill::White)).get_pixel(0, 0).0, [255; 3]);
         assert_eq!(take(&image, &cut(Fill::Black)).get_pixel(1, 1).0, [0, 0, 9]);
     }

@@ -136,17 +136,20 @@ fn flatten(image: DynamicImage, notes: &mut Vec<String>) -> RgbImage {
         return image.into_rgb8();
     }
     let rgba = image.into_rgba8();
-    if rgba.pixels().any(|pixel| pixel[3] != 255) {
-        notes.push("transparency laid over white".to_owned());
+    if rgba.pixels().all(|pixel| pixel[3] == 255) {
+        return DynamicImage::ImageRgba8(rgba).into_rgb8();
     }
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0;
+    notes.push("transparency laid over white".to_owned());
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [red, green, blue, alpha] = from.0;
         let over_white = |value: u8| {
             let sum = u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
             u8::try_from((sum + 127) / 255).unwrap_or(255)
         };
-        image::Rgb([over_white(red), over_white(green), over_white(blue)])
-    })
+        *to = image::Rgb([over_white(red), over_white(green), over_white(blue)]);
+    }
+    rgb
 }
 
 fn coloured(indices: &DynamicImage, colours: &[[u8; 3]; 256]) -> RgbImage {

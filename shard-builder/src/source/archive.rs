@@ -61,7 +61,9 @@ impl Archive {
     }
 
     fn zip(window: Window) -> Result<Self> {
-        let mut zip = zip::ZipArchive::new(window).context("read the directory of the zip")?;
+        // It begins at the file's first byte (checked above); what the crate detects by itself can be bytes of a stored member.
+        let config = zip::read::Config { archive_offset: zip::read::ArchiveOffset::Known(0) };
+        let mut zip = zip::ZipArchive::with_config(config, window).context("read the directory of the zip")?;
         let mut found = Found::default();
         for index in 0..zip.len() {
             let member = zip.by_index_raw(index).with_context(|| format!("read member {index} of the zip"))?;

@@ -3,19 +3,24 @@
 //! A product of m × k by k × n counts 2mkn; backward costs twice its forward. Counted are the linear layers, attention's two
 //! products, the patch embedding and the heads; left out are norms, activations, the losses and the optimiser.
 
+use dino::{Architecture, head};
 use run_spec::config::TrainConfig;
 
 /// Operations of one step on one rank with `images` images.
 pub(crate) fn of_step(config: &TrainConfig, images: f64) -> f64 {
     let (student, teacher) = (3.0, 1.0);
     let global = 2.0 * images;
-    let local = config.loss.n_local as f64 * images;
+    // Crops that enter no loss are not looked at (`n_local: 1` as published).
+    let used = config.loss.n_local > config.loss.local_loss_above;
+    let local = if used { config.loss.n_local as f64 * images } else { 0.0 };
     let patches = (config.grid() * config.grid()) as f64;
     // Expected masked patches: drawn evenly between the ratios, in a share of the crops.
     let masked = global * patches * config.masks.probability * 0.5 * (config.masks.ratio_min + config.masks.ratio_max);
     let backbone = (student + teacher) * global * backbone(config, config.crops.global_size)
         + student * local * backbone(config, config.crops.local_size);
-    let heads = head(config) * ((student + teacher) * (global + masked) + student * local);
+    let architecture = Architecture::of(config);
+    let heads = head(&architecture.head) * ((student + teacher) * global + student * local)
+        + head(architecture.patch_head()) * (student + teacher) * masked;
     backbone + heads
 }
 
@@ -32,10 +37,10 @@ fn backbone(config: &TrainConfig, side: i64) -> f64 {
 }
 
 /// Forward of one token.
-fn head(config: &TrainConfig) -> f64 {
-    let h = &config.head;
-    let (d, hidden, bottleneck) = (config.model.dim as f64, h.hidden as f64, h.bottleneck as f64);
-    2.0 * (d * hidden + hidden * hidden + hidden * bottleneck + bottleneck * h.prototypes as f64)
+fn head(shape: &head::Shape) -> f64 {
+    let [d, hidden, bottleneck, prototypes] =
+        [shape.dim, shape.hidden, shape.bottleneck, shape.prototypes].map(|n| n as f64);
+    2.0 * (d * hidden + hidden * hidden + hidden * bottleneck + bottleneck * prototypes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use run_spec::plan::{Place, Plan};
 use run_spec::schedule::{Knobs, Schedules};
 use tch::Tensor;
 
-/// Adds schedules, random keys and data position to the tensors of the checkpoint before `step` of a run on `rows` rows.
+/// Adds schedules, random keys and data position to the tensors of the checkpoint before `step` of a run that walks `rows` rows by `plan`.
 ///
 /// # Errors
 /// A seed beyond what a signed number holds.
@@ -15,14 +15,13 @@ pub(super) fn complete(
     mut tensors: Vec<(String, Tensor)>,
     config: &TrainConfig,
     step: u64,
-    rows: u64,
+    (plan, rows): (&Plan, u64),
 ) -> Result<Vec<(String, Tensor)>> {
     let number = |n: u64, what: &str| match i64::try_from(n) {
         Ok(n) => Ok(Tensor::from_slice(&[n])),
         Err(_) => bail!("{what} {n} does not fit a signed 64-bit number, the widest that safetensors readers agree on"),
     };
-    let batch = config.train.batch_size;
-    let plan = Plan { seed: config.seed, rows, global_batch: batch };
+    let batch = plan.global_batch();
     let next: Vec<i64> = plan.rows_at(step, Place::SOLO).iter().map(|draw| draw.row as i64).collect();
     for (name, n) in [
         ("position.step", step),
@@ -57,15 +56,16 @@ mod tests {
     fn the_next_rows_and_every_steps_schedule_are_told() {
         let mut config = TrainConfig { seed: 7, ..TrainConfig::default() };
         (config.train.batch_size, config.optim.epochs, config.optim.epoch_length) = (4, 2.0, 5);
-        let tensors = complete(Vec::new(), &config, 3, 11).unwrap();
+        let plan = Plan::uniform(7, 11, 4);
+        let tensors = complete(Vec::new(), &config, 3, (&plan, 11)).unwrap();
         let get = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t).unwrap();
         let rows = Vec::<i64>::try_from(get("position.next_rows")).unwrap();
-        let plan = Plan { seed: 7, rows: 11, global_batch: 4 };
+
         assert_eq!(rows, (12..16).map(|draw| plan.row_at(draw) as i64).collect::<Vec<_>>());
         assert_eq!(get("position.next_draw").int64_value(&[0]), 12);
         assert_eq!(get("schedule.lr").size(), [10]);
         assert_eq!(get("schedule.wd").double_value(&[3]), Schedules::new(&config).at(3).wd);
         config.seed = u64::MAX;
-        assert!(complete(Vec::new(), &config, 3, 11).unwrap_err().to_string().contains("rng.seed"));
+        assert!(complete(Vec::new(), &config, 3, (&plan, 11)).unwrap_err().to_string().contains("rng.seed"));
     }
 }

@@ -1,6 +1,6 @@
 //! What no single value shows: whether the values of a configuration fit each other.
 
-use super::{ConfigError, TrainConfig};
+use super::{ConfigError, Sampling, TrainConfig};
 
 impl TrainConfig {
     /// Checks what no single value shows.
@@ -29,12 +29,26 @@ impl TrainConfig {
             (self.train.batch_size as i64, "train.batch_size"),
             (self.train.loss_groups as i64, "train.loss_groups"),
             (self.train.gradient_accumulation as i64, "train.gradient_accumulation"),
+            (self.train.read_threads as i64, "train.read_threads"),
             (self.checkpoint.every_steps as i64, "checkpoint.every_steps"),
             (self.checkpoint.keep as i64, "checkpoint.keep"),
             (self.log.every_steps as i64, "log.every_steps"),
             (self.log.collapse_every_steps as i64, "log.collapse_every_steps"),
         ] {
             positive(value, key)?;
+        }
+        for (value, key) in [
+            (self.head.ibot_prototypes, "head.ibot_prototypes"),
+            (self.head.ibot_hidden, "head.ibot_hidden"),
+            (self.head.ibot_bottleneck, "head.ibot_bottleneck"),
+        ] {
+            let Some(value) = value else { continue };
+            positive(value, key)?;
+            demand(
+                self.head.separate,
+                key,
+                "iBOT has no head of its own; set head.separate: true, or null here".to_owned(),
+            )?;
         }
         demand(
             self.model.dim % self.model.heads == 0,
@@ -65,6 +79,36 @@ impl TrainConfig {
             self.loss.koleo_weight == 0.0 || self.train.batch_size / self.train.loss_groups >= 2,
             "loss.koleo_weight",
             "KoLeo needs at least two images in a loss group: raise train.batch_size or set it to 0".to_owned(),
+        )?;
+        let weights = &self.data.source_weights;
+        for (source, weight) in weights {
+            demand(
+                *weight >= 0.0 && weight.is_finite(),
+                &format!("data.source_weights.{source}"),
+                format!("{weight} is no weight: 0 or a positive number is"),
+            )?;
+        }
+        let by_weights = self.data.sampling == Sampling::Weights;
+        demand(
+            by_weights || weights.is_empty(),
+            "data.source_weights",
+            "it acts with data.sampling: weights only; set that, or leave the weights out".to_owned(),
+        )?;
+        demand(
+            !by_weights || weights.values().any(|weight| *weight > 0.0),
+            "data.source_weights",
+            "data.sampling: weights needs a weight for each source, at least one of them above 0".to_owned(),
+        )?;
+        let temperature = self.data.sampling_temperature;
+        demand(
+            temperature >= 1e-3 && temperature.is_finite(),
+            "data.sampling_temperature",
+            format!("{temperature} is no temperature: at least 0.001 is"),
+        )?;
+        demand(
+            self.data.sampling == Sampling::Temperature || temperature == 1.0,
+            "data.sampling_temperature",
+            "it acts with data.sampling: temperature only; set that, or leave it at 1".to_owned(),
         )?;
         let (global, local, ratio) = (self.crops.global_scale, self.crops.local_scale, self.crops.ratio);
         for (range, top, key) in [

@@ -51,6 +51,7 @@ impl TrainConfig {
         config.optim = read_section(&value, what, "optim")?;
         config.teacher = read_section(&value, what, "teacher")?;
         config.masks = read_section(&value, what, "masks")?;
+        config.data = read_section(&value, what, "data")?;
         config.crops = read_section(&value, what, "crops")?;
         config.augmentation = read_section(&value, what, "augmentation")?;
         config.train = read_section(&value, what, "train")?;

@@ -1,9 +1,11 @@
 //! The sections of a configuration, with their defaults. `model`, `head`, `loss`, `optim` and `teacher` are those of step files.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision};
+use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision, Sampling};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
@@ -38,8 +40,10 @@ section! {
         ffn: Ffn = Ffn::Mlp,
         /// Register tokens.
         registers: i64 = 0,
-        /// Stochastic depth rate of the student's last block (0 in effect in the published code, though its YAML says 0.3).
+        /// Stochastic depth rate of the student (0 in effect in the published code, though its YAML says 0.3).
         drop_path: f64 = 0.0,
+        /// The same rate in every block (DINOv2's `ssl_default_config.yaml`); otherwise it grows linearly from 0 to the last block.
+        drop_path_uniform: bool = true,
         /// Initial LayerScale gamma when training from scratch.
         layerscale_init: f64 = 1e-5,
     }
@@ -55,6 +59,12 @@ section! {
         hidden: i64 = 2048,
         /// Bottleneck width.
         bottleneck: i64 = 256,
+        /// Prototypes of iBOT's own head; null as the DINO head.
+        ibot_prototypes: Option<i64> = None,
+        /// Hidden width of iBOT's own head; null as the DINO head.
+        ibot_hidden: Option<i64> = None,
+        /// Bottleneck width of iBOT's own head; null as the DINO head.
+        ibot_bottleneck: Option<i64> = None,
     }
 }
 section! {
@@ -154,6 +164,18 @@ section! {
     }
 }
 section! {
+    /// How often each source of the shard set is drawn.
+    Data {
+        /// What decides it.
+        sampling: Sampling = Sampling::Uniform,
+        /// With `sampling: weights`: the weight of every source, by name; 0 leaves one out.
+        source_weights: BTreeMap<String, f64> = BTreeMap::new(),
+        /// With `sampling: temperature`: a source of n rows has weight n^(1/temperature). 1 is its share of the rows, a very
+        /// high one treats all sources alike.
+        sampling_temperature: f64 = 1.0,
+    }
+}
+section! {
     /// Crops; sizes in pixels, multiples of the patch side.
     Crops {
         /// Side of a global crop.
@@ -207,8 +229,10 @@ section! {
         activation_checkpointing: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
-        /// Threads of a rank for reading and augmenting; 0 means all cores.
+        /// Threads of a rank for decoding and augmenting; 0 means all cores.
         data_threads: u64 = 0,
+        /// Threads of a rank that fetch images; they wait for the store rather than work, so more than cores is right.
+        read_threads: u64 = 16,
         /// Seconds that a rank waits in one call for its peers before it gives the world up; longer than the slowest step
         /// and the slowest write of a checkpoint.
         step_deadline_s: f64 = 600.0,

@@ -54,6 +54,17 @@ word_enum! {
     }
 }
 word_enum! {
+    /// What decides how often a source is drawn.
+    Sampling {
+        /// Its share of the rows: every row once in each pass over the set.
+        Uniform = "uniform",
+        /// `data.source_weights`.
+        Weights = "weights",
+        /// Its rows, tempered by `data.sampling_temperature`.
+        Temperature = "temperature",
+    }
+}
+word_enum! {
     /// Which pairs are no neighbours to KoLeo, although their features lie close.
     KoleoExclude {
         /// Every pair counts, as published: two copies in a batch make the term as large as its eps allows.

@@ -11,6 +11,7 @@
 mod columns;
 mod correlate;
 
+use crate::image::Image;
 use crate::pixels::geometry::Walk;
 use crate::pixels::{blur, contrast, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
 
@@ -96,6 +97,12 @@ wide! {
     fn blend_rows(upper: &[i32], lower: &[i32], weights: [i32; 2], out: &mut [u8]) = resize::blend_rows_body;
     /// [`pil::add_row_body`].
     fn pil_add_row(sums: &mut [i32], row: &[u8], weight: i32) = pil::add_row_body;
+    /// [`warp::fetch_row_body`].
+    fn fetch_row(image: &Image, border: warp::Border, xs: &[i32], ys: &[i32], out: &mut [u8]) = warp::fetch_row_body;
+    /// [`warp::shifted_body`].
+    fn shifted(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) = warp::shifted_body;
+    /// [`warp::lens_row_body`].
+    fn lens_row(lens: warp::Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) = warp::lens_row_body;
     /// [`warp::add_pair_body`].
     fn add_pair(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) = warp::add_pair_body;
 }

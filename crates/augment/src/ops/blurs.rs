@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::Transform;
 use super::values::{check_odd, check_range, every_second, whole};
 use crate::image::Image;
-use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side, median_blur};
+use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side};
 use crate::pixels::field::integers;
 use crate::pixels::filter::{Kernel, filter2d};
+use crate::pixels::median::median_blur;
 use crate::pixels::resize::nearest;
 use crate::pool::Buf;
 

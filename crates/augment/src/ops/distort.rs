@@ -9,7 +9,7 @@ use super::values::{check_range, flat};
 use crate::case::Arrays;
 use crate::image::Image;
 use crate::pixels::field::Lanes;
-use crate::pixels::warp::{Border, fetch, gaussian, rounded, smooth, warp_affine};
+use crate::pixels::warp::{self, Border, fetch, gaussian, rounded, shifted, smooth, through_lens, warp_affine};
 use crate::pool::Buf;
 
 /// OpenCV's number of bilinear interpolation.
@@ -149,10 +149,10 @@ impl Transform for ElasticTransform {
         let across = self.shifts(&params.across, size);
         let own = (!self.same_dxdy).then(|| self.shifts(&params.down, size));
         let down = own.as_ref().unwrap_or(&across);
-        fetch(&image, border, nearest, |x, y| {
-            let at = y * size.1 + x;
-            let place = |base: usize, shift: f64| rounded((base as f64 + shift) as f32, nearest);
-            (place(x, across[at]), place(y, down[at]))
+        fetch(&image, border, nearest, |y, xs, ys| {
+            let row = y * size.1..(y + 1) * size.1;
+            shifted(0.0, 1.0, &across[row.clone()], nearest, xs);
+            shifted(y as f64, 0.0, &down[row], nearest, ys);
         })
     }
 
@@ -285,8 +285,12 @@ impl Transform for GridDistortion {
 
     fn apply(&self, params: &Steps, image: Image) -> Image {
         let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
-        let (across, down) = (self.places(image.width, &params.stepsx), self.places(image.height, &params.stepsy));
-        fetch(&image, border, nearest, |x, y| (rounded(across[x], nearest), rounded(down[y], nearest)))
+        let places = |side: usize, steps: &[f64]| rounded(&self.places(side, steps), nearest);
+        let (across, down) = (places(image.width, &params.stepsx), places(image.height, &params.stepsy));
+        fetch(&image, border, nearest, |y, xs, ys| {
+            xs.copy_from_slice(&across);
+            ys.fill(down[y]);
+        })
     }
 }
 
@@ -345,13 +349,10 @@ impl Transform for OpticalDistortion {
         let middle = |side: f64, shift: f64| f64::from((side * 0.5 + shift) as f32);
         let (cx, cy) = (middle(width, params.dx), middle(height, params.dy));
         let k = f64::from(params.k as f32);
-        fetch(&image, border, nearest, |x, y| {
-            // The rectified camera looks at the middle of the pixels, whatever the lens's own middle.
-            let (x, y) = ((x as f64 - (width - 1.0) * 0.5) / width, (y as f64 - (height - 1.0) * 0.5) / height);
-            let r2 = x * x + y * y;
-            let stretch = 1.0 + (k * r2 + k) * r2;
-            let place = |at: f64, side: f64, middle: f64| rounded((side * (at * stretch) + middle) as f32, nearest);
-            (place(x, width, cx), place(y, height, cy))
-        })
+        let lens = warp::Lens { k, size: [width, height], middle: [cx, cy], nearest };
+        // The rectified camera looks at the middle of the pixels, whatever the lens's own middle.
+        let over = |at: usize, side: f64| (at as f64 - (side - 1.0) * 0.5) / side;
+        let columns = Buf::collect(image.width, (0..image.width).map(|x| over(x, width)));
+        fetch(&image, border, nearest, |y, xs, ys| through_lens(lens, over(y, height), &columns, xs, ys))
     }
 }

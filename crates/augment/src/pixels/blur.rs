@@ -1,13 +1,11 @@
-//! Box, Gaussian and median blur on 8 bits, to OpenCV's bit.
+//! Box and Gaussian blur on 8 bits, to OpenCV's bit.
 
-use std::sync::LazyLock;
-
-use super::border::{padded_row, reflect_101, replicate};
+use super::border::{padded_row, reflect_101};
 use super::filter::{Window, pitch};
 use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
-use crate::simd::{self, SORTED, sort_network};
+use crate::simd;
 
 /// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`; `k` is at most 255.
 pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
@@ -181,80 +179,4 @@ pub(crate) fn weigh_down_body(rows: &[u16], pitch: usize, weights: &[u16], out: 
         }
         part.iter_mut().zip(&sums).for_each(|(o, &s)| *o = (s >> 16) as u8);
     }
-}
-
-/// `cv2.medianBlur` with an odd `k` up to 15, edge pixels repeated.
-pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
-    if k <= 1 {
-        return image.clone();
-    }
-    let (half, stride) = (k / 2, image.stride());
-    let network = &*NETWORKS[half - 1];
-    let pitch = stride.next_multiple_of(SORTED) + 3 * k;
-    let mut ring = Buf::<u8>::zeroed(k * pitch);
-    let fill = |ring: &mut [u8], y: usize| {
-        let slot = &mut ring[y % k * pitch..][..pitch];
-        padded_row(image, y as isize - half as isize, (half, half), replicate, slot);
-    };
-    (0..k - 1).for_each(|y| fill(&mut ring, y));
-    let mut out = Image::unwritten(image.height, image.width);
-    let mut lanes = [[0u8; SORTED]; 15 * 15];
-    let lanes = &mut lanes[..k * k];
-    for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
-        fill(&mut ring, y + k - 1);
-        for (block, part) in line.chunks_mut(SORTED).enumerate() {
-            for dy in 0..k {
-                let row = &ring[(y + dy) % k * pitch + block * SORTED..];
-                for dx in 0..k {
-                    lanes[dy * k + dx].copy_from_slice(&row[dx * 3..][..SORTED]);
-                }
-            }
-            sort_network(lanes, network);
-            part.copy_from_slice(&lanes[k * k / 2][..part.len()]);
-        }
-    }
-    out
-}
-
-/// Networks for windows of side 3, 5, … 15.
-static NETWORKS: [LazyLock<Vec<(u8, u8)>>; 7] = [
-    LazyLock::new(|| median_network(9)),
-    LazyLock::new(|| median_network(25)),
-    LazyLock::new(|| median_network(49)),
-    LazyLock::new(|| median_network(81)),
-    LazyLock::new(|| median_network(121)),
-    LazyLock::new(|| median_network(169)),
-    LazyLock::new(|| median_network(225)),
-];
-
-/// Batcher's odd-even merge sort for `n` lanes, cut down to the exchanges that reach the middle lane.
-fn median_network(n: usize) -> Vec<(u8, u8)> {
-    let mut pairs = Vec::new();
-    let mut p = 1;
-    while p < n {
-        let mut k = p;
-        while k >= 1 {
-            for j in (k % p..n.saturating_sub(k)).step_by(2 * k) {
-                for i in 0..k.min(n - j - k) {
-                    if (i + j) / (2 * p) == (i + j + k) / (2 * p) {
-                        pairs.push(((i + j) as u8, (i + j + k) as u8));
-                    }
-                }
-            }
-            k /= 2;
-        }
-        p *= 2;
-    }
-    let mut live = vec![false; n];
-    live[n / 2] = true;
-    let mut kept: Vec<(u8, u8)> = Vec::new();
-    for &(a, b) in pairs.iter().rev() {
-        if live[a as usize] || live[b as usize] {
-            live[a as usize] = true;
-            live[b as usize] = true;
-            kept.push((a, b));
-        }
-    }
-    kept.reverse();
-    kept
 }

@@ -12,6 +12,7 @@ pub(crate) mod hsv;
 pub(crate) mod jpeg;
 pub(crate) mod lab;
 pub(crate) mod lut;
+pub(crate) mod median;
 pub(crate) mod normalize;
 pub(crate) mod pca;
 pub(crate) mod pil;

@@ -4,7 +4,7 @@ use crate::image::Image;
 use crate::pool::Buf;
 
 /// Steps within a pixel that OpenCV tells apart.
-const STEPS: i64 = 32;
+const STEPS: f32 = 32.0;
 
 /// What lies outside an image, by OpenCV's names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,61 +52,175 @@ impl Border {
     }
 }
 
-/// The image whose pixel (x, y) is taken from `place(x, y)`, given in 1/32 pixels: the four around it, by distance, rounded
-/// half up. With `nearest`, `place` gives whole pixels.
+/// The image whose pixel (x, y) is taken from `places(y, xs, ys)`, which fills in where each pixel of a row comes from, in 1/32
+/// pixels: the four around it, by distance, rounded half up. With `nearest`, places are whole pixels.
 pub(crate) fn fetch(
     image: &Image,
     border: Border,
     nearest: bool,
-    mut place: impl FnMut(usize, usize) -> (i64, i64),
+    mut places: impl FnMut(usize, &mut [i32], &mut [i32]),
 ) -> Image {
-    let (height, width, stride) = (image.height as i64, image.width as i64, image.stride());
-    let outside = if let Border::Constant(value) = border { value } else { [0; 3] };
-    let pixel = |x: i64, y: i64| match (border.index(x, width), border.index(y, height)) {
-        (Some(x), Some(y)) => {
-            let at = y * stride + x * 3;
-            [image.data[at], image.data[at + 1], image.data[at + 2]]
-        }
-        _ => outside,
-    };
-    // OpenCV keeps whole positions in 16 bits.
-    let short = |v: i64| v.clamp(i64::from(i16::MIN), i64::from(i16::MAX));
-    let mut out = Image::empty(image.height, image.width);
-    for y in 0..image.height {
-        for x in 0..image.width {
-            let (sx, sy) = place(x, y);
-            if nearest {
-                out.data.extend(pixel(short(sx), short(sy)));
-                continue;
+    let (height, width) = (image.height, image.width);
+    let (mut xs, mut ys) = (Buf::<i32>::any(width), Buf::<i32>::any(width));
+    let mut out = Image::any(height, width);
+    for (y, row) in out.data.chunks_exact_mut(3 * width).enumerate() {
+        places(y, &mut xs, &mut ys);
+        if nearest {
+            for ((pixel, &x), &y) in row.as_chunks_mut::<3>().0.iter_mut().zip(&*xs).zip(&*ys) {
+                *pixel = pixel_at(image, border, short(x), short(y));
             }
-            let (left, top) = (short(sx.div_euclid(STEPS)), short(sy.div_euclid(STEPS)));
-            let (fx, fy) = (sx.rem_euclid(STEPS) as u32, sy.rem_euclid(STEPS) as u32);
-            let (gx, gy) = (32 - fx, 32 - fy);
-            let weights = [gx * gy, fx * gy, gx * fy, fx * fy];
-            let corners = if left >= 0 && left + 1 < width && top >= 0 && top + 1 < height {
-                let at = top as usize * stride + left as usize * 3;
-                let (upper, lower) = (&image.data[at..at + 6], &image.data[at + stride..at + stride + 6]);
-                [
-                    [upper[0], upper[1], upper[2]],
-                    [upper[3], upper[4], upper[5]],
-                    [lower[0], lower[1], lower[2]],
-                    [lower[3], lower[4], lower[5]],
-                ]
-            } else {
-                [pixel(left, top), pixel(left + 1, top), pixel(left, top + 1), pixel(left + 1, top + 1)]
-            };
-            out.data.extend((0..3).map(|c| {
-                let sum: u32 = corners.iter().zip(weights).map(|(corner, w)| u32::from(corner[c]) * w).sum();
-                ((sum + 512) >> 10) as u8
-            }));
+        } else {
+            crate::simd::fetch_row(image, border, &xs, &ys, row);
         }
     }
     out
 }
 
-/// A position of a map as [`fetch`] takes it.
-pub(crate) fn rounded(at: f32, nearest: bool) -> i64 {
-    (if nearest { at } else { at * STEPS as f32 }).round_ties_even() as i64
+/// OpenCV keeps whole positions in 16 bits.
+fn short(v: i32) -> i64 {
+    i64::from(v.clamp(i32::from(i16::MIN), i32::from(i16::MAX)))
+}
+
+fn pixel_at(image: &Image, border: Border, x: i64, y: i64) -> [u8; 3] {
+    match (border.index(x, image.width as i64), border.index(y, image.height as i64)) {
+        (Some(x), Some(y)) => {
+            let at = y * image.stride() + x * 3;
+            [image.data[at], image.data[at + 1], image.data[at + 2]]
+        }
+        _ => match border {
+            Border::Constant(value) => value,
+            _ => [0; 3],
+        },
+    }
+}
+
+/// Pixels of a row that are mixed side by side.
+const ABREAST: usize = 8;
+
+/// A row of [`fetch`] between pixels.
+#[inline(always)]
+pub(crate) fn fetch_row_body(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+    let (parts, rest) = out.as_chunks_mut::<{ 3 * ABREAST }>();
+    let ((xs, last_xs), (ys, last_ys)) = (xs.as_chunks::<ABREAST>(), ys.as_chunks::<ABREAST>());
+    for ((out, xs), ys) in parts.iter_mut().zip(xs).zip(ys) {
+        if !fetch_inside(image, xs, ys, out) {
+            fetch_anywhere(image, border, xs, ys, out);
+        }
+    }
+    fetch_anywhere(image, border, last_xs, last_ys, rest);
+}
+
+/// Eight pixels, if all that they are mixed of lies inside the image.
+#[inline(always)]
+fn fetch_inside(image: &Image, xs: &[i32; ABREAST], ys: &[i32; ABREAST], out: &mut [u8; 3 * ABREAST]) -> bool {
+    let (stride, data) = (image.stride(), image.data.as_slice());
+    // A negative position is a large number here, so two comparisons look at all four sides. Eight bytes hold the two pixels of
+    // a row, but for the last two of the image.
+    let (right, bottom) = ((image.width as u32).saturating_sub(1), (image.height as u32).saturating_sub(1));
+    let end = data.len().saturating_sub(stride + 8);
+    let (mut inside, mut at) = (true, [0usize; ABREAST]);
+    for i in 0..ABREAST {
+        let (left, top) = ((xs[i] >> 5) as u32, (ys[i] >> 5) as u32);
+        at[i] = top as usize * stride + left as usize * 3;
+        inside &= left < right && top < bottom && at[i] <= end;
+    }
+    if !inside || data.len() < stride + 8 {
+        return false;
+    }
+    // Left and right pixels above and below, in the lower three bytes of each number.
+    let mut corners = [[0u32; ABREAST]; 4];
+    for i in 0..ABREAST {
+        for (row, start) in [at[i], at[i] + stride].into_iter().enumerate() {
+            let Some(eight) = data[start..].first_chunk::<8>() else { return false };
+            let eight = u64::from_le_bytes(*eight);
+            corners[2 * row][i] = eight as u32;
+            corners[2 * row + 1][i] = (eight >> 24) as u32;
+        }
+    }
+    let mut pixels = [0u32; ABREAST];
+    for i in 0..ABREAST {
+        let (fx, fy) = (xs[i] as u32 & 31, ys[i] as u32 & 31);
+        for shift in [0, 8, 16] {
+            let corner = |n: usize| corners[n][i] >> shift & 0xff;
+            let upper = corner(0) * (32 - fx) + corner(1) * fx;
+            let lower = corner(2) * (32 - fx) + corner(3) * fx;
+            pixels[i] |= ((upper * (32 - fy) + lower * fy + 512) >> 10) << shift;
+        }
+    }
+    for (to, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+        let [r, g, b, _] = pixel.to_le_bytes();
+        *to = [r, g, b];
+    }
+    true
+}
+
+/// Pixels of which some may lie outside.
+#[inline(never)]
+fn fetch_anywhere(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+    for ((out, &sx), &sy) in out.as_chunks_mut::<3>().0.iter_mut().zip(xs).zip(ys) {
+        let (left, top) = (short(sx >> 5), short(sy >> 5));
+        let (fx, fy) = (sx as u32 & 31, sy as u32 & 31);
+        let weights = [(32 - fx) * (32 - fy), fx * (32 - fy), (32 - fx) * fy, fx * fy];
+        let corners = [(left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)];
+        let corners = corners.map(|(x, y)| pixel_at(image, border, x, y));
+        for (c, out) in out.iter_mut().enumerate() {
+            let sum: u32 = corners.iter().zip(weights).map(|(corner, weight)| u32::from(corner[c]) * weight).sum();
+            *out = ((sum + 512) >> 10) as u8;
+        }
+    }
+}
+
+/// Factor of a position of a map as [`fetch`] takes it.
+fn unit(nearest: bool) -> f32 {
+    if nearest { 1.0 } else { STEPS }
+}
+
+/// Positions of a map, as [`fetch`] takes them.
+pub(crate) fn rounded(at: &[f32], nearest: bool) -> Buf<i32> {
+    let places = at.iter().map(|at| (at * unit(nearest)).round_ties_even() as i32);
+    Buf::collect(at.len(), places)
+}
+
+/// `first + i * step + shifts[i]` as [`fetch`] takes them.
+pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], nearest: bool, out: &mut [i32]) {
+    crate::simd::shifted(first, step, shifts, unit(nearest), out);
+}
+
+#[inline(always)]
+pub(crate) fn shifted_body(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) {
+    for ((i, out), shift) in (0i32..).zip(out).zip(shifts) {
+        *out = ((first + f64::from(i) * step + shift) as f32 * unit).round_ties_even() as i32;
+    }
+}
+
+/// A lens of `1 + k r² + k r⁴`, and what a row of pixels needs of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lens {
+    /// Strength.
+    pub(crate) k: f64,
+    /// Width and height of the image.
+    pub(crate) size: [f64; 2],
+    /// Its middle.
+    pub(crate) middle: [f64; 2],
+    /// Of the positions that [`fetch`] takes.
+    pub(crate) nearest: bool,
+}
+
+/// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size of the image.
+pub(crate) fn through_lens(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
+    crate::simd::lens_row(lens, y, columns, xs, ys);
+}
+
+#[inline(always)]
+pub(crate) fn lens_row_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
+    let unit = unit(lens.nearest);
+    let ([width, height], [cx, cy], k) = (lens.size, lens.middle, lens.k);
+    for ((x, to_x), to_y) in columns.iter().zip(xs).zip(ys) {
+        let r2 = x * x + y * y;
+        let stretch = 1.0 + (k * r2 + k) * r2;
+        *to_x = ((width * (x * stretch) + cx) as f32 * unit).round_ties_even() as i32;
+        *to_y = ((height * (y * stretch) + cy) as f32 * unit).round_ties_even() as i32;
+    }
 }
 
 /// `cv2.warpAffine`: pixel (x, y) of `image` moves to `matrix` (rows x and y, each `[a, b, shift]`) times it.
@@ -121,11 +235,13 @@ pub(crate) fn warp_affine(image: &Image, matrix: [[f64; 3]; 2], border: Border, 
     let fixed = |v: f64| (v * UNIT).round_ties_even() as i64;
     // Half of the last step kept, so that shifting rounds.
     let (half, shift) = if nearest { (512, 10) } else { (16, 5) };
-    fetch(image, border, nearest, |x, y| {
-        let (x, y) = (x as f64, y as f64);
-        let at_x = fixed(b * y + c) + half + fixed(a * x);
-        let at_y = fixed(e * y + f) + half + fixed(d * x);
-        (at_x >> shift, at_y >> shift)
+    let columns = Buf::collect(image.width, (0..image.width).map(|x| (fixed(a * x as f64), fixed(d * x as f64))));
+    let narrow = |v: i64| (v >> shift).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+    fetch(image, border, nearest, |y, xs, ys| {
+        let row = (fixed(b * y as f64 + c) + half, fixed(e * y as f64 + f) + half);
+        for ((column, x), y) in columns.iter().zip(xs).zip(ys) {
+            (*x, *y) = (narrow(row.0 + column.0), narrow(row.1 + column.1));
+        }
     })
 }
 
@@ -201,10 +317,24 @@ mod tests {
     #[test]
     fn fetching_each_pixel_from_its_own_place_changes_nothing() {
         let image = Image::new(3, 5, (0..45).map(|i| (i * 37) as u8).collect()).expect("45 bytes are 3 x 5 pixels");
-        let same = fetch(&image, Border::Wrap, false, |x, y| (x as i64 * 32, y as i64 * 32));
-        assert_eq!(same, image);
-        let shifted = fetch(&image, Border::Constant([9; 3]), false, |x, y| (x as i64 * 32 + 32, y as i64 * 32));
+        let by = |shift: i32| {
+            move |y: usize, xs: &mut [i32], ys: &mut [i32]| {
+                (0..).zip(xs).for_each(|(x, place)| *place = x * 32 + shift);
+                ys.fill(y as i32 * 32);
+            }
+        };
+        assert_eq!(fetch(&image, Border::Wrap, false, by(0)), image);
+        let shifted = fetch(&image, Border::Constant([9; 3]), false, by(32));
         assert_eq!(shifted.row(1)[..12], image.row(1)[3..]);
         assert_eq!(shifted.row(1)[12..], [9; 3]);
+        // A quarter of the way to the right neighbour, and far outside.
+        let quarter = fetch(&image, Border::Replicate, false, by(8));
+        let mixed = |c: usize| ((u32::from(image.row(1)[c]) * 24 + u32::from(image.row(1)[c + 3]) * 8 + 16) >> 5) as u8;
+        assert_eq!(quarter.row(1)[..12], (0..12).map(mixed).collect::<Vec<_>>());
+        let far = fetch(&image, Border::Constant([9; 3]), false, |_, xs, ys| {
+            xs.fill(i32::MAX);
+            ys.fill(i32::MIN);
+        });
+        assert!(far.data.iter().all(|&level| level == 9));
     }
 }

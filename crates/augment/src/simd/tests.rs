@@ -276,3 +276,29 @@ fn wide_and_narrow_resizing_and_normalisation_agree() {
     pil::add_row_body(&mut sixth, &pixels, -1234);
     assert_eq!(fifth, sixth);
 }
+
+#[test]
+fn wide_and_narrow_warps_agree() {
+    let image = Image::new(21, 19, bytes(21 * 19 * 3)).expect("21 x 19 pixels");
+    let scattered = |factor: i32| (0..100).map(|i| i * factor % 1031 - 120).collect::<Vec<i32>>();
+    let (xs, ys) = (scattered(211), scattered(97));
+    for number in 0..5 {
+        let border = warp::Border::numbered(number, [5, 6, 7]).expect("five borders");
+        let (mut wide, mut narrow) = (vec![0; 300], vec![0; 300]);
+        fetch_row(&image, border, &xs, &ys, &mut wide);
+        warp::fetch_row_body(&image, border, &xs, &ys, &mut narrow);
+        assert_eq!(wide, narrow, "{border:?}");
+    }
+    let places: Vec<f64> = (0..100).map(|i| f64::from(i * 211 % 1031) / 77.0 - 6.0).collect();
+    let (mut wide, mut narrow) = ([vec![0; 100], vec![0; 100]], [vec![0; 100], vec![0; 100]]);
+    shifted(3.0, 1.0, &places, 32.0, &mut wide[0]);
+    warp::shifted_body(3.0, 1.0, &places, 32.0, &mut narrow[0]);
+    assert_eq!(wide, narrow);
+    for nearest in [false, true] {
+        let lens = warp::Lens { k: -0.37, size: [100.0, 80.0], middle: [49.0, 41.0], nearest };
+        let ([wide_x, wide_y], [narrow_x, narrow_y]) = (&mut wide, &mut narrow);
+        lens_row(lens, 0.21, &places, wide_x, wide_y);
+        warp::lens_row_body(lens, 0.21, &places, narrow_x, narrow_y);
+        assert_eq!(wide, narrow);
+    }
+}

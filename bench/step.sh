@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # A training step of ViT-S/14 beside the same step in plain PyTorch, the two in turns, and the machine's matrix rate.
-#   bench/step.sh PYTHON BIN [ROUNDS]
+#   bench/step.sh PYTHON BIN [ROUNDS] [PROTOTYPES:THREADS ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$1 bin=$2 rounds=${3:-5}
+settings=("${@:4}")
+[ $# -gt 3 ] || settings=(131072:2 131072:1 8192:2 8192:1)
 export OMP_WAIT_POLICY=passive
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for prototypes in 131072 8192; do
-  for threads in 2 1; do
-    for round in $(seq "$rounds"); do
-      echo "K = $prototypes, $threads threads, round $round of $rounds" >&2
-      "$bin/worker" bench --prototypes "$prototypes" --threads "$threads" --repeats 1 --json >>"$work/$prototypes.$threads.ours"
-      "$python" bench/plain_step.py --prototypes "$prototypes" --threads "$threads" --repeats 1 >>"$work/$prototypes.$threads.plain"
-    done
+for setting in "${settings[@]}"; do
+  prototypes=${setting%:*} threads=${setting#*:}
+  for round in $(seq "$rounds"); do
+    echo "K = $prototypes, $threads threads, round $round of $rounds" >&2
+    "$bin/worker" bench --prototypes "$prototypes" --threads "$threads" --repeats 1 --json >>"$work/$prototypes.$threads.ours"
+    "$python" bench/plain_step.py --prototypes "$prototypes" --threads "$threads" --repeats 1 >>"$work/$prototypes.$threads.plain"
   done
 done
 "$python" - "$work" <<'PY'

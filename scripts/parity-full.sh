@@ -8,9 +8,9 @@ python=$1
 shift
 sizes=("$@")
 [ $# -gt 0 ] || sizes=(small base large giant)
-# Bytes a parameter on either side: weights, gradients, moments and what they are made from.
+# What either side needs at most: weights, gradients, moments and what they are made from. Swap counts, and is slow.
 declare -A gib=([small]=2 [base]=5 [large]=12 [giant]=40)
-memory=$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
+memory=$(awk '/MemAvailable|SwapFree/ {sum += $2} END {print int(sum / 1048576)}' /proc/meminfo)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 done=0

@@ -1,6 +1,6 @@
 """Files of weights as the real libraries write them, and the features they give there: what `init.weights` must read.
 
-Tiny models of torch, timm and transformers; their parameters are computed from their names (`make_step.weight`), so that every
+Tiny models of torch, timm and transformers; their parameters are computed from their names (`plain.weight`), so that every
 one matters. The features are the libraries' own, in f64.
 
     python tests/golden/make_weights.py
@@ -10,7 +10,6 @@ import json
 import pathlib
 import shutil
 
-import make_step as step
 import numpy
 import safetensors.torch
 import timm
@@ -18,9 +17,11 @@ import torch
 import torch.nn.functional as F
 import transformers
 
+import plain
+
 HERE = pathlib.Path(__file__).parent / "weights"
 DIM, DEPTH, HEADS, PATCH, SIDE = 8, 2, 2, 7, 28
-IMAGES = step.image("features", (3, 3, SIDE, SIDE))
+IMAGES = plain.image("features", (3, 3, SIDE, SIDE))
 # 4/3 * 8 * 2 rounded up to a multiple of 8, as DINOv2 does.
 SWIGLU = (int(DIM * 4 * 2 / 3) + 7) // 8 * 8
 
@@ -31,7 +32,7 @@ def fill(model):
     with torch.no_grad():
         for name, p in model.named_parameters():
             rule = name.replace("layernorm", "norm").replace("lambda1", "gamma")
-            p.copy_(step.weight(rule, tuple(p.shape)))
+            p.copy_(plain.weight(rule, tuple(p.shape)))
     return model
 
 
@@ -39,7 +40,7 @@ def dinov2(registers=0, ffn="mlp", grid=SIDE // PATCH):
     """A state dict under the released names, and what the reference makes of it."""
     c = {"dim": DIM, "depth": DEPTH, "heads": HEADS, "patch": PATCH, "grid": grid, "registers": registers, "ffn": ffn, "ln_eps": 1e-6,
          "ffn_hidden": SWIGLU if ffn == "swiglu" else 4 * DIM, "offset": 0.1}
-    w = {n: step.weight(n, s) for n, s in step.backbone_shapes(c).items()}
+    w = {n: plain.weight(n, s) for n, s in plain.backbone_shapes(c).items()}
     return c, w
 
 
@@ -54,7 +55,7 @@ def main():
         # torch.save of a state dict, as dinov2_vit*14_pretrain.pth is.
         c, w = dinov2()
         torch.save(f32(w), HERE / "dinov2.pth")
-        features["dinov2.pth"], _ = step.backbone(w, c, IMAGES)
+        features["dinov2.pth"], _ = plain.backbone(w, c, IMAGES)
         # DinoBloom and RedDino: {"teacher": {"backbone.…", "dino_head.…"}}.
         teacher = {"backbone." + n: t for n, t in f32(w).items()}
         teacher |= {"dino_head.mlp.0.weight": torch.ones(4, DIM), "dino_head.last_layer.weight_g": torch.ones(5, 1)}
@@ -66,7 +67,7 @@ def main():
         grid = w["pos_embed"][:, 1:].reshape(1, 37, 37, DIM).permute(0, 3, 1, 2)
         grid = F.interpolate(grid, scale_factor=(4 / 37, 4 / 37), mode="bicubic").permute(0, 2, 3, 1).reshape(1, 16, DIM)
         w["pos_embed"] = torch.cat([w["pos_embed"][:, :1], grid], 1)
-        features["dinov2-37.pth"], _ = step.backbone(w, c | {"grid": 4}, IMAGES)
+        features["dinov2-37.pth"], _ = plain.backbone(w, c | {"grid": 4}, IMAGES)
 
         args = dict(pretrained=False, img_size=SIDE, patch_size=PATCH, embed_dim=DIM, depth=DEPTH, num_heads=HEADS)
         model = fill(timm.create_model("vit_small_patch14_dinov2", **args))

@@ -1,7 +1,7 @@
-"""Golden gradients of one step at the true widths of DINOv2: ViT-S, B, L and g (SwiGLU), by the plain PyTorch of make_step.py.
+"""Golden gradients of one step at the true widths of DINOv2: ViT-S, B, L and g (SwiGLU), by the plain PyTorch of plain.py.
 
 Depth 2, K = 1024, 56 px for the files kept here; `--full FOLDER` has the true depths and 224 px (`make parity-full`).
-Weights and crops are computed from their names (`make_step.numbers`), so nothing large is stored: of each gradient 256
+Weights and crops are computed from their names (`plain.numbers`), so nothing large is stored: of each gradient 256
 evenly spaced entries, the largest and the L2 norm, of the losses and gradient norms all. f64; f32 for ViT-g at full depth, whose f64
 weights and gradients alone are 27 GB.
 
@@ -10,11 +10,13 @@ weights and gradients alone are 27 GB.
 
 import argparse
 import json
+import os
 import pathlib
 
-import make_step as step
 import safetensors.torch
 import torch
+
+import plain
 
 HERE = pathlib.Path(__file__).parent / "width"
 #       width, depth, heads, hidden width of the feed-forward layer, its kind
@@ -26,7 +28,7 @@ IMAGES = 2
 def weights(network, shapes, dtype, trainable):
     out = {}
     for name, shape in shapes.items():
-        out[name] = step.weight(f"{network}.{name}", shape).to(dtype).requires_grad_(trainable)
+        out[name] = plain.weight(f"{network}.{name}", shape).to(dtype).requires_grad_(trainable)
     return out
 
 
@@ -43,24 +45,24 @@ def run(case, dtype):
     torch.set_default_dtype(dtype)
     c = case | {"offset": 0.1, "ln_eps": 1e-6, "registers": 0, "hidden": 2048, "bottleneck": 256, "separate": False, "patch": 14}
     b, px = case["images"], case["global_px"]
-    shapes = step.network_shapes(c)
-    crops = step.image("global_crops", (2 * b, 3, px, px)).to(dtype)
-    masks = step.mask("masks", (2 * b, c["grid"] ** 2))
+    shapes = plain.network_shapes(c)
+    crops = plain.image("global_crops", (2 * b, 3, px, px)).to(dtype)
+    masks = plain.mask("masks", (2 * b, c["grid"] ** 2))
     temp = 0.04
     teacher = weights("teacher", shapes, dtype, False)
     with torch.no_grad():
-        cls, patches = step.backbone(step.below(teacher, "backbone."), c, crops)
-        head = step.below(teacher, "dino_head.")
-        t_cls = step.sinkhorn(step.head(head, cls), temp, 3)
-        t_patch = step.sinkhorn(step.head(head, patches[masks]), temp, 3)
+        cls, patches = plain.backbone(plain.below(teacher, "backbone."), c, crops)
+        head = plain.below(teacher, "dino_head.")
+        t_cls = plain.sinkhorn(plain.head(head, cls), temp, 3)
+        t_patch = plain.sinkhorn(plain.head(head, patches[masks]), temp, 3)
     del teacher
     student = weights("student", shapes, dtype, True)
-    cls, patches = step.backbone(step.below(student, "backbone."), c, crops, masks)
-    head = step.below(student, "dino_head.")
+    cls, patches = plain.backbone(plain.below(student, "backbone."), c, crops, masks)
+    head = plain.below(student, "dino_head.")
     # 2 / (2 + max(2, 1)): one local crop whose loss is dropped.
-    dino = step.ce(torch.cat([t_cls[b:], t_cls[:b]]), step.head(head, cls), 0.1).mean() * 2 / 4
+    dino = plain.ce(torch.cat([t_cls[b:], t_cls[:b]]), plain.head(head, cls), 0.1).mean() * 2 / 4
     w = (1 / masks.sum(1).clamp(min=1))[:, None].expand_as(masks)[masks]
-    ibot = (step.ce(t_patch, step.head(head, patches[masks]), 0.1) * w).sum() / (2 * b)
+    ibot = (plain.ce(t_patch, plain.head(head, patches[masks]), 0.1) * w).sum() / (2 * b)
     (dino + ibot).backward()
     out = {"loss.total": (dino + ibot).detach(), "loss.dino_global": dino.detach(), "loss.ibot": ibot.detach()}
     for module in ("backbone", "dino_head"):
@@ -76,6 +78,8 @@ def main():
     args.add_argument("sizes", nargs="*")
     args = args.parse_args()
     folder = args.full or HERE
+    if args.full:
+        torch.set_num_threads(os.cpu_count())
     folder.mkdir(exist_ok=True)
     for size in args.sizes or SIZES:
         dim, depth, heads, hidden, ffn = SIZES[size]

@@ -3,7 +3,7 @@
     python check_export_layouts.py huggingface|onnx EXPORT_FOLDER SHARD_SET FEATURES.parquet
     python check_export_layouts.py size ONNX_EXPORT_FOLDER TIMM_EXPORT_FOLDER
 
-`size` compares an ONNX export at a side of its own with the plain PyTorch of tests/golden/make_step.py on the same weights.
+`size` compares an ONNX export at a side of its own with the plain PyTorch of tests/golden/plain.py on the same weights.
 
 The images are read from the shards by pyarrow. For transformers the export's own preprocessor prepares them (its Pillow backend, as the
 published evaluation does, decides; the torchvision backend's figure is printed beside it), for ONNX torchvision on Pillow images.
@@ -91,7 +91,7 @@ def size(export, timm_export):
     import safetensors.torch
 
     sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "golden"))
-    import make_step
+    import plain
 
     args = json.loads((pathlib.Path(timm_export) / "config.json").read_text())["model_args"]
     w = {n: t.double() for n, t in safetensors.torch.load_file(pathlib.Path(timm_export) / "model.safetensors").items()}
@@ -100,9 +100,9 @@ def size(export, timm_export):
     session = onnxruntime.InferenceSession(str(pathlib.Path(export) / "model.onnx"), providers=["CPUExecutionProvider"])
     side = session.get_inputs()[0].shape[2]
     assert side != args["img_size"], side
-    images = make_step.image("features", (3, 3, side, side))
+    images = plain.image("features", (3, 3, side, side))
     found = session.run(None, {"images": images.float().numpy()})
-    expected = make_step.backbone(w, c, images)
+    expected = plain.backbone(w, c, images)
     figure = max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, expected))
     print(f"onnxruntime {onnxruntime.__version__}: features and patches at {side} px, {figure:.2e} (bar {BAR:.0e})")
     return figure

@@ -22,16 +22,25 @@ user=$(id -un)
 host=$(hostname -s)
 fail() { echo "start.sh: $*" >&2; tail -n 5 "$folder"/log/*.log >&2 || true; "$here/stop.sh" "$folder" || true; exit 1; }
 
-# Ports: controller, slurmdbd, database, nodes from +10, srun from +40. Each try takes another hundred.
+# Ports: controller, slurmdbd, database, nodes from +10, srun from +40. Each try takes another hundred. Clusters that start
+# in the same moment see each other's ports free, so a hundred is claimed by a file that only one can create; a claim whose
+# cluster's folder is gone is void.
 busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+claims=/tmp/reddino-slurm-$(id -u)
+mkdir -p "$claims"
+claim() { # BASE
+  local holder
+  holder=$(cat "$claims/$1" 2>/dev/null) && [ -n "$holder" ] && [ ! -d "$holder" ] && rm -f "$claims/$1"
+  (set -o noclobber && echo "$folder" >"$claims/$1") 2>/dev/null
+}
 base=
 for _ in $(seq 40); do
   try=$((20000 + RANDOM % 120 * 100))
   for port in $(seq "$try" $((try + 15))); do busy "$port" && continue 2; done
-  base=$try
-  break
+  [ -e "/run/netns/reddino$try-switch" ] || ! claim "$try" || { base=$try && break; }
 done
 [ -n "$base" ] || fail "no free range of ports was found"
+echo "$claims/$base" >"$folder/run/claim"
 controller=127.0.0.1 prefix=reddino$base
 
 launch() { # NAME COMMAND...: in a session of its own, its process noted for stop.sh
@@ -52,8 +61,8 @@ until_true() { # WHAT COMMAND...
 if [ "$netns" = 1 ]; then
   net=10.$((base / 100 % 250 + 1)).0
   controller=$net.254
-  echo "$prefix $nodes" >"$folder/run/networks"
   ip netns add "$prefix-switch" || fail "network namespaces need root"
+  echo "$prefix $nodes" >"$folder/run/networks"
   ip -n "$prefix-switch" link add bridge type bridge
   ip -n "$prefix-switch" link set bridge up
   ip link add "v$base" type veth peer name uplink netns "$prefix-switch"

@@ -18,5 +18,6 @@ if [ -f "$folder/run/networks" ]; then
   ip netns del "$prefix-switch" 2>/dev/null
   ip link del "v${prefix#reddino}" 2>/dev/null
 fi
-rm -f "$folder/run/processes" "$folder/run/networks"
+[ -f "$folder/run/claim" ] && rm -f "$(cat "$folder/run/claim")"
+rm -f "$folder/run/processes" "$folder/run/networks" "$folder/run/claim"
 exit 0

@@ -14,32 +14,37 @@ use tch::Tensor;
 pub struct Architecture {
     /// The backbone.
     pub backbone: backbone::Shape,
-    /// The head, and the second one when there is one.
+    /// The DINO head, which is iBOT's too unless that has its own.
     pub head: head::Shape,
-    /// Whether iBOT has a head of its own.
-    pub separate: bool,
+    /// iBOT's own head.
+    pub ibot_head: Option<head::Shape>,
 }
 
 impl Architecture {
     /// The architecture of a configuration.
     pub fn of(config: &TrainConfig) -> Self {
-        Self {
-            backbone: backbone::Shape::of(config),
-            head: head::Shape {
-                dim: config.model.dim,
-                hidden: config.head.hidden,
-                bottleneck: config.head.bottleneck,
-                prototypes: config.head.prototypes,
-            },
-            separate: config.head.separate,
-        }
+        let h = &config.head;
+        let head =
+            head::Shape { dim: config.model.dim, hidden: h.hidden, bottleneck: h.bottleneck, prototypes: h.prototypes };
+        let ibot_head = h.separate.then(|| head::Shape {
+            dim: config.model.dim,
+            hidden: h.ibot_hidden.unwrap_or(h.hidden),
+            bottleneck: h.ibot_bottleneck.unwrap_or(h.bottleneck),
+            prototypes: h.ibot_prototypes.unwrap_or(h.prototypes),
+        });
+        Self { backbone: backbone::Shape::of(config), head, ibot_head }
+    }
+
+    /// The head that patch tokens go through.
+    pub fn patch_head(&self) -> &head::Shape {
+        self.ibot_head.as_ref().unwrap_or(&self.head)
     }
 
     /// The submodules whose gradients are clipped one by one, each a prefix of its parameters' names.
     pub fn submodules(&self) -> &'static [&'static str] {
-        match self.separate {
-            false => &["backbone", "dino_head"],
-            true => &["backbone", "dino_head", "ibot_head"],
+        match self.ibot_head {
+            None => &["backbone", "dino_head"],
+            Some(_) => &["backbone", "dino_head", "ibot_head"],
         }
     }
 
@@ -49,6 +54,7 @@ impl Architecture {
         for module in self.submodules() {
             let parts = match *module {
                 "backbone" => self.backbone.declare(),
+                "ibot_head" => self.patch_head().declare(),
                 _ => self.head.declare(),
             };
             out.extend(parts.into_iter().map(|d| Declared { name: format!("{module}.{}", d.name), ..d }));
@@ -77,13 +83,13 @@ impl Network {
         Ok(Self {
             backbone: Backbone::new(architecture.backbone, &params)?,
             dino_head: Head::new("dino_head", &params)?,
-            ibot_head: architecture.separate.then(|| Head::new("ibot_head", &params)).transpose()?,
+            ibot_head: architecture.ibot_head.map(|_| Head::new("ibot_head", &params)).transpose()?,
             params,
         })
     }
 
     /// Logits of `features` `[C + M, D]`: its first C = `cls` rows through the DINO head, the rest through the iBOT head.
-    /// Returns `[C, K]` and `[M, K]`.
+    /// Returns `[C, K]` and `[M, K of the iBOT head]`.
     pub fn logits(&self, features: &Tensor, cls: i64) -> (Tensor, Tensor) {
         self.through_heads(features, cls, Head::logits)
     }

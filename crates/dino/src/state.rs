@@ -127,7 +127,6 @@ impl State {
         let student = Network::new(&architecture, own(student).trainable())?;
         let teacher = Network::new(&architecture, own(teacher))?;
         let adam = Adam::new(&student.params, architecture.backbone.depth, &settings.optim);
-        let k = architecture.head.prototypes;
         let center = |shape: &[i64]| Center { value: Tensor::zeros(shape, (kind, device)), pending: None };
         let scaler =
             (settings.half() == Some(Kind::Half)).then_some(Scaler { scale: settings.optim.loss_scale, good_steps: 0 });
@@ -142,8 +141,8 @@ impl State {
             student,
             teacher,
             adam,
-            center_dino: center(&[1, k]),
-            center_ibot: center(&[1, 1, k]),
+            center_dino: center(&[1, architecture.head.prototypes]),
+            center_ibot: center(&[1, 1, architecture.patch_head().prototypes]),
         })
     }
 

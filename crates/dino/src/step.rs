@@ -58,8 +58,6 @@ pub struct StepReport {
     pub features: Tensor,
     /// What summing the gradients over ranks cost.
     pub transfer: Transfer,
-    /// Gradients by name, of the whole global batch, before clipping; only from [`State::step_keeping_gradients`].
-    pub gradients: Option<Vec<(String, Tensor)>>,
 }
 
 impl State {
@@ -102,34 +100,26 @@ impl State {
     /// [`DinoError::NonFinite`] on all ranks alike, a lost peer, or a batch that does not fit. The state is then as
     /// it was before the call.
     pub fn step(&mut self, batch: &CropBatch, knobs: &Knobs, peers: &dyn Collective) -> Result<StepReport, DinoError> {
-        self.guarded(batch, knobs, peers, false)
+        self.step_seeing_gradients(batch, knobs, peers, &mut |_, _| ())
     }
 
-    /// As [`State::step`], and the report holds the gradients.
+    /// As [`State::step`], and `see` is shown the gradient of every parameter, in name order: that of the whole global batch,
+    /// before clipping. It shares its memory with the step, which goes on to change it: copy what must last.
     ///
     /// # Errors
-    /// As [`State::step`].
-    pub fn step_keeping_gradients(
+    /// As [`State::step`]; where the numbers are not finite, `see` is not called.
+    pub fn step_seeing_gradients(
         &mut self,
         batch: &CropBatch,
         knobs: &Knobs,
         peers: &dyn Collective,
-    ) -> Result<StepReport, DinoError> {
-        self.guarded(batch, knobs, peers, true)
-    }
-
-    fn guarded(
-        &mut self,
-        batch: &CropBatch,
-        knobs: &Knobs,
-        peers: &dyn Collective,
-        keep: bool,
+        see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<StepReport, DinoError> {
         let before = self.scaler;
         loop {
             // Before as well as after: a panic in an earlier step may have left something.
             self.reset_gradients()?;
-            let outcome = self.learn(batch, knobs, peers, keep);
+            let outcome = self.learn(batch, knobs, peers, see);
             self.reset_gradients()?;
             match (&outcome, &mut self.scaler) {
                 // A gradient overflowed half precision: the same batch again, scaled less. All ranks see the same norm.
@@ -156,7 +146,7 @@ impl State {
         batch: &CropBatch,
         knobs: &Knobs,
         peers: &dyn Collective,
-        keep: bool,
+        see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<StepReport, DinoError> {
         let share = self.share(peers.rank(), peers.world())?;
         let weights = DinoWeights::of(&self.settings.loss);
@@ -202,12 +192,11 @@ impl State {
         let (losses, teacher_entropy) = measure(&values, &entropy, peers)?;
         let norms = self.norms(&gradients)?;
         require_finite(&losses, &norms)?;
-        let kept = keep.then(|| {
-            let names = self.student.params.names().iter().cloned();
-            names.zip(gradients.iter().map(Tensor::copy)).collect()
-        });
+        for (name, gradient) in self.student.params.names().iter().zip(&gradients) {
+            see(name, gradient);
+        }
         self.apply(&gradients, &norms, knobs, centers)?;
-        Ok(StepReport { losses, norms, teacher_entropy, features, transfer, gradients: kept })
+        Ok(StepReport { losses, norms, teacher_entropy, features, transfer })
     }
 
     fn reset_gradients(&self) -> Result<(), DinoError> {

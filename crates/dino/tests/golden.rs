@@ -34,6 +34,12 @@ fn int(value: &Value, default: i64) -> i64 {
 fn architecture(case: &Value) -> Architecture {
     let (sizes, model) = (&case["sizes"], &case["settings"]["model"]);
     let hidden = int(&sizes["ffn_hidden"], 0);
+    let head = |sizes: &Value| head::Shape {
+        dim: int(&model["dim"], 0),
+        hidden: int(&sizes["hidden"], 0),
+        bottleneck: int(&sizes["bottleneck"], 0),
+        prototypes: int(&sizes["prototypes"], 0),
+    };
     let feed = match model["ffn"].as_str() {
         Some("swiglu") => Feed::SwiGlu { hidden },
         _ => Feed::Mlp { hidden },
@@ -50,15 +56,14 @@ fn architecture(case: &Value) -> Architecture {
             ln_eps: 1e-6,
             offset: model["offset"].as_f64().unwrap_or(0.1),
             drop_path: 0.0,
+            drop_path_uniform: true,
             layerscale_init: 1.0,
         },
-        head: head::Shape {
-            dim: int(&model["dim"], 0),
-            hidden: int(&sizes["hidden"], 0),
-            bottleneck: int(&sizes["bottleneck"], 0),
-            prototypes: int(&sizes["prototypes"], 0),
-        },
-        separate: case["settings"]["head"]["separate"] == true,
+        head: head(sizes),
+        ibot_head: (case["settings"]["head"]["separate"] == true).then(|| match sizes["ibot"].is_object() {
+            true => head(&sizes["ibot"]),
+            false => head(sizes),
+        }),
     }
 }
 
@@ -87,10 +92,10 @@ impl Case {
                 }
             }
         }
-        let k = architecture(&case).head.prototypes;
         if case["centers"] == true {
-            add("center.dino".into(), &[1, k]);
-            add("center.ibot".into(), &[1, 1, k]);
+            let architecture = architecture(&case);
+            add("center.dino".into(), &[1, architecture.head.prototypes]);
+            add("center.ibot".into(), &[1, 1, architecture.patch_head().prototypes]);
         }
         write(&folder.path().join("weights.safetensors"), &weights);
 

@@ -138,14 +138,14 @@ fn masks_depend_on_seed_step_and_group_alone() {
 /// The three golden backbones, under the names of a network.
 fn golden_backbone(case: &str) -> (backbone::Shape, Parameters) {
     let (registers, feed, offset) = match case {
-        "local_koleo_registers" => (2, Feed::Mlp { hidden: 64 }, 0.0),
-        "centering_swiglu" => (0, Feed::SwiGlu { hidden: 64 }, 0.1),
-        _ => (0, Feed::Mlp { hidden: 64 }, 0.1),
+        "local_koleo_registers" => (2, Feed::Mlp { hidden: 128 }, 0.0),
+        "centering_swiglu" => (0, Feed::SwiGlu { hidden: 128 }, 0.1),
+        _ => (0, Feed::Mlp { hidden: 128 }, 0.1),
     };
     let shape = backbone::Shape {
-        dim: 32,
+        dim: 64,
         depth: 2,
-        heads: 2,
+        heads: 4,
         patch: 7,
         grid: 4,
         registers,
@@ -153,6 +153,7 @@ fn golden_backbone(case: &str) -> (backbone::Shape, Parameters) {
         ln_eps: 1e-6,
         offset,
         drop_path: 0.0,
+        drop_path_uniform: true,
         layerscale_init: 1.0,
     };
     let entries = shape.declare().into_iter().map(|d| {
@@ -184,13 +185,13 @@ fn features_and_export_are_timms() {
 #[test]
 fn a_released_backbone_is_adopted_and_resized_once() {
     let mut config = TrainConfig::default();
-    (config.model.dim, config.model.depth, config.model.heads, config.model.patch) = (32, 2, 2, 7);
+    (config.model.dim, config.model.depth, config.model.heads, config.model.patch) = (64, 2, 4, 7);
     (config.model.mlp_ratio, config.crops.global_size) = (2.0, 42);
     let (_, params) = golden_backbone("published");
     let released = export::timm(&params);
     let encoder = Encoder::load(&config, released, "a released file", Device::Cpu).unwrap();
     let found = encoder.params().get("backbone.pos_embed").unwrap();
-    assert_eq!(found.size(), [1, 37, 32]);
+    assert_eq!(found.size(), [1, 37, 64]);
     let stored = params.get("backbone.pos_embed").unwrap();
     let expected = backbone::resize_grid(&stored.narrow(1, 1, 16), (6, 6), 0.0);
     assert!(found.narrow(1, 1, 36).equal(&expected));

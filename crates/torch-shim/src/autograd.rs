@@ -1,4 +1,4 @@
-//! Backward with a given gradient, gradient access, hooks and activation checkpointing.
+//! Backward with a given gradient, gradient access, hooks, activation checkpointing, and a layer that keeps less.
 
 use crate::{ShimError, done, ffi, handle, taken};
 use std::{
@@ -115,4 +115,26 @@ pub fn checkpoint(x: &Tensor, block: impl Fn(&Tensor) -> Tensor + Send + 'static
     // SAFETY: two live handles; ownership of `ctx` passes to C++, which gives it to `drop_block` once, on failure too.
     let y = unsafe { ffi::shim_checkpoint(handle(x), handle(&anchor), call_block, ctx.cast(), drop_block) };
     taken("checkpointed block", y)
+}
+
+/// What [`feed`] does before its linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Exact GELU.
+    Gelu = 0,
+    /// SiLU of the first half of the columns, times the second half (Shazeer, arXiv:2002.05202).
+    SwiGlu = 1,
+}
+
+/// `activation(x)·wᵀ + b` of rows `x` `[R, H]`, `w` `[D, H]` (`[D, H/2]` for SwiGLU) and `b` `[D]`, all of one dtype: `[R, D]`.
+///
+/// Autograd would keep both `x` and `activation(x)`, the widest tensors of a transformer. This keeps `x` and computes the
+/// activation again in backward, which costs one elementwise pass. The numbers are the same.
+///
+/// # Errors
+/// Other shapes, mixed dtypes, and what else LibTorch refuses.
+pub fn feed(x: &Tensor, w: &Tensor, b: &Tensor, activation: Activation) -> Result<Tensor, ShimError> {
+    // SAFETY: three live handles, borrowed for the call.
+    let y = unsafe { ffi::shim_feed(handle(x), handle(w), handle(b), activation as i64) };
+    taken("feed", y)
 }

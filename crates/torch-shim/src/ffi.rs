@@ -22,6 +22,7 @@ unsafe extern "C" {
         ctx: *mut c_void,
         drop: Drop,
     ) -> *mut C_tensor;
+    pub(crate) fn shim_feed(x: *mut C_tensor, w: *mut C_tensor, b: *mut C_tensor, kind: i64) -> *mut C_tensor;
     pub(crate) fn shim_fused_adamw(
         n: usize,
         p: *const *mut C_tensor,

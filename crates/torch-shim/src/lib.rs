@@ -1,7 +1,7 @@
 //! All C++ against LibTorch: what tch lacks, as safe functions. No policy lives here.
 //!
 //! * [`optimise`]: fused AdamW and the foreach operations over lists of tensors;
-//! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing;
+//! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing, a layer that keeps less;
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
 //! * [`stream`]: CUDA streams and events.
 //!

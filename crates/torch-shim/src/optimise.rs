@@ -127,7 +127,7 @@ pub fn copy_(dst: &[Tensor], src: &[Tensor]) -> Result<(), ShimError> {
     done("foreach copy", code)
 }
 
-/// The L2 norm over all elements of all tensors, as a 0-d tensor left on the device. The list may not be empty.
+/// The L2 norm over all elements of all tensors, as a 0-d f64 tensor left on the device. The list may not be empty.
 ///
 /// # Errors
 /// What LibTorch refuses, an empty list included.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 use tch::{Device, Kind, Tensor};
 use torch_shim::{
-    autograd,
+    autograd::{self, Activation},
     device::{self, Autocast},
     optimise::{self, AdamLists, AdamW},
     stream::{self, Event, Stream},
@@ -72,6 +72,15 @@ fn foreach_operations_equal_their_single_tensor_forms() {
 }
 
 #[test]
+fn the_norm_of_many_small_numbers_loses_none_of_them() {
+    tch::manual_seed(1);
+    let a = Tensor::randn([5_000_001], (Kind::Float, Device::Cpu));
+    let exact = a.to_kind(Kind::Double).norm().double_value(&[]);
+    let norm = optimise::norm(&[a]).unwrap().double_value(&[]);
+    assert!((norm / exact - 1.0).abs() < 1e-7, "{norm} instead of {exact}");
+}
+
+#[test]
 fn backward_takes_a_gradient_and_reset_drops_it() {
     let x = numbers(1).set_requires_grad(true);
     let g = numbers(2);
@@ -129,6 +138,36 @@ fn checkpointing_changes_no_bit_and_frees_its_block() {
     assert_eq!(plain.0, checkpointed.0);
     assert_eq!(plain.1, checkpointed.1);
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn feed_is_the_activation_and_a_linear_map() {
+    let w_of = |columns: i64| Tensor::arange(5 * columns, (Kind::Double, Device::Cpu)).sin().view([5, columns]);
+    for (activation, columns) in [(Activation::Gelu, 6), (Activation::SwiGlu, 3)] {
+        let run = |ours: bool| {
+            let leaf = |t: Tensor| t.set_requires_grad(true);
+            let x = leaf(Tensor::arange(24, (Kind::Double, Device::Cpu)).cos().view([4, 6]) * 2.0);
+            let (w, b) = (leaf(w_of(columns)), leaf(w_of(1).view([5])));
+            let y = if ours {
+                autograd::feed(&x, &w, &b, activation).unwrap()
+            } else {
+                let act = match activation {
+                    Activation::Gelu => x.gelu("none"),
+                    Activation::SwiGlu => x.narrow(1, 0, 3).silu() * x.narrow(1, 3, 3),
+                };
+                act.linear(&w, Some(&b))
+            };
+            autograd::backward(&(&y * &y).sum(Kind::Double), None).unwrap();
+            let grad = |t: &Tensor| autograd::grad(t).unwrap().unwrap();
+            [y.detach(), grad(&x), grad(&w), grad(&b)]
+        };
+        for (found, expected) in run(true).iter().zip(&run(false)) {
+            assert!(found.allclose(expected, 1e-14, 1e-14, false), "{activation:?}: {found} instead of {expected}");
+        }
+        let (wide, half) = (w_of(columns), Tensor::zeros([4, 6], (Kind::Float, Device::Cpu)));
+        let refused = autograd::feed(&half, &wide, &w_of(1).view([5]), activation).unwrap_err().to_string();
+        assert!(refused.contains("rows of Float and weights of Double"), "{refused}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::{DropPath, Feed};
 use tch::Tensor;
+use torch_shim::autograd::{self, Activation};
 
 /// Weight and bias of a linear layer or a norm.
 #[derive(Debug)]
@@ -171,14 +172,14 @@ impl Block {
 
     fn feed(&self, x: &Tensor) -> Tensor {
         let hidden = self.first.linear(&self.norm2.norm(x, self.ln_eps));
-        let hidden = match self.kind {
-            Feed::Mlp { .. } => hidden.gelu("none"),
-            Feed::SwiGlu { .. } => {
-                let halves = hidden.chunk(2, -1);
-                halves[0].silu() * &halves[1]
-            }
+        let activation = match self.kind {
+            Feed::Mlp { .. } => Activation::Gelu,
+            Feed::SwiGlu { .. } => Activation::SwiGlu,
         };
-        self.second.linear(&hidden)
+        // Autocast may have lowered the first layer; it does not reach into the backward of the second.
+        let Pair { weight, bias } = &self.second;
+        let (weight, bias) = (weight.to_kind(hidden.kind()), bias.to_kind(hidden.kind()));
+        autograd::feed(&hidden, &weight, &bias, activation).expect("shapes were checked when weights were bound")
     }
 }
 

@@ -68,10 +68,7 @@ impl Backbone {
             let at = |name: &str| format!("blocks.{i}.{name}");
             Ok(Block {
                 index: i as u64,
-                rate: match shape.depth {
-                    1 => shape.drop_path,
-                    depth => shape.drop_path * i as f64 / (depth - 1) as f64,
-                },
+                rate: shape.drop_rate(i),
                 heads: shape.heads,
                 ln_eps: shape.ln_eps,
                 kind: shape.feed,

@@ -38,8 +38,10 @@ pub struct Shape {
     pub ln_eps: f64,
     /// Offset in the resize of position embeddings, 0.1 or 0.
     pub offset: f64,
-    /// Stochastic depth rate of the last block; it grows linearly from 0 at the first.
+    /// Stochastic depth rate.
     pub drop_path: f64,
+    /// The same rate in every block; otherwise it grows linearly from 0 at the first to `drop_path` at the last.
+    pub drop_path_uniform: bool,
     /// LayerScale at the start.
     pub layerscale_init: f64,
 }
@@ -65,7 +67,16 @@ impl Shape {
             ln_eps: m.ln_eps,
             offset: m.offset,
             drop_path: m.drop_path,
+            drop_path_uniform: m.drop_path_uniform,
             layerscale_init: m.layerscale_init,
+        }
+    }
+
+    /// Stochastic depth rate of block `i`.
+    pub fn drop_rate(&self, i: i64) -> f64 {
+        match self.drop_path_uniform || self.depth == 1 {
+            true => self.drop_path,
+            false => self.drop_path * i as f64 / (self.depth - 1) as f64,
         }
     }
 
@@ -115,5 +126,24 @@ impl Shape {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_spec::config::TrainConfig;
+
+    #[test]
+    fn stochastic_depth_is_even_or_grows_to_the_last_block() {
+        let mut config = TrainConfig::default();
+        (config.model.depth, config.model.drop_path) = (5, 0.4);
+        let rates = |config: &TrainConfig| (0..5).map(|i| Shape::of(config).drop_rate(i)).collect::<Vec<_>>();
+        assert_eq!(rates(&config), [0.4; 5]);
+        config.model.drop_path_uniform = false;
+        // torch.linspace(0, 0.4, 5)
+        for (rate, expected) in rates(&config).into_iter().zip([0.0, 0.1, 0.2, 0.3, 0.4]) {
+            assert!((rate - expected).abs() < 1e-12, "{rate}");
+        }
     }
 }

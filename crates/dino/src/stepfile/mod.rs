@@ -92,10 +92,13 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
         let batch = batches.batch(i, &share, &config.loss, &state)?;
         let knobs = schedules.at(case.start_iteration + i);
         let keep = args.grads == Grads::All || (args.grads == Grads::First && i == 0);
-        let report = match keep {
-            true => state.step_keeping_gradients(&batch, &knobs, peers)?,
-            false => state.step(&batch, &knobs, peers)?,
+        let mut gradients = Vec::new();
+        let mut see = |name: &str, t: &Tensor| {
+            if keep {
+                gradients.push((format!("grad.{i}.{name}"), t.copy()));
+            }
         };
+        let report = state.step_seeing_gradients(&batch, &knobs, peers, &mut see)?;
         let mut number = |name: String, value: f64| out.push((name, Tensor::from_slice(&[value])));
         for (name, value) in report.losses.named() {
             number(format!("loss.{i}.{name}"), value);
@@ -112,8 +115,7 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
         for (name, value) in &report.norms {
             number(format!("norm.{i}.{name}"), *value);
         }
-        let gradients = report.gradients.into_iter().flatten();
-        out.extend(gradients.map(|(name, t)| (format!("grad.{i}.{name}"), t)));
+        out.extend(gradients);
     }
     if peers.rank() == 0 {
         let kept = state.tensors().into_iter();

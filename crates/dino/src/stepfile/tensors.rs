@@ -164,19 +164,22 @@ fn architecture(config: &TrainConfig, weights: &File) -> Result<Architecture, Di
         Ffn::Swiglu => Feed::SwiGlu { hidden: weights.size(&format!("{block}.w12.weight"), 0)? / 2 },
     };
     let positions = weights.size("student.backbone.pos_embed", 1)? - 1;
-    let head = "student.dino_head";
+    let head = |name: &str| -> Result<head::Shape, DinoError> {
+        let at = |part: &str| weights.size(&format!("student.{name}.{part}"), 0);
+        Ok(head::Shape {
+            dim: config.model.dim,
+            hidden: at("mlp.0.weight")?,
+            bottleneck: at("mlp.4.weight")?,
+            prototypes: at("last_layer.weight_g")?,
+        })
+    };
     Ok(Architecture {
         backbone: backbone::Shape {
             grid: (positions.max(0) as f64).sqrt().round() as i64,
             feed,
             ..backbone::Shape::of(config)
         },
-        head: head::Shape {
-            dim: config.model.dim,
-            hidden: weights.size(&format!("{head}.mlp.0.weight"), 0)?,
-            bottleneck: weights.size(&format!("{head}.mlp.4.weight"), 0)?,
-            prototypes: weights.size(&format!("{head}.last_layer.weight_g"), 0)?,
-        },
-        separate: config.head.separate,
+        head: head("dino_head")?,
+        ibot_head: config.head.separate.then(|| head("ibot_head")).transpose()?,
     })
 }

@@ -16,7 +16,7 @@ struct Reader<'a> {
     what: &'a str,
     archive: Archive<'a>,
     /// Name of the archive's folder.
-    folder: &'a str,
+    folder: String,
     pickle: Pickle,
     keys: usize,
     /// Bytes that tensors may still take: together no more than twice the file, since views may overlap.
@@ -35,7 +35,7 @@ pub(super) fn read(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>, We
     if archive.find("byteorder").is_some_and(|(_, order)| order != b"little") {
         return Err(damaged("it was written on a big-endian machine"));
     }
-    let pickle = Pickle::read(pickled, what)?;
+    let (folder, pickle) = (folder.to_owned(), Pickle::read(pickled, what)?);
     let allowance = archive.size().saturating_mul(2);
     let mut reader = Reader { what, archive, folder, pickle, keys: 0, allowance, out: Vec::new() };
     let Value::Dict(pairs) = reader.pickle.root().clone() else {
@@ -119,7 +119,7 @@ fn view(
     let (_, bytes) = reader
         .archive
         .find(&format!("data/{key}"))
-        .filter(|(folder, _)| *folder == reader.folder)
+        .filter(|(folder, _)| *folder == reader.folder.as_str())
         .ok_or_else(|| broken("has no data in the file"))?;
     let width = kind.elt_size_in_bytes();
     let held = (bytes.len() / width) as i64;

@@ -1,0 +1,89 @@
+//! Several builders on one bucket of a real S3 server, over a network that harms what they send and read.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use store::Store;
+use system_tests::own_process::{is_inner, run_inner};
+use system_tests::s3_proxy::{Harm, Proxy, Rule};
+use system_tests::s3_server::{BUCKET, S3Server};
+use system_tests::tiny_run::text;
+use system_tests::{program, run};
+
+/// Every file of a set with its bytes.
+fn files(set: &Store) -> BTreeMap<String, Vec<u8>> {
+    let names = set.list("").expect("the set is listed").into_iter();
+    names.map(|name| (name.clone(), set.get(&name).expect("a listed file").to_vec())).collect()
+}
+
+fn shards(set: &Store) -> usize {
+    set.list("").expect("the set is listed").iter().filter(|name| name.ends_with(".parquet")).count()
+}
+
+fn rule(method: &'static str, times: usize, harm: Harm) -> Rule {
+    Rule { method, contains: ".parquet", times, harm }
+}
+
+#[test]
+fn four_builders_one_of_them_killed_write_one_set_over_a_bad_network() {
+    let test = "four_builders_one_of_them_killed_write_one_set_over_a_bad_network";
+    if !is_inner(test) {
+        let Some(server) = S3Server::shared(test) else { return };
+        let busy = Harm::Answer("503 Slow Down", "SlowDown");
+        let proxy = Proxy::start(
+            server.address(),
+            &[
+                rule("PUT", 3, busy),
+                rule("PUT", 2, Harm::ResetBefore),
+                rule("PUT", 2, Harm::LostAnswer),
+                rule("GET", 2, Harm::CutBody),
+                rule("GET", 2, Harm::WrongByte),
+                rule("GET", 2, Harm::ShortBody),
+                rule("GET", 1, busy),
+            ],
+        );
+        let output = run_inner(test, server.env(proxy.address()));
+        proxy.assert_spent();
+        let logged = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!logged.contains(server.secret()) && !logged.contains(server.key_id()), "credentials were printed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let smears = folder.path().join("smears");
+    run("shard-builder", &["synth", "--out", text(&smears), "--seed", "3"]);
+    let (sources, data) = (smears.join("sources"), smears.join("data"));
+    let disk = folder.path().join("one");
+    let build = |out: &str, more: &[&str]| -> Vec<String> {
+        let options = ["--size", "56", "--rows-per-shard", "16", "--jobs", "1"];
+        let fixed = ["build", text(&sources), "--data", text(&data), "--out", out];
+        fixed.iter().chain(&options).chain(more).map(|&arg| arg.to_owned()).collect()
+    };
+    let arguments = build(text(&disk), &[]);
+    run("shard-builder", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let one = files(&Store::open(text(&disk)).unwrap());
+    let uri = format!("s3://{BUCKET}/four");
+    let four = Store::open(&uri).unwrap();
+    let start = |part: &str| -> Child {
+        let mut command = Command::new(program("shard-builder"));
+        command.args(build(&uri, &["--part", part])).env("RUST_LOG", "trace");
+        command.stdout(Stdio::inherit()).stderr(Stdio::inherit()).spawn().unwrap()
+    };
+    let mut builders: Vec<Child> = ["1/4", "2/4", "3/4", "4/4"].into_iter().map(start).collect();
+    let mut killed = builders.remove(0);
+    while shards(&four) < 2 {
+        assert!(killed.try_wait().unwrap().is_none(), "the first builder ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(!four.exists("manifest.json").unwrap(), "the set was published in the middle");
+    for mut builder in builders {
+        assert!(builder.wait().unwrap().success());
+    }
+    let found = files(&four);
+    assert!(one.keys().filter(|name| name.ends_with(".parquet")).count() >= 8, "{:?}", one.keys());
+    assert!(found == one, "{:?} and {:?}", found.keys(), one.keys());
+    run("shard-builder", &["verify", &uri]);
+}

@@ -44,6 +44,8 @@ GEOMETRIC = {
     "Resize": lambda: A.Resize(random.choice([24, 37, 56]), random.choice([20, 41, 49]), interpolation=1),
     "RandomResizedCrop": lambda: RandomResizedCrop(49, 42, scale=(0.05, 1.0), interpolation=1),
 }
+# OpenCV's numbers of interpolations, for the distortions.
+WAYS = (1, 1, 2, 4, 0, 3, 1, 2)
 # Settings of a constructor, by number from 1 to 7; 0 is the defaults. ChannelShuffle and InvertImg take no arguments.
 SETTINGS = {
     "Blur": lambda k: dict(blur_limit=(3, 3 + 2 * k)),
@@ -51,7 +53,9 @@ SETTINGS = {
     "ChannelDropout": lambda k: dict(channel_drop_range=(1, 1 + k % 2), fill_value=36 * k),
     "ColorJitter": lambda k: dict(brightness=0.13 * k, contrast=0.9 - 0.1 * k, saturation=0.2 * (k % 4), hue=0.07 * k),
     "Defocus": lambda k: dict(radius=(k, k + 3), alias_blur=(0.1 * k, 0.25 * k)),
-    "Downscale": lambda k: dict(scale_min=0.1 * k, scale_max=0.12 * k),
+    "Downscale": lambda k: dict(
+        scale_min=0.1 * k, scale_max=0.12 * k, interpolation=(None, 0, 1, 3, 4, dict(downscale=3, upscale=2), 1, dict(downscale=0, upscale=4))[k],
+    ),
     "Emboss": lambda k: dict(alpha=(0.1 * k, 0.14 * k), strength=(0.3 * k, 0.4 * k)),
     "Equalize": lambda k: dict(mode=("cv", "pil")[k % 2], by_channels=k % 4 > 1),
     "FancyPCA": lambda k: dict(alpha=0.15 * k),
@@ -69,7 +73,7 @@ SETTINGS = {
     "RGBShift": lambda k: dict(r_shift_limit=30 * k, g_shift_limit=220 - 30 * k, b_shift_limit=12 * k),
     "RandomGamma": lambda k: dict(gamma_limit=(20 * k, 45 * k)),
     "RandomRain": lambda k: dict(
-        slant_lower=-2 * k, slant_upper=20 - 2 * k, drop_length=3 * k, drop_color=(10 * k, 250, 99), blur_value=k,
+        slant_lower=-2 * k, slant_upper=20 - 2 * k, drop_length=3 * k, drop_width=1 + k % 5, drop_color=(10 * k, 250, 99), blur_value=k,
         brightness_coefficient=0.12 * k, rain_type=(None, None, "drizzle")[k % 3],
     ),
     "RandomShadow": lambda k: dict(
@@ -87,13 +91,13 @@ SETTINGS = {
     "Solarize": lambda k: dict(threshold=(30 * k, 36 * k)),
     "ElasticTransform": lambda k: dict(
         alpha=40 * k, sigma=2 + k, alpha_affine=3 * k, border_mode=k % 5 if k % 5 != 3 else 4, value=(9, 200, 60),
-        interpolation=int(k != 4), approximate=k == 5, same_dxdy=k == 6,
+        interpolation=WAYS[k], approximate=k == 5, same_dxdy=k == 6,
     ),
     "GridDistortion": lambda k: dict(
-        num_steps=2 + k, distort_limit=(-0.1 * k, 0.13 * k), border_mode=k % 5, value=77, interpolation=int(k != 4), normalized=k % 2 == 1
+        num_steps=2 + k, distort_limit=(-0.1 * k, 0.13 * k), border_mode=k % 5, value=77, interpolation=WAYS[k], normalized=k % 2 == 1
     ),
     "OpticalDistortion": lambda k: dict(
-        distort_limit=(-0.3 * k, 0.25 * k), shift_limit=(-5 * k, 5 * k), border_mode=k % 5, value=(1, 2, 3), interpolation=int(k != 4)
+        distort_limit=(-0.3 * k, 0.25 * k), shift_limit=(-5 * k, 5 * k), border_mode=k % 5, value=(1, 2, 3), interpolation=WAYS[k]
     ),
 }
 PATCHES, KEPT_SETTINGS = 4, 8
@@ -239,6 +243,8 @@ def main():
             store[number] = expected
             store.update({f"{number}.{k}": compact(v) for k, v in arrays.items()})
             init = {k: plain(v) for k, v in transform.get_transform_init_args().items() if k != "interpolation" or name not in OPS}
+            if arguments.get("interpolation") is not None:  # Albumentations does not list Downscale's
+                init["interpolation"] = arguments["interpolation"]
             cases.append({"transform": name, "input": image_name, "number": number, "params": params, "init": init})
     np.savez_compressed(options.out / "inputs.npz", **inputs)
     for part, store in stores.items():

@@ -7,15 +7,8 @@ use serde_json::{Map, Value};
 use super::Output;
 use crate::image::Image;
 use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
+use crate::pixels::interpolate::Interpolation;
 use crate::pixels::{normalize, resize};
-
-/// OpenCV's numbers of the interpolations built here.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Interpolation {
-    Nearest,
-    Bilinear,
-    Bicubic,
-}
 
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
@@ -40,7 +33,7 @@ pub(super) struct Window {
 struct Size {
     height: Option<usize>,
     width: Option<usize>,
-    interpolation: Option<u8>,
+    interpolation: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -73,12 +66,10 @@ impl Stage {
             };
             Some(read::<Size>(init).and_then(|size| {
                 let of = |given: Option<usize>| given.or(side).filter(|s| *s > 0).ok_or("no size is given");
-                let interpolation = match size.interpolation.unwrap_or(1) {
-                    0 => Interpolation::Nearest,
-                    1 => Interpolation::Bilinear,
-                    2 => Interpolation::Bicubic,
-                    other => return Err(format!("interpolation {other} is not built; 0, 1 and 2 are")),
-                };
+                let number = size.interpolation.unwrap_or(1);
+                let interpolation = Interpolation::numbered(number)
+                    .filter(|_| number <= 2)
+                    .ok_or_else(|| format!("interpolation {number} is not built; 0, 1 and 2 are"))?;
                 Ok((of(size.height)?, of(size.width)?, interpolation))
             }))
         };
@@ -130,11 +121,11 @@ impl Stage {
 
 fn scaled(image: &Image, height: usize, width: usize, interpolation: Interpolation) -> Image {
     match interpolation {
-        Interpolation::Bilinear => resize::bilinear(image, height, width),
-        Interpolation::Bicubic => resize::bicubic(image, height, width),
+        Interpolation::Cubic => resize::bicubic(image, height, width),
         Interpolation::Nearest => {
             let step = |from: usize, to: usize| 1.0 / (to as f64 / from as f64);
             resize::nearest(image, (height, step(image.height, height)), (width, step(image.width, width)))
         }
+        _ => resize::bilinear(image, height, width),
     }
 }

@@ -1,4 +1,4 @@
-//! Transforms that lose sharpness: box, Gaussian, median, glass, defocus, downscale.
+//! Transforms that lose sharpness: box, Gaussian, median, glass, defocus.
 
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,6 @@ use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_sid
 use crate::pixels::field::integers;
 use crate::pixels::filter::{Kernel, filter2d};
 use crate::pixels::median::median_blur;
-use crate::pixels::resize::nearest;
 use crate::pool::Buf;
 
 /// A window side.
@@ -295,44 +294,4 @@ fn disc_kernel(radius: i64, sigma: f64) -> Kernel {
         to
     };
     Kernel::square(side, smooth(&smooth(&flat, false), true))
-}
-
-/// Nearest-neighbour shrinking and growing back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Downscale {
-    scale_min: f64,
-    scale_max: f64,
-}
-
-impl Default for Downscale {
-    fn default() -> Self {
-        Self { scale_min: 0.25, scale_max: 0.25 }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Scale {
-    scale: f64,
-}
-
-impl Transform for Downscale {
-    type Params = Scale;
-
-    fn check(&self) -> Result<(), String> {
-        check_range("scale_min and scale_max", [self.scale_min, self.scale_max], 0.001, 0.999)
-    }
-
-    fn draw(&self, _: &Image, random: &mut Stream) -> Scale {
-        Scale { scale: random.uniform(self.scale_min, self.scale_max) }
-    }
-
-    fn apply(&self, params: &Scale, image: Image) -> Image {
-        let scale = params.scale.clamp(0.001, 1.0);
-        let small = |side: usize| ((side as f64 * scale).round_ties_even() as usize).max(1);
-        let (height, width) = (small(image.height), small(image.width));
-        let shrunk = nearest(&image, (height, 1.0 / scale), (width, 1.0 / scale));
-        let step = |from: usize, to: usize| 1.0 / (to as f64 / from as f64);
-        nearest(&shrunk, (image.height, step(height, image.height)), (image.width, step(width, image.width)))
-    }
 }

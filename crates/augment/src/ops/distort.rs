@@ -9,6 +9,7 @@ use super::values::{check_range, flat};
 use crate::case::Arrays;
 use crate::image::Image;
 use crate::pixels::field::Lanes;
+use crate::pixels::interpolate::Interpolation;
 use crate::pixels::warp::{self, Border, fetch, gaussian, rounded, shifted, smooth, through_lens, warp_affine};
 use crate::pool::Buf;
 
@@ -38,9 +39,9 @@ macro_rules! fetching {
                         "border_mode {mode} with value {value:?}: modes are 0 to 4, a value is a level or three"
                     ));
                 }
-                match self.interpolation {
-                    0 | LINEAR => Ok(()),
-                    other => Err(format!("interpolation {other} is not built; 0 (nearest) and 1 (linear) are")),
+                match Interpolation::numbered(self.interpolation) {
+                    Some(_) => Ok(()),
+                    None => Err(format!("interpolation {}: numbers are 0 to 4", self.interpolation)),
                 }
             }
         }
@@ -140,19 +141,21 @@ impl Transform for ElasticTransform {
     }
 
     fn apply(&self, params: &Shifts, image: Image) -> Image {
-        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
+        let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
+            return image;
+        };
         let image = match three_points((image.height, image.width), &params.points) {
-            Some(matrix) => warp_affine(&image, matrix, border, nearest),
+            Some(matrix) => warp_affine(&image, matrix, border, interpolation),
             None => image,
         };
         let size = (image.height, image.width);
         let across = self.shifts(&params.across, size);
         let own = (!self.same_dxdy).then(|| self.shifts(&params.down, size));
         let down = own.as_ref().unwrap_or(&across);
-        fetch(&image, border, nearest, |y, xs, ys| {
+        fetch(&image, border, interpolation, |y, xs, ys| {
             let row = y * size.1..(y + 1) * size.1;
-            shifted(0.0, 1.0, &across[row.clone()], nearest, xs);
-            shifted(y as f64, 0.0, &down[row], nearest, ys);
+            shifted(0.0, 1.0, &across[row.clone()], interpolation, xs);
+            shifted(y as f64, 0.0, &down[row], interpolation, ys);
         })
     }
 
@@ -284,10 +287,12 @@ impl Transform for GridDistortion {
     }
 
     fn apply(&self, params: &Steps, image: Image) -> Image {
-        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
-        let places = |side: usize, steps: &[f64]| rounded(&self.places(side, steps), nearest);
+        let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
+            return image;
+        };
+        let places = |side: usize, steps: &[f64]| rounded(&self.places(side, steps), interpolation);
         let (across, down) = (places(image.width, &params.stepsx), places(image.height, &params.stepsy));
-        fetch(&image, border, nearest, |y, xs, ys| {
+        fetch(&image, border, interpolation, |y, xs, ys| {
             xs.copy_from_slice(&across);
             ys.fill(down[y]);
         })
@@ -344,15 +349,17 @@ impl Transform for OpticalDistortion {
     }
 
     fn apply(&self, params: &Lens, image: Image) -> Image {
-        let (Some(border), nearest) = (self.border(), self.interpolation != LINEAR) else { return image };
+        let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
+            return image;
+        };
         let (width, height) = (image.width as f64, image.height as f64);
         let middle = |side: f64, shift: f64| f64::from((side * 0.5 + shift) as f32);
         let (cx, cy) = (middle(width, params.dx), middle(height, params.dy));
         let k = f64::from(params.k as f32);
-        let lens = warp::Lens { k, size: [width, height], middle: [cx, cy], nearest };
+        let lens = warp::Lens { k, size: [width, height], middle: [cx, cy], interpolation };
         // The rectified camera looks at the middle of the pixels, whatever the lens's own middle.
         let over = |at: usize, side: f64| (at as f64 - (side - 1.0) * 0.5) / side;
         let columns = Buf::collect(image.width, (0..image.width).map(|x| over(x, width)));
-        fetch(&image, border, nearest, |y, xs, ys| through_lens(lens, over(y, height), &columns, xs, ys))
+        fetch(&image, border, interpolation, |y, xs, ys| through_lens(lens, over(y, height), &columns, xs, ys))
     }
 }

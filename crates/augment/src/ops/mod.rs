@@ -6,6 +6,7 @@
 mod blurs;
 mod colors;
 mod distort;
+mod downscale;
 mod kernels;
 mod light;
 mod noises;
@@ -118,7 +119,7 @@ ops! {
     ChannelDropout => colors::ChannelDropout,
     ColorJitter => colors::ColorJitter,
     Defocus => blurs::Defocus,
-    Downscale => blurs::Downscale,
+    Downscale => downscale::Downscale,
     Emboss => kernels::Emboss,
     Equalize => tones::Equalize,
     FancyPCA => colors::FancyPca,

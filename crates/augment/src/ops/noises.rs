@@ -172,7 +172,11 @@ impl Transform for ImageCompression {
 
     fn check(&self) -> Result<(), String> {
         check_range("quality_lower and quality_upper", [self.quality_lower, self.quality_upper], 0, 100)?;
-        if self.compression_type == 0 { Ok(()) } else { Err("only compression_type 0 (JPEG) is built".into()) }
+        if self.compression_type == 0 {
+            Ok(())
+        } else {
+            Err(format!("compression_type {}: only 0 (JPEG) is built, not WebP", self.compression_type))
+        }
     }
 
     fn draw(&self, _: &Image, random: &mut Stream) -> Quality {

@@ -12,6 +12,7 @@ use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
 use crate::pixels::hsv::{hsv_to_rgb, rgb_to_hsv};
 use crate::pixels::lut;
 use crate::pixels::round::trunc_u8_f32;
+use crate::pixels::thick::thick_line;
 use crate::pool::Buf;
 
 /// Slanted drops, blurred and darkened.
@@ -58,9 +59,7 @@ impl Transform for RandomRain {
         check_range("drop_length", [0, self.drop_length], 0, 100)?;
         check_range("blur_value", [1, self.blur_value], 1, 255)?;
         check_range("brightness_coefficient", [0.0, self.brightness_coefficient], 0.0, 1.0)?;
-        if self.drop_width != 1 {
-            return Err(format!("drop_width {} is not built, 1 is", self.drop_width));
-        }
+        check_range("drop_width", [self.drop_width; 2], 1, 5)?;
         match self.rain_type.as_deref() {
             None | Some("drizzle" | "heavy" | "torrential") => Ok(()),
             Some(other) => Err(format!("rain_type {other:?} is none of drizzle, heavy, torrential")),
@@ -87,10 +86,19 @@ impl Transform for RandomRain {
 
     fn apply(&self, params: &Drops, mut image: Image) -> Image {
         let (size, stride) = ((image.width as i64, image.height as i64), image.stride());
+        let (width, height) = (image.width, image.height);
+        let mut paint = |y: usize, first: usize, last: usize| {
+            for pixel in image.data[y * stride + first * 3..y * stride + (last + 1) * 3].chunks_exact_mut(3) {
+                pixel.copy_from_slice(&self.drop_color);
+            }
+        };
         for &(x, y) in params.rain_drops.iter() {
-            line(size, (x, y), (x + params.slant, y + params.drop_length), |x, y| {
-                image.data[y * stride + x * 3..][..3].copy_from_slice(&self.drop_color);
-            });
+            let end = (x + params.slant, y + params.drop_length);
+            if self.drop_width == 1 {
+                line(size, (x, y), end, |x, y| paint(y, x, x));
+            } else {
+                thick_line((width, height), (x, y), end, self.drop_width, &mut paint);
+            }
         }
         let mut image = box_blur(&image, self.blur_value);
         rgb_to_hsv(&mut image.data);

@@ -7,7 +7,7 @@ use crate::pool::Buf;
 pub(crate) type Point = (i64, i64);
 
 /// Cuts the segment to the `width` x `height` image; false if nothing of it lies inside.
-fn clip_line((width, height): (i64, i64), from: Point, to: Point) -> (Point, Point, bool) {
+pub(crate) fn clip_line((width, height): (i64, i64), from: Point, to: Point) -> (Point, Point, bool) {
     let (right, bottom) = (width - 1, height - 1);
     let ((mut x1, mut y1), (mut x2, mut y2)) = (from, to);
     let side_x = |x: i64| i32::from(x < 0) + i32::from(x > right) * 2;

@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub(crate) mod geometry;
 pub(crate) mod hls;
 pub(crate) mod hsv;
+pub(crate) mod interpolate;
 pub(crate) mod jpeg;
 pub(crate) mod lab;
 pub(crate) mod lut;
@@ -19,9 +20,12 @@ pub(crate) mod pil;
 pub(crate) mod pil_color;
 pub(crate) mod pil_ops;
 pub(crate) mod resize;
+pub(crate) mod resize_float;
 pub(crate) mod round;
 pub(crate) mod stain;
+pub(crate) mod thick;
 pub(crate) mod warp;
+pub(crate) mod warp_wide;
 pub(crate) mod ycrcb;
 
 #[cfg(test)]

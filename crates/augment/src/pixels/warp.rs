@@ -1,5 +1,7 @@
 //! Pixels fetched from elsewhere (`cv2.remap`, `cv2.warpAffine` on 8 bits), and the smooth fields that say from where.
 
+use super::interpolate::Interpolation;
+use super::warp_wide::{fetch_row_cubic, fetch_row_lanczos};
 use crate::image::Image;
 use crate::pool::Buf;
 
@@ -53,11 +55,12 @@ impl Border {
 }
 
 /// The image whose pixel (x, y) is taken from `places(y, xs, ys)`, which fills in where each pixel of a row comes from, in 1/32
-/// pixels: the four around it, by distance, rounded half up. With `nearest`, places are whole pixels.
+/// pixels: the four (sixteen, sixty-four) around it, by distance, rounded half up. With [`Interpolation::Nearest`], places are
+/// whole pixels.
 pub(crate) fn fetch(
     image: &Image,
     border: Border,
-    nearest: bool,
+    interpolation: Interpolation,
     mut places: impl FnMut(usize, &mut [i32], &mut [i32]),
 ) -> Image {
     let (height, width) = (image.height, image.width);
@@ -65,23 +68,26 @@ pub(crate) fn fetch(
     let mut out = Image::any(height, width);
     for (y, row) in out.data.chunks_exact_mut(3 * width).enumerate() {
         places(y, &mut xs, &mut ys);
-        if nearest {
-            for ((pixel, &x), &y) in row.as_chunks_mut::<3>().0.iter_mut().zip(&*xs).zip(&*ys) {
-                *pixel = pixel_at(image, border, short(x), short(y));
+        match interpolation {
+            Interpolation::Nearest => {
+                for ((pixel, &x), &y) in row.as_chunks_mut::<3>().0.iter_mut().zip(&*xs).zip(&*ys) {
+                    *pixel = pixel_at(image, border, short(x), short(y));
+                }
             }
-        } else {
-            crate::simd::fetch_row(image, border, &xs, &ys, row);
+            Interpolation::Linear | Interpolation::Area => crate::simd::fetch_row(image, border, &xs, &ys, row),
+            Interpolation::Cubic => fetch_row_cubic(image, border, &xs, &ys, row),
+            Interpolation::Lanczos4 => fetch_row_lanczos(image, border, &xs, &ys, row),
         }
     }
     out
 }
 
 /// OpenCV keeps whole positions in 16 bits.
-fn short(v: i32) -> i64 {
+pub(super) fn short(v: i32) -> i64 {
     i64::from(v.clamp(i32::from(i16::MIN), i32::from(i16::MAX)))
 }
 
-fn pixel_at(image: &Image, border: Border, x: i64, y: i64) -> [u8; 3] {
+pub(super) fn pixel_at(image: &Image, border: Border, x: i64, y: i64) -> [u8; 3] {
     match (border.index(x, image.width as i64), border.index(y, image.height as i64)) {
         (Some(x), Some(y)) => {
             let at = y * image.stride() + x * 3;
@@ -171,19 +177,19 @@ fn fetch_anywhere(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &m
 }
 
 /// Factor of a position of a map as [`fetch`] takes it.
-fn unit(nearest: bool) -> f32 {
-    if nearest { 1.0 } else { STEPS }
+fn unit(interpolation: Interpolation) -> f32 {
+    if interpolation == Interpolation::Nearest { 1.0 } else { STEPS }
 }
 
 /// Positions of a map, as [`fetch`] takes them.
-pub(crate) fn rounded(at: &[f32], nearest: bool) -> Buf<i32> {
-    let places = at.iter().map(|at| (at * unit(nearest)).round_ties_even() as i32);
+pub(crate) fn rounded(at: &[f32], interpolation: Interpolation) -> Buf<i32> {
+    let places = at.iter().map(|at| (at * unit(interpolation)).round_ties_even() as i32);
     Buf::collect(at.len(), places)
 }
 
 /// `first + i * step + shifts[i]` as [`fetch`] takes them.
-pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], nearest: bool, out: &mut [i32]) {
-    crate::simd::shifted(first, step, shifts, unit(nearest), out);
+pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], interpolation: Interpolation, out: &mut [i32]) {
+    crate::simd::shifted(first, step, shifts, unit(interpolation), out);
 }
 
 #[inline(always)]
@@ -203,7 +209,7 @@ pub(crate) struct Lens {
     /// Its middle.
     pub(crate) middle: [f64; 2],
     /// Of the positions that [`fetch`] takes.
-    pub(crate) nearest: bool,
+    pub(crate) interpolation: Interpolation,
 }
 
 /// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size of the image.
@@ -213,7 +219,7 @@ pub(crate) fn through_lens(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], 
 
 #[inline(always)]
 pub(crate) fn lens_row_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
-    let unit = unit(lens.nearest);
+    let unit = unit(lens.interpolation);
     let ([width, height], [cx, cy], k) = (lens.size, lens.middle, lens.k);
     for ((x, to_x), to_y) in columns.iter().zip(xs).zip(ys) {
         let r2 = x * x + y * y;
@@ -224,7 +230,7 @@ pub(crate) fn lens_row_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32],
 }
 
 /// `cv2.warpAffine`: pixel (x, y) of `image` moves to `matrix` (rows x and y, each `[a, b, shift]`) times it.
-pub(crate) fn warp_affine(image: &Image, matrix: [[f64; 3]; 2], border: Border, nearest: bool) -> Image {
+pub(crate) fn warp_affine(image: &Image, matrix: [[f64; 3]; 2], border: Border, interpolation: Interpolation) -> Image {
     /// Unit of OpenCV's fixed-point positions.
     const UNIT: f64 = 1024.0;
     let [[a, b, c], [d, e, f]] = matrix;
@@ -234,10 +240,10 @@ pub(crate) fn warp_affine(image: &Image, matrix: [[f64; 3]; 2], border: Border, 
     let (c, f) = (-a * c - b * f, -d * c - e * f);
     let fixed = |v: f64| (v * UNIT).round_ties_even() as i64;
     // Half of the last step kept, so that shifting rounds.
-    let (half, shift) = if nearest { (512, 10) } else { (16, 5) };
+    let (half, shift) = if interpolation == Interpolation::Nearest { (512, 10) } else { (16, 5) };
     let columns = Buf::collect(image.width, (0..image.width).map(|x| (fixed(a * x as f64), fixed(d * x as f64))));
     let narrow = |v: i64| (v >> shift).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-    fetch(image, border, nearest, |y, xs, ys| {
+    fetch(image, border, interpolation, |y, xs, ys| {
         let row = (fixed(b * y as f64 + c) + half, fixed(e * y as f64 + f) + half);
         for ((column, x), y) in columns.iter().zip(xs).zip(ys) {
             (*x, *y) = (narrow(row.0 + column.0), narrow(row.1 + column.1));
@@ -323,15 +329,15 @@ mod tests {
                 ys.fill(y as i32 * 32);
             }
         };
-        assert_eq!(fetch(&image, Border::Wrap, false, by(0)), image);
-        let shifted = fetch(&image, Border::Constant([9; 3]), false, by(32));
+        assert_eq!(fetch(&image, Border::Wrap, Interpolation::Linear, by(0)), image);
+        let shifted = fetch(&image, Border::Constant([9; 3]), Interpolation::Linear, by(32));
         assert_eq!(shifted.row(1)[..12], image.row(1)[3..]);
         assert_eq!(shifted.row(1)[12..], [9; 3]);
         // A quarter of the way to the right neighbour, and far outside.
-        let quarter = fetch(&image, Border::Replicate, false, by(8));
+        let quarter = fetch(&image, Border::Replicate, Interpolation::Linear, by(8));
         let mixed = |c: usize| ((u32::from(image.row(1)[c]) * 24 + u32::from(image.row(1)[c + 3]) * 8 + 16) >> 5) as u8;
         assert_eq!(quarter.row(1)[..12], (0..12).map(mixed).collect::<Vec<_>>());
-        let far = fetch(&image, Border::Constant([9; 3]), false, |_, xs, ys| {
+        let far = fetch(&image, Border::Constant([9; 3]), Interpolation::Linear, |_, xs, ys| {
             xs.fill(i32::MAX);
             ys.fill(i32::MIN);
         });

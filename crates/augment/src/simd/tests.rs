@@ -3,6 +3,7 @@
 use super::correlate::{correlate_levels_twin, correlate_rows_twin, correlate_twin};
 use super::*;
 use crate::pixels::field::{Lanes, Noise};
+use crate::pixels::interpolate::Interpolation;
 use crate::pixels::round::rint;
 use crate::pool::Buf;
 
@@ -294,8 +295,8 @@ fn wide_and_narrow_warps_agree() {
     shifted(3.0, 1.0, &places, 32.0, &mut wide[0]);
     warp::shifted_body(3.0, 1.0, &places, 32.0, &mut narrow[0]);
     assert_eq!(wide, narrow);
-    for nearest in [false, true] {
-        let lens = warp::Lens { k: -0.37, size: [100.0, 80.0], middle: [49.0, 41.0], nearest };
+    for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+        let lens = warp::Lens { k: -0.37, size: [100.0, 80.0], middle: [49.0, 41.0], interpolation };
         let ([wide_x, wide_y], [narrow_x, narrow_y]) = (&mut wide, &mut narrow);
         lens_row(lens, 0.21, &places, wide_x, wide_y);
         warp::lens_row_body(lens, 0.21, &places, narrow_x, narrow_y);

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use image::{Rgb, RgbImage};
+use run_spec::ids::Product;
 
 use crate::cli::SegmentArgs;
 use crate::cut::segments::Agreement;
@@ -41,13 +42,20 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     }
     let sources = locate(sources, &args.place)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
-    let cutting = Cutting { product: run_spec::ids::Product::Cells, size: 0, limits, fingerprints: false };
+    let cutting = Cutting {
+        product: run_spec::ids::Product::Cells,
+        size: 0,
+        limits,
+        um_per_px: None,
+        measured: false,
+        fingerprints: false,
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let pictures = pool.install(|| survey(&sources, cutting, None))?;
     fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;
     let groups: Vec<String> = pictures.iter().map(|_| String::new()).collect();
     let file = args.out.join("cells.csv");
-    let cells = report::report(&sources, &pictures, &groups)?.cells.unwrap_or_default();
+    let cells = report::report(&sources, Product::Cells, &pictures, &groups)?.cells.unwrap_or_default();
     fs::write(&file, cells).with_context(|| format!("write {}", file.display()))?;
     let mut drawn = 0;
     for (index, source) in sources.iter().enumerate() {

@@ -14,7 +14,7 @@ use store::Store;
 use tracing::{debug, warn};
 
 use crate::card;
-use crate::cli::{BuildArgs, NearCopies, VERSION};
+use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copies::Pair;
 use crate::duplicates;
 use crate::encode::Encoder;
@@ -25,7 +25,8 @@ use crate::part::Part;
 
 use crate::plan::{self, PlannedShard};
 use crate::report;
-use crate::source::describe::read_sources;
+use crate::source::describe::{Source, read_sources};
+use crate::source::quality_rule::Action;
 use crate::spool::Spool;
 use crate::survey::{Cutting, Located, Picture, survey};
 
@@ -41,13 +42,15 @@ const CELLS_PER_SHARD: u32 = 8192;
 /// # Errors
 /// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
 pub(crate) fn build(args: &BuildArgs) -> Result<String> {
-    let sources = locate(read_sources(&args.sources)?, &args.place)?;
+    let sources = locate(described(args)?, &args.place)?;
     let store = Store::open(&args.out).with_context(|| format!("open --out {}", args.out))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let cutting = Cutting {
         product: args.product,
         size: args.size,
         limits: IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() },
+        um_per_px: args.um_per_px,
+        measured: true,
         fingerprints: args.near_copies == NearCopies::Join,
     };
     let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
@@ -58,6 +61,33 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
     let spool_bytes = u64::from(args.spool_gib) << 30;
     let build = Build { config, sources, cutting, rows_per_shard, store, part: args.part, spool_bytes };
     pool.install(|| build.run())
+}
+
+/// The descriptions, with what the command line says where they do not.
+fn described(args: &BuildArgs) -> Result<Vec<Source>> {
+    let mut sources = read_sources(&args.sources)?;
+    for source in &mut sources {
+        if args.um_per_px.is_some() && source.um_per_px.is_none() && args.unknown_scale == UnknownScale::Refuse {
+            bail!(
+                "--um-per-px: source `{}` does not say its own scale; add `um_per_px` to its description, or let it keep its scale \
+                 with --unknown-scale keep",
+                source.name
+            );
+        }
+        let quality = &mut source.quality;
+        let said = [
+            (&mut quality.blank.action, args.blank),
+            (&mut quality.out_of_focus.action, args.out_of_focus),
+            (&mut quality.saturated.action, args.saturated),
+        ];
+        // `keep` is what a description means that says nothing, so it leaves the configuration's digest alone.
+        for (action, default) in said {
+            if action.is_none() && default != Action::Keep {
+                *action = Some(default);
+            }
+        }
+    }
+    Ok(sources)
 }
 
 /// All that decides the content of a set, apart from the sources' files: no folder, no number of threads.
@@ -78,6 +108,9 @@ fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) ->
         "sources": descriptions,
     });
     // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
+    if let Some(um) = cutting.um_per_px {
+        configuration["um_per_px"] = json!(um);
+    }
     if cutting.fingerprints {
         configuration["near_copies"] = json!("join");
     }
@@ -205,7 +238,7 @@ impl Build {
     }
 
     fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String], copies: &[Pair]) -> Result<()> {
-        let report = report::report(&self.sources, pictures, groups)?;
+        let report = report::report(&self.sources, self.cutting.product, pictures, groups)?;
         let copies = duplicates::table(&duplicates::lines(&self.sources, pictures, copies))?;
         let name = content.short();
         let cells = report.cells.map(|cells| (format!("report/cells-{name}.csv"), cells));
@@ -213,6 +246,7 @@ impl Build {
             (format!("report/images-{name}.csv"), report.images),
             (format!("report/labels-{name}.csv"), report.labels),
             (format!("report/copies-{name}.csv"), copies),
+            (format!("report/quality-{name}.csv"), report.quality),
             (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
         ];
         for (key, bytes) in tables.into_iter().chain(cells) {

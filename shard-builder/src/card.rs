@@ -9,7 +9,7 @@ use crate::contact_sheet::{Strip, draw};
 use crate::encode::Encoder;
 use crate::output::thousands;
 use crate::plan::{PlannedShard, Row};
-use crate::report::{Tally, tallies};
+use crate::report::{Tally, flaws, tallies};
 use crate::source::describe::Source;
 use crate::survey::{Located, Picture};
 
@@ -51,6 +51,13 @@ pub(crate) fn text(
     );
     for (located, tally) in used() {
         text.push_str(&line(&located.source, tally));
+    }
+    let flawed = flaws(sources, pictures);
+    if !flawed.is_empty() {
+        text.push_str("\nRows without colour, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n");
+        for (source, counts) in flawed {
+            text.push_str(&format!("- {}: {counts}\n", plain(&source)));
+        }
     }
     text.push_str(&format!(
         "\nWhat became of every image and label is in `report/`. {copies}.\n\n## Sources\n\nLicences hold for each source alone: who passes a row on \

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use run_spec::ids::Product;
 
 use crate::part::Part;
+use crate::source::quality_rule::Action;
 
 /// Version with the commit it was built from.
 pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
@@ -70,6 +71,22 @@ pub(crate) struct BuildArgs {
     /// This is builder I of N that write one set together: the same command on N machines, each with its own I.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     pub(crate) part: Part,
+    /// Show every source at this scale, in micrometres of the specimen to a pixel. Without it each source keeps its own, as in
+    /// the published training.
+    #[arg(long, value_name = "UM", value_parser = parse_scale)]
+    pub(crate) um_per_px: Option<f64>,
+    /// What becomes of sources whose `um_per_px` is not known, where --um-per-px is given.
+    #[arg(long, value_name = "refuse|keep", default_value = "refuse")]
+    pub(crate) unknown_scale: UnknownScale,
+    /// What becomes of rows without colour, for sources that do not say.
+    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    pub(crate) blank: Action,
+    /// What becomes of rows out of focus, for sources that do not say.
+    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    pub(crate) out_of_focus: Action,
+    /// What becomes of rows that are white for the most part, for sources that do not say.
+    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    pub(crate) saturated: Action,
     /// What becomes of images that were turned, mirrored, compressed again, resized or trimmed.
     #[arg(long, value_name = "join|ignore", default_value = "ignore")]
     pub(crate) near_copies: NearCopies,
@@ -154,6 +171,15 @@ pub(crate) enum Licences {
     Any,
     /// Those that let anyone use, change and pass on the images.
     Permissive,
+}
+
+/// What becomes of sources whose scale is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownScale {
+    /// The build stops.
+    Refuse,
+    /// They keep their own scale.
+    Keep,
 }
 
 /// What becomes of near-copies.
@@ -253,6 +279,13 @@ pub(crate) struct ShowArgs {
     /// Samples of each source on the contact sheet.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) samples: u32,
+}
+
+fn parse_scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(um) if (0.001..=100.0).contains(&um) => Ok(um),
+        _ => Err("write a number of micrometres from 0.001 to 100, such as 0.1".to_owned()),
+    }
 }
 
 fn parse_root(text: &str) -> Result<(String, PathBuf), String> {

@@ -145,7 +145,14 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     }
     let sources = locate(sources, &args.place)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
-    let cutting = Cutting { product: run_spec::ids::Product::Patches, size: 224, limits, fingerprints: true };
+    let cutting = Cutting {
+        product: run_spec::ids::Product::Patches,
+        size: 224,
+        limits,
+        um_per_px: None,
+        measured: false,
+        fingerprints: true,
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let (pictures, pairs) = pool.install(|| -> Result<_> {
         let mut pictures = survey(&sources, cutting, None)?;

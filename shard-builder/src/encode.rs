@@ -102,7 +102,14 @@ impl Encoder<'_> {
 /// # Errors
 /// A cut that no codec takes.
 pub(crate) fn encode(codec: Codec, rgb: &RgbImage, cut: &Cut) -> Result<Encoded> {
-    let taken = pixels::take(rgb, cut);
+    encode_taken(codec, pixels::take(rgb, cut), cut)
+}
+
+/// The encoded pixels `taken` by a cut.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_taken(codec: Codec, taken: RgbImage, cut: &Cut) -> Result<Encoded> {
     let (width, height) = taken.dimensions();
     let encoded = codec.encode(&shards::RgbImage { width, height, data: taken.into_raw() });
     encoded.with_context(|| format!("encode the square at {}, {}", cut.x, cut.y))

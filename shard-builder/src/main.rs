@@ -18,6 +18,7 @@ mod locate;
 mod output;
 mod part;
 mod plan;
+mod quality;
 mod recut;
 mod remove;
 mod report;

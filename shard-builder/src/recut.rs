@@ -74,6 +74,6 @@ fn cut(product: Product, source: &Located, meta: &RowMeta, stored: u32) -> Cut {
         Product::Patches => Fill::Reflect,
         Product::Cells => source.source.cells.pad,
     };
-    let enlarge_to = (stored != meta.w).then_some(stored);
-    Cut { x: meta.x, y: meta.y, w: meta.w, h: meta.h, label: None, fill, enlarge_to }
+    let resample_to = (stored != meta.w).then_some(stored);
+    Cut { x: meta.x, y: meta.y, w: meta.w, h: meta.h, label: None, fill, resample_to }
 }

@@ -1,11 +1,14 @@
 //! What became of every image and label: tables in the set, and a summary for people.
 //!
 //! `images-*.csv` has a row for each image of each source, used or not; `labels-*.csv` one for each label that gives no
-//! cell; `cells-*.csv`, where cells are found by their looks, one for each of them. All are written from the plan alone, so they are the same bytes however often a build was interrupted.
+//! cell; `quality-*.csv` one for each row with a flaw, kept, flagged or dropped; `cells-*.csv`, where cells are found by their looks, one for each of them. All are written from the plan alone, so they are the same bytes however often a build was interrupted.
 
 use anyhow::{Context, Result};
+use run_spec::ids::{PatchKey, Product, patch_id};
 
 use crate::output::{megabytes, table, thousands};
+use crate::quality::{Flaw, Flawed};
+use crate::source::quality_rule::Action;
 use crate::survey::{Located, Picture};
 
 /// The report's tables, as CSV.
@@ -15,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) images: Vec<u8>,
     /// One row a label that is not used.
     pub(crate) labels: Vec<u8>,
+    /// One row a patch or cell with a flaw.
+    pub(crate) quality: Vec<u8>,
     /// One row a cell that was found by its looks; nothing where no source asks for that.
     pub(crate) cells: Option<Vec<u8>>,
 }
@@ -23,7 +28,7 @@ pub(crate) struct Report {
 ///
 /// # Errors
 /// None that writing to memory can meet.
-pub(crate) fn report(sources: &[Located], pictures: &[Picture], groups: &[String]) -> Result<Report> {
+pub(crate) fn report(sources: &[Located], product: Product, pictures: &[Picture], groups: &[String]) -> Result<Report> {
     let mut images = csv::Writer::from_writer(Vec::new());
     let mut labels = csv::Writer::from_writer(Vec::new());
     let header = "source,image,status,reason,rows,unused_px,labels_unused,format,width,height,group,notes,file_blake3,pixel_digest";
@@ -59,7 +64,61 @@ pub(crate) fn report(sources: &[Located], pictures: &[Picture], groups: &[String
         }
     }
     let bytes = |writer: csv::Writer<Vec<u8>>| writer.into_inner().context("write the report");
-    Ok(Report { images: bytes(images)?, labels: bytes(labels)?, cells: cells(sources, pictures)? })
+    let quality = quality(sources, product, pictures)?;
+    Ok(Report { images: bytes(images)?, labels: bytes(labels)?, quality, cells: cells(sources, pictures)? })
+}
+
+/// The rows with flaws, what was measured of them, and what became of them.
+fn quality(sources: &[Located], product: Product, pictures: &[Picture]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = "id,source,image,x,y,w,h,action,flaws,coloured,sharpness,clipped";
+    writer.write_record(header.split(',')).context("write the report on quality")?;
+    for picture in pictures {
+        let (source, image) = (&sources[picture.source].source.name, &picture.image);
+        for Flawed { x, y, w, h, measures, flaws, action } in &picture.flawed {
+            let key = PatchKey { source, image, x: i64::from(*x), y: i64::from(*y), w: *w, h: *h, product };
+            let flaws: Vec<&str> = flaws.iter().map(|flaw| flaw.name()).collect();
+            let record = [
+                patch_id(&key).to_string(),
+                source.clone(),
+                image.clone(),
+                x.to_string(),
+                y.to_string(),
+                w.to_string(),
+                h.to_string(),
+                action.name().to_owned(),
+                flaws.join("; "),
+                format!("{:.4}", measures.coloured),
+                format!("{:.2}", measures.sharpness),
+                format!("{:.4}", measures.clipped),
+            ];
+            writer.write_record(&record).context("write the report on quality")?;
+        }
+    }
+    writer.into_inner().context("write the report on quality")
+}
+
+/// For each source with flawed rows: how many have each flaw, and what became of all of them.
+pub(crate) fn flaws(sources: &[Located], pictures: &[Picture]) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    for (index, located) in sources.iter().enumerate() {
+        let of_source =
+            || pictures.iter().filter(|picture| picture.source == index).flat_map(|picture| &picture.flawed);
+        let counted = |name: &str, count: usize| (count > 0).then(|| format!("{} {name}", thousands(count as u64)));
+        let each = Flaw::ALL
+            .into_iter()
+            .filter_map(|flaw| counted(flaw.name(), of_source().filter(|flawed| flawed.flaws.contains(&flaw)).count()));
+        let became = [(Action::Keep, "kept"), (Action::Flag, "flagged"), (Action::Drop, "dropped")];
+        let became = became
+            .into_iter()
+            .filter_map(|(action, name)| counted(name, of_source().filter(|flawed| flawed.action == action).count()));
+        let each: Vec<String> = each.collect();
+        if !each.is_empty() {
+            let became: Vec<String> = became.collect();
+            lines.push((located.source.name.clone(), format!("{} ({})", each.join(", "), became.join(", "))));
+        }
+    }
+    lines
 }
 
 /// What is known of the found cells: the row that shows each, its size and shape, and its mask.
@@ -148,6 +207,13 @@ pub(crate) fn summary(sources: &[Located], pictures: &[Picture], bytes: &[u64]) 
     }
     rows.push(summary_row("all", "", total.0, total.1));
     let mut text = table(&header, &header[2..], &rows);
+    let flawed = flaws(sources, pictures);
+    if !flawed.is_empty() {
+        text.push_str("\n\nrows with flaws:");
+        for (source, counts) in flawed {
+            text.push_str(&format!("\n  {source}: {counts}"));
+        }
+    }
     let mut reasons: std::collections::BTreeMap<(&str, String), u64> = std::collections::BTreeMap::new();
     for picture in pictures {
         if let Err(reason) = &picture.used {

@@ -11,15 +11,17 @@ use shards::Codec;
 
 use crate::copies::{Fingerprint, Maker};
 use crate::cut::segments::{self, Agreement};
-use crate::cut::{Cut, cells, patches};
-use crate::encode::encode;
+use crate::cut::{Cut, cells, patches, pixels, scale};
+use crate::encode::encode_taken;
 use crate::intake::{self, IntakeLimits};
 use crate::output::Progress;
+use crate::quality::{Flawed, judge, measure};
 use crate::segment::Cell;
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
+use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
 
 /// A description and the folder or archive in which its dataset lies.
@@ -40,6 +42,10 @@ pub(crate) struct Cutting {
     pub(crate) size: u32,
     /// What a file may ask for.
     pub(crate) limits: IntakeLimits,
+    /// Micrometres of the specimen to a pixel of every row; nothing leaves each source its own scale.
+    pub(crate) um_per_px: Option<f64>,
+    /// Whether rows are taken and measured, as a build needs it.
+    pub(crate) measured: bool,
     /// Whether near-copies are looked for, for which each image leaves a fingerprint.
     pub(crate) fingerprints: bool,
 }
@@ -59,6 +65,8 @@ pub(crate) struct Picture {
     pub(crate) notes: Vec<String>,
     /// Labels that are not used.
     pub(crate) issues: Vec<Issue>,
+    /// Rows with flaws, those among them that are dropped.
+    pub(crate) flawed: Vec<Flawed>,
     /// How cells found by their looks agree with its labels; all 0 where none are looked for.
     pub(crate) agreement: Agreement,
 }
@@ -135,6 +143,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         used: Err(reason),
         notes: Vec::new(),
         issues: Vec::new(),
+        flawed: Vec::new(),
         agreement: Agreement::default(),
     };
     let mut pictures: Vec<Picture> =
@@ -186,6 +195,7 @@ impl Surveyor<'_> {
             used: Err(String::new()),
             notes: Vec::new(),
             issues: Vec::new(),
+            flawed: Vec::new(),
             agreement: Agreement::default(),
         };
         picture.used = self.use_of(&mut picture);
@@ -211,12 +221,55 @@ impl Surveyor<'_> {
         let (known, issues) = self.labels.look_up(&picture.image, width, height);
         picture.issues = issues;
         let mut used = self.cut(picture, group, known, &intake.rgb)?;
-        if let Some((spool, codec)) = self.keep {
-            // What cannot be encoded is found out again, and said, when it is to be written.
-            let keep = |cut| encode(codec, &intake.rgb, cut).ok().and_then(|encoded| spool.keep(&encoded));
-            used.spooled = used.cuts.par_iter().map(keep).collect();
+        if let Some(target) = self.cutting.um_per_px {
+            match self.cutting.product {
+                Product::Patches => scale::patches_to(&mut used.cuts, self.cutting.size),
+                Product::Cells => scale::cells_to_scale(&mut used.cuts, self.source.um_per_px, target),
+            }
+        }
+        if self.cutting.measured {
+            self.take_rows(picture, &mut used, &intake.rgb)?;
         }
         Ok(used)
+    }
+
+    /// Takes the pixels of all rows while they are at hand: measures them, drops what the source drops, keeps the rest in the spool.
+    fn take_rows(&self, picture: &mut Picture, used: &mut Used, rgb: &RgbImage) -> Result<(), String> {
+        let rule = &self.source.quality;
+        let take = |cut: &Cut| {
+            let taken = pixels::take(rgb, cut);
+            let measures = measure(&taken, rule);
+            let flawed = judge(measures, rule).map(|(flaws, action)| Flawed {
+                x: cut.x,
+                y: cut.y,
+                w: cut.w,
+                h: cut.h,
+                measures,
+                flaws,
+                action,
+            });
+            let dropped = flawed.as_ref().is_some_and(|flawed| flawed.action == Action::Drop);
+            // What cannot be encoded is found out again, and said, when it is to be written.
+            let spooled = self.keep.filter(|_| !dropped).and_then(|(spool, codec)| {
+                encode_taken(codec, taken, cut).ok().and_then(|encoded| spool.keep(&encoded))
+            });
+            (flawed, dropped, spooled)
+        };
+        let taken: Vec<_> = used.cuts.par_iter().map(take).collect();
+        let mut stays = taken.iter().map(|(_, dropped, _)| !dropped);
+        used.cuts.retain(|_| stays.next().unwrap_or(true));
+        let mut stays = taken.iter().map(|(_, dropped, _)| !dropped);
+        used.cells.retain(|_| stays.next().unwrap_or(true));
+        for (flawed, dropped, spooled) in taken {
+            if self.keep.is_some() && !dropped {
+                used.spooled.push(spooled);
+            }
+            picture.flawed.extend(flawed);
+        }
+        if used.cuts.is_empty() {
+            return Err("none of its rows passes the quality rule".to_owned());
+        }
+        Ok(())
     }
 
     /// The rows of a decoded image.
@@ -228,7 +281,12 @@ impl Surveyor<'_> {
                     Known::Whole(label) => Some(label.as_str()),
                     Known::Nothing(_) | Known::Marks(_) => None,
                 };
-                let grid = patches::grid(width, height, self.cutting.size, &self.source.patches, label)?;
+                // Squares that have the wanted size once they are scaled.
+                let size = match self.cutting.um_per_px {
+                    Some(target) => scale::source_side(self.cutting.size, self.source.um_per_px, target),
+                    None => self.cutting.size,
+                };
+                let grid = patches::grid(width, height, size, &self.source.patches, label)?;
                 Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px, cells: Vec::new(), spooled: Vec::new() })
             }
             Product::Cells if let Some(how) = &self.source.cells.segment => {

@@ -1,5 +1,7 @@
 //! The local cache of whole shards: what it serves, what it makes room for, and what it never does.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{publish, row};

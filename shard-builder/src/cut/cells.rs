@@ -7,12 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Cut;
+use super::{Cut, LONGEST_SIDE};
 use crate::source::describe::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
-
-/// Longest side of a cell, px: what a shard can hold.
-const LONGEST_SIDE: u32 = 8192;
 
 /// The cells of an image, sorted by (y, x, w), and the labels that became none.
 ///
@@ -22,7 +19,7 @@ pub(crate) fn cells(width: u32, height: u32, known: Known, rule: &CellRule) -> R
     match known {
         Known::Nothing(reason) => Err(reason),
         Known::Whole(label) => Ok((
-            vec![Cut { x: 0, y: 0, w: width, h: height, label: Some(label), fill: rule.pad, enlarge_to: None }],
+            vec![Cut { x: 0, y: 0, w: width, h: height, label: Some(label), fill: rule.pad, resample_to: None }],
             Vec::new(),
         )),
         Known::Marks(marks) => Ok(around(width, height, marks, rule)),
@@ -44,7 +41,7 @@ fn around(width: u32, height: u32, marks: Vec<Mark>, rule: &CellRule) -> (Vec<Cu
         for (index, mark) in marks.iter().enumerate() {
             if same && index == 0 {
                 let label = Some(mark.label.clone());
-                cuts.push(Cut { x, y, w: side, h: side, label, fill: rule.pad, enlarge_to: None });
+                cuts.push(Cut { x, y, w: side, h: side, label, fill: rule.pad, resample_to: None });
             } else {
                 let other = marks.iter().find(|other| same || other.label != mark.label).unwrap_or(mark);
                 let reason = if same { "repeats" } else { "contradicts" };

@@ -7,9 +7,13 @@
 pub(crate) mod cells;
 pub(crate) mod patches;
 pub(crate) mod pixels;
+pub(crate) mod scale;
 pub(crate) mod segments;
 
 use crate::source::describe::Fill;
+
+/// Longest side of a row, px: what a shard can hold.
+const LONGEST_SIDE: u32 = 8192;
 
 /// A square to be taken out of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,6 @@ pub(crate) struct Cut {
     pub(crate) label: Option<String>,
     /// What lies outside the image.
     pub(crate) fill: Fill,
-    /// Side to which the square is enlarged; `None` leaves its pixels as they are.
-    pub(crate) enlarge_to: Option<u32>,
+    /// Side to which the square is resampled; `None` leaves its pixels as they are.
+    pub(crate) resample_to: Option<u32>,
 }

@@ -18,7 +18,7 @@ pub(crate) struct Grid {
 /// The reason for which the image is not used.
 pub(crate) fn grid(width: u32, height: u32, size: u32, rule: &PatchRule, label: Option<&str>) -> Result<Grid, String> {
     let short = width.min(height);
-    let (side, enlarge_to) = match rule.small {
+    let (side, resample_to) = match rule.small {
         Small::Skip if short < size => return Err(format!("{width}×{height} is smaller than a patch of {size}")),
         Small::Upscale if short < size => (short, Some(size)),
         _ => (size, None),
@@ -29,7 +29,7 @@ pub(crate) fn grid(width: u32, height: u32, size: u32, rule: &PatchRule, label: 
     for &y in &rows {
         for &x in &columns {
             let label = label.map(str::to_owned);
-            cuts.push(Cut { x, y, w: side, h: side, label, fill: Fill::Reflect, enlarge_to });
+            cuts.push(Cut { x, y, w: side, h: side, label, fill: Fill::Reflect, resample_to });
         }
     }
     let used = covered(width, side, columns.len()) * covered(height, side, rows.len());
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(places(120, 116, &rule(Small::Pad)), [(-52, -54, 224)]);
         assert_eq!(places(800, 150, &rule(Small::Pad)), [(0, -37, 224), (224, -37, 224), (448, -37, 224)]);
         assert_eq!(places(250, 120, &rule(Small::Upscale)), [(0, 0, 120), (120, 0, 120)]);
-        assert_eq!(grid(250, 120, 224, &rule(Small::Upscale), None).expect("used").cuts[0].enlarge_to, Some(224));
+        assert_eq!(grid(250, 120, 224, &rule(Small::Upscale), None).expect("used").cuts[0].resample_to, Some(224));
         assert!(grid(223, 900, 224, &rule(Small::Skip), None).is_err());
     }
 }

@@ -11,7 +11,7 @@ pub(crate) fn take(image: &RgbImage, cut: &Cut) -> RgbImage {
     let far = |start: i32, side: u32| i64::from(start) + i64::from(side);
     let whole = cut.x >= 0 && cut.y >= 0 && far(cut.x, cut.w) <= width && far(cut.y, cut.h) <= height;
     let taken = if whole { inside(image, cut) } else { filled(image, cut, width, height) };
-    match cut.enlarge_to {
+    match cut.resample_to {
         Some(side) => imageops::resize(&taken, side, side, imageops::FilterType::CatmullRom),
         None => taken,
     }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn pixels_outside_are_filled_and_those_inside_kept() {
         let image = RgbImage::from_fn(3, 2, |x, y| Rgb([x as u8, y as u8, 9]));
-        let cut = |fill| Cut { x: -1, y: -1, w: 5, h: 4, label: None, fill, enlarge_to: None };
+        let cut = |fill| Cut { x: -1, y: -1, w: 5, h: 4, label: None, fill, resample_to: None };
         let mirror = take(&image, &cut(Fill::Reflect));
         let reds: Vec<u8> = mirror.pixels().take(5).map(|pixel| pixel[0]).collect();
         let greens: Vec<u8> = mirror.pixels().step_by(5).map(|pixel| pixel[1]).collect();

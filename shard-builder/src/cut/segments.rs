@@ -77,7 +77,7 @@ pub(crate) fn segments(image: &RgbImage, known: &Known, rule: &CellRule, how: &S
         let shape = Shape::Box { x0: corners[0], y0: corners[1], x1: corners[2], y1: corners[3] };
         match cells::square(image.width(), image.height(), shape, rule) {
             Ok((x, y, side)) => {
-                cells.push((Cut { x, y, w: side, h: side, label, fill: rule.pad, enlarge_to: None }, cell));
+                cells.push((Cut { x, y, w: side, h: side, label, fill: rule.pad, resample_to: None }, cell));
             }
             Err(reason) => issues.push(Issue { at: format!("found cell at ({}, {})", cell.x, cell.y), reason }),
         }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use run_spec::layer::{nearest, parse_yaml};
 use serde::{Deserialize, Serialize};
 
+use super::quality_rule::QualityRule;
 use super::segment_rule::SegmentRule;
 pub(crate) use super::standing::{Membership, Role};
 
@@ -34,6 +35,9 @@ pub(crate) struct Source {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Role::is_training")]
     pub(crate) role: Role,
+    /// Micrometres of the specimen to a pixel, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) um_per_px: Option<f64>,
     /// Which files are images.
     pub(crate) images: Images,
     /// Which images belong together in a split.
@@ -51,6 +55,9 @@ pub(crate) struct Source {
     /// How cells are cut.
     #[serde(default)]
     pub(crate) cells: CellRule,
+    /// When a row shows nothing or shows it badly, and what becomes of it.
+    #[serde(default, skip_serializing_if = "QualityRule::is_default")]
+    pub(crate) quality: QualityRule,
     /// Images known to show the same field as an image elsewhere: they share its group.
     #[serde(default)]
     pub(crate) same_as: Vec<SameAs>,
@@ -338,6 +345,10 @@ impl Source {
         ensure!((1..=4096).contains(&self.cells.size), "cells.size: {} px is outside 1 to 4096", self.cells.size);
         ensure!((0.0..=4.0).contains(&self.cells.margin), "cells.margin: {} is outside 0 to 4", self.cells.margin);
         self.cells.segment.as_ref().map_or(Ok(()), SegmentRule::check)?;
+        self.quality.check()?;
+        if let Some(um) = self.um_per_px {
+            ensure!((0.001..=100.0).contains(&um), "um_per_px: {um} µm is outside 0.001 to 100");
+        }
         super::files::Globs::new(&self.images)?;
         for pattern in self.patterns() {
             let regex = regex::Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;

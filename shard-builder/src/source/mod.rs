@@ -5,6 +5,7 @@
 //! * [`archive`]: the same for a dataset that still lies in its archive.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
 //! * [`segment_rule`]: how cells are found where there are no labels.
+//! * [`quality_rule`]: when a row shows nothing or shows it badly.
 //! * [`groups`]: which images may not be parted by a split.
 
 pub(crate) mod archive;
@@ -15,5 +16,6 @@ pub(crate) mod labels;
 mod labels_csv;
 mod labels_voc;
 pub(crate) mod licence;
+pub(crate) mod quality_rule;
 pub(crate) mod segment_rule;
 mod standing;

@@ -147,7 +147,11 @@ mod tests {
     /// Three sources of 1,000, 300 and 7 rows; the second lies in two parts.
     fn sources() -> Vec<SourceRows> {
         let source = |name: &str, runs: &[Range<u64>]| SourceRows { name: name.to_owned(), runs: runs.to_vec() };
-        vec![source("large", &[100..1100]), source("middle", &[0..100, 1100..1300]), source("small", &[1300..1307])]
+        vec![
+            source("large", std::slice::from_ref(&(100..1100))),
+            source("middle", &[0..100, 1100..1300]),
+            source("small", std::slice::from_ref(&(1300..1307))),
+        ]
     }
 
     fn name_of(row: u64) -> &'static str {

@@ -28,6 +28,10 @@ const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);
 pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     let mut sources = read_sources(&args.sources)?;
     for source in &mut sources {
+        // Cells of given masks are compared as they are.
+        if source.cells.masks.is_some() {
+            continue;
+        }
         source.cells.segment = match (source.cells.segment.take(), args.diameter) {
             (Some(rule), _) => Some(rule),
             (None, Some(diameter)) => Some(SegmentRule::of(diameter)),
@@ -42,14 +46,8 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     }
     let sources = locate(sources, &args.place)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
-    let cutting = Cutting {
-        product: run_spec::ids::Product::Cells,
-        size: 0,
-        limits,
-        um_per_px: None,
-        measured: false,
-        fingerprints: false,
-    };
+    let cutting =
+        Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let pictures = pool.install(|| survey(&sources, cutting, None))?;
     fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;

@@ -15,6 +15,7 @@ mod duplicates;
 mod encode;
 mod intake;
 mod locate;
+mod masks;
 mod output;
 mod part;
 mod plan;

@@ -8,6 +8,7 @@ use run_spec::ids::{PatchKey, Product, patch_id};
 
 use crate::output::{megabytes, table, thousands};
 use crate::quality::{Flaw, Flawed};
+use crate::source::describe::CellRule;
 use crate::source::quality_rule::Action;
 use crate::survey::{Located, Picture};
 
@@ -123,7 +124,8 @@ pub(crate) fn flaws(sources: &[Located], pictures: &[Picture]) -> Vec<(String, S
 
 /// What is known of the found cells: the row that shows each, its size and shape, and its mask.
 fn cells(sources: &[Located], pictures: &[Picture]) -> Result<Option<Vec<u8>>> {
-    if sources.iter().all(|located| located.source.cells.segment.is_none()) {
+    let outlined = |rule: &CellRule| rule.segment.is_some() || rule.masks.is_some();
+    if !sources.iter().any(|located| outlined(&located.source.cells)) {
         return Ok(None);
     }
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -14,9 +14,10 @@ use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches, pixels, scale};
 use crate::encode::encode_taken;
 use crate::intake::{self, IntakeLimits};
+use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};
-use crate::segment::Cell;
+use crate::segment::{Cell, segment};
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
@@ -272,6 +273,18 @@ impl Surveyor<'_> {
         Ok(())
     }
 
+    /// Cells with outlines, where the description says how to find them.
+    fn outlined(&self, picture: &Picture, rgb: &RgbImage) -> Result<Option<Vec<Cell>>, String> {
+        let rule = &self.source.cells;
+        match (&rule.segment, &rule.masks) {
+            (Some(how), _) => Ok(Some(segment(rgb, how))),
+            (None, Some(how)) => {
+                masks::cells(self.root, &picture.image, rgb.dimensions(), how, self.cutting.limits).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
     /// The rows of a decoded image.
     fn cut(&self, picture: &mut Picture, group: String, known: Known, rgb: &RgbImage) -> Result<Used, String> {
         let (width, height) = rgb.dimensions();
@@ -289,8 +302,8 @@ impl Surveyor<'_> {
                 let grid = patches::grid(width, height, size, &self.source.patches, label)?;
                 Ok(Used { group, cuts: grid.cuts, unused_px: grid.unused_px, cells: Vec::new(), spooled: Vec::new() })
             }
-            Product::Cells if let Some(how) = &self.source.cells.segment => {
-                let found = segments::segments(rgb, &known, &self.source.cells, how);
+            Product::Cells if let Some(found) = self.outlined(picture, rgb)? => {
+                let found = segments::segments(found, (width, height), &known, &self.source.cells);
                 picture.issues.extend(found.issues);
                 picture.agreement = found.agreement;
                 if found.cells.is_empty() {

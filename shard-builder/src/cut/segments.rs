@@ -1,13 +1,10 @@
-//! Cells found by their looks, and the labels that lie in them.
-
-use image::RgbImage;
+//! Cells with outlines, found by their looks or given as masks, and the labels that lie in them.
 
 use super::Cut;
 use crate::cut::cells;
-use crate::segment::{Cell, segment};
+use crate::segment::Cell;
 use crate::source::describe::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
-use crate::source::segment_rule::SegmentRule;
 
 /// What was found in an image.
 #[derive(Debug, Default)]
@@ -37,13 +34,13 @@ pub(crate) struct Agreement {
     pub(crate) marked: u64,
 }
 
-/// The cells of an image.
+/// The rows of an image's cells.
 ///
 /// A cell takes the label of the mark that lies in it; where several marks lie in it they must agree. A label of the whole image
 /// goes to each cell. A cell without a mark has no label.
-pub(crate) fn segments(image: &RgbImage, known: &Known, rule: &CellRule, how: &SegmentRule) -> Segmented {
+pub(crate) fn segments(cells: Vec<Cell>, (width, height): (u32, u32), known: &Known, rule: &CellRule) -> Segmented {
     let mut issues = Vec::new();
-    let mut found: Vec<(Cell, Vec<&Mark>)> = segment(image, how).into_iter().map(|cell| (cell, Vec::new())).collect();
+    let mut found: Vec<(Cell, Vec<&Mark>)> = cells.into_iter().map(|cell| (cell, Vec::new())).collect();
     let marks: &[Mark] = if let Known::Marks(marks) = known { marks } else { &[] };
     for mark in marks {
         match found.iter_mut().find(|(cell, _)| lies_in(mark, cell)) {
@@ -75,7 +72,7 @@ pub(crate) fn segments(image: &RgbImage, known: &Known, rule: &CellRule, how: &S
         };
         let corners = [cell.x, cell.y, cell.x + cell.w, cell.y + cell.h].map(f64::from);
         let shape = Shape::Box { x0: corners[0], y0: corners[1], x1: corners[2], y1: corners[3] };
-        match cells::square(image.width(), image.height(), shape, rule) {
+        match cells::square(width, height, shape, rule) {
             Ok((x, y, side)) => {
                 cells.push((Cut { x, y, w: side, h: side, label, fill: rule.pad, resample_to: None }, cell));
             }

@@ -49,7 +49,7 @@ impl Cell {
 }
 
 /// Measures the basins of at least `least` pixels, in the order of their numbers.
-pub(super) fn measure(basin: &[u32], width: usize, height: usize, least: u32) -> Vec<Cell> {
+pub(crate) fn measure(basin: &[u32], width: usize, height: usize, least: u32) -> Vec<Cell> {
     let count = basin.iter().copied().max().unwrap_or(0) as usize;
     let mut boxes = vec![(usize::MAX, usize::MAX, 0, 0, 0_u32); count];
     for (at, &basin) in basin.iter().enumerate().filter(|(_, basin)| **basin > 0) {

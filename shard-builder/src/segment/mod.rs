@@ -10,7 +10,7 @@ mod plane;
 
 use image::RgbImage;
 
-pub(crate) use measure::Cell;
+pub(crate) use measure::{Cell, measure};
 use plane::{Plane, otsu, squared_distance};
 
 use crate::source::segment_rule::SegmentRule;
@@ -35,7 +35,7 @@ pub(crate) fn segment(image: &RgbImage, rule: &SegmentRule) -> Vec<Cell> {
     let depth: Vec<f32> =
         depth.values.iter().zip(&cells).map(|(depth, &inside)| if inside { *depth } else { 0.0 }).collect();
     let basins = basins::basins(&depth, green.width, green.height, least_rise);
-    measure::measure(&basins, green.width, green.height, (rule.least_area as f32 * disc(diameter)) as u32)
+    measure(&basins, green.width, green.height, (rule.least_area as f32 * disc(diameter)) as u32)
 }
 
 fn disc(diameter: f32) -> f32 {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use run_spec::layer::{nearest, parse_yaml};
 use serde::{Deserialize, Serialize};
 
+use super::mask_rule::MaskRule;
 use super::quality_rule::QualityRule;
 use super::segment_rule::SegmentRule;
 pub(crate) use super::standing::{Membership, Role};
@@ -273,11 +274,14 @@ pub(crate) struct CellRule {
     /// Cells are found by their looks instead of being cut around labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) segment: Option<SegmentRule>,
+    /// Cells are those of masks that lie beside the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masks: Option<MaskRule>,
 }
 
 impl Default for CellRule {
     fn default() -> Self {
-        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default(), segment: None }
+        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default(), segment: None, masks: None }
     }
 }
 
@@ -345,6 +349,11 @@ impl Source {
         ensure!((1..=4096).contains(&self.cells.size), "cells.size: {} px is outside 1 to 4096", self.cells.size);
         ensure!((0.0..=4.0).contains(&self.cells.margin), "cells.margin: {} is outside 0 to 4", self.cells.margin);
         self.cells.segment.as_ref().map_or(Ok(()), SegmentRule::check)?;
+        self.cells.masks.as_ref().map_or(Ok(()), MaskRule::check)?;
+        ensure!(
+            self.cells.segment.is_none() || self.cells.masks.is_none(),
+            "cells: has both `segment` and `masks`; cells come from one of them"
+        );
         self.quality.check()?;
         if let Some(um) = self.um_per_px {
             ensure!((0.001..=100.0).contains(&um), "um_per_px: {um} µm is outside 0.001 to 100");

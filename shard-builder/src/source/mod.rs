@@ -5,6 +5,7 @@
 //! * [`archive`]: the same for a dataset that still lies in its archive.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
 //! * [`segment_rule`]: how cells are found where there are no labels.
+//! * [`mask_rule`]: where masks lie that were made before.
 //! * [`quality_rule`]: when a row shows nothing or shows it badly.
 //! * [`groups`]: which images may not be parted by a split.
 
@@ -16,6 +17,7 @@ pub(crate) mod labels;
 mod labels_csv;
 mod labels_voc;
 pub(crate) mod licence;
+pub(crate) mod mask_rule;
 pub(crate) mod quality_rule;
 pub(crate) mod segment_rule;
 mod standing;

@@ -1,0 +1,60 @@
+//! Cells from masks that were made before: label images of any tool, Cellpose's files, and Cellpose's flows.
+
+mod array;
+mod dynamics;
+mod pickle;
+mod plane;
+#[cfg(test)]
+mod tests;
+
+use dynamics::Flows;
+use plane::Labels;
+
+use crate::intake::IntakeLimits;
+use crate::segment::{Cell, measure};
+use crate::source::files::Root;
+use crate::source::mask_rule::{Holds, MaskRule};
+
+/// The cells that the file of an image holds, from the top left.
+///
+/// # Errors
+/// A file that is missing or cannot be read, or that is of an image of another size.
+pub(crate) fn cells(
+    root: &Root,
+    image: &str,
+    (width, height): (u32, u32),
+    rule: &MaskRule,
+    limits: IntakeLimits,
+) -> Result<Vec<Cell>, String> {
+    let file = rule.file_of(image);
+    let said = |reason: String| format!("masks {file}: {reason}");
+    let bytes = root.read(&file, limits.file_bytes).map_err(said)?;
+    let mut labels = match rule.holds {
+        Holds::Masks => array::labels(&bytes, limits.pixels).map_err(said)?,
+        Holds::Flows => {
+            let (shape, flows) = array::flows(&bytes, limits.pixels).map_err(said)?;
+            let pixels = shape.0 * shape.1;
+            let flows = Flows {
+                height: shape.0,
+                width: shape.1,
+                down: &flows[..pixels],
+                right: &flows[pixels..2 * pixels],
+                cellprob: &flows[2 * pixels..],
+            };
+            finished(dynamics::follow(&flows, rule.cellprob_threshold as f32), rule.least_px)
+        }
+    };
+    if (labels.width, labels.height) != (width as usize, height as usize) {
+        return Err(said(format!("is of {}×{} pixels, the image of {width}×{height}", labels.width, labels.height)));
+    }
+    labels.renumber();
+    Ok(measure(&labels.numbers, labels.width, labels.height, rule.least_px))
+}
+
+/// What Cellpose does last: masks that are too small go, holes are filled.
+fn finished(mut labels: Labels, least: u32) -> Labels {
+    labels.drop_smaller_than(least as usize);
+    labels.fill_holes();
+    labels.drop_smaller_than(least as usize);
+    labels
+}

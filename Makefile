@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment bench-ranks bench-step parity-full golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment bench-ranks bench-step parity-full fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -75,6 +75,9 @@ bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in p
 
 parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 40 GB)
 	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
+
+fuzz: ## fuzz image intake, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

@@ -7,6 +7,7 @@ use std::process::Command;
 /// Who may depend on whom, among ourselves.
 const ARROWS: &[(&str, &[&str])] = &[
     ("run-spec", &[]),
+    ("intake", &[]),
     ("store", &["run-spec"]),
     ("shards", &["store", "run-spec"]),
     ("augment", &["run-spec"]),
@@ -16,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("results", &["store", "run-spec"]),
     ("probe", &["dino", "results", "augment", "run-spec"]),
     ("orchestrator", &["results", "shards", "store", "run-spec"]),
-    ("shard-builder", &["shards", "store", "augment", "run-spec"]),
+    ("shard-builder", &["intake", "shards", "store", "augment", "run-spec"]),
     ("worker", &["probe", "dino", "collective", "torch-shim", "shards", "store", "augment", "results", "run-spec"]),
     ("augment-bench", &["augment", "run-spec"]),
     ("shards-bench", &["run-spec", "shards", "store"]),

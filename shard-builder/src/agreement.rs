@@ -8,7 +8,7 @@ use run_spec::ids::Product;
 
 use crate::cli::SegmentArgs;
 use crate::cut::segments::Agreement;
-use crate::intake::{self, IntakeLimits};
+use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::{table, thousands};
 use crate::report;

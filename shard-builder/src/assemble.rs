@@ -18,7 +18,7 @@ use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copies::Pair;
 use crate::duplicates;
 use crate::encode::Encoder;
-use crate::intake::IntakeLimits;
+use intake::IntakeLimits;
 use crate::locate::locate;
 use crate::output::{Progress, thousands};
 use crate::part::Part;

@@ -12,7 +12,7 @@ use image::RgbImage;
 use crate::cli::DuplicatesArgs;
 use crate::contact_sheet::{Strip, draw};
 use crate::copies::{Likeness, Pair};
-use crate::intake::{self, IntakeLimits};
+use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::plan;

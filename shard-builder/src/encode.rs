@@ -7,7 +7,7 @@ use run_spec::ids::Digest;
 use shards::{Codec, Encoded, PatchRow};
 
 use crate::cut::{Cut, pixels};
-use crate::intake::{self, IntakeLimits};
+use intake::{self, IntakeLimits};
 use crate::plan::Row;
 use crate::source::files::stem_of;
 use crate::spool::Spool;

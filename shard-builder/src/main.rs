@@ -13,7 +13,6 @@ mod cut;
 mod diff;
 mod duplicates;
 mod encode;
-mod intake;
 mod locate;
 mod masks;
 mod output;

@@ -10,7 +10,7 @@ use shards::{RowMeta, ShardSet};
 
 use crate::cli::RecutArgs;
 use crate::cut::{Cut, pixels};
-use crate::intake::{self, IntakeLimits};
+use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::source::describe::{Fill, read_sources};

@@ -13,7 +13,7 @@ use crate::copies::{Fingerprint, Maker};
 use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches, pixels, scale};
 use crate::encode::encode_taken;
-use crate::intake::{self, IntakeLimits};
+use intake::{self, IntakeLimits};
 use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};

@@ -10,7 +10,7 @@ mod tests;
 use dynamics::Flows;
 use plane::Labels;
 
-use crate::intake::IntakeLimits;
+use intake::IntakeLimits;
 use crate::segment::{Cell, measure};
 use crate::source::files::Root;
 use crate::source::mask_rule::{Holds, MaskRule};

@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Keeps panics of decoders, which are caught and reported, from being printed. Other panics are printed as ever.
-pub(crate) fn quiet_decoders() {
+pub fn quiet_decoders() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !DECODING.get() {
@@ -30,11 +30,11 @@ pub(crate) fn quiet_decoders() {
 
 /// What a file may ask for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IntakeLimits {
+pub struct IntakeLimits {
     /// Largest file, in bytes.
-    pub(crate) file_bytes: u64,
+    pub file_bytes: u64,
     /// Largest image, in pixels.
-    pub(crate) pixels: u64,
+    pub pixels: u64,
 }
 
 impl Default for IntakeLimits {
@@ -45,22 +45,22 @@ impl Default for IntakeLimits {
 
 /// A decoded image.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub struct Intake {
     /// Upright RGB pixels.
-    pub(crate) rgb: RgbImage,
+    pub rgb: RgbImage,
     /// `jpeg`, `png` …
-    pub(crate) format: &'static str,
+    pub format: &'static str,
     /// What happened on the way that a reader of the report should know.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// The name of the image format that `head`, the first bytes of a file, begins.
-pub(crate) fn sniff(head: &[u8]) -> Option<&'static str> {
+pub fn sniff(head: &[u8]) -> Option<&'static str> {
     image::guess_format(head).ok().map(name_of_format)
 }
 
 /// Decodes a file. The error is a reason for the report.
-pub(crate) fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
+pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
     let format = image::guess_format(bytes).map_err(|_| match bytes.len() {
         0 => "empty file".to_owned(),
         _ => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),

@@ -73,7 +73,7 @@ bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTo
 bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in plain PyTorch: time and peak memory (half an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)
 
-parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 40 GB)
+parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)
 	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
 
 fuzz: ## fuzz image intake, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)

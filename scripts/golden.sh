@@ -14,6 +14,7 @@ for script in tests/golden/make_*.py; do
     python=$1
   fi
   case "$script" in
+    */make_cellpose.py) out=(tests/golden/cellpose) ;;
     */make_augment*.py | */make_rand_augment.py | */make_stain.py) out=(tests/golden/augment) ;;
     *) out=() ;;
   esac

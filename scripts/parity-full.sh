@@ -9,7 +9,7 @@ shift
 sizes=("$@")
 [ $# -gt 0 ] || sizes=(small base large giant)
 # What either side needs at most: weights, gradients, moments and what they are made from. Swap counts, and is slow.
-declare -A gib=([small]=2 [base]=5 [large]=12 [giant]=40)
+declare -A gib=([small]=2 [base]=5 [large]=12 [giant]=26)
 memory=$(awk '/MemAvailable|SwapFree/ {sum += $2} END {print int(sum / 1048576)}' /proc/meminfo)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -8,7 +8,6 @@ use run_spec::ids::Product;
 
 use crate::cli::SegmentArgs;
 use crate::cut::segments::Agreement;
-use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::{table, thousands};
 use crate::report;
@@ -17,6 +16,7 @@ use crate::source::describe::read_sources;
 use crate::source::files::stem_of;
 use crate::source::segment_rule::SegmentRule;
 use crate::survey::{Cutting, Located, Picture, survey};
+use intake::{self, IntakeLimits};
 
 /// Colour of outlines.
 const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);

@@ -18,10 +18,10 @@ use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copies::Pair;
 use crate::duplicates;
 use crate::encode::Encoder;
-use intake::IntakeLimits;
 use crate::locate::locate;
 use crate::output::{Progress, thousands};
 use crate::part::Part;
+use intake::IntakeLimits;
 
 use crate::plan::{self, PlannedShard};
 use crate::report;

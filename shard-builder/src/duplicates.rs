@@ -12,13 +12,13 @@ use image::RgbImage;
 use crate::cli::DuplicatesArgs;
 use crate::contact_sheet::{Strip, draw};
 use crate::copies::{Likeness, Pair};
-use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::plan;
 use crate::source::describe::{Role, read_sources};
 use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
+use intake::{self, IntakeLimits};
 
 /// Thumbnails in a line of the sheet: four pairs.
 const COLUMNS: u32 = 8;

@@ -7,11 +7,11 @@ use run_spec::ids::Digest;
 use shards::{Codec, Encoded, PatchRow};
 
 use crate::cut::{Cut, pixels};
-use intake::{self, IntakeLimits};
 use crate::plan::Row;
 use crate::source::files::stem_of;
 use crate::spool::Spool;
 use crate::survey::{Located, Picture};
+use intake::{self, IntakeLimits};
 
 /// What encoding needs of a build.
 #[derive(Debug)]

@@ -10,11 +10,11 @@ use shards::{RowMeta, ShardSet};
 
 use crate::cli::RecutArgs;
 use crate::cut::{Cut, pixels};
-use intake::{self, IntakeLimits};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::source::describe::{Fill, read_sources};
 use crate::survey::Located;
+use intake::{self, IntakeLimits};
 
 /// Cuts rows again and returns what to print.
 ///

@@ -13,7 +13,6 @@ use crate::copies::{Fingerprint, Maker};
 use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches, pixels, scale};
 use crate::encode::encode_taken;
-use intake::{self, IntakeLimits};
 use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};
@@ -24,6 +23,7 @@ use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
 use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
+use intake::{self, IntakeLimits};
 
 /// A description and the folder or archive in which its dataset lies.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 """Golden values of the statistics in crates/results/src/stats.rs, from SciPy, statsmodels and NumPy.
 
-Made with Python 3.11+, numpy 2.4.6, scipy 1.17.1, statsmodels 0.15.0:
-    pip install numpy==2.4.6 scipy==1.17.1 statsmodels==0.15.0
+Made with Python 3.11+:
+    pip install -r tests/golden/requirements-stats.txt
     python tests/golden/make_stats.py
 writes tests/golden/stats.json.
 """

@@ -10,10 +10,10 @@ mod tests;
 use dynamics::Flows;
 use plane::Labels;
 
-use intake::IntakeLimits;
 use crate::segment::{Cell, measure};
 use crate::source::files::Root;
 use crate::source::mask_rule::{Holds, MaskRule};
+use intake::IntakeLimits;
 
 /// The cells that the file of an image holds, from the top left.
 ///

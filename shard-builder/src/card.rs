@@ -54,7 +54,9 @@ pub(crate) fn text(
     }
     let flawed = flaws(sources, pictures);
     if !flawed.is_empty() {
-        text.push_str("\nRows without colour, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n");
+        text.push_str(
+            "\nRows that show nothing but field, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
+        );
         for (source, counts) in flawed {
             text.push_str(&format!("- {}: {counts}\n", plain(&source)));
         }

@@ -78,7 +78,7 @@ pub(crate) struct BuildArgs {
     /// What becomes of sources whose `um_per_px` is not known, where --um-per-px is given.
     #[arg(long, value_name = "refuse|keep", default_value = "refuse")]
     pub(crate) unknown_scale: UnknownScale,
-    /// What becomes of rows without colour, for sources that do not say.
+    /// What becomes of rows that show nothing but field, for sources that do not say.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) blank: Action,
     /// What becomes of rows out of focus, for sources that do not say.

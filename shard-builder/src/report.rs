@@ -72,7 +72,7 @@ pub(crate) fn report(sources: &[Located], product: Product, pictures: &[Picture]
 /// The rows with flaws, what was measured of them, and what became of them.
 fn quality(sources: &[Located], product: Product, pictures: &[Picture]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = "id,source,image,x,y,w,h,action,flaws,coloured,sharpness,clipped";
+    let header = "id,source,image,x,y,w,h,action,flaws,shown,sharpness,clipped";
     writer.write_record(header.split(',')).context("write the report on quality")?;
     for picture in pictures {
         let (source, image) = (&sources[picture.source].source.name, &picture.image);
@@ -89,7 +89,7 @@ fn quality(sources: &[Located], product: Product, pictures: &[Picture]) -> Resul
                 h.to_string(),
                 action.name().to_owned(),
                 flaws.join("; "),
-                format!("{:.4}", measures.coloured),
+                format!("{:.4}", measures.shown),
                 format!("{:.2}", measures.sharpness),
                 format!("{:.4}", measures.clipped),
             ];

@@ -13,7 +13,7 @@ fn field() -> RgbImage {
     RgbImage::from_fn(128, 32, |x, y| match x / 32 {
         0 => *sharp.get_pixel(x, y),
         1 => Rgb([255; 3]),
-        2 => Rgb([180 + ((x * 7 + y * 13) % 17) as u8; 3]),
+        2 => Rgb([180 + ((x * 7 + y * 13) % 9) as u8; 3]),
         _ => Rgb([200, 100 + (x - 96) as u8, 150]),
     })
 }

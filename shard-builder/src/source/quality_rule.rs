@@ -31,7 +31,7 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct QualityRule {
-    /// Too little colour for a stained cell.
+    /// Nothing but field.
     pub(crate) blank: Blank,
     /// Too little detail.
     pub(crate) out_of_focus: OutOfFocus,
@@ -39,27 +39,27 @@ pub(crate) struct QualityRule {
     pub(crate) saturated: Saturated,
 }
 
-/// A row is blank if too few of its pixels have colour.
+/// A row is blank if too few of its pixels stand out from the field. (Colour tells less: pale cells have as little as some fields.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Blank {
     /// What becomes of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
-    /// Saturation (1 − least / greatest channel) from which a pixel has colour, 0 to 1.
-    pub(crate) saturation: f64,
+    /// Levels by which the green of a pixel that stands out is away from the row's median.
+    pub(crate) contrast: u8,
     /// Least share of such pixels, 0 to 1.
     pub(crate) least: f64,
 }
 
-/// A row is out of focus if its brightness has too little curvature.
+/// A row is out of focus if its green channel has too little curvature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OutOfFocus {
     /// What becomes of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
-    /// Least variance of the Laplacian (4 neighbours) of the brightness in levels.
+    /// Least variance of the Laplacian (4 neighbours) of the green channel in levels.
     pub(crate) least: f64,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Saturated {
 
 impl Default for Blank {
     fn default() -> Self {
-        Self { action: None, saturation: 0.15, least: 0.01 }
+        Self { action: None, contrast: 12, least: 0.01 }
     }
 }
 
@@ -101,11 +101,7 @@ impl QualityRule {
     /// # Errors
     /// A share outside 0 to 1, a negative variance.
     pub(super) fn check(&self) -> Result<()> {
-        let shares = [
-            ("blank.saturation", self.blank.saturation),
-            ("blank.least", self.blank.least),
-            ("saturated.most", self.saturated.most),
-        ];
+        let shares = [("blank.least", self.blank.least), ("saturated.most", self.saturated.most)];
         for (key, share) in shares {
             ensure!((0.0..=1.0).contains(&share), "quality.{key}: {share} is outside 0 to 1");
         }

@@ -1,10 +1,12 @@
 //! Timings of shard sets, each printed as one JSON object. `peer.py` runs these and the peers in turn.
 //!
-//!     shards-bench codecs SET            what each lossless codec makes of the set's images
-//!     shards-bench decode SET DATA       decoding the source images of a set, and nothing else
-//!     shards-bench rows SET COUNT        random rows, decoded and checked
-//!     shards-bench make OUT ROWS         a set of that many tiny rows
-//!     shards-bench open SET              opening a set: time, memory, the plan over it
+//! ```text
+//! shards-bench codecs SET            what each lossless codec makes of the set's images
+//! shards-bench decode SET DATA       decoding the source images of a set, and nothing else
+//! shards-bench rows SET COUNT        random rows, decoded and checked
+//! shards-bench make OUT ROWS         a set of that many tiny rows
+//! shards-bench open SET              opening a set: time, memory, the plan over it
+//! ```
 #![allow(clippy::print_stdout, reason = "the program is its output")]
 
 mod codecs;

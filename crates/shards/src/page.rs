@@ -7,6 +7,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Parts of a file of `size` bytes that are at hand; reads elsewhere fail instead of fetching.
@@ -54,7 +55,14 @@ impl ChunkReader for Windows {
 
 /// Decodes the single value of the `image.bytes` page `page`, which begins at `offset` of its file. `column` describes
 /// the whole column chunk.
+///
+/// Parquet's decoders panic at some damaged pages; that is an error here, for it would take the whole program.
 pub(crate) fn image_of_page(column: &ColumnChunkMetaData, offset: u64, page: Bytes) -> Result<Bytes> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(column, offset, page)));
+    decoded.unwrap_or_else(|_| Err(ParquetError::General("its page makes the Parquet reader panic".to_owned())))
+}
+
+fn decode(column: &ColumnChunkMetaData, offset: u64, page: Bytes) -> Result<Bytes> {
     let length = i64::try_from(page.len())?;
     // A chunk of one page: with the chunk's own numbers, the reader would look for a dictionary before this page.
     let chunk = column

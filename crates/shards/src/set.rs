@@ -11,7 +11,6 @@ use run_spec::plan::SourceRows;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use store::Store;
@@ -166,11 +165,8 @@ impl ShardSet {
             Some(page) => page,
             None => store.get_range(&shard.key, range)?,
         };
-        let decoded = catch_unwind(AssertUnwindSafe(|| image_of_page(&shard.column, packed.page_at, page)));
-        let damaged = |why: String| ShardError::row(&self.inner.store.uri_of(&shard.key), row - shard.first_row, why);
-        decoded
-            .unwrap_or_else(|_| Err(parquet::errors::ParquetError::General("its page makes the reader panic".into())))
-            .map_err(|e| damaged(e.to_string()))
+        image_of_page(&shard.column, packed.page_at, page)
+            .map_err(|e| ShardError::row(&self.inner.store.uri_of(&shard.key), row - shard.first_row, e.to_string()))
     }
 
     /// The decoded image of `row`, checked against its pixel digest. A damaged one is read again: it may be whole where it

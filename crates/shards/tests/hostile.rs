@@ -202,3 +202,24 @@ proptest! {
         }
     }
 }
+
+/// Found by `make fuzz`: a page whose encoding names a dictionary that is not there, at which Parquet's reader panics.
+#[test]
+fn a_page_without_its_dictionary_is_an_error() {
+    let file = include_bytes!("hostile/dictionary.parquet");
+    let manifest = include_str!("../../../tests/golden/shards-v1/manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    manifest["bytes"] = file.len().into();
+    manifest["shards"][0]["bytes"] = file.len().into();
+    manifest["shards"][0]["digest"] = Digest::of(file).to_string().into();
+    let store = Store::open("memory://dictionary").unwrap();
+    store.create(MANIFEST_KEY, manifest.to_string().into()).unwrap();
+    store.create("shards/00000.parquet", file.to_vec().into()).unwrap();
+    let set = ShardSet::open(&store).unwrap();
+    let errors = (0..set.len()).filter(|&row| set.rgb(row).is_err()).count();
+    assert!(errors > 0, "every row was decoded");
+    assert!(!verify(&store, VerifyOptions::default()).unwrap().is_good());
+    let (product, codec) = (set.manifest().product, set.manifest().codec);
+    let found = shards::FinishedShard::find(&store, "shards/00000.parquet", set.len(), (product, codec));
+    assert!(matches!(found, Err(ShardError::Row { .. })), "{found:?}");
+}

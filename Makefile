@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment bench-ranks bench-step parity-full fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -66,6 +66,9 @@ $(SHARDS)/.stamp: bench/shards/requirements.txt
 
 parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
 	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data
+
+measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data (eight minutes)
+	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test copies -- --nocapture
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All tests that need no Python torch. Prints how many were skipped and why.
 # REDDINO_REQUIRE names what may not be skipped, separated by commas: shared-data (real images), mpi, slurm
-# (scripts/setup-slurm.sh installs it), s3 (scripts/setup-s3.sh), nccl (REDDINO_NCCL may name the library), gpu, published-weights
-# (docs/weights.md).
+# (scripts/setup-slurm.sh installs it), s3 (scripts/setup-s3.sh), azure (scripts/setup-azure.sh), nccl (REDDINO_NCCL may name the
+# library), gpu, published-weights (docs/weights.md).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use store::Store;
+use system_tests::fault_proxy::{Harm, Proxy, Rule};
 use system_tests::own_process::{is_inner, run_inner};
-use system_tests::s3_proxy::{Harm, Proxy, Rule};
 use system_tests::s3_server::{BUCKET, S3Server};
 use system_tests::tiny_run::text;
 use system_tests::{program, run};

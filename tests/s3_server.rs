@@ -1,32 +1,26 @@
 //! A real S3 server, SeaweedFS, that a test binary starts once and that ends with it, however it ends.
-//!
-//! The server is the child of a shell that waits for the end of its input, a pipe from the test process: when that process
-//! returns, panics or is killed, the shell kills the server and removes its folder.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::watched::{Watched, random};
 use crate::{root, skipped};
 
 /// The bucket that the server has from the start.
 pub const BUCKET: &str = "reddino";
 /// The version that `scripts/setup-s3.sh` installs.
 const VERSION: &str = "4.48";
-/// Longer than a start takes on a busy machine; it only ends a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// Kills the server when the standard input ends.
-const WATCH: &str = r#"folder=$1; shift; "$@" >"$folder/out.txt" 2>&1 & child=$!; exec 2>/dev/null; read -r _; kill -9 $child; wait $child; rm -rf "$folder""#;
 
 /// A running server.
 #[derive(Debug)]
 pub struct S3Server {
-    watch: Child,
+    _process: Watched,
     port: u16,
     key_id: String,
     secret: String,
@@ -84,7 +78,7 @@ impl S3Server {
     }
 
     fn try_start(weed: &Path) -> Option<Self> {
-        let folder = tempfile::Builder::new().prefix("s3").tempdir().expect("a temporary folder").keep();
+        let folder = Watched::folder("s3");
         let (key_id, secret) = (format!("ID{}", random()), format!("SECRET{}{}", random(), random()));
         let keys = serde_json::json!({"identities": [{
             "name": "test",
@@ -96,10 +90,8 @@ impl S3Server {
         std::fs::create_dir(folder.join("data")).expect("a data folder");
         let port = free_ports();
         let option = |name: &str, value: &dyn std::fmt::Display| format!("-{name}={value}");
-        let watch = Command::new("sh")
-            .args(["-c", WATCH, "watch"])
-            .arg(&folder)
-            .arg(weed)
+        let mut command = Command::new(weed);
+        command
             .arg("server")
             .args([option("ip", &"127.0.0.1"), option("ip.bind", &"127.0.0.1")])
             .arg(option("dir", &folder.join("data").display()))
@@ -107,37 +99,17 @@ impl S3Server {
             .args([option("filer.port", &(port + 2)), option("s3.port", &(port + 3))])
             .arg(option("s3.config", &config.display()))
             .args(["-filer", "-s3", "-s3.port.iceberg=0", "-master.telemetry=false"])
-            .args(["-master.volumeSizeLimitMB=64", "-volume.max=0"])
-            .stdin(Stdio::piped())
-            .current_dir(&folder)
-            .spawn()
-            .expect("sh starts");
-        let server = Self { watch, port: port + 3, key_id, secret };
-        let began = Instant::now();
+            .args(["-master.volumeSizeLimitMB=64", "-volume.max=0"]);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port + 3));
         let filer = SocketAddr::from((Ipv4Addr::LOCALHOST, port + 2));
         // A bucket is a folder of the filer. A file beside it proves that master and volume answer, the look at S3 the rest.
         let ready = || {
             created(filer, "/buckets/ready.txt", "ready")
                 && created(filer, &format!("/buckets/{BUCKET}/"), "")
-                && ask(server.address(), "GET /healthz", "").is_some_and(|answer| answer.contains(" 200 "))
+                && ask(address, "GET /healthz", "").is_some_and(|answer| answer.contains(" 200 "))
         };
-        while !ready() {
-            let output = std::fs::read_to_string(folder.join("out.txt")).unwrap_or_default();
-            if output.contains("address already in use") {
-                return None;
-            }
-            assert!(began.elapsed() < PATIENCE, "the S3 server does not answer:\n{output}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(server)
-    }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        drop(self.watch.stdin.take());
-        // Nothing to do about a shell that cannot be waited for.
-        let _ = self.watch.wait();
+        let process = Watched::start(folder, &command, ready)?;
+        Some(Self { _process: process, port: port + 3, key_id, secret })
     }
 }
 
@@ -148,10 +120,6 @@ fn weed() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("weed"));
     let installed = root().join(format!(".tools/seaweedfs-{VERSION}/weed"));
     named.into_iter().chain([installed]).chain(on_path).find(|weed| weed.is_file())
-}
-
-fn random() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// The first of four ports that are free, and so are those 10000 above them, which the server takes too.

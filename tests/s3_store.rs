@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use store::{Store, StoreError, contract};
+use system_tests::fault_proxy::{Harm, Proxy, Rule};
 use system_tests::own_process::{is_inner, run_inner};
-use system_tests::s3_proxy::{Harm, Proxy, Rule};
 use system_tests::s3_server::{BUCKET, S3Server};
 
 /// Runs `body` against the server through a proxy that harms by `rules`, and checks that all harm was done.

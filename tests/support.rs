@@ -1,10 +1,14 @@
 //! What system tests share: where the programs and the real images are, and how a test says that it was skipped.
 
+pub mod azure_server;
+pub mod fault_proxy;
+pub mod gcs_double;
+mod http;
 pub mod own_process;
-pub mod s3_proxy;
 pub mod s3_server;
 pub mod slurm_cluster;
 pub mod tiny_run;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -48,7 +48,7 @@ pub(crate) enum Command {
 pub(crate) struct BuildArgs {
     /// A source description, or a folder of them (docs/sources.md).
     pub(crate) sources: PathBuf,
-    /// Where the shard set goes: a folder, file:// or s3://.
+    /// Where the shard set goes: a folder, file://, s3://, gs:// or az://.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// Whole fields of view in squares, or single cells around their labels.

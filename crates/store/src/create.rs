@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Files up to this size go to S3 in one create-only request; larger ones in parts.
+/// Files up to this size go to a bucket in one create-only request; larger ones in parts.
 const ONE_REQUEST: u64 = 512 << 20;
 /// Bytes of one part of a large upload, and how many are under way at once.
 const PART: usize = 16 << 20;
@@ -44,7 +44,7 @@ impl Store {
         let mark = Mark::new();
         let attributes = match self.backend.kind {
             Kind::Directory => Default::default(),
-            Kind::S3 | Kind::Memory => mark.attributes(Some(&bytes)),
+            Kind::Bucket | Kind::Memory => mark.attributes(Some(&bytes)),
         };
         let (mut lost, mut conflicts) = (0, 0);
         loop {
@@ -91,9 +91,9 @@ impl Store {
         }
     }
 
-    /// Creates `key` from a file of any size without holding it in memory whole (up to 512 MiB are, on S3).
+    /// Creates `key` from a file of any size without holding it in memory whole (up to 512 MiB are, in a bucket).
     ///
-    /// On a directory as atomic as [`create`](Self::create). On S3 a file above 512 MiB goes up in parts: it appears whole
+    /// On a directory as atomic as [`create`](Self::create). In a bucket a file above 512 MiB goes up in parts: it appears whole
     /// or not at all, but the check that the key is free and the end of the upload are two steps, so such keys must be
     /// unique to their writer (attempt number in the key, then a small record that publishes it). It carries no digest.
     ///

@@ -29,9 +29,7 @@ pub enum StoreError {
         uri: String,
     },
     /// Credentials missing, wrong, or without the right.
-    #[error(
-        "{uri} may not be accessed ({detail}); check file permissions, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
-    )]
+    #[error("{uri} may not be accessed ({detail}); check {}", permissions(uri))]
     Denied {
         /// Address of the key or store.
         uri: String,
@@ -58,8 +56,9 @@ pub enum StoreError {
     },
     /// Network, server or disk trouble that outlasted the retries.
     #[error(
-        "{uri} could not be {operation} in {attempts} attempt{} ({detail}); check the network, AWS_ENDPOINT or the disk, and try again",
-        if *attempts == 1 { "" } else { "s" }
+        "{uri} could not be {operation} in {attempts} attempt{} ({detail}); check {}, and try again",
+        if *attempts == 1 { "" } else { "s" },
+        reach(uri)
     )]
     Unavailable {
         /// Address of the key or store.
@@ -82,7 +81,9 @@ pub enum StoreError {
         reads: u32,
     },
     /// Not a store address.
-    #[error("{uri:?} is not a store address ({why}); use a path, file:///path, s3://bucket/prefix or memory://name")]
+    #[error(
+        "{uri:?} is not a store address ({why}); use a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or memory://name"
+    )]
     BadUri {
         /// The address, without credentials.
         uri: String,
@@ -168,6 +169,26 @@ impl StoreError {
     }
 }
 
+/// What gives the right to read and write at `uri`.
+fn permissions(uri: &str) -> &'static str {
+    match uri.split_once("://").map(|(scheme, _)| scheme) {
+        Some("s3") => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+        Some("gs") => "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS in the environment",
+        Some("az") => "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the environment",
+        _ => "file permissions",
+    }
+}
+
+/// What `uri` is reached through.
+fn reach(uri: &str) -> &'static str {
+    match uri.split_once("://").map(|(scheme, _)| scheme) {
+        Some("s3") => "the network and AWS_ENDPOINT",
+        Some("gs") => "the network and GOOGLE_BASE_URL",
+        Some("az") => "the network and AZURE_STORAGE_ENDPOINT",
+        _ => "the disk",
+    }
+}
+
 /// The kind of the first I/O error in the chain.
 fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     let mut at = Some(error);
@@ -203,13 +224,13 @@ fn without_markup(text: &str) -> String {
     }
 }
 
-/// Removes credentials and `user:password@` from text, keeps one line of at most 300 characters.
+/// Removes credentials, signatures of addresses and `user:password@` from text, keeps one line of at most 300 characters.
 pub(crate) fn scrub(text: &str) -> String {
     let secrets: Vec<String> = std::env::vars()
         .filter(|(k, v)| {
             let k = k.to_ascii_uppercase();
-            k.starts_with("AWS_")
-                && ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| k.contains(word))
+            ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|service| k.starts_with(service))
+                && ["KEY", "TOKEN", "SECRET", "PASSWORD", "SAS"].iter().any(|word| k.contains(word))
                 && v.len() >= 4
         })
         .map(|(_, v)| v)
@@ -222,7 +243,7 @@ fn scrub_with(text: &str, secrets: &[String]) -> String {
     for secret in secrets {
         text = text.replace(secret.as_str(), "***");
     }
-    text = without_userinfo(&text);
+    text = without_signatures(&without_userinfo(&text));
     if text.chars().count() > 300 {
         text = text.chars().take(300).chain("...".chars()).collect();
     }
@@ -248,6 +269,19 @@ pub(crate) fn without_userinfo(text: &str) -> String {
     out + rest
 }
 
+/// Replaces what follows `sig=` in an address: the signature of a shared-access token of Azure opens the store by itself,
+/// and stands in the address percent-encoded, so it is not found by its value.
+fn without_signatures(text: &str) -> String {
+    let mut parts = text.split("sig=");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| "&\"')>".contains(c) || c.is_whitespace()).unwrap_or(part.len());
+        out.push_str("sig=***");
+        out.push_str(&part[end..]);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +292,13 @@ mod tests {
         let text = "<Error>\n<AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId> wJalrXUtnFEMI at http://me:pw@host/b";
         let clean = scrub_with(text, &secrets);
         assert_eq!(clean, "<Error> <AWSAccessKeyId>***</AWSAccessKeyId> *** at http://***@host/b");
+    }
+
+    #[test]
+    fn a_signature_in_an_address_is_hidden() {
+        let text = "GET https://a.blob.core.windows.net/c?sv=2&sig=aB%2Fc%3D&comp=list: 403, again sig=x";
+        let expected = "GET https://a.blob.core.windows.net/c?sv=2&sig=***&comp=list: 403, again sig=***";
+        assert_eq!(scrub_with(text, &[]), expected);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! On object storage every create is marked, so that one whose answer is lost is known as one's own when it is tried again,
 //! and carries a digest, so that damage on the way shows and is read again. All retries end.
 //!
-//! Credentials come from the environment alone (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT`, ...) and
+//! Credentials come from the environment alone (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`,
+//! `AZURE_STORAGE_ACCOUNT_KEY`, ...: docs/storage.md) and
 //! never reach a message. One shared runtime drives all requests; callers stay ordinary threads.
 //!
 //! ```
@@ -18,6 +19,7 @@
 //! # Ok::<(), store::StoreError>(())
 //! ```
 
+mod cloud;
 pub mod contract;
 mod create;
 mod error;

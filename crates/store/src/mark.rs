@@ -1,4 +1,4 @@
-//! What a create leaves beside an object's bytes: who made it, and their digest. Two pieces of S3 user metadata.
+//! What a create leaves beside an object's bytes: who made it, and their digest. Two pieces of user metadata.
 //!
 //! The first answers "was that me?" after an answer was lost: a retried create that finds the key taken is the winner if
 //! the mark is its own, whatever the bytes are. The second lets every reader of a whole object see damage on the way.
@@ -11,8 +11,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-const MAKER: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("reddino-create"));
-const DIGEST: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("reddino-digest"));
+// Azure takes only names that are identifiers of C#, and some proxies drop headers with underscores: letters alone.
+const MAKER: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("reddinocreate"));
+const DIGEST: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("reddinodigest"));
 
 /// The mark of one create call; no other has the same.
 #[derive(Debug, Clone, PartialEq, Eq)]

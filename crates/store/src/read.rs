@@ -13,8 +13,8 @@ use std::sync::Arc;
 impl Store {
     /// All bytes of `key`.
     ///
-    /// On S3 and in memory they are those that [`create`](Self::create) was given: a digest travels with the object, and
-    /// a reply that does not agree with it is read again. A directory, and objects that other tools have put on S3, carry
+    /// In a bucket and in memory they are those that [`create`](Self::create) was given: a digest travels with the object, and
+    /// a reply that does not agree with it is read again. A directory, and objects that other tools have put into a bucket, carry
     /// none.
     ///
     /// # Errors

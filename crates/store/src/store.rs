@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A place for create-only records: a directory, an S3 prefix, or a named store in memory.
+/// A place for create-only records: a directory, a prefix of a bucket, or a named store in memory.
 ///
 /// Cheap to clone; all calls block and may come from any thread.
 #[derive(Clone, Debug)]
@@ -25,7 +25,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `uri`: a path, `file:///path`, `s3://bucket/prefix` or `memory://name`.
+    /// Opens the store at `uri`: a path, `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`
+    /// or `memory://name`.
     ///
     /// Touches neither disk nor network: a missing directory shows at the first read, and the first create makes it.
     ///

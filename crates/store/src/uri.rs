@@ -1,4 +1,5 @@
-//! Store addresses: a path, `file:///path`, `s3://bucket/prefix`, `memory://name`.
+//! Store addresses: a path, `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`,
+//! `memory://name`.
 
 use crate::StoreError;
 use crate::error::without_userinfo;
@@ -10,10 +11,34 @@ use std::path::PathBuf;
 pub(crate) enum Location {
     /// A directory, absolute.
     Directory(PathBuf),
-    /// A bucket and a prefix in it.
-    S3 { bucket: String, prefix: String },
+    /// A bucket (Azure: a container) and a prefix in it.
+    Bucket { service: Service, bucket: String, prefix: String },
     /// A named store in this process.
     Memory { name: String, prefix: String },
+}
+
+/// Who keeps a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// S3, or a server that speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Google,
+    /// Azure Blob Storage.
+    Azure,
+}
+
+impl Service {
+    const ALL: [Self; 3] = [Self::S3, Self::Google, Self::Azure];
+
+    /// What stands before `://`.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Google => "gs",
+            Self::Azure => "az",
+        }
+    }
 }
 
 impl Location {
@@ -30,6 +55,10 @@ impl Location {
             let path = std::path::absolute(uri).map_err(|e| bad(&e.to_string()))?;
             return directory(path, uri);
         };
+        if let Some(service) = Service::ALL.into_iter().find(|service| service.scheme() == scheme) {
+            let (bucket, prefix) = host_and_prefix(rest).map_err(|why| bad(&why))?;
+            return Ok(Self::Bucket { service, bucket, prefix });
+        }
         match scheme {
             "file" => {
                 let path = rest.strip_prefix("localhost").unwrap_or(rest);
@@ -38,10 +67,6 @@ impl Location {
                 }
                 let path = percent_decoded(path).ok_or_else(|| bad("its percent escapes are not UTF-8"))?;
                 directory(PathBuf::from(path), uri)
-            }
-            "s3" => {
-                let (bucket, prefix) = host_and_prefix(rest).map_err(|why| bad(&why))?;
-                Ok(Self::S3 { bucket, prefix })
             }
             "memory" => {
                 let (name, prefix) = host_and_prefix(rest).map_err(|why| bad(&why))?;
@@ -58,7 +83,7 @@ impl Location {
         };
         match self {
             Self::Directory(path) => path.display().to_string(),
-            Self::S3 { bucket, prefix } => format!("s3://{bucket}{}", tail(prefix)),
+            Self::Bucket { service, bucket, prefix } => format!("{}://{bucket}{}", service.scheme(), tail(prefix)),
             Self::Memory { name, prefix } => format!("memory://{name}{}", tail(prefix)),
         }
     }
@@ -127,9 +152,11 @@ mod tests {
         let directory = |p: &str| Location::Directory(p.into());
         assert_eq!(Location::parse("/data/x/").unwrap(), directory("/data/x"));
         assert_eq!(Location::parse("file:///data/a%20b").unwrap(), directory("/data/a b"));
-        let s3 = Location::parse("s3://bucket/a/b/").unwrap();
-        assert_eq!(s3, Location::S3 { bucket: "bucket".into(), prefix: "a/b".into() });
-        assert_eq!(s3.uri(), "s3://bucket/a/b");
+        for (scheme, service) in [("s3", Service::S3), ("gs", Service::Google), ("az", Service::Azure)] {
+            let read = Location::parse(&format!("{scheme}://bucket/a/b/")).unwrap();
+            assert_eq!(read, Location::Bucket { service, bucket: "bucket".into(), prefix: "a/b".into() });
+            assert_eq!(read.uri(), format!("{scheme}://bucket/a/b"));
+        }
         assert_eq!(Location::parse("memory://t").unwrap().uri(), "memory://t");
         assert!(matches!(Location::parse("relative/dir").unwrap(), Location::Directory(p) if p.is_absolute()));
     }
@@ -140,7 +167,11 @@ mod tests {
             let text = Location::parse(bad).unwrap_err().to_string();
             assert!(text.contains("s3://bucket/prefix"), "{text}");
         }
+        for secret in ["s3://AKIA:secret@bucket/x", "az://AKIA/x?sig=secret"] {
+            let text = Location::parse(secret).unwrap_err().to_string();
+            assert!(!text.contains("secret"), "{text}");
+        }
         let text = Location::parse("s3://AKIA:secret@bucket/x").unwrap_err().to_string();
-        assert!(!text.contains("secret") && !text.contains("AKIA"), "{text}");
+        assert!(!text.contains("AKIA"), "{text}");
     }
 }

@@ -13,14 +13,12 @@ use super::finding::Finding;
 /// Writers that race for one key.
 const RACERS: u8 = 8;
 const REMEDY: &str =
-    "check the address, its permissions and the server; an S3 server must honour `If-None-Match: *` on PUT";
+    "check the address, its permissions and the server, which must honour the condition of a create (docs/storage.md)";
 
 /// Puts the store at `uri` to the test.
 pub(crate) fn check(uri: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if uri.starts_with("s3://") {
-        findings.push(credentials(|name| std::env::var_os(name).is_some()));
-    }
+    findings.extend(credentials(uri, |name| std::env::var_os(name).is_some()));
     findings.push(match Store::open(uri).map_err(Into::into).and_then(|store| probe_and_clean(&store)) {
         Ok(()) => Finding::ok(
             "store",
@@ -47,21 +45,37 @@ pub(crate) fn shards(uri: &str) -> Finding {
     }
 }
 
-/// Whether the variables of S3 are set; never what they hold.
-fn credentials(set: impl Fn(&str) -> bool) -> Finding {
-    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"];
-    let words = names.map(|name| format!("{name} {}", if set(name) { "set" } else { "not set" })).join(", ");
-    if set(names[0]) != set(names[1]) {
-        return Finding::fail(
+/// Whether the variables of a bucket's service are set, never what they hold; `None` for a directory.
+fn credentials(uri: &str, set: impl Fn(&str) -> bool) -> Option<Finding> {
+    let (name, variables, pair): (_, &[&str], _) = match uri.split_once("://")?.0 {
+        "s3" => (
             "s3 credentials",
-            words,
-            "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither",
-        );
-    }
-    Finding::ok("s3 credentials", words)
+            &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"],
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither",
+        ),
+        // Two ways to one end: neither needs the other.
+        "gs" => ("gs credentials", &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"], ""),
+        "az" => (
+            "az credentials",
+            &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"],
+            "AZURE_STORAGE_ACCOUNT_NAME and a key, token or client of it",
+        ),
+        _ => return None,
+    };
+    let words = variables.iter().map(|v| format!("{v} {}", if set(v) { "set" } else { "not set" }));
+    let words = words.collect::<Vec<_>>().join(", ");
+    let half = match name {
+        "s3 credentials" => set(variables[0]) != set(variables[1]),
+        "az credentials" => !set(variables[0]),
+        _ => false,
+    };
+    Some(match half {
+        true => Finding::fail(name, words, &format!("set {pair}")),
+        false => Finding::ok(name, words),
+    })
 }
 
-/// The local folder of an address; `None` for S3 and memory.
+/// The local folder of an address; `None` for buckets and memory.
 fn folder_of(uri: &str) -> Option<PathBuf> {
     match uri.strip_prefix("file://") {
         Some(path) => Some(PathBuf::from(path)),
@@ -178,8 +192,11 @@ mod tests {
 
     #[test]
     fn credentials_are_told_as_set_or_not() {
-        assert_eq!(credentials(|_| false).outcome, Outcome::Ok);
-        let half = credentials(|name| name == "AWS_SECRET_ACCESS_KEY");
+        assert!(credentials("/data", |_| false).is_none());
+        for (uri, outcome) in [("s3://b", Outcome::Ok), ("gs://b", Outcome::Ok), ("az://c", Outcome::Fail)] {
+            assert_eq!(credentials(uri, |_| false).unwrap().outcome, outcome, "{uri}");
+        }
+        let half = credentials("s3://b", |name| name == "AWS_SECRET_ACCESS_KEY").unwrap();
         assert_eq!(half.outcome, Outcome::Fail);
         assert!(half.detail.contains("AWS_SECRET_ACCESS_KEY set"), "{}", half.detail);
     }

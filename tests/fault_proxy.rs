@@ -1,8 +1,9 @@
-//! A proxy before an S3 server that harms chosen requests: what networks and busy servers do, on demand.
+//! A proxy before a server of objects that harms chosen requests: what networks and busy servers do, on demand.
 //!
 //! One request per connection, threads and plain sockets. A request is harmed by the first rule that names it and is not
 //! used up; the rest pass unchanged.
 
+use crate::http::message;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -152,22 +153,4 @@ fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>) ->
 fn flip(body: &mut [u8]) {
     let half = body.len() / 2;
     body.iter_mut().skip(half).take(1).for_each(|byte| *byte ^= 1);
-}
-
-/// Head and body of a request, whose length its head must tell.
-fn message(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    });
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body)?;
-    Ok((head, body))
 }

@@ -7,6 +7,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -31,6 +32,20 @@ impl Windows {
     }
 }
 
+/// Bytes whose end is an error and not a short read: Parquet's page headers name lists of up to two thousand million values, and
+/// its reader skips each of them without a look at how many bytes are left.
+#[derive(Debug)]
+pub(crate) struct ToTheEnd(bytes::buf::Reader<Bytes>);
+
+impl Read for ToTheEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+}
+
 impl Length for Windows {
     fn len(&self) -> u64 {
         self.size
@@ -38,10 +53,10 @@ impl Length for Windows {
 }
 
 impl ChunkReader for Windows {
-    type T = bytes::buf::Reader<Bytes>;
+    type T = ToTheEnd;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(self.from(start)?.reader())
+        Ok(ToTheEnd(self.from(start)?.reader()))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {

@@ -203,18 +203,23 @@ proptest! {
     }
 }
 
-/// Found by `make fuzz`: a page whose encoding names a dictionary that is not there, at which Parquet's reader panics.
-#[test]
-fn a_page_without_its_dictionary_is_an_error() {
-    let file = include_bytes!("hostile/dictionary.parquet");
+/// A set whose one shard is `file`, which was found by `make fuzz`.
+fn found_by_fuzzing(name: &str, file: &[u8]) -> Store {
     let manifest = include_str!("../../../tests/golden/shards-v1/manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
     manifest["bytes"] = file.len().into();
     manifest["shards"][0]["bytes"] = file.len().into();
     manifest["shards"][0]["digest"] = Digest::of(file).to_string().into();
-    let store = Store::open("memory://dictionary").unwrap();
+    let store = Store::open(&format!("memory://{name}")).unwrap();
     store.create(MANIFEST_KEY, manifest.to_string().into()).unwrap();
     store.create("shards/00000.parquet", file.to_vec().into()).unwrap();
+    store
+}
+
+/// A page whose encoding names a dictionary that is not there, at which Parquet's reader panics.
+#[test]
+fn a_page_without_its_dictionary_is_an_error() {
+    let store = found_by_fuzzing("dictionary", include_bytes!("hostile/dictionary.parquet"));
     let set = ShardSet::open(&store).unwrap();
     let errors = (0..set.len()).filter(|&row| set.rgb(row).is_err()).count();
     assert!(errors > 0, "every row was decoded");
@@ -222,4 +227,13 @@ fn a_page_without_its_dictionary_is_an_error() {
     let (product, codec) = (set.manifest().product, set.manifest().codec);
     let found = shards::FinishedShard::find(&store, "shards/00000.parquet", set.len(), (product, codec));
     assert!(matches!(found, Err(ShardError::Row { .. })), "{found:?}");
+}
+
+/// A page header that ends in the middle of a list of two thousand million numbers, which Parquet's reader skips one by one
+/// beyond the end of the file: minutes, where an end of the bytes were no error.
+#[test]
+fn a_page_header_that_names_more_than_there_is_ends_at_once() {
+    let store = found_by_fuzzing("endless-header", include_bytes!("hostile/endless-header.parquet"));
+    let error = open_error(&store);
+    assert!(matches!(error, ShardError::Format { .. }), "{error}");
 }

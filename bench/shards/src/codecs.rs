@@ -10,6 +10,8 @@ use shards::{RgbImage, ShardSet};
 use std::io::Cursor;
 use std::time::Instant;
 
+use crate::stored;
+
 /// Images that are tried, evenly over the set.
 const IMAGES: u64 = 200;
 
@@ -101,6 +103,14 @@ fn candidates() -> Vec<Candidate> {
             decode: Box::new(|file, len| Ok(zstd::bulk::decompress(file, len)?)),
         });
     }
+    all.push(Candidate {
+        name: "PNG stored Up, zstd 1".to_owned(),
+        lossless: true,
+        encode: Box::new(|image| Ok(zstd::bulk::compress(&stored::png(image), 1)?)),
+        decode: Box::new(|file, len| {
+            pixels(PngDecoder::new(Cursor::new(zstd::bulk::decompress(file, len + len / 8 + 1024)?))?, len)
+        }),
+    });
     all.push(Candidate {
         name: "JPEG quality 95".to_owned(),
         lossless: false,

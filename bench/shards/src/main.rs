@@ -12,6 +12,7 @@
 mod codecs;
 mod process;
 mod scale;
+mod stored;
 
 use anyhow::{Context, Result, bail};
 use run_spec::seed::stream;

@@ -8,7 +8,7 @@ use std::f32::consts::PI;
 
 use rustfft::num_complex::Complex32;
 
-use super::fingerprint::{ANGLES, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping};
+use super::fingerprint::{ANGLES, DISC, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping};
 
 /// Turns and scales that are tried, each with its half turn.
 const HYPOTHESES: usize = 3;
@@ -16,12 +16,13 @@ const HYPOTHESES: usize = 3;
 const LEAST_SPECTRUM: f32 = 0.08;
 /// Farthest that a copy may be shifted, px of the reduced picture.
 const FARTHEST: f32 = 28.0;
-/// Radius of the disc that is compared, px.
-const DISC: f32 = 58.0;
 /// Least share of the disc that both pictures must show.
 const LEAST_OVERLAP: f32 = 0.6;
 /// Least correlation before refinement for which refinement is worth while.
 const LEAST_COARSE: f32 = 0.12;
+
+/// Least correlation after the first refinement for which there is another.
+const LEAST_ROUGH: f32 = 0.2;
 
 /// An affine map from places of the first picture to places of the second, both from their centres.
 #[derive(Debug, Clone, Copy)]
@@ -44,19 +45,20 @@ pub(crate) struct Overlay {
 }
 
 /// The best overlay of `b` on `a` that was found, if there is one at all.
-pub(super) fn overlay(maker: &Maker, a: &Prepared, b: &Prepared) -> Option<Overlay> {
+///
+/// `spectrum` is the transform of `a`'s detail under the window, transposed.
+pub(super) fn overlay(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32]), b: &Prepared) -> Option<Overlay> {
     let mut best: Option<(f32, Map)> = None;
     for (mirrored, angle, scale) in hypotheses(maker, a, b) {
-        for angle in [angle, angle + PI] {
-            let found = placed(maker, a, b, mirrored, angle, scale);
-            let score = correlation(&a.detail, &b.detail, &found);
+        for found in placed(maker, spectrum, b, mirrored, angle, scale) {
+            let score = correlation(maker, &a.detail, &b.detail, &found);
             if best.is_none_or(|(before, _)| score > before) {
                 best = Some((score, found));
             }
         }
     }
     let (coarse, map) = best?;
-    let (score, map) = if coarse < LEAST_COARSE { (coarse, map) } else { refined(&a.detail, &b.detail, map, coarse) };
+    let (score, map) = if coarse < LEAST_COARSE { (coarse, map) } else { refined(maker, &a.detail, &b.detail, map, coarse) };
     let [xx, xy, _, yx, yy, _] = map.m;
     let determinant = xx * yy - xy * yx;
     // The x axis is turned round where the map mirrors, so the angle is read from the y axis, which is not.
@@ -104,31 +106,43 @@ fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)
     kept.into_iter().map(|(_, mirrored, shift, at)| (mirrored, angle(at), (-RING_STEP * shift as f32).exp())).collect()
 }
 
-/// The map of this turn and scale, moved to where the pictures correlate best.
-fn placed(maker: &Maker, a: &Prepared, b: &Prepared, mirrored: bool, angle: f32, scale: f32) -> Map {
+/// The maps of this turn and scale, and of half a turn more, moved to where the pictures correlate best.
+fn placed(maker: &Maker, a: &[Complex32], b: &Prepared, mirrored: bool, angle: f32, scale: f32) -> [Map; 2] {
     let (sin, cos) = (scale * angle.sin(), scale * angle.cos());
     let flip = if mirrored { -1.0 } else { 1.0 };
-    let mut map = Map { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
+    let map = Map { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
+    let half = Map { m: map.m.map(|value| -value) };
     let turned: Vec<f32> = (0..SIDE * SIDE)
         .map(|at| {
             let (x, y) = centred(at);
             sample(&b.detail, map.of(x, y)).map_or(0.0, |(value, _, _)| value)
         })
         .collect();
+    // Half a turn more is the picture read backwards. Both are real, so one transform holds both: one in the real parts, the
+    // other in the imaginary parts.
+    let both = turned.iter().zip(turned.iter().rev()).zip(&maker.window);
     let mut product: Vec<Complex32> =
-        maker.windowed(&turned).iter().zip(&a.spectrum).map(|(b, a)| a.conj() * b).collect();
+        both.map(|((turned, half), weight)| Complex32::new(turned * weight, half * weight)).collect();
+    maker.plane.forward_2d(&mut product);
+    product.iter_mut().zip(a).for_each(|(b, a)| *b *= a.conj());
     maker.plane.inverse_2d(&mut product);
     let signed = |at: usize| if at < SIDE / 2 { at as f32 } else { at as f32 - SIDE as f32 };
-    let mut best = (f32::MIN, 0.0, 0.0);
+    let mut best = [(f32::MIN, 0.0, 0.0); 2];
     for (at, value) in product.iter().enumerate() {
         let (x, y) = (signed(at % SIDE), signed(at / SIDE));
-        if value.re > best.0 && x.hypot(y) <= FARTHEST {
-            best = (value.re, x, y);
+        if x * x + y * y <= FARTHEST * FARTHEST {
+            for (best, value) in best.iter_mut().zip([value.re, value.im]) {
+                if value > best.0 {
+                    *best = (value, x, y);
+                }
+            }
         }
     }
-    let (x, y) = map.of(best.1, best.2);
-    (map.m[2], map.m[5]) = (x, y);
-    map
+    let moved = |mut map: Map, (_, x, y): (f32, f32, f32)| {
+        (map.m[2], map.m[5]) = map.of(x, y);
+        map
+    };
+    [moved(map, best[0]), moved(half, best[1])]
 }
 
 impl Map {
@@ -139,6 +153,7 @@ impl Map {
 }
 
 /// Value and slopes at a place, measured from the centre; nothing outside.
+#[inline(always)]
 fn sample(picture: &[f32], (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
     let middle = (SIDE as f32 - 1.0) / 2.0;
     let (x, y) = (x + middle, y + middle);
@@ -146,25 +161,21 @@ fn sample(picture: &[f32], (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
     if !(x >= 0.0 && y >= 0.0 && x < most && y < most) {
         return None;
     }
-    let (fx, fy) = (x.fract(), y.fract());
-    let at = y as usize * SIDE + x as usize;
+    // `fract` is a call into the mathematical library.
+    let (left, top) = (x as i32, y as i32);
+    let (fx, fy) = (x - left as f32, y - top as f32);
+    let at = top as usize * SIDE + left as usize;
     let (p, q, r, s) = (picture[at], picture[at + 1], picture[at + SIDE], picture[at + SIDE + 1]);
     let (top, bottom) = (p + (q - p) * fx, r + (s - r) * fx);
     let slope_x = (q - p) + ((s - r) - (q - p)) * fy;
     Some((top + (bottom - top) * fy, slope_x, bottom - top))
 }
 
-/// Places inside the disc.
-fn disc() -> impl Iterator<Item = (usize, f32, f32)> {
-    (0..SIDE * SIDE).map(|at| (at, centred(at).0, centred(at).1)).filter(|(_, x, y)| x.hypot(*y) < DISC)
-}
-
 /// Correlation of two pictures over the disc; 0 where they share too little of it.
-fn correlation(a: &[f32], b: &[f32], map: &Map) -> f32 {
-    let (mut n, mut all) = (0.0, 0.0);
+fn correlation(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
+    let mut n = 0.0;
     let (mut sa, mut sb, mut saa, mut sbb, mut sab) = (0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32);
-    for (at, x, y) in disc() {
-        all += 1.0;
+    for &(at, x, y) in &maker.disc {
         let Some((value, _, _)) = sample(b, map.of(x, y)) else { continue };
         n += 1.0;
         sa += a[at];
@@ -173,7 +184,7 @@ fn correlation(a: &[f32], b: &[f32], map: &Map) -> f32 {
         sbb += value * value;
         sab += a[at] * value;
     }
-    if n < LEAST_OVERLAP * all {
+    if n < LEAST_OVERLAP * maker.disc.len() as f32 {
         return 0.0;
     }
     let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
@@ -181,43 +192,51 @@ fn correlation(a: &[f32], b: &[f32], map: &Map) -> f32 {
 }
 
 /// Improves a map while the pictures fit better, first on blurred ones.
-fn refined(a: &[f32], b: &[f32], start: Map, coarse: f32) -> (f32, Map) {
+fn refined(maker: &Maker, a: &[f32], b: &[f32], start: Map, coarse: f32) -> (f32, Map) {
     let mut best = (coarse, start);
     for radius in [3, 1, 0] {
         let smooth = |picture: &[f32]| if radius == 0 { picture.to_vec() } else { blur(picture, radius, 2) };
         let (a_smooth, b_smooth) = (smooth(a), smooth(b));
         let mut map = best.1;
-        let mut fit = correlation(&a_smooth, &b_smooth, &map);
+        let mut fit = correlation(maker, &a_smooth, &b_smooth, &map);
         for _ in 0..10 {
-            let Some(next) = step(&a_smooth, &b_smooth, &map) else { break };
-            let better = correlation(&a_smooth, &b_smooth, &next);
+            let Some(next) = step(maker, &a_smooth, &b_smooth, &map) else { break };
+            let better = correlation(maker, &a_smooth, &b_smooth, &next);
             if better <= fit + 1e-4 {
                 break;
             }
             (map, fit) = (next, better);
         }
-        let score = correlation(a, b, &map);
+        let score = correlation(maker, a, b, &map);
         if score > best.0 {
             best = (score, map);
+        }
+        if best.0 < LEAST_ROUGH {
+            break;
         }
     }
     best
 }
 
 /// One Gauss-Newton step; nothing where the pictures do not determine it or it leads far away.
-fn step(a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
+fn step(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
     let mut normal = [[0.0_f64; 7]; 6];
-    for (at, x, y) in disc() {
+    for &(at, x, y) in &maker.disc {
         let Some((value, slope_x, slope_y)) = sample(b, map.of(x, y)) else { continue };
         // Places are scaled to about 1 so that the six numbers weigh alike.
         let (u, v) = (x / DISC, y / DISC);
         let row = [slope_x * u, slope_x * v, slope_x, slope_y * u, slope_y * v, slope_y];
         let rest = f64::from(a[at] - value);
-        for (equation, own) in normal.iter_mut().zip(row) {
-            for (value, other) in equation.iter_mut().zip(row) {
+        for (first, (equation, own)) in normal.iter_mut().zip(row).enumerate() {
+            for (value, other) in equation[first..].iter_mut().zip(&row[first..]) {
                 *value += f64::from(own * other);
             }
             equation[6] += f64::from(own) * rest;
+        }
+    }
+    for row in 1..6 {
+        for column in 0..row {
+            normal[row][column] = normal[column][row];
         }
     }
     let moved = solve(normal)?;

@@ -23,6 +23,8 @@ pub(super) const RINGS: usize = 46;
 pub(super) const RING_STEP: f32 = 0.0527;
 /// The innermost ring: periods over the picture.
 const FIRST_RING: f32 = 4.0;
+/// Radius of the disc that is compared, px.
+pub(super) const DISC: f32 = 58.0;
 /// Harmonics of a ring in the signature.
 const HARMONICS: usize = 24;
 /// Rings by which a copy may be larger or smaller.
@@ -35,8 +37,9 @@ const FLAT: f32 = 2.5;
 pub(crate) struct Fingerprint {
     /// Central square, [`SIDE`] × [`SIDE`].
     grey: Vec<u8>,
-    /// [`RINGS`] × [`HARMONICS`], each ring with mean 0, in 1/32 of its deviation.
-    signature: Vec<i8>,
+    /// [`RINGS`] × [`HARMONICS`], each ring with mean 0, in 1/32 of its deviation. Sixteen bits, of which eight are used: the
+    /// products of pairs of such numbers are one instruction.
+    signature: Vec<i16>,
 }
 
 /// A fingerprint made ready to be laid over another.
@@ -46,8 +49,6 @@ pub(super) struct Prepared {
     pub(super) rings: Vec<Complex32>,
     /// The picture without its slow changes, at one contrast everywhere.
     pub(super) detail: Vec<f32>,
-    /// Its transform under the window, transposed.
-    pub(super) spectrum: Vec<Complex32>,
 }
 
 /// Tables for making fingerprints.
@@ -55,6 +56,8 @@ pub(crate) struct Maker {
     pub(super) plane: Fft,
     pub(super) circle: Fft,
     pub(super) window: Vec<f32>,
+    /// Where the places of the disc that is compared lie in a picture, and where from its centre.
+    pub(super) disc: Vec<(usize, f32, f32)>,
 }
 
 impl Maker {
@@ -66,7 +69,9 @@ impl Maker {
                 if radius < SIDE as f32 / 2.0 { 0.5 + 0.5 * (TAU * radius / SIDE as f32).cos() } else { 0.0 }
             })
             .collect();
-        Self { plane: Fft::new(SIDE), circle: Fft::new(ANGLES), window }
+        let places = (0..SIDE * SIDE).map(|at| (at, centred(at).0, centred(at).1));
+        let disc = places.filter(|(_, x, y)| x.hypot(*y) < DISC).collect();
+        Self { plane: Fft::new(SIDE), circle: Fft::new(ANGLES), window, disc }
     }
 
     /// The fingerprint of an image; none of one that shows nothing.
@@ -78,7 +83,7 @@ impl Maker {
         for ring in rings.chunks_exact(ANGLES) {
             let mut harmonics: Vec<f32> = ring[1..=HARMONICS].iter().map(|value| (value.norm() + 1.0).ln()).collect();
             normalise(&mut harmonics);
-            signature.extend(harmonics.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i8));
+            signature.extend(harmonics.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i16));
         }
         Some(Fingerprint { grey, signature })
     }
@@ -87,9 +92,7 @@ impl Maker {
     pub(super) fn prepare(&self, fingerprint: &Fingerprint) -> Prepared {
         let mut rings = complex(self.rings(&fingerprint.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]));
         self.circle.forward(&mut rings);
-        let detail = detail(&fingerprint.grey);
-        let spectrum = self.windowed(&detail);
-        Prepared { rings, detail, spectrum }
+        Prepared { rings, detail: detail(&fingerprint.grey) }
     }
 
     /// The transform of a picture under the window, transposed.
@@ -133,11 +136,16 @@ impl Fingerprint {
         let mut best = f32::MIN;
         for shift in -SHIFTS..=SHIFTS {
             let (a, b) = overlapping(&self.signature, &other.signature, HARMONICS, shift);
-            let products: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
-            best = best.max(products as f32 / (1024.0 * a.len() as f32));
+            best = best.max(products(a, b) as f32 / (1024.0 * a.len() as f32));
         }
         best
     }
+}
+
+/// The sum of the products, at most 1,104 × 127². Without checks of overflow, which would keep it out of wide registers.
+fn products(a: &[i16], b: &[i16]) -> i32 {
+    let product = |(&a, &b): (&i16, &i16)| i32::from(a).wrapping_mul(i32::from(b));
+    a.iter().zip(b).map(product).fold(0, i32::wrapping_add)
 }
 
 /// The rings that two pictures share if those of the second lie `shift` rings further out.
@@ -196,21 +204,38 @@ fn detail(grey: &[u8]) -> Vec<f32> {
 }
 
 /// `times` running means of 2·`radius` + 1 pixels along both directions, the edge repeated.
-pub(super) fn blur(picture: &[f32], radius: isize, times: usize) -> Vec<f32> {
+pub(super) fn blur(picture: &[f32], radius: usize, times: usize) -> Vec<f32> {
     let mut picture = picture.to_vec();
-    let last = SIDE as isize - 1;
-    let mut line = vec![0.0; SIDE];
-    for (step, stride) in std::iter::repeat_n([(1, SIDE), (SIDE, 1)], times).flatten() {
-        for start in 0..SIDE {
-            let at = |index: isize| start * stride + index.clamp(0, last) as usize * step;
-            let mut sum: f32 = (-radius..=radius).map(|index| picture[at(index)]).sum();
-            for index in 0..SIDE as isize {
-                line[index as usize] = sum / (2 * radius + 1) as f32;
-                sum += picture[at(index + radius + 1)] - picture[at(index - radius)];
+    let mut padded = vec![0.0; SIDE + 2 * radius];
+    let mut above = vec![0.0; SIDE * SIDE];
+    for _ in 0..times {
+        for line in picture.as_chunks_mut::<SIDE>().0 {
+            padded[..radius].fill(line[0]);
+            padded[radius..radius + SIDE].copy_from_slice(line);
+            padded[radius + SIDE..].fill(line[SIDE - 1]);
+            let mut sum: f32 = padded[..2 * radius].iter().sum();
+            for (mean, (enters, leaves)) in line.iter_mut().zip(padded[2 * radius..].iter().zip(&padded)) {
+                sum += enters;
+                *mean = sum / (2 * radius + 1) as f32;
+                sum -= leaves;
             }
-            for (index, value) in line.iter().enumerate() {
-                picture[at(index as isize)] = *value;
-            }
+        }
+        // All columns at once, from line to line.
+        above.copy_from_slice(&picture);
+        let line = |at: isize| above.as_chunks::<SIDE>().0[at.clamp(0, SIDE as isize - 1) as usize];
+        let mut sums = [0.0; SIDE];
+        let mut add = |at: isize, sign: f32| {
+            sums.iter_mut().zip(line(at)).for_each(|(sum, value)| *sum += sign * value);
+            sums
+        };
+        let reach = radius as isize;
+        for at in -reach..reach {
+            add(at, 1.0);
+        }
+        for (at, means) in (0..).zip(picture.as_chunks_mut::<SIDE>().0) {
+            let sums = add(at + reach, 1.0);
+            means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = sum / (2 * radius + 1) as f32);
+            add(at - reach, -1.0);
         }
     }
     picture

@@ -122,10 +122,11 @@ fn near(images: &[(usize, &Fingerprint)], maker: &Maker) -> Vec<Pair> {
         .into_par_iter()
         .flat_map_iter(|of_one| {
             let a = maker.prepare(images[of_one[0].0].1);
+            let spectrum = maker.windowed(&a.detail);
             of_one
                 .iter()
                 .filter_map(|&(first, second)| {
-                    let overlay = align::overlay(maker, &a, &maker.prepare(images[second].1))?;
+                    let overlay = align::overlay(maker, (&a, &spectrum), &maker.prepare(images[second].1))?;
                     let pair = Pair { a: images[first].0, b: images[second].0, how: Likeness::Near(overlay) };
                     (overlay.score >= SAME).then_some(pair)
                 })

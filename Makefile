@@ -67,8 +67,9 @@ $(SHARDS)/.stamp: bench/shards/requirements.txt
 parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
 	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data
 
-measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data (eight minutes)
+measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (three minutes)
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test copies -- --nocapture
+	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --bin shard-builder how_long -- --nocapture
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -63,9 +63,26 @@ fn chain(folder: &Path, base: &str, work: &str) -> Outcome {
     let local = |name: &str| text(&folder.join(name)).to_owned();
     let (patches, cells, out) = (at("patches"), at("cells"), at("run"));
     let (data, config) = (local("smears/data"), local("config.yaml"));
-    run("shard-builder", &["build", &local("smears/sources"), "--data", &data, "--size", "112", "--out", &patches]);
+    run(
+        "shard-builder",
+        &[
+            "build",
+            &local("smears/sources"),
+            "--data",
+            &data,
+            "--size",
+            "112",
+            "--near-copies",
+            "ignore",
+            "--out",
+            &patches,
+        ],
+    );
     let sources = local("smears/eval-sources");
-    run("shard-builder", &["build", &sources, "--data", &data, "--product", "cells", "--out", &cells]);
+    run(
+        "shard-builder",
+        &["build", &sources, "--data", &data, "--product", "cells", "--near-copies", "ignore", "--out", &cells],
+    );
     run("shard-builder", &["split", &cells, "--name", "grouped", "--kind", "grouped-kfold", "--folds", "3"]);
     run("shard-builder", &["verify", &patches]);
     run_traced("shard-builder", &["verify", &cells]);

@@ -46,12 +46,34 @@ pub fn shards() -> &'static (PathBuf, PathBuf) {
         let sources = smears.join("sources");
         run(
             "shard-builder",
-            &["build", text(&sources), "--data", text(&data), "--size", "112", "--out", text(&patches)],
+            &[
+                "build",
+                text(&sources),
+                "--data",
+                text(&data),
+                "--size",
+                "112",
+                "--near-copies",
+                "ignore",
+                "--out",
+                text(&patches),
+            ],
         );
         let sources = smears.join("eval-sources");
         run(
             "shard-builder",
-            &["build", text(&sources), "--data", text(&data), "--product", "cells", "--out", text(&cells)],
+            &[
+                "build",
+                text(&sources),
+                "--data",
+                text(&data),
+                "--product",
+                "cells",
+                "--near-copies",
+                "ignore",
+                "--out",
+                text(&cells),
+            ],
         );
         run("shard-builder", &["split", text(&cells), "--name", "grouped", "--kind", "grouped-kfold", "--folds", "3"]);
         (folder, (patches, cells))

@@ -105,14 +105,12 @@ fn configuration(sources: &[Located], cutting: &Cutting, rows_per_shard: u32) ->
         "codec": CODEC,
         "max_pixels": cutting.limits.pixels,
         "max_file_bytes": cutting.limits.file_bytes,
+        "near_copies": if cutting.fingerprints { "join" } else { "ignore" },
         "sources": descriptions,
     });
     // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
     if let Some(um) = cutting.um_per_px {
         configuration["um_per_px"] = json!(um);
-    }
-    if cutting.fingerprints {
-        configuration["near_copies"] = json!("join");
     }
     configuration
 }

@@ -87,8 +87,8 @@ pub(crate) struct BuildArgs {
     /// What becomes of rows that are white for the most part, for sources that do not say.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) saturated: Action,
-    /// What becomes of images that were turned, mirrored, compressed again, resized or trimmed.
-    #[arg(long, value_name = "join|ignore", default_value = "ignore")]
+    /// What becomes of copies that were turned, mirrored, compressed again, resized or trimmed.
+    #[arg(long, value_name = "join|ignore", default_value = "join")]
     pub(crate) near_copies: NearCopies,
     /// Most that a temporary file (under TMPDIR) may hold, so that images need not be decoded twice. 0: none.
     #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]

@@ -58,11 +58,12 @@ pub(super) fn overlay(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32]), b
         }
     }
     let (coarse, map) = best?;
-    let (score, map) = if coarse < LEAST_COARSE { (coarse, map) } else { refined(maker, &a.detail, &b.detail, map, coarse) };
+    let (score, map) =
+        if coarse < LEAST_COARSE { (coarse, map) } else { refined(maker, &a.detail, &b.detail, map, coarse) };
     let [xx, xy, _, yx, yy, _] = map.m;
     let determinant = xx * yy - xy * yx;
     // The x axis is turned round where the map mirrors, so the angle is read from the y axis, which is not.
-    let angle = (-xy).atan2(yy).to_degrees();
+    let angle = libm::atan2f(-xy, yy).to_degrees();
     Some(Overlay { score, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
 }
 
@@ -103,12 +104,14 @@ fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)
         }
     }
     let angle = |at: f32| at * PI / ANGLES as f32;
-    kept.into_iter().map(|(_, mirrored, shift, at)| (mirrored, angle(at), (-RING_STEP * shift as f32).exp())).collect()
+    kept.into_iter()
+        .map(|(_, mirrored, shift, at)| (mirrored, angle(at), libm::expf(-RING_STEP * shift as f32)))
+        .collect()
 }
 
 /// The maps of this turn and scale, and of half a turn more, moved to where the pictures correlate best.
 fn placed(maker: &Maker, a: &[Complex32], b: &Prepared, mirrored: bool, angle: f32, scale: f32) -> [Map; 2] {
-    let (sin, cos) = (scale * angle.sin(), scale * angle.cos());
+    let (sin, cos) = (scale * libm::sinf(angle), scale * libm::cosf(angle));
     let flip = if mirrored { -1.0 } else { 1.0 };
     let map = Map { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
     let half = Map { m: map.m.map(|value| -value) };

@@ -65,12 +65,12 @@ impl Maker {
     pub(crate) fn new() -> Self {
         let window = (0..SIDE * SIDE)
             .map(|at| {
-                let radius = centred(at).0.hypot(centred(at).1);
-                if radius < SIDE as f32 / 2.0 { 0.5 + 0.5 * (TAU * radius / SIDE as f32).cos() } else { 0.0 }
+                let radius = away(centred(at));
+                if radius < SIDE as f32 / 2.0 { 0.5 + 0.5 * libm::cosf(TAU * radius / SIDE as f32) } else { 0.0 }
             })
             .collect();
         let places = (0..SIDE * SIDE).map(|at| (at, centred(at).0, centred(at).1));
-        let disc = places.filter(|(_, x, y)| x.hypot(*y) < DISC).collect();
+        let disc = places.filter(|(_, x, y)| away((*x, *y)) < DISC).collect();
         Self { plane: Fft::new(SIDE), circle: Fft::new(ANGLES), window, disc }
     }
 
@@ -79,11 +79,18 @@ impl Maker {
         let grey = reduced(image);
         let mut rings = complex(self.rings(&grey)?);
         self.circle.forward(&mut rings);
+        let of_ring =
+            |ring: &[Complex32]| -> Vec<f32> { ring[1..=HARMONICS].iter().map(|value| loudness(*value)).collect() };
+        let mut harmonics: Vec<Vec<f32>> = rings.chunks_exact(ANGLES).map(of_ring).collect();
+        // Every picture has less of the higher harmonics, alike in all rings: what is common to all says nothing about a copy.
+        for harmonic in 0..HARMONICS {
+            let mean = harmonics.iter().map(|ring| ring[harmonic]).sum::<f32>() / RINGS as f32;
+            harmonics.iter_mut().for_each(|ring| ring[harmonic] -= mean);
+        }
         let mut signature = Vec::with_capacity(RINGS * HARMONICS);
-        for ring in rings.chunks_exact(ANGLES) {
-            let mut harmonics: Vec<f32> = ring[1..=HARMONICS].iter().map(|value| (value.norm() + 1.0).ln()).collect();
-            normalise(&mut harmonics);
-            signature.extend(harmonics.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i16));
+        for ring in &mut harmonics {
+            normalise(ring);
+            signature.extend(ring.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i16));
         }
         Some(Fingerprint { grey, signature })
     }
@@ -113,13 +120,13 @@ impl Maker {
             return None;
         }
         let even: Vec<f32> = grey.iter().map(|&value| (f32::from(value) - mean) / deviation).collect();
-        let magnitude: Vec<f32> = self.windowed(&even).iter().map(|value| (value.norm() + 1.0).ln()).collect();
+        let magnitude: Vec<f32> = self.windowed(&even).iter().map(|value| loudness(*value)).collect();
         let mut rings = Vec::with_capacity(RINGS * ANGLES);
         for ring in 0..RINGS {
-            let radius = FIRST_RING * (RING_STEP * ring as f32).exp();
+            let radius = FIRST_RING * libm::expf(RING_STEP * ring as f32);
             let mut values: Vec<f32> = (0..ANGLES)
                 .map(|angle| {
-                    let (sin, cos) = (PI * angle as f32 / ANGLES as f32).sin_cos();
+                    let (sin, cos) = libm::sincosf(PI * angle as f32 / ANGLES as f32);
                     periodic(&magnitude, radius * sin, radius * cos)
                 })
                 .collect();
@@ -131,6 +138,13 @@ impl Maker {
 }
 
 impl Fingerprint {
+    /// One of no picture.
+    #[cfg(test)]
+    pub(super) fn random(random: &mut run_spec::seed::Stream) -> Self {
+        let signature = (0..RINGS * HARMONICS).map(|_| random.below(255) as i16 - 127).collect();
+        Self { grey: Vec::new(), signature }
+    }
+
     /// How alike two signatures are: a correlation, the best over the changes of scale. One for equal pictures.
     pub(super) fn likeness(&self, other: &Self) -> f32 {
         let mut best = f32::MIN;
@@ -162,6 +176,16 @@ fn complex(values: impl IntoIterator<Item = f32>) -> Vec<Complex32> {
 pub(super) fn centred(at: usize) -> (f32, f32) {
     let middle = (SIDE as f32 - 1.0) / 2.0;
     ((at % SIDE) as f32 - middle, (at / SIDE) as f32 - middle)
+}
+
+/// The distance of a place from the centre.
+fn away((x, y): (f32, f32)) -> f32 {
+    (x * x + y * y).sqrt()
+}
+
+/// The logarithm of a magnitude. By `libm`, as all functions here: what a machine's own library answers depends on its instructions.
+fn loudness(value: Complex32) -> f32 {
+    libm::logf((value.re * value.re + value.im * value.im).sqrt() + 1.0)
 }
 
 /// The central square in grey, [`SIDE`] pixels wide.

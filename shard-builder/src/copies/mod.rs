@@ -7,10 +7,11 @@
 //! nothing (blank fields have no fingerprint).
 
 mod align;
+mod candidates;
 mod fft;
 mod fingerprint;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use run_spec::ids::Digest;
@@ -19,11 +20,7 @@ pub(crate) use align::Overlay;
 pub(crate) use fingerprint::{Fingerprint, Maker};
 
 /// Correlation of detail from which two images are copies of each other.
-pub(crate) const SAME: f32 = 0.5;
-/// Likeliest copies of an image that are laid over it.
-const CANDIDATES: usize = 8;
-/// Signatures less alike are never candidates.
-const LEAST_LIKENESS: f32 = 0.05;
+pub(crate) const SAME: f32 = 0.7;
 
 /// An image that may have copies.
 #[derive(Debug, Clone)]
@@ -102,31 +99,18 @@ pub(crate) fn find(subjects: &[Subject], maker: &Maker) -> Vec<Pair> {
 }
 
 fn near(images: &[(usize, &Fingerprint)], maker: &Maker) -> Vec<Pair> {
-    let candidates: BTreeSet<(usize, usize)> = (0..images.len())
-        .into_par_iter()
-        .flat_map_iter(|a| {
-            let mut likely: Vec<(f32, usize)> = (0..images.len())
-                .filter(|&b| b != a)
-                .map(|b| (images[a].1.likeness(images[b].1), b))
-                .filter(|(likeness, _)| *likeness > LEAST_LIKENESS)
-                .collect();
-            likely.sort_by(|p, q| q.0.total_cmp(&p.0).then(p.1.cmp(&q.1)));
-            likely.truncate(CANDIDATES);
-            likely.into_iter().map(move |(_, b)| (a.min(b), a.max(b)))
-        })
-        .collect();
-    let candidates: Vec<(usize, usize)> = candidates.into_iter().collect();
-    candidates
+    let fingerprints: Vec<&Fingerprint> = images.iter().map(|(_, fingerprint)| *fingerprint).collect();
+    candidates::candidates(&fingerprints)
         .chunk_by(|p, q| p.0 == q.0)
         .collect::<Vec<_>>()
         .into_par_iter()
         .flat_map_iter(|of_one| {
-            let a = maker.prepare(images[of_one[0].0].1);
+            let a = maker.prepare(fingerprints[of_one[0].0]);
             let spectrum = maker.windowed(&a.detail);
             of_one
                 .iter()
                 .filter_map(|&(first, second)| {
-                    let overlay = align::overlay(maker, (&a, &spectrum), &maker.prepare(images[second].1))?;
+                    let overlay = align::overlay(maker, (&a, &spectrum), &maker.prepare(fingerprints[second]))?;
                     let pair = Pair { a: images[first].0, b: images[second].0, how: Likeness::Near(overlay) };
                     (overlay.score >= SAME).then_some(pair)
                 })

@@ -1,0 +1,128 @@
+//! The likeliest copies of each image, by comparing all signatures with all: exact, in memory that grows with the number of images.
+//!
+//! Likeness goes both ways, so each pair is compared once: the images are cut into blocks, and each pair of blocks is one piece of
+//! work, small enough for a processor's cache.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::fingerprint::Fingerprint;
+
+/// Likeliest copies of an image that are laid over it.
+const MOST: usize = 8;
+/// Signatures less alike are never candidates.
+const LEAST_LIKENESS: f32 = 0.05;
+/// Images in a block: some 0.6 MB of signatures.
+const BLOCK: usize = 256;
+
+/// The likeliest copies of one image, the likeliest first; among equals the earlier one.
+#[derive(Debug, Clone, Default)]
+struct Likeliest(Vec<(f32, usize)>);
+
+impl Likeliest {
+    fn add(&mut self, likeness: f32, image: usize) {
+        let last = self.0.last().map_or(f32::MIN, |last| last.0);
+        if likeness <= LEAST_LIKENESS || self.0.len() == MOST && likeness < last {
+            return;
+        }
+        let before = |&(other, earlier): &(f32, usize)| other > likeness || other == likeness && earlier < image;
+        let place = self.0.partition_point(before);
+        self.0.insert(place, (likeness, image));
+        self.0.truncate(MOST);
+    }
+}
+
+/// Images that may be copies of each other, by position in `images`: for each its likeliest, sorted.
+pub(super) fn candidates(images: &[&Fingerprint]) -> Vec<(usize, usize)> {
+    let blocks: Vec<&[&Fingerprint]> = images.chunks(BLOCK).collect();
+    let found: Vec<Mutex<Vec<Likeliest>>> =
+        blocks.iter().map(|block| Mutex::new(vec![Likeliest::default(); block.len()])).collect();
+    let pieces: Vec<(usize, usize)> = (0..blocks.len()).flat_map(|a| (a..blocks.len()).map(move |b| (a, b))).collect();
+    pieces.into_par_iter().for_each(|(a, b)| {
+        let mut of_a = vec![Likeliest::default(); blocks[a].len()];
+        let mut of_b = vec![Likeliest::default(); blocks[b].len()];
+        for (i, one) in blocks[a].iter().enumerate() {
+            let first = if a == b { i + 1 } else { 0 };
+            for (j, other) in blocks[b].iter().enumerate().skip(first) {
+                let likeness = one.likeness(other);
+                of_a[i].add(likeness, b * BLOCK + j);
+                of_b[j].add(likeness, a * BLOCK + i);
+            }
+        }
+        // The order in which pieces end does not matter: the likeliest of all are the likeliest of the likeliest.
+        for (block, new) in [(a, of_a), (b, of_b)] {
+            let mut kept = found[block].lock().unwrap_or_else(PoisonError::into_inner);
+            for (kept, new) in kept.iter_mut().zip(new) {
+                new.0.into_iter().for_each(|(likeness, image)| kept.add(likeness, image));
+            }
+        }
+    });
+    let of_block = |(block, found): (usize, Mutex<Vec<Likeliest>>)| {
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let of_image = move |(at, likeliest): (usize, Likeliest)| {
+            let image = block * BLOCK + at;
+            likeliest.0.into_iter().map(move |(_, other)| (image.min(other), image.max(other)))
+        };
+        found.into_iter().enumerate().flat_map(of_image)
+    };
+    let mut pairs: Vec<(usize, usize)> = found.into_iter().enumerate().flat_map(of_block).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use run_spec::seed::stream;
+
+    use super::*;
+
+    fn random(count: usize) -> Vec<Fingerprint> {
+        let mut random = stream(0, "copies-many", &[]);
+        (0..count).map(|_| Fingerprint::random(&mut random)).collect()
+    }
+
+    #[test]
+    fn blocks_find_what_comparing_one_by_one_finds() {
+        let mut fingerprints = random(2 * BLOCK + 9);
+        // Equals, in one block and in two.
+        for (from, to) in [(3, 5), (7, BLOCK + 1), (BLOCK, 2 * BLOCK)] {
+            fingerprints[to] = fingerprints[from].clone();
+        }
+        let images: Vec<&Fingerprint> = fingerprints.iter().collect();
+        let mut expected = Vec::new();
+        for a in 0..images.len() {
+            let others = (0..images.len()).filter(|&b| b != a);
+            let mut likely: Vec<(f32, usize)> = others.map(|b| (images[a].likeness(images[b]), b)).collect();
+            likely.retain(|(likeness, _)| *likeness > LEAST_LIKENESS);
+            likely.sort_by(|p, q| q.0.total_cmp(&p.0).then(p.1.cmp(&q.1)));
+            expected.extend(likely.into_iter().take(MOST).map(|(_, b)| (a.min(b), a.max(b))));
+        }
+        expected.sort_unstable();
+        expected.dedup();
+        assert!(expected.contains(&(7, BLOCK + 1)));
+        assert_eq!(candidates(&images), expected);
+    }
+
+    /// Prints what a pair costs.
+    #[test]
+    fn how_long_it_takes_to_compare_all_with_all() {
+        if std::env::var_os("REDDINO_MEASURE_COPIES").is_none() {
+            return;
+        }
+        let fingerprints = random(8000);
+        let images: Vec<&Fingerprint> = fingerprints.iter().collect();
+        let start = std::time::Instant::now();
+        let found = candidates(&images).len();
+        let (seconds, threads) = (start.elapsed().as_secs_f64(), rayon::current_num_threads());
+        let each = 1e6 * seconds * threads as f64 * 2.0 / (images.len() * images.len()) as f64;
+        #[allow(clippy::print_stdout, reason = "a measurement is printed")]
+        {
+            let count = images.len();
+            println!(
+                "{count} images, {found} candidates: {seconds:.1} s on {threads} threads, {each:.2} µs of one a pair"
+            );
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::copies::{Likeness, Pair};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::plan;
-use crate::source::describe::{Role, read_sources};
+use crate::source::describe::{Role, Source, read_sources};
 use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
 use intake::{self, IntakeLimits};
@@ -136,12 +136,9 @@ pub(crate) fn tally(lines: &[Line<'_>]) -> String {
 pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     let mut sources = read_sources(&args.sources)?;
     for name in &args.evaluation {
-        let source = sources.iter_mut().find(|source| source.name == *name);
-        let described = source.is_some();
-        ensure!(described, "--evaluation {name}: no source of that name is described");
-        if let Some(source) = source {
-            source.role = Role::Evaluation;
-        }
+        let named = |source: &&mut Source| source.name == *name || source.dataset() == name;
+        let described = sources.iter_mut().filter(named).map(|source| source.role = Role::Evaluation).count();
+        ensure!(described > 0, "--evaluation {name}: no source of that name is described");
     }
     let sources = locate(sources, &args.place)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };

@@ -1,5 +1,6 @@
 //! Where the sources lie: said on the command line, never in a description.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +9,7 @@ use tracing::warn;
 use crate::cli::{Licences, PlaceArgs};
 use crate::source::archive::ENDINGS;
 use crate::source::describe::Source;
+use crate::source::download;
 use crate::source::files::Root;
 use crate::source::licence::is_permissive;
 use crate::survey::Located;
@@ -19,11 +21,11 @@ use crate::survey::Located;
 /// read; no source left.
 pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Located>> {
     for (name, _) in &args.root {
-        let described: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        let described: BTreeSet<&str> = sources.iter().flat_map(|source| [&source.name, source.dataset()]).collect();
         ensure!(
-            described.contains(&name.as_str()),
+            described.contains(name.as_str()),
             "--root {name}=…: no source of that name is described; there are {}",
-            described.join(", ")
+            described.into_iter().collect::<Vec<_>>().join(", ")
         );
     }
     let mut located = Vec::new();
@@ -36,10 +38,14 @@ pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Locat
             );
             continue;
         }
-        let named = args.root.iter().rev().find(|(name, _)| *name == source.name).map(|(_, path)| path.clone());
-        let path = named.or_else(|| args.data.as_ref().map(|data| in_data(data, &source.name)));
+        let is_named = |name: &str| name == source.name || name == source.dataset();
+        let named = args.root.iter().rev().find(|(name, _)| is_named(name)).map(|(_, path)| path.clone());
+        let path = named.or_else(|| args.data.as_ref().map(|data| in_data(data, source.dataset())));
         match path {
             Some(path) if path.exists() => {
+                if path.is_file() {
+                    download::check(&source.downloads, &path).with_context(|| format!("source {}", source.name))?;
+                }
                 let root =
                     Root::open(&path, args.max_archive_bytes).with_context(|| format!("source {}", source.name))?;
                 located.push(Located { source, root });

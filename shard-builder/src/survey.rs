@@ -21,6 +21,7 @@ use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
+use crate::source::parts::{PartBook, Place};
 use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
 use intake::{self, IntakeLimits};
@@ -147,13 +148,18 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         flawed: Vec::new(),
         agreement: Agreement::default(),
     };
-    let mut pictures: Vec<Picture> =
-        listing.refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
+    let parts = PartBook::open(source)?;
+    let refused = if parts.reports() { listing.refused } else { Vec::new() };
+    let mut pictures: Vec<Picture> = refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
     let mut images = Vec::new();
     for path in listing.files {
-        let looks_like_image = || intake::sniff(&root.head(&path)).is_some();
+        let looks_like_image = || parts.reports() && intake::sniff(&root.head(&path)).is_some();
         match globs.judge(&path) {
-            Verdict::Image => images.push(path),
+            Verdict::Image => match parts.place(&path) {
+                Place::Own => images.push(path),
+                Place::Nowhere(why) => pictures.push(unused(path, why)),
+                Place::Other => {}
+            },
             Verdict::Excluded(why) if looks_like_image() => pictures.push(unused(path.clone(), why.to_owned())),
             Verdict::Unnamed if looks_like_image() => {
                 pictures.push(unused(path.clone(), "named by no include glob".to_owned()));

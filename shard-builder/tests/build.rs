@@ -287,3 +287,33 @@ fn four_builders_one_of_them_killed_write_the_set_that_one_writes() {
     let wrong = bench.build("wrong", &["--part", "5/4"]);
     assert!(!wrong.status.success() && stderr(&wrong).contains("5/4"), "{}", stderr(&wrong));
 }
+
+#[test]
+fn a_dataset_in_parts_is_several_sources_that_a_split_leaves_out_one_by_one() {
+    let bench = Bench::new();
+    let parts = "parts: {pattern: 'Slide (\\d+)', table: {1: north, 2: south, 3: north}}";
+    bench.describe("cells", &format!("{ALL}\n{parts}\ngroup: {{by: pattern, pattern: 'Slide (\\d+)'}}"));
+    for (slide, seed) in [(1, 1), (2, 2), (3, 3), (9, 4)] {
+        bench.save("cells", &format!("a/Slide {slide} (7,{seed}).png"), &picture(40, 40, seed));
+    }
+    let made = bench.build("set", &["--size", "32"]);
+    assert!(made.status.success());
+    assert!(stdout(&made).contains("cells.north: 1 × parts.table names no part for `9`"), "{}", stdout(&made));
+    let set = bench.open("set");
+    let mut rows: Vec<(String, String)> = (0..set.len())
+        .map(|row| {
+            let meta = set.meta(row).expect("row");
+            (meta.source.to_string(), meta.group.to_string())
+        })
+        .collect();
+    rows.sort();
+    rows.dedup();
+    let expected =
+        [("cells.north", "cells.north/1"), ("cells.north", "cells.north/3"), ("cells.south", "cells.south/2")];
+    assert_eq!(rows, expected.map(|(source, group)| (source.to_owned(), group.to_owned())));
+    let out = bench.path("set");
+    let split = run(&["split", out.to_str().expect("UTF-8"), "--name", "camera", "--kind", "leave-one-source-out"]);
+    assert!(split.status.success(), "{}", stderr(&split));
+    let split = bench.open("set").split("camera").expect("a split");
+    assert_eq!((split.fold_name(0), split.fold_name(1), split.folds()), (Some("cells.north"), Some("cells.south"), 2));
+}

@@ -28,7 +28,7 @@ fn build(data: &Path, config: &Path, product: &str, out: &Path) {
         .arg(config)
         .arg("--data")
         .arg(data)
-        .args(["--product", product, "--out"])
+        .args(["--product", product, "--near-copies", "ignore", "--out"])
         .arg(out)
         .output()
         .expect("shard-builder starts");

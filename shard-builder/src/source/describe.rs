@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use run_spec::layer::{nearest, parse_yaml};
 use serde::{Deserialize, Serialize};
 
+use super::download::Download;
 use super::mask_rule::MaskRule;
+use super::parts::{self, Part, Parts};
 use super::quality_rule::QualityRule;
 use super::segment_rule::SegmentRule;
 pub(crate) use super::standing::{Membership, Role};
@@ -29,8 +31,17 @@ pub(crate) struct Source {
     pub(crate) licence: String,
     /// How to cite it.
     pub(crate) citation: String,
-    /// Stain, microscope, magnification.
+    /// Kind of microscopy and camera, and the rest in words.
     pub(crate) modality: String,
+    /// Stain, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stain: Option<String>,
+    /// Magnification in words (`100x objective`, `1000x`), where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) magnification: Option<String>,
+    /// What is to be fetched, where known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) downloads: Vec<Download>,
     /// Standing in the published list of training sets.
     pub(crate) membership: Membership,
     /// What it is for.
@@ -41,6 +52,12 @@ pub(crate) struct Source {
     pub(crate) um_per_px: Option<f64>,
     /// Which files are images.
     pub(crate) images: Images,
+    /// Where the dataset is several sources: which image belongs to which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parts: Option<Parts>,
+    /// Which of them this is; none in a description.
+    #[serde(skip)]
+    pub(crate) part: Option<Part>,
     /// Which images belong together in a split.
     #[serde(default)]
     pub(crate) group: GroupRule,
@@ -355,6 +372,8 @@ impl Source {
             "cells: has both `segment` and `masks`; cells come from one of them"
         );
         self.quality.check()?;
+        self.parts.as_ref().map_or(Ok(()), Parts::check)?;
+        self.downloads.iter().try_for_each(Download::check)?;
         if let Some(um) = self.um_per_px {
             ensure!((0.001..=100.0).contains(&um), "um_per_px: {um} µm is outside 0.001 to 100");
         }
@@ -379,7 +398,13 @@ impl Source {
         if let LabelRule::Pattern { pattern } = &self.label {
             patterns.push(pattern.as_str());
         }
+        patterns.extend(self.parts.as_ref().map(|parts| parts.pattern.as_str()));
         patterns
+    }
+
+    /// The name of its folder and of its archive: the dataset's, of which it may be a part.
+    pub(crate) fn dataset(&self) -> &str {
+        self.part.as_ref().map_or(&self.name, |part| &part.dataset)
     }
 }
 
@@ -405,7 +430,7 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<Source>> {
     for file in &files {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("read the source description {}", file.display()))?;
-        sources.push(Source::parse(&text, &file.display().to_string())?);
+        sources.extend(parts::split(Source::parse(&text, &file.display().to_string())?));
     }
     sources.sort_by(|a: &Source, b: &Source| a.name.cmp(&b.name));
     for pair in sources.windows(2) {

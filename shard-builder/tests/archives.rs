@@ -63,12 +63,21 @@ fn a_folder_a_zip_a_tar_and_a_tar_gz_give_the_same_set() {
     let set = bench.files("folder");
     std::fs::remove_dir_all(bench.path("data/one")).expect("remove");
     let gz = gzipped(&tarred(&files));
-    for (ending, bytes) in [("zip", zipped(&files)), ("tar", tarred(&files)), ("tar.gz", gz.clone()), ("tgz", gz)] {
+    // As hosts of repositories pack them.
+    let packed: Vec<_> = files.iter().map(|(name, bytes)| (format!("one-0123abc/{name}"), bytes.clone())).collect();
+    for (name, ending, bytes) in [
+        ("zip", "zip", zipped(&files)),
+        ("tar", "tar", tarred(&files)),
+        ("tar.gz", "tar.gz", gz.clone()),
+        ("tgz", "tgz", gz),
+        ("packed", "zip", zipped(&packed)),
+        ("packed tar", "tar", tarred(&packed)),
+    ] {
         let path = bench.path(&format!("data/one.{ending}"));
         std::fs::write(&path, bytes).expect("archive");
-        let made = bench.build(ending, &["--size", "32"]);
+        let made = bench.build(name, &["--size", "32"]);
         assert!(made.status.success(), "{ending}: {}", stderr(&made));
-        assert!(bench.files(ending) == set, "{ending}: another set than from the folder");
+        assert!(bench.files(name) == set, "{name}: another set than from the folder");
         std::fs::remove_file(path).expect("remove");
     }
 }

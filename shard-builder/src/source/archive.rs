@@ -104,6 +104,21 @@ impl Archive {
         Ok(found.into_archive(Kind::Tar(window)))
     }
 
+    /// Enters the one folder that holds everything, as hosts of repositories pack them (`REPOSITORY-COMMIT/…`), where `is_image`
+    /// knows members below it and none as they are named.
+    pub(super) fn enter_top(&mut self, is_image: impl Fn(&str) -> bool) {
+        let Some(top) =
+            self.members.keys().next().and_then(|name| name.split_once('/')).map(|(top, _)| format!("{top}/"))
+        else {
+            return;
+        };
+        let below = |name: &String| name.strip_prefix(&top).map(str::to_owned);
+        let Some(names) = self.members.keys().map(below).collect::<Option<Vec<String>>>() else { return };
+        if !self.members.keys().any(|name| is_image(name)) && names.iter().any(|name| is_image(name)) {
+            self.members = names.into_iter().zip(std::mem::take(&mut self.members).into_values()).collect();
+        }
+    }
+
     /// All members that are files, and those that are refused.
     pub(super) fn list(&self) -> Listing {
         Listing { files: self.members.keys().cloned().collect(), refused: self.refused.clone() }

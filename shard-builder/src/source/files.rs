@@ -50,13 +50,17 @@ pub(crate) struct Listing {
 }
 
 impl Root {
-    /// Opens a folder or an archive; a tar.gz may inflate to `inflated` bytes.
+    /// Opens a folder or an archive; a tar.gz may inflate to `inflated` bytes. Where all members of an archive lie in one folder
+    /// that `images` does not name, that folder is entered.
     ///
     /// # Errors
     /// Nothing there, or a file that is no archive.
-    pub(crate) fn open(path: &Path, inflated: u64) -> Result<Self> {
+    pub(crate) fn open(path: &Path, inflated: u64, images: &Images) -> Result<Self> {
         if path.is_file() {
-            return Ok(Self::Archive(Arc::new(Archive::open(path, inflated)?)));
+            let globs = Globs::new(images)?;
+            let mut archive = Archive::open(path, inflated)?;
+            archive.enter_top(|name| globs.judge(name) == Verdict::Image);
+            return Ok(Self::Archive(Arc::new(archive)));
         }
         Ok(Self::Folder(Folder::open(path)?))
     }
@@ -280,7 +284,7 @@ mod tests {
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
         fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
-        let root = Root::open(inside.path(), 0).expect("root");
+        let root = Root::open(inside.path(), 0, &Images { include: Vec::new(), exclude: Vec::new() }).expect("root");
         let listing = root.list().expect("list");
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();

@@ -13,7 +13,7 @@ mod correlate;
 
 use crate::image::Image;
 use crate::pixels::geometry::Walk;
-use crate::pixels::{blur, contrast, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
+use crate::pixels::{blur, contrast, disc, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
 
 pub(crate) use columns::Columns;
 pub(crate) use correlate::{Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
@@ -71,6 +71,10 @@ wide! {
     fn weigh_across(padded: &[u8], weights: &[u16], out: &mut [u16]) = blur::weigh_across_body;
     /// [`blur::weigh_down_body`].
     fn weigh_down(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) = blur::weigh_down_body;
+    /// [`disc::disc_row_body`].
+    fn disc_row(running: &[u16], pitch: usize, spans: &[(usize, usize)], out: &mut [u16]) = disc::disc_row_body;
+    /// [`disc::disc_rim_body`].
+    fn disc_rim(rows: &[u16], weights: [f32; 2], scale: f32, down: &mut [f32], out: &mut [u8]) = disc::disc_rim_body;
     /// [`filter::round_row_body`].
     fn round_row(sums: &[f32], out: &mut [u8]) = filter::round_row_body;
     /// [`filter::to_floats_body`].

@@ -237,10 +237,9 @@ fn step(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
             equation[6] += f64::from(own) * rest;
         }
     }
-    for row in 1..6 {
-        for column in 0..row {
-            normal[row][column] = normal[column][row];
-        }
+    // The matrix is symmetric.
+    for (row, column) in (1..6).flat_map(|row| (0..row).map(move |column| (row, column))) {
+        normal[row][column] = normal[column][row];
     }
     let moved = solve(normal)?;
     let farthest = moved.iter().fold(0.0_f64, |most, value| most.max(value.abs()));

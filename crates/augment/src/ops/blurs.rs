@@ -7,6 +7,7 @@ use super::Transform;
 use super::values::{check_odd, check_range, every_second, whole};
 use crate::image::Image;
 use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side};
+use crate::pixels::disc;
 use crate::pixels::field::integers;
 use crate::pixels::filter::{Kernel, filter2d};
 use crate::pixels::median::median_blur;
@@ -262,7 +263,11 @@ impl Transform for Defocus {
     }
 
     fn apply(&self, params: &Disc, image: Image) -> Image {
-        filter2d(&image, &disc_kernel(params.radius.clamp(0, 1000), params.alias_blur))
+        let radius = params.radius.clamp(0, 1000);
+        match gaussian_kernel(3, params.alias_blur)[..] {
+            [a, b, c] if radius as usize <= disc::LARGEST => disc::blur_disc(&image, radius as usize, [a, b, c]),
+            _ => filter2d(&image, &disc_kernel(radius, params.alias_blur)),
+        }
     }
 }
 

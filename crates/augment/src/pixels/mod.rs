@@ -3,6 +3,7 @@
 pub(crate) mod blur;
 pub(crate) mod border;
 pub(crate) mod contrast;
+pub(crate) mod disc;
 pub(crate) mod draw;
 pub(crate) mod field;
 pub(crate) mod filter;

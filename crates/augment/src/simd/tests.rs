@@ -303,3 +303,27 @@ fn wide_and_narrow_warps_agree() {
         assert_eq!(wide, narrow);
     }
 }
+
+#[test]
+fn sums_over_a_disc_are_the_same_wide_and_narrow() {
+    let running: Vec<u16> = bytes(3 * 400).into_iter().map(|level| u16::from(level) * 251).collect();
+    let spans = [(6, 9), (3, 12), (6, 9)];
+    let (mut wide, mut narrow) = (vec![0; 320], vec![0; 320]);
+    disc_row(&running, 400, &spans, &mut wide);
+    disc::disc_row_body(&running, 400, &spans, &mut narrow);
+    assert_eq!(wide, narrow);
+    assert_eq!(
+        wide[5],
+        running[5 + 9]
+            .wrapping_sub(running[5 + 6])
+            .wrapping_add(running[400 + 5 + 12])
+            .wrapping_sub(running[400 + 5 + 3])
+            .wrapping_add(running[800 + 5 + 9])
+            .wrapping_sub(running[800 + 5 + 6])
+    );
+    let rows: Vec<u16> = bytes(3 * 320).into_iter().map(|level| u16::from(level) * 113).collect();
+    let (mut wide, mut narrow) = (vec![0; 300], vec![0; 300]);
+    disc_rim(&rows, [0.11, 0.78], 1.0 / 113.0, &mut vec![0.0; 320], &mut wide);
+    disc::disc_rim_body(&rows, [0.11, 0.78], 1.0 / 113.0, &mut vec![0.0; 320], &mut narrow);
+    assert_eq!(wide, narrow);
+}

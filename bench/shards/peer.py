@@ -3,8 +3,8 @@
     bench/shards/peer.py BIN DATA [ROUNDS]
 
 DATA holds a folder per source of configs/sources. Rounds of the two sides alternate; every figure is the median of ROUNDS
-(three). Writing is from image files to a finished set: ours looks for copies, groups, checks and digests on the way, the
-others only decode, cut and encode. Reading is of random rows, decoded; ours checks every image's digest too.
+(three). Writing is from image files to a finished set: ours looks for copies (of bytes and pixels: near-copies have a measurement of
+their own, `make measure-copies`), groups, checks and digests on the way, the others only decode, cut and encode. Reading is of random rows, decoded; ours checks every image's digest too.
 """
 
 import io
@@ -55,7 +55,8 @@ class Ours:
         return json.loads(self.run("shards-bench", *args)[0])
 
     def build(self, out, jobs):
-        return self.run("shard-builder", "build", "configs/sources", "--data", self.data, "--allow-missing", "--out", out, "--jobs", jobs)
+        return self.run("shard-builder", "build", "configs/sources", "--data", self.data, "--allow-missing", "--near-copies", "ignore",
+                        "--out", out, "--jobs", jobs)
 
 
 def pictures(manifest_rows, data):

@@ -1,10 +1,11 @@
 //! Bytes of an image file to upright 8-bit RGB pixels.
 //!
 //! The format is read from the content, never from the name. Grey becomes RGB; transparency is laid over white; 16-bit
-//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are not. Only the first page of a TIFF is
+//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are noted and not applied. Only the first page of a TIFF is
 //! read, and that is noted. A file may be anything: pixels and memory are limited before they are decoded, and a panic in
 //! a decoder becomes a reason in the report.
 
+mod profile;
 mod tiff;
 
 use std::cell::Cell;
@@ -109,6 +110,11 @@ fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<
     }
     if pixels > limits.pixels {
         return Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", limits.pixels));
+    }
+    // A profile that cannot be read is no reason to refuse the image.
+    if let Some(profile) = decoder.icc_profile().ok().flatten() {
+        let name = profile::name(&profile).unwrap_or_else(|| "without a name".to_owned());
+        notes.push(format!("its colour profile ({name}) is not applied"));
     }
     let orientation = decoder.orientation().map_err(|error| short(&error))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;

@@ -24,6 +24,8 @@ fn lossless_formats_are_read_to_the_bit() {
         "plain.png",
         "plain.bmp",
         "plain.tif",
+        "profile.png",
+        "profile.tif",
         "lossless.webp",
         "png-data.jpg",
         "palette.png",
@@ -144,4 +146,15 @@ fn hostile_files_are_reasons_and_never_panics() {
             drop(decode(&broken, limits));
         }
     }
+}
+
+#[test]
+fn a_colour_profile_is_noted_by_name_and_not_applied() {
+    for name in ["profile.jpg", "profile.png", "profile.tif"] {
+        let intake = decode(&read(name), IntakeLimits::default()).expect("golden file");
+        assert_eq!(intake.notes, ["its colour profile (sRGB built-in) is not applied"], "{name}");
+        assert!(difference(name) <= 6, "{name}");
+    }
+    let plain = decode(&read("plain.png"), IntakeLimits::default()).expect("golden file");
+    assert!(plain.notes.is_empty());
 }

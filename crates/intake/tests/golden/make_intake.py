@@ -9,7 +9,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 OUT = pathlib.Path(__file__).parent / "intake"
 W, H = 40, 24
@@ -54,6 +54,12 @@ stored = Image.fromarray(np.rot90(rgb).copy())
 exif = Image.Exif()
 exif[274] = 6
 save("exif-6.jpg", stored, rgb, quality=95, subsampling=0, exif=exif.tobytes())
+
+# A profile changes no number; version 4 of the format, whose description is UTF-16.
+srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+for name in ("profile.jpg", "profile.png", "profile.tif"):
+    options = {"quality": 95, "subsampling": 0} if name.endswith("jpg") else {}
+    save(name, picture, rgb, icc_profile=srgb, **options)
 
 cmyk = picture.convert("CMYK")
 save("cmyk.jpg", cmyk, rgb, quality=95, subsampling=0)

@@ -92,6 +92,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<
         if facts.pages > 1 {
             notes.push(format!("only the first of {} pages is read", facts.pages));
         }
+        notes.extend(facts.profile.map(not_applied));
         if let Some((colours, as_grey)) = facts.palette {
             palette = Some(colours);
             patched = Some(as_grey);
@@ -111,10 +112,9 @@ fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<
     if pixels > limits.pixels {
         return Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", limits.pixels));
     }
-    // A profile that cannot be read is no reason to refuse the image.
-    if let Some(profile) = decoder.icc_profile().ok().flatten() {
-        let name = profile::name(&profile).unwrap_or_else(|| "without a name".to_owned());
-        notes.push(format!("its colour profile ({name}) is not applied"));
+    // A profile that cannot be read is no reason to refuse the image. That of a TIFF was found above.
+    if format != ImageFormat::Tiff {
+        notes.extend(decoder.icc_profile().ok().flatten().map(|profile| not_applied(profile::name(&profile))));
     }
     let orientation = decoder.orientation().map_err(|error| short(&error))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;
@@ -127,6 +127,11 @@ fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<
         None => flatten(image, &mut notes),
     };
     Ok((rgb, notes))
+}
+
+/// The note on a colour profile with this name.
+fn not_applied(name: Option<String>) -> String {
+    format!("its colour profile ({}) is not applied", name.as_deref().unwrap_or("without a name"))
 }
 
 /// Whether an end of image (FF D9) follows the last start of scan (FF DA). The decoder fills up what a cut file lacks with

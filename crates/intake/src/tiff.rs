@@ -1,7 +1,9 @@
-//! Two facts about a TIFF that its decoder keeps to itself: how many pages it has, and its palette.
+//! Facts about a TIFF that its decoder keeps to itself: how many pages it has, its palette, and its colour profile.
 //!
 //! The decoder refuses palette images. An 8-bit one is read as grey instead, by a copy whose photometric tag says so, and
 //! coloured afterwards. Offsets come from the file and are not trusted.
+
+use crate::profile;
 
 /// TIFF tag: number of bits of a sample.
 const BITS_PER_SAMPLE: u16 = 258;
@@ -11,6 +13,8 @@ const PHOTOMETRIC: u16 = 262;
 const SAMPLES_PER_PIXEL: u16 = 277;
 /// TIFF tag: 3 × 256 values of 16 bits, all reds first.
 const COLOUR_MAP: u16 = 320;
+/// TIFF tag: an ICC profile.
+const PROFILE: u16 = 34_675;
 /// Pages after which counting stops.
 const MOST_PAGES: usize = 10_000;
 
@@ -24,6 +28,8 @@ pub(super) struct Facts {
     pub(super) pages: usize,
     /// For an 8-bit palette image.
     pub(super) palette: Option<Palette>,
+    /// What the colour profile of the first page calls itself: nothing where it says nothing.
+    pub(super) profile: Option<Option<String>>,
 }
 
 /// Reads the facts; of a file that is no classic TIFF there are none.
@@ -39,6 +45,7 @@ pub(super) fn facts(bytes: &[u8]) -> Facts {
         let Some(count) = file.u16(offset as usize) else { break };
         if facts.pages == 0 {
             facts.palette = file.palette(offset as usize, usize::from(count));
+            facts.profile = file.profile(offset as usize, usize::from(count)).map(profile::name);
         }
         facts.pages += 1;
         if facts.pages == MOST_PAGES {
@@ -54,7 +61,7 @@ struct Tiff<'a> {
     little: bool,
 }
 
-impl Tiff<'_> {
+impl<'a> Tiff<'a> {
     fn u16(&self, at: usize) -> Option<u16> {
         let two = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
         Some(if self.little { u16::from_le_bytes(two) } else { u16::from_be_bytes(two) })
@@ -63,6 +70,13 @@ impl Tiff<'_> {
     fn u32(&self, at: usize) -> Option<u32> {
         let four = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
         Some(if self.little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
+    }
+
+    fn profile(&self, directory: usize, count: usize) -> Option<&'a [u8]> {
+        let mut entries = (0..count).map(|index| directory + 2 + 12 * index);
+        let entry = entries.find(|&entry| self.u16(entry) == Some(PROFILE))?;
+        let (length, start) = (self.u32(entry + 4)? as usize, self.u32(entry + 8)? as usize);
+        self.bytes.get(start..start.checked_add(length)?)
     }
 
     fn palette(&self, directory: usize, count: usize) -> Option<Palette> {

@@ -1,5 +1,5 @@
 //! Correlation with a disc whose rim is smoothed by a Gaussian of 3 x 3, as two steps: exact sums over the disc, from running
-//! sums along the rows, then the Gaussian over these sums. As one kernel of 17 x 17 (see [`super::filter`]) it is ten times the work.
+//! sums along the rows, then the Gaussian over these sums. As one kernel of 17 x 17 (see [`super::filter`]) it is several times the work.
 
 use super::border::{padded_row, reflect_101};
 use super::filter::Window;

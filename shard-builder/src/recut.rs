@@ -12,7 +12,8 @@ use crate::cli::RecutArgs;
 use crate::cut::{Cut, pixels};
 use crate::locate::locate;
 use crate::output::thousands;
-use crate::source::describe::{Fill, read_sources};
+use crate::source::cut_rule::Fill;
+use crate::source::describe::read_sources;
 use crate::survey::Located;
 use intake::{self, IntakeLimits};
 

@@ -8,7 +8,7 @@ use run_spec::ids::{PatchKey, Product, patch_id};
 
 use crate::output::{megabytes, table, thousands};
 use crate::quality::{Flaw, Flawed};
-use crate::source::describe::CellRule;
+use crate::source::cut_rule::CellRule;
 use crate::source::quality_rule::Action;
 use crate::survey::{Located, Picture};
 

@@ -29,7 +29,7 @@ pub enum StoreError {
         uri: String,
     },
     /// Credentials missing, wrong, or without the right.
-    #[error("{uri} may not be accessed ({detail}); check {}", permissions(uri))]
+    #[error("{uri} may not be accessed ({detail}); check {}", remedies(uri).0)]
     Denied {
         /// Address of the key or store.
         uri: String,
@@ -58,7 +58,7 @@ pub enum StoreError {
     #[error(
         "{uri} could not be {operation} in {attempts} attempt{} ({detail}); check {}, and try again",
         if *attempts == 1 { "" } else { "s" },
-        reach(uri)
+        remedies(uri).1
     )]
     Unavailable {
         /// Address of the key or store.
@@ -169,23 +169,21 @@ impl StoreError {
     }
 }
 
-/// What gives the right to read and write at `uri`.
-fn permissions(uri: &str) -> &'static str {
+/// What gives the right to read and write at `uri`, and what it is reached through.
+fn remedies(uri: &str) -> (&'static str, &'static str) {
     match uri.split_once("://").map(|(scheme, _)| scheme) {
-        Some("s3") => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
-        Some("gs") => "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS in the environment",
-        Some("az") => "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the environment",
-        _ => "file permissions",
-    }
-}
-
-/// What `uri` is reached through.
-fn reach(uri: &str) -> &'static str {
-    match uri.split_once("://").map(|(scheme, _)| scheme) {
-        Some("s3") => "the network and AWS_ENDPOINT",
-        Some("gs") => "the network and GOOGLE_BASE_URL",
-        Some("az") => "the network and AZURE_STORAGE_ENDPOINT",
-        _ => "the disk",
+        Some("s3") => {
+            ("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment", "the network and AWS_ENDPOINT")
+        }
+        Some("gs") => (
+            "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS in the environment",
+            "the network and GOOGLE_BASE_URL",
+        ),
+        Some("az") => (
+            "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the environment",
+            "the network and AZURE_STORAGE_ENDPOINT",
+        ),
+        _ => ("file permissions", "the disk"),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{Cut, LONGEST_SIDE};
-use crate::source::describe::CellRule;
+use crate::source::cut_rule::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
 
 /// The cells of an image, sorted by (y, x, w), and the labels that became none.

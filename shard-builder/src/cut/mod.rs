@@ -10,7 +10,7 @@ pub(crate) mod pixels;
 pub(crate) mod scale;
 pub(crate) mod segments;
 
-use crate::source::describe::Fill;
+use crate::source::cut_rule::Fill;
 
 /// Longest side of a row, px: what a shard can hold.
 const LONGEST_SIDE: u32 = 8192;

@@ -1,7 +1,7 @@
 //! The grid of patches of a field of view: squares that do not overlap, from the top left corner unless centred.
 
 use super::Cut;
-use crate::source::describe::{Border, Fill, PatchRule, Small};
+use crate::source::cut_rule::{Border, Fill, PatchRule, Small};
 
 /// The patches of an image and the pixels that none of them holds.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 
 use super::Cut;
-use crate::source::describe::Fill;
+use crate::source::cut_rule::Fill;
 
 /// The pixels of `cut`; what lies outside the image is filled as the cut says.
 pub(crate) fn take(image: &RgbImage, cut: &Cut) -> RgbImage {

@@ -33,7 +33,7 @@ fn rounded(side: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::describe::Fill;
+    use crate::source::cut_rule::Fill;
 
     #[test]
     fn a_source_of_twice_the_scale_gives_squares_of_twice_the_side() {

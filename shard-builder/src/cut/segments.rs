@@ -3,7 +3,7 @@
 use super::Cut;
 use crate::cut::cells;
 use crate::segment::Cell;
-use crate::source::describe::CellRule;
+use crate::source::cut_rule::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
 
 /// What was found in an image.

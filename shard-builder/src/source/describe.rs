@@ -10,11 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use run_spec::layer::{nearest, parse_yaml};
 use serde::{Deserialize, Serialize};
 
+use super::cut_rule::{CellRule, PatchRule};
 use super::download::Download;
-use super::mask_rule::MaskRule;
 use super::parts::{self, Part, Parts};
 use super::quality_rule::QualityRule;
-use super::segment_rule::SegmentRule;
 pub(crate) use super::standing::{Membership, Role};
 
 /// One dataset.
@@ -232,89 +231,6 @@ pub(crate) enum ImageKey {
     Path,
 }
 
-/// How fields of view are cut into patches.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PatchRule {
-    /// What happens to the strip at the right and the bottom that holds no whole patch.
-    #[serde(default)]
-    pub(crate) border: Border,
-    /// What happens to an image with a side shorter than the patch.
-    #[serde(default)]
-    pub(crate) small: Small,
-}
-
-/// The strip that holds no whole patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Border {
-    /// It is left out, and its pixels are counted in the report.
-    #[default]
-    Drop,
-    /// As `drop`, with the grid in the middle of the image: right where one cell lies in the centre.
-    Centre,
-    /// A last patch is filled up by mirroring (reflect-101).
-    Pad,
-    /// A last patch is moved inside, overlapping its neighbour.
-    Shift,
-}
-
-/// An image with a side shorter than the patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Small {
-    /// The short side is centred and filled up by mirroring: cells keep their scale.
-    #[default]
-    Pad,
-    /// Squares as large as the short side are cut and enlarged (Catmull-Rom): cells change their scale.
-    Upscale,
-    /// It is left out and reported.
-    Skip,
-}
-
-/// How cells are cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CellRule {
-    /// Side in pixels around a point label; around a box too, where `fixed` is set.
-    #[serde(default = "eighty")]
-    pub(crate) size: u32,
-    /// Cut `size` × `size` around a box's centre whatever the box measures.
-    #[serde(default)]
-    pub(crate) fixed: bool,
-    /// Margin around a box, as a fraction of its longer side, on each side.
-    #[serde(default = "tenth")]
-    pub(crate) margin: f64,
-    /// What lies outside the image.
-    #[serde(default)]
-    pub(crate) pad: Fill,
-    /// Cells are found by their looks instead of being cut around labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) segment: Option<SegmentRule>,
-    /// Cells are those of masks that lie beside the images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) masks: Option<MaskRule>,
-}
-
-impl Default for CellRule {
-    fn default() -> Self {
-        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default(), segment: None, masks: None }
-    }
-}
-
-/// What lies outside an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Fill {
-    /// The image mirrored at its edge, the edge itself not repeated (reflect-101).
-    #[default]
-    Reflect,
-    /// White.
-    White,
-    /// Black.
-    Black,
-}
-
 /// An image that shows the same field as another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -329,14 +245,6 @@ pub(crate) struct SameAs {
 
 fn one() -> u32 {
     1
-}
-
-fn eighty() -> u32 {
-    80
-}
-
-fn tenth() -> f64 {
-    0.1
 }
 
 impl Source {
@@ -363,14 +271,7 @@ impl Source {
             ensure!(!text.trim().is_empty(), "{key}: empty; write `unknown` if it cannot be found out");
         }
         ensure!(!self.images.include.is_empty(), "images.include: names no file; write a glob such as `**/*.jpg`");
-        ensure!((1..=4096).contains(&self.cells.size), "cells.size: {} px is outside 1 to 4096", self.cells.size);
-        ensure!((0.0..=4.0).contains(&self.cells.margin), "cells.margin: {} is outside 0 to 4", self.cells.margin);
-        self.cells.segment.as_ref().map_or(Ok(()), SegmentRule::check)?;
-        self.cells.masks.as_ref().map_or(Ok(()), MaskRule::check)?;
-        ensure!(
-            self.cells.segment.is_none() || self.cells.masks.is_none(),
-            "cells: has both `segment` and `masks`; cells come from one of them"
-        );
+        self.cells.check()?;
         self.quality.check()?;
         self.parts.as_ref().map_or(Ok(()), Parts::check)?;
         self.downloads.iter().try_for_each(Download::check)?;
@@ -455,6 +356,7 @@ fn with_nearest(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::cut_rule::{Border, Fill, Small};
 
     const LEAST: &str = "name: a\ntitle: A\nhome: h\nlicence: MIT\ncitation: c\nmodality: m\nmembership: candidate\nimages: {include: ['*.png']}\n";
 

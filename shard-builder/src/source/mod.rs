@@ -1,6 +1,7 @@
 //! Where pictures come from: a dataset is described in YAML, never coded.
 //!
 //! * [`describe`]: the description and its rules. Where a dataset lies on disk is no part of it.
+//! * [`cut_rule`]: how images are cut into patches and around cells.
 //! * [`files`]: the files under a dataset's folder, and reading them without leaving it.
 //! * [`archive`]: the same for a dataset that still lies in its archive.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
@@ -12,6 +13,7 @@
 //! * [`groups`]: which images may not be parted by a split.
 
 pub(crate) mod archive;
+pub(crate) mod cut_rule;
 pub(crate) mod describe;
 pub(crate) mod download;
 pub(crate) mod files;

@@ -47,31 +47,28 @@ pub(crate) fn shards(uri: &str) -> Finding {
 
 /// Whether the variables of a bucket's service are set, never what they hold; `None` for a directory.
 fn credentials(uri: &str, set: impl Fn(&str) -> bool) -> Option<Finding> {
-    let (name, variables, pair): (_, &[&str], _) = match uri.split_once("://")?.0 {
+    let (name, variables, missing): (_, &[&str], _) = match uri.split_once("://")?.0 {
         "s3" => (
             "s3 credentials",
             &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"],
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither",
+            (set("AWS_ACCESS_KEY_ID") != set("AWS_SECRET_ACCESS_KEY"))
+                .then_some("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"),
         ),
-        // Two ways to one end: neither needs the other.
-        "gs" => ("gs credentials", &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"], ""),
+        // Two ways to one end, and the machine's role is a third: none is missing.
+        "gs" => ("gs credentials", &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"], None),
         "az" => (
             "az credentials",
             &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"],
-            "AZURE_STORAGE_ACCOUNT_NAME and a key, token or client of it",
+            (!set("AZURE_STORAGE_ACCOUNT_NAME"))
+                .then_some("set AZURE_STORAGE_ACCOUNT_NAME and a key, token or client of it"),
         ),
         _ => return None,
     };
     let words = variables.iter().map(|v| format!("{v} {}", if set(v) { "set" } else { "not set" }));
     let words = words.collect::<Vec<_>>().join(", ");
-    let half = match name {
-        "s3 credentials" => set(variables[0]) != set(variables[1]),
-        "az credentials" => !set(variables[0]),
-        _ => false,
-    };
-    Some(match half {
-        true => Finding::fail(name, words, &format!("set {pair}")),
-        false => Finding::ok(name, words),
+    Some(match missing {
+        Some(remedy) => Finding::fail(name, words, remedy),
+        None => Finding::ok(name, words),
     })
 }
 

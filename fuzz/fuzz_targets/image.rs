@@ -1,12 +1,13 @@
 //! Any bytes are an image, or a reason why not.
 #![no_main]
 
-use intake::{IntakeLimits, decode};
+use intake::{IntakeLimits, decode, decode_page, pages};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: quiet(), |bytes: &[u8]| {
     let limits = IntakeLimits { file_bytes: 1 << 20, pixels: 1 << 22 };
-    if let Ok(image) = decode(bytes, limits) {
+    let last = pages(bytes).len() as u32;
+    for image in [decode(bytes, limits), decode_page(bytes, last, limits)].into_iter().flatten() {
         let (width, height) = image.rgb.dimensions();
         assert!(u64::from(width) * u64::from(height) <= limits.pixels, "{width} x {height}");
     }

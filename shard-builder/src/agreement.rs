@@ -121,9 +121,8 @@ fn by_source(sources: &[Located], pictures: &[Picture]) -> String {
 
 /// The image with an outline around each cell.
 fn outlined(located: &Located, picture: &Picture, limits: IntakeLimits) -> Result<RgbImage> {
-    let bytes = located.root.read(&picture.image, limits.file_bytes);
-    let decoded = bytes.and_then(|bytes| intake::decode(&bytes, limits));
-    let mut image = decoded.map_err(anyhow::Error::msg).with_context(|| format!("draw {}", picture.image))?.rgb;
+    let read = located.read(&picture.image, limits).map_err(anyhow::Error::msg);
+    let (_, mut image) = read.with_context(|| format!("draw {}", picture.image))?;
     for cell in picture.used.iter().flat_map(|used| &used.cells) {
         outline(&mut image, cell);
     }

@@ -198,7 +198,6 @@ fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLi
 }
 
 fn thumbnail(located: &Located, image: &str, limits: IntakeLimits) -> Result<RgbImage> {
-    let bytes = located.root.read(image, limits.file_bytes);
-    let decoded = bytes.and_then(|bytes| intake::decode(&bytes, limits));
-    decoded.map(|intake| intake.rgb).map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
+    let read = located.read(image, limits).map(|(_, rgb)| rgb);
+    read.map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
 }

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use image::RgbImage;
 use rayon::prelude::*;
-use run_spec::ids::Digest;
 use shards::{Codec, Encoded, PatchRow};
 
 use crate::cut::{Cut, pixels};
@@ -68,13 +67,11 @@ impl Encoder<'_> {
     }
 
     fn decode(&self, picture: &Picture) -> Result<RgbImage> {
-        let bytes = self.sources[picture.source]
-            .root
-            .read(&picture.image, self.limits.file_bytes)
-            .map_err(|reason| anyhow!(reason))?;
-        let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
+        let read = self.sources[picture.source].read(&picture.image, self.limits);
+        let (file, rgb) = read.map_err(|reason| anyhow!(reason))?;
+        let same = picture.seen.as_ref().is_some_and(|seen| seen.file == file);
         ensure!(same, "the file changed while the set was built; run the build again");
-        Ok(intake::decode(&bytes, self.limits).map_err(|reason| anyhow!(reason))?.rgb)
+        Ok(rgb)
     }
 
     fn row(&self, row: &Row, picture: &Picture, cut: &Cut, encoded: Encoded) -> PatchRow {

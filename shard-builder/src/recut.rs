@@ -48,7 +48,9 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
         let source = source.ok_or_else(|| anyhow!("{at}: the source is not described"))?;
         let same_image = image.as_ref().is_some_and(|(of, _)| of.source == meta.source && of.image == meta.image);
         if !same_image {
-            image = Some((meta.clone(), decode(source, &meta.image).with_context(|| at.clone())?));
+            let read = source.read(&meta.image, IntakeLimits::default());
+            let (_, rgb) = read.map_err(|reason| anyhow!(reason)).with_context(|| at.clone())?;
+            image = Some((meta.clone(), rgb));
         }
         let Some((_, pixels_of_image)) = &image else { continue };
         let stored = set.rgb(row)?;
@@ -61,12 +63,6 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
         bail!("{} of {} rows show other pixels than their sources:\n{}", bad.len(), thousands(wanted), bad.join("\n"));
     }
     Ok(Some(format!("{} random rows were cut again from their sources and show the same pixels", thousands(wanted))))
-}
-
-fn decode(source: &Located, image: &str) -> Result<RgbImage> {
-    let limits = IntakeLimits::default();
-    let bytes = source.root.read(image, limits.file_bytes).map_err(|reason| anyhow!(reason))?;
-    Ok(intake::decode(&bytes, limits).map_err(|reason| anyhow!(reason))?.rgb)
 }
 
 /// The cut that made a row which is `stored` pixels wide.

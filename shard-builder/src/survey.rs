@@ -21,6 +21,7 @@ use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
+use crate::source::page::{self, Pages};
 use crate::source::parts::{PartBook, Place};
 use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
@@ -57,7 +58,7 @@ pub(crate) struct Cutting {
 pub(crate) struct Picture {
     /// Position of its source.
     pub(crate) source: usize,
-    /// Path inside the source.
+    /// Path inside the source; of a page after the first its name ([`page::named`]).
     pub(crate) image: String,
     /// What was seen of its content; nothing where it was not decoded.
     pub(crate) seen: Option<Seen>,
@@ -84,12 +85,29 @@ pub(crate) struct Seen {
     pub(crate) height: u32,
     /// Digest of the file.
     pub(crate) file: Digest,
+    /// Which page of it.
+    pub(crate) page: u32,
     /// Digest of the upright pixels.
     pub(crate) pixels: Digest,
     /// By which near-copies are found; none of an image that shows nothing, or where they are not looked for.
     pub(crate) fingerprint: Option<Fingerprint>,
     /// Group by the source's own rule; nothing where the rule does not cover the image.
     pub(crate) group: Option<String>,
+}
+
+impl Located {
+    /// Reads and decodes an image, and returns the digest of its file too. The error is a reason for the report.
+    pub(crate) fn read(&self, image: &str, limits: IntakeLimits) -> Result<(Digest, RgbImage), String> {
+        let (file, intake) = self.source.images.pages.read(&self.root, image, limits)?;
+        Ok((file, intake.rgb))
+    }
+}
+
+impl Seen {
+    /// What other images have only if they are its bytes: the digest of the file, which pages share, and which page it is.
+    pub(crate) fn bytes(&self) -> (Digest, u32) {
+        (self.file, self.page)
+    }
 }
 
 /// How an image is used.
@@ -138,16 +156,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         keep,
     };
     let listing = root.list()?;
-    let unused = |image: String, reason: String| Picture {
-        source: index,
-        image,
-        seen: None,
-        used: Err(reason),
-        notes: Vec::new(),
-        issues: Vec::new(),
-        flawed: Vec::new(),
-        agreement: Agreement::default(),
-    };
+    let unused = |image, reason| unused(index, image, reason);
     let parts = PartBook::open(source)?;
     let refused = if parts.reports() { listing.refused } else { Vec::new() };
     let mut pictures: Vec<Picture> = refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
@@ -156,6 +165,9 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         let looks_like_image = || parts.reports() && intake::sniff(&root.head(&path)).is_some();
         match globs.judge(&path) {
             Verdict::Image => match parts.place(&path) {
+                Place::Own if source.images.pages.takes(&path) => {
+                    pictures.push(unused(path, "named like a page of another file; rename it".to_owned()));
+                }
                 Place::Own => images.push(path),
                 Place::Nowhere(why) => pictures.push(unused(path, why)),
                 Place::Other => {}
@@ -170,16 +182,40 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
     let progress = Progress::start(&format!("read {}", source.name), images.len() as u64);
     let looked: Vec<Picture> = images
         .into_par_iter()
-        .map(|image| {
-            let picture = surveyor.look(image);
+        .flat_map_iter(|image| {
+            let pictures = surveyor.look(&image);
             progress.tick();
-            picture
+            pictures
         })
         .collect();
     progress.end();
     pictures.extend(looked);
     pictures.sort_by(|a, b| a.image.cmp(&b.image));
     Ok(pictures)
+}
+
+/// A picture of which nothing is known but that it is not used.
+fn unused(source: usize, image: String, reason: String) -> Picture {
+    Picture {
+        source,
+        image,
+        seen: None,
+        used: Err(reason),
+        notes: Vec::new(),
+        issues: Vec::new(),
+        flawed: Vec::new(),
+        agreement: Agreement::default(),
+    }
+}
+
+/// Why a page is not used that is no image of its own.
+const AID: &str = "the file calls this page a smaller copy or a mask of another";
+
+/// A file that was read.
+struct File<'a> {
+    path: &'a str,
+    digest: Digest,
+    bytes: Vec<u8>,
 }
 
 struct Surveyor<'a> {
@@ -194,38 +230,49 @@ struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    fn look(&self, image: String) -> Picture {
-        let mut picture = Picture {
-            source: self.index,
-            image,
-            seen: None,
-            used: Err(String::new()),
-            notes: Vec::new(),
-            issues: Vec::new(),
-            flawed: Vec::new(),
-            agreement: Agreement::default(),
+    /// The image in a file, or one for each of its pages.
+    fn look(&self, path: &str) -> Vec<Picture> {
+        let bytes = match self.root.read(path, self.cutting.limits.file_bytes) {
+            Ok(bytes) => bytes,
+            Err(reason) => return vec![unused(self.index, path.to_owned(), reason)],
         };
-        picture.used = self.use_of(&mut picture);
-        picture
+        let pages = match self.source.images.pages {
+            Pages::First => vec![true],
+            Pages::All => intake::pages(&bytes),
+        };
+        let capped = pages.len() == intake::MOST_PAGES;
+        let file = File { path, digest: Digest::of(&bytes), bytes };
+        let page = |(page, own)| {
+            let mut picture = unused(self.index, page::named(path, page), AID.to_owned());
+            if own {
+                picture.used = self.use_of(&file, page, &mut picture);
+            }
+            picture
+        };
+        let mut pictures: Vec<Picture> = (1..).zip(pages).map(page).collect();
+        if capped {
+            pictures[0].notes.push(format!("of a file {} pages are read, and no more", intake::MOST_PAGES));
+        }
+        pictures
     }
 
-    fn use_of(&self, picture: &mut Picture) -> Result<Used, String> {
-        let bytes = self.root.read(&picture.image, self.cutting.limits.file_bytes)?;
-        let intake = intake::decode(&bytes, self.cutting.limits)?;
+    fn use_of(&self, file: &File<'_>, page: u32, picture: &mut Picture) -> Result<Used, String> {
+        let intake = self.source.images.pages.decode(&file.bytes, page, self.cutting.limits)?;
         let (width, height) = intake.rgb.dimensions();
         picture.notes = intake.notes;
-        let group = self.groups.group_of(&picture.image);
+        let group = self.groups.group_of(file.path);
         picture.seen = Some(Seen {
             format: intake.format,
             width,
             height,
-            file: Digest::of(&bytes),
+            file: file.digest,
+            page,
             pixels: pixel_digest(width, height, &intake.rgb),
             fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&intake.rgb) } else { None },
             group: group.clone().ok(),
         });
         let group = group?;
-        let (known, issues) = self.labels.look_up(&picture.image, width, height);
+        let (known, issues) = self.labels.look_up(file.path, width, height);
         picture.issues = issues;
         let mut used = self.cut(picture, group, known, &intake.rgb)?;
         if let Some(target) = self.cutting.um_per_px {

@@ -1,18 +1,19 @@
 //! Bytes of an image file to upright 8-bit RGB pixels.
 //!
 //! The format is read from the content, never from the name. Grey becomes RGB; transparency is laid over white; 16-bit
-//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are noted and not applied. Only the first page of a TIFF is
-//! read, and that is noted. A file may be anything: pixels and memory are limited before they are decoded, and a panic in
+//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are noted and not applied. Of a TIFF the first page is
+//! read, and that is noted, or any page by its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in
 //! a decoder becomes a reason in the report.
 
 mod profile;
 mod tiff;
 
 use std::cell::Cell;
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+pub use tiff::MOST_PAGES;
+use tiff::{Edited, Tiff};
 
 thread_local! {
     /// Whether this thread is inside a decoder.
@@ -57,12 +58,44 @@ pub struct Intake {
 
 /// The name of the image format that `head`, the first bytes of a file, begins.
 pub fn sniff(head: &[u8]) -> Option<&'static str> {
-    image::guess_format(head).ok().map(name_of_format)
+    format_of(head).map(name_of_format)
 }
 
-/// Decodes a file. The error is a reason for the report.
+/// The format that these first bytes begin. The library does not know a BigTIFF by its first bytes, though it reads it.
+fn format_of(head: &[u8]) -> Option<ImageFormat> {
+    image::guess_format(head).ok().or_else(|| Tiff::open(head).map(|_| ImageFormat::Tiff))
+}
+
+/// The pages of a file and whether each is an image of its own; those of a TIFF that call themselves smaller copies or masks of another
+/// page are not. All other formats have one page, and so has a file that is no image. At most [`MOST_PAGES`] are told.
+pub fn pages(bytes: &[u8]) -> Vec<bool> {
+    let pages = Tiff::open(bytes).map(|tiff| tiff.pages()).unwrap_or_default();
+    let mut own: Vec<bool> = pages.iter().map(|page| !page.is_aid).collect();
+    match own.first_mut() {
+        Some(first) => *first = true,
+        None => own.push(true),
+    }
+    own
+}
+
+/// Decodes a file, of a TIFF its first page. The error is a reason for the report.
+///
+/// # Errors
+/// Content that is no image, is damaged or is over the limits.
 pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
-    let format = image::guess_format(bytes).map_err(|_| match bytes.len() {
+    let mut intake = decode_page(bytes, 1, limits)?;
+    if let Some(more @ 2..) = Tiff::open(bytes).map(|tiff| tiff.pages().len()) {
+        intake.notes.insert(0, format!("only the first of {more} pages is read"));
+    }
+    Ok(intake)
+}
+
+/// Decodes a page of a file, numbered from 1 as by [`pages`]. The error is a reason for the report.
+///
+/// # Errors
+/// As [`decode`]; no such page.
+pub fn decode_page(bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
+    let format = format_of(bytes).ok_or_else(|| match bytes.len() {
         0 => "empty file".to_owned(),
         _ => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),
     })?;
@@ -71,7 +104,7 @@ pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
         return Err(format!("{name} images are not read; convert to PNG"));
     }
     DECODING.set(true);
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, limits)));
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, page, limits)));
     DECODING.set(false);
     match decoded {
         Ok(Ok((rgb, notes))) => Ok(Intake { rgb, format: name, notes }),
@@ -80,25 +113,29 @@ pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
     }
 }
 
-fn decode_as(bytes: &[u8], format: ImageFormat, limits: IntakeLimits) -> Result<(RgbImage, Vec<String>), String> {
+fn decode_as(
+    bytes: &[u8],
+    format: ImageFormat,
+    page: u32,
+    limits: IntakeLimits,
+) -> Result<(RgbImage, Vec<String>), String> {
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
         return Err("the file ends before its image does".to_owned());
     }
     let mut notes = Vec::new();
     let mut palette = None;
-    let mut patched = None;
-    if format == ImageFormat::Tiff {
-        let facts = tiff::facts(bytes);
-        if facts.pages > 1 {
-            notes.push(format!("only the first of {} pages is read", facts.pages));
+    let mut file = Edited::none(bytes);
+    let index = page.checked_sub(1).ok_or("pages are numbered from 1")? as usize;
+    let tiff = Tiff::open(bytes).filter(|_| format == ImageFormat::Tiff);
+    match tiff.and_then(|tiff| Some((tiff, *tiff.pages().get(index)?))) {
+        Some((tiff, page)) => {
+            notes.extend(tiff.profile(page).map(not_applied));
+            (file, palette) = tiff.edited(page);
         }
-        notes.extend(facts.profile.map(not_applied));
-        if let Some((colours, as_grey)) = facts.palette {
-            palette = Some(colours);
-            patched = Some(as_grey);
-        }
+        None if index > 0 => return Err(format!("it has no page {page}")),
+        None => {}
     }
-    let mut reader = ImageReader::with_format(Cursor::new(patched.as_deref().unwrap_or(bytes)), format);
+    let mut reader = ImageReader::with_format(file, format);
     let mut bounds = Limits::default();
     // Eight bytes a pixel (16-bit RGBA) and as much again for what a decoder keeps beside its output.
     bounds.max_alloc = Some(limits.pixels.saturating_mul(16));

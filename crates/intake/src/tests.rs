@@ -61,6 +61,31 @@ fn lossy_and_cmyk_images_are_read_closely_and_upright() {
 }
 
 #[test]
+fn every_page_of_a_tiff_is_read_by_its_number() {
+    for (name, magic) in [("pages.tif", 42), ("pages-big.tif", 43)] {
+        let bytes = read(name);
+        assert_eq!(bytes[2], magic);
+        assert_eq!(pages(&bytes), [true, true, false, true], "{name}");
+        for number in 1..=4 {
+            let seen = decode_page(&bytes, number, IntakeLimits::default()).expect("a page");
+            let expected =
+                image::load_from_memory(&read(&format!("{name}.{number}.expected.png"))).expect("golden file");
+            assert_eq!(seen.rgb, expected.into_rgb8(), "{name}, page {number}");
+            assert!(seen.notes.is_empty(), "{name}, page {number}: {:?}", seen.notes);
+        }
+        let first = decode(&bytes, IntakeLimits::default()).expect("the first page");
+        assert_eq!(first.notes, ["only the first of 4 pages is read"], "{name}");
+        for none in [0, 5] {
+            assert!(decode_page(&bytes, none, IntakeLimits::default()).is_err(), "{name}, page {none}");
+        }
+    }
+    let png = read("plain.png");
+    assert_eq!(pages(&png), [true]);
+    assert!(decode_page(&png, 2, IntakeLimits::default()).expect_err("one page").contains("no page 2"));
+    assert_eq!(pages(b""), [true]);
+}
+
+#[test]
 fn what_happened_on_the_way_is_noted() {
     let note = |name: &str| decode(&read(name), IntakeLimits::default()).expect("decodes").notes.join("; ");
     assert_eq!(note("plain.png"), "");
@@ -135,6 +160,7 @@ fn hostile_files_are_reasons_and_never_panics() {
         let bytes = std::fs::read(entry.expect("entry").path()).expect("golden file");
         for length in (0..bytes.len()).step_by(37) {
             drop(decode(&bytes[..length], limits));
+            pages(&bytes[..length]);
         }
         let mut random = run_spec::seed::stream(7, "hostile-files", &[bytes.len() as u64]);
         for _ in 0..60 {
@@ -144,6 +170,7 @@ fn hostile_files_are_reasons_and_never_panics() {
                 broken[at] = random.below(256) as u8;
             }
             drop(decode(&broken, limits));
+            drop(decode_page(&broken, pages(&broken).len() as u32, limits));
         }
     }
 }

@@ -1,10 +1,16 @@
-//! Facts about a TIFF that its decoder keeps to itself: how many pages it has, its palette, and its colour profile.
+//! Facts about a TIFF that its decoder keeps to itself: its pages, a page's palette, its colour profile.
 //!
-//! The decoder refuses palette images. An 8-bit one is read as grey instead, by a copy whose photometric tag says so, and
-//! coloured afterwards. Offsets come from the file and are not trusted.
+//! The decoder reads the first page only, and refuses palette images. Both are got around by an edited view of the file ([`Edited`]): its
+//! header names another page, or the tag of an 8-bit palette image says grey, and it is coloured afterwards. Offsets come from
+//! the file and are not trusted.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use crate::profile;
 
+/// TIFF tag: bit 0 for a smaller copy of another page, bit 2 for a mask of one.
+const KIND_OF_PAGE: u16 = 254;
 /// TIFF tag: number of bits of a sample.
 const BITS_PER_SAMPLE: u16 = 258;
 /// TIFF tag: what a sample means.
@@ -15,82 +21,138 @@ const SAMPLES_PER_PIXEL: u16 = 277;
 const COLOUR_MAP: u16 = 320;
 /// TIFF tag: an ICC profile.
 const PROFILE: u16 = 34_675;
-/// Pages after which counting stops.
-const MOST_PAGES: usize = 10_000;
+/// Pages of a file after which no more are looked for.
+pub const MOST_PAGES: usize = 10_000;
 
-/// The colours of an 8-bit palette image, and a copy of its file that calls itself grey.
-pub(super) type Palette = (Box<[[u8; 3]; 256]>, Vec<u8>);
+/// The colours of an 8-bit palette image.
+pub(super) type Palette = Box<[[u8; 3]; 256]>;
 
-/// What is known of a TIFF.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
-    /// Number of pages, at most [`MOST_PAGES`].
-    pub(super) pages: usize,
-    /// For an 8-bit palette image.
-    pub(super) palette: Option<Palette>,
-    /// What the colour profile of the first page calls itself: nothing where it says nothing.
-    pub(super) profile: Option<Option<String>>,
-}
-
-/// Reads the facts; of a file that is no classic TIFF there are none.
-pub(super) fn facts(bytes: &[u8]) -> Facts {
-    let file = match bytes {
-        [b'I', b'I', 42, 0, ..] => Tiff { bytes, little: true },
-        [b'M', b'M', 0, 42, ..] => Tiff { bytes, little: false },
-        _ => return Facts::default(),
-    };
-    let mut facts = Facts::default();
-    let mut next = file.u32(4);
-    while let Some(offset) = next.filter(|&offset| offset != 0) {
-        let Some(count) = file.u16(offset as usize) else { break };
-        if facts.pages == 0 {
-            facts.palette = file.palette(offset as usize, usize::from(count));
-            facts.profile = file.profile(offset as usize, usize::from(count)).map(profile::name);
-        }
-        facts.pages += 1;
-        if facts.pages == MOST_PAGES {
-            break;
-        }
-        next = file.u32(offset as usize + 2 + 12 * usize::from(count));
-    }
-    facts
-}
-
-struct Tiff<'a> {
+/// A classic TIFF or a BigTIFF.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiff<'a> {
     bytes: &'a [u8],
     little: bool,
+    big: bool,
+}
+
+/// A page of a TIFF.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    /// Where its directory begins.
+    at: usize,
+    /// Whether it calls itself a smaller copy or a mask of another page.
+    pub(super) is_aid: bool,
+}
+
+/// A tag of a page.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    tag: u16,
+    count: u64,
+    /// Where its value stands, or the offset of one that takes more room.
+    value: usize,
 }
 
 impl<'a> Tiff<'a> {
-    fn u16(&self, at: usize) -> Option<u16> {
-        let two = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if self.little { u16::from_le_bytes(two) } else { u16::from_be_bytes(two) })
+    /// Nothing for a file that is no TIFF.
+    pub(super) fn open(bytes: &'a [u8]) -> Option<Self> {
+        let (little, big) = match bytes {
+            [b'I', b'I', 42, 0, ..] => (true, false),
+            [b'M', b'M', 0, 42, ..] => (false, false),
+            [b'I', b'I', 43, 0, ..] => (true, true),
+            [b'M', b'M', 0, 43, ..] => (false, true),
+            _ => return None,
+        };
+        Some(Self { bytes, little, big })
     }
 
-    fn u32(&self, at: usize) -> Option<u32> {
-        let four = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if self.little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
+    /// Its pages in the order of the file, at most [`MOST_PAGES`].
+    pub(super) fn pages(&self) -> Vec<Page> {
+        let mut pages = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = self.offset(self.header());
+        while let Some(at) = next.filter(|&at| at != 0 && seen.insert(at)) {
+            let Some((count, first)) = self.count(at) else { break };
+            let kind = self.entries(at).find(|entry| entry.tag == KIND_OF_PAGE).and_then(|entry| self.u32(entry.value));
+            pages.push(Page { at, is_aid: kind.is_some_and(|kind| kind & 0b101 != 0) });
+            if pages.len() == MOST_PAGES {
+                break;
+            }
+            next = count
+                .checked_mul(self.entry_bytes())
+                .and_then(|all| first.checked_add(all))
+                .and_then(|at| self.offset(at));
+        }
+        pages
     }
 
-    fn profile(&self, directory: usize, count: usize) -> Option<&'a [u8]> {
-        let mut entries = (0..count).map(|index| directory + 2 + 12 * index);
-        let entry = entries.find(|&entry| self.u16(entry) == Some(PROFILE))?;
-        let (length, start) = (self.u32(entry + 4)? as usize, self.u32(entry + 8)? as usize);
-        self.bytes.get(start..start.checked_add(length)?)
+    /// What the colour profile of a page calls itself: nothing inside where it says nothing.
+    pub(super) fn profile(&self, page: Page) -> Option<Option<String>> {
+        let entry = self.entries(page.at).find(|entry| entry.tag == PROFILE)?;
+        let start = self.offset(entry.value)?;
+        let bytes = self.bytes.get(start..start.checked_add(usize::try_from(entry.count).ok()?)?)?;
+        Some(profile::name(bytes))
     }
 
-    fn palette(&self, directory: usize, count: usize) -> Option<Palette> {
+    /// The file as the decoder is to see it, so that it reads `page`, and the colours of that page if it has a palette.
+    pub(super) fn edited(&self, page: Page) -> (Edited<'a>, Option<Palette>) {
+        let mut edits = Vec::new();
+        if self.offset(self.header()) != Some(page.at) {
+            edits.push((self.header(), self.offset_bytes(page.at as u64)));
+        }
+        let palette = self.palette(page.at);
+        let palette = palette.map(|(at, colours)| {
+            let black_is_zero = if self.little { 1_u16.to_le_bytes() } else { 1_u16.to_be_bytes() };
+            edits.push((at, black_is_zero.to_vec()));
+            colours
+        });
+        edits.sort();
+        (Edited { bytes: self.bytes, edits, at: 0 }, palette)
+    }
+
+    /// Where the header names the first page.
+    fn header(&self) -> usize {
+        if self.big { 8 } else { 4 }
+    }
+
+    fn entry_bytes(&self) -> usize {
+        if self.big { 20 } else { 12 }
+    }
+
+    /// How many tags the page at `at` has, and where the first stands.
+    fn count(&self, at: usize) -> Option<(usize, usize)> {
+        if self.big {
+            Some((usize::try_from(self.u64(at)?).ok()?, at.checked_add(8)?))
+        } else {
+            Some((usize::from(self.u16(at)?), at.checked_add(2)?))
+        }
+    }
+
+    /// The tags of the page at `at`, as far as the file goes.
+    fn entries(&self, at: usize) -> impl Iterator<Item = Entry> {
+        let (count, first) = self.count(at).unwrap_or((0, 0));
+        let size = self.entry_bytes();
+        let places = (0..count).map_while(move |index| index.checked_mul(size)?.checked_add(first));
+        places.map_while(|at| {
+            let count = if self.big { self.u64(at + 4)? } else { u64::from(self.u32(at + 4)?) };
+            let value = at.checked_add(if self.big { 12 } else { 8 })?;
+            Some(Entry { tag: self.u16(at)?, count, value })
+        })
+    }
+
+    /// The colours of an 8-bit palette image, and where its tag says that it is one.
+    fn palette(&self, at: usize) -> Option<(usize, Palette)> {
         let (mut bits, mut samples, mut photometric, mut map) = (1, 1, None, None);
-        for entry in (0..count).map(|index| directory + 2 + 12 * index) {
-            match self.u16(entry)? {
-                BITS_PER_SAMPLE => bits = self.u16(entry + 8)?,
-                SAMPLES_PER_PIXEL => samples = self.u16(entry + 8)?,
-                PHOTOMETRIC => photometric = Some((entry + 8, self.u16(entry + 8)?)),
-                COLOUR_MAP if self.u32(entry + 4)? == 768 => map = Some(self.u32(entry + 8)? as usize),
+        for Entry { tag, count, value } in self.entries(at) {
+            match tag {
+                BITS_PER_SAMPLE => bits = self.u16(value)?,
+                SAMPLES_PER_PIXEL => samples = self.u16(value)?,
+                PHOTOMETRIC => photometric = Some((value, self.u16(value)?)),
+                COLOUR_MAP if count == 768 => map = Some(self.offset(value)?),
                 _ => {}
             }
         }
-        let (at, 3) = photometric? else { return None };
+        let (said, 3) = photometric? else { return None };
         if (bits, samples) != (8, 1) {
             return None;
         }
@@ -98,12 +160,125 @@ impl<'a> Tiff<'a> {
         let mut colours = Box::new([[0; 3]; 256]);
         for (index, colour) in colours.iter_mut().enumerate() {
             for (channel, value) in colour.iter_mut().enumerate() {
-                *value = self.u16(map + 2 * (256 * channel + index))?.to_be_bytes()[0];
+                *value = self.u16(map.checked_add(2 * (256 * channel + index))?)?.to_be_bytes()[0];
             }
         }
-        let mut grey = self.bytes.to_vec();
-        let black_is_zero = if self.little { 1_u16.to_le_bytes() } else { 1_u16.to_be_bytes() };
-        grey[at..at + 2].copy_from_slice(&black_is_zero);
-        Some((colours, grey))
+        Some((said, colours))
+    }
+
+    fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let mut bytes: [u8; N] = self.bytes.get(at..at.checked_add(N)?)?.try_into().ok()?;
+        if !self.little {
+            bytes.reverse();
+        }
+        Some(bytes)
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        self.array(at).map(u16::from_le_bytes)
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.array(at).map(u32::from_le_bytes)
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        self.array(at).map(u64::from_le_bytes)
+    }
+
+    /// A place in the file.
+    fn offset(&self, at: usize) -> Option<usize> {
+        if self.big { usize::try_from(self.u64(at)?).ok() } else { Some(self.u32(at)? as usize) }
+    }
+
+    fn offset_bytes(&self, offset: u64) -> Vec<u8> {
+        let mut bytes = offset.to_le_bytes()[..if self.big { 8 } else { 4 }].to_vec();
+        if !self.little {
+            bytes.reverse();
+        }
+        bytes
+    }
+}
+
+/// A file some bytes of which read otherwise.
+#[derive(Debug)]
+pub(super) struct Edited<'a> {
+    bytes: &'a [u8],
+    /// Where, and what stands there instead; in order, none over another.
+    edits: Vec<(usize, Vec<u8>)>,
+    at: usize,
+}
+
+impl<'a> Edited<'a> {
+    /// A file as it is.
+    pub(super) fn none(bytes: &'a [u8]) -> Self {
+        Self { bytes, edits: Vec::new(), at: 0 }
+    }
+}
+
+impl BufRead for Edited<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let mut end = self.bytes.len();
+        for (start, instead) in &self.edits {
+            if let Some(inside) = self.at.checked_sub(*start).filter(|&inside| inside < instead.len()) {
+                return Ok(&instead[inside..]);
+            }
+            if *start > self.at {
+                end = end.min(*start);
+            }
+        }
+        Ok(self.bytes.get(self.at..end).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at += amount;
+    }
+}
+
+impl Read for Edited<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl Seek for Edited<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(to) => usize::try_from(to).ok(),
+            SeekFrom::End(by) => isize::try_from(by).ok().and_then(|by| self.bytes.len().checked_add_signed(by)),
+            SeekFrom::Current(by) => isize::try_from(by).ok().and_then(|by| self.at.checked_add_signed(by)),
+        };
+        self.at = to.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        Ok(self.at as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edited_file_reads_as_if_it_had_been_written_so() {
+        let bytes: Vec<u8> = (0..40).collect();
+        let edits = vec![(4, vec![100, 101, 102, 103]), (8, vec![104]), (30, vec![105, 106])];
+        let mut expected = bytes.clone();
+        edits.iter().for_each(|(at, instead)| expected[*at..at + instead.len()].copy_from_slice(instead));
+        for start in 0..=41 {
+            let mut edited = Edited { bytes: &bytes, edits: edits.clone(), at: 0 };
+            assert_eq!(edited.seek(SeekFrom::Start(start)).unwrap(), start);
+            let mut read = Vec::new();
+            edited.read_to_end(&mut read).unwrap();
+            assert_eq!(read, expected[(start as usize).min(40)..], "from {start}");
+            assert!(edited.seek(SeekFrom::Current(-1000)).is_err());
+        }
+    }
+
+    #[test]
+    fn pages_that_lead_in_a_circle_are_counted_once() {
+        let mut bytes = b"II\x2a\0\x08\0\0\0".to_vec();
+        bytes.extend([0, 0, 8, 0, 0, 0]);
+        assert_eq!(Tiff::open(&bytes).unwrap().pages().len(), 1);
     }
 }

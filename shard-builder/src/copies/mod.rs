@@ -25,8 +25,8 @@ pub(crate) const SAME: f32 = 0.7;
 /// An image that may have copies.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
-    /// Digest of the file.
-    pub(crate) file: Digest,
+    /// Digest of the file, and which page of it.
+    pub(crate) bytes: (Digest, u32),
     /// Digest of the upright pixels.
     pub(crate) pixels: Digest,
     /// Its fingerprint; none where it shows nothing.
@@ -75,17 +75,17 @@ impl Likeness {
 /// depend on the number of threads.
 pub(crate) fn find(subjects: &[Subject], maker: &Maker) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    let mut by_file: BTreeMap<Digest, usize> = BTreeMap::new();
+    let mut by_file: BTreeMap<(Digest, u32), usize> = BTreeMap::new();
     let mut by_pixels: BTreeMap<Digest, usize> = BTreeMap::new();
     let mut firsts = Vec::new();
     for (b, subject) in subjects.iter().enumerate() {
         let same_pixels = by_pixels.get(&subject.pixels).copied();
-        if let Some(a) = by_file.get(&subject.file).copied() {
+        if let Some(a) = by_file.get(&subject.bytes).copied() {
             pairs.push(Pair { a, b, how: Likeness::Bytes });
         } else if let Some(a) = same_pixels {
             pairs.push(Pair { a, b, how: Likeness::Pixels });
         }
-        by_file.entry(subject.file).or_insert(b);
+        by_file.entry(subject.bytes).or_insert(b);
         by_pixels.entry(subject.pixels).or_insert(b);
         if same_pixels.is_none()
             && let Some(fingerprint) = &subject.fingerprint

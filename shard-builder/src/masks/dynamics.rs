@@ -1,14 +1,14 @@
 //! Cellpose's dynamics (Stringer et al., 2021): pixels walk along the flows until those of a cell meet.
 //!
-//! As `cellpose.dynamics` 3.1 does it on a CPU in two dimensions, without its check of flow errors (`flow_threshold=0`): 200 Euler
-//! steps by bilinear interpolation, a histogram of where they end, a seed at each peak of it, five rounds of growing.
+//! As `cellpose.dynamics` 3.1 does it on a CPU in two dimensions: 200 Euler steps by bilinear interpolation, a histogram of where they
+//! end, a seed at each peak of it, five rounds of growing. Its check of the masks is in `flow_error.rs`.
 
 use super::plane::Labels;
 
 /// Euler steps.
 const STEPS: usize = 200;
 /// The network's flows are five times as long as a step.
-const FLOW_SCALE: f32 = 5.0;
+pub(super) const FLOW_SCALE: f32 = 5.0;
 /// Room around the histogram, so that a window around a seed never ends outside.
 const PAD: usize = 20;
 /// A peak is the largest of the five by five bins around it, and has more walkers than this.

@@ -2,6 +2,7 @@
 
 mod array;
 mod dynamics;
+mod flow_error;
 mod pickle;
 mod plane;
 #[cfg(test)]
@@ -41,7 +42,7 @@ pub(crate) fn cells(
                 right: &flows[pixels..2 * pixels],
                 cellprob: &flows[2 * pixels..],
             };
-            finished(dynamics::follow(&flows, rule.cellprob_threshold as f32), rule.least_px)
+            followed(&flows, rule).map_err(said)?
         }
     };
     if (labels.width, labels.height) != (width as usize, height as usize) {
@@ -51,10 +52,12 @@ pub(crate) fn cells(
     Ok(measure(&labels.numbers, labels.width, labels.height, rule.least_px))
 }
 
-/// What Cellpose does last: masks that are too small go, holes are filled.
-fn finished(mut labels: Labels, least: u32) -> Labels {
-    labels.drop_smaller_than(least as usize);
+/// Flows to masks: those whose own flows differ from the network's go, then those that are too small, and holes are filled.
+fn followed(flows: &Flows<'_>, rule: &MaskRule) -> Result<Labels, String> {
+    let mut labels = dynamics::follow(flows, rule.cellprob_threshold as f32);
+    flow_error::drop_inconsistent(&mut labels, flows, rule.flow_threshold)?;
+    labels.drop_smaller_than(rule.least_px as usize);
     labels.fill_holes();
-    labels.drop_smaller_than(least as usize);
-    labels
+    labels.drop_smaller_than(rule.least_px as usize);
+    Ok(labels)
 }

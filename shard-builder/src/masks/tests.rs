@@ -26,24 +26,36 @@ fn average_precision(truth: &Labels, found: &Labels) -> (usize, f64) {
     (there, matched as f64 / (there + found - matched) as f64)
 }
 
+/// The parts of a file of flows, `[3, height, width]`.
+fn parts(((height, width), flows): &((usize, usize), Vec<f32>)) -> Flows<'_> {
+    let (height, width) = (*height, *width);
+    let pixels = height * width;
+    Flows { height, width, down: &flows[..pixels], right: &flows[pixels..2 * pixels], cellprob: &flows[2 * pixels..] }
+}
+
+fn rule(flow_threshold: f64) -> MaskRule {
+    let file = "{stem}.npy".to_owned();
+    MaskRule { file, holds: Holds::Flows, cellprob_threshold: 0.0, flow_threshold, least_px: 15 }
+}
+
 #[test]
 fn followed_flows_give_cellpose_s_masks() {
     let mut cells = 0;
-    for name in ["discs", "crowd", "shapes", "noise"] {
-        let ((height, width), flows) = array::flows(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
-        let pixels = height * width;
-        let parts = Flows {
-            height,
-            width,
-            down: &flows[..pixels],
-            right: &flows[pixels..2 * pixels],
-            cellprob: &flows[2 * pixels..],
-        };
-        let found = finished(dynamics::follow(&parts, 0.0), 15);
-        let theirs = array::labels(&golden(&format!("{name}_masks.npy")), MOST).expect("masks");
+    for (name, threshold, masks) in [
+        ("discs", 0.0, "masks"),
+        ("crowd", 0.0, "masks"),
+        ("shapes", 0.0, "masks"),
+        ("noise", 0.0, "masks"),
+        ("turned", 0.0, "masks"),
+        ("turned", 0.4, "checked"),
+    ] {
+        let flows = array::flows(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
+        let found = followed(&parts(&flows), &rule(threshold)).expect("masks");
+        let theirs = array::labels(&golden(&format!("{name}_{masks}.npy")), MOST).expect("masks");
         let (there, precision) = average_precision(&theirs, &found);
         cells += there;
         assert!(precision >= 0.99, "{name}: average precision {precision} over {there} cells");
+        let pixels = theirs.numbers.len();
         let same = theirs.numbers.iter().zip(&found.numbers).filter(|(a, b)| (**a > 0) == (**b > 0)).count();
         assert!(
             same as f64 >= 0.999 * pixels as f64,
@@ -51,6 +63,25 @@ fn followed_flows_give_cellpose_s_masks() {
         );
     }
     assert!(cells > 100, "{cells} cells in all");
+}
+
+#[test]
+fn flow_errors_are_cellpose_s() {
+    let (mut checked, mut failed) = (0, 0);
+    for name in ["discs", "crowd", "shapes", "noise", "turned"] {
+        let flows = array::flows(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
+        let masks = array::labels(&golden(&format!("{name}_masks.npy")), MOST).expect("masks");
+        let bytes = golden(&format!("{name}_errors.npy"));
+        let theirs: Vec<f64> = npyz::NpyFile::new(&bytes[..]).expect("npy").into_vec().expect("f64");
+        let ours = flow_error::errors(&masks, &parts(&flows)).expect("errors");
+        assert!(ours.keys().copied().eq(1..=theirs.len() as u32), "{name}: numbers of masks");
+        for ((number, ours), theirs) in ours.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-6, "{name}, mask {number}: {ours} and {theirs}");
+            checked += 1;
+            failed += u32::from(*theirs > 0.4);
+        }
+    }
+    assert!(checked > 100 && (5..checked / 2).contains(&failed), "{failed} of {checked} fail at 0.4");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cut_rule::{CellRule, PatchRule};
 use super::download::Download;
+use super::page::Pages;
 use super::parts::{self, Part, Parts};
 use super::quality_rule::QualityRule;
 pub(crate) use super::standing::{Membership, Role};
@@ -90,6 +91,9 @@ pub(crate) struct Images {
     /// Globs of what is not an image although it looks like one; stronger than `include`.
     #[serde(default)]
     pub(crate) exclude: Vec<Exclude>,
+    /// What is read of a TIFF of several pages.
+    #[serde(default, skip_serializing_if = "Pages::is_first")]
+    pub(crate) pages: Pages,
 }
 
 /// A glob of files that are no images, and why.
@@ -279,6 +283,10 @@ impl Source {
             ensure!((0.001..=100.0).contains(&um), "um_per_px: {um} µm is outside 0.001 to 100");
         }
         super::files::Globs::new(&self.images)?;
+        ensure!(
+            self.images.pages == Pages::First || self.cells.masks.is_none(),
+            "images.pages: a file of masks is of one image; with cells.masks, pages must be `first`"
+        );
         for pattern in self.patterns() {
             let regex = regex::Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;
             ensure!(regex.captures_len() == 2, "pattern `{pattern}` needs exactly one capture group, ( )");
@@ -398,8 +406,10 @@ mod tests {
             "label: {from: points, file: Label/all.txt}",
             "cells: {size: 0}",
             "cells: {margin: -1}",
+            "images: {include: ['*.tif'], pages: all}\ncells: {masks: {file: '{stem}.npy'}}",
         ] {
-            assert!(Source::parse(&format!("{LEAST}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
+            let least = if wrong.contains("images:") { LEAST.split("images:").next().unwrap() } else { LEAST };
+            assert!(Source::parse(&format!("{least}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
         }
         assert!(Source::parse(&LEAST.replace("name: a", "name: ../a"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("'*.png'", "'[*.png'"), "a.yaml").is_err());

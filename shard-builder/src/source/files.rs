@@ -249,12 +249,14 @@ pub(crate) fn folder_of(path: &str, up: u32) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::source::describe::Exclude;
+    use crate::source::page::Pages;
 
     #[test]
     fn a_star_stays_in_its_folder_and_exclude_wins() {
         let globs = Globs::new(&Images {
             include: vec!["a/*.bmp".into(), "**/*.png".into()],
             exclude: vec![Exclude { glob: "a/*.png".into(), why: "mask".into() }],
+            pages: Pages::First,
         })
         .expect("globs");
         assert_eq!(globs.judge("a/1.BMP"), Verdict::Image);
@@ -284,7 +286,9 @@ mod tests {
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
         fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
-        let root = Root::open(inside.path(), 0, &Images { include: Vec::new(), exclude: Vec::new() }).expect("root");
+        let root =
+            Root::open(inside.path(), 0, &Images { include: Vec::new(), exclude: Vec::new(), pages: Pages::First })
+                .expect("root");
         let listing = root.list().expect("list");
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();

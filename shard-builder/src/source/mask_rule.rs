@@ -17,6 +17,10 @@ pub(crate) struct MaskRule {
     /// For flows: a pixel of greater cell probability (a logit) is part of a cell. Cellpose's default.
     #[serde(default)]
     pub(crate) cellprob_threshold: f64,
+    /// For flows: a mask whose own flows differ from those it was found by, by more than this mean square of unit vectors, is left out;
+    /// 0 checks none. Cellpose's default.
+    #[serde(default = "flow_threshold")]
+    pub(crate) flow_threshold: f64,
     /// Smaller cells are left out, px. Cellpose's default.
     #[serde(default = "least_px")]
     pub(crate) least_px: u32,
@@ -33,6 +37,10 @@ pub(crate) enum Holds {
     Flows,
 }
 
+fn flow_threshold() -> f64 {
+    0.4
+}
+
 fn least_px() -> u32 {
     15
 }
@@ -46,7 +54,7 @@ impl MaskRule {
     }
 
     /// # Errors
-    /// One file for all images; a threshold that is no number.
+    /// One file for all images; a threshold that is no number, or one of flows below 0.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(
             self.file.contains("{stem}"),
@@ -57,6 +65,11 @@ impl MaskRule {
             self.cellprob_threshold.is_finite(),
             "cells.masks.cellprob_threshold: {} is no number",
             self.cellprob_threshold
+        );
+        ensure!(
+            self.flow_threshold.is_finite() && self.flow_threshold >= 0.0,
+            "cells.masks.flow_threshold: {} is no threshold; 0 checks no flows, Cellpose's default is 0.4",
+            self.flow_threshold
         );
         Ok(())
     }

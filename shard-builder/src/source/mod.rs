@@ -8,6 +8,7 @@
 //! * [`segment_rule`]: how cells are found where there are no labels.
 //! * [`mask_rule`]: where masks lie that were made before.
 //! * [`quality_rule`]: when a row shows nothing or shows it badly.
+//! * [`page`]: pages of a TIFF as images of their own.
 //! * [`parts`]: a dataset that is several sources.
 //! * [`download`]: what is to be fetched, and whether an archive is what was fetched.
 //! * [`groups`]: which images may not be parted by a split.
@@ -23,6 +24,7 @@ mod labels_csv;
 mod labels_voc;
 pub(crate) mod licence;
 pub(crate) mod mask_rule;
+pub(crate) mod page;
 pub(crate) mod parts;
 pub(crate) mod quality_rule;
 pub(crate) mod segment_rule;

@@ -56,7 +56,9 @@ exif[274] = 6
 save("exif-6.jpg", stored, rgb, quality=95, subsampling=0, exif=exif.tobytes())
 
 # A profile changes no number; version 4 of the format, whose description is UTF-16.
-srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+srgb[24:36] = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # when it was made
+srgb = bytes(srgb)
 for name in ("profile.jpg", "profile.png", "profile.tif"):
     options = {"quality": 95, "subsampling": 0} if name.endswith("jpg") else {}
     save(name, picture, rgb, icc_profile=srgb, **options)
@@ -82,6 +84,20 @@ over = np.floor((rgb.astype(np.int64) * alpha[..., None] + 255 * (255 - alpha[..
 save("alpha.png", Image.fromarray(np.dstack([rgb, alpha])), over.astype(np.uint8))
 
 save("two-pages.tif", picture, rgb, save_all=True, append_images=[Image.fromarray(255 - rgb)])
+
+# Pages of several kinds, the third a smaller copy of the first, in a classic TIFF and a BigTIFF.
+small = picture.resize((W // 2, H // 2), Image.Resampling.NEAREST)
+turned = Image.fromarray(np.rot90(rgb)[..., 1].copy())
+for name, big in (("pages.tif", False), ("pages-big.tif", True)):
+    pages = [page.copy() for page in (picture, quantised, small, turned)]
+    pages[2].encoderinfo = {"tiffinfo": {254: 1}, "big_tiff": big}
+    pages[0].save(OUT / name, save_all=True, append_images=pages[1:], big_tiff=big)
+    with Image.open(OUT / name) as file:
+        for number in range(4):
+            file.seek(number)
+            assert file.tag_v2.get(254, 0) == int(number == 2), number
+            seen_page = np.asarray(file.convert("RGB"))
+            Image.fromarray(seen_page).save(OUT / f"{name}.{number + 1}.expected.png")
 
 
 def png(name, values, interlaced=False):

@@ -1,0 +1,97 @@
+//! Pages of a TIFF as images of their own: `a/stack.tif` is the first, `a/stack#2.tif` the second.
+
+use intake::{Intake, IntakeLimits};
+use run_spec::ids::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::files::Root;
+
+/// What is read of a TIFF of several pages: `images.pages` of a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Pages {
+    /// The first page; the report says how many there are.
+    #[default]
+    First,
+    /// Each page, as an image of its own. Labels and group are those of the file.
+    All,
+}
+
+impl Pages {
+    pub(crate) fn is_first(&self) -> bool {
+        *self == Self::First
+    }
+
+    /// The file of an image, and which page of it.
+    pub(crate) fn place(self, image: &str) -> (String, u32) {
+        match (self, parted(image)) {
+            (Self::All, Some((file, page))) => (file, page),
+            _ => (image.to_owned(), 1),
+        }
+    }
+
+    /// Whether no file may bear this name, since a page does.
+    pub(crate) fn takes(self, file: &str) -> bool {
+        self == Self::All && parted(file).is_some()
+    }
+
+    /// The image `image` of a dataset, and the digest of its file. The error is a reason for the report.
+    pub(crate) fn read(self, root: &Root, image: &str, limits: IntakeLimits) -> Result<(Digest, Intake), String> {
+        let (file, page) = self.place(image);
+        let bytes = root.read(&file, limits.file_bytes)?;
+        Ok((Digest::of(&bytes), self.decode(&bytes, page, limits)?))
+    }
+
+    /// A page of a file that was read.
+    pub(crate) fn decode(self, bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
+        match self {
+            Self::First => intake::decode(bytes, limits),
+            Self::All => intake::decode_page(bytes, page, limits),
+        }
+    }
+}
+
+/// The name of a page of `file`; the first bears the file's.
+pub(crate) fn named(file: &str, page: u32) -> String {
+    match (page, ending(file)) {
+        (1, _) => file.to_owned(),
+        (_, at) => format!("{}#{page}{}", &file[..at], &file[at..]),
+    }
+}
+
+/// The file and the page of which this is the name; nothing for what names no page after the first.
+fn parted(image: &str) -> Option<(String, u32)> {
+    let (stem, ending) = image.split_at(ending(image));
+    let (before, number) = stem.rsplit_once('#')?;
+    let page = number.parse::<u32>().ok().filter(|page| *page > 1 && page.to_string() == number)?;
+    (!before.is_empty() && !before.ends_with('/')).then(|| (format!("{before}{ending}"), page))
+}
+
+/// Where the ending of a file's name begins, with its dot; its length where it has none.
+fn ending(path: &str) -> usize {
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    path[name..].rfind('.').filter(|&dot| dot > 0).map_or(path.len(), |dot| name + dot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_pages_lead_back_to_the_file() {
+        for file in ["stack.tif", "a.b/stack", "a/x.y.tif", "a/.tif"] {
+            assert_eq!(named(file, 1), file);
+            assert_eq!(Pages::All.place(file), (file.to_owned(), 1));
+            for page in [2, 17] {
+                let name = named(file, page);
+                assert!(Pages::All.takes(&name) && !Pages::First.takes(&name), "{name}");
+                assert_eq!(Pages::All.place(&name), (file.to_owned(), page));
+                assert_eq!(Pages::First.place(&name), (name.clone(), 1));
+            }
+        }
+        assert_eq!(named("a.b/stack.tif", 2), "a.b/stack#2.tif");
+        for plain in ["a#1.tif", "a#02.tif", "a#x.tif", "#2.tif", "a/#2.tif", "a#2/b.tif"] {
+            assert!(!Pages::All.takes(plain), "{plain}");
+        }
+    }
+}

@@ -23,6 +23,8 @@ const COLOUR_MAP: u16 = 320;
 const PROFILE: u16 = 34_675;
 /// Pages of a file after which no more are looked for.
 pub const MOST_PAGES: usize = 10_000;
+/// Tags of a page beyond which it is none; as many as a classic TIFF can name.
+const MOST_TAGS: u64 = 65_535;
 
 /// The colours of an 8-bit palette image.
 pub(super) type Palette = Box<[[u8; 3]; 256]>;
@@ -35,14 +37,9 @@ pub(super) struct Tiff<'a> {
     big: bool,
 }
 
-/// A page of a TIFF.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
-    /// Where its directory begins.
-    at: usize,
-    /// Whether it calls itself a smaller copy or a mask of another page.
-    pub(super) is_aid: bool,
-}
+/// A page of a TIFF: where its directory begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Page(usize);
 
 /// A tag of a page.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +70,7 @@ impl<'a> Tiff<'a> {
         let mut next = self.offset(self.header());
         while let Some(at) = next.filter(|&at| at != 0 && seen.insert(at)) {
             let Some((count, first)) = self.count(at) else { break };
-            let kind = self.entries(at).find(|entry| entry.tag == KIND_OF_PAGE).and_then(|entry| self.u32(entry.value));
-            pages.push(Page { at, is_aid: kind.is_some_and(|kind| kind & 0b101 != 0) });
+            pages.push(Page(at));
             if pages.len() == MOST_PAGES {
                 break;
             }
@@ -86,9 +82,17 @@ impl<'a> Tiff<'a> {
         pages
     }
 
+    /// Whether a page calls itself a smaller copy or a mask of another one.
+    pub(super) fn is_aid(&self, page: Page) -> bool {
+        // Tags are in order, and this is the least of those in use.
+        let kind =
+            self.entries(page.0).take_while(|entry| entry.tag <= KIND_OF_PAGE).find(|entry| entry.tag == KIND_OF_PAGE);
+        kind.and_then(|entry| self.u32(entry.value)).is_some_and(|kind| kind & 0b101 != 0)
+    }
+
     /// What the colour profile of a page calls itself: nothing inside where it says nothing.
     pub(super) fn profile(&self, page: Page) -> Option<Option<String>> {
-        let entry = self.entries(page.at).find(|entry| entry.tag == PROFILE)?;
+        let entry = self.entries(page.0).find(|entry| entry.tag == PROFILE)?;
         let start = self.offset(entry.value)?;
         let bytes = self.bytes.get(start..start.checked_add(usize::try_from(entry.count).ok()?)?)?;
         Some(profile::name(bytes))
@@ -97,10 +101,10 @@ impl<'a> Tiff<'a> {
     /// The file as the decoder is to see it, so that it reads `page`, and the colours of that page if it has a palette.
     pub(super) fn edited(&self, page: Page) -> (Edited<'a>, Option<Palette>) {
         let mut edits = Vec::new();
-        if self.offset(self.header()) != Some(page.at) {
-            edits.push((self.header(), self.offset_bytes(page.at as u64)));
+        if self.offset(self.header()) != Some(page.0) {
+            edits.push((self.header(), self.offset_bytes(page.0 as u64)));
         }
-        let palette = self.palette(page.at);
+        let palette = self.palette(page.0);
         let palette = palette.map(|(at, colours)| {
             let black_is_zero = if self.little { 1_u16.to_le_bytes() } else { 1_u16.to_be_bytes() };
             edits.push((at, black_is_zero.to_vec()));
@@ -122,7 +126,7 @@ impl<'a> Tiff<'a> {
     /// How many tags the page at `at` has, and where the first stands.
     fn count(&self, at: usize) -> Option<(usize, usize)> {
         if self.big {
-            Some((usize::try_from(self.u64(at)?).ok()?, at.checked_add(8)?))
+            Some((self.u64(at).filter(|&count| count <= MOST_TAGS)? as usize, at.checked_add(8)?))
         } else {
             Some((usize::from(self.u16(at)?), at.checked_add(2)?))
         }
@@ -134,7 +138,8 @@ impl<'a> Tiff<'a> {
         let size = self.entry_bytes();
         let places = (0..count).map_while(move |index| index.checked_mul(size)?.checked_add(first));
         places.map_while(|at| {
-            let count = if self.big { self.u64(at + 4)? } else { u64::from(self.u32(at + 4)?) };
+            let count = at.checked_add(4)?;
+            let count = if self.big { self.u64(count)? } else { u64::from(self.u32(count)?) };
             let value = at.checked_add(if self.big { 12 } else { 8 })?;
             Some(Entry { tag: self.u16(at)?, count, value })
         })
@@ -280,5 +285,17 @@ mod tests {
         let mut bytes = b"II\x2a\0\x08\0\0\0".to_vec();
         bytes.extend([0, 0, 8, 0, 0, 0]);
         assert_eq!(Tiff::open(&bytes).unwrap().pages().len(), 1);
+    }
+
+    #[test]
+    fn offsets_at_the_end_of_all_numbers_lead_nowhere() {
+        for offset in [u64::MAX, u64::MAX - 7, u64::MAX - 20, 1 << 63] {
+            let mut bytes = b"II\x2b\0\x08\0\0\0".to_vec();
+            bytes.extend(offset.to_le_bytes());
+            let tiff = Tiff::open(&bytes).unwrap();
+            assert!(tiff.pages().is_empty());
+            let page = Page(usize::try_from(offset).unwrap());
+            assert!(!tiff.is_aid(page) && tiff.profile(page).is_none() && tiff.palette(page.0).is_none());
+        }
     }
 }

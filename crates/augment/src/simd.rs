@@ -4,13 +4,12 @@
 )]
 //! The inner loops that gain from wide registers.
 //!
-//! Every function here is one safe body, compiled three times: for the processor every build supports, for AVX2 with FMA and for
-//! AVX-512, picked at run time. All give the same bits: nothing is reassociated, and `mul_add` rounds once with or without an
-//! instruction for it.
+//! Every function here is one safe body, compiled twice (the sorting network three times): for the
+//! processor every build supports and for AVX2 with FMA, picked at run time. All give the same bits: nothing is
+//! reassociated, and `mul_add` rounds once with or without an instruction for it.
 
 mod columns;
 mod correlate;
-mod level;
 
 use crate::image::Image;
 use crate::pixels::geometry::Walk;
@@ -18,7 +17,6 @@ use crate::pixels::{blur, contrast, disc, field, filter, hls, hsv, jpeg, lab, lu
 
 pub(crate) use columns::Columns;
 pub(crate) use correlate::{Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
-use level::{Level, level};
 
 macro_rules! wide {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),+ $(,)?) = $body:path;)+) => {$(
@@ -30,16 +28,9 @@ macro_rules! wide {
                 fn compiled_wide($($arg: $type),+) {
                     $body($($arg),+)
                 }
-                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-                fn compiled_widest($($arg: $type),+) {
-                    $body($($arg),+)
-                }
-                match level() {
-                    // SAFETY: the processor has what this level names, for which `compiled_widest` is compiled.
-                    Level::Avx512 => return unsafe { compiled_widest($($arg),+) },
-                    // SAFETY: the same of `compiled_wide`.
-                    Level::Avx2 => return unsafe { compiled_wide($($arg),+) },
-                    Level::Baseline => {}
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the line above found both features that `compiled_wide` is compiled for.
+                    return unsafe { compiled_wide($($arg),+) };
                 }
             }
             $body($($arg),+)
@@ -116,8 +107,6 @@ wide! {
     fn shifted(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) = warp::shifted_body;
     /// [`warp::lens_row_body`].
     fn lens_row(lens: warp::Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) = warp::lens_row_body;
-    /// Runs a sorting network over [`SORTED`] values at once.
-    fn sort_network(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) = sort_network_body;
     /// [`warp::add_pair_body`].
     fn add_pair(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) = warp::add_pair_body;
 }
@@ -139,7 +128,7 @@ pub(crate) const SORTED: usize = 64;
 
 /// Compare-exchanges the lanes `a` and `b` of `lanes` for every pair of `network`.
 #[inline(always)]
-fn sort_network_body(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
+fn sort_lanes(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
     for &(a, b) in network {
         let (x, y) = (lanes[a as usize], lanes[b as usize]);
         let (mut low, mut high) = ([0u8; SORTED], [0u8; SORTED]);
@@ -150,6 +139,34 @@ fn sort_network_body(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
         lanes[a as usize] = low;
         lanes[b as usize] = high;
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sort_lanes_avx2(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
+    sort_lanes(lanes, network);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sort_lanes_avx512(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
+    sort_lanes(lanes, network);
+}
+
+/// Runs a sorting network over [`SORTED`] values at once.
+pub(crate) fn sort_network(lanes: &mut [[u8; SORTED]], network: &[(u8, u8)]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the line above found both features that `sort_lanes_avx512` is compiled for.
+            return unsafe { sort_lanes_avx512(lanes, network) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the line above found the feature that `sort_lanes_avx2` is compiled for.
+            return unsafe { sort_lanes_avx2(lanes, network) };
+        }
+    }
+    sort_lanes(lanes, network);
 }
 
 #[cfg(test)]

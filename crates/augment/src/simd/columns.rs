@@ -1,6 +1,5 @@
 //! Two pixels of a row, weighed, for each pixel of a resized one.
 
-use super::level::{Level, level};
 use crate::pool::Buf;
 
 /// Where the pixels of a resized row come from: `[a, b, w0, w1]` stands for `source[a..a + 3] w0 + source[b..b + 3] w1`, with
@@ -32,10 +31,10 @@ impl Columns {
             "rows have the lengths of the columns"
         );
         #[cfg(target_arch = "x86_64")]
-        if level() >= Level::Avx2 {
+        if is_x86_feature_detected!("avx2") {
             // The fourth number that is written for a column is the first of the next, which the last has not.
             let wide = self.adjacent.min(self.columns.len().saturating_sub(1));
-            // SAFETY: the processor has the feature that `blend_avx2` is compiled for; the lines above found the length that `adjacent` was
+            // SAFETY: the lines above found the feature that `blend_avx2` is compiled for, the length that `adjacent` was
             // found for, and room for one column more than `wide`.
             unsafe { blend_avx2(source, &self.columns[..wide], out) };
             return blend_twin(source, &self.columns[wide..], &mut out[3 * wide..]);

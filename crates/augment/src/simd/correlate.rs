@@ -1,6 +1,5 @@
 //! Weighted sums over a window, with the weights as a list of taps.
 
-use super::level::{Level, level};
 use crate::pixels::round::round_u8;
 use crate::pool::Buf;
 
@@ -17,10 +16,12 @@ pub(crate) fn correlate(acc: &mut [f32], window: &[f32], taps: &[(usize, f32)]) 
     let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0) + acc.len();
     assert!(reach <= window.len() && acc.len().is_multiple_of(LANES), "the window is padded for every tap");
     #[cfg(target_arch = "x86_64")]
-    if level() >= Level::Avx2 {
-        // SAFETY: the processor has both features that `correlate_avx2` is compiled for; the assertion before
-        // keeps its reads within `window` and its writes within `acc`.
-        return unsafe { correlate_avx2(acc, window, taps) };
+    {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the line above found both features that `correlate_avx2` is compiled for; the assertion before
+            // keeps its reads within `window` and its writes within `acc`.
+            return unsafe { correlate_avx2(acc, window, taps) };
+        }
     }
     correlate_twin(acc, window, taps);
 }
@@ -89,51 +90,12 @@ pub(crate) fn correlate_rows(sums: &mut [f32], window: &[f32], taps: &RowTaps) {
         "the window is padded for every tap"
     );
     #[cfg(target_arch = "x86_64")]
-    match level() {
-        // SAFETY: the processor has the feature that `correlate_rows_avx512` is compiled for; the assertion before
-        // keeps its reads within `window` and its writes within `sums`, whose rows have the length of its strips.
-        Level::Avx512 if length >= WIDE_STRIP => return unsafe { correlate_rows_avx512(sums, window, &taps.taps) },
-        // SAFETY: the same of the features of `correlate_rows_avx2` and its shorter strips.
-        Level::Avx512 | Level::Avx2 => return unsafe { correlate_rows_avx2(sums, window, &taps.taps) },
-        Level::Baseline => {}
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the line above found both features that `correlate_rows_avx2` is compiled for; the assertion before
+        // keeps its reads within `window` and its writes within `sums`.
+        return unsafe { correlate_rows_avx2(sums, window, &taps.taps) };
     }
     correlate_rows_twin(sums, window, &taps.taps);
-}
-
-/// The shortest row of the widest registers.
-#[cfg(target_arch = "x86_64")]
-const WIDE_STRIP: usize = 2 * STRIP;
-
-/// Four rows by 48 sums stay in twelve registers; what is read is used for all four rows.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn correlate_rows_avx512(sums: &mut [f32], window: &[f32], taps: &[(usize, [f32; ROWS])]) {
-    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
-    let length = sums.len() / ROWS;
-    for start in (0..length).step_by(WIDE_STRIP) {
-        // The last block overlaps the one before, whose sums it computes again.
-        let start = start.min(length - WIDE_STRIP);
-        let mut block = [[_mm512_setzero_ps(); 3]; ROWS];
-        for &(offset, weights) in taps {
-            // SAFETY: the caller vouches for offset + length <= window.len(), and start + 48 <= length.
-            let read = unsafe {
-                let source = window.as_ptr().add(offset + start);
-                [_mm512_loadu_ps(source), _mm512_loadu_ps(source.add(16)), _mm512_loadu_ps(source.add(32))]
-            };
-            for r in 0..ROWS {
-                let k = _mm512_set1_ps(weights[r]);
-                block[r][0] = _mm512_fmadd_ps(read[0], k, block[r][0]);
-                block[r][1] = _mm512_fmadd_ps(read[1], k, block[r][1]);
-                block[r][2] = _mm512_fmadd_ps(read[2], k, block[r][2]);
-            }
-        }
-        for (r, row) in block.into_iter().enumerate() {
-            for (i, part) in row.into_iter().enumerate() {
-                // SAFETY: r < ROWS and start + 48 <= length, so this ends within the ROWS * length sums.
-                unsafe { _mm512_storeu_ps(sums.as_mut_ptr().add(r * length + start + i * 16), part) };
-            }
-        }
-    }
 }
 
 /// Four rows by 24 sums stay in twelve registers; what is read is used for all four rows.
@@ -213,8 +175,8 @@ pub(crate) fn correlate_levels(out: &mut [u8], window: &[u8], groups: &Groups) {
     let reach = groups.reach + out.len().next_multiple_of(BLOCK);
     assert!(reach <= window.len(), "the window is padded for every tap");
     #[cfg(target_arch = "x86_64")]
-    if level() >= Level::Avx2 {
-        // SAFETY: the processor has both features that `correlate_levels_avx2` is compiled for; the assertion before
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the line above found both features that `correlate_levels_avx2` is compiled for; the assertion before
         // keeps its reads within `window`.
         return unsafe { correlate_levels_avx2(out, window, &groups.taps) };
     }

@@ -121,8 +121,8 @@ fn by_source(sources: &[Located], pictures: &[Picture]) -> String {
 
 /// The image with an outline around each cell.
 fn outlined(located: &Located, picture: &Picture, limits: IntakeLimits) -> Result<RgbImage> {
-    let read = located.read(&picture.image, limits).map_err(anyhow::Error::msg);
-    let (_, mut image) = read.with_context(|| format!("draw {}", picture.image))?;
+    let read = located.rgb(&picture.image, limits).map_err(anyhow::Error::msg);
+    let mut image = read.with_context(|| format!("draw {}", picture.image))?;
     for cell in picture.used.iter().flat_map(|used| &used.cells) {
         outline(&mut image, cell);
     }

@@ -198,6 +198,5 @@ fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLi
 }
 
 fn thumbnail(located: &Located, image: &str, limits: IntakeLimits) -> Result<RgbImage> {
-    let read = located.read(image, limits).map(|(_, rgb)| rgb);
-    read.map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
+    located.rgb(image, limits).map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use image::RgbImage;
 use rayon::prelude::*;
+use run_spec::ids::Digest;
 use shards::{Codec, Encoded, PatchRow};
 
 use crate::cut::{Cut, pixels};
@@ -10,7 +11,7 @@ use crate::plan::Row;
 use crate::source::files::stem_of;
 use crate::spool::Spool;
 use crate::survey::{Located, Picture};
-use intake::{self, IntakeLimits};
+use intake::IntakeLimits;
 
 /// What encoding needs of a build.
 #[derive(Debug)]
@@ -67,11 +68,12 @@ impl Encoder<'_> {
     }
 
     fn decode(&self, picture: &Picture) -> Result<RgbImage> {
-        let read = self.sources[picture.source].read(&picture.image, self.limits);
-        let (file, rgb) = read.map_err(|reason| anyhow!(reason))?;
-        let same = picture.seen.as_ref().is_some_and(|seen| seen.file == file);
+        let located = &self.sources[picture.source];
+        let (bytes, page) = located.file(&picture.image, self.limits).map_err(|reason| anyhow!(reason))?;
+        let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
         ensure!(same, "the file changed while the set was built; run the build again");
-        Ok(rgb)
+        let intake = located.source.images.pages.decode(&bytes, page, self.limits);
+        Ok(intake.map_err(|reason| anyhow!(reason))?.rgb)
     }
 
     fn row(&self, row: &Row, picture: &Picture, cut: &Cut, encoded: Encoded) -> PatchRow {

@@ -39,7 +39,7 @@ pub(crate) fn copies(pictures: &mut [Picture]) -> Vec<Pair> {
         if let Some(seen) = &mut picture.seen {
             places.push(place);
             let fingerprint = seen.fingerprint.take();
-            subjects.push(Subject { bytes: seen.bytes(), pixels: seen.pixels, fingerprint });
+            subjects.push(Subject { file: (seen.file, seen.page), pixels: seen.pixels, fingerprint });
         }
     }
     let pairs = copies::find(&subjects, &Maker::new());

@@ -96,17 +96,16 @@ pub(crate) struct Seen {
 }
 
 impl Located {
-    /// Reads and decodes an image, and returns the digest of its file too. The error is a reason for the report.
-    pub(crate) fn read(&self, image: &str, limits: IntakeLimits) -> Result<(Digest, RgbImage), String> {
-        let (file, intake) = self.source.images.pages.read(&self.root, image, limits)?;
-        Ok((file, intake.rgb))
+    /// The file of an image, and which page of it the image is. The error is a reason for the report, as of the next.
+    pub(crate) fn file(&self, image: &str, limits: IntakeLimits) -> Result<(Vec<u8>, u32), String> {
+        let (file, page) = self.source.images.pages.place(image);
+        Ok((self.root.read(&file, limits.file_bytes)?, page))
     }
-}
 
-impl Seen {
-    /// What other images have only if they are its bytes: the digest of the file, which pages share, and which page it is.
-    pub(crate) fn bytes(&self) -> (Digest, u32) {
-        (self.file, self.page)
+    /// The pixels of an image.
+    pub(crate) fn rgb(&self, image: &str, limits: IntakeLimits) -> Result<RgbImage, String> {
+        let (bytes, page) = self.file(image, limits)?;
+        Ok(self.source.images.pages.decode(&bytes, page, limits)?.rgb)
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) const SAME: f32 = 0.7;
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     /// Digest of the file, and which page of it.
-    pub(crate) bytes: (Digest, u32),
+    pub(crate) file: (Digest, u32),
     /// Digest of the upright pixels.
     pub(crate) pixels: Digest,
     /// Its fingerprint; none where it shows nothing.
@@ -80,12 +80,12 @@ pub(crate) fn find(subjects: &[Subject], maker: &Maker) -> Vec<Pair> {
     let mut firsts = Vec::new();
     for (b, subject) in subjects.iter().enumerate() {
         let same_pixels = by_pixels.get(&subject.pixels).copied();
-        if let Some(a) = by_file.get(&subject.bytes).copied() {
+        if let Some(a) = by_file.get(&subject.file).copied() {
             pairs.push(Pair { a, b, how: Likeness::Bytes });
         } else if let Some(a) = same_pixels {
             pairs.push(Pair { a, b, how: Likeness::Pixels });
         }
-        by_file.entry(subject.bytes).or_insert(b);
+        by_file.entry(subject.file).or_insert(b);
         by_pixels.entry(subject.pixels).or_insert(b);
         if same_pixels.is_none()
             && let Some(fingerprint) = &subject.fingerprint

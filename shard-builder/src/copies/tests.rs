@@ -41,7 +41,7 @@ fn turned(image: &RgbImage, degrees: f64) -> RgbImage {
 
 fn subject(maker: &Maker, image: &RgbImage) -> Subject {
     let pixels = run_spec::ids::pixel_digest(image.width(), image.height(), image);
-    Subject { bytes: (pixels, 1), pixels, fingerprint: maker.fingerprint(image) }
+    Subject { file: (pixels, 1), pixels, fingerprint: maker.fingerprint(image) }
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn equal_bytes_and_equal_pixels_are_told_apart_and_blank_images_have_no_fingerpr
     assert!(maker.fingerprint(&blank).is_none());
     assert!(maker.fingerprint(&RgbImage::from_pixel(1, 1, Rgb([0; 3]))).is_none());
     let one = subject(&maker, &field(100, 80, 5));
-    let other_file = Subject { bytes: (Digest::of(b"another file"), 1), ..one.clone() };
-    let flat = Subject { bytes: (Digest::of(b"blank"), 1), ..subject(&maker, &blank) };
+    let other_file = Subject { file: (Digest::of(b"another file"), 1), ..one.clone() };
+    let flat = Subject { file: (Digest::of(b"blank"), 1), ..subject(&maker, &blank) };
     let pairs = find(&[one.clone(), flat.clone(), one, other_file, flat], &maker);
     let seen: Vec<(usize, usize, &str)> = pairs.iter().map(|pair| (pair.a, pair.b, pair.how.name())).collect();
     assert_eq!(seen, [(0, 2, "same bytes"), (0, 3, "same pixels"), (1, 4, "same bytes")]);

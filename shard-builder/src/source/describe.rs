@@ -406,11 +406,13 @@ mod tests {
             "label: {from: points, file: Label/all.txt}",
             "cells: {size: 0}",
             "cells: {margin: -1}",
-            "images: {include: ['*.tif'], pages: all}\ncells: {masks: {file: '{stem}.npy'}}",
+            "cells: {masks: {file: '{stem}.npy', flow_threshold: -1}}",
         ] {
-            let least = if wrong.contains("images:") { LEAST.split("images:").next().unwrap() } else { LEAST };
-            assert!(Source::parse(&format!("{least}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
+            assert!(Source::parse(&format!("{LEAST}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
         }
+        let all = LEAST.replace("png']", "tif'], pages: all");
+        assert!(Source::parse(&all, "a.yaml").is_ok());
+        assert!(Source::parse(&format!("{all}cells: {{masks: {{file: '{{stem}}.npy'}}}}\n"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("name: a", "name: ../a"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("'*.png'", "'[*.png'"), "a.yaml").is_err());
     }

@@ -1,10 +1,7 @@
 //! Pages of a TIFF as images of their own: `a/stack.tif` is the first, `a/stack#2.tif` the second.
 
 use intake::{Intake, IntakeLimits};
-use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
-
-use super::files::Root;
 
 /// What is read of a TIFF of several pages: `images.pages` of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,13 +30,6 @@ impl Pages {
     /// Whether no file may bear this name, since a page does.
     pub(crate) fn takes(self, file: &str) -> bool {
         self == Self::All && parted(file).is_some()
-    }
-
-    /// The image `image` of a dataset, and the digest of its file. The error is a reason for the report.
-    pub(crate) fn read(self, root: &Root, image: &str, limits: IntakeLimits) -> Result<(Digest, Intake), String> {
-        let (file, page) = self.place(image);
-        let bytes = root.read(&file, limits.file_bytes)?;
-        Ok((Digest::of(&bytes), self.decode(&bytes, page, limits)?))
     }
 
     /// A page of a file that was read.

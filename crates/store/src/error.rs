@@ -3,6 +3,7 @@
 //! The text of a lower layer is kept as `detail`, shortened and with every credential of the environment removed; the
 //! layer's own error is not chained, because its `Debug` form may hold what the text no longer does.
 
+use crate::record::RecordError;
 use crate::retry::requests;
 use std::error::Error;
 use std::io::ErrorKind;
@@ -79,6 +80,14 @@ pub enum StoreError {
         uri: String,
         /// How often it was read.
         reads: u32,
+    },
+    /// A JSON record whose bytes are not those that were written, or are of another version.
+    #[error("{uri} is damaged: {reason}; restore it from a copy, or set it aside with `verify --repair`")]
+    Record {
+        /// Address of the record.
+        uri: String,
+        /// What is wrong with it.
+        reason: RecordError,
     },
     /// Not a store address.
     #[error(

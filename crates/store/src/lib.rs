@@ -29,6 +29,7 @@ mod local;
 mod mark;
 mod open;
 mod read;
+pub mod record;
 mod retry;
 mod runtime;
 mod store;
@@ -36,4 +37,5 @@ mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
+pub use record::RecordError;
 pub use store::Store;

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 use results::figure::{Curve, CurvesFigure, Level, Panel, curves};
 use results::row::from_json_lines;
 use results::{ResultRow, TEACHER};
+use run_folder::Run;
 use serde_json::Value;
 use store::Store;
 
 use crate::cli::CurvesArgs;
 use crate::output;
-use crate::run::Run;
 
 /// Draws the figure and says where it went.
 pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {

@@ -6,13 +6,13 @@ use augment::{Image, resize_for_probe};
 use dino::Encoder;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
+use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::TrainConfig;
 use shards::ShardSet;
 use tch::Tensor;
 
 use crate::cli::ModelArgs;
 use crate::device;
-use crate::run::{CheckpointRecord, Run, RunRecord};
 use crate::snapshot;
 
 /// A run's model, ready for features.

@@ -19,7 +19,6 @@ mod probe_command;
 #[cfg(test)]
 mod published;
 mod ranks;
-mod run;
 mod signals;
 mod snapshot;
 mod step;

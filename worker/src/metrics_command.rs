@@ -1,11 +1,11 @@
 //! `worker metrics`: the published metrics of a run as TensorBoard events.
 
 use anyhow::{Context, Result, bail};
+use run_folder::Run;
 
 use crate::cli::MetricsArgs;
 use crate::metrics::sides::{event_file, now, scalars};
 use crate::output;
-use crate::run::Run;
 
 /// Writes one event file. Of a step that several attempts did, the latest counts.
 pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use collective::sum_numbers;
 use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
+use run_folder::{CheckpointRecord, FinalRecord, Run, RunRecord};
 use run_spec::config::TrainConfig;
 use run_spec::ids::Digest;
 use run_spec::plan::{Place, SampleSums};
@@ -28,7 +29,6 @@ use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
 use crate::metrics::sides::Sides;
 use crate::ranks::Ranks;
-use crate::run::{CheckpointRecord, FinalRecord, Run, RunRecord};
 use crate::signals::{STOPPED, StopWish};
 use crate::{snapshot, weights};
 
@@ -87,7 +87,7 @@ fn train_on(
             bail!("{}: the shard set has no rows to train on", args.shards);
         }
         let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
-        let mut record = RunRecord::new(resolved, shards.digest(), shards.len());
+        let mut record = RunRecord::new(resolved, shards.digest(), shards.len(), crate::version::CODE);
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
         let source = Source::new(config, shards, data)?;
         let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
@@ -95,7 +95,7 @@ fn train_on(
         if let Some(uri) = &config.init.weights {
             let init = weights::start_from(&mut state, uri)?;
             if ranks.first() {
-                init.log(uri);
+                weights::log(&init, uri);
             }
             record.init = Some(init);
         }
@@ -108,7 +108,7 @@ fn train_on(
         if let Some(done) = run.finished()? {
             return Ok(Opened::Done(done.checkpoint.step));
         }
-        let attempt = run.claim_attempt()?;
+        let attempt = run.claim_attempt(crate::version::CODE)?;
         let (checkpoint, found) = run.load_checkpoint(None)?.unzip();
         bytes = found;
         Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
@@ -122,7 +122,7 @@ fn train_on(
             return Ok(ExitCode::SUCCESS);
         }
     };
-    ranks.agree(mine.same_as(&record, &args.out))?;
+    ranks.agree(mine.same_as(&record, &args.out).map_err(Into::into))?;
     let mut trainer = Trainer::new(config, &record, &run, ranks, share, attempt, place, state);
     let resumed = match checkpoint {
         Some(record) => trainer.resume(record, bytes),
@@ -189,6 +189,7 @@ impl<'a> Trainer<'a> {
         self.step = record.step;
         self.unpublished_from = record.step;
         self.failed_in_a_row = record.failed_in_a_row;
+        self.failed_steps = record.failed_steps;
         self.seconds_before = record.seconds;
         if self.ranks.first() {
             tracing::info!(step = record.step, attempt = self.attempt, "the run goes on from a checkpoint");
@@ -353,12 +354,14 @@ impl<'a> Trainer<'a> {
             bytes: 0,
             digest: Digest::of(b""),
             failed_in_a_row: self.failed_in_a_row,
+            failed_steps: self.failed_steps,
             seconds: self.seconds(),
+            metrics: None,
         };
         let checkpoint = self.run.publish_checkpoint(record, bytes, self.config.checkpoint.keep as usize)?;
         if done {
             let (device, failed_steps) = (self.place.words.clone(), self.failed_steps);
-            self.run.finish(&FinalRecord { checkpoint, device, failed_steps })?;
+            self.run.finish(&FinalRecord { checkpoint, device, failed_steps, names: Default::default() })?;
         }
         Ok(())
     }

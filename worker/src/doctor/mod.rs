@@ -74,7 +74,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
 
 /// The report of all ranks; where they can no longer speak to each other, that of this one.
 fn gathered(ranks: &Ranks, place: &Place, mut findings: Vec<Finding>) -> Result<Report> {
-    let words = format!("{}, {}", crate::run::host(), place.words);
+    let words = format!("{}, {}", run_folder::host(), place.words);
     let mine = serde_json::to_vec(&(&words, &findings))?;
     let mut all = (Vec::new(), Vec::new());
     for root in 0..ranks.world() {

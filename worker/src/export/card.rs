@@ -9,7 +9,7 @@ use run_spec::config::{ChannelOrder, TrainConfig};
 use shards::Manifest;
 
 use crate::cli::Layout;
-use crate::run::{CheckpointRecord, RunRecord};
+use run_folder::{CheckpointRecord, RunRecord};
 
 /// All that a card tells.
 pub(super) struct Facts<'a> {

@@ -33,7 +33,7 @@ pub(crate) fn now() -> f64 {
 /// A new event file in `folder`. Readers take the files of a folder by name, so a later attempt's comes later.
 pub(crate) fn event_file(folder: &Path, attempt: u32, first_step: u64) -> Result<EventFile<File>> {
     let time = now();
-    let name = format!("events.out.tfevents.{:010}.a{attempt:04}.{}", time as u64, crate::run::host());
+    let name = format!("events.out.tfevents.{:010}.a{attempt:04}.{}", time as u64, run_folder::host());
     std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let path = folder.join(name);
     let made = File::create_new(&path).and_then(|file| EventFile::begin(file, time, first_step));

@@ -1,0 +1,64 @@
+//! Attempts: one for each start of a run. The latest one owns it.
+
+use serde_json::json;
+
+use crate::run::CreateOnce;
+use crate::{Run, RunError};
+
+impl Run {
+    /// Claims the next attempt number for this process, a program of version `code`.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::NoAttempt`] when others took a thousand numbers meanwhile.
+    pub fn claim_attempt(&self, code: &str) -> Result<u32, RunError> {
+        let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
+        let taken = self.latest_attempt()?;
+        for attempt in taken + 1..taken + 1000 {
+            if self.store().create_once(&format!("attempts/{attempt:04}.json"), &claim)? {
+                return Ok(attempt);
+            }
+        }
+        Err(RunError::NoAttempt { uri: self.uri() })
+    }
+
+    /// Checks that no later attempt has begun: this one was then declared dead, perhaps while it only could not be
+    /// reached, and what it computes is no longer wanted.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::TakenOver`].
+    pub fn still_ours(&self, attempt: u32) -> Result<(), RunError> {
+        let by = self.latest_attempt()?;
+        if by > attempt {
+            return Err(RunError::TakenOver { uri: self.uri(), attempt, by });
+        }
+        Ok(())
+    }
+
+    fn latest_attempt(&self) -> Result<u32, RunError> {
+        Ok(self.store().list("attempts")?.iter().filter_map(|key| attempt_of(key)).max().unwrap_or(0))
+    }
+}
+
+/// `attempts/0012.json` to 12.
+fn attempt_of(key: &str) -> Option<u32> {
+    key.strip_prefix("attempts/")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// Name of this node.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_numbered_and_the_latest_owns_the_run() {
+        let run = Run::at("memory://attempts").unwrap();
+        assert_eq!((run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap()), (1, 2));
+        run.still_ours(2).unwrap();
+        let error = run.still_ours(1).unwrap_err().to_string();
+        assert!(error.contains("attempt 2 has taken this run over from attempt 1"), "{error}");
+    }
+}

@@ -1,0 +1,29 @@
+//! The folder of a training run in a store: what was asked for, who worked on it, its checkpoints and metrics.
+//!
+//! Every key is written once. No tensor is read here, so programs without LibTorch read runs too.
+//!
+//! ```text
+//! run.json                                  resolved config, shard set, seed: what the run is
+//! attempts/0001.json                        one per start, with the code version
+//! metrics/00000000-a0001.jsonl              lines of the steps from 0 on, published with the checkpoint after them
+//! checkpoints/00000050-a0001.safetensors    the whole training state before step 50
+//! checkpoints/00000050-a0001.json           its record, published last: no record, no checkpoint
+//! final.json                                the run is done; final-a0002.json where an earlier one was damaged
+//! ```
+//!
+//! A record holds its own digest. A checkpoint's record names the digest of its bytes and of the metrics files up to it;
+//! the final record names the digests of `run.json` and of the last checkpoint's record.
+
+mod attempts;
+mod checkpoints;
+mod error;
+mod identity;
+mod metrics;
+mod records;
+mod run;
+
+pub use attempts::host;
+pub use error::RunError;
+pub use identity::{config_digest, differing_keys};
+pub use records::{CheckpointRecord, FinalRecord, InitRecord, RunRecord};
+pub use run::Run;

@@ -1,0 +1,95 @@
+//! The records of a run, as JSON. Fields that older versions did not write are optional.
+
+use std::collections::BTreeMap;
+
+use run_spec::ids::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config_digest;
+
+/// What a run is. Starting it again with anything else is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Resolved configuration.
+    pub config: Value,
+    /// Its [digest](config_digest).
+    pub config_digest: Digest,
+    /// Digest of the shard set.
+    pub shards: Digest,
+    /// Rows of the shard set.
+    pub rows: u64,
+    /// Code version that began the run.
+    pub code: String,
+    /// The weights it started from; none when they were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitRecord>,
+}
+
+impl RunRecord {
+    /// The record of a run with this configuration on this shard set of `rows` rows, begun by the program `code`.
+    pub fn new(config: Value, shards: Digest, rows: u64, code: &str) -> Self {
+        Self { config_digest: config_digest(&config), config, shards, rows, code: code.to_owned(), init: None }
+    }
+}
+
+/// What a run started from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitRecord {
+    /// Digest of the file: the same URI may hold another one later.
+    pub digest: Digest,
+    /// Whose names its tensors had: `dinov2`, `teacher`, `timm`, `huggingface`.
+    pub layout: String,
+    /// What the model has and the file has not, with what stands in.
+    pub missing: Vec<String>,
+    /// What the file has besides the backbone, counted by module.
+    pub unexpected: Vec<String>,
+    /// What was brought to another shape.
+    pub reshaped: Vec<String>,
+}
+
+/// What is published after a checkpoint's bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Steps done; the next step is this one.
+    pub step: u64,
+    /// Attempt that wrote it.
+    pub attempt: u32,
+    /// Key of the bytes.
+    pub key: String,
+    /// Their number.
+    pub bytes: u64,
+    /// Their digest.
+    pub digest: Digest,
+    /// Failed steps directly before it, so that a restart does not forget them.
+    pub failed_in_a_row: u32,
+    /// Steps left out so far because a loss or gradient was not finite.
+    #[serde(default)]
+    pub failed_steps: u64,
+    /// Seconds of training up to here, over all attempts.
+    pub seconds: f64,
+    /// The metrics files of the steps up to here, by key, with the digests of their bytes. Older versions named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<BTreeMap<String, Digest>>,
+}
+
+impl CheckpointRecord {
+    /// Key of the record itself.
+    pub fn record_key(&self) -> String {
+        format!("{}.json", self.key.trim_end_matches(".safetensors"))
+    }
+}
+
+/// The record of a run that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalRecord {
+    /// The last checkpoint.
+    pub checkpoint: CheckpointRecord,
+    /// Where it ran, in words.
+    pub device: String,
+    /// Steps that were skipped because a loss or gradient was not finite.
+    pub failed_steps: u64,
+    /// Digests of `run.json` and of the last checkpoint's record, by key. Older versions named none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Digest>,
+}

@@ -106,7 +106,9 @@ fn a_run_is_probed_embedded_and_exported() {
     let cells = text(&shards().1);
     let rows = bench.path("rows.jsonl");
     let run_uri = bench.path("run");
-    run("worker", &["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows]);
+    let patches = text(&shards().0);
+    let probe = ["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--out", &rows];
+    run("worker", &[&probe[..], &["--train-shards", patches]].concat());
     let (early, figure) = (bench.path("early.jsonl"), bench.path("curves.svg"));
     let quick = ["--no-random", "--no-histogram", "--bootstrap", "0"];
     let at = ["probe", "--run", &run_uri, "--shards", cells, "--split", "grouped", "--step", "20", "--out", &early];
@@ -136,6 +138,30 @@ fn a_run_is_probed_embedded_and_exported() {
             }
         }
     }
+    for row in &rows {
+        let teacher = row["features"] == "teacher";
+        assert_eq!(
+            row["hours"].as_f64() > Some(0.0),
+            teacher,
+            "no hours of training are charged to {}",
+            row["features"]
+        );
+        assert_eq!(row["transductive"].is_boolean(), teacher, "{row}");
+        assert!(row["code_probe"] == row["code"] && row["split_digest"].is_string(), "{row}");
+    }
+    // Scored by itself, a baseline has the same scores.
+    let alone = bench.path("alone.jsonl");
+    let config = bench.path("config.yaml");
+    let baseline =
+        ["baseline", "random", "--config", &config, "--shards", cells, "--split", "grouped", "--out", &alone];
+    run("worker", &[&baseline[..], &["--bootstrap", "0"]].concat());
+    let scores = |rows: &[Value]| -> Vec<String> {
+        let random = rows.iter().filter(|row| row["features"] == "random");
+        random.map(|row| format!("{} {} {} {}", row["fold"], row["probe"], row["metric"], row["value"])).collect()
+    };
+    let alone = std::fs::read_to_string(&alone).expect("rows");
+    let alone: Vec<Value> = alone.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(scores(&alone), scores(&rows));
     let (features, export) = (bench.path("features.parquet"), bench.path("export"));
     run("worker", &["embed", "--run", &run_uri, "--shards", cells, "--out", &features]);
     assert!(std::fs::metadata(&features).expect("features").len() > 1000);
@@ -147,6 +173,54 @@ fn a_run_is_probed_embedded_and_exported() {
     let again =
         Command::new(program("worker")).args(["export", "--run", &run_uri, "--out", &export]).output().expect("runs");
     assert!(!again.status.success());
+}
+
+/// A sweep tells its workers what it planned with; whatever was replaced meanwhile is refused before any work.
+#[test]
+fn what_is_not_as_planned_is_refused_with_a_status_of_its_own() {
+    let bench = Bench::new();
+    let (config, out, rows) = (bench.path("config.yaml"), bench.path("run"), bench.path("rows.jsonl"));
+    let (patches, cells) = (text(&shards().0), text(&shards().1));
+    let train = ["train", &config, "--shards", patches, "--out", &out];
+    let baseline = ["baseline", "histogram", "--shards", cells, "--split", "grouped", "--out", &rows];
+    let zeros = "0".repeat(64);
+    let cases: [(&[&str], String, &str); 5] = [
+        (&train, "code=0.0.0+other".to_owned(), "this worker is not what was planned: code is "),
+        (&train, format!("binary={zeros}"), "this worker is not what was planned: binary is "),
+        (&train, format!("shards={zeros}"), "is not what was planned: shards is "),
+        (&baseline, format!("shards={zeros}"), "is not what was planned: shards is "),
+        (&baseline, format!("split={zeros}"), "the split grouped of "),
+    ];
+    for (command, expect, said) in cases {
+        let args = [command, &["--expect", &expect]].concat();
+        let output = Command::new(program("worker")).args(args).output().expect("worker runs");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(86), "{message}");
+        let last = message.lines().last().expect("a sentence");
+        assert!(last.contains(said) && last.contains("put the planned "), "{message}");
+        assert!(!last.contains('\u{1b}'), "a log that is no terminal holds no colour codes: {message:?}");
+        assert!(!Path::new(&out).exists() && !Path::new(&rows).exists(), "nothing was begun");
+    }
+}
+
+#[test]
+fn a_command_line_is_checked_without_running_it() {
+    let bench = Bench::new();
+    let (config, out) = (bench.path("config.yaml"), bench.path("run"));
+    let check =
+        |args: &[&str]| Command::new(program("worker")).args(["check", "--"]).args(args).output().expect("runs");
+    let asked = check(&["train", &config, "--shards", "nowhere", "--out", &out]);
+    let answer: Value = serde_json::from_slice(&asked.stdout).expect("JSON");
+    bench.train("run", &["--stop-at", "24"]);
+    let checkpoints = std::fs::read_dir(bench.path("run/checkpoints")).expect("checkpoints").flatten();
+    let largest = checkpoints.map(|entry| entry.metadata().expect("metadata").len()).max().expect("a checkpoint");
+    let said = answer["checkpoint_bytes"].as_u64().expect("a size");
+    assert!(said <= largest && largest < said + said / 4, "{said} said, {largest} written");
+    let probe = ["probe", "--run", "r", "--shards", "s", "--split", "x"];
+    assert!(check(&probe).status.success());
+    let refused = check(&[&probe[..], &["--nonsense", "1"]].concat());
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("unexpected argument '--nonsense' found"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ arms:
   reference:
   koleo-off: {loss.koleo_weight: 0.0}
 seeds: [0, 1]
+probe: {options: {no_random: true, no_histogram: true}}
 slots: 2
 evidence: false
 slurm: {poll_s: 0.2, time: 20, cpus_per_task: 1, signal_s: 60 SLURM}
@@ -146,14 +147,15 @@ fn ended(output: &Output, code: i32) -> (String, String) {
 fn a_sweep_on_slurm_gives_the_numbers_of_a_sweep_on_one_machine() {
     let Some(cluster) = Cluster::start("a_sweep_on_slurm_gives_the_numbers", false) else { return };
     let bench = Bench::new(&cluster, program("worker"), "");
-    let quick = "probe: {options: {no_random: true, no_histogram: true, bootstrap: 0}}\n";
-    let sweep = std::fs::read_to_string(bench.path("sweep.yaml")).expect("text") + quick;
+    let sweep = std::fs::read_to_string(bench.path("sweep.yaml")).expect("text");
+    let sweep = sweep.replace("no_random: true, no_histogram: true", "bootstrap: 0");
     std::fs::write(bench.path("sweep.yaml"), sweep).expect("the sweep is written");
     let short = CONFIG.replace("epoch_length: 24", "epoch_length: 6");
     std::fs::write(bench.path("base.yaml"), short).expect("the configuration is written");
     let (out, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
-    assert!(out.contains("koleo-off") && err.contains("4 trials finished, 0 were finished before"), "{out}{err}");
-    assert_eq!(bench.jobs().len(), 8, "{:?}", bench.jobs());
+    assert!(out.contains("koleo-off") && err.contains("7 trials finished, 0 were finished before"), "{out}{err}");
+    assert!(out.contains("baseline: random") && out.contains("baseline: histogram"), "{out}");
+    assert_eq!(bench.jobs().len(), 14, "four trials and three baselines: {:?}", bench.jobs());
     let here = ["sweep", "sweep.yaml", "--store", "here", "--worker", text(&bench.worker)];
     ended(&bench.command(&here).output().expect("runs"), 0);
     // Scores and their spread, to the last digit; only how long it took differs.
@@ -161,7 +163,7 @@ fn a_sweep_on_slurm_gives_the_numbers_of_a_sweep_on_one_machine() {
     // The next sweep asks Slurm for nothing.
     ended(&bench.sweep(&[]).output().expect("runs"), 0);
     let status = bench.command(&["status", "sweep.yaml"]).output().expect("runs");
-    assert!(ended(&status, 0).0.contains("4 done"));
+    assert!(ended(&status, 0).0.contains("7 done"));
 }
 
 #[test]

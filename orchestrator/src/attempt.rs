@@ -10,19 +10,21 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use store::Store;
+use store::{Store, StoreError};
 
 use crate::command::{self, Stage};
+use crate::evidence;
 use crate::guard::Signal;
 use crate::ledger::{self, unix_s};
 use crate::log;
 use crate::plan::config_of_seed;
 use crate::process::{Launcher, Process};
-use crate::records::{Cause, Failed, Finished, Plan, StageReport, Started, Trial};
-use crate::tables;
+use crate::records::{Cause, Failed, Finished, Plan, RowsRef, StageReport, Started, Trial};
 
 /// Exit code of a worker that somebody else asked to stop, and that can go on from its checkpoint.
 pub(crate) const WORKER_STOPPED: i32 = 85;
+/// Exit code of a worker that found something else than `--expect` said.
+pub(crate) const NOT_AS_PLANNED: i32 = 86;
 /// How much of a log goes into the store.
 const LOG_LIMIT: u64 = 1 << 20;
 
@@ -106,8 +108,8 @@ impl<'a> Ground<'a> {
         let config = self.work.join(format!("{}.json", stem(&trial, number)));
         let text = serde_json::to_vec_pretty(&config_of_seed(trial.arm, trial.seed)).context("write the config")?;
         std::fs::write(&config, &text).with_context(|| format!("write {}", config.display()))?;
-        self.store.ensure(&format!("{}/config.json", trial.key()), Bytes::from(text))?;
-        let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key));
+        self.keep_config(&trial, text)?;
+        let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key))?;
         let mut stages: VecDeque<Stage> = stages.into_iter().filter(chosen).collect();
         let first = stages.pop_front().context("a trial has at least one stage")?;
         let log = log_of(&self.work, &trial, number);
@@ -115,6 +117,19 @@ impl<'a> Ground<'a> {
         let (began, rows) = (Instant::now(), first.rows.into_iter().collect());
         let stage = first.name;
         Ok(Attempt { trial, number, stage, log, stages, process, began, reports: Vec::new(), rows, cut: None })
+    }
+
+    /// Keeps the config beside the run, for people: nothing reads it back. One that differs is damaged, since the trial's
+    /// digest covers it; `verify` names it, and the trial runs all the same.
+    fn keep_config(&self, trial: &Trial<'_>, text: Vec<u8>) -> Result<()> {
+        let key = format!("{}/config.json", trial.key());
+        match self.store.ensure(&key, Bytes::from(text)) {
+            Err(StoreError::Differs { uri }) => {
+                tracing::warn!("{uri} is damaged: it is not the config of its trial");
+                Ok(())
+            }
+            other => Ok(other.map(drop)?),
+        }
     }
 
     fn start_stage(&self, trial: &Trial<'_>, number: u32, stage: &Stage, log: &Path) -> Result<Process> {
@@ -157,7 +172,7 @@ impl<'a> Ground<'a> {
                 Err(error) => Err((Cause::Start, format!("{error:#}"))),
             },
             (true, _) if attempt.stages.is_empty() => {
-                self.verify_rows(attempt).map_err(|e| (attempt.cut.unwrap_or(Cause::Rows), format!("{e:#}")))
+                self.refs(attempt).map_err(|e| (attempt.cut.unwrap_or(Cause::Rows), format!("{e:#}")))
             }
             (_, Some(Cause::TimeLimit)) => {
                 let limit = self.time_limit_s.unwrap_or_default();
@@ -167,16 +182,19 @@ impl<'a> Ground<'a> {
             (false, None) if status.code() == Some(WORKER_STOPPED) => {
                 Err((Cause::Interrupted, "the worker was asked to stop".to_owned()))
             }
+            (false, None) if status.code() == Some(NOT_AS_PLANNED) => {
+                Err((Cause::Changed, format!("{}: {}", attempt.stage, log::last_words(&attempt.log))))
+            }
             (false, None) => {
                 let code = status.code().map_or_else(|| format!("{status}"), |code| format!("exit code {code}"));
                 Err((Cause::Exit, format!("{}: {code}: {}", attempt.stage, log::last_words(&attempt.log))))
             }
-            (true, None) => Ok(()),
+            (true, None) => Ok(Vec::new()),
         };
         self.keep_log(attempt);
         let stages = std::mem::take(&mut attempt.reports);
         Ok(Look::Ended(match outcome {
-            Ok(()) => Outcome::Done(Finished { stages, rows: std::mem::take(&mut attempt.rows), unix_s: unix_s() }),
+            Ok(rows) => Outcome::Done(Finished { stages, rows, unix_s: unix_s() }),
             Err((cause, message)) => Outcome::Failed(failure(cause, &attempt.stage, message, stages)),
         }))
     }
@@ -189,17 +207,14 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// A worker that ended well must have left rows that can be read.
-    fn verify_rows(&self, attempt: &Attempt<'_>) -> Result<()> {
-        for key in &attempt.rows {
-            tables::read_rows(self.store, key)?;
-        }
-        Ok(())
+    /// A worker that ended well must have left rows that can be read and that are of what was planned.
+    fn refs(&self, attempt: &Attempt<'_>) -> Result<Vec<RowsRef>> {
+        evidence::refs(self.store, self.plan, &attempt.trial, &attempt.rows)
     }
 
     /// A log that cannot be kept costs nothing but the log: the local one remains.
     fn keep_log(&self, attempt: &Attempt<'_>) {
-        let text = log::tail(&attempt.log, LOG_LIMIT);
+        let text = log::plain(&log::tail(&attempt.log, LOG_LIMIT));
         let key = format!("{}/{}", attempt.trial.attempt_key(attempt.number), self.log_name);
         match self.store.create(&key, Bytes::from(text)) {
             Err(error) if !error.is_already_exists() => tracing::warn!(%error, "the log was not copied to the store"),

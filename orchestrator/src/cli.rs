@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Results(ResultsArgs),
     /// Cancel the Slurm jobs of a sweep; the same `sweep` continues it.
     Cancel(TargetArgs),
+    /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.
+    Verify(VerifyArgs),
     /// Run one task of a Slurm job array.
     #[command(hide = true)]
     Task(TaskArgs),
@@ -82,6 +84,22 @@ pub(crate) struct TargetArgs {
     /// The store [default: the file's, else ./store].
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
+    /// Where a shard set lies, as for `sweep`; with a sweep file only.
+    #[arg(long, value_name = "NAME=URI")]
+    pub(crate) shards: Vec<String>,
+    /// The worker that would run the file, where no recorded plan is of this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) worker: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The store of a sweep.
+    #[arg(value_name = "URI")]
+    pub(crate) store: String,
+    /// Set damaged attempts and runs aside, so that the next sweep does them again. Nothing is moved or deleted.
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,14 @@
-//! The command lines of a trial: train once, then one probe per evaluation set. Pure; nothing is started here.
+//! The command lines of a trial: train once, then one probe per evaluation set; of a baseline, its probe alone. Pure:
+//! nothing is started here.
 
 use std::path::Path;
 
+use anyhow::Result;
+use run_spec::ids::Digest;
 use serde_json::Value;
 
-use crate::records::{Plan, Trial};
+use crate::evidence;
+use crate::records::{Arm, EvalSet, Plan, Trial};
 
 /// One process of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,38 +25,95 @@ pub(crate) struct Stage {
 ///
 /// * `config` the local file that holds the resolved config of arm and seed.
 /// * `uri_of` turns a key of the sweep's store into a URI.
+///
+/// Each is told what the plan expects of the worker, the shards, the split and the initial weights, and refuses to begin
+/// with anything else.
 pub(crate) fn stages(
     plan: &Plan,
     trial: &Trial<'_>,
     attempt: u32,
     config: &Path,
     uri_of: impl Fn(&str) -> String,
-) -> Vec<Stage> {
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let run = uri_of(&trial.run_key());
-    let config = config.display().to_string();
-    let threads = trial.arm.config["train"]["threads"].as_u64().unwrap_or(0);
-    let train = Stage {
-        name: "train".to_owned(),
-        args: words(&["train", &config, "--shards", &trial.arm.shards.uri, "--out", &run, "--print-metrics"]),
-        rows: None,
-    };
-    let probes = plan.evals.iter().map(|eval| {
-        let rows = format!("{}/rows-{}.jsonl", trial.attempt_key(attempt), eval.name);
-        let mut args = words(&["probe", "--run", &run, "--shards", &eval.shards.uri, "--split", &eval.split]);
-        args.extend(words(&["--arm", &trial.arm.name, "--dataset", &eval.name, "--out", &uri_of(&rows)]));
+) -> Result<Vec<Stage>> {
+    let places = Places { plan, trial, attempt, config: config.display().to_string(), run: uri_of(&trial.run_key()) };
+    let mut stages = Vec::new();
+    if trial.baseline.is_none() {
+        stages.push(places.train());
+    }
+    for eval in plan.evals_of(trial) {
+        stages.push(places.probe(eval, &uri_of)?);
+    }
+    Ok(stages)
+}
+
+/// What the command lines of a trial have in common.
+struct Places<'a> {
+    plan: &'a Plan,
+    trial: &'a Trial<'a>,
+    attempt: u32,
+    config: String,
+    run: String,
+}
+
+impl Places<'_> {
+    fn train(&self) -> Stage {
+        let Arm { shards, init_weights, .. } = self.trial.arm;
+        let mut args = words(&["train", &self.config, "--shards", &shards.uri, "--out", &self.run, "--print-metrics"]);
+        args.extend(self.expect(&shards.digest));
+        args.extend(init_weights.iter().flat_map(|digest| expect("init_weights", digest)));
+        Stage { name: "train".to_owned(), args, rows: None }
+    }
+
+    fn probe(&self, eval: &EvalSet, uri_of: impl Fn(&str) -> String) -> Result<Stage> {
+        let Self { plan, trial, .. } = self;
+        let rows = format!("{}/rows-{}.jsonl", trial.attempt_key(self.attempt), eval.name);
+        let mut args = match trial.baseline {
+            Some(baseline) => words(&["baseline", &baseline.features, "--config", &self.config]),
+            None => {
+                let mut args = words(&["probe", "--run", &self.run, "--no-random", "--no-histogram"]);
+                args.extend(words(&["--arm", &trial.arm.name, "--train-shards", &trial.arm.shards.uri]));
+                if !plan.probe_options.contains_key("step") {
+                    args.extend(words(&["--step", &evidence::step(plan, trial)?.to_string()]));
+                }
+                args
+            }
+        };
+        args.extend(words(&["--shards", &eval.shards.uri, "--split", &eval.split, "--dataset", &eval.name]));
+        args.extend(words(&["--out", &uri_of(&rows)]));
+        let threads = trial.arm.config["train"]["threads"].as_u64().unwrap_or(0);
         if threads > 0 {
             args.extend(words(&["--threads", &threads.to_string()]));
         }
-        if eval.transductive {
-            args.push("--transductive".to_owned());
-        }
-        for (name, value) in &plan.probe_options {
+        let meant =
+            |name: &str| !BASELINES.contains(&name) && (trial.baseline.is_none() || !ABOUT_A_RUN.contains(&name));
+        for (name, value) in plan.probe_options.iter().filter(|(name, _)| meant(name)) {
             args.extend(option(name, value));
         }
-        Stage { name: format!("probe-{}", eval.name), args, rows: Some(rows) }
-    });
-    std::iter::once(train).chain(probes).collect()
+        args.extend(self.expect(&eval.shards.digest));
+        args.extend(expect("split", &eval.split_digest));
+        Ok(Stage { name: format!("probe-{}", eval.name), args, rows: Some(rows) })
+    }
+
+    fn expect(&self, shards: &Digest) -> Vec<String> {
+        let code = &self.plan.code;
+        let mut args = expect("code", &code.version);
+        args.extend(code.binary.iter().flat_map(|binary| expect("binary", binary)));
+        args.extend(expect("shards", shards));
+        args
+    }
+}
+
+/// Options of a probe that mean nothing to a baseline, which has no run.
+const ABOUT_A_RUN: [&str; 2] = ["step", "transductive"];
+/// Options that say which baselines a sweep goes without: the plan has taken them into account.
+const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
+
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn expect(key: &str, value: &impl std::fmt::Display) -> Vec<String> {
+    vec!["--expect".to_owned(), format!("{key}={value}")]
 }
 
 /// `name: value` as `--name value`; `true` is the bare flag, `false` nothing.
@@ -80,8 +141,7 @@ pub(crate) fn shown(program: &str, args: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::code::Code;
-    use crate::records::{Arm, EvalSet, ShardRef};
-    use run_spec::ids::Digest;
+    use crate::records::{Baseline, ShardRef};
     use serde_json::json;
     use std::collections::BTreeMap;
 
@@ -93,6 +153,7 @@ mod tests {
             trial: Digest::of(config.to_string().as_bytes()),
             config,
             shards: shards("./patches"),
+            init_weights: None,
         };
         Plan {
             name: "s".into(),
@@ -104,8 +165,9 @@ mod tests {
             seeds: vec![4],
             arms: vec![
                 arm("reference", json!({"train": {"threads": 2}})),
-                arm("b", json!({"a": 2, "train": {"threads": 2}})),
+                arm("b", json!({"loss": {"n_local": 0}, "train": {"threads": 2}})),
             ],
+            baselines: Vec::new(),
             evals: vec![EvalSet {
                 name: "cells".into(),
                 shards: shards("./cells"),
@@ -124,20 +186,51 @@ mod tests {
     fn a_trial_trains_and_is_probed() {
         let plan = plan();
         let trial = plan.trials()[0];
-        let stages = stages(&plan, &trial, 2, Path::new("c.json"), |key| format!("S/{key}"));
+        let stages = stages(&plan, &trial, 2, Path::new("c.json"), |key| format!("S/{key}")).unwrap();
         let t = trial.key();
+        let (patches, cells, split) = (Digest::of(b"./patches"), Digest::of(b"./cells"), Digest::of(b"split"));
         assert_eq!(
             shown("worker", &stages[0].args),
-            format!("worker train c.json --shards ./patches --out S/{t}/run --print-metrics")
+            format!(
+                "worker train c.json --shards ./patches --out S/{t}/run --print-metrics --expect code=0.1.0+a --expect shards={patches}"
+            )
         );
         let rows = format!("{t}/probes-{}/attempt-2/rows-cells.jsonl", plan.probes.short());
         let expected = format!(
-            "worker probe --run S/{t}/run --shards ./cells --split 'grouped 5' --arm reference --dataset cells --out S/{rows} \
-             --threads 2 --transductive --batch-size 64 --fast"
+            "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --step 32000 \
+             --shards ./cells --split 'grouped 5' --dataset cells --out S/{rows} --threads 2 --batch-size 64 --fast \
+             --expect code=0.1.0+a --expect shards={cells} --expect split={split}"
         );
         assert_eq!(shown("worker", &stages[1].args), expected);
         assert_eq!(stages[1].rows.as_deref(), Some(rows.as_str()));
         assert_eq!(stages.len(), 2);
+    }
+
+    #[test]
+    fn a_baseline_is_probed_without_a_run_and_a_dirty_worker_is_known_by_its_binary() {
+        let mut plan = plan();
+        plan.probe_options.insert("step".into(), json!(50));
+        plan.code.binary = Some(Digest::of(b"elf"));
+        let baseline = Baseline {
+            arm: Arm { name: "random@cells".into(), ..plan.arms[0].clone() },
+            seed: 4,
+            features: "random".into(),
+            eval: "cells".into(),
+            probes: Digest::of(b"q"),
+            trials: Vec::new(),
+        };
+        let trial = Trial::from(&baseline);
+        let stages = stages(&plan, &trial, 1, Path::new("c.json"), |key| format!("S/{key}")).unwrap();
+        let words = shown("worker", &stages[0].args);
+        assert!(
+            words.starts_with("worker baseline random --config c.json --shards ./cells --split 'grouped 5'"),
+            "{words}"
+        );
+        assert!(
+            !words.contains("--step") && words.contains(&format!("--expect binary={}", Digest::of(b"elf"))),
+            "{words}"
+        );
+        assert_eq!(stages.len(), 1);
     }
 
     /// Arms of one seed are told nothing but their config, their name and where to leave things.
@@ -146,7 +239,7 @@ mod tests {
         let plan = plan();
         let words = |i: usize| {
             let trial = plan.trials()[i];
-            let all = stages(&plan, &trial, 1, Path::new("c.json"), |key| key.replace(&trial.key(), "T"));
+            let all = stages(&plan, &trial, 1, Path::new("c.json"), |key| key.replace(&trial.key(), "T")).unwrap();
             all.iter().map(|s| shown("worker", &s.args).replace("--arm b", "--arm reference")).collect::<Vec<_>>()
         };
         assert_eq!(words(0), words(1));

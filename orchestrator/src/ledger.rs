@@ -4,10 +4,10 @@
 //! attempt is recorded as lost, and the next number is free. A claim held on another machine is left alone, since nobody
 //! here can tell whether its holder lives; whether one that Slurm runs lives, Slurm must be asked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
@@ -25,7 +25,12 @@ pub(crate) enum State {
     /// Never tried.
     Missing,
     /// Finished, by some attempt.
-    Finished(Finished),
+    Finished {
+        /// Its number.
+        attempt: u32,
+        /// What it left.
+        record: Finished,
+    },
     /// The newest attempt ended without a result.
     Failed {
         /// Its number.
@@ -42,6 +47,18 @@ pub(crate) enum State {
         /// Whether they live.
         life: Life,
     },
+    /// A record that decides about it is damaged.
+    Damaged {
+        /// Number of the attempt.
+        attempt: u32,
+        /// What is damaged, with its place and the remedy, in a sentence.
+        what: String,
+    },
+    /// The newest attempt was set aside, because a record of it was damaged: the trial is to be done again.
+    SetAside {
+        /// Its number.
+        attempt: u32,
+    },
 }
 
 /// Seconds since 1970.
@@ -51,43 +68,81 @@ pub(crate) fn unix_s() -> u64 {
 
 /// Reads the JSON record under `key`.
 pub(crate) fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<T> {
-    let bytes = store.get(key)?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is no record of this version", store.uri_of(key)))
+    Ok(store.read_record(key)?)
+}
+
+/// Reads the JSON record under `key`. The inner error says what is wrong with a record that is damaged or gone; all other
+/// trouble of the store is the outer one.
+pub(crate) fn read_if_whole<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Result<T, String>> {
+    match store.read_record(key) {
+        Ok(record) => Ok(Ok(record)),
+        Err(error) if is_damage(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an error means that what is stored is damaged, as opposed to a store that cannot be reached.
+pub(crate) fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Record { .. } | StoreError::Damaged { .. } | StoreError::NotFound { .. })
 }
 
 /// Writes a JSON record under `key`. False: another was first.
 pub(crate) fn create<T: Serialize>(store: &Store, key: &str, record: &T) -> Result<bool> {
-    let mut bytes = serde_json::to_vec_pretty(record).with_context(|| format!("write {key}"))?;
-    bytes.push(b'\n');
-    match store.create(key, Bytes::from(bytes)) {
-        Ok(()) => Ok(true),
+    match store.create_record(key, record) {
+        Ok(_) => Ok(true),
         Err(StoreError::AlreadyExists { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The state of `trial`.
-pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
+/// The names of the records of each attempt of `trial`, by number.
+pub(crate) fn attempts(store: &Store, trial: &Trial<'_>) -> Result<BTreeMap<u32, BTreeSet<String>>> {
     let root = trial.attempts_key();
-    let keys = store.list(&root)?;
-    let record_of = |key: &str| -> Option<(u32, String)> {
-        let rest = key.strip_prefix(&root)?.strip_prefix("/attempt-")?;
-        let (number, record) = rest.split_once('/')?;
-        Some((number.parse().ok()?, record.to_owned()))
-    };
-    let records: Vec<(u32, String)> = keys.iter().filter_map(|key| record_of(key)).collect();
-    let numbers = |record: &str| records.iter().filter(|(_, name)| name == record).map(|(n, _)| *n).collect::<Vec<_>>();
-    if let Some(attempt) = numbers("result.json").first() {
-        return Ok(State::Finished(read(store, &format!("{}/result.json", trial.attempt_key(*attempt)))?));
+    let mut attempts: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for key in store.list(&root)? {
+        let rest = key.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/attempt-"));
+        if let Some((number, record)) = rest.and_then(|rest| rest.split_once('/'))
+            && let Ok(number) = number.parse()
+        {
+            attempts.entry(number).or_default().insert(record.to_owned());
+        }
     }
-    let Some(attempt) = numbers("claim.json").into_iter().max() else { return Ok(State::Missing) };
+    Ok(attempts)
+}
+
+/// The state of `trial` by its records. What its rows hold is not looked at: see [`crate::evidence::state`].
+pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
+    let attempts = attempts(store, trial)?;
+    let set_aside = |names: &BTreeSet<String>| names.contains("set-aside.json");
+    let mut damaged = None;
+    for (&attempt, _) in attempts.iter().filter(|(_, names)| names.contains("result.json") && !set_aside(names)) {
+        match read_if_whole(store, &format!("{}/result.json", trial.attempt_key(attempt)))? {
+            Ok(record) => return Ok(State::Finished { attempt, record }),
+            Err(what) => damaged = damaged.or(Some(State::Damaged { attempt, what })),
+        }
+    }
+    if let Some(damaged) = damaged {
+        return Ok(damaged);
+    }
+    let claimed = attempts.iter().rfind(|(_, names)| names.contains("claim.json") || set_aside(names));
+    let Some((&attempt, names)) = claimed else { return Ok(State::Missing) };
+    if set_aside(names) {
+        return Ok(State::SetAside { attempt });
+    }
     let key = trial.attempt_key(attempt);
-    if numbers("failed.json").contains(&attempt) {
-        return Ok(State::Failed { attempt, record: read(store, &format!("{key}/failed.json"))? });
+    if names.contains("failed.json") {
+        return Ok(match read_if_whole(store, &format!("{key}/failed.json"))? {
+            Ok(record) => State::Failed { attempt, record },
+            Err(what) => State::Damaged { attempt, what },
+        });
     }
-    let claim: Claim = read(store, &format!("{key}/claim.json"))?;
-    let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
-    Ok(State::Claimed { attempt, claim, life })
+    Ok(match read_if_whole::<Claim>(store, &format!("{key}/claim.json"))? {
+        Ok(claim) => {
+            let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
+            State::Claimed { attempt, claim, life }
+        }
+        Err(what) => State::Damaged { attempt, what },
+    })
 }
 
 /// Tries to claim attempt `attempt`, for a Slurm wave where one is given. False: another was first.
@@ -106,6 +161,7 @@ pub(crate) fn record_failure(store: &Store, trial: &Trial<'_>, attempt: u32, rec
 pub(crate) fn settle_lost(store: &Store, trial: &Trial<'_>, attempt: u32, grace: Duration) -> Result<()> {
     let key = trial.attempt_key(attempt);
     for name in store.list(&key)?.iter().filter(|name| name.contains("/started-")) {
+        // Whether its processes still run cannot be known from a damaged record: the error says so, for this trial alone.
         let started: Started = read(store, name)?;
         end_remains(&started.leader, grace)
             .with_context(|| format!("settle attempt {attempt} of {}", trial.label()))?;
@@ -145,9 +201,8 @@ fn end_remains(leader: &Identity, grace: Duration) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{Arm, ShardRef};
+    use crate::records::{Arm, SetAside, ShardRef};
     use run_spec::ids::Digest;
-    use std::collections::BTreeMap;
 
     fn arm() -> Arm {
         let shards = ShardRef { uri: "x".into(), digest: Digest::of(b"x") };
@@ -156,6 +211,7 @@ mod tests {
             delta: BTreeMap::new(),
             config: serde_json::Value::Null,
             shards,
+            init_weights: None,
             trial: Digest::of(b"t"),
         }
     }
@@ -168,7 +224,7 @@ mod tests {
     fn the_newest_attempt_decides_and_any_result_ends_it() {
         let store = Store::open("memory://ledger-states").unwrap();
         let arm = arm();
-        let trial = Trial { arm: &arm, seed: 3, probes: Digest::of(b"p") };
+        let trial = Trial { arm: &arm, seed: 3, probes: Digest::of(b"p"), baseline: None };
         assert_eq!(state(&store, &trial).unwrap(), State::Missing);
         assert!(claim(&store, &trial, 1, "s", None).unwrap());
         assert!(!claim(&store, &trial, 1, "s", None).unwrap(), "a claim is had once");
@@ -181,14 +237,48 @@ mod tests {
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 10, .. }), "10 is newer than 9");
         let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
         create(&store, &format!("{}/result.json", trial.attempt_key(2)), &done).unwrap();
-        assert_eq!(state(&store, &trial).unwrap(), State::Finished(done));
+        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2, record: done });
+    }
+
+    /// A crash of the machine can leave an empty file under a key that was created.
+    #[test]
+    fn a_damaged_record_is_a_state_of_its_trial_until_the_attempt_is_set_aside() {
+        let store = Store::open("memory://ledger-damaged").unwrap();
+        let arm = arm();
+        for (seed, record) in [(0, "claim.json"), (1, "failed.json"), (2, "result.json")] {
+            let trial = Trial { arm: &arm, seed, probes: Digest::of(b"p"), baseline: None };
+            let key = trial.attempt_key(1);
+            if record != "claim.json" {
+                assert!(claim(&store, &trial, 1, "s", None).unwrap());
+            }
+            store.create(&format!("{key}/{record}"), "".into()).unwrap();
+            let State::Damaged { attempt: 1, what } = state(&store, &trial).unwrap() else { panic!("{record}") };
+            assert!(what.contains(&format!("attempt-1/{record} is damaged: it is empty")), "{what}");
+            assert!(what.contains("verify --repair"), "{what}");
+            let aside = SetAside { because: vec![what], unix_s: 1 };
+            create(&store, &format!("{key}/set-aside.json"), &aside).unwrap();
+            assert_eq!(state(&store, &trial).unwrap(), State::SetAside { attempt: 1 });
+            claim(&store, &trial, 2, "s", None).unwrap();
+            assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 2, .. }));
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_whole_counts_more_than_a_damaged_one() {
+        let store = Store::open("memory://ledger-two-results").unwrap();
+        let arm = arm();
+        let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p"), baseline: None };
+        store.create(&format!("{}/result.json", trial.attempt_key(1)), "{\"stages\": [".into()).unwrap();
+        let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
+        create(&store, &format!("{}/result.json", trial.attempt_key(2)), &done).unwrap();
+        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2, record: done });
     }
 
     #[test]
     fn a_dead_holder_is_settled_and_the_next_number_is_free() {
         let store = Store::open("memory://ledger-lost").unwrap();
         let arm = arm();
-        let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p") };
+        let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p"), baseline: None };
         let mut holder = Identity::own();
         holder.start_ticks += 1;
         let record = Claim { holder, sweep: "s".into(), unix_s: 1, wave: None };

@@ -29,14 +29,25 @@ pub(crate) fn last_words(log: &Path) -> String {
     // What ended the worker has words of its own, later and of less worth; alone, they must do.
     let about = |line: &&str| ["guard: ", "srun: ", "slurmstepd: "].iter().any(|who| line.starts_with(who));
     let line = lines().find(|line| !about(line)).or_else(|| lines().find(|line| !line.starts_with("guard: ")));
-    let plain = strip_colour(line.unwrap_or("no output"));
-    plain.strip_prefix("Error: ").unwrap_or(&plain).chars().take(300).collect()
+    let plain = plain(line.unwrap_or("no output"));
+    sentence(plain.trim()).chars().take(300).collect()
 }
 
-/// Drops terminal colour sequences (`ESC [ … letter`).
-fn strip_colour(line: &str) -> String {
+/// A log line without what stands before its sentence: `2026-11-29T19:52:56.123456Z ERROR `, `Error: `.
+fn sentence(line: &str) -> &str {
+    let is_time =
+        |word: &str| word.ends_with('Z') && word.contains('T') && word.starts_with(|c: char| c.is_ascii_digit());
+    let line = match line.split_once(' ') {
+        Some((first, rest)) if is_time(first) => rest.trim_start(),
+        _ => line,
+    };
+    ["ERROR ", "WARN ", "INFO ", "Error: "].iter().find_map(|level| line.strip_prefix(level)).unwrap_or(line)
+}
+
+/// Text without terminal colour sequences (`ESC [ … letter`).
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
-    let mut chars = line.chars();
+    let mut chars = text.chars();
     while let Some(c) = chars.next() {
         if c == '\u{1b}' {
             chars.by_ref().find(char::is_ascii_alphabetic);
@@ -61,6 +72,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(last_words(&log), "no shards");
+        let line =
+            "\u{1b}[2m2026-11-29T19:52:56.123456Z\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m the disk is full: free space\n";
+        std::fs::write(&log, line).unwrap();
+        assert_eq!(last_words(&log), "the disk is full: free space", "the reason, not its time stamp");
+        assert_eq!(plain(line), "2026-11-29T19:52:56.123456Z ERROR the disk is full: free space\n");
         std::fs::write(&log, "srun: error: n1: task 0: Exited with exit code 2\n").unwrap();
         assert_eq!(last_words(&log), "srun: error: n1: task 0: Exited with exit code 2");
         std::fs::write(&log, "Error: no shards\nsrun: error: n1: task 0: Exited with exit code 2\n").unwrap();

@@ -13,9 +13,11 @@
 
 mod attempt;
 mod backend;
+mod check;
 mod cli;
 mod code;
 mod command;
+mod evidence;
 mod guard;
 mod identity;
 mod ledger;
@@ -24,6 +26,7 @@ mod log;
 mod only;
 mod output;
 mod plan;
+mod plans;
 mod prepare;
 mod process;
 mod progress;
@@ -34,6 +37,7 @@ mod sweep;
 mod sweep_command;
 mod sweep_file;
 mod tables;
+mod verify;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,6 +49,7 @@ use store::Store;
 
 use cli::{Cli, Command, Format, ResultsArgs, TargetArgs};
 use only::Globs;
+use prepare::Found;
 use records::Plan;
 use slurm::{control, task};
 use sweep_file::SweepFile;
@@ -57,6 +62,7 @@ fn main() -> ExitCode {
         Command::Status(args) => run_status(&args),
         Command::Results(args) => run_results(&args),
         Command::Cancel(args) => run_cancel(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Task(args) => task::run(&args.store, &args.wave, args.job),
         Command::Guard(args) => guard::run(&args.command[0], &args.command[1..], Duration::from_secs_f64(args.grace_s)),
     };
@@ -66,18 +72,19 @@ fn main() -> ExitCode {
     })
 }
 
-/// The store and the newest plan of a sweep file or sweep name.
+/// The store, and the plan of a sweep file or the newest plan of a sweep name.
 fn target(args: &TargetArgs) -> Result<(Store, Plan)> {
     let path = Path::new(&args.target);
-    let (name, of_file) = if path.is_file() {
-        let file = SweepFile::read(path)?;
-        (file.name, Some(file.store))
-    } else {
-        (args.target.clone(), None)
-    };
-    let uri = args.store.clone().or(of_file).unwrap_or_else(|| "./store".to_owned());
-    let store = Store::open(&uri)?;
-    let plan = prepare::newest_plan(&store, &name)?;
+    if !path.is_file() {
+        plans::check_name(&args.target)?;
+        let store = Store::open(args.store.as_deref().unwrap_or("./store"))?;
+        let plan = plans::newest(&store, &args.target)?;
+        return Ok((store, plan));
+    }
+    let mut file = SweepFile::read(path)?;
+    prepare::place_shards(&mut file, &args.shards)?;
+    let store = Store::open(args.store.as_deref().unwrap_or(&file.store))?;
+    let plan = plans::of_file(&store, &file, || Found::of(&file, args.worker.as_deref())?.facts())?;
     Ok((store, plan))
 }
 

@@ -39,6 +39,18 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Bytes as `512 B`, `1.5 MB`, `5.1 GB`, in powers of 1000.
+pub(crate) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +59,14 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["arm".into(), "seed".into()], vec!["reference".into(), "0".into()]];
         assert_eq!(columns(&rows), "arm        seed\nreference  0");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(
+            [512, 1_500_000, 5_476_083_302, 3_000_000_000_000].map(bytes),
+            ["512 B", "1.5 MB", "5.5 GB", "3.0 TB"]
+        );
     }
 
     #[test]

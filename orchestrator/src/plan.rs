@@ -1,28 +1,65 @@
 //! From a sweep file to a plan: every arm's config resolved, every digest computed. Starts nothing, writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use run_spec::config::TrainConfig;
-use run_spec::ids::{Digest, digest_json, trial_digest};
+use run_spec::ids::{Digest, config_of_trial, digest_json, trial_digest};
 use serde_json::{Value, json};
 
 use crate::code::Code;
-use crate::records::{Arm, EvalSet, Plan, ShardRef};
+use crate::records::{Arm, Baseline, EvalSet, Plan, ShardRef};
 use crate::sweep_file::{ArmSpec, SweepFile};
 
-/// What the outside world says: digests of shard sets, and the code that will run.
-#[derive(Debug, Clone)]
+/// What the outside world says: digests of shard sets and initial weights, and the code that will run.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     /// URI → digest of the shard set there.
     pub(crate) shards: BTreeMap<String, Digest>,
     /// Name of an evaluation set → digest of the file of its split.
     pub(crate) splits: BTreeMap<String, Digest>,
+    /// URI of `init.weights` → digest of the file there.
+    pub(crate) init_weights: BTreeMap<String, Digest>,
     /// The code.
     pub(crate) code: Code,
     /// Run number, where the code's results are not reusable.
     pub(crate) run: u32,
+}
+
+impl Facts {
+    /// The facts that a recorded plan was made of: with them, the same file gives the same plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let sets = plan.arms.iter().map(|arm| &arm.shards).chain(plan.evals.iter().map(|eval| &eval.shards));
+        let weights = |arm: &Arm| Some((weights_uri(&arm.config)?.to_owned(), arm.init_weights?));
+        Self {
+            shards: sets.map(|set| (set.uri.clone(), set.digest)).collect(),
+            splits: plan.evals.iter().map(|eval| (eval.name.clone(), eval.split_digest)).collect(),
+            init_weights: plan.arms.iter().filter_map(weights).collect(),
+            code: plan.code.clone(),
+            run: plan.run,
+        }
+    }
+}
+
+/// The URI of the initial weights in a resolved config, if it names any.
+fn weights_uri(config: &Value) -> Option<&str> {
+    config.pointer("/init/weights").and_then(Value::as_str)
+}
+
+/// The URIs of all initial weights that arms start from, each once.
+pub(crate) fn weights_uris(file: &SweepFile) -> Result<Vec<String>> {
+    let (base, base_name) = read_base(file)?;
+    let common = file.common()?;
+    let mut uris = Vec::new();
+    for spec in file.arm_specs()? {
+        let config = config_without_seed(file, &common, &spec, &base, &base_name)
+            .with_context(|| format!("{}: arm `{}`", file.path.display(), spec.name))?;
+        uris.extend(weights_uri(&config).map(str::to_owned));
+    }
+    uris.sort();
+    uris.dedup();
+    Ok(uris)
 }
 
 /// The URIs of all shard sets a sweep needs, each once.
@@ -37,11 +74,16 @@ pub(crate) fn shard_uris(file: &SweepFile) -> Result<Vec<String>> {
 
 /// Resolves `file` to a plan.
 pub(crate) fn resolve(file: &SweepFile, facts: &Facts) -> Result<Plan> {
-    let what = file.path.display().to_string();
-    let base_path = file.path.parent().unwrap_or(Path::new("")).join(&file.base);
-    let base = std::fs::read_to_string(&base_path)
-        .with_context(|| format!("{what}: `base`: read train config {}", base_path.display()))?;
-    resolve_over(file, &base, &base_path.display().to_string(), facts).with_context(|| what)
+    let (base, base_name) = read_base(file)?;
+    resolve_over(file, &base, &base_name, facts).with_context(|| file.path.display().to_string())
+}
+
+/// The text of the base config, and its name for messages.
+fn read_base(file: &SweepFile) -> Result<(String, String)> {
+    let path = file.path.parent().unwrap_or(Path::new("")).join(&file.base);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: `base`: read train config {}", file.path.display(), path.display()))?;
+    Ok((text, path.display().to_string()))
 }
 
 /// [`resolve`] with the text of the base config at hand.
@@ -59,8 +101,14 @@ fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) ->
         let config = config_without_seed(file, &common, &spec, base, base_name)
             .with_context(|| format!("arm `{}`", spec.name))?;
         let shards = shard_ref(spec.train_shards.as_deref().unwrap_or(&file.shards.train))?;
-        let trial = trial_digest(&config, &shards.digest, &label);
-        arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, trial });
+        let init_weights = match weights_uri(&config) {
+            None => None,
+            Some(uri) => {
+                Some(*facts.init_weights.get(uri).with_context(|| format!("init.weights {uri} was not read"))?)
+            }
+        };
+        let trial = trial_digest(&config_of_trial(&config, init_weights.as_ref()), &shards.digest, &label);
+        arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, init_weights, trial });
     }
     refuse_twins(&arms)?;
     let mut evals = Vec::new();
@@ -80,7 +128,7 @@ fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) ->
     let digest = digest_json(&json!({
         "name": file.name, "reference": file.reference, "evidence": file.evidence, "seeds": file.seeds, "trials": trials, "probes": probes,
     }));
-    Ok(Plan {
+    let mut plan = Plan {
         name: file.name.clone(),
         digest,
         code: facts.code.clone(),
@@ -89,12 +137,66 @@ fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) ->
         evidence: file.evidence,
         seeds: file.seeds.clone(),
         arms,
+        baselines: Vec::new(),
         evals,
         probe_options: file.probe.options.clone(),
         probes,
         slots: file.slots,
         time_limit_s: file.time_limit_s,
-    })
+    };
+    plan.baselines = baselines(&plan, &label);
+    Ok(plan)
+}
+
+/// The baselines of a plan: a colour histogram per evaluation set, and random weights per evaluation set, model and seed
+/// of the weights. Each is scored once.
+fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
+    let models: BTreeSet<Digest> = plan.arms.iter().map(|arm| digest_json(&untrained_config(arm))).collect();
+    let mut found: Vec<Baseline> = Vec::new();
+    for (trial, eval) in plan.trials().iter().flat_map(|trial| plan.evals.iter().map(move |eval| (trial, eval))) {
+        let wanted = |features: &&str| plan.probe_options.get(&format!("no_{features}")) != Some(&json!(true));
+        for features in ["histogram", "random"].into_iter().filter(wanted) {
+            let (config, seed, name) = match features {
+                "random" => {
+                    let config = untrained_config(trial.arm);
+                    let model =
+                        if models.len() > 1 { format!("-{}", digest_json(&config).short()) } else { String::new() };
+                    let seed = trial.arm.config.pointer("/init/seed").and_then(Value::as_u64).unwrap_or(trial.seed);
+                    (config, seed, format!("random{model}@{}", eval.name))
+                }
+                _ => (json!({}), 0, format!("histogram@{}", eval.name)),
+            };
+            if let Some(known) = found.iter_mut().find(|known| known.arm.name == name && known.seed == seed) {
+                known.trials.push(trial.label());
+                continue;
+            }
+            let digest = digest_json(&json!({"features": features, "config": config, "code": label}));
+            let mut config = config;
+            place(&mut config, &trial.arm.config);
+            let (delta, shards, init_weights) = (BTreeMap::new(), trial.arm.shards.clone(), None);
+            found.push(Baseline {
+                arm: Arm { name, delta, config, shards, init_weights, trial: digest },
+                seed,
+                features: features.to_owned(),
+                eval: eval.name.clone(),
+                probes: probes_digest(std::slice::from_ref(eval), &plan.probe_options),
+                trials: vec![trial.label()],
+            });
+        }
+    }
+    found.sort_by(|a, b| (&a.arm.name, a.seed).cmp(&(&b.arm.name, b.seed)));
+    found
+}
+
+/// What of an arm's config decides about its model before training.
+fn untrained_config(arm: &Arm) -> Value {
+    json!({"model": arm.config["model"], "crops": {"global_size": arm.config["crops"]["global_size"]}})
+}
+
+/// Adds where an arm computes, which no digest covers.
+fn place(config: &mut Value, of: &Value) {
+    config["train"]["threads"] = of["train"]["threads"].clone();
+    config["device"] = of["device"].clone();
 }
 
 /// Base < `set` < arm < `threads`. Seed and everything drawn from it are the sweep's, not the arm's.
@@ -133,6 +235,7 @@ fn refuse_twins(arms: &[Arm]) -> Result<()> {
 fn probes_digest(evals: &[EvalSet], options: &BTreeMap<String, Value>) -> Digest {
     let set = |eval: &EvalSet| {
         let EvalSet { name, shards, split, split_digest, transductive } = eval;
+        // The word of the file stays in the digest, so that probes of older versions are found.
         json!({
             "name": name, "shards": shards.digest, "split": split, "split_digest": split_digest, "transductive": transductive,
         })
@@ -152,6 +255,7 @@ pub(crate) fn config_of_seed(arm: &Arm, seed: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Trial;
 
     const SWEEP: &str = "
 name: small
@@ -167,7 +271,9 @@ seeds: [0, 1]
     fn facts(version: &str) -> Facts {
         let shards = ["./patches", "./cells", "./moved"].map(|uri| (uri.to_owned(), Digest::of(b"pixels")));
         let splits = BTreeMap::from([("cells".to_owned(), Digest::of(b"split"))]);
-        Facts { shards: BTreeMap::from(shards), splits, code: Code { version: version.into(), binary: None }, run: 1 }
+        let init_weights = BTreeMap::from([("./w.pth".to_owned(), Digest::of(b"weights"))]);
+        let code = Code { version: version.into(), binary: None };
+        Facts { shards: BTreeMap::from(shards), splits, init_weights, code, run: 1 }
     }
 
     fn plan(sweep: &str, version: &str) -> Result<Plan> {
@@ -200,6 +306,59 @@ seeds: [0, 1]
             trials(&base),
             trials(&plan(&format!("{SWEEP}set: {{optim.base_lr: 0.001}}\n"), "0.1.0+a").unwrap())
         );
+    }
+
+    #[test]
+    fn initial_weights_count_by_content_and_not_by_place() {
+        let with = |uri: &str, bytes: &[u8]| {
+            let sweep = format!("{SWEEP}set: {{init.weights: {uri}}}\n");
+            let mut facts = facts("0.1.0+a");
+            facts.init_weights = BTreeMap::from([(uri.to_owned(), Digest::of(bytes))]);
+            let plan = resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), BASE, "tiny.yaml", &facts).unwrap();
+            assert_eq!(plan.arms[0].config["init"]["weights"], json!(uri), "the worker is told where they are");
+            plan.arms[0].trial
+        };
+        assert_eq!(with("./w.pth", b"weights"), with("./moved.pth", b"weights"));
+        assert_ne!(with("./w.pth", b"weights"), with("./w.pth", b"others"));
+    }
+
+    #[test]
+    fn a_recorded_plan_is_what_its_file_gives_again() {
+        let weights = format!("{SWEEP}set: {{init.weights: ./w.pth}}\n");
+        for sweep in [SWEEP, &weights] {
+            let first = plan(sweep, "0.1.0+a").unwrap();
+            let file = SweepFile::parse(sweep, "s.yaml").unwrap();
+            assert_eq!(resolve_over(&file, BASE, "tiny.yaml", &Facts::of(&first)).unwrap(), first);
+        }
+    }
+
+    /// Random weights are those of a model and a seed; a histogram knows neither.
+    #[test]
+    fn baselines_are_planned_once_and_shared() {
+        let names = |plan: &Plan| {
+            let name = |b: &Baseline| format!("{}/{}:{}", b.arm.name, b.seed, b.trials.len());
+            plan.baselines.iter().map(name).collect::<Vec<_>>()
+        };
+        let one = plan(SWEEP, "0.1.0+a").unwrap();
+        assert_eq!(names(&one), ["histogram@cells/0:4", "random@cells/0:2", "random@cells/1:2"]);
+        let trials = one.trials();
+        assert_eq!(
+            one.baselines_of(&trials[0]).map(|t| t.label()).collect::<Vec<_>>(),
+            ["histogram@cells/seed-0", "random@cells/seed-0"]
+        );
+        let units = one.with_baselines(vec![trials[3]]);
+        assert_eq!(
+            units.iter().map(Trial::label).collect::<Vec<_>>(),
+            ["histogram@cells/seed-0", "random@cells/seed-1", "koleo-on/seed-1"]
+        );
+
+        let models = plan(&SWEEP.replace("koleo_weight: 0.1", "koleo_weight: 0.1, model.depth: 3"), "0.1.0+a").unwrap();
+        assert_eq!(models.baselines.len(), 5, "{:?}", names(&models));
+        let fixed = plan(&format!("{SWEEP}set: {{init.seed: 7}}\n"), "0.1.0+a").unwrap();
+        assert_eq!(names(&fixed), ["histogram@cells/0:4", "random@cells/7:4"]);
+        let other = plan(&SWEEP.replace("koleo-on", "renamed"), "0.1.0+a").unwrap();
+        assert_eq!(other.baselines[0].arm.trial, one.baselines[0].arm.trial, "another sweep shares them");
+        assert_ne!(other.baselines[0].arm.trial, one.baselines[1].arm.trial);
     }
 
     #[test]

@@ -1,20 +1,17 @@
-//! What must be known before a sweep can run: the worker's version, the shard sets' digests, the number of the run.
+//! What must be known before a sweep can run: the worker's version, the digests of shard sets, splits and initial weights.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use run_spec::ids::Digest;
 use run_spec::layer::nearest;
 use shards::{Manifest, split_key};
-use store::Store;
+use store::{Store, StoreError};
 
 use crate::code::{self, Code};
-use crate::identity::Identity;
-use crate::ledger::{self, unix_s};
 use crate::plan::{self, Facts};
-use crate::records::{Invocation, Plan};
-use crate::sweep_file::SweepFile;
+use crate::sweep_file::{Eval, SweepFile};
 
 /// Puts `--shards NAME=URI` over the file: `train`, or the name of an evaluation set.
 pub(crate) fn place_shards(file: &mut SweepFile, places: &[String]) -> Result<()> {
@@ -37,92 +34,93 @@ pub(crate) fn place_shards(file: &mut SweepFile, places: &[String]) -> Result<()
     Ok(())
 }
 
-/// Reads the manifest of every shard set, and every split.
-fn pixels(file: &SweepFile) -> Result<(BTreeMap<String, Digest>, BTreeMap<String, Digest>)> {
-    let mut sets = BTreeMap::new();
-    for uri in plan::shard_uris(file)? {
-        let place = || format!("shard set {uri} of sweep {}", file.path.display());
-        let manifest = Manifest::read(&Store::open(&uri).with_context(place)?).with_context(place)?;
-        sets.insert(uri, manifest.digest());
+/// What is found out about a sweep before anything of it runs: the facts of its plan, and all that stands in the way.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The facts, where all of them could be found out.
+    pub(crate) facts: Option<Facts>,
+    /// The worker.
+    pub(crate) worker: Option<PathBuf>,
+    /// What must be mended first, a sentence each.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Found {
+    /// Looks for worker, shard sets, splits and initial weights; everything that is missing is named at once.
+    pub(crate) fn of(file: &SweepFile, worker: Option<&Path>) -> Result<Self> {
+        let mut problems = Problems::default();
+        let worker = problems.keep(code::find_worker(worker));
+        let code = worker.as_ref().and_then(|worker| problems.keep(Code::ask(worker)));
+        let mut shards = BTreeMap::new();
+        for uri in plan::shard_uris(file)? {
+            let digest = problems.keep(shard_set(file, &uri));
+            shards.extend(digest.map(|digest| (uri, digest)));
+        }
+        let mut splits = BTreeMap::new();
+        for eval in file.evals()?.into_iter().filter(|eval| shards.contains_key(&eval.uri)) {
+            let digest = problems.keep(split(&eval));
+            splits.extend(digest.map(|digest| (eval.name, digest)));
+        }
+        let mut init_weights = BTreeMap::new();
+        for uri in plan::weights_uris(file)? {
+            let digest = problems.keep(weights(&uri));
+            init_weights.extend(digest.map(|digest| (uri, digest)));
+        }
+        let Problems(problems) = problems;
+        let facts = code.filter(|_| problems.is_empty());
+        let facts = facts.map(|code| Facts { code, shards, splits, init_weights, run: 1 });
+        Ok(Self { facts, worker, problems })
     }
-    let mut splits = BTreeMap::new();
-    for eval in file.evals()? {
-        let bytes = Store::open(&eval.uri)?.get(&split_key(&eval.split));
-        let bytes = bytes.with_context(|| {
-            format!(
-                "split {} of {}: make it with `shard-builder split {} --name {}`",
-                eval.split, eval.name, eval.uri, eval.split
+
+    /// The facts, or all problems as one error.
+    pub(crate) fn facts(self) -> Result<Facts> {
+        match self.facts {
+            Some(facts) => Ok(facts),
+            None => bail!("{}", self.problems.join("; ")),
+        }
+    }
+}
+
+/// Sentences about what went wrong.
+#[derive(Debug, Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.0.push(format!("{error:#}"))).ok()
+    }
+}
+
+fn shard_set(file: &SweepFile, uri: &str) -> Result<Digest> {
+    let place = || format!("shard set {uri} of sweep {}", file.path.display());
+    let manifest = Manifest::read(&Store::open(uri).with_context(place)?).with_context(place)?;
+    Ok(manifest.digest())
+}
+
+fn split(eval: &Eval) -> Result<Digest> {
+    let store = Store::open(&eval.uri)?;
+    match store.get(&split_key(&eval.split)) {
+        Ok(bytes) => Ok(Digest::of(&bytes)),
+        Err(StoreError::NotFound { .. }) => {
+            let keys = store.list("splits")?;
+            let names = keys.iter().filter_map(|key| key.strip_prefix("splits/")?.strip_suffix(".parquet"));
+            let hint = nearest(&eval.split, names).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            bail!(
+                "shard set {} has no split `{}`{hint}: make it with `shard-builder split {} --name {}`",
+                eval.uri,
+                eval.split,
+                eval.uri,
+                eval.split
             )
-        })?;
-        splits.insert(eval.name, Digest::of(&bytes));
-    }
-    Ok((sets, splits))
-}
-
-/// Version of the worker, digests of shards and splits: all that a plan needs from outside.
-pub(crate) fn facts(file: &SweepFile, worker: Option<&Path>) -> Result<Facts> {
-    let worker = code::find_worker(worker)?;
-    let (shards, splits) = pixels(file)?;
-    Ok(Facts { code: Code::ask(&worker)?, shards, splits, run: 1 })
-}
-
-/// The plan, with the number of its run: results of a dirty or unknown version are continued while the run that made them
-/// has not ended, and never used by another.
-pub(crate) fn plan_of_run(store: &Store, file: &SweepFile, mut facts: Facts, retry_failed: bool) -> Result<Plan> {
-    let mut plan = plan::resolve(file, &facts)?;
-    while !facts.code.reusable() && store.exists(&ended_key(&plan))? {
-        facts.run += 1;
-        let next = plan::resolve(file, &facts)?;
-        if retry_failed && !store.exists(&plan_key(&next))? {
-            break;
         }
-        plan = next;
+        Err(error) => Err(error.into()),
     }
-    Ok(plan)
 }
 
-fn plan_key(plan: &Plan) -> String {
-    format!("{}/plan.json", plan.key())
-}
-
-fn ended_key(plan: &Plan) -> String {
-    format!("{}/ended.json", plan.key())
-}
-
-/// Records plan and invocation.
-pub(crate) fn record_start(store: &Store, plan: &Plan) -> Result<()> {
-    ledger::create(store, &plan_key(plan), plan)?;
-    let record = Invocation { holder: Identity::own(), unix_s: unix_s() };
-    let root = format!("{}/invocations", plan.key());
-    let mut n = store.list(&root)?.len() + 1;
-    while !ledger::create(store, &format!("{root}/{n}.json"), &record)? {
-        n += 1;
-    }
-    Ok(())
-}
-
-/// Records that every trial of the plan has finished or failed.
-pub(crate) fn record_end(store: &Store, plan: &Plan) -> Result<()> {
-    let record = Invocation { holder: Identity::own(), unix_s: unix_s() };
-    ledger::create(store, &ended_key(plan), &record).map(drop)
-}
-
-/// The plan of sweep `name` that was worked on last.
-pub(crate) fn newest_plan(store: &Store, name: &str) -> Result<Plan> {
-    let root = format!("sweeps/{name}");
-    let mut newest: Option<(u64, String)> = None;
-    for key in store.list(&root)? {
-        let Some((folder, _)) = key.split_once("/invocations/") else { continue };
-        let record: Invocation = ledger::read(store, &key)?;
-        if newest.as_ref().is_none_or(|(at, _)| record.unix_s >= *at) {
-            newest = Some((record.unix_s, format!("{folder}/plan.json")));
-        }
-    }
-    match newest {
-        Some((_, key)) => ledger::read(store, &key),
-        None => bail!(
-            "{} holds no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
-            store.uri()
-        ),
-    }
+fn weights(uri: &str) -> Result<Digest> {
+    let (folder, name) = uri.rsplit_once('/').unwrap_or((".", uri));
+    let bytes = Store::open(folder)?.get(name).with_context(|| {
+        format!("`init.weights`: {uri} cannot be read: name a file that exists, or draw random weights with `init.weights: null`")
+    })?;
+    Ok(Digest::of(&bytes))
 }

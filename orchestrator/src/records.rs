@@ -1,22 +1,25 @@
 //! The records a sweep leaves in the store, and the keys they lie under.
 //!
 //! Every record is written once, under a key of its own, and never changed; a later attempt has a later number. So a
-//! plain directory is store enough, and a stale orchestrator can overwrite nothing.
+//! plain directory is store enough, and a stale orchestrator can overwrite nothing. Each record carries its own digest
+//! ([`store::record`]), and a result names the digests of its rows, so that damage is noticed wherever it is read.
 //!
 //! ```text
-//! sweeps/NAME/<sweep digest>/plan.json                    what is compared
-//!                            invocations/<n>.json         who worked on it
+//! sweeps/NAME/plans/<n>.json                              what is compared; the highest number is the newest
+//!             <sweep digest>/invocations/<n>.json         who worked on it
 //!                            ended.json                   every trial finished or failed
 //!                            tables/<n>/{report.md, …}    what came out
 //!                            waves/<w>/wave.json, …       job arrays on Slurm: see [`crate::slurm::wave`]
 //! trials/<trial digest>/seed-<s>/config.json              the resolved config
 //!                                run/…                    the worker's own: checkpoints, metrics
 //!                                <probes>/attempt-<n>/    claim.json, started-<stage>.json, trained.json (Slurm),
-//!                                                         rows-<eval>.jsonl, log.txt, and at its end result.json or failed.json
+//!                                                         rows-<eval>.jsonl, log.txt, and at its end result.json or
+//!                                                         failed.json; set-aside.json where `verify --repair` put one
 //! ```
-//! `<probes>` is the digest of how the trained model is measured: another split measures the same run anew, and does not train it again.
+//! `<probes>` is the digest of how the trained model is measured: another split measures the same run anew, and does not
+//! train it again. Baselines lie under `trials/` too: they are trials that train nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
@@ -45,8 +48,29 @@ pub(crate) struct Arm {
     pub(crate) config: Value,
     /// What it trains on.
     pub(crate) shards: ShardRef,
-    /// Digest of config, shards and code.
+    /// The file of `init.weights`, by content; absent where the weights are drawn from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init_weights: Option<Digest>,
+    /// Digest of config, initial weights, shards and code.
     pub(crate) trial: Digest,
+}
+
+/// What a trained model is compared with on one evaluation set: features that no training made. It is scored once, and
+/// all trials that it belongs to share its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Baseline {
+    /// Its place among the trials: name, config of the model, digest. It trains on nothing.
+    pub(crate) arm: Arm,
+    /// Seed of the weights; 0 for features that are not drawn.
+    pub(crate) seed: u64,
+    /// `random` or `histogram`.
+    pub(crate) features: String,
+    /// Name of the evaluation set.
+    pub(crate) eval: String,
+    /// Digest of how it is scored.
+    pub(crate) probes: Digest,
+    /// The trials it belongs to, by label.
+    pub(crate) trials: Vec<String>,
 }
 
 /// A labelled shard set that every trained model is probed on.
@@ -60,11 +84,12 @@ pub(crate) struct EvalSet {
     pub(crate) split: String,
     /// Digest of the split's file: a manifest does not cover it.
     pub(crate) split_digest: Digest,
-    /// The arms train on images of this set too.
+    /// The sweep file says that the arms train on images of this set. Whether they do is found when they are probed.
+    #[serde(default)]
     pub(crate) transductive: bool,
 }
 
-/// `plan.json`: everything that is compared.
+/// `plans/<n>.json`: everything that is compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// Name of the sweep.
@@ -83,6 +108,9 @@ pub(crate) struct Plan {
     pub(crate) seeds: Vec<u64>,
     /// The reference first.
     pub(crate) arms: Vec<Arm>,
+    /// What all arms are compared with; empty in plans of older versions, whose probes scored baselines too.
+    #[serde(default)]
+    pub(crate) baselines: Vec<Baseline>,
     /// Evaluation sets.
     pub(crate) evals: Vec<EvalSet>,
     /// Further options of the probe.
@@ -95,7 +123,7 @@ pub(crate) struct Plan {
     pub(crate) time_limit_s: Option<u64>,
 }
 
-/// One cell of the matrix.
+/// One cell of the matrix, or a baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Trial<'a> {
     /// The arm.
@@ -104,6 +132,14 @@ pub(crate) struct Trial<'a> {
     pub(crate) seed: u64,
     /// Digest of how it is measured.
     pub(crate) probes: Digest,
+    /// Set where this is a baseline: it trains nothing.
+    pub(crate) baseline: Option<&'a Baseline>,
+}
+
+impl<'a> From<&'a Baseline> for Trial<'a> {
+    fn from(baseline: &'a Baseline) -> Self {
+        Self { arm: &baseline.arm, seed: baseline.seed, probes: baseline.probes, baseline: Some(baseline) }
+    }
 }
 
 impl Trial<'_> {
@@ -134,10 +170,37 @@ impl Trial<'_> {
 }
 
 impl Plan {
-    /// The trials, seed by seed, so that pairs with the reference are complete early.
+    /// The trials of the arms, seed by seed, so that pairs with the reference are complete early.
     pub(crate) fn trials(&self) -> Vec<Trial<'_>> {
-        let cell = |seed| self.arms.iter().map(move |arm| Trial { arm, seed, probes: self.probes });
+        let cell = |seed| self.arms.iter().map(move |arm| Trial { arm, seed, probes: self.probes, baseline: None });
         self.seeds.iter().flat_map(|seed| cell(*seed)).collect()
+    }
+
+    /// The baselines that any of `trials` is compared with, then `trials` themselves: all that is to be run for them.
+    pub(crate) fn with_baselines<'a>(&'a self, trials: Vec<Trial<'a>>) -> Vec<Trial<'a>> {
+        let labels: BTreeSet<String> = trials.iter().map(Trial::label).collect();
+        let wanted =
+            self.baselines.iter().filter(|baseline| baseline.trials.iter().any(|label| labels.contains(label)));
+        wanted.map(Trial::from).chain(trials).collect()
+    }
+
+    /// The baselines that a trial is compared with.
+    pub(crate) fn baselines_of(&self, trial: &Trial<'_>) -> impl Iterator<Item = Trial<'_>> {
+        let label = trial.label();
+        self.baselines.iter().filter(move |baseline| baseline.trials.contains(&label)).map(Trial::from)
+    }
+
+    /// The trial of an arm or baseline by name and seed.
+    pub(crate) fn trial(&self, arm: &str, seed: u64) -> Option<Trial<'_>> {
+        let baseline = self.baselines.iter().find(|baseline| baseline.arm.name == arm && baseline.seed == seed);
+        let of_arm = |arm| Trial { arm, seed, probes: self.probes, baseline: None };
+        baseline.map(Trial::from).or_else(|| self.arms.iter().find(|known| known.name == arm).map(of_arm))
+    }
+
+    /// The evaluation sets that a trial is measured on.
+    pub(crate) fn evals_of<'a>(&'a self, trial: &Trial<'a>) -> impl Iterator<Item = &'a EvalSet> {
+        let only = trial.baseline.map(|baseline| baseline.eval.as_str());
+        self.evals.iter().filter(move |eval| only.is_none_or(|name| name == eval.name))
     }
 
     /// `sweeps/NAME/<digest>`.
@@ -199,13 +262,40 @@ pub(crate) struct Trained {
     pub(crate) unix_s: u64,
 }
 
+/// A file of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenRowsRef")]
+pub(crate) struct RowsRef {
+    /// Its key.
+    pub(crate) key: String,
+    /// Digest of its bytes; absent in records of older versions.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// [`RowsRef`] as this version and as older versions wrote it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenRowsRef {
+    Key(String),
+    KeyAndDigest { key: String, digest: Option<Digest> },
+}
+
+impl From<WrittenRowsRef> for RowsRef {
+    fn from(written: WrittenRowsRef) -> Self {
+        match written {
+            WrittenRowsRef::Key(key) => Self { key, digest: None },
+            WrittenRowsRef::KeyAndDigest { key, digest } => Self { key, digest },
+        }
+    }
+}
+
 /// `result.json`: the trial is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finished {
     /// What ran.
     pub(crate) stages: Vec<StageReport>,
-    /// Keys of the rows that the probes wrote.
-    pub(crate) rows: Vec<String>,
+    /// The rows that the probes wrote.
+    pub(crate) rows: Vec<RowsRef>,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
 }
@@ -220,8 +310,10 @@ pub(crate) enum Cause {
     TimeLimit,
     /// It could not be started.
     Start,
-    /// It ended well, but its rows are missing or unreadable.
+    /// It ended well, but its rows are missing, unreadable, or of something else than was planned.
     Rows,
+    /// The worker, a shard set, a split or the initial weights are no longer what was planned.
+    Changed,
     /// The orchestrator was asked to stop.
     Interrupted,
     /// The orchestrator died, or the job vanished with its node.
@@ -233,8 +325,17 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the trial itself is to blame. One that was merely cut off is tried again unasked.
     pub(crate) fn blames_the_trial(self) -> bool {
-        !matches!(self, Self::Interrupted | Self::Lost | Self::Refused)
+        !matches!(self, Self::Interrupted | Self::Lost | Self::Refused | Self::Changed)
     }
+}
+
+/// `set-aside.json`: the attempt no longer counts, because a record of it is damaged. Nothing of it is moved or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SetAside {
+    /// What is damaged, one sentence each.
+    pub(crate) because: Vec<String>,
+    /// When, seconds since 1970.
+    pub(crate) unix_s: u64,
 }
 
 /// `failed.json`: the attempt ended without a result.
@@ -250,4 +351,19 @@ pub(crate) struct Failed {
     pub(crate) stages: Vec<StageReport>,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_older_versions_name_rows_without_digests() {
+        let old = r#"{"stages": [], "rows": ["trials/a/rows.jsonl"], "unix_s": 1}"#;
+        let record: Finished = serde_json::from_str(old).unwrap();
+        assert_eq!(record.rows, [RowsRef { key: "trials/a/rows.jsonl".into(), digest: None }]);
+        let rows = vec![RowsRef { key: "k".into(), digest: Some(Digest::of(b"rows")) }];
+        let text = serde_json::to_string(&Finished { rows: rows.clone(), ..record }).unwrap();
+        assert_eq!(serde_json::from_str::<Finished>(&text).unwrap().rows, rows);
+    }
 }

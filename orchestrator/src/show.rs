@@ -6,11 +6,12 @@ use anyhow::Result;
 use serde_json::Value;
 use store::Store;
 
+use crate::evidence;
 use crate::identity::Life;
-use crate::ledger::{self, State};
+use crate::ledger::State;
 use crate::only::Globs;
 use crate::output::{columns, duration};
-use crate::records::{Arm, Plan};
+use crate::records::{Arm, Cause, Plan};
 
 /// What is known of all trials of a plan.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Counts {
     pub(crate) finished: usize,
     /// Failed by themselves.
     pub(crate) failed: usize,
+    /// With a damaged record.
+    pub(crate) damaged: usize,
     /// Running somewhere.
     pub(crate) running: usize,
     /// Everything else.
@@ -44,40 +47,45 @@ pub(crate) fn matrix(
     let mut rows = vec![["arm", "seed", "trial", "status", "changes"].map(str::to_owned).to_vec()];
     let (mut finished_s, mut counts) = (Vec::new(), Counts::default());
     let reference = &plan.arms[0];
-    for trial in plan.trials() {
-        if !only.chooses(&trial.arm.name, trial.seed) {
-            continue;
-        }
-        let state = store.map(|store| ledger::state(store, &trial)).transpose()?;
+    let chosen = plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect();
+    for trial in plan.with_baselines(chosen) {
+        let state = store.map(|store| evidence::state(store, plan, &trial)).transpose()?.map(|checked| checked.state);
         let words = match &state {
             None => "unknown".to_owned(),
             Some(state) => status(state, places.get(&trial.label())),
         };
         match state {
-            Some(State::Finished(record)) => {
+            Some(State::Finished { record, .. }) => {
                 counts.finished += 1;
-                finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
+                if trial.baseline.is_none() {
+                    finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
+                }
             }
             Some(State::Failed { record, .. }) if record.cause.blames_the_trial() => counts.failed += 1,
+            Some(State::Damaged { .. }) => counts.damaged += 1,
             Some(State::Claimed { life: Life::Alive | Life::Unknown, .. }) => counts.running += 1,
             _ => counts.open += 1,
         }
         let digest = if store.is_some() { trial.arm.trial.short() } else { "?".to_owned() };
-        let seed = trial.seed.to_string();
-        rows.push(vec![trial.arm.name.clone(), seed, digest, words, delta(trial.arm, reference)]);
+        let changes = if trial.baseline.is_some() { "(baseline)".to_owned() } else { delta(trial.arm, reference) };
+        rows.push(vec![trial.arm.name.clone(), trial.seed.to_string(), digest, words, changes]);
     }
     Ok(Matrix { rows, finished_s, counts })
 }
 
 fn status(state: &State, place: Option<&String>) -> String {
     match state {
-        State::Missing => "missing".to_owned(),
-        State::Finished(record) => {
+        State::Missing => "not run yet".to_owned(),
+        State::SetAside { attempt } => format!("set aside (attempt {attempt}): to be done again"),
+        State::Damaged { attempt, what } => format!("damaged (attempt {attempt}): {what}"),
+        State::Finished { record, .. } => {
             format!("done in {}", duration(record.stages.iter().map(|stage| stage.seconds).sum()))
         }
         State::Failed { attempt, record } if record.cause.blames_the_trial() => {
-            let message: String = record.message.chars().take(60).collect();
-            format!("failed (attempt {attempt}): {message}")
+            format!("failed (attempt {attempt}): {}", shortened(&record.message))
+        }
+        State::Failed { attempt, record } if record.cause == Cause::Changed => {
+            format!("did not run (attempt {attempt}): {}", shortened(&record.message))
         }
         State::Failed { attempt, .. } => format!("cut off (attempt {attempt})"),
         State::Claimed { attempt, life: Life::Dead, .. } => format!("cut off (attempt {attempt})"),
@@ -90,15 +98,28 @@ fn status(state: &State, place: Option<&String>) -> String {
     }
 }
 
+/// The beginning of a sentence, to its last whole word.
+fn shortened(sentence: &str) -> String {
+    const LIMIT: usize = 160;
+    if sentence.chars().count() <= LIMIT {
+        return sentence.to_owned();
+    }
+    let cut: String = sentence.chars().take(LIMIT).collect();
+    format!("{} …", cut.rsplit_once(' ').map_or(cut.as_str(), |(whole, _)| whole))
+}
+
 impl Matrix {
     /// The matrix and, below it, how much is done and how long the rest may take on `slots` slots.
     pub(crate) fn text(&self, slots: usize) -> String {
-        let Counts { finished, failed, running, open } = self.counts;
+        let Counts { finished, failed, damaged, running, open } = self.counts;
         let total = self.rows.len() - 1;
         let mut out = columns(&self.rows);
         out.push_str(&format!(
             "\n\n{total} trials: {finished} done, {failed} failed, {running} running, {open} to run"
         ));
+        if damaged > 0 {
+            out.push_str(&format!("; {damaged} damaged: `orchestrator verify STORE --repair` sets them aside"));
+        }
         if let Some(typical) = median(&self.finished_s)
             && open > 0
         {

@@ -14,10 +14,11 @@ use anyhow::Result;
 use store::Store;
 
 use crate::backend::{Adoption, Backend, Event, Ticket};
+use crate::evidence;
 use crate::identity::Life;
 use crate::ledger::{self, State};
 use crate::progress::Progress;
-use crate::records::{Cause, Claim, Trial};
+use crate::records::{Cause, Claim, Plan, Trial};
 
 /// How often a trial that another orchestrator holds is looked at again.
 const RECHECK: Duration = Duration::from_secs(2);
@@ -55,6 +56,7 @@ pub(crate) struct Summary {
 /// A sweep under way.
 pub(crate) struct Sweep<'a, 'b> {
     store: &'a Store,
+    plan: &'a Plan,
     options: &'b Options,
     backend: &'b mut dyn Backend<'a>,
     /// Set by a signal.
@@ -62,6 +64,8 @@ pub(crate) struct Sweep<'a, 'b> {
     pending: VecDeque<(Trial<'a>, Instant)>,
     lost: BTreeMap<String, u32>,
     failed_now: usize,
+    /// The worker, a shard set or the weights are no longer what was planned: nothing more is started.
+    changed: bool,
     waiting_said: bool,
     summary: Summary,
     progress: Progress,
@@ -77,7 +81,7 @@ enum Next<'a> {
 
 /// Runs `trials` on `backend` until each is finished, failed or held elsewhere by nobody this machine can judge.
 pub(crate) fn run<'a>(
-    store: &'a Store,
+    (store, plan): (&'a Store, &'a Plan),
     options: &Options,
     backend: &mut dyn Backend<'a>,
     stop: Arc<AtomicBool>,
@@ -88,8 +92,8 @@ pub(crate) fn run<'a>(
     let mut pending = VecDeque::new();
     let mut watched = 0;
     for trial in trials {
-        match ledger::state(store, &trial)? {
-            State::Finished(_) => summary.skipped += 1,
+        match evidence::state(store, plan, &trial)?.state {
+            State::Finished { .. } => summary.skipped += 1,
             State::Claimed { attempt, claim, .. }
                 if claim.wave.is_some() && backend.adopt(Ticket { trial, attempt }, &claim)? == Adoption::Watched =>
             {
@@ -105,8 +109,9 @@ pub(crate) fn run<'a>(
     if watched > 0 {
         progress.note(&format!("{watched} of {total} trials are under way since before and are watched"));
     }
-    let (lost, failed_now, waiting_said) = (BTreeMap::new(), 0, false);
-    Sweep { store, options, backend, stop, pending, lost, failed_now, waiting_said, summary, progress }.run()
+    let (lost, failed_now, changed, waiting_said) = (BTreeMap::new(), 0, false, false);
+    Sweep { store, plan, options, backend, stop, pending, lost, failed_now, changed, waiting_said, summary, progress }
+        .run()
 }
 
 impl<'a> Sweep<'a, '_> {
@@ -120,7 +125,7 @@ impl<'a> Sweep<'a, '_> {
                 self.backend.stop();
                 self.summary.left -= self.backend.running();
             }
-            let full = self.options.max_failures.is_some_and(|max| self.failed_now >= max);
+            let full = self.changed || self.options.max_failures.is_some_and(|max| self.failed_now >= max);
             if full && !held {
                 held = true;
                 self.backend.start_no_more();
@@ -164,8 +169,8 @@ impl<'a> Sweep<'a, '_> {
 
     /// Decides what becomes of a pending trial, by what the store says now.
     fn next(&mut self, trial: Trial<'a>) -> Result<Next<'a>> {
-        let attempt = match ledger::state(self.store, &trial)? {
-            State::Finished(_) => {
+        let attempt = match evidence::state(self.store, self.plan, &trial)?.state {
+            State::Finished { .. } => {
                 self.summary.skipped += 1;
                 self.progress.on_finished_elsewhere(&trial.label());
                 return Ok(Next::Settled);
@@ -177,10 +182,16 @@ impl<'a> Sweep<'a, '_> {
                 self.progress.on_failed(&trial.label(), &message);
                 return Ok(Next::Settled);
             }
-            State::Failed { attempt, .. } => attempt + 1,
+            State::Failed { attempt, .. } | State::SetAside { attempt } => attempt + 1,
+            State::Damaged { what, .. } => return Ok(self.on_damaged(&trial, &what)),
             State::Claimed { attempt, life: Life::Dead, .. } => {
-                ledger::settle_lost(self.store, &trial, attempt, self.options.grace)?;
-                attempt + 1
+                match ledger::settle_lost(self.store, &trial, attempt, self.options.grace) {
+                    Ok(()) => attempt + 1,
+                    Err(error) if error.downcast_ref().is_some_and(ledger::is_damage) => {
+                        return Ok(self.on_damaged(&trial, &format!("{error:#}")));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             State::Claimed { attempt, claim, life } => {
                 let adoption = match claim.wave {
@@ -200,6 +211,13 @@ impl<'a> Sweep<'a, '_> {
             }
         };
         Ok(Next::Start(Ticket { trial, attempt }))
+    }
+
+    /// Lists a trial whose records are damaged; the others go on.
+    fn on_damaged(&mut self, trial: &Trial<'_>, what: &str) -> Next<'a> {
+        self.summary.failed += 1;
+        self.progress.on_failed(&trial.label(), what);
+        Next::Settled
     }
 
     fn say_waiting(&mut self, trial: &Trial<'_>, claim: &Claim, life: Life) {
@@ -236,8 +254,8 @@ impl<'a> Sweep<'a, '_> {
 
     fn on_end(&mut self, ticket: Ticket<'a>, seconds: Option<f64>, log: &Path) -> Result<()> {
         let (trial, label) = (ticket.trial, ticket.trial.label());
-        match ledger::state(self.store, &trial)? {
-            State::Finished(record) => {
+        match evidence::state(self.store, self.plan, &trial)?.state {
+            State::Finished { record, .. } => {
                 self.summary.finished += 1;
                 let took = || record.stages.iter().map(|stage| stage.seconds).sum();
                 self.progress.on_finished(&label, seconds.unwrap_or_else(took));
@@ -248,6 +266,12 @@ impl<'a> Sweep<'a, '_> {
                 let place = if log.exists() { format!(" (log: {})", log.display()) } else { String::new() };
                 self.progress.on_failed(&label, &format!("{}{place}", record.message));
             }
+            State::Failed { record, .. } if record.cause == Cause::Changed => {
+                self.summary.left += 1;
+                self.changed = true;
+                self.progress.note(&format!("{label} did not run: {}; no more trials are started", record.message));
+            }
+            State::Damaged { what, .. } => drop(self.on_damaged(&trial, &what)),
             State::Failed { record, .. } => {
                 let lost = self.lost.entry(label.clone()).or_default();
                 *lost += 1;
@@ -260,7 +284,9 @@ impl<'a> Sweep<'a, '_> {
                 }
             }
             // Somebody else has begun another attempt meanwhile.
-            State::Missing | State::Claimed { .. } => self.pending.push_back((trial, Instant::now() + RECHECK)),
+            State::Missing | State::SetAside { .. } | State::Claimed { .. } => {
+                self.pending.push_back((trial, Instant::now() + RECHECK))
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use store::Store;
 
 use crate::attempt::Ground;
 use crate::backend::Backend;
+use crate::check;
 use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
@@ -21,9 +22,10 @@ use crate::local::Local;
 use crate::only::Globs;
 use crate::output;
 use crate::plan::{self, Facts};
-use crate::prepare;
+use crate::plans::{self, Run};
+use crate::prepare::{self, Found};
 use crate::process::Launcher;
-use crate::records::Plan;
+use crate::records::{Plan, Trial};
 use crate::show;
 use crate::slurm::client::Client;
 use crate::slurm::setup::{self, Choices};
@@ -52,12 +54,15 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     if args.dry_run {
         return dry_run(args, &file, &store, &only);
     }
-    let worker = code::find_worker(args.worker.as_deref())?;
-    let facts = prepare::facts(&file, Some(&worker))?;
-    let plan = prepare::plan_of_run(&store, &file, facts, args.retry_failed)?;
+    let found = Found::of(&file, args.worker.as_deref())?;
+    let worker = found.worker.clone().unwrap_or_default();
+    let plan = plans::of_run(&store, &file, found.facts()?, work_or_retry(args))?;
     say_code(&plan);
-    let trials: Vec<_> = plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect();
+    let trials = chosen(&plan, &only);
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
+    let findings = check::check(&store, &plan, &trials, &worker);
+    anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
+    output::note(&findings.room());
     let work = work_of(args, &store, &plan);
     let grace = Duration::from_secs_f64(args.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {
@@ -78,11 +83,11 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
         }
         BackendName::Slurm => {
             let client = Client::find()?;
-            let camp = setup::camp(&file, &store, Some(&client), slurm_choices(args, worker, &work))?;
+            let camp = setup::camp(&file, (&store, &plan), Some(&client), slurm_choices(args, worker, &work))?;
             Box::new(Watch::new(&store, &plan, client, camp))
         }
     };
-    prepare::record_start(&store, &plan)?;
+    plans::record_start(&store, &plan)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // The second signal ends this program at once; the guards then end the workers.
@@ -96,8 +101,19 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
         take_over: args.take_over,
         grace,
     };
-    let summary = sweep::run(&store, &options, backend.as_mut(), stop, trials)?;
+    let summary = sweep::run((&store, &plan), &options, backend.as_mut(), stop, trials)?;
     finish(&store, &plan, summary, &backend.farewell())
+}
+
+/// The trials that `--only` chooses, after the baselines that they are compared with.
+fn chosen<'a>(plan: &'a Plan, only: &Globs) -> Vec<Trial<'a>> {
+    let of_arms =
+        plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
+    if of_arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
+}
+
+fn work_or_retry(args: &SweepArgs) -> Run {
+    if args.retry_failed { Run::Retry } else { Run::Work }
 }
 
 fn slurm_choices<'a>(args: &SweepArgs, worker: PathBuf, work: &'a Path) -> Choices<'a> {
@@ -112,7 +128,7 @@ fn work_of(args: &SweepArgs, store: &Store, plan: &Plan) -> PathBuf {
 fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Result<ExitCode> {
     let counts = show::matrix(Some(store), plan, &Globs::new(&[])?, &BTreeMap::new())?.counts();
     if counts.running == 0 && counts.open == 0 {
-        prepare::record_end(store, plan)?;
+        plans::record_end(store, plan)?;
     }
     let collected = tables::collect(store, plan)?;
     if !collected.rows.is_empty() {
@@ -133,59 +149,92 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     })
 }
 
-/// A dry run needs neither worker nor shards to show the matrix; without them it says what it cannot tell.
+/// A dry run needs neither worker nor shards to show the matrix. It ends with an error where the sweep would.
 fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> Result<ExitCode> {
-    let (plan, known) = match prepare::facts(file, args.worker.as_deref()) {
-        Ok(facts) => (prepare::plan_of_run(store, file, facts, args.retry_failed)?, true),
-        Err(error) => {
-            output::note(&format!("Digests and states are unknown: {error:#}"));
-            // Any digests do for showing names; arms that train on other shards must differ.
-            let shards =
-                plan::shard_uris(file)?.into_iter().map(|uri| (uri.clone(), Digest::of(uri.as_bytes()))).collect();
-            let splits = file.evals()?.into_iter().map(|eval| (eval.name, Digest::of(b"unknown"))).collect();
-            let code = Code { version: "unknown".to_owned(), binary: None };
-            (plan::resolve(file, &Facts { shards, splits, code, run: 1 })?, false)
-        }
+    let mut found = Found::of(file, args.worker.as_deref())?;
+    let mut problems = std::mem::take(&mut found.problems);
+    let (plan, known) = match found.facts.take() {
+        Some(facts) => (plans::of_run(store, file, facts, work_or_retry(args))?, true),
+        None => (plan::resolve(file, &unknown_facts(file)?)?, false),
     };
+    let trials = chosen(&plan, only);
+    if trials.is_empty() {
+        problems.push(format!("--only {} matches no trial", args.only.join(" --only ")));
+    }
     if known {
         say_code(&plan);
+        let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
+        output::note(&findings.room());
+        problems.extend(findings.problems);
     }
-    let matrix = show::matrix(known.then_some(store), &plan, only, &BTreeMap::new())?;
+    show_dry_run(args, file, store, (&plan, known), only)?;
+    if args.backend == BackendName::Slurm
+        && let Err(error) = Client::find()
+    {
+        problems.push(format!("{error:#}"));
+    }
+    for problem in &problems {
+        output::note(&format!("Error: {problem}"));
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Any digests do for showing names; arms that train on other shards or start from other weights must differ.
+fn unknown_facts(file: &SweepFile) -> Result<Facts> {
+    let of = |uri: String| (uri.clone(), Digest::of(uri.as_bytes()));
+    Ok(Facts {
+        shards: plan::shard_uris(file)?.into_iter().map(of).collect(),
+        splits: file.evals()?.into_iter().map(|eval| (eval.name, Digest::of(b"unknown"))).collect(),
+        init_weights: plan::weights_uris(file)?.into_iter().map(of).collect(),
+        code: Code { version: "unknown".to_owned(), binary: None },
+        run: 1,
+    })
+}
+
+/// Prints the matrix, and the commands of the first trial or the job scripts.
+fn show_dry_run(
+    args: &SweepArgs,
+    file: &SweepFile,
+    store: &Store,
+    (plan, known): (&Plan, bool),
+    only: &Globs,
+) -> Result<()> {
+    let matrix = show::matrix(known.then_some(store), plan, only, &BTreeMap::new())?;
     output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
     output::line(&matrix.text(file.slots));
     if args.backend == BackendName::Slurm {
-        return dry_scripts(args, file, store, &plan, only);
+        return dry_scripts(args, file, store, plan, only);
     }
     if let Some(trial) =
         plan.trials().into_iter().find(|trial| only.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
     {
         output::line(&format!("\nCommands of {}:", trial.label()));
-        for stage in command::stages(&plan, &trial, 1, Path::new("CONFIG.json"), |key| store.uri_of(key)) {
+        for stage in command::stages(plan, &trial, 1, Path::new("CONFIG.json"), |key| store.uri_of(key))? {
             output::line(&format!("  {}", command::shown("worker", &stage.args)));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The scripts of the first waves; on a machine without Slurm too.
-fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, only: &Globs) -> Result<ExitCode> {
+fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, only: &Globs) -> Result<()> {
     let client = Client::find();
     if let (Err(error), None) = (&client, file.slurm()?.max_array_size) {
         output::note(&format!("Waves are shown for an array size of 1001, the usual one: {error}"));
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
     let work = work_of(args, store, plan);
-    let camp = setup::camp(file, store, client.ok().as_ref(), slurm_choices(args, worker, &work))?;
+    let camp = setup::camp(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
     let mut open = Vec::new();
-    for trial in plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)) {
-        if !matches!(ledger::state(store, &trial)?, State::Finished(_)) {
+    for trial in chosen(plan, only) {
+        if !matches!(ledger::state(store, &trial)?, State::Finished { .. }) {
             open.push(trial);
         }
     }
     for script in setup::scripts(plan, &open, &camp) {
         output::line(&script);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn say_code(plan: &Plan) {

@@ -1,14 +1,17 @@
 //! From the rows of finished trials to the tables of a sweep, printed and kept in the store.
 
-use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::Result;
 use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
 use results::table::{Table, TableOptions};
-use results::{FailedTrial, ResultRow, columns, render, row};
+use results::{ResultRow, TEACHER, Unscored, UnscoredTrial, columns, render};
 use store::{Store, StoreError};
 
+use crate::evidence::{self, Checked};
 use crate::identity::Life;
-use crate::ledger::{self, State};
+use crate::ledger::State;
 use crate::records::{Plan, Trial};
 
 /// The metric that a terminal shows when it is there; the report has them all.
@@ -22,41 +25,47 @@ pub(crate) struct Collected {
     /// Rows of finished trials.
     pub(crate) rows: Vec<ResultRow>,
     /// Trials without rows, with the reason.
-    pub(crate) without: Vec<FailedTrial>,
+    pub(crate) without: Vec<UnscoredTrial>,
 }
 
-/// Reads the rows under `key`. None at all is an error: a probe that measured nothing has failed.
-pub(crate) fn read_rows(store: &Store, key: &str) -> Result<Vec<ResultRow>> {
-    let what = store.uri_of(key);
-    let bytes =
-        store.get(key).with_context(|| format!("read the rows that the probe should have written to {what}"))?;
-    let text = std::str::from_utf8(&bytes).with_context(|| format!("{what} is not UTF-8"))?;
-    let rows = row::from_json_lines(text, &what)?;
-    ensure!(!rows.is_empty(), "{what} holds no rows");
-    Ok(rows)
-}
-
-/// Collects what the store holds of `plan`.
+/// Collects what the store holds of `plan`. A baseline's rows are counted with each finished trial that it belongs to.
 pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
     let (mut rows, mut without) = (Vec::new(), Vec::new());
-    for trial in plan.trials() {
-        let reason = match ledger::state(store, &trial)? {
-            State::Finished(finished) => {
-                for key in &finished.rows {
-                    rows.extend(read_rows(store, key)?.into_iter().map(|row| placed(row, plan, &trial)));
-                }
-                continue;
-            }
-            State::Missing => "not run yet".to_owned(),
-            State::Failed { attempt, record } => format!("attempt {attempt}: {}", record.message),
-            State::Claimed { attempt, life: Life::Dead, .. } => {
-                format!("attempt {attempt}: its orchestrator died; start the sweep again")
-            }
-            State::Claimed { attempt, .. } => format!("attempt {attempt} is running"),
-        };
-        without.push(FailedTrial { arm: trial.arm.name.clone(), seed: trial.seed, trial: trial.arm.trial, reason });
+    let mut baselines: BTreeMap<String, Vec<ResultRow>> = BTreeMap::new();
+    for trial in plan.with_baselines(plan.trials()) {
+        let Checked { state, rows: of_trial } = evidence::state(store, plan, &trial)?;
+        if let Some((state, reason)) = unscored(state) {
+            let (arm, trial_digest) = (trial.arm.name.clone(), trial.arm.trial);
+            without.push(UnscoredTrial { arm, seed: trial.seed, trial: trial_digest, state, reason });
+        } else if trial.baseline.is_some() {
+            baselines.insert(trial.label(), of_trial);
+        } else {
+            let shared = plan.baselines_of(&trial).filter_map(|baseline| baselines.get(&baseline.label()));
+            let shared: Vec<&ResultRow> = shared.flatten().collect();
+            // A probe of an older version scored baselines too; the shared ones count.
+            let again = |row: &ResultRow| row.features != TEACHER && shared.iter().any(|s| s.features == row.features);
+            let own = of_trial.into_iter().filter(|row| !again(row));
+            rows.extend(own.chain(shared.iter().map(|row| (*row).clone())).map(|row| placed(row, plan, &trial)));
+        }
     }
     Ok(Collected { rows, without })
+}
+
+/// Why a trial in `state` has no scores; `None` where it has.
+fn unscored(state: State) -> Option<(Unscored, String)> {
+    Some(match state {
+        State::Finished { .. } => return None,
+        State::Missing | State::SetAside { .. } => (Unscored::NotRun, String::new()),
+        State::Failed { attempt, record } if record.cause.blames_the_trial() => {
+            (Unscored::Failed, format!("attempt {attempt}: {}", record.message))
+        }
+        State::Failed { attempt, record } => (Unscored::CutOff, format!("attempt {attempt}: {}", record.message)),
+        State::Claimed { attempt, life: Life::Dead, .. } => {
+            (Unscored::CutOff, format!("attempt {attempt}: its orchestrator died; start the sweep again"))
+        }
+        State::Claimed { attempt, .. } => (Unscored::Running, format!("attempt {attempt}")),
+        State::Damaged { attempt, what } => (Unscored::Damaged, format!("attempt {attempt}: {what}")),
+    })
 }
 
 /// The worker knows the run; what the run is in this sweep, the plan knows: another sweep may call the same trial otherwise.

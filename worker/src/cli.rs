@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::baseline::Baseline;
+use crate::expect::Expectation;
+
 /// One process per device: trains, probes, embeds and exports RedDino models.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version = crate::version::CODE, about)]
@@ -21,6 +24,8 @@ pub(crate) enum Command {
     Step(StepArgs),
     /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
     Probe(ProbeArgs),
+    /// Score features that no training made: random weights of a model, or a colour histogram.
+    Baseline(BaselineArgs),
     /// Draw a run's losses, collapse measures and probe scores over its steps as SVG.
     Curves(CurvesArgs),
     /// Write the published metrics of a run as TensorBoard events.
@@ -37,6 +42,13 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Check that this machine can train, with a remedy for each failure; exit code 1 if anything failed.
     Doctor(DoctorArgs),
+    /// Read a command line and do nothing else.
+    #[command(hide = true)]
+    Check {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Print the code version.
     Version {
         /// As JSON.
@@ -70,6 +82,9 @@ pub(crate) struct TrainArgs {
     /// Print each metrics line on standard output too.
     #[arg(long)]
     pub(crate) print_metrics: bool,
+    /// Refuse to begin unless this is so: code, binary, shards or init_weights, with a version or digest; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) expect: Vec<Expectation>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,15 +136,51 @@ pub(crate) struct ModelArgs {
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) scoring: ScoringArgs,
+    /// Name of the arm in result rows.
+    #[arg(long, default_value = "run")]
+    pub(crate) arm: String,
+    /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
+    #[arg(long, value_name = "URI")]
+    pub(crate) train_shards: Option<String>,
+    /// Leave out the random-weights baseline.
+    #[arg(long)]
+    pub(crate) no_random: bool,
+    /// Leave out the colour-histogram baseline.
+    #[arg(long)]
+    pub(crate) no_histogram: bool,
+    /// Mark the rows as transductive where the training set cannot be compared: it held images of this dataset.
+    #[arg(long)]
+    pub(crate) transductive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    /// Which features.
+    pub(crate) features: Baseline,
+    #[command(flatten)]
+    pub(crate) scoring: ScoringArgs,
+    /// Training configuration (YAML) of the model whose random weights are scored.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+/// What is scored, how, and where the rows go.
+#[derive(Debug, Args)]
+pub(crate) struct ScoringArgs {
     /// Labelled cell shard set.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: String,
     /// Split of the shard set (`shard-builder split`).
     #[arg(long, value_name = "NAME")]
     pub(crate) split: String,
-    /// Name of the arm in result rows.
-    #[arg(long, default_value = "run")]
-    pub(crate) arm: String,
     /// Name of the dataset in result rows.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
@@ -139,18 +190,12 @@ pub(crate) struct ProbeArgs {
     /// Where result rows go as JSON lines: a file that does not exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: Option<String>,
-    /// Leave out the random-weights baseline.
-    #[arg(long)]
-    pub(crate) no_random: bool,
-    /// Leave out the colour-histogram baseline.
-    #[arg(long)]
-    pub(crate) no_histogram: bool,
     /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
     #[arg(long, default_value_t = 1000)]
     pub(crate) bootstrap: usize,
-    /// The pretraining set held images of this dataset: rows are marked transductive.
-    #[arg(long)]
-    pub(crate) transductive: bool,
+    /// Refuse to begin unless this is so: code, binary, shards or split, with a version or digest; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) expect: Vec<Expectation>,
 }
 
 #[derive(Debug, Args)]

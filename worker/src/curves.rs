@@ -76,7 +76,7 @@ fn score_panels(rows: &[ResultRow]) -> Result<Vec<Panel>> {
         // (features, data set) → step → the folds' scores.
         let mut scores: BTreeMap<(&str, String), BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.probe == probe && row.metric == "weighted_f1") {
-            let note = if row.note.contains("transductive") { " (transductive)" } else { "" };
+            let note = if row.is_transductive() { " (transductive)" } else { "" };
             let key = (row.features.as_str(), format!("{}{note}", row.dataset));
             scores.entry(key).or_default().entry(row.step).or_default().push(row.value);
         }

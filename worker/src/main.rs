@@ -1,12 +1,15 @@
 //! One process per device: trains, probes, embeds and exports RedDino models.
 
 mod augment_command;
+mod baseline;
 mod bench;
 mod bench_ranks;
+mod check_command;
 mod cli;
 mod curves;
 mod device;
 mod doctor;
+mod expect;
 mod export;
 mod features;
 mod label;
@@ -23,11 +26,12 @@ mod signals;
 mod snapshot;
 mod step;
 mod train;
+mod transductive;
 mod twins;
 mod version;
 mod weights;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
@@ -41,13 +45,19 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "the environment could not be set: {error}");
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     device::report_panics();
     match dispatch(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{}", sentence(&error));
-            ExitCode::FAILURE
+            let changed = error.downcast_ref::<expect::NotAsPlanned>().is_some();
+            if changed { ExitCode::from(expect::NOT_AS_PLANNED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -79,6 +89,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => return train::train(&args),
         Command::Step(args) => step::step(&args)?,
         Command::Probe(args) => probe_command::probe(&args)?,
+        Command::Baseline(args) => probe_command::baseline(&args)?,
+        Command::Check { command } => check_command::check(&command)?,
         Command::Curves(args) => curves::draw(&args)?,
         Command::Metrics(args) => metrics_command::metrics(&args)?,
         Command::Embed(args) => export::embed(&args)?,

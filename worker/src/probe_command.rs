@@ -1,60 +1,114 @@
-//! `worker probe`: a run's teacher features on a labelled cell set, always beside random weights of the same model and a
-//! colour histogram, so that a reader sees what training added.
+//! `worker probe`: a run's teacher features on a labelled cell set, beside random weights of the same model and a colour
+//! histogram, so that a reader sees what training added. `worker baseline` scores one of those two by itself.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use dino::Encoder;
+use probe::Features;
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
-use probe::{Features, histogram};
-use rayon::prelude::*;
-use results::ResultRow;
 use results::stats::Bootstrap;
-use run_spec::ids::{Digest, trial_digest};
-use serde_json::Value;
+use run_spec::config::TrainConfig;
 use shards::ShardSet;
 use store::Store;
 
-use crate::cli::ProbeArgs;
+use crate::baseline::Baseline;
+use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
 use crate::export::split_uri;
-use crate::features::{self, Trained};
-use crate::output;
+use crate::probe_command::rows::Origin;
+use crate::{device, expect, features, output, transductive};
+
+mod rows;
 
 /// Scores a run and prints a table; with `--out` the rows go there too.
 pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
-    let out = args.out.as_deref().map(split_uri).transpose()?;
+    let Scoring { shards, cells, out } = args.scoring.open()?;
     let trained = features::open(&args.model)?;
-    let shards = ShardSet::open(&Store::open(&args.shards)?)?;
-    let cells = Arc::new(labelled_cells(&shards, &args.split)?);
-    tracing::info!(cells = cells.len(), classes = cells.classes().names().len(), groups = cells.groups(), "probing");
+    let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &shards)?;
+    let of_run = Origin::of_run(&trained, &args.arm, shared.or(args.transductive.then_some(true)))?;
 
     let side = trained.config.crops.global_size;
-    let mut evaluations = Vec::new();
-    let mut add = |name: &'static str, values: Vec<f32>, dim: usize| -> Result<()> {
-        let began = std::time::Instant::now();
-        let evaluation = evaluate(&cells, &Features::new(dim, values)?, &Probe::PUBLISHED)?;
-        tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
-        evaluations.push((name, evaluation));
-        Ok(())
-    };
-    let (values, dim) = features::extract(&trained.teacher, side, &shards, args.batch, "teacher features")?;
-    add(results::TEACHER, values, dim)?;
-    if !args.no_random {
-        let random = Encoder::random(&trained.config, trained.config.init_seed(), trained.place.device)?;
-        let (values, dim) = features::extract(&random, side, &shards, args.batch, "random-weights features")?;
-        add("random", values, dim)?;
+    let batch = args.scoring.batch;
+    let (values, dim) = features::extract(&trained.teacher, side, &shards, batch, "teacher features")?;
+    let mut scored = vec![(results::TEACHER, of_run.clone(), score(results::TEACHER, &cells, values, dim)?)];
+    for baseline in [Baseline::Random, Baseline::Histogram] {
+        let left_out = match baseline {
+            Baseline::Random => args.no_random,
+            Baseline::Histogram => args.no_histogram,
+        };
+        if !left_out {
+            let (values, dim) = baseline.features(&trained.config, trained.place.device, &shards, batch)?;
+            scored.push((baseline.name(), of_run.untrained(), score(baseline.name(), &cells, values, dim)?));
+        }
     }
-    if !args.no_histogram {
-        add("histogram", histograms(&shards)?, histogram::DIM)?;
-    }
+    finish(&args.scoring, &shards, out, &scored)
+}
 
-    let rows = rows(args, &trained, &shards, &evaluations)?;
-    if let Some((folder, name)) = out {
+/// Scores features that no training made, without a run; with `--out` the rows go there too.
+pub(crate) fn baseline(args: &BaselineArgs) -> Result<()> {
+    let Scoring { shards, cells, out } = args.scoring.open()?;
+    let (config, resolved) = match &args.config {
+        Some(path) => crate::train::read_config(path, &args.set)?,
+        None if args.features == Baseline::Random => {
+            bail!("random weights need a model: name its training configuration with --config")
+        }
+        None => TrainConfig::from_yaml("", "the defaults", &args.set)?,
+    };
+    let place = device::open(config.device, args.threads)?;
+    let (values, dim) = args.features.features(&config, place.device, &shards, args.scoring.batch)?;
+    let origin = Origin::of_nothing(&config, &resolved, args.features.name(), place.words);
+    let name = args.features.name();
+    finish(&args.scoring, &shards, out, &[(name, origin, score(name, &cells, values, dim)?)])
+}
+
+/// Features by name, where they come from, and their scores.
+type Scored = (&'static str, Origin, Evaluation);
+
+fn score(name: &'static str, cells: &Arc<Cells>, values: Vec<f32>, dim: usize) -> Result<Evaluation> {
+    let began = std::time::Instant::now();
+    let evaluation = evaluate(cells, &Features::new(dim, values)?, &Probe::PUBLISHED)?;
+    tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
+    Ok(evaluation)
+}
+
+/// Writes the rows where they are wanted, and prints the table.
+fn finish(args: &ScoringArgs, shards: &ShardSet, out: Option<(Store, String)>, scored: &[Scored]) -> Result<()> {
+    if let Some((store, name)) = out {
+        let rows = rows::rows(args, shards, scored)?;
         let text = results::row::to_json_lines(&rows)?;
-        Store::open(folder)?.create(name, text.into()).with_context(|| format!("write {name}"))?;
+        store.create(&name, text.into()).with_context(|| format!("write {name}"))?;
     }
-    print(args, &trained, &evaluations)
+    print(args, scored)
+}
+
+/// The evaluation set, opened, and where the rows go.
+struct Scoring {
+    shards: ShardSet,
+    cells: Arc<Cells>,
+    out: Option<(Store, String)>,
+}
+
+impl ScoringArgs {
+    /// Opens the evaluation set, and refuses it where it is not the expected one.
+    fn open(&self) -> Result<Scoring> {
+        expect::program(&self.expect)?;
+        let out = match self.out.as_deref().map(split_uri).transpose()? {
+            Some((folder, name)) => Some((Store::open(folder)?, name.to_owned())),
+            None => None,
+        };
+        let shards = ShardSet::open(&Store::open(&self.shards)?)?;
+        expect::digest(&self.expect, expect::Key::Shards, &self.shards, &shards.digest())?;
+        let cells = Arc::new(labelled_cells(&shards, &self.split)?);
+        let place = format!("{} of {}", self.split, self.shards);
+        expect::digest(&self.expect, expect::Key::Split, &place, &rows::split_digest(&shards, &self.split)?)?;
+        tracing::info!(
+            cells = cells.len(),
+            classes = cells.classes().names().len(),
+            groups = cells.groups(),
+            "probing"
+        );
+        Ok(Scoring { shards, cells, out })
+    }
 }
 
 /// Every row of the set with its label, group and fold.
@@ -83,72 +137,8 @@ fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
     Ok(Cells::new(&labels, &groups, &names)?)
 }
 
-fn histograms(shards: &ShardSet) -> Result<Vec<f32>> {
-    let rows = (0..shards.len())
-        .into_par_iter()
-        .map(|row| Ok(histogram::colour_histogram(&shards.rgb(row)?.data)))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(rows.concat())
-}
-
-fn rows(
-    args: &ProbeArgs,
-    trained: &Trained,
-    shards: &ShardSet,
-    evaluations: &[(&str, Evaluation)],
-) -> Result<Vec<ResultRow>> {
-    let mut without_seed = trained.record.config.clone();
-    if let Some(map) = without_seed.as_object_mut() {
-        map.remove("seed");
-    }
-    let trial: Digest = trial_digest(&without_seed, &trained.record.shards, &trained.record.code);
-    let device = trained.run.finished()?.map_or_else(|| trained.place.words.clone(), |done| done.device);
-    let mark = if args.transductive { "transductive" } else { "" };
-    let mut rows = Vec::new();
-    for (features, evaluation) in evaluations {
-        for score in evaluation.scores() {
-            let note = [mark, &score.note].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
-            rows.push(ResultRow {
-                run: trained.run.store().uri().to_owned(),
-                trial,
-                seed: trained.config.seed,
-                arm: args.arm.clone(),
-                features: (*features).to_owned(),
-                step: if *features == results::TEACHER { trained.checkpoint.step } else { 0 },
-                config: trained.record.config_digest,
-                shards_train: trained.record.shards,
-                shards_eval: shards.digest(),
-                code: trained.record.code.clone(),
-                dataset: args.dataset.clone().unwrap_or_else(|| dataset_name(shards)),
-                split: args.split.clone(),
-                fold: score.fold,
-                probe: score.probe,
-                metric: score.metric.name().to_owned(),
-                value: score.value,
-                n: score.n,
-                n_train: score.n_train,
-                device: device.clone(),
-                hours: trained.checkpoint.seconds / 3600.0,
-                kwh: None,
-                note,
-            });
-        }
-    }
-    Ok(rows)
-}
-
-/// The sources of a set, joined.
-fn dataset_name(shards: &ShardSet) -> String {
-    let manifest = serde_json::to_value(shards.manifest()).unwrap_or(Value::Null);
-    match &manifest["sources"] {
-        Value::Object(map) => map.keys().cloned().collect::<Vec<_>>().join("+"),
-        Value::Array(list) => list.iter().filter_map(|entry| entry["name"].as_str()).collect::<Vec<_>>().join("+"),
-        _ => "cells".to_owned(),
-    }
-}
-
-fn print(args: &ProbeArgs, trained: &Trained, evaluations: &[(&str, Evaluation)]) -> Result<()> {
-    let Some((_, first)) = evaluations.first() else { return Ok(()) };
+fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
+    let Some((_, origin, first)) = scored.first() else { return Ok(()) };
     let cells = first.cells();
     output::line(format!(
         "{} cells, {} classes, {} groups, split {} ({} folds), step {}{}",
@@ -157,15 +147,15 @@ fn print(args: &ProbeArgs, trained: &Trained, evaluations: &[(&str, Evaluation)]
         cells.groups(),
         args.split,
         cells.folds().len(),
-        trained.checkpoint.step,
-        if args.transductive { ", transductive: pretraining saw these images" } else { "" }
+        origin.step,
+        if origin.transductive == Some(true) { ", transductive: the training set held images of this set" } else { "" }
     ));
     output::line(format!(
         "{:<10} {:<7} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups",
         "features", "probe", "accuracy", "balanced acc.", "weighted F1"
     ));
     let bootstrap = Bootstrap { resamples: args.bootstrap, level: 0.95, seed: 0 };
-    for (features, evaluation) in evaluations {
+    for (features, _, evaluation) in scored {
         for probe in Probe::PUBLISHED {
             let cell = |metric| -> Result<String> {
                 let summary = evaluation.summary(probe, metric)?;
@@ -176,7 +166,7 @@ fn print(args: &ProbeArgs, trained: &Trained, evaluations: &[(&str, Evaluation)]
             } else {
                 let interval = evaluation.interval(probe, Metric::WeightedF1, &bootstrap)?;
                 let against = match *features == results::TEACHER {
-                    true => differences(evaluation, evaluations, probe, &bootstrap)?,
+                    true => differences(evaluation, scored, probe, &bootstrap)?,
                     false => String::new(),
                 };
                 format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi)
@@ -194,14 +184,9 @@ fn print(args: &ProbeArgs, trained: &Trained, evaluations: &[(&str, Evaluation)]
 }
 
 /// What training added over each baseline, on the same draws of groups.
-fn differences(
-    teacher: &Evaluation,
-    all: &[(&str, Evaluation)],
-    probe: Probe,
-    bootstrap: &Bootstrap,
-) -> Result<String> {
+fn differences(teacher: &Evaluation, all: &[Scored], probe: Probe, bootstrap: &Bootstrap) -> Result<String> {
     let mut text = String::new();
-    for (name, other) in all.iter().filter(|(name, _)| *name != results::TEACHER) {
+    for (name, _, other) in all.iter().filter(|(name, _, _)| *name != results::TEACHER) {
         let (difference, interval) = teacher.paired_difference(other, probe, Metric::WeightedF1, bootstrap)?;
         text.push_str(&format!("; {difference:+.3} [{:+.3}, {:+.3}] to {name}", interval.lo, interval.hi));
     }

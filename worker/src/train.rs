@@ -25,6 +25,7 @@ use tch::{Kind, Tensor};
 
 use crate::cli::TrainArgs;
 use crate::device;
+use crate::expect;
 use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
 use crate::metrics::sides::Sides;
@@ -46,6 +47,7 @@ pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(Tr
 /// Trains until the last step, a wish to stop, or three failed steps in a row.
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let stop = StopWish::listen()?;
+    expect::program(&args.expect)?;
     let (config, resolved) = read_config(&args.config, &args.set)?;
     // The device first: on it depends what joins the ranks.
     let place = device::open(config.device, config.train.threads)?;
@@ -86,6 +88,7 @@ fn train_on(
         if shards.is_empty() {
             bail!("{}: the shard set has no rows to train on", args.shards);
         }
+        expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
         let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
         let mut record = RunRecord::new(resolved, shards.digest(), shards.len(), crate::version::CODE);
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
@@ -94,6 +97,7 @@ fn train_on(
         state.check_world(ranks.world())?;
         if let Some(uri) = &config.init.weights {
             let init = weights::start_from(&mut state, uri)?;
+            expect::digest(&args.expect, expect::Key::InitWeights, uri, &init.digest)?;
             if ranks.first() {
                 weights::log(&init, uri);
             }

@@ -18,9 +18,12 @@ fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64)
         config: name(arm),
         shards_train: name("train"),
         shards_eval: name("eval"),
+        init_weights: None,
         code: "example".into(),
+        code_probe: Some("example".into()),
         dataset: "made-up cells".into(),
         split: "grouped-5".into(),
+        split_digest: Some(name("split")),
         fold: fold.to_string(),
         probe: probe.into(),
         metric: "weighted_f1".into(),
@@ -30,6 +33,7 @@ fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64)
         device: "none".into(),
         hours: 0.0,
         kwh: None,
+        transductive: Some(false),
         note: String::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -35,9 +35,12 @@ pub fn to_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         ("config", digest(|r| r.config)),
         ("shards_train", digest(|r| r.shards_train)),
         ("shards_eval", digest(|r| r.shards_eval)),
+        ("init_weights", some(rows.iter().map(|r| r.init_weights.map(|digest| digest.to_string())))),
         ("code", text(|r| &r.code)),
+        ("code_probe", some(rows.iter().map(|r| r.code_probe.clone()))),
         ("dataset", text(|r| &r.dataset)),
         ("split", text(|r| &r.split)),
+        ("split_digest", some(rows.iter().map(|r| r.split_digest.map(|digest| digest.to_string())))),
         ("fold", text(|r| &r.fold)),
         ("probe", text(|r| &r.probe)),
         ("metric", text(|r| &r.metric)),
@@ -47,6 +50,7 @@ pub fn to_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         ("device", text(|r| &r.device)),
         ("hours", number(|r| r.hours)),
         ("kwh", numbers(rows.iter().map(|r| r.kwh))),
+        ("transductive", Arc::new(BooleanArray::from_iter(rows.iter().map(|r| r.transductive)))),
         ("note", text(|r| &r.note)),
     ];
     write_batch(columns, "the result rows")
@@ -77,9 +81,12 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
                 config: cells.digest("config", i)?,
                 shards_train: cells.digest("shards_train", i)?,
                 shards_eval: cells.digest("shards_eval", i)?,
+                init_weights: cells.optional_digest("init_weights", i)?,
                 code: cells.text("code", i)?,
+                code_probe: cells.optional_text("code_probe", i)?,
                 dataset: cells.text("dataset", i)?,
                 split: cells.text("split", i)?,
+                split_digest: cells.optional_digest("split_digest", i)?,
                 fold: cells.text("fold", i)?,
                 probe: cells.text("probe", i)?,
                 metric: cells.text("metric", i)?,
@@ -89,6 +96,7 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
                 device: cells.text("device", i)?,
                 hours: cells.number("hours", i)?,
                 kwh: cells.optional_number("kwh", i)?,
+                transductive: cells.optional_flag("transductive", i)?,
                 note: cells.text("note", i)?,
             };
             row.verify()?;
@@ -101,6 +109,11 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
 /// A text column.
 pub(crate) fn texts<T: Into<String>>(values: impl Iterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values.map(Into::<String>::into)))
+}
+
+/// A text column; `None` is null.
+fn some(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(values))
 }
 
 /// A column of counts.
@@ -158,6 +171,24 @@ impl Cells<'_> {
         text.parse().map_err(|_| self.wrong_cell(name, i, &text))
     }
 
+    /// A cell of a column that files of older versions lack; null and a missing column are `None`.
+    fn optional_text(&self, name: &'static str, i: usize) -> Result<Option<String>, ResultsError> {
+        let Some(array) = self.batch.column_by_name(name) else { return Ok(None) };
+        let array = array.as_string_opt::<i32>().ok_or_else(|| self.wrong_column(name, "text"))?;
+        Ok((!array.is_null(i)).then(|| array.value(i).to_owned()))
+    }
+
+    fn optional_digest(&self, name: &'static str, i: usize) -> Result<Option<Digest>, ResultsError> {
+        let text = self.optional_text(name, i)?;
+        text.map(|text| text.parse().map_err(|_| self.wrong_cell(name, i, &text))).transpose()
+    }
+
+    fn optional_flag(&self, name: &'static str, i: usize) -> Result<Option<bool>, ResultsError> {
+        let Some(array) = self.batch.column_by_name(name) else { return Ok(None) };
+        let array = array.as_boolean_opt().ok_or_else(|| self.wrong_column(name, "true or false"))?;
+        Ok((!array.is_null(i)).then(|| array.value(i)))
+    }
+
     fn count(&self, name: &'static str, i: usize) -> Result<u64, ResultsError> {
         let expected = "unsigned 64-bit integer";
         let array = self.column(name, expected)?;
@@ -189,11 +220,30 @@ mod tests {
     fn rows_survive_parquet() {
         let rows = vec![
             row("base", u64::MAX, "0", 0.1 + 0.2),
-            ResultRow { kwh: Some(2.5), note: "transductive".into(), ..row("koleo", 1, "1", 0.75) },
+            ResultRow { kwh: Some(2.5), note: "did not converge".into(), ..row("koleo", 1, "1", 0.75) },
+            ResultRow { transductive: None, code_probe: None, split_digest: None, ..row("old", 1, "1", 0.75) },
+            ResultRow { transductive: Some(true), init_weights: Some(Digest::of(b"w")), ..row("w", 1, "1", 0.75) },
         ];
         let bytes = to_parquet(&rows).unwrap();
         assert_eq!(bytes, to_parquet(&rows).unwrap());
         assert_eq!(from_parquet(bytes, "rows.parquet").unwrap(), rows);
+    }
+
+    #[test]
+    fn a_file_of_an_older_version_lacks_columns() {
+        let row = ResultRow { note: "transductive".into(), ..row("old", 1, "1", 0.75) };
+        let bytes = bytes::Bytes::from(to_parquet(std::slice::from_ref(&row)).unwrap());
+        let mut reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+        let batch = reader.next().unwrap().unwrap();
+        let new = ["init_weights", "code_probe", "split_digest", "transductive"];
+        let schema = batch.schema();
+        let old = schema.fields().iter().filter(|field| !new.contains(&field.name().as_str()));
+        let columns: Vec<_> =
+            old.map(|f| (f.name().as_str(), Arc::clone(batch.column_by_name(f.name()).unwrap()))).collect();
+        let read = from_parquet(write_batch(columns, "old").unwrap(), "old.parquet").unwrap();
+        let expected =
+            ResultRow { init_weights: None, code_probe: None, split_digest: None, transductive: None, ..row };
+        assert_eq!(read, [expected]);
     }
 
     #[test]

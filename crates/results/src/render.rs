@@ -1,19 +1,20 @@
 //! A table as Markdown and terminal text for people, as CSV and Parquet for programs.
 //!
 //! People get percentages with one decimal, one block per data set, split and metric; programs get fractions with all
-//! their digits, one record per line. Captions and failures are part of every form that a person reads.
+//! their digits, one record per line. Captions and trials without scores are part of every form that a person reads.
 
 use std::fmt::Write as _;
 
 use crate::ResultsError;
 use crate::columns::{counts, numbers, texts, write_batch};
+use crate::row::UnscoredTrial;
 use crate::table::{Difference, Line, Table};
 
 /// Metrics that are fractions and are shown as percentages.
 const FRACTIONS: [&str; 4] = ["accuracy", "balanced_accuracy", "weighted_f1", "macro_f1"];
 
 /// Columns of the CSV and Parquet forms.
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 26] = [
     "dataset",
     "split",
     "metric",
@@ -39,6 +40,7 @@ const COLUMNS: [&str; 25] = [
     "notes",
     "evidence",
     "failed",
+    "status",
 ];
 
 /// The table as Markdown. `metrics` restricts the blocks shown (all when empty).
@@ -67,14 +69,15 @@ pub fn markdown(table: &Table, metrics: &[&str]) -> String {
     for caption in table.captions().iter().filter(|c| *c != crate::table::SMOKE_TEST) {
         let _ = writeln!(out, "{caption}  ");
     }
-    out.push_str("\n## Failed trials\n\n");
-    if table.failures.is_empty() {
+    out.push_str("\n## Trials without scores\n\n");
+    if table.unscored.is_empty() {
         out.push_str("None.\n");
     } else {
-        out.push_str("| arm | seed | trial | reason |\n|---|---:|---|---|\n");
-        for f in &table.failures {
-            let reason = f.reason.replace('|', "\\|").replace('\n', " ");
-            let _ = writeln!(out, "| {} | {} | `{}` | {reason} |", f.arm, f.seed, f.trial.short());
+        out.push_str("| arm | seed | trial | status | reason |\n|---|---:|---|---|---|\n");
+        for t in &table.unscored {
+            let reason = t.reason.replace('|', "\\|").replace('\n', " ");
+            let (trial, state) = (t.trial.short(), t.state.words());
+            let _ = writeln!(out, "| {} | {} | `{trial}` | {state} | {reason} |", t.arm, t.seed);
         }
     }
     out
@@ -113,18 +116,20 @@ pub fn terminal(table: &Table, metrics: &[&str]) -> String {
     for caption in table.captions().iter().filter(|c| *c != crate::table::SMOKE_TEST) {
         let _ = writeln!(out, "{caption}");
     }
-    if table.failures.is_empty() {
-        out.push_str("Failed trials: none.\n");
+    if table.unscored.is_empty() {
+        out.push_str("Trials without scores: none.\n");
     } else {
-        let _ = writeln!(out, "Failed trials: {}", table.failures.len());
-        for f in &table.failures {
-            let _ = writeln!(out, "  {} seed {} ({}): {}", f.arm, f.seed, f.trial.short(), f.reason);
+        let failed = table.unscored.iter().filter(|t| t.state.is_failure()).count();
+        let _ = writeln!(out, "Trials without scores: {}, {failed} of them failed or damaged", table.unscored.len());
+        for t in &table.unscored {
+            let _ = writeln!(out, "  {} seed {} ({}): {}", t.arm, t.seed, t.trial.short(), t.words());
         }
     }
     out
 }
 
-/// The table as CSV: one record per line of the table, then one per failed trial (its reason in `failed`).
+/// The table as CSV: one record per line of the table, then one per trial without scores: its
+/// state in `status`, and in `failed` the reason of one that failed or is damaged.
 ///
 /// # Errors
 /// [`ResultsError::Csv`], which for a buffer in memory means a defect of this crate.
@@ -159,6 +164,7 @@ pub fn csv(table: &Table) -> Result<String, ResultsError> {
             record.notes.clone(),
             table.evidence.to_string(),
             record.failed.clone(),
+            record.status.to_owned(),
         ])?;
     }
     let bytes = writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;
@@ -199,11 +205,12 @@ pub fn parquet(table: &Table) -> Result<Vec<u8>, ResultsError> {
         texts(of().map(|r| r.notes.as_str())),
         texts(of().map(|_| table.evidence.to_string())),
         texts(of().map(|r| r.failed.as_str())),
+        texts(of().map(|r| r.status)),
     ];
     write_batch(COLUMNS.into_iter().zip(columns).collect(), "the table")
 }
 
-/// One line or one failed trial, for programs.
+/// One line or one trial without scores, for programs.
 struct Record<'a> {
     dataset: &'a str,
     split: &'a str,
@@ -220,6 +227,7 @@ struct Record<'a> {
     kwh: Option<f64>,
     notes: String,
     failed: String,
+    status: &'a str,
 }
 
 fn records(table: &Table) -> Vec<Record<'_>> {
@@ -239,13 +247,14 @@ fn records(table: &Table) -> Vec<Record<'_>> {
         kwh: l.kwh,
         notes: l.notes.join("; "),
         failed: String::new(),
+        status: "scored",
     });
-    let failures = table.failures.iter().map(|f| Record {
+    let unscored = table.unscored.iter().map(|t| Record {
         dataset: "",
         split: "",
         metric: "",
         probe: "",
-        arm: &f.arm,
+        arm: &t.arm,
         features: "",
         n: 0,
         seeds: 0,
@@ -254,10 +263,16 @@ fn records(table: &Table) -> Vec<Record<'_>> {
         difference: None,
         hours: None,
         kwh: None,
-        notes: String::new(),
-        failed: format!("seed {} ({}): {}", f.seed, f.trial.short(), f.reason),
+        notes: if t.state.is_failure() { String::new() } else { place(t) },
+        failed: if t.state.is_failure() { place(t) } else { String::new() },
+        status: t.state.words(),
     });
-    lines.chain(failures).collect()
+    lines.chain(unscored).collect()
+}
+
+/// Which seed and trial, and why it has no scores.
+fn place(trial: &UnscoredTrial) -> String {
+    format!("seed {} ({}): {}", trial.seed, trial.trial.short(), trial.reason)
 }
 
 /// The lines of one data set, split and metric as text cells.
@@ -369,7 +384,7 @@ impl Scale {
 mod tests {
     use super::*;
     use crate::row::tests::row;
-    use crate::row::{FailedTrial, ResultRow};
+    use crate::row::{ResultRow, Unscored};
     use crate::table::TableOptions;
     use run_spec::ids::Digest;
 
@@ -383,15 +398,21 @@ mod tests {
                 rows.push(ResultRow { features: "histogram".into(), step: 0, ..row("base", seed, fold, base - 0.1) });
             }
         }
-        let failures =
-            [FailedTrial { arm: "local 0".into(), seed: 1, trial: Digest::of(b"x"), reason: "loss was NaN".into() }];
+        let trial = |state, reason: &str| UnscoredTrial {
+            arm: "local 0".into(),
+            seed: 1,
+            trial: Digest::of(b"x"),
+            state,
+            reason: reason.into(),
+        };
+        let unscored = [trial(Unscored::NotRun, ""), trial(Unscored::Failed, "loss was NaN")];
         let options = TableOptions {
             title: "Ablations".into(),
             reference: Some("base".into()),
             evidence,
             ..TableOptions::default()
         };
-        Table::build(&rows, &failures, &options).unwrap()
+        Table::build(&rows, &unscored, &options).unwrap()
     }
 
     #[test]
@@ -414,7 +435,11 @@ mod tests {
         assert_eq!(rows.len(), 3, "{text}");
         let column = |line: &str| line.chars().position(|c| c == '±').unwrap();
         assert!(rows.iter().all(|r| column(r) == column(rows[0])), "{text}");
-        assert!(text.starts_with("Ablations\n\n*** SMOKE TEST") && text.contains("Failed trials: 1"), "{text}");
+        assert!(
+            text.starts_with("Ablations\n\n*** SMOKE TEST") && text.contains("Trials without scores: 2, 1 of them"),
+            "{text}"
+        );
+        assert!(text.contains("): not run yet\n") && text.contains("): failed: loss was NaN\n"), "{text}");
     }
 
     #[test]
@@ -424,10 +449,13 @@ mod tests {
         let header = reader.headers().unwrap().clone();
         let at = |name: &str| header.iter().position(|h| h == name).unwrap();
         let records: Vec<_> = reader.records().map(Result::unwrap).collect();
-        assert_eq!(records.len(), table(true).lines.len() + 1);
+        assert_eq!(records.len(), table(true).lines.len() + 2);
         let line = records.iter().find(|r| &r[at("arm")] == "no|koleo").unwrap();
         assert_eq!(line[at("difference")].parse::<f64>().unwrap(), table(true).lines[2].difference.unwrap().mean);
-        assert!(records.last().unwrap()[at("failed")].contains("loss was NaN"));
+        let [.., not_run, failed] = &records[..] else { panic!("{text}") };
+        assert!(failed[at("failed")].contains("loss was NaN") && &failed[at("status")] == "failed");
+        assert!(not_run[at("failed")].is_empty() && &not_run[at("status")] == "not run yet");
+        assert_eq!(&line[at("status")], "scored");
     }
 
     #[test]

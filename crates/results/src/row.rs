@@ -33,12 +33,23 @@ pub struct ResultRow {
     pub shards_train: Digest,
     /// Digest of the shard set evaluated on.
     pub shards_eval: Digest,
-    /// Code version: crate version and commit, `-dirty` appended where the tree was not clean.
+    /// Digest of the file of initial weights (`init.weights`); `None` for weights drawn from the seed, and in rows of
+    /// older versions.
+    #[serde(default)]
+    pub init_weights: Option<Digest>,
+    /// Code that trained: crate version and commit, `-dirty` appended where the tree was not clean. A run that several
+    /// versions trained has all of them, separated by `, `.
     pub code: String,
+    /// Code that scored; `None` in rows of older versions.
+    #[serde(default)]
+    pub code_probe: Option<String>,
     /// Data set evaluated on, as a reader knows it.
     pub dataset: String,
     /// Name of the split.
     pub split: String,
+    /// Digest of the file of the split; `None` in rows of older versions.
+    #[serde(default)]
+    pub split_digest: Option<Digest>,
     /// Name of the held-out fold.
     pub fold: String,
     /// `linear`, `1nn` or `20nn`.
@@ -57,11 +68,24 @@ pub struct ResultRow {
     pub hours: f64,
     /// Energy measured, in kilowatt hours; null until something measured it.
     pub kwh: Option<f64>,
-    /// Anything a reader must know about this score (`transductive`, `linear probe did not converge`), or empty.
+    /// Whether the training set held images of the evaluation set: the same shard set, images of the same source and
+    /// path, or the same pixels. `None` where the training set could not be compared, and in rows of older versions.
+    #[serde(default)]
+    pub transductive: Option<bool>,
+    /// Anything else a reader must know about this score (`linear probe did not converge`), or empty.
     pub note: String,
 }
 
+/// The word with which older versions began the note of a transductive row.
+const TRANSDUCTIVE: &str = "transductive";
+
 impl ResultRow {
+    /// Whether the row says that the training set held images of the evaluation set, in its column or, as older
+    /// versions wrote it, in its note.
+    pub fn is_transductive(&self) -> bool {
+        self.transductive.unwrap_or_else(|| self.note.split("; ").any(|part| part == TRANSDUCTIVE))
+    }
+
     /// Refuses a row with a number that is not finite.
     ///
     /// # Errors
@@ -83,18 +107,62 @@ impl ResultRow {
     }
 }
 
-/// A trial that gave no score. Tables list it, so that a missing number is never an unseen one.
+/// Why a trial has no scores yet, or never will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unscored {
+    /// Nothing has started it.
+    NotRun,
+    /// It is being trained or probed.
+    Running,
+    /// It was stopped from outside and can be continued.
+    CutOff,
+    /// It ended with an error of its own.
+    Failed,
+    /// A record of it in the store is damaged.
+    Damaged,
+}
+
+impl Unscored {
+    /// The state as tables print it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotRun => "not run yet",
+            Self::Running => "running",
+            Self::CutOff => "cut off",
+            Self::Failed => "failed",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    /// Whether a person has to do something about it.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Damaged)
+    }
+}
+
+/// A trial without scores. Tables list it, so that a missing number is never an unseen one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FailedTrial {
-    /// Arm of the sweep.
+pub struct UnscoredTrial {
+    /// Arm of the sweep, or the name of a baseline.
     pub arm: String,
     /// Seed of the trial.
     pub seed: u64,
     /// Digest of the trial.
     pub trial: Digest,
-    /// Why it failed, in one line.
+    /// What state the trial is in.
+    pub state: Unscored,
+    /// The reason in one line; empty where the state says it all.
     pub reason: String,
+}
+
+impl UnscoredTrial {
+    /// State and reason in one line.
+    pub fn words(&self) -> String {
+        let state = self.state.words();
+        if self.reason.is_empty() { state.to_owned() } else { format!("{state}: {}", self.reason) }
+    }
 }
 
 /// Rows as JSON lines, each ended by a newline.
@@ -150,9 +218,12 @@ pub(crate) mod tests {
             config: Digest::of(b"config"),
             shards_train: Digest::of(b"train"),
             shards_eval: Digest::of(b"eval"),
+            init_weights: None,
             code: "0.1.0+abc".to_owned(),
+            code_probe: Some("0.1.0+abc".to_owned()),
             dataset: "chula-rbc-12".to_owned(),
             split: "grouped-5".to_owned(),
+            split_digest: Some(Digest::of(b"split")),
             fold: fold.to_owned(),
             probe: "1nn".to_owned(),
             metric: "weighted_f1".to_owned(),
@@ -162,6 +233,7 @@ pub(crate) mod tests {
             device: "2 cores of a \"CPU\", née x86".to_owned(),
             hours: 0.1,
             kwh: None,
+            transductive: Some(false),
             note: String::new(),
         }
     }
@@ -175,6 +247,20 @@ pub(crate) mod tests {
         let text = to_json_lines(&rows).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert_eq!(from_json_lines(&text, "rows").unwrap(), rows);
+    }
+
+    #[test]
+    fn rows_of_older_versions_are_read_with_what_they_do_not_say_left_open() {
+        let old = ResultRow { note: "transductive; linear probe did not converge".into(), ..row("base", 0, "0", 0.5) };
+        let mut value = serde_json::to_value(&old).unwrap();
+        for key in ["init_weights", "code_probe", "split_digest", "transductive"] {
+            value.as_object_mut().unwrap().remove(key).unwrap();
+        }
+        let read = &from_json_lines(&value.to_string(), "old").unwrap()[0];
+        assert_eq!((read.transductive, &read.code_probe, read.split_digest), (None, &None, None));
+        assert!(read.is_transductive() && !row("base", 0, "0", 0.5).is_transductive());
+        let new = ResultRow { transductive: Some(true), ..row("base", 0, "0", 0.5) };
+        assert!(new.is_transductive());
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! what differs within a pair is the ablation. Folds of one seed share training images and one trained model, so with
 //! two seeds or more the differences are first averaged over the folds of each seed, and the t interval runs over seeds;
 //! with one seed it runs over folds, and the table says so. Holm's correction runs over the arms of one comparison.
-//! Trials that failed are listed. Baselines (features other than the teacher's) stand below the arms.
+//! Trials without scores are listed. Baselines (features other than the teacher's) stand below the arms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ResultsError;
-use crate::row::{FailedTrial, ResultRow, TEACHER};
+use crate::row::{ResultRow, TEACHER, UnscoredTrial};
 use crate::stats::{self, Interval};
 
 /// What the t interval of a difference counts as one observation.
@@ -82,8 +82,8 @@ pub struct Table {
     pub evidence: bool,
     /// The lines, sorted by data set, split, metric, probe; then arms in order, the baselines last.
     pub lines: Vec<Line>,
-    /// Trials without scores.
-    pub failures: Vec<FailedTrial>,
+    /// Trials without scores, by arm and seed.
+    pub unscored: Vec<UnscoredTrial>,
 }
 
 /// One arm (or baseline) under one probe and metric.
@@ -166,33 +166,33 @@ impl Table {
     /// attempt that was repeated) counts once.
     ///
     /// # Errors
-    /// [`ResultsError::Empty`] if there are neither rows nor failures, [`ResultsError::NoReference`] for a reference arm
+    /// [`ResultsError::Empty`] if there are neither rows nor trials without scores, [`ResultsError::NoReference`] for a reference arm
     /// without rows, [`ResultsError::Conflict`] where two rows of one arm, seed, fold, probe and metric disagree,
     /// [`ResultsError::Option`] for a level outside (0, 1).
-    pub fn build(rows: &[ResultRow], failures: &[FailedTrial], options: &TableOptions) -> Result<Self, ResultsError> {
+    pub fn build(rows: &[ResultRow], unscored: &[UnscoredTrial], options: &TableOptions) -> Result<Self, ResultsError> {
         stats::verify_level(options.level)?;
         for row in rows {
             row.verify()?;
         }
-        if rows.is_empty() && failures.is_empty() {
+        if rows.is_empty() && unscored.is_empty() {
             return Err(ResultsError::Empty { what: options.title.clone() });
         }
         if let Some(reference) = &options.reference {
-            verify_reference(reference, rows, failures)?;
+            verify_reference(reference, rows, unscored)?;
         }
         let mut lines = Vec::new();
         for (comparison, rows) in by_comparison(&last_steps(rows)) {
             lines.extend(compare(comparison, &rows, options)?);
         }
-        let mut failures = failures.to_vec();
-        failures.sort_by(|a, b| (&a.arm, a.seed).cmp(&(&b.arm, b.seed)));
+        let mut unscored = unscored.to_vec();
+        unscored.sort_by(|a, b| (&a.arm, a.seed).cmp(&(&b.arm, b.seed)));
         Ok(Self {
             title: options.title.clone(),
             reference: options.reference.clone(),
             level: options.level,
             evidence: options.evidence,
             lines,
-            failures,
+            unscored,
         })
     }
 
@@ -235,10 +235,10 @@ impl Table {
     }
 }
 
-fn verify_reference(reference: &str, rows: &[ResultRow], failures: &[FailedTrial]) -> Result<(), ResultsError> {
+fn verify_reference(reference: &str, rows: &[ResultRow], unscored: &[UnscoredTrial]) -> Result<(), ResultsError> {
     let arms: BTreeSet<&str> = rows.iter().filter(|r| r.features == TEACHER).map(|r| r.arm.as_str()).collect();
     // A reference whose trials all failed leaves a table without differences, with the failure listed.
-    if arms.contains(reference) || failures.iter().any(|f| f.arm == reference) {
+    if arms.contains(reference) || unscored.iter().any(|trial| trial.arm == reference) {
         return Ok(());
     }
     let arms = arms.into_iter().collect::<Vec<_>>().join(", ");
@@ -349,7 +349,6 @@ fn line(
     let values: Vec<f64> = scores.iter().map(|s| s.2).collect();
     let summary = stats::summary(&values).expect("a line has at least one score");
     let trials: BTreeMap<u64, &ResultRow> = cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
-    let notes: BTreeSet<&str> = cells.values().map(|r| r.note.as_str()).filter(|n| !n.is_empty()).collect();
     Line {
         dataset: dataset.to_owned(),
         split: split.to_owned(),
@@ -364,9 +363,27 @@ fn line(
         difference,
         hours: trials.values().map(|r| r.hours).sum(),
         kwh: trials.values().map(|r| r.kwh).sum(),
-        notes: notes.into_iter().map(str::to_owned).collect(),
+        notes: notes(cells),
         scores,
     }
+}
+
+/// The distinct notes of the rows, and whether the training set held their images.
+fn notes(cells: &Scores<'_>) -> Vec<String> {
+    let mut notes = BTreeSet::new();
+    for row in cells.values() {
+        match row.transductive {
+            Some(true) => notes.insert("transductive: the training set held images of this set".to_owned()),
+            None if row.code_probe.is_some() && row.features == TEACHER => {
+                notes.insert("whether the training set held images of this set is not known".to_owned())
+            }
+            _ => false,
+        };
+        if !row.note.is_empty() {
+            notes.insert(row.note.clone());
+        }
+    }
+    notes.into_iter().collect()
 }
 
 /// True for a baseline that says the same for every seed, as a colour histogram does.

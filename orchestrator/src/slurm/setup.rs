@@ -1,5 +1,6 @@
 //! From a sweep file and this machine to what all waves share; and the scripts that a dry run shows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 use store::Store;
 
 use crate::backend::Ticket;
-use crate::records::{Plan, Trial};
+use crate::records::{Baseline, Plan, Trial};
 use crate::slurm::client::Client;
 use crate::slurm::section::Shapes;
 use crate::slurm::submit;
@@ -32,7 +33,12 @@ pub(crate) struct Choices<'a> {
 }
 
 /// What all waves share. `client` is asked for MaxArraySize, unless the file says it.
-pub(crate) fn camp(file: &SweepFile, store: &Store, client: Option<&Client>, choices: Choices<'_>) -> Result<Camp> {
+pub(crate) fn camp(
+    file: &SweepFile,
+    (store, plan): (&Store, &Plan),
+    client: Option<&Client>,
+    choices: Choices<'_>,
+) -> Result<Camp> {
     let section = file.slurm()?;
     let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("find {}", path.display()));
     let max_array_size = match (section.max_array_size, client) {
@@ -41,8 +47,10 @@ pub(crate) fn camp(file: &SweepFile, store: &Store, client: Option<&Client>, cho
         (None, None) => DEFAULT_MAX_ARRAY_SIZE,
     };
     let uri = store.uri();
+    let shapes = file.shapes()?;
     Ok(Camp {
-        shapes: file.shapes()?,
+        baseline_shapes: baseline_shapes(plan, &shapes),
+        shapes,
         max_parallel: choices.max_parallel.or(section.max_parallel),
         max_array_size,
         poll: Duration::from_secs_f64(section.poll_s),
@@ -56,11 +64,24 @@ pub(crate) fn camp(file: &SweepFile, store: &Store, client: Option<&Client>, cho
     })
 }
 
+/// A baseline asks for what the probe of the first arm that it belongs to asks for, in both of its jobs.
+fn baseline_shapes(plan: &Plan, shapes: &BTreeMap<String, Shapes>) -> BTreeMap<String, Shapes> {
+    let of = |baseline: &Baseline| {
+        let mut arms = plan.arms.iter().filter(|arm| {
+            let label = |seed| format!("{}/seed-{seed}", arm.name);
+            plan.seeds.iter().any(|seed| baseline.trials.contains(&label(seed)))
+        });
+        let probe = shapes.get(&arms.next()?.name)?.probe.clone();
+        Some((baseline.arm.name.clone(), Shapes { train: probe.clone(), probe }))
+    };
+    plan.baselines.iter().filter_map(of).collect()
+}
+
 /// The scripts of the first wave of each shape that `trials` ask for, as they would be submitted.
 pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<String> {
     let mut groups: Vec<(&Shapes, Vec<Ticket<'_>>)> = Vec::new();
     for trial in trials {
-        let Some(shapes) = camp.shapes.get(&trial.arm.name) else { continue };
+        let Some(shapes) = camp.shapes_of(trial) else { continue };
         let ticket = Ticket { trial: *trial, attempt: 1 };
         match groups.iter_mut().find(|(known, _)| *known == shapes) {
             Some((_, group)) => group.push(ticket),

@@ -15,7 +15,9 @@ use anyhow::{Context, Result, bail};
 use store::Store;
 
 use crate::attempt::{Ground, Look, Outcome, WORKER_STOPPED, failure, log_of};
+use crate::check;
 use crate::command;
+use crate::evidence;
 use crate::guard::Signal;
 use crate::ledger::{self, State, unix_s};
 use crate::output;
@@ -50,6 +52,14 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         Standing::Done => return Ok(ExitCode::SUCCESS),
         Standing::Unwanted(why) => bail!("attempt {number_of_attempt} of {} is not wanted: {why}", trial.label()),
     }
+    // The node may see another worker, another store or less room than the machine that planned.
+    let findings = check::check(&store, &wave.plan, &[trial], &wave.worker);
+    if !findings.problems.is_empty() {
+        let record = failure(Cause::Changed, "check", findings.problems.join("; "), Vec::new());
+        output::note(&record.message);
+        ledger::record_failure(&store, &trial, number_of_attempt, &record)?;
+        return Ok(ExitCode::FAILURE);
+    }
     let shape = wave.shape(job);
     let ground = Ground {
         store: &store,
@@ -69,6 +79,10 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     let log = log_of(&ground.work, &trial, number_of_attempt);
     let before = std::fs::metadata(&log).map_or(0, |meta| meta.len());
     let outcome = match job {
+        // A baseline trains nothing: its probe, the other job, may begin.
+        Job::Train if trial.baseline.is_some() => {
+            Outcome::Done(Finished { stages: Vec::new(), rows: Vec::new(), unix_s: unix_s() })
+        }
         Job::Train => follow(&ground, trial, number_of_attempt, |stage| stage.rows.is_none(), &near_limit)?,
         Job::Probe => probe(&ground, trial, number_of_attempt, &near_limit)?,
     };
@@ -135,7 +149,9 @@ fn left_to_slurm(record: &Failed, task: Task, asked: &AtomicBool) -> bool {
 fn standing(store: &Store, trial: &Trial<'_>, number: u32, wave: &str, job: Job) -> Result<Standing> {
     let trained = store.exists(&format!("{}/trained.json", trial.attempt_key(number)))?;
     Ok(match ledger::state(store, trial)? {
-        State::Finished(_) => Standing::Done,
+        State::Finished { .. } => Standing::Done,
+        State::Damaged { what, .. } => Standing::Unwanted(what),
+        State::SetAside { attempt } => Standing::Unwanted(format!("attempt {attempt} was set aside")),
         State::Claimed { attempt, claim, .. } if attempt == number && claim.wave.as_deref() == Some(wave) => {
             match (job, trained) {
                 (Job::Train, false) | (Job::Probe, true) => Standing::Wanted,
@@ -177,7 +193,7 @@ fn follow<'a>(
 fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: u32, near_limit: &AtomicBool) -> Result<Outcome> {
     let key = trial.attempt_key(number);
     let trained: Trained = ledger::read(ground.store, &format!("{key}/trained.json"))?;
-    let all = command::stages(ground.plan, &trial, number, Path::new(""), |key| key.to_owned());
+    let all = command::stages(ground.plan, &trial, number, Path::new(""), |key| key.to_owned())?;
     let rows: Vec<String> = all.into_iter().filter_map(|stage| stage.rows).collect();
     let mut missing = Vec::new();
     for rows in &rows {
@@ -196,7 +212,10 @@ fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: u32, near_limit: &At
             }
         }
     }
-    Ok(Outcome::Done(Finished { stages, rows, unix_s: unix_s() }))
+    match evidence::refs(ground.store, ground.plan, &trial, &rows) {
+        Ok(rows) => Ok(Outcome::Done(Finished { stages, rows, unix_s: unix_s() })),
+        Err(error) => Ok(Outcome::Failed(failure(Cause::Rows, "probe", format!("{error:#}"), stages))),
+    }
 }
 
 fn number<T: std::str::FromStr>(variable: &str) -> Result<T> {

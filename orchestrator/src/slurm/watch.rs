@@ -30,6 +30,8 @@ const EASE: u32 = 5;
 pub(crate) struct Camp {
     /// What the jobs of each arm ask for, by its name.
     pub(crate) shapes: BTreeMap<String, Shapes>,
+    /// What the jobs of each baseline ask for, by its name.
+    pub(crate) baseline_shapes: BTreeMap<String, Shapes>,
     /// Tasks of one array that may run at once.
     pub(crate) max_parallel: Option<u32>,
     /// Tasks of one array at most.
@@ -50,6 +52,16 @@ pub(crate) struct Camp {
     pub(crate) folder: PathBuf,
     /// Whether orchestrators on other machines count as dead.
     pub(crate) take_over: bool,
+}
+
+impl Camp {
+    /// What the jobs of a trial ask for; those of a baseline what its first trial's probe does, since it trains nothing.
+    pub(crate) fn shapes_of(&self, trial: &Trial<'_>) -> Option<&Shapes> {
+        match trial.baseline {
+            None => self.shapes.get(&trial.arm.name),
+            Some(baseline) => self.baseline_shapes.get(&baseline.arm.name),
+        }
+    }
 }
 
 /// A trial whose jobs are watched.
@@ -103,7 +115,7 @@ impl<'a> Watch<'a> {
     }
 
     fn shapes_of(&self, trial: &Trial<'_>) -> Option<&Shapes> {
-        self.camp.shapes.get(&trial.arm.name)
+        self.camp.shapes_of(trial)
     }
 
     /// Submits what of a wave is not; a refusal ends the sweep, since every further wave of this shape would meet it too.
@@ -280,7 +292,13 @@ impl<'a> Backend<'a> for Watch<'a> {
     fn adopt(&mut self, ticket: Ticket<'a>, claim: &Claim) -> Result<Adoption> {
         let Some(key) = claim.wave.clone() else { return Ok(Adoption::NotMine) };
         if !self.waves.contains_key(&key) {
-            let wave: Wave = ledger::read(self.store, &wave::record_key(&key))?;
+            let wave: Wave = match ledger::read_if_whole(self.store, &wave::record_key(&key))? {
+                Ok(wave) => wave,
+                Err(what) => {
+                    self.notes.push(what);
+                    return Ok(Adoption::NotMine);
+                }
+            };
             self.waves.insert(key.clone(), Open { wave, train: None, probe: None, settled: false });
             self.advance(&key)?;
             // What was known before knows nothing of jobs submitted just now.

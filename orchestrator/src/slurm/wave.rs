@@ -19,6 +19,7 @@ use store::Store;
 
 use crate::identity::Identity;
 use crate::ledger::{self, unix_s};
+use crate::output;
 use crate::records::{Plan, Trial};
 use crate::slurm::section::{Shape, Shapes};
 
@@ -125,8 +126,7 @@ impl Wave {
     pub(crate) fn trial(&self, index: u32) -> Result<(Trial<'_>, u32)> {
         let place = || format!("wave {} has no trial {index}", self.id);
         let member = self.members.get(index as usize).with_context(place)?;
-        let arm = self.plan.arms.iter().find(|arm| arm.name == member.arm).with_context(place)?;
-        Ok((Trial { arm, seed: member.seed, probes: self.plan.probes }, member.attempt))
+        Ok((self.plan.trial(&member.arm, member.seed).with_context(place)?, member.attempt))
     }
 
     /// The index of an attempt.
@@ -134,8 +134,8 @@ impl Wave {
         let same = |m: &Member| m.arm == trial.arm.name && m.seed == trial.seed && m.attempt == attempt;
         // Another sweep may call the same trial otherwise.
         let twin = |m: &Member| {
-            let arm = self.plan.arms.iter().find(|arm| arm.name == m.arm);
-            arm.is_some_and(|arm| arm.trial == trial.arm.trial) && m.seed == trial.seed && m.attempt == attempt
+            let known = self.plan.trial(&m.arm, m.seed);
+            known.is_some_and(|known| known.key() == trial.key()) && m.attempt == attempt
         };
         let found = self.members.iter().position(same).or_else(|| self.members.iter().position(twin));
         found.and_then(|index| u32::try_from(index).ok())
@@ -173,13 +173,21 @@ pub(crate) fn record_key(wave: &str) -> String {
 /// All waves of a plan.
 pub(crate) fn all(store: &Store, plan: &Plan) -> Result<Vec<Wave>> {
     let keys = store.list(&waves_key(plan))?;
-    keys.iter().filter(|key| key.ends_with("/wave.json")).map(|key| ledger::read(store, key)).collect()
+    let mut waves = Vec::new();
+    for key in keys.iter().filter(|key| key.ends_with("/wave.json")) {
+        match ledger::read_if_whole(store, key)? {
+            Ok(wave) => waves.push(wave),
+            Err(what) => output::note(&format!("{what}. Its jobs are not shown or cancelled.")),
+        }
+    }
+    Ok(waves)
 }
 
 /// A plan with the arms of `members` alone.
 pub(crate) fn plan_of(plan: &Plan, members: &[Member]) -> Plan {
     let mut plan = plan.clone();
     plan.arms.retain(|arm| members.iter().any(|member| member.arm == arm.name));
+    plan.baselines.retain(|b| members.iter().any(|member| member.arm == b.arm.name && member.seed == b.seed));
     plan
 }
 

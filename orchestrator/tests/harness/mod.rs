@@ -106,6 +106,18 @@ impl Bench {
         self.calls("train").iter().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
     }
 
+    /// Results of trials that trained.
+    pub(crate) fn results(&self) -> usize {
+        let store = self.path("store");
+        let trains = |key: &&String| store.join(key.split("/probes-").next().unwrap()).join("run").exists();
+        self.records("result.json").iter().filter(trains).count()
+    }
+
+    /// Path of the double.
+    pub(crate) fn worker(&self) -> &str {
+        self.worker.to_str().unwrap()
+    }
+
     /// Files in the store that end so, relative to it.
     pub(crate) fn records(&self, end: &str) -> Vec<String> {
         let root = self.path("store");

@@ -113,10 +113,23 @@ fn the_reference_leads_unless_an_order_is_given() {
 }
 
 #[test]
-fn failures_stand_in_the_table_even_alone() {
-    let failure = FailedTrial { arm: "a".into(), seed: 0, trial: Digest::of(b"a"), reason: "loss was NaN".into() };
+fn a_transductive_line_says_so_and_an_unknown_one_too() {
+    let notes = |transductive| {
+        let rows: Vec<_> = rows().into_iter().map(|row| ResultRow { transductive, ..row }).collect();
+        Table::build(&rows, &[], &options("a")).unwrap().lines[0].notes.join("; ")
+    };
+    assert!(notes(Some(true)).starts_with("transductive: the training set held images"));
+    assert!(notes(None).contains("is not known"));
+    assert_eq!(notes(Some(false)), "");
+}
+
+#[test]
+fn trials_without_scores_stand_in_the_table_even_alone() {
+    let state = crate::Unscored::Failed;
+    let failure =
+        UnscoredTrial { arm: "a".into(), seed: 0, trial: Digest::of(b"a"), state, reason: "loss was NaN".into() };
     let table = Table::build(&[], std::slice::from_ref(&failure), &options("a")).unwrap();
-    assert_eq!(table.failures, [failure]);
+    assert_eq!(table.unscored, [failure]);
     assert!(matches!(Table::build(&[], &[], &options("a")), Err(ResultsError::Empty { .. })));
     assert!(matches!(Table::build(&rows(), &[], &options("x")), Err(ResultsError::NoReference { .. })));
 }

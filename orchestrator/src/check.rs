@@ -1,0 +1,135 @@
+//! What would stop a trial later, found before anything runs: a dry run, a sweep and a Slurm job all ask here.
+//!
+//! Shard sets, splits, initial weights and the worker's version are found in [`crate::prepare`]. Here the worker itself
+//! reads the command lines it would be given, by its own rules, and says how large a checkpoint will be; and the store is
+//! asked whether it can be written and has room for one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use run_spec::ids::digest_json;
+use serde::Deserialize;
+use serde_json::json;
+use store::Store;
+
+use crate::command::{self, Stage};
+use crate::output;
+use crate::plan::config_of_seed;
+use crate::records::{Plan, Trial};
+
+/// What `worker check` answers.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    /// Bytes of a checkpoint of this run, where the command trains.
+    checkpoint_bytes: Option<u64>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// What must be mended first, a sentence each.
+    pub(crate) problems: Vec<String>,
+    /// Bytes of the largest checkpoint.
+    pub(crate) checkpoint_bytes: u64,
+    /// Bytes free in the store; absent for object storage.
+    pub(crate) free_bytes: Option<u64>,
+}
+
+impl Findings {
+    /// The size of a checkpoint, and the room for it, in a sentence.
+    pub(crate) fn room(&self) -> String {
+        let free =
+            self.free_bytes.map(|free| format!("; the store has {} free", output::bytes(free))).unwrap_or_default();
+        format!("A checkpoint takes up to {}{free}.", output::bytes(self.checkpoint_bytes))
+    }
+}
+
+/// Lets the worker check the command lines of `trials`, one of each kind, and looks for room in the store.
+pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &Path) -> Findings {
+    let mut findings = Findings::default();
+    let mut kinds = BTreeSet::new();
+    for trial in trials {
+        let config = &trial.arm.config;
+        let kind = json!([trial.baseline.is_some(), config["model"], config["head"], config["loss"], config["crops"]]);
+        if kinds.insert(digest_json(&kind)) {
+            match of_trial(plan, trial, worker) {
+                Ok(bytes) => findings.checkpoint_bytes = findings.checkpoint_bytes.max(bytes),
+                Err(error) => findings.problems.push(format!("{error:#}")),
+            }
+        }
+    }
+    findings.problems.dedup();
+    match free_bytes(store) {
+        Ok(free) => findings.free_bytes = free,
+        Err(error) => findings.problems.push(format!("{error:#}")),
+    }
+    if let Some(free) = findings.free_bytes
+        && free < findings.checkpoint_bytes
+    {
+        findings.problems.push(format!(
+            "{} has no room for a checkpoint ({} are free, {} are needed): free space, or choose another with --store",
+            store.uri(),
+            output::bytes(free),
+            output::bytes(findings.checkpoint_bytes)
+        ));
+    }
+    findings
+}
+
+/// Lets the worker check all stages of one trial. Returns the bytes of a checkpoint, 0 where nothing is trained.
+fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
+    let file = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
+    std::fs::write(file.path(), config_of_seed(trial.arm, trial.seed).to_string())
+        .context("write a temporary config")?;
+    let mut bytes = 0;
+    for stage in command::stages(plan, trial, 1, file.path(), str::to_owned)? {
+        bytes = bytes.max(ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?.unwrap_or(0));
+    }
+    Ok(bytes)
+}
+
+/// Where a refused command line comes from, in the words of the sweep file.
+fn whose(plan: &Plan, trial: &Trial<'_>, stage: &Stage) -> String {
+    match stage.rows {
+        None => format!("sweep {}: arm `{}`", plan.name, trial.arm.name),
+        Some(_) => format!("sweep {}: `probe.options`", plan.name),
+    }
+}
+
+fn ask(worker: &Path, stage: &Stage) -> Result<Option<u64>> {
+    let output = Command::new(worker).args(["check", "--"]).args(&stage.args).stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("run {} check", worker.display()))?;
+    if output.status.success() {
+        let answer: Answer = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{} check did not answer {{\"checkpoint_bytes\": …}}", worker.display()))?;
+        return Ok(answer.checkpoint_bytes);
+    }
+    let text = crate::log::plain(&String::from_utf8_lossy(&output.stderr));
+    let said: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let told = |line: &&&str| line.starts_with("error: ") || line.starts_with("tip: ") || line.contains("ERROR ");
+    let mut words: Vec<&str> = said.iter().filter(told).map(|line| line.trim_start_matches("error: ")).collect();
+    if words.is_empty() {
+        words.extend(said.last());
+    }
+    let command = stage.args.first().map_or("", String::as_str);
+    anyhow::bail!("`worker {command}` refuses it: {}; `worker {command} --help` lists its options", words.join("; "))
+}
+
+/// Bytes free where the store lies; `None` for object storage, which has no such number. A folder that cannot be written
+/// is an error. Nothing is written: that a bucket can be written shows at the first record.
+fn free_bytes(store: &Store) -> Result<Option<u64>> {
+    if store.uri().contains("://") {
+        store.list("plans").with_context(|| format!("list {}", store.uri()))?;
+        return Ok(None);
+    }
+    let path = std::path::absolute(store.uri()).with_context(|| format!("find {}", store.uri()))?;
+    let exists = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    rustix::fs::access(exists, rustix::fs::Access::WRITE_OK).with_context(|| {
+        format!("{} cannot be written: check its permissions, or choose another store with --store", exists.display())
+    })?;
+    let room =
+        rustix::fs::statvfs(exists).with_context(|| format!("ask for the free space at {}", exists.display()))?;
+    Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
+}

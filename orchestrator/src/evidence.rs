@@ -1,0 +1,175 @@
+//! Whether rows are evidence for the trial under which they lie: whole, and of what was planned.
+//!
+//! A row says which code, shards, split, initial weights and step it is of. Where one of these is not the plan's, the rows
+//! measure something else, and the attempt that left them has failed: a table never shows them.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use results::{ResultRow, TEACHER, row};
+use run_spec::config::TrainConfig;
+use run_spec::ids::Digest;
+use store::{Store, StoreError};
+
+use crate::ledger::{self, State};
+use crate::records::{EvalSet, Finished, Plan, RowsRef, Trial};
+
+/// What rows are checked against: one trial of a plan, on one evaluation set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    /// The plan.
+    pub(crate) plan: &'a Plan,
+    /// The trial or baseline.
+    pub(crate) trial: &'a Trial<'a>,
+    /// The evaluation set.
+    pub(crate) eval: &'a EvalSet,
+}
+
+/// The step that a trained model is scored at: the one that `probe.options` asks for, else the last.
+pub(crate) fn step(plan: &Plan, trial: &Trial<'_>) -> Result<u64> {
+    if trial.baseline.is_some() {
+        return Ok(0);
+    }
+    match plan.probe_options.get("step") {
+        Some(step) => {
+            step.as_u64().with_context(|| format!("`probe.options.step`: a step number is expected, not {step}"))
+        }
+        None => {
+            let (config, _) = TrainConfig::default().with_deltas(&trial.arm.config, &trial.label())?;
+            Ok(config.total_steps())
+        }
+    }
+}
+
+/// The rows in the file `key`. None at all is an error: a probe that measured nothing has failed.
+fn read(store: &Store, key: &str, digest: Option<Digest>) -> Result<(Vec<ResultRow>, Digest)> {
+    let what = store.uri_of(key);
+    let bytes = store.get(key).with_context(|| format!("read the rows that a probe should have written to {what}"))?;
+    let found = Digest::of(&bytes);
+    ensure!(
+        digest.is_none_or(|digest| digest == found),
+        "{what} is damaged: it does not match the digest in the attempt's result.json; restore it from a copy, or set the \
+         attempt aside with `orchestrator verify {} --repair`",
+        store.uri()
+    );
+    let text = std::str::from_utf8(&bytes).with_context(|| format!("{what} is not UTF-8"))?;
+    let rows = row::from_json_lines(text, &what)?;
+    ensure!(!rows.is_empty(), "{what} holds no rows");
+    Ok((rows, found))
+}
+
+impl Expected<'_> {
+    /// The rows under `key`, checked, and the digest of their file. `digest`: what it must be, where that is known.
+    pub(crate) fn rows(&self, store: &Store, key: &str, digest: Option<Digest>) -> Result<(Vec<ResultRow>, Digest)> {
+        let (rows, found) = read(store, key, digest)?;
+        for row in &rows {
+            self.check(row).with_context(|| store.uri_of(key))?;
+        }
+        Ok((rows, found))
+    }
+
+    /// Checks one row. Columns that older versions did not write are not checked where they are absent.
+    fn check(&self, row: &ResultRow) -> Result<()> {
+        let Self { plan, trial, eval } = self;
+        let features = trial.baseline.map_or(TEACHER, |baseline| baseline.features.as_str());
+        // Probes of older versions left their baselines' rows beside the teacher's.
+        let shared = trial.baseline.is_none() && row.features != TEACHER;
+        if !shared {
+            same(
+                "features",
+                &row.features.as_str(),
+                &features,
+                "the program that wrote them is another than the plan's",
+            )?;
+            same("seed", &row.seed, &trial.seed, "the run folder holds another run")?;
+            let remedy = "probe the run at its last step: `sweep --retry-failed`";
+            same("step", &row.step, &step(plan, trial)?, remedy)?;
+        }
+        if trial.baseline.is_none() {
+            same("shards_train", &row.shards_train, &trial.arm.shards.digest, SHARDS)?;
+            same("code", &row.code, &plan.code.version, CODE)?;
+        }
+        if row.code_probe.is_some() {
+            same("code_probe", &row.code_probe.as_ref(), &Some(&plan.code.version), CODE)?;
+            same("init_weights", &row.init_weights, &trial.arm.init_weights, "put the file of `init.weights` back")?;
+        }
+        same("shards_eval", &row.shards_eval, &eval.shards.digest, SHARDS)?;
+        same("dataset", &row.dataset, &eval.name, "the program that wrote them is another than the plan's")?;
+        same("split", &row.split, &eval.split, SHARDS)?;
+        match row.split_digest {
+            Some(digest) => same("split_digest", &digest, &eval.split_digest, SHARDS),
+            None => Ok(()),
+        }
+    }
+}
+
+const SHARDS: &str = "put the planned shard set back, or run `sweep` again to plan with the new one";
+const CODE: &str = "put the planned worker back, or run `sweep` again to plan with the new one";
+
+/// Refuses a value that is not the planned one.
+fn same<T: PartialEq + std::fmt::Debug>(column: &str, found: &T, planned: &T, remedy: &str) -> Result<()> {
+    let plain = |value: &T| format!("{value:?}").replace("Some(", "").replace("Digest(", "").replace([')', '"'], "");
+    if found == planned {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "the rows are not of what was planned: `{column}` is {}, planned was {}; {remedy}",
+        plain(found),
+        plain(planned)
+    ))
+}
+
+/// All rows of a finished attempt, checked.
+pub(crate) fn rows(store: &Store, plan: &Plan, trial: &Trial<'_>, record: &Finished) -> Result<Vec<ResultRow>> {
+    let mut all = Vec::new();
+    for file in &record.rows {
+        let eval = eval_of(plan, &file.key)?;
+        all.extend(Expected { plan, trial, eval }.rows(store, &file.key, file.digest)?.0);
+    }
+    ensure!(
+        record.rows.len() == plan.evals_of(trial).count(),
+        "the result of {} names {} files of rows for {} evaluation sets; set it aside with `orchestrator verify {} --repair`",
+        trial.label(),
+        record.rows.len(),
+        plan.evals_of(trial).count(),
+        store.uri()
+    );
+    Ok(all)
+}
+
+/// The keys of `rows` with the digests of what lies there, checked: what a result record names.
+pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[String]) -> Result<Vec<RowsRef>> {
+    let one = |key: &String| {
+        let eval = eval_of(plan, key)?;
+        let (_, digest) = Expected { plan, trial, eval }.rows(store, key, None)?;
+        Ok(RowsRef { key: key.clone(), digest: Some(digest) })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// The evaluation set whose rows lie under `key`, which ends in `rows-NAME.jsonl`.
+fn eval_of<'a>(plan: &'a Plan, key: &str) -> Result<&'a EvalSet> {
+    let name = key.rsplit('/').next().and_then(|name| name.strip_prefix("rows-")?.strip_suffix(".jsonl"));
+    let eval = plan.evals.iter().find(|eval| Some(eval.name.as_str()) == name);
+    eval.with_context(|| format!("{key} holds rows of an evaluation set that the plan does not name"))
+}
+
+/// What is known of a finished trial, or why its records cannot be used.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The state; a finished trial whose rows are no evidence is [`State::Damaged`].
+    pub(crate) state: State,
+    /// The rows of a finished trial.
+    pub(crate) rows: Vec<ResultRow>,
+}
+
+/// The state of a trial, its rows included. A store that cannot be reached is an error; damage is a state.
+pub(crate) fn state(store: &Store, plan: &Plan, trial: &Trial<'_>) -> Result<Checked> {
+    let state = ledger::state(store, trial)?;
+    let State::Finished { attempt, record } = &state else { return Ok(Checked { state, rows: Vec::new() }) };
+    match rows(store, plan, trial, record) {
+        Ok(rows) => Ok(Checked { state, rows }),
+        Err(error) if error.downcast_ref::<StoreError>().is_some_and(|error| !ledger::is_damage(error)) => Err(error),
+        Err(error) => {
+            Ok(Checked { state: State::Damaged { attempt: *attempt, what: format!("{error:#}") }, rows: Vec::new() })
+        }
+    }
+}

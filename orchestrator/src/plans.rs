@@ -1,0 +1,163 @@
+//! Which plan a command is about: the one that a sweep file gives, or the newest one recorded under a name.
+//!
+//! Each plan that was worked on is recorded as `sweeps/NAME/plans/<n>.json`. The highest number is the newest, whatever
+//! the clocks of the machines said.
+
+use anyhow::{Context, Result, bail};
+use store::Store;
+
+use crate::identity::Identity;
+use crate::ledger::{self, unix_s};
+use crate::output;
+use crate::plan::{self, Facts};
+use crate::records::{Invocation, Plan};
+use crate::sweep_file::SweepFile;
+
+fn root(name: &str) -> String {
+    format!("sweeps/{name}/plans")
+}
+
+/// The numbers of the plans recorded for sweep `name`, the newest first.
+fn numbers(store: &Store, name: &str) -> Result<Vec<u32>> {
+    let root = root(name);
+    let number = |key: String| key.strip_prefix(&root)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok();
+    let mut numbers: Vec<u32> = store.list(&root)?.into_iter().filter_map(number).collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(numbers)
+}
+
+/// Records that `plan` is the one worked on now, unless it is the newest already, and who works on it.
+pub(crate) fn record_start(store: &Store, plan: &Plan) -> Result<()> {
+    let newest = numbers(store, &plan.name)?.first().copied();
+    let recorded = match newest {
+        Some(n) => ledger::read_if_whole::<Plan>(store, &format!("{}/{n}.json", root(&plan.name)))?.ok(),
+        None => None,
+    };
+    if recorded.as_ref() != Some(plan) {
+        create_next(store, &root(&plan.name), newest.unwrap_or(0) + 1, plan)?;
+    }
+    let invocations = format!("{}/invocations", plan.key());
+    let count = u32::try_from(store.list(&invocations)?.len()).unwrap_or(u32::MAX - 1);
+    create_next(store, &invocations, count + 1, &Invocation { holder: Identity::own(), unix_s: unix_s() })
+}
+
+/// Creates `root/N.json` under the first free number from `n` on.
+fn create_next<T: serde::Serialize>(store: &Store, root: &str, mut n: u32, record: &T) -> Result<()> {
+    while !ledger::create(store, &format!("{root}/{n}.json"), record)? {
+        n += 1;
+    }
+    Ok(())
+}
+
+/// Whether anybody has worked on this very plan.
+pub(crate) fn was_started(store: &Store, plan: &Plan) -> Result<bool> {
+    Ok(!store.list(&format!("{}/invocations", plan.key()))?.is_empty())
+}
+
+/// The newest recorded plan of sweep `name`. A damaged one is named and the one before is taken.
+pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
+    for n in numbers(store, name)? {
+        match ledger::read_if_whole(store, &format!("{}/{n}.json", root(name)))? {
+            Ok(plan) => return Ok(plan),
+            Err(what) => {
+                output::note(&format!("{what}. Giving the sweep file instead of its name needs no recorded plan."))
+            }
+        }
+    }
+    newest_by_clock(store, name)?.with_context(|| {
+        format!(
+            "{} holds no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
+            store.uri()
+        )
+    })
+}
+
+/// The newest plan of a store that an older version wrote: plans had no numbers there, only the times of invocations.
+fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
+    let mut newest: Option<(u64, String)> = None;
+    for key in store.list(&format!("sweeps/{name}"))? {
+        let Some((folder, _)) = key.split_once("/invocations/") else { continue };
+        if let Ok(record) = ledger::read_if_whole::<Invocation>(store, &key)?
+            && newest.as_ref().is_none_or(|(at, _)| record.unix_s >= *at)
+        {
+            newest = Some((record.unix_s, format!("{folder}/plan.json")));
+        }
+    }
+    newest.map(|(_, key)| ledger::read(store, &key)).transpose()
+}
+
+/// The plan that `file` gives: the newest recorded one that was made of just this file, which needs neither worker nor
+/// shards; else a new one from what `facts` finds.
+pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> Result<Facts>) -> Result<Plan> {
+    for n in numbers(store, &file.name)? {
+        let Ok(recorded) = ledger::read_if_whole::<Plan>(store, &format!("{}/{n}.json", root(&file.name)))? else {
+            continue;
+        };
+        // Facts of another file lack what this one names: then it is not its plan.
+        if let Ok(plan) = plan::resolve(file, &Facts::of(&recorded))
+            && plan.digest == recorded.digest
+        {
+            return Ok(recorded);
+        }
+    }
+    let facts = facts().with_context(|| {
+        format!(
+            "{} is not the file of any recorded plan of sweep `{}`, and its digests are not known here",
+            file.path.display(),
+            file.name
+        )
+    })?;
+    let plan = of_run(store, file, facts, Run::Read)?;
+    if !was_started(store, &plan)? {
+        output::note(&format!(
+            "{}: nothing has been run of this version of the file with worker {}",
+            file.path.display(),
+            plan.code.version
+        ));
+    }
+    Ok(plan)
+}
+
+/// What a plan is wanted for, where the code's results belong to one run of one sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// To look at the newest run.
+    Read,
+    /// To go on with the run that has not ended, or begin the next.
+    Work,
+    /// To try the failed trials of the newest run again.
+    Retry,
+}
+
+/// The plan, with the number of its run: results of a dirty or unknown version are continued while the run that made them
+/// has not ended, and never used by another.
+pub(crate) fn of_run(store: &Store, file: &SweepFile, mut facts: Facts, run: Run) -> Result<Plan> {
+    let mut plan = plan::resolve(file, &facts)?;
+    while !facts.code.reusable() && store.exists(&ended_key(&plan))? {
+        facts.run += 1;
+        let next = plan::resolve(file, &facts)?;
+        if run != Run::Work && !was_started(store, &next)? {
+            break;
+        }
+        plan = next;
+    }
+    Ok(plan)
+}
+
+fn ended_key(plan: &Plan) -> String {
+    format!("{}/ended.json", plan.key())
+}
+
+/// Records that every trial of the plan has finished or failed.
+pub(crate) fn record_end(store: &Store, plan: &Plan) -> Result<()> {
+    let record = Invocation { holder: Identity::own(), unix_s: unix_s() };
+    ledger::create(store, &ended_key(plan), &record).map(drop)
+}
+
+/// Refuses a name that no record can have, before the store is asked for it.
+pub(crate) fn check_name(target: &str) -> Result<()> {
+    if target.contains('/') || target.ends_with(".yaml") || target.ends_with(".yml") {
+        bail!("{target}: no such file; give the path of a sweep file, or the name of a sweep");
+    }
+    Ok(())
+}

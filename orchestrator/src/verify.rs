@@ -1,0 +1,256 @@
+//! `orchestrator verify STORE`: checks every record that anything reads back, and names each damage with its remedy.
+//!
+//! Nothing is moved or deleted. `--repair` creates `set-aside` records: one beside each attempt with a damaged record, so
+//! that the next sweep does the trial again, one in each damaged run, and one at the root of the store for everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use results::row;
+use run_spec::ids::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{Store, StoreError};
+
+use crate::cli::VerifyArgs;
+use crate::ledger::{self, unix_s};
+use crate::output;
+use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
+use crate::slurm::wave::{Submitted, Wave};
+
+/// Something that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Damage {
+    key: String,
+    /// What is wrong, in a sentence that names the key.
+    what: String,
+    /// What sets it aside.
+    place: Place,
+}
+
+/// Where a damage is set aside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// The attempt under this key.
+    Attempt(String),
+    /// The run under this key: the run folder has set-aside records of its own.
+    Run(String),
+    /// The store itself.
+    Root,
+}
+
+impl Place {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Attempt(_) => {
+                "restore it from a copy, or let --repair set the attempt aside: the next sweep does the trial again"
+            }
+            Self::Run(_) => {
+                "restore it from a copy, or let --repair set it aside: training goes on from the newest whole checkpoint"
+            }
+            Self::Root => {
+                "restore it from a copy, or let --repair set it aside: the next `sweep FILE` writes what it needs anew"
+            }
+        }
+    }
+}
+
+/// `set-aside/<n>.json` at the root of a store: keys that are known to be damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KnownDamage {
+    keys: Vec<String>,
+    unix_s: u64,
+}
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+struct Report {
+    records: usize,
+    rows: usize,
+    runs: usize,
+    damaged: Vec<Damage>,
+    set_aside: Vec<Damage>,
+}
+
+/// Checks a store and prints what is damaged. Exit status 1 where anything is that was not set aside.
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let store = Store::open(&args.store)?;
+    let mut report = look(&store)?;
+    for damage in &report.damaged {
+        output::line(&format!("damaged: {}; {}", damage.what, damage.place.remedy()));
+    }
+    for damage in &report.set_aside {
+        output::line(&format!("set aside: {}", damage.what));
+    }
+    if args.repair && !report.damaged.is_empty() {
+        repair(&store, &report.damaged)?;
+        output::line(&format!("{} set aside; the next `orchestrator sweep` does the work again", report.damaged.len()));
+        report.set_aside.append(&mut report.damaged);
+    }
+    let Report { records, rows, runs, damaged, set_aside } = &report;
+    output::line(&format!(
+        "{}: {records} records, {rows} files of rows, {runs} runs: {} damaged, {} set aside",
+        store.uri(),
+        damaged.len(),
+        set_aside.len()
+    ));
+    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The key of the attempt that a key lies in.
+fn attempt_of(key: &str) -> Option<&str> {
+    let at = key.find("/attempt-")? + 1;
+    let end = key[at..].find('/')? + at;
+    (key.starts_with("trials/") && key.contains("/probes-")).then_some(&key[..end])
+}
+
+/// The key of the run that a key lies in.
+fn run_of(key: &str) -> Option<&str> {
+    let at = key.find("/run/")?;
+    key.starts_with("trials/").then_some(&key[..at + "/run".len()])
+}
+
+fn look(store: &Store) -> Result<Report> {
+    let keys = store.list("")?;
+    let aside: BTreeSet<&str> =
+        keys.iter().filter(|key| key.ends_with("/set-aside.json")).filter_map(|key| attempt_of(key)).collect();
+    let known = known_damage(store, &keys)?;
+    let mut report = Report::default();
+    let mut runs = BTreeSet::new();
+    for key in &keys {
+        if let Some(run) = run_of(key) {
+            runs.insert(run);
+            continue;
+        }
+        let Some(wrong) = check(store, key, &mut report)? else { continue };
+        let attempt = attempt_of(key);
+        let place = attempt.map_or(Place::Root, |attempt| Place::Attempt(attempt.to_owned()));
+        let is_aside = attempt.is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
+        for (key, what) in wrong {
+            let damage = Damage { key, what, place: place.clone() };
+            if is_aside { report.set_aside.push(damage) } else { report.damaged.push(damage) }
+        }
+    }
+    for run in runs {
+        report.runs += 1;
+        look_at_run(store, run, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn known_damage(store: &Store, keys: &[String]) -> Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
+    for key in keys.iter().filter(|key| key.starts_with("set-aside/")) {
+        if let Ok(KnownDamage { keys, .. }) = ledger::read_if_whole(store, key)? {
+            known.extend(keys);
+        }
+    }
+    Ok(known)
+}
+
+/// Checks one record; `None` for what is whole and for what is no record.
+fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(String, String)>>> {
+    let Some(name) = key.rsplit('/').next().filter(|name| name.ends_with(".json")) else { return Ok(None) };
+    let in_sweep = key.starts_with("sweeps/");
+    let wrong = match name {
+        _ if !in_sweep && !key.starts_with("trials/") => return Ok(None),
+        _ if key.contains("/tables/") => return Ok(None),
+        "result.json" => match ledger::read_if_whole::<Finished>(store, key)? {
+            Ok(record) => {
+                report.records += 1;
+                return rows(store, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
+            }
+            Err(what) => Some(what),
+        },
+        "claim.json" => whole::<Claim>(store, key)?,
+        "failed.json" => whole::<Failed>(store, key)?,
+        "trained.json" => whole::<Trained>(store, key)?,
+        "set-aside.json" => whole::<SetAside>(store, key)?,
+        "plan.json" => whole::<Plan>(store, key)?,
+        "wave.json" => whole::<Wave>(store, key)?,
+        "train.json" | "probe.json" if in_sweep => whole::<Submitted>(store, key)?,
+        "ended.json" => whole::<Invocation>(store, key)?,
+        _ if in_sweep && key.contains("/plans/") => whole::<Plan>(store, key)?,
+        _ if in_sweep && (key.contains("/invocations/") || name.starts_with("holder-")) => {
+            whole::<Invocation>(store, key)?
+        }
+        _ if name.starts_with("started-") => whole::<Started>(store, key)?,
+        _ => whole::<Value>(store, key)?,
+    };
+    report.records += 1;
+    Ok(wrong.map(|what| vec![(key.to_owned(), what)]))
+}
+
+/// What is wrong with a record, if anything.
+fn whole<T: serde::de::DeserializeOwned>(store: &Store, key: &str) -> Result<Option<String>> {
+    Ok(ledger::read_if_whole::<T>(store, key)?.err())
+}
+
+/// What is wrong with the rows that a result names.
+fn rows(store: &Store, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
+    let mut wrong = Vec::new();
+    for file in &record.rows {
+        report.rows += 1;
+        let place = store.uri_of(&file.key);
+        let what = match store.get(&file.key) {
+            Ok(bytes) if file.digest.is_some_and(|digest| digest != Digest::of(&bytes)) => {
+                Some(format!("{place} does not match the digest in the attempt's result.json"))
+            }
+            Ok(bytes) => {
+                row::from_json_lines(&String::from_utf8_lossy(&bytes), &place).err().map(|error| error.to_string())
+            }
+            Err(StoreError::NotFound { .. }) => Some(format!("{place} is missing")),
+            Err(error) if ledger::is_damage(&error) => Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        wrong.extend(what.map(|what| (file.key.clone(), what)));
+    }
+    Ok(wrong)
+}
+
+/// Checks the run folder of a trial.
+fn look_at_run(_store: &Store, _run: &str, _report: &mut Report) -> Result<()> {
+    Ok(())
+}
+
+/// Sets everything damaged aside.
+fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
+    let mut places: BTreeMap<&Place, Vec<&Damage>> = BTreeMap::new();
+    for damage in damaged {
+        places.entry(&damage.place).or_default().push(damage);
+    }
+    for (place, damages) in places {
+        match place {
+            Place::Attempt(key) => {
+                let because = damages.iter().map(|damage| damage.what.clone()).collect();
+                let record = SetAside { because, unix_s: unix_s() };
+                ledger::create(store, &format!("{key}/set-aside.json"), &record)?;
+            }
+            Place::Run(_) => {}
+            Place::Root => {
+                let keys = damages.iter().map(|damage| damage.key.clone()).collect();
+                let record = KnownDamage { keys, unix_s: unix_s() };
+                let mut n = store.list("set-aside")?.len() + 1;
+                while !ledger::create(store, &format!("set-aside/{n}.json"), &record)? {
+                    n += 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart_by_where_they_lie() {
+        let attempt = "trials/ab/seed-0/probes-cd/attempt-12";
+        assert_eq!(attempt_of(&format!("{attempt}/claim.json")), Some(attempt));
+        assert_eq!(attempt_of("trials/ab/seed-0/config.json"), None);
+        assert_eq!(run_of("trials/ab/seed-0/run/attempts/0001.json"), Some("trials/ab/seed-0/run"));
+        assert_eq!(run_of(&format!("{attempt}/claim.json")), None);
+    }
+}

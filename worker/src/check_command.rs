@@ -1,0 +1,51 @@
+//! `worker check -- COMMAND …`: reads a command line by this program's own rules and does nothing else. An orchestrator
+//! asks it before it submits days of work.
+
+use anyhow::Result;
+use clap::Parser;
+use dino::Architecture;
+use run_spec::config::TrainConfig;
+
+use crate::cli::{Cli, Command};
+use crate::output;
+
+/// Refuses a command line as the command itself would; for training, its configuration too.
+pub(crate) fn check(words: &[String]) -> Result<()> {
+    let line = std::iter::once("worker".to_owned()).chain(words.iter().cloned());
+    let command = Cli::try_parse_from(line).unwrap_or_else(|error| error.exit()).command;
+    let bytes = match &command {
+        Command::Train(args) => Some(checkpoint_bytes(&crate::train::read_config(&args.config, &args.set)?.0)),
+        _ => None,
+    };
+    output::line(serde_json::json!({ "checkpoint_bytes": bytes }));
+    Ok(())
+}
+
+/// Bytes of a checkpoint's tensors: student, teacher and the two moments of AdamW, in f32.
+fn checkpoint_bytes(config: &TrainConfig) -> u64 {
+    let parameters: i64 = Architecture::of(config).declare().iter().map(|d| d.shape.iter().product::<i64>()).sum();
+    4 * 4 * parameters.unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_checkpoint_is_that_of_its_tensors() {
+        let sets = [
+            "model.dim=24",
+            "model.depth=2",
+            "model.heads=2",
+            "head.prototypes=64",
+            "head.hidden=32",
+            "head.bottleneck=8",
+        ];
+        let sets = sets.map(str::to_owned);
+        let (config, _) = TrainConfig::from_yaml("", "test", &sets).unwrap();
+        let state = dino::State::new(&config, tch::Device::Cpu).unwrap();
+        let bytes = crate::snapshot::to_bytes(&state.tensors(), &[]).unwrap().len() as u64;
+        let said = checkpoint_bytes(&config);
+        assert!(said <= bytes && bytes < said + said / 5, "{said} said, {bytes} are");
+    }
+}

@@ -40,8 +40,8 @@ const AHEAD: usize = 3;
 
 /// Reads a configuration file with `--set` changes.
 pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(TrainConfig, Value)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    Ok(TrainConfig::from_yaml(&text, &path.display().to_string(), sets)?)
+    let bytes = std::fs::read(path).with_context(|| format!("read the train config {}", path.display()))?;
+    Ok(TrainConfig::from_yaml(&bytes, &path.display().to_string(), sets)?)
 }
 
 /// Trains until the last step, a wish to stop, or three failed steps in a row.

@@ -7,11 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod ranges;
 mod read;
 mod sections;
 mod words;
 
 pub use crate::layer::ConfigError;
+pub use read::Delta;
 pub use sections::{Augmentation, Checkpoint, Crops, Data, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
 pub use words::{
     Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use run_spec::layer::{nearest, parse_yaml};
+use run_spec::layer::ConfigError;
+use run_spec::typed;
+use run_spec::yaml::{Places, Yaml};
 use serde::{Deserialize, Serialize};
 
 use super::cut_rule::{CellRule, PatchRule};
@@ -252,15 +254,14 @@ fn one() -> u32 {
 }
 
 impl Source {
-    /// Reads one description. `what` names the file in messages.
+    /// Reads one description, as text or as the bytes of a file. `what` names the file in messages.
     ///
     /// # Errors
     /// Text that is no YAML, an unknown key (the nearest known one is named), a rule that cannot work.
-    pub(crate) fn parse(text: &str, what: &str) -> Result<Self> {
-        let value = parse_yaml(text, what)?;
-        let source: Self = serde_json::from_value(value)
-            .map_err(|error| anyhow::anyhow!("{what}: {}", with_nearest(&error.to_string())))?;
-        source.check().with_context(|| format!("{what}: the description cannot be used"))?;
+    pub(crate) fn parse(text: &(impl AsRef<[u8]> + ?Sized), what: &str) -> Result<Self> {
+        let Yaml { value, places } = Yaml::read(text.as_ref(), what)?;
+        let source: Self = typed::read(&value, what).map_err(|error| error.at(&places))?;
+        source.check().map_err(|error| placed(&error, &places))?;
         Ok(source)
     }
 
@@ -287,9 +288,14 @@ impl Source {
             self.images.pages == Pages::First || self.cells.masks.is_none(),
             "images.pages: a file of masks is of one image; with cells.masks, pages must be `first`"
         );
-        for pattern in self.patterns() {
-            let regex = regex::Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?;
-            ensure!(regex.captures_len() == 2, "pattern `{pattern}` needs exactly one capture group, ( )");
+        for (key, pattern) in self.patterns() {
+            let regex = regex::Regex::new(pattern)
+                .map_err(|error| anyhow::anyhow!("{key}: `{pattern}` is not a regular expression: {}", why(&error)))?;
+            ensure!(
+                regex.captures_len() == 2,
+                "{key}: `{pattern}` has {} capture groups, ( ), and needs one: (?: ) groups without capturing",
+                regex.captures_len() - 1
+            );
         }
         if let LabelRule::Points { file } | LabelRule::Voc { file } = &self.label
             && !file.contains("{stem}")
@@ -299,15 +305,15 @@ impl Source {
         Ok(())
     }
 
-    fn patterns(&self) -> Vec<&str> {
+    fn patterns(&self) -> Vec<(&str, &str)> {
         let mut patterns = Vec::new();
         if let GroupRule::Pattern { pattern } = &self.group {
-            patterns.push(pattern.as_str());
+            patterns.push(("group.pattern", pattern.as_str()));
         }
         if let LabelRule::Pattern { pattern } = &self.label {
-            patterns.push(pattern.as_str());
+            patterns.push(("label.pattern", pattern.as_str()));
         }
-        patterns.extend(self.parts.as_ref().map(|parts| parts.pattern.as_str()));
+        patterns.extend(self.parts.as_ref().map(|parts| ("parts.pattern", parts.pattern.as_str())));
         patterns
     }
 
@@ -337,9 +343,8 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<Source>> {
     }
     let mut sources = Vec::new();
     for file in &files {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("read the source description {}", file.display()))?;
-        sources.extend(parts::split(Source::parse(&text, &file.display().to_string())?));
+        let bytes = std::fs::read(file).with_context(|| format!("read the source description {}", file.display()))?;
+        sources.extend(parts::split(Source::parse(&bytes, &file.display().to_string())?));
     }
     sources.sort_by(|a: &Source, b: &Source| a.name.cmp(&b.name));
     for pair in sources.windows(2) {
@@ -348,17 +353,21 @@ pub(crate) fn read_sources(path: &Path) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Adds the nearest known key or word to serde's complaint about an unknown one.
-fn with_nearest(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = message.contains("unknown field") || message.contains("unknown variant");
-    match quoted.split_first() {
-        Some((word, known)) if unknown => match nearest(word, known.iter().copied()) {
-            Some(near) => format!("{message}; did you mean `{near}`?"),
-            None => message.to_owned(),
-        },
-        _ => message.to_owned(),
-    }
+/// The complaint of a check begins with its key, `cells.size: …`, whose line is looked up.
+fn placed(error: &anyhow::Error, places: &Places) -> ConfigError {
+    let text = format!("{error:#}");
+    let (key, message) = match text.split_once(": ") {
+        Some((key, message)) if !key.contains([' ', '`']) => (key.to_owned(), message.to_owned()),
+        _ => (String::new(), text),
+    };
+    ConfigError::BadValue { what: String::new(), key, message }.at(places)
+}
+
+/// The last line of what the regex crate says: the others draw the place.
+fn why(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 #[cfg(test)]
@@ -391,11 +400,11 @@ mod tests {
         let error = Source::parse(&format!("{LEAST}licens: x\n"), "a.yaml").expect_err("refused").to_string();
         assert!(error.contains("a.yaml") && error.contains("licens") && error.contains("mean `licence`"), "{error}");
         let nested = Source::parse(&format!("{LEAST}cells: {{sise: 3}}\n"), "a.yaml").expect_err("refused").to_string();
-        assert!(nested.contains("mean `size`"), "{nested}");
+        assert!(nested.contains("line 9: unknown key `cells.sise`; did you mean `cells.size`?"), "{nested}");
         let tagged = Source::parse(&format!("{LEAST}group: {{by: folder, upp: 3}}\n"), "a.yaml").expect_err("refused");
-        assert!(tagged.to_string().contains("mean `up`"), "{tagged}");
+        assert!(tagged.to_string().contains("mean `group.up`"), "{tagged}");
         let variant = Source::parse(&format!("{LEAST}group: {{by: folders}}\n"), "a.yaml").expect_err("refused");
-        assert!(variant.to_string().contains("mean `folder`"), "{variant}");
+        assert!(variant.to_string().contains("`group.by`: one of image, folder, pattern, constant, csv is expected, not the text \"folders\"; did you mean `folder`?"), "{variant}");
     }
 
     #[test]
@@ -415,6 +424,33 @@ mod tests {
         assert!(Source::parse(&format!("{all}cells: {{masks: {{file: '{{stem}}.npy'}}}}\n"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("name: a", "name: ../a"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("'*.png'", "'[*.png'"), "a.yaml").is_err());
+    }
+
+    #[test]
+    fn a_rule_that_cannot_work_is_named_with_its_line() {
+        let told = |text: &str| Source::parse(text, "a.yaml").expect_err("refused").to_string();
+        for (wrong, message) in [
+            ("cells:\n  size: 0", "line 10: `cells.size`: 0 px is outside 1 to 4096"),
+            (
+                "group: {by: pattern, pattern: '('}",
+                "line 9: `group.pattern`: `(` is not a regular expression: unclosed group",
+            ),
+            (
+                "label: {from: pattern, pattern: x}",
+                "line 9: `label.pattern`: `x` has 0 capture groups, ( ), and needs one: (?: ) groups without capturing",
+            ),
+            (
+                "cells: {size: big}",
+                "line 9: `cells.size`: a whole number from 0 to 4294967295 is expected, not the text \"big\"",
+            ),
+            ("name: b", "line 9: `name`: the key is given twice, first on line 1: keep one"),
+        ] {
+            assert_eq!(told(&format!("{LEAST}{wrong}\n")), format!("a.yaml {message}"));
+        }
+        assert_eq!(told("name: a\n"), "a.yaml: `title`: it is missing: write it");
+        assert!(
+            Source::parse(&[0xff, 0xfe, b'n', 0], "a.yaml").unwrap_err().to_string().contains("save the file as UTF-8")
+        );
     }
 
     #[test]

@@ -1,26 +1,72 @@
 //! From YAML and deltas to a configuration, with messages that name file, key and remedy.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{ConfigError, TrainConfig};
-use crate::layer::{layer, nearest, parse_yaml, put, set_key};
+use crate::layer::{assigned, layer_over, put};
+use crate::typed;
+use crate::yaml::{Places, Yaml};
+
+/// One value laid over a configuration, and who says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delta {
+    /// Who says so, for messages: an argument, or a line of a file.
+    pub what: String,
+    /// Dotted key.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+}
+
+impl Delta {
+    /// An argument `--set a.b=value`; the value is read as YAML.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`] when there is no `=` or the value is not YAML.
+    pub fn set(assignment: &str) -> Result<Self, ConfigError> {
+        let (key, value) = assigned(assignment)?;
+        Ok(Self { what: format!("--set {assignment}"), key, value })
+    }
+
+    /// Whether this delta gives `key`, all of its section, or a part of it.
+    fn concerns(&self, key: &str) -> bool {
+        let within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        within(key, &self.key) || within(&self.key, key)
+    }
+}
 
 impl TrainConfig {
-    /// Reads YAML `text` over the defaults, then `sets` (`a.b=value`) over both, and checks the whole.
+    /// Reads YAML `text` (or the bytes of a file) over the defaults, then `sets` (`a.b=value`) over both, and checks the whole.
     ///
     /// Returns the configuration and its resolved form, which is what is logged, stored and digested.
     ///
     /// # Errors
-    /// [`ConfigError`], naming `what` (the file), the key and the remedy.
-    pub fn from_yaml(text: &str, what: &str, sets: &[String]) -> Result<(Self, Value), ConfigError> {
-        let mut merged = layer(&Self::default().to_value(), parse_yaml(text, what)?, what)?;
-        for set in sets {
-            let mut user = Value::Null;
-            set_key(&mut user, set)?;
-            merged = layer(&merged, user, &format!("--set {set}"))?;
+    /// [`ConfigError`], naming `what` (the file), the line, the key and the remedy.
+    pub fn from_yaml(
+        text: &(impl AsRef<[u8]> + ?Sized),
+        what: &str,
+        sets: &[String],
+    ) -> Result<(Self, Value), ConfigError> {
+        // The file first: its mistakes are older than those of the command line.
+        let yaml = Yaml::read(text.as_ref(), what)?;
+        let deltas = sets.iter().map(|set| Delta::set(set)).collect::<Result<Vec<_>, _>>()?;
+        Self::from_layers(yaml, &deltas)
+    }
+
+    /// Lays a file over the defaults, then `deltas` in their order, and checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the line, or the delta, that gave the key.
+    pub fn from_layers(file: Yaml, deltas: &[Delta]) -> Result<(Self, Value), ConfigError> {
+        let schema = Self::default().to_value();
+        let Yaml { value, places } = file;
+        let mut merged = layer_over(&schema, schema.clone(), value, "").map_err(|error| error.at(&places))?;
+        for delta in deltas {
+            merged = layer_over(&schema, merged, delta.alone()?, &delta.what)?;
         }
-        Self::from_value(merged, what)
+        Self::checked(&merged).map_err(|error| blamed(error, &places, deltas))
     }
 
     /// Lays a mapping of deltas (nested sections or dotted keys) over this configuration.
@@ -36,29 +82,14 @@ impl TrainConfig {
                 message,
             })?;
         }
-        Self::from_value(layer(&self.to_value(), user, what)?, what)
+        let merged = layer_over(&Self::default().to_value(), self.to_value(), user, what)?;
+        Self::checked(&merged).map_err(|error| error.of(what))
     }
 
-    fn from_value(value: Value, what: &str) -> Result<(Self, Value), ConfigError> {
-        let mut config = Self::default();
-        read(&mut config.seed, &value, what, "seed")?;
-        read(&mut config.device, &value, what, "device")?;
-        read(&mut config.collective, &value, what, "collective")?;
-        read(&mut config.channel_order, &value, what, "channel_order")?;
-        config.model = read_section(&value, what, "model")?;
-        config.head = read_section(&value, what, "head")?;
-        config.loss = read_section(&value, what, "loss")?;
-        config.optim = read_section(&value, what, "optim")?;
-        config.teacher = read_section(&value, what, "teacher")?;
-        config.masks = read_section(&value, what, "masks")?;
-        config.data = read_section(&value, what, "data")?;
-        config.crops = read_section(&value, what, "crops")?;
-        config.augmentation = read_section(&value, what, "augmentation")?;
-        config.train = read_section(&value, what, "train")?;
-        config.checkpoint = read_section(&value, what, "checkpoint")?;
-        config.log = read_section(&value, what, "log")?;
-        config.init = read_section(&value, what, "init")?;
-        config.validate(what)?;
+    /// The configuration that `merged` says; errors name no file.
+    fn checked(merged: &Value) -> Result<(Self, Value), ConfigError> {
+        let config: Self = typed::read(merged, "")?;
+        config.validate("")?;
         let resolved = config.to_value();
         Ok((config, resolved))
     }
@@ -84,32 +115,22 @@ impl TrainConfig {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(slot: &mut T, value: &Value, what: &str, key: &str) -> Result<(), ConfigError> {
-    *slot = T::deserialize(&value[key]).map_err(|error| bad_value(what, key, &value[key], &error))?;
-    Ok(())
-}
-
-/// Reads a section key by key, so that the message names the key and not only the section.
-fn read_section<T>(value: &Value, what: &str, section: &str) -> Result<T, ConfigError>
-where
-    T: serde::de::DeserializeOwned + Serialize + Default,
-{
-    let defaults = serde_json::to_value(T::default()).unwrap_or(Value::Null);
-    for (key, given) in value[section].as_object().into_iter().flatten() {
-        let mut one = defaults.clone();
-        one[key] = given.clone();
-        T::deserialize(&one).map_err(|error| bad_value(what, &format!("{section}.{key}"), given, &error))?;
+impl Delta {
+    /// The sections that hold this delta alone.
+    fn alone(&self) -> Result<Value, ConfigError> {
+        let mut sections = Value::Null;
+        put(&mut sections, &self.key, self.value.clone())
+            .map_err(|message| ConfigError::Syntax { what: self.what.clone(), message })?;
+        Ok(sections)
     }
-    T::deserialize(&value[section]).map_err(|error| bad_value(what, section, &value[section], &error))
 }
 
-fn bad_value(what: &str, key: &str, given: &Value, error: &serde_json::Error) -> ConfigError {
-    let message = error.to_string();
-    // serde lists the known words between backticks; the nearest is named when one is meant.
-    let words: Vec<&str> =
-        message.split("expected").skip(1).flat_map(|tail| tail.split('`').skip(1).step_by(2)).collect();
-    let hint = given.as_str().and_then(|word| nearest(word, words)).map(|word| format!("; did you mean `{word}`?"));
-    ConfigError::BadValue { what: what.to_owned(), key: key.to_owned(), message: message + &hint.unwrap_or_default() }
+/// Names whoever gave the key last: a delta, else a line of the file.
+fn blamed(error: ConfigError, places: &Places, deltas: &[Delta]) -> ConfigError {
+    match deltas.iter().rev().find(|delta| delta.concerns(error.key())) {
+        Some(delta) => error.of(&delta.what),
+        None => error.at(places),
+    }
 }
 
 #[cfg(test)]
@@ -154,17 +175,36 @@ mod tests {
 
     #[test]
     fn messages_name_file_key_and_remedy() {
-        assert_eq!(refused("los: {}"), "a.yaml: unknown key `los`; did you mean `loss`?");
-        assert!(
-            refused("loss: {centering: sinkhorn}").contains("`loss.centering`"),
-            "{}",
-            refused("loss: {centering: sinkhorn}")
+        assert_eq!(refused("seed: 1\nlos: {}"), "a.yaml line 2: unknown key `los`; did you mean `loss`?");
+        assert_eq!(
+            refused("loss: {centering: sinkhorn}"),
+            "a.yaml line 1: `loss.centering`: one of sinkhorn_knopp, centering is expected, not the text \"sinkhorn\"; did you mean `sinkhorn_knopp`?"
         );
-        assert!(refused("loss: {centering: sinkhorn}").contains("did you mean `sinkhorn_knopp`?"));
         assert!(refused("model: {heads: 7}").contains("`model.heads`: 7 heads do not divide"));
         assert!(refused("crops: {local_size: 100}").contains("multiple of model.patch 14"));
-        assert!(refused("optim: {lr: fast}").contains("`optim.lr`"));
-        assert!(refused("train: {step_deadline_s: 0}").contains("`train.step_deadline_s`: 0 is no time to wait"));
+        assert!(
+            refused("loss:\n  koleo_weight: -5").starts_with("a.yaml line 2: `loss.koleo_weight`: a number from 0 is")
+        );
+    }
+
+    #[test]
+    fn whoever_gave_the_value_is_named() {
+        let sets = ["loss.koleo_weight=-5".to_owned()];
+        let error = TrainConfig::from_yaml("loss: {koleo_weight: 0.1}", "a.yaml", &sets).unwrap_err().to_string();
+        assert_eq!(error, "--set loss.koleo_weight=-5: `loss.koleo_weight`: a number from 0 is expected, not -5");
+        let line =
+            Delta { what: "s.yaml line 9".to_owned(), key: "model".to_owned(), value: serde_json::json!({"dim": 0}) };
+        let error = TrainConfig::from_layers(Yaml::parse("", "a.yaml").unwrap(), &[line]).unwrap_err().to_string();
+        assert_eq!(error, "s.yaml line 9: `model.dim`: a number from 1 to 1048576 is expected, not 0");
+    }
+
+    #[test]
+    fn weights_of_sources_are_joined_over_layers() {
+        let sets = ["data.source_weights.a=1", "data.source_weights.b=2"].map(str::to_owned);
+        let text = "data: {sampling: weights, source_weights: {b: 5, c: 3}}";
+        let (config, _) = TrainConfig::from_yaml(text, "a.yaml", &sets).unwrap();
+        let weights: Vec<_> = config.data.source_weights.into_iter().collect();
+        assert_eq!(weights, [("a".to_owned(), 1.0), ("b".to_owned(), 2.0), ("c".to_owned(), 3.0)]);
     }
 
     #[test]

@@ -250,7 +250,13 @@ mod tests {
         let config = |yaml: &str| TrainConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string();
         assert!(config("data: {source_weights: {a: 1}}").contains("data.sampling: weights only"));
         assert!(config("data: {sampling: weights}").contains("needs a weight"));
-        assert!(config("data: {sampling: temperature, sampling_temperature: 0}").contains("no temperature"));
-        assert!(config("data: {sampling: weights, source_weights: {a: -1}}").contains("no weight"));
+        assert!(
+            config("data: {sampling: temperature, sampling_temperature: 0}")
+                .contains("a number from 0.001 is expected, not 0")
+        );
+        assert!(
+            config("data: {sampling: weights, source_weights: {a: -1}}")
+                .contains("a number from 0 is expected, not -1")
+        );
     }
 }

@@ -2,6 +2,9 @@
 
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use run_spec::layer::{nearest, suggestion};
+
+use crate::sweep_file::SweepFile;
 
 /// A set of globs; the empty set matches nothing.
 #[derive(Debug, Clone)]
@@ -17,6 +20,35 @@ impl Globs {
         Ok(Self(builder.build().context("compile globs")?))
     }
 
+    /// Compiles globs each of which must match at least one of `names`.
+    ///
+    /// # Errors
+    /// The place of the first that does not, and a sentence that names the nearest.
+    pub(crate) fn matching(globs: &[String], names: &[&str]) -> Result<Self, (usize, String)> {
+        for (index, glob) in globs.iter().enumerate() {
+            let compiled =
+                Glob::new(glob).map_err(|error| (index, format!("{glob:?} is not a glob: {}", error.kind())))?;
+            let matcher = compiled.compile_matcher();
+            if !names.iter().any(|name| matcher.is_match(name)) {
+                return Err((index, format!("{glob:?} matches none{}", meant(glob, names))));
+            }
+        }
+        Self::new(globs).map_err(|error| (0, format!("{error:#}")))
+    }
+
+    /// The globs of `--only`, over the arms and trials of `file`.
+    ///
+    /// # Errors
+    /// A glob that matches none of them.
+    pub(crate) fn only(globs: &[String], file: &SweepFile) -> Result<Self> {
+        let arms = file.arm_specs()?;
+        let trials = arms.iter().flat_map(|arm| file.seeds.iter().map(|seed| format!("{}/seed-{seed}", arm.name)));
+        let trials: Vec<String> = trials.collect();
+        let names: Vec<&str> =
+            arms.iter().map(|arm| arm.name.as_str()).chain(trials.iter().map(String::as_str)).collect();
+        Self::matching(globs, &names).map_err(|(_, message)| anyhow::anyhow!("--only {message}"))
+    }
+
     /// Whether any glob matches `name`.
     pub(crate) fn any(&self, name: &str) -> bool {
         self.0.is_match(name)
@@ -25,6 +57,19 @@ impl Globs {
     /// Whether a trial is chosen: no globs choose all; a glob matches the arm or `ARM/seed-N`.
     pub(crate) fn chooses(&self, arm: &str, seed: u64) -> bool {
         self.0.is_empty() || self.any(arm) || self.any(&format!("{arm}/seed-{seed}"))
+    }
+}
+
+/// The name that a glob may mean, or some that there are.
+fn meant(glob: &str, names: &[&str]) -> String {
+    let plain: String = glob.chars().filter(|c| !"*?[]{}!".contains(*c)).collect();
+    match nearest(&plain, names.iter().copied()) {
+        Some(near) => suggestion(near),
+        None => {
+            let shown: Vec<&str> = names.iter().copied().take(5).collect();
+            let more = if names.len() > shown.len() { ", …" } else { "" };
+            format!("; there are {}{more}", shown.join(", "))
+        }
     }
 }
 
@@ -38,5 +83,14 @@ mod tests {
         assert!(globs.chooses("koleo-on", 0) && globs.chooses("ref", 1));
         assert!(!globs.chooses("ref", 0) && !globs.chooses("ref", 11));
         assert!(Globs::new(&[]).unwrap().chooses("any", 0) && !Globs::new(&[]).unwrap().any("any"));
+    }
+
+    #[test]
+    fn a_glob_that_matches_nothing_is_refused_with_the_nearest_name() {
+        let refused = |glob: &str| Globs::matching(&[glob.to_owned()], &["reference", "koleo-on"]).unwrap_err().1;
+        assert_eq!(refused("koleo-of*"), "\"koleo-of*\" matches none; did you mean `koleo-on`?");
+        assert_eq!(refused("x"), "\"x\" matches none; there are reference, koleo-on");
+        assert!(refused("[a").starts_with("\"[a\" is not a glob: "));
+        assert!(Globs::matching(&["koleo*".to_owned()], &["reference", "koleo-on"]).unwrap().any("koleo-on"));
     }
 }

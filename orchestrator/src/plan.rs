@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use run_spec::config::TrainConfig;
+use run_spec::config::{Delta, TrainConfig};
 use run_spec::ids::{Digest, config_of_trial, digest_json, trial_digest};
+use run_spec::yaml::Yaml;
 use serde_json::{Value, json};
 
 use crate::code::Code;
 use crate::records::{Arm, Baseline, EvalSet, Plan, ShardRef};
-use crate::sweep_file::{ArmSpec, SweepFile};
+use crate::sweep_file::SweepFile;
 
 /// What the outside world says: digests of shard sets and initial weights, and the code that will run.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,12 +50,12 @@ fn weights_uri(config: &Value) -> Option<&str> {
 
 /// The URIs of all initial weights that arms start from, each once.
 pub(crate) fn weights_uris(file: &SweepFile) -> Result<Vec<String>> {
-    let (base, base_name) = read_base(file)?;
+    let base = read_base(file)?;
     let common = file.common()?;
     let mut uris = Vec::new();
     for spec in file.arm_specs()? {
-        let config = config_without_seed(file, &common, &spec, &base, &base_name)
-            .with_context(|| format!("{}: arm `{}`", file.path.display(), spec.name))?;
+        let config =
+            config_without_seed(&base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
         uris.extend(weights_uri(&config).map(str::to_owned));
     }
     uris.sort();
@@ -74,20 +75,19 @@ pub(crate) fn shard_uris(file: &SweepFile) -> Result<Vec<String>> {
 
 /// Resolves `file` to a plan.
 pub(crate) fn resolve(file: &SweepFile, facts: &Facts) -> Result<Plan> {
-    let (base, base_name) = read_base(file)?;
-    resolve_over(file, &base, &base_name, facts).with_context(|| file.path.display().to_string())
+    resolve_over(file, &read_base(file)?, facts)
 }
 
-/// The text of the base config, and its name for messages.
-fn read_base(file: &SweepFile) -> Result<(String, String)> {
+/// The base config, before anything is laid over it.
+fn read_base(file: &SweepFile) -> Result<Yaml> {
     let path = file.path.parent().unwrap_or(Path::new("")).join(&file.base);
-    let text = std::fs::read_to_string(&path)
+    let bytes = std::fs::read(&path)
         .with_context(|| format!("{}: `base`: read train config {}", file.path.display(), path.display()))?;
-    Ok((text, path.display().to_string()))
+    Ok(Yaml::read(&bytes, &path.display().to_string())?)
 }
 
-/// [`resolve`] with the text of the base config at hand.
-fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) -> Result<Plan> {
+/// [`resolve`] with the base config at hand.
+fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
     let shard_ref = |uri: &str| {
         let digest = facts.shards.get(uri).copied();
         digest
@@ -98,8 +98,8 @@ fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) ->
     let label = facts.code.label(&file.name, facts.run);
     let mut arms = Vec::new();
     for spec in file.arm_specs()? {
-        let config = config_without_seed(file, &common, &spec, base, base_name)
-            .with_context(|| format!("arm `{}`", spec.name))?;
+        let config =
+            config_without_seed(base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
         let shards = shard_ref(spec.train_shards.as_deref().unwrap_or(&file.shards.train))?;
         let init_weights = match weights_uri(&config) {
             None => None,
@@ -110,7 +110,7 @@ fn resolve_over(file: &SweepFile, base: &str, base_name: &str, facts: &Facts) ->
         let trial = trial_digest(&config_of_trial(&config, init_weights.as_ref()), &shards.digest, &label);
         arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, init_weights, trial });
     }
-    refuse_twins(&arms)?;
+    refuse_twins(&arms).with_context(|| file.path.display().to_string())?;
     let mut evals = Vec::new();
     for eval in file.evals()? {
         let split_digest = facts.splits.get(&eval.name).copied();
@@ -200,18 +200,8 @@ fn place(config: &mut Value, of: &Value) {
 }
 
 /// Base < `set` < arm < `threads`. Seed and everything drawn from it are the sweep's, not the arm's.
-fn config_without_seed(
-    file: &SweepFile,
-    common: &BTreeMap<String, Value>,
-    arm: &ArmSpec,
-    base: &str,
-    base_name: &str,
-) -> Result<Value> {
-    let mut sets: Vec<String> = common.iter().chain(&arm.delta).map(|(key, value)| format!("{key}={value}")).collect();
-    if let Some(threads) = file.threads {
-        sets.push(format!("train.threads={threads}"));
-    }
-    let (_, mut config) = TrainConfig::from_yaml(base, base_name, &sets)?;
+fn config_without_seed(base: &Yaml, deltas: &[Delta]) -> Result<Value> {
+    let (_, mut config) = TrainConfig::from_layers(base.clone(), deltas)?;
     if let Some(map) = config.as_object_mut() {
         map.remove("seed");
     }
@@ -276,8 +266,12 @@ seeds: [0, 1]
         Facts { shards: BTreeMap::from(shards), splits, init_weights, code, run: 1 }
     }
 
+    fn base() -> Yaml {
+        Yaml::parse(BASE, "tiny.yaml").unwrap()
+    }
+
     fn plan(sweep: &str, version: &str) -> Result<Plan> {
-        resolve_over(&SweepFile::parse(sweep, "s.yaml").unwrap(), BASE, "tiny.yaml", &facts(version))
+        resolve_over(&SweepFile::parse(sweep, "s.yaml").unwrap(), &base(), &facts(version))
     }
 
     #[test]
@@ -314,7 +308,7 @@ seeds: [0, 1]
             let sweep = format!("{SWEEP}set: {{init.weights: {uri}}}\n");
             let mut facts = facts("0.1.0+a");
             facts.init_weights = BTreeMap::from([(uri.to_owned(), Digest::of(bytes))]);
-            let plan = resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), BASE, "tiny.yaml", &facts).unwrap();
+            let plan = resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), &base(), &facts).unwrap();
             assert_eq!(plan.arms[0].config["init"]["weights"], json!(uri), "the worker is told where they are");
             plan.arms[0].trial
         };
@@ -328,7 +322,7 @@ seeds: [0, 1]
         for sweep in [SWEEP, &weights] {
             let first = plan(sweep, "0.1.0+a").unwrap();
             let file = SweepFile::parse(sweep, "s.yaml").unwrap();
-            assert_eq!(resolve_over(&file, BASE, "tiny.yaml", &Facts::of(&first)).unwrap(), first);
+            assert_eq!(resolve_over(&file, &base(), &Facts::of(&first)).unwrap(), first);
         }
     }
 
@@ -379,7 +373,7 @@ seeds: [0, 1]
 
     #[test]
     fn an_arm_that_changes_nothing_is_refused() {
-        let error = plan(&SWEEP.replace("0.1}", "0.0}"), "0.1.0+a").unwrap_err().to_string();
+        let error = format!("{:#}", plan(&SWEEP.replace("0.1}", "0.0}"), "0.1.0+a").unwrap_err());
         assert!(error.contains("`reference` and `koleo-on` resolve to the same"), "{error}");
     }
 

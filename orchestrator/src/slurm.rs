@@ -4,7 +4,7 @@
 //! `orchestrator task`, which runs the worker and writes the attempt's own record into the store. So a dead orchestrator
 //! loses nothing, and Slurm is asked only when a record is missing.
 //!
-//! * [`section`]: the sweep file's `slurm`; [`script`]: the text that is submitted. Pure. [`setup`]: what all jobs share.
+//! * [`section`]: the sweep file's `slurm`; [`time`]: times as Slurm writes them; [`script`]: the text that is submitted. Pure. [`setup`]: what all jobs share.
 //! * [`parse`], [`client`]: what Slurm's commands say, and how they are run.
 //! * [`wave`]: the records of one submission; [`submit`]: making it happen exactly once.
 //! * [`watch`]: the backend of a sweep; [`verdict`]: what a pair of job states means. [`task`]: inside a job.
@@ -18,6 +18,7 @@ pub(crate) mod section;
 pub(crate) mod setup;
 pub(crate) mod submit;
 pub(crate) mod task;
+pub(crate) mod time;
 pub(crate) mod verdict;
 pub(crate) mod watch;
 pub(crate) mod wave;

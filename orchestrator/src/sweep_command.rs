@@ -49,7 +49,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     if let Some(slots) = args.slots {
         file.slots = usize::from(slots);
     }
-    let only = Globs::new(&args.only).context("--only")?;
+    let only = Globs::only(&args.only, &file)?;
     let store = Store::open(&file.store)?;
     if args.dry_run {
         return dry_run(args, &file, &store, &only);

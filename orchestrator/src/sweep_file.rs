@@ -6,12 +6,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use run_spec::layer::{self, nearest};
+use anyhow::{Context, Result};
+use run_spec::config::Delta;
+use run_spec::layer::{self, ConfigError};
+use run_spec::typed;
+use run_spec::yaml::{Places, Yaml};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::slurm::section::{Section, Shapes};
+
+mod arms;
+mod grid;
+
+pub(crate) use arms::ArmSpec;
+
+/// Arms of one sweep, and combinations of one grid.
+const MOST_ARMS: u64 = 1_000;
+/// Trials of one sweep.
+const MOST_TRIALS: u64 = 10_000;
+/// Seconds that may be written for a limit: thirty years.
+const LONGEST_S: u64 = 1_000_000_000;
 
 /// A sweep as written, with its defaults filled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +35,9 @@ pub(crate) struct SweepFile {
     /// Where it was read from, for messages and for `base`.
     #[serde(skip)]
     pub(crate) path: PathBuf,
+    /// The lines of its keys, for messages.
+    #[serde(skip)]
+    places: Places,
     /// Name of the sweep; its records lie under `sweeps/NAME/` in the store.
     pub(crate) name: String,
     /// The train config that every arm starts from, relative to the sweep file.
@@ -36,6 +54,8 @@ pub(crate) struct SweepFile {
     pub(crate) arms: Value,
     /// Optional grid: dotted key → list of values. Each combination is one more arm.
     pub(crate) grid: Value,
+    /// How arms of the grid are called: `lr{optim.lr}`; none: `key=value,key=value`.
+    pub(crate) grid_names: Option<String>,
     /// Globs over arm names to leave out.
     pub(crate) exclude: Vec<String>,
     /// Seeds that all arms share.
@@ -89,23 +109,10 @@ pub(crate) struct Probe {
     pub(crate) options: BTreeMap<String, Value>,
 }
 
-/// One arm: its name and its deltas in the order in which they are laid over the base.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ArmSpec {
-    /// Name in tables, keys and file names.
-    pub(crate) name: String,
-    /// Dotted key → value, of this arm alone.
-    pub(crate) delta: BTreeMap<String, Value>,
-    /// URI of another shard set to train on.
-    pub(crate) train_shards: Option<String>,
-    /// What its jobs ask of Slurm and others do not, without the leading `slurm.`.
-    pub(crate) slurm: BTreeMap<String, Value>,
-}
-
 fn defaults() -> Value {
     json!({
         "name": "", "base": "", "store": "./store", "shards": {"train": "", "eval": []}, "set": {}, "reference": "reference",
-        "arms": {}, "grid": {}, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
+        "arms": {}, "grid": {}, "grid_names": null, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
         "probe": {"split": null, "options": {}}, "slurm": null,
     })
 }
@@ -113,49 +120,73 @@ fn defaults() -> Value {
 impl SweepFile {
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read sweep file {}", path.display()))?;
-        let mut file = Self::parse(&text, &path.display().to_string())?;
+        let bytes = std::fs::read(path).with_context(|| format!("read sweep file {}", path.display()))?;
+        let mut file = Self::parse(&bytes, &path.display().to_string())?;
         file.path = path.to_owned();
         Ok(file)
     }
 
     /// Parses the text of a sweep file; `what` names it in messages.
-    pub(crate) fn parse(text: &str, what: &str) -> Result<Self> {
-        let user = layer::parse_yaml(text, what)?;
-        let merged = layer::layer(&defaults(), user, what)?;
-        let file: Self = serde_json::from_value(merged).with_context(|| format!("read {what}"))?;
-        file.check().with_context(|| what.to_owned())?;
+    pub(crate) fn parse(text: &(impl AsRef<[u8]> + ?Sized), what: &str) -> Result<Self> {
+        let Yaml { value, places } = Yaml::read(text.as_ref(), what)?;
+        let merged = layer::layer(&defaults(), value, "").map_err(|error| error.at(&places))?;
+        let mut file: Self = typed::read(&merged, "").map_err(|error| error.at(&places))?;
+        file.places = places;
+        file.check()?;
         Ok(file)
     }
 
     fn check(&self) -> Result<()> {
-        check_name("name", &self.name)?;
-        ensure!(
+        self.demand(arms::checked_name(&self.name), "name")?;
+        let demand =
+            |right: bool, key: &str, message: &str| if right { Ok(()) } else { Err(self.refused(key, message)) };
+        demand(
             !self.base.is_empty(),
-            "`base` is missing: give the path of a train config, relative to the sweep file"
-        );
-        ensure!(!self.shards.train.is_empty(), "`shards.train` is missing: give the URI of the shard set to train on");
-        ensure!(self.slots > 0, "`slots` is 0: at least one trial must be able to run");
-        ensure!(!self.seeds.is_empty(), "`seeds` is empty: give at least one seed");
+            "base",
+            "it is missing: give the path of a train config, relative to the sweep file",
+        )?;
+        demand(
+            !self.shards.train.is_empty(),
+            "shards.train",
+            "it is missing: give the URI of the shard set to train on",
+        )?;
+        demand((1..=10_000).contains(&self.slots), "slots", "a number of trials at once from 1 to 10000 is expected")?;
+        let limit = self.time_limit_s.is_none_or(|s| (1..=LONGEST_S).contains(&s));
+        demand(limit, "time_limit_s", "seconds from 1 to 1000000000 are expected; leave it out for no limit")?;
+        let threads = self.threads.is_none_or(|threads| threads <= 4096);
+        demand(threads, "threads", "a number from 0 (all cores) to 4096 is expected")?;
+        demand(!self.seeds.is_empty(), "seeds", "it is empty: give at least one seed")?;
         let mut seeds = self.seeds.clone();
         seeds.sort_unstable();
         if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!("`seeds` holds {} twice", twice[0]);
+            return Err(self.refused("seeds", format!("it holds {} twice: a seed is one trial of an arm", twice[0])));
         }
-        self.evals().map(drop)?;
+        self.evals()?;
+        self.common()?;
         self.shapes().map(drop)
+    }
+
+    /// The error of a key, with its line.
+    fn refused(&self, key: &str, message: impl Into<String>) -> anyhow::Error {
+        ConfigError::BadValue { what: String::new(), key: key.to_owned(), message: message.into() }
+            .at(&self.places)
+            .into()
+    }
+
+    fn demand<T>(&self, result: Result<T, String>, key: &str) -> Result<T> {
+        result.map_err(|message| self.refused(key, message))
     }
 
     /// The section `slurm`.
     pub(crate) fn slurm(&self) -> Result<Section> {
-        Section::read(&self.slurm_written)
+        Ok(Section::read(&self.slurm_written).map_err(|error| error.at(&self.places))?)
     }
 
     /// What the Slurm jobs of each arm ask for, by the arm's name.
     pub(crate) fn shapes(&self) -> Result<BTreeMap<String, Shapes>> {
         let section = self.slurm()?;
         let shapes = |arm: ArmSpec| {
-            let shapes = section.shapes(&arm.slurm).with_context(|| format!("arm `{}`", arm.name))?;
+            let shapes = section.shapes(&arm.slurm).map_err(|error| error.below(&arm.place).at(&self.places))?;
             Ok((arm.name, shapes))
         };
         self.arm_specs()?.into_iter().map(shapes).collect()
@@ -163,165 +194,55 @@ impl SweepFile {
 
     /// The evaluation sets, each with its split.
     pub(crate) fn evals(&self) -> Result<Vec<Eval>> {
-        ensure!(
-            !self.shards.eval.is_empty(),
-            "`shards.eval` is empty: a sweep compares arms by at least one labelled shard set"
-        );
         let mut evals: Vec<Eval> = Vec::new();
         for (i, entry) in self.shards.eval.iter().enumerate() {
-            let place = format!("shards.eval[{i}]");
-            let filled = layer::layer(
-                &json!({"name": "", "uri": "", "split": "", "transductive": false}),
-                entry.clone(),
-                &place,
-            )?;
-            let mut eval: Eval = serde_json::from_value(filled).with_context(|| format!("read {place}"))?;
-            check_name(&format!("{place}.name"), &eval.name)?;
-            ensure!(!eval.uri.is_empty(), "`{place}.uri` is missing: give the URI of a labelled shard set");
-            if eval.split.is_empty() {
-                eval.split = self.probe.split.clone().with_context(|| {
-                    format!("`{place}.split` is missing, and so is `probe.split`: name a split that `shard-builder split` wrote")
-                })?;
+            let eval = self.eval(&format!("shards.eval[{i}]"), entry)?;
+            if evals.iter().any(|other| other.name == eval.name) {
+                let message = format!("two evaluation sets are called `{}`: rename one", eval.name);
+                return Err(self.refused(&format!("shards.eval[{i}].name"), message));
             }
-            ensure!(
-                evals.iter().all(|other| other.name != eval.name),
-                "`shards.eval` holds the name {:?} twice",
-                eval.name
-            );
             evals.push(eval);
+        }
+        if evals.is_empty() {
+            return Err(
+                self.refused("shards.eval", "it is empty: a sweep compares arms by at least one labelled shard set")
+            );
         }
         Ok(evals)
     }
 
-    /// The common deltas: dotted key → value.
-    pub(crate) fn common(&self) -> Result<BTreeMap<String, Value>> {
-        let mut out = BTreeMap::new();
-        flatten(&self.set, "", &mut out).context("`set`")?;
-        refuse_seed(&out).context("`set`")?;
-        Ok(out)
+    fn eval(&self, place: &str, entry: &Value) -> Result<Eval> {
+        let known = json!({"name": "", "uri": "", "split": "", "transductive": false});
+        let eval = layer::layer(&known, entry.clone(), "").and_then(|filled| typed::read::<Eval>(&filled, ""));
+        let mut eval = eval.map_err(|error| error.below(place).at(&self.places))?;
+        self.demand(arms::checked_name(&eval.name), &format!("{place}.name"))?;
+        if eval.uri.is_empty() {
+            return Err(self.refused(&format!("{place}.uri"), "it is missing: give the URI of a labelled shard set"));
+        }
+        if eval.split.is_empty() {
+            let split = self.probe.split.clone().filter(|split| !split.is_empty());
+            let missing = "it is missing, and so is `probe.split`: name a split that `shard-builder split` wrote";
+            eval.split = self.demand(split.ok_or_else(|| missing.to_owned()), &format!("{place}.split"))?;
+        }
+        Ok(eval)
     }
 
-    /// All arms, the reference first, the others by name.
-    pub(crate) fn arm_specs(&self) -> Result<Vec<ArmSpec>> {
-        let arms = section(&self.arms).context("`arms`: arm names with their deltas are expected")?;
-        let mut specs = Vec::new();
-        for (name, delta) in &arms {
-            specs.push(arm_spec(name, delta).with_context(|| format!("arm `{name}`"))?);
-        }
-        specs.extend(self.grid_arms()?);
-        specs.sort_by(|a, b| (a.name != self.reference, &a.name).cmp(&(b.name != self.reference, &b.name)));
-        if let Some(pair) = specs.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            bail!("two arms are called `{}`: rename one", pair[0].name);
-        }
-        let excluded = crate::only::Globs::new(&self.exclude).context("`exclude`")?;
-        specs.retain(|arm| !excluded.any(&arm.name));
-        let known = specs.iter().map(|arm| arm.name.as_str());
-        if !known.clone().any(|name| name == self.reference) {
-            let hint =
-                nearest(&self.reference, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            bail!("the reference arm `{}` is not among the arms{hint}", self.reference);
-        }
-        Ok(specs)
+    /// What is laid over the base config for `arm`, in order: `set`, the arm, `threads`; each with its line.
+    pub(crate) fn deltas(&self, common: &BTreeMap<String, Value>, arm: &ArmSpec) -> Vec<Delta> {
+        let delta = |place: &str, (key, value): (&String, &Value)| Delta {
+            what: self.places.at(&format!("{place}.{key}")),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        let mut deltas: Vec<Delta> = common.iter().map(|pair| delta("set", pair)).collect();
+        deltas.extend(arm.delta.iter().map(|pair| delta(&arm.place, pair)));
+        deltas.extend(self.threads.map(|threads| Delta {
+            what: self.places.at("threads"),
+            key: "train.threads".to_owned(),
+            value: json!(threads),
+        }));
+        deltas
     }
-
-    /// One arm per combination of the grid's values, named `key=value,key=value` by the last part of each key.
-    fn grid_arms(&self) -> Result<Vec<ArmSpec>> {
-        let mut axes = BTreeMap::new();
-        flatten(&self.grid, "", &mut axes).context("`grid`")?;
-        if axes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut combinations: Vec<BTreeMap<String, Value>> = vec![BTreeMap::new()];
-        for (key, values) in &axes {
-            let values = values.as_array().filter(|list| !list.is_empty());
-            let values = values.with_context(|| format!("`grid`: `{key}`: a list of values is expected"))?;
-            combinations = combinations
-                .into_iter()
-                .flat_map(|so_far| {
-                    values.iter().map(move |value| {
-                        let mut next = so_far.clone();
-                        next.insert(key.clone(), value.clone());
-                        next
-                    })
-                })
-                .collect();
-        }
-        combinations.into_iter().map(|delta| arm_spec(&grid_name(&delta), &json!(delta))).collect()
-    }
-}
-
-fn grid_name(delta: &BTreeMap<String, Value>) -> String {
-    let parts: Vec<String> = delta
-        .iter()
-        .map(|(key, value)| {
-            let last = key.rsplit('.').next().unwrap_or(key);
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let text: String = text.chars().map(|c| if is_name_char(c) { c } else { '_' }).collect();
-            format!("{last}={text}")
-        })
-        .collect();
-    parts.join(",")
-}
-
-fn arm_spec(name: &str, delta: &Value) -> Result<ArmSpec> {
-    check_name("arm", name)?;
-    let mut flat = BTreeMap::new();
-    flatten(delta, "", &mut flat)?;
-    refuse_seed(&flat)?;
-    let train_shards = match flat.remove("shards.train") {
-        None => None,
-        Some(Value::String(uri)) if !uri.is_empty() => Some(uri),
-        Some(other) => bail!("`shards.train`: the URI of a shard set is expected, not {other}"),
-    };
-    let slurm = flat.extract_if(.., |key, _| key.starts_with("slurm.")).collect::<BTreeMap<_, _>>();
-    let slurm = slurm.into_iter().map(|(key, value)| (key.replacen("slurm.", "", 1), value)).collect();
-    if let Some(key) = flat.keys().find(|key| key.starts_with("shards.") || key.starts_with("probe.")) {
-        bail!(
-            "`{key}` is the same for all arms; an arm may change `shards.train`, `slurm` and the keys of the train config"
-        );
-    }
-    Ok(ArmSpec { name: name.to_owned(), delta: flat, train_shards, slurm })
-}
-
-fn refuse_seed(delta: &BTreeMap<String, Value>) -> Result<()> {
-    ensure!(!delta.contains_key("seed"), "`seed` belongs under `seeds`, so that all arms share it");
-    Ok(())
-}
-
-fn section(value: &Value) -> Result<Map<String, Value>> {
-    match value {
-        Value::Null => Ok(Map::new()),
-        Value::Object(map) => Ok(map.clone()),
-        other => bail!("a section is expected, not {other}"),
-    }
-}
-
-/// Nested sections become dotted keys, so that `{loss: {n_local: 8}}` and `{loss.n_local: 8}` are one delta.
-fn flatten(value: &Value, prefix: &str, out: &mut BTreeMap<String, Value>) -> Result<()> {
-    for (key, value) in section(value)? {
-        let full = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
-        match &value {
-            Value::Object(inner) if !inner.is_empty() => flatten(&value, &full, out)?,
-            _ => {
-                ensure!(!out.contains_key(&full), "`{full}` is given twice");
-                out.insert(full, value);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.+=,".contains(c)
-}
-
-fn check_name(what: &str, name: &str) -> Result<()> {
-    ensure!(!name.is_empty(), "`{what}` is missing: give a short name");
-    ensure!(
-        name.chars().all(is_name_char) && !name.starts_with(['.', '-']) && name.len() <= 100,
-        "`{what}`: {name:?} cannot name a record: use at most 100 letters, digits, `-`, `_`, `.`, `+`, `=` and `,`, beginning with a letter or digit"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

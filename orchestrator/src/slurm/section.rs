@@ -5,10 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail, ensure};
-use run_spec::layer;
+use run_spec::layer::{ConfigError, layer};
+use run_spec::typed;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use super::time;
+
+/// Slurm may send a signal so much earlier than asked.
+const SLURM_RESOLUTION_S: u64 = 60;
+
+type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Keys that hold for the whole sweep and not for one arm.
 const OF_THE_SWEEP: [&str; 3] = ["max_parallel", "max_array_size", "poll_s"];
@@ -73,57 +80,70 @@ impl Section {
     /// Reads the section; `null` is one in which nothing is written.
     ///
     /// # Errors
-    /// An unknown key (the nearest is named), or a value of the wrong kind.
+    /// An unknown key (the nearest is named), a value of the wrong kind or outside its range; keys begin with `slurm.`.
     pub(crate) fn read(written: &Value) -> Result<Self> {
+        Self::read_alone(written).map_err(|error| error.below("slurm"))
+    }
+
+    fn read_alone(written: &Value) -> Result<Self> {
         let mut known = object(&shape_defaults());
         known.insert("probe".to_owned(), json!({}));
         known.extend(object(&json!({"max_parallel": null, "max_array_size": null, "poll_s": 15.0})));
-        let mut all = object(&layer::layer(&Value::Object(known), written.clone(), "slurm")?);
+        let mut all = object(&layer(&Value::Object(known), written.clone(), "")?);
         let mut take = |key: &str| all.remove(key).unwrap_or_default();
         let (probe, parallel, size, poll) =
             (take("probe"), take("max_parallel"), take("max_array_size"), take("poll_s"));
+        let poll_s = poll.as_f64().filter(|s| (0.0..=3600.0).contains(s));
         let section = Self {
             max_parallel: count("max_parallel", &parallel)?,
             max_array_size: count("max_array_size", &size)?,
-            poll_s: poll
-                .as_f64()
-                .filter(|s| (0.0..=3600.0).contains(s))
-                .with_context(|| format!("`slurm.poll_s`: 0 to 3600 seconds are expected, not {poll}"))?,
+            poll_s: poll_s.ok_or_else(|| bad("poll_s", "seconds from 0 to 3600 are expected"))?,
             train: Value::Object(all),
             probe,
         };
-        section.shapes(&BTreeMap::new())?;
+        section.shapes_alone(&BTreeMap::new())?;
         Ok(section)
     }
 
     /// What the jobs of an arm ask for: `delta` is the arm's own, without the leading `slurm.`.
     ///
     /// # Errors
-    /// An unknown key, or a value of the wrong kind.
+    /// As [`Section::read`].
     pub(crate) fn shapes(&self, delta: &BTreeMap<String, Value>) -> Result<Shapes> {
+        self.shapes_alone(delta).map_err(|error| error.below("slurm"))
+    }
+
+    fn shapes_alone(&self, delta: &BTreeMap<String, Value>) -> Result<Shapes> {
         let (mut train, mut probe) = (Map::new(), Map::new());
         for (key, value) in delta {
-            ensure!(
-                !OF_THE_SWEEP.contains(&key.as_str()),
-                "`slurm.{key}` is the same for all arms: write it in the section `slurm`"
-            );
+            if OF_THE_SWEEP.contains(&key.as_str()) {
+                return Err(bad(key, "it is the same for all arms: write it in the section `slurm`"));
+            }
             match key.strip_prefix("probe.") {
                 Some(key) => probe.insert(key.to_owned(), value.clone()),
                 None => train.insert(key.clone(), value.clone()),
             };
         }
-        let train = layer::layer(&self.train, Value::Object(train), "slurm")?;
+        let train = layer(&self.train, Value::Object(train), "")?;
         let mut alone = object(&train);
         alone.insert("nodes".to_owned(), json!(1));
         alone.insert("ntasks_per_node".to_owned(), json!(1));
         if train["gpus_per_node"].as_u64().is_some_and(|gpus| gpus > 1) {
             alone.insert("gpus_per_node".to_owned(), json!(1));
         }
-        let common = layer::layer(&Value::Object(alone), self.probe.clone(), "slurm.probe")?;
-        let probe = layer::layer(&common, Value::Object(probe), "slurm.probe")?;
-        let shapes = Shapes { train: shape(train).context("`slurm`")?, probe: shape(probe).context("`slurm.probe`")? };
+        let in_probe = |error: ConfigError| error.below("probe");
+        let common = layer(&Value::Object(alone), self.probe.clone(), "").map_err(in_probe)?;
+        let probe = layer(&common, Value::Object(probe), "").map_err(in_probe)?;
+        let shapes = Shapes { train: shape(train)?, probe: shape(probe).map_err(in_probe)? };
+        shapes.train.refuse_no_time_before_the_signal()?;
+        // A probe is told nothing before its limit, unless it says how long before.
+        if self.probe["signal_s"].is_number() || delta.contains_key("probe.signal_s") {
+            shapes.probe.refuse_no_time_before_the_signal().map_err(in_probe)?;
+        }
         let tasks = shapes.probe.nodes * shapes.probe.ntasks_per_node;
-        ensure!(tasks == 1, "`slurm.probe`: a probe is one task, not {tasks}: leave out nodes and ntasks_per_node");
+        if tasks != 1 {
+            return Err(bad("probe", format!("a probe is one task, not {tasks}: leave out nodes and ntasks_per_node")));
+        }
         Ok(shapes)
     }
 }
@@ -133,10 +153,92 @@ impl Shape {
     pub(crate) fn tasks(&self) -> u32 {
         self.nodes * self.ntasks_per_node
     }
+
+    /// A task that is told to go back into the queue as soon as it begins would do so for ever.
+    fn refuse_no_time_before_the_signal(&self) -> Result<()> {
+        let limit = self.time.as_deref().and_then(time::seconds).flatten();
+        let lead = u64::from(self.signal_s) + SLURM_RESOLUTION_S;
+        match limit {
+            Some(limit) if limit <= lead => {
+                let message = format!(
+                    "{limit} s leave no time to work: a task writes its checkpoint `slurm.signal_s` = {} s before its limit, and Slurm may say so {SLURM_RESOLUTION_S} s earlier; ask for more than {lead} s (a bare number is minutes), or lower signal_s",
+                    self.signal_s
+                );
+                Err(bad("time", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_counts(&self) -> Result<()> {
+        const MOST: u32 = 100_000;
+        let some = |count: Option<u32>| count.unwrap_or(1);
+        for (key, least, count) in [
+            ("nodes", 1, self.nodes),
+            ("ntasks_per_node", 1, self.ntasks_per_node),
+            ("gpus_per_node", 0, some(self.gpus_per_node)),
+            ("cpus_per_task", 1, some(self.cpus_per_task)),
+            ("signal_s", 1, self.signal_s),
+        ] {
+            // Slurm holds a lead in sixteen bits.
+            let most = if key == "signal_s" { u32::from(u16::MAX) } else { MOST };
+            if !(least..=most).contains(&count) {
+                return Err(bad(key, format!("a whole number from {least} to {most} is expected, not {count}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_words(&self) -> Result<()> {
+        for (key, word) in [
+            ("partition", &self.partition),
+            ("account", &self.account),
+            ("qos", &self.qos),
+            ("time", &self.time),
+            ("mem", &self.mem),
+        ] {
+            let Some(word) = word else { continue };
+            let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:,+@/".contains(c));
+            if !plain {
+                let message =
+                    format!("{word:?} cannot stand in a job script: letters, digits and -_.:,+@/ are expected");
+                return Err(bad(key, message));
+            }
+        }
+        match &self.time {
+            Some(text) if time::seconds(text).is_none() => {
+                let message = format!("{text:?} is not a time: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\"");
+                Err(bad("time", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_options(&self) -> Result<()> {
+        for (index, option) in self.extra.iter().enumerate() {
+            let key = format!("extra[{index}]");
+            if !option.starts_with("--") || option.contains('\n') {
+                let message =
+                    format!("{option:?} is no option of sbatch: write it with its dashes, `--constraint=a100`");
+                return Err(bad(&key, message));
+            }
+            // They would undo what is checked here.
+            let own = [("--time", "slurm.time"), ("--signal", "slurm.signal_s")];
+            let name = option.split('=').next().unwrap_or(option);
+            if let Some((_, right)) = own.iter().find(|(own, _)| *own == name) {
+                return Err(bad(&key, format!("`{name}` has a key of its own: write `{right}`")));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
+}
+
+fn bad(key: &str, message: impl Into<String>) -> ConfigError {
+    ConfigError::BadValue { what: String::new(), key: key.to_owned(), message: message.into() }
 }
 
 fn count(key: &str, value: &Value) -> Result<Option<u32>> {
@@ -144,7 +246,7 @@ fn count(key: &str, value: &Value) -> Result<Option<u32>> {
         return Ok(None);
     }
     let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-    number.map(Some).with_context(|| format!("`slurm.{key}`: a number from 1 is expected, not {value}"))
+    number.map(Some).ok_or_else(|| bad(key, format!("a whole number from 1 is expected, not {value}")))
 }
 
 fn shape(value: Value) -> Result<Shape> {
@@ -155,16 +257,10 @@ fn shape(value: Value) -> Result<Shape> {
             value.insert(key.to_owned(), Value::String(number));
         }
     }
-    let shape: Shape = serde_json::from_value(Value::Object(value)).context("a value is of the wrong kind")?;
-    ensure!(shape.nodes > 0 && shape.ntasks_per_node > 0, "`nodes` and `ntasks_per_node` count from 1");
-    let words = [&shape.partition, &shape.account, &shape.qos, &shape.time, &shape.mem];
-    for word in words.into_iter().flatten() {
-        let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:,+@/".contains(c));
-        ensure!(plain, "{word:?} cannot stand in a job script: letters, digits and -_.:,+@/ are expected");
-    }
-    if let Some(bad) = shape.extra.iter().find(|option| !option.starts_with("--") || option.contains('\n')) {
-        bail!("`extra`: {bad:?} is no option of sbatch: write it with its dashes, `--constraint=a100`");
-    }
+    let shape: Shape = typed::read(&Value::Object(value), "")?;
+    shape.refuse_counts()?;
+    shape.refuse_words()?;
+    shape.refuse_options()?;
     Ok(shape)
 }
 
@@ -173,7 +269,7 @@ mod tests {
     use super::*;
 
     fn section(text: &str) -> Result<Section> {
-        Section::read(&layer::parse_yaml(text, "slurm").unwrap())
+        Section::read(&run_spec::layer::parse_yaml(text, "slurm").unwrap())
     }
 
     fn arm(key: &str, value: Value) -> BTreeMap<String, Value> {
@@ -203,13 +299,55 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_key() {
-        let message = |text: &str| format!("{:#}", section(text).unwrap_err());
-        assert_eq!(message("{partitin: gpu}"), "slurm: unknown key `partitin`; did you mean `partition`?");
-        assert_eq!(message("{probe: {tim: 3}}"), "slurm.probe: unknown key `tim`; did you mean `time`?");
-        assert!(message("{nodes: many}").contains("`slurm`: a value is of the wrong kind"));
-        assert!(message("{extra: [constraint=a100]}").contains("no option of sbatch"));
-        assert!(message("{partition: 'a b'}").contains("cannot stand in a job script"));
-        assert!(message("{max_parallel: 0}").contains("a number from 1"));
-        assert!(message("{probe: {nodes: 2}}").contains("a probe is one task"));
+        for (text, message) in [
+            ("{partitin: gpu}", "unknown key `slurm.partitin`; did you mean `slurm.partition`?"),
+            ("{probe: {tim: 3}}", "unknown key `slurm.probe.tim`; did you mean `slurm.probe.time`?"),
+            ("{nodes: many}", "`slurm.nodes`: a whole number from 0 to 4294967295 is expected, not the text \"many\""),
+            ("{nodes: 0}", "`slurm.nodes`: a whole number from 1 to 100000 is expected, not 0"),
+            (
+                "{probe: {cpus_per_task: 0}}",
+                "`slurm.probe.cpus_per_task`: a whole number from 1 to 100000 is expected, not 0",
+            ),
+            ("{signal_s: 0}", "`slurm.signal_s`: a whole number from 1 to 65535 is expected, not 0"),
+            (
+                "{extra: [constraint=a100]}",
+                "`slurm.extra[0]`: \"constraint=a100\" is no option of sbatch: write it with its dashes, `--constraint=a100`",
+            ),
+            ("{extra: [--time=3]}", "`slurm.extra[0]`: `--time` has a key of its own: write `slurm.time`"),
+            (
+                "{partition: 'a b'}",
+                "`slurm.partition`: \"a b\" cannot stand in a job script: letters, digits and -_.:,+@/ are expected",
+            ),
+            ("{max_parallel: 0}", "`slurm.max_parallel`: a whole number from 1 is expected, not 0"),
+            ("{poll_s: -1}", "`slurm.poll_s`: seconds from 0 to 3600 are expected"),
+            ("{probe: {nodes: 2}}", "`slurm.probe`: a probe is one task, not 2: leave out nodes and ntasks_per_node"),
+            ("{time: 2h}", "`slurm.time`: \"2h\" is not a time: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\""),
+            (
+                "[gpu]",
+                "`slurm`: keys with their values are expected (`key: value`, with account, cpus_per_task, extra, gpus_per_node, max_array_size, …), not a list of 1",
+            ),
+        ] {
+            assert_eq!(section(text).unwrap_err().to_string(), format!(": {message}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_shorter_than_the_lead_of_the_signal_is_refused() {
+        let told = |text: &str| section(text).map(drop).map_err(|error| error.to_string());
+        let short = told("{time: 3}").unwrap_err();
+        assert_eq!(
+            short,
+            ": `slurm.time`: 180 s leave no time to work: a task writes its checkpoint `slurm.signal_s` = 300 s before its limit, and \
+             Slurm may say so 60 s earlier; ask for more than 360 s (a bare number is minutes), or lower signal_s"
+        );
+        assert!(told("{time: 6}").is_err() && told("{time: 7}").is_ok() && told("{time: 3, signal_s: 60}").is_ok());
+        assert!(told("{time: 0}").is_ok() && told("{time: UNLIMITED}").is_ok());
+        // A probe is told nothing before its limit.
+        assert!(told("{time: 60, probe: {time: 3}}").is_ok());
+        assert!(
+            told("{time: 60, probe: {time: 3, signal_s: 300}}").unwrap_err().starts_with(": `slurm.probe.time`: 180 s")
+        );
+        let arm = section("{time: 60}").unwrap().shapes(&arm("signal_s", json!(4000))).unwrap_err();
+        assert!(arm.to_string().starts_with(": `slurm.time`: 3600 s leave no time"), "{arm}");
     }
 }

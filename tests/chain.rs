@@ -285,7 +285,7 @@ fn refusals_are_one_sentence_with_file_key_and_remedy() {
     let patches = text(&shards().0);
     let message = refused(&["train", &bad, "--shards", patches, "--out", &bench.path("x")]);
     assert!(
-        message.contains("bad.yaml: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"),
+        message.contains("bad.yaml line 1: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"),
         "{message}"
     );
     assert_eq!(message.lines().count(), 1, "{message}");

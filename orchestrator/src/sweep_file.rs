@@ -274,20 +274,104 @@ seeds: [0, 1]
         assert_eq!(arms[2].train_shards.as_deref(), Some("./other"));
     }
 
+    /// What is written instead of a part of the small sweep, and the whole of what a person is told.
+    #[rustfmt::skip]
+    const MISTAKES: &[(&str, &str, &str)] = &[
+        ("seeds:", "seed:", "line 10: unknown key `seed`; did you mean `seeds`?"),
+        ("uri: ./cells", "url: ./cells", "line 4: unknown key `shards.eval[0].url`; did you mean `shards.eval[0].uri`?"),
+        ("uri: ./cells, ", "", "line 4: `shards.eval[0].uri`: it is missing: give the URI of a labelled shard set"),
+        ("split: grouped", "", "line 4: `shards.eval[0].split`: it is missing, and so is `probe.split`: name a split that `shard-builder split` wrote"),
+        ("split: grouped}]", "split: a}, {name: cells, uri: x, split: a}]", "line 4: `shards.eval[1].name`: two evaluation sets are called `cells`: rename one"),
+        ("eval: [{name: cells, uri: ./cells, split: grouped}]", "eval: []", "line 4: `shards.eval`: it is empty: a sweep compares arms by at least one labelled shard set"),
+        ("train: ./patches, ", "", "line 4: `shards.train`: it is missing: give the URI of the shard set to train on"),
+        ("name: small\n", "", ": `name`: it is missing: give a short name"),
+        ("base: ../train/tiny.yaml\n", "", ": `base`: it is missing: give the path of a train config, relative to the sweep file"),
+        ("name: small", "name: small\nname: big", "line 3: `name`: the key is given twice, first on line 2: keep one"),
+        ("name: small", "name: [small]", "line 2: `name`: text is expected, not a list of 1"),
+        ("[0, 1]", "[1, 1]", "line 10: `seeds`: it holds 1 twice: a seed is one trial of an arm"),
+        ("[0, 1]", "[]", "line 10: `seeds`: it is empty: give at least one seed"),
+        ("[0, 1]", "[-1]", "line 10: `seeds[0]`: a whole number from 0 is expected, not -1"),
+        ("[0, 1]", "3", "line 10: `seeds`: a list is expected, not 3"),
+        ("seeds:", "slots: 0\nseeds:", "line 10: `slots`: a number of trials at once from 1 to 10000 is expected"),
+        ("seeds:", "slots: two\nseeds:", "line 10: `slots`: a whole number from 0 is expected, not the text \"two\""),
+        ("seeds:", "time_limit_s: 0\nseeds:", "line 10: `time_limit_s`: seconds from 1 to 1000000000 are expected; leave it out for no limit"),
+        ("seeds:", "threads: 5000\nseeds:", "line 10: `threads`: a number from 0 (all cores) to 4096 is expected"),
+        ("seeds:", "evidence: no\nseeds:", "line 10: `evidence`: true or false is expected, not the text \"no\""),
+        ("loss.koleo_weight: 0.1", "seed: 3", "line 8: `arms.koleo-on.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
+        ("loss.koleo_weight: 0.1", "init: {seed: 3}", "line 8: `arms.koleo-on.init.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
+        ("seeds:", "set: {init.seed: 1}\nseeds:", "line 10: `set.init.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
+        ("seeds:", "grid: {seed: [1, 2]}\nseeds:", "line 10: `grid.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
+        ("loss.koleo_weight: 0.1", "probe.batch: 3", "line 8: `arms.koleo-on.probe.batch`: it is the same for all arms: an arm may change `shards.train`, `slurm` and the keys of the train config"),
+        ("{loss.koleo_weight: 0.1}", "3", "line 8: `arms.koleo-on`: a section is expected: names with their values"),
+        ("loss.koleo_weight: 0.1", "loss.n_local: 1, loss: {n_local: 2}", "line 8: `arms.koleo-on.loss.n_local`: it is given twice, dotted and nested: keep one"),
+        ("shards.train: ./other", "shards.train: 3", "line 9: `arms.locals.shards.train`: the URI of a shard set is expected"),
+        ("koleo-on", "'../koleo'", "line 8: `arms.../koleo`: \"../koleo\" cannot name a record: use at most 100 letters, digits, `-`, `_`, `.`, `+`, `=` and `,`, beginning with a letter or digit"),
+        ("koleo-on", "locals", "line 9: `arms.locals`: the key is given twice, first on line 8: keep one"),
+        ("reference: reference", "reference: koleo-off", "line 5: `reference`: `koleo-off` is not among the arms; did you mean `koleo-on`?"),
+        ("seeds:", "exclude: [koleo-of*]\nseeds:", "line 10: `exclude[0]`: \"koleo-of*\" matches none; did you mean `koleo-on`?"),
+        ("seeds:", "exclude: [ref*]\nseeds:", "line 10: `exclude`: it leaves out the reference arm `reference`: name another `reference`"),
+        ("seeds:", "exclude: ['[a']\nseeds:", "line 10: `exclude[0]`: \"[a\" is not a glob: unclosed character class; missing ']'"),
+        ("seeds:", "grid: {loss.n_local: 3}\nseeds:", "line 10: `grid.loss.n_local`: a list of values is expected: `[0, 8]`"),
+        ("seeds:", "grid: {loss.n_local: [1]}\ngrid_names: locals\nseeds:", "line 9: `arms.locals`: the grid makes an arm that is called `locals` too: rename this one"),
+        ("seeds:", "grid: {loss.n_local: [1, 2]}\ngrid_names: a\nseeds:", "line 11: `grid_names`: it does not tell the values of `loss.n_local` apart: write `{n_local}` in it"),
+        ("loss.koleo_weight: 0.1", "slurm.node: 2", "line 8: unknown key `arms.koleo-on.slurm.node`; did you mean `arms.koleo-on.slurm.nodes`?"),
+        ("seeds:", "slurm:\n  time: 3\nseeds:", "line 11: `slurm.time`: 180 s leave no time to work: a task writes its checkpoint `slurm.signal_s` = 300 s before its limit, and Slurm may say so 60 s earlier; ask for more than 360 s (a bare number is minutes), or lower signal_s"),
+    ];
+
     #[test]
-    fn an_unknown_key_names_the_nearest() {
-        assert_eq!(message(&SMALL.replace("seeds:", "seed:")), "s.yaml: unknown key `seed`; did you mean `seeds`?");
-        let text = message(&SMALL.replace("uri: ./cells", "url: ./cells"));
-        assert_eq!(text, "s.yaml: shards.eval[0]: unknown key `url`; did you mean `uri`?");
+    fn every_kind_of_mistake_has_its_sentence() {
+        let told = |old: &str, new: &str| message(&SMALL.replacen(old, new, 1));
+        let wrong: Vec<_> = MISTAKES
+            .iter()
+            .map(|(old, new, said)| {
+                (new, told(old, new), format!("s.yaml{}{said}", if said.starts_with(':') { "" } else { " " }))
+            })
+            .filter(|(_, told, right)| told != right)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
-    fn what_would_make_arms_incomparable_is_refused() {
-        assert!(message(&SMALL.replace("loss.koleo_weight: 0.1", "seed: 3")).contains("belongs under `seeds`"));
-        assert!(message(&SMALL.replace("loss.koleo_weight: 0.1", "probe.batch: 3")).contains("the same for all arms"));
-        assert!(message(&SMALL.replace("[0, 1]", "[1, 1]")).contains("holds 1 twice"));
-        let text = message(&SMALL.replace("reference: reference", "reference: koleo-off"));
-        assert!(text.contains("did you mean `koleo-on`?"), "{text}");
+    fn arms_there_are_none_and_arms_of_a_list() {
+        let start = SMALL.split("arms:").next().unwrap();
+        let none = "`arms`: there are none: write at least the reference, `arms: {reference: }`";
+        assert_eq!(message(start), format!("s.yaml: {none}"));
+        assert_eq!(message(&format!("{start}arms: {{}}\n")), format!("s.yaml line 6: {none}"));
+        let list = message(&format!("{start}arms: [reference]\n"));
+        assert_eq!(list, "s.yaml line 6: `arms`: a section is expected: names with their values");
+    }
+
+    #[test]
+    fn a_grid_or_a_sweep_that_is_too_large_is_refused_before_it_is_built() {
+        let hundred = format!("{:?}", (0..100).collect::<Vec<_>>());
+        let axes =
+            ["loss.n_local", "optim.lr", "optim.wd", "model.depth"].map(|key| format!("{key}: {hundred}")).join(", ");
+        assert_eq!(
+            message(&format!("{SMALL}grid: {{{axes}}}\n")),
+            "s.yaml line 11: `grid`: it makes 100 × 100 × 100 × 100 = 100000000 arms, and a sweep has at most 1000: write fewer values, or several sweeps"
+        );
+        let arms: String = (0..1000).map(|i| format!("  arm-{i}: {{loss.n_local: {i}}}\n")).collect();
+        assert_eq!(
+            message(&SMALL.replace("seeds:", &format!("{arms}seeds:"))),
+            "s.yaml line 6: `arms`: there are 1003 arms, and a sweep has at most 1000: write several sweeps"
+        );
+        let seeds = format!("{:?}", (0..4000).collect::<Vec<_>>());
+        assert_eq!(
+            message(&SMALL.replace("[0, 1]", &seeds)),
+            "s.yaml line 10: `seeds`: 3 arms × 4000 seeds are 12000 trials, and a sweep has at most 10000: write several sweeps"
+        );
+    }
+
+    #[test]
+    fn deltas_know_their_lines() {
+        let text = format!("{SMALL}set: {{optim: {{wd: 0.1}}}}\nthreads: 2\n");
+        let file = SweepFile::parse(&text, "s.yaml").unwrap();
+        let arms = file.arm_specs().unwrap();
+        let deltas = file.deltas(&file.common().unwrap(), &arms[2]);
+        let found: Vec<_> = deltas.iter().map(|delta| (delta.what.as_str(), delta.key.as_str())).collect();
+        let expected =
+            [("s.yaml line 11", "optim.wd"), ("s.yaml line 9", "loss.n_local"), ("s.yaml line 12", "train.threads")];
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -309,13 +393,5 @@ seeds: [0, 1]
         let shapes = file.shapes().unwrap();
         assert_eq!((shapes["koleo-on"].train.nodes, shapes["reference"].train.nodes), (2, 1));
         assert_eq!(file.arm_specs().unwrap()[1].delta.len(), 1);
-        let error = message(&SMALL.replace("loss.koleo_weight: 0.1", "slurm.node: 2"));
-        assert_eq!(error, "s.yaml: arm `koleo-on`: slurm: unknown key `node`; did you mean `nodes`?");
-    }
-
-    #[test]
-    fn names_that_cannot_be_keys_are_refused() {
-        assert!(message(&SMALL.replace("koleo-on", "'../koleo'")).contains("cannot name a record"));
-        assert!(message(&SMALL.replace("name: small\n", "")).contains("`name` is missing"));
     }
 }

@@ -112,7 +112,10 @@ fn only_runs_what_matches() {
     assert!(bench.calls("probe").iter().all(|line| line.contains("seed 1")), "{:?}", bench.journal());
     assert_eq!(bench.calls("probe").len(), 2);
     assert_eq!(bench.calls("baseline").len(), 2, "those of seed 1");
-    assert!(bench.run(&["--only", "nothing"]).ends(1).err.contains("--only nothing matches no trial"));
+    for args in [&["--only", "koleo-of*"][..], &["--only", "koleo-of*", "--dry-run"]] {
+        let run = bench.run(args).ends(1);
+        assert!(run.err.contains("--only \"koleo-of*\" matches none; did you mean `koleo-on`?"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -259,7 +262,11 @@ fn without_slurm_a_dry_run_shows_its_scripts_and_a_sweep_says_what_is_missing() 
     assert!(bench.records("claim.json").is_empty());
     let bench = bench.sweep(&slurm.replace("partition", "partitin"));
     let run = bench.run(&["--backend", "slurm"]).ends(1);
-    assert!(run.err.contains("slurm: unknown key `partitin`; did you mean `partition`?"), "{}", run.err);
+    assert!(
+        run.err.contains("sweep.yaml line 11: unknown key `slurm.partitin`; did you mean `slurm.partition`?"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -267,13 +274,23 @@ fn mistakes_are_refused_in_one_sentence_before_anything_runs() {
     let bench = Bench::new().sweep(&SWEEP.replace("koleo_weight", "koleo_wieght"));
     let run = bench.run(&[]).ends(1);
     assert!(
-        run.err.contains("sweep.yaml: arm `koleo-on`") && run.err.contains("did you mean `loss.koleo_weight`?"),
+        run.err.contains(
+            "arm `koleo-on`: sweep.yaml line 8: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"
+        ),
         "{}",
         run.err
     );
     let bench = bench.sweep(&SWEEP.replace("slots", "slot"));
     assert!(bench.run(&[]).ends(1).err.contains("unknown key `slot`; did you mean `slots`?"));
+    let bench = bench.sweep(&SWEEP.replace("koleo_weight: 0.1", "koleo_weight: -5"));
+    let run = bench.run(&[]).ends(1);
+    let told = "arm `koleo-on`: sweep.yaml line 8: `loss.koleo_weight`: a number from 0 is expected, not -5";
+    assert!(run.err.contains(told), "{}", run.err);
+    std::fs::write(bench.path("base.yaml"), b"model: {dim: 96, depth: 2, heads: 3}\n# caf\xe9\n").unwrap();
     let bench = bench.sweep(SWEEP);
+    let run = bench.run(&[]).ends(1);
+    assert!(run.err.contains("base.yaml line 2: the byte 0xe9 is not UTF-8: save the file as UTF-8"), "{}", run.err);
+    std::fs::write(bench.path("base.yaml"), "model: {dim: 96, depth: 2, heads: 3}\n").unwrap();
     assert!(bench.run(&["--shards", "cell=x"]).ends(1).err.contains("did you mean `cells`?"));
     let run = bench.orchestrator(&["results", "bench", "--store", "store"]).ends(1);
     assert!(run.err.contains("holds no sweep `bench`"), "{}", run.err);

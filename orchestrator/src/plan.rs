@@ -348,7 +348,8 @@ seeds: [0, 1]
 
         let models = plan(&SWEEP.replace("koleo_weight: 0.1", "koleo_weight: 0.1, model.depth: 3"), "0.1.0+a").unwrap();
         assert_eq!(models.baselines.len(), 5, "{:?}", names(&models));
-        let fixed = plan(&format!("{SWEEP}set: {{init.seed: 7}}\n"), "0.1.0+a").unwrap();
+        let seeded = Yaml::parse(&format!("{BASE}init: {{seed: 7}}\n"), "tiny.yaml").unwrap();
+        let fixed = resolve_over(&SweepFile::parse(SWEEP, "s.yaml").unwrap(), &seeded, &facts("0.1.0+a")).unwrap();
         assert_eq!(names(&fixed), ["histogram@cells/0:4", "random@cells/7:4"]);
         let other = plan(&SWEEP.replace("koleo-on", "renamed"), "0.1.0+a").unwrap();
         assert_eq!(other.baselines[0].arm.trial, one.baselines[0].arm.trial, "another sweep shares them");

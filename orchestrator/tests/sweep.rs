@@ -263,7 +263,7 @@ fn without_slurm_a_dry_run_shows_its_scripts_and_a_sweep_says_what_is_missing() 
     let bench = bench.sweep(&slurm.replace("partition", "partitin"));
     let run = bench.run(&["--backend", "slurm"]).ends(1);
     assert!(
-        run.err.contains("sweep.yaml line 11: unknown key `slurm.partitin`; did you mean `slurm.partition`?"),
+        run.err.contains("sweep.yaml line 12: unknown key `slurm.partitin`; did you mean `slurm.partition`?"),
         "{}",
         run.err
     );

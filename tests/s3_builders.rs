@@ -87,3 +87,63 @@ fn four_builders_one_of_them_killed_write_one_set_over_a_bad_network() {
     assert!(found == one, "{:?} and {:?}", found.keys(), one.keys());
     run("shard-builder", &["verify", &uri]);
 }
+
+/// Runs the builder, which must fail, and returns what it says.
+fn refused(arguments: &[String]) -> String {
+    let output = Command::new(program("shard-builder")).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?} went through");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_bucket_refuses_another_set_names_strays_and_goes_on_as_a_directory_does() {
+    let test = "a_bucket_refuses_another_set_names_strays_and_goes_on_as_a_directory_does";
+    if !is_inner(test) {
+        let Some(server) = S3Server::shared(test) else { return };
+        run_inner(test, server.env(server.address()));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let smears = folder.path().join("smears");
+    run("shard-builder", &["synth", "--out", text(&smears), "--seed", "3"]);
+    let (sources, data) = (smears.join("sources"), smears.join("data"));
+    let mut found = Vec::new();
+    for base in [text(&folder.path().join("disk")).to_owned(), format!("s3://{BUCKET}/places")] {
+        let build = |out: &str, size: &str| -> Vec<String> {
+            let fixed =
+                ["build", text(&sources), "--data", text(&data), "--near-copies", "ignore", "--rows-per-shard", "64"];
+            fixed.iter().chain(&["--size", size, "--out", out]).map(|&arg| arg.to_owned()).collect()
+        };
+        let good =
+            |arguments: Vec<String>| run("shard-builder", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let (whole, killed, less) = (format!("{base}/whole"), format!("{base}/killed"), format!("{base}/less"));
+        good(build(&whole, "112"));
+        let set = Store::open(&whole).unwrap();
+        let said = refused(&build(&whole, "56"));
+        assert!(said.contains("is taken") && !said.contains("read "), "{said}");
+
+        // As a build leaves it that was killed after two shards.
+        let left = Store::open(&killed).unwrap();
+        for key in set.list("shards").unwrap().iter().take(2).chain([&"build.json".to_owned()]) {
+            left.create(key, set.get(key).unwrap()).unwrap();
+        }
+        let said = refused(&build(&killed, "56"));
+        assert!(said.contains("2 shards lie there") && !said.contains("read "), "{said}");
+        let said = refused(&["verify".to_owned(), killed.clone()]);
+        assert!(said.contains("2 shards and no manifest"), "{said}");
+        left.create("shards/0123456789ab/00000.parquet", "of another plan".into()).unwrap();
+        good(build(&killed, "112"));
+        assert!(files(&left) == files(&set), "{:?} and {:?}", left.list(""), set.list(""));
+
+        left.create("features.parquet", "a stray".into()).unwrap();
+        let said = refused(&["verify".to_owned(), killed.clone()]);
+        assert!(said.contains("1 fault\n") && said.contains("/killed/features.parquet"), "{said}");
+        let source = set.get("manifest.json").unwrap();
+        let source: serde_json::Value = serde_json::from_slice(&source).unwrap();
+        let source = source["sources"][0]["name"].as_str().unwrap().to_owned();
+        good(["remove", &whole, "--source", &source, "--out", &less].map(str::to_owned).to_vec());
+        run("shard-builder", &["verify", &less]);
+        found.push((files(&set), files(&Store::open(&less).unwrap())));
+    }
+    assert!(found[0] == found[1], "a bucket and a directory hold other sets");
+}

@@ -195,7 +195,7 @@ def main():
             for name, jobs in (("ours", 1), ("ours, two threads", 2)):
                 out = work / f"built-{jobs}"
                 _, seconds, cpu = ours.build(out, jobs)
-                size = sum(p.stat().st_size for p in (out / "shards").iterdir())
+                size = sum(p.stat().st_size for p in (out / "shards").rglob("*.parquet"))
                 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
                 writes[name].append({"rows_per_s": len(cuts) / seconds, "bytes_per_row": size / len(cuts), "peak_mb": peak,
                                      "cpu_s": cpu, "seconds": seconds})

@@ -16,6 +16,7 @@ use crate::source::describe::read_sources;
 use crate::source::files::stem_of;
 use crate::source::segment_rule::SegmentRule;
 use crate::survey::{Cutting, Located, Picture, survey};
+use crate::target::prepare_folder;
 use intake::{self, IntakeLimits};
 
 /// Colour of outlines.
@@ -45,12 +46,12 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
         ensure!((4.0..=2000.0).contains(&diameter), "--diameter: {diameter} px is outside 4 to 2000");
     }
     let sources = locate(sources, &args.place)?;
+    prepare_folder(&args.out)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting =
         Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let pictures = pool.install(|| survey(&sources, cutting, None))?;
-    fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;
     let groups: Vec<String> = pictures.iter().map(|_| String::new()).collect();
     let file = args.out.join("cells.csv");
     let cells = report::report(&sources, Product::Cells, &pictures, &groups)?.cells.unwrap_or_default();

@@ -1,19 +1,24 @@
 //! `build`: sources in, a shard set out.
 //!
-//! First everything is read and planned ([`survey`], [`plan`]); then shard after shard is encoded and published under a
-//! key that names its planned content; then come the report and the manifest, which makes the set, and last a card for people,
-//! under a key that only the set's own build may write. A build that was killed plans again, finds
-//! its finished shards by their keys, and goes on. Nothing in a set depends on the number of threads, on the folder of a
+//! First the place is taken ([`Target`]); then everything is read and planned ([`survey`], [`plan`]); then shard after shard is encoded and
+//! published in a folder that names the planned content; then come the report and the manifest, which makes the set, and last a card for
+//! people, under a key that only the set's own build may write. A build that was killed plans again, finds
+//! its finished shards by their keys, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
 //! source, on the clock, or on how often the build was interrupted.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use run_spec::ids::{Digest, Product, canonical_json, digest_json};
 use serde_json::{Value, json};
-use shards::{Codec, FinishedShard, Header, MANIFEST_KEY, Manifest, ShardLimits, ShardWriter};
+use shards::{
+    CARD_KEY, Codec, EXAMPLES_KEY, FinishedShard, Header, Manifest, ShardLimits, ShardWriter, planned_shard_key,
+    report_key,
+};
 use store::Store;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::card;
+use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copies::Pair;
 use crate::duplicates;
@@ -29,6 +34,7 @@ use crate::source::describe::{Source, read_sources};
 use crate::source::quality_rule::Action;
 use crate::spool::Spool;
 use crate::survey::{Cutting, Located, Picture, survey};
+use crate::target::Target;
 
 /// How images are written.
 const CODEC: Codec = Codec::Png;
@@ -43,7 +49,6 @@ const CELLS_PER_SHARD: u32 = 8192;
 /// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
 pub(crate) fn build(args: &BuildArgs) -> Result<String> {
     let sources = locate(described(args)?, &args.place)?;
-    let store = Store::open(&args.out).with_context(|| format!("open --out {}", args.out))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let cutting = Cutting {
         product: args.product,
@@ -58,8 +63,9 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         Product::Cells => CELLS_PER_SHARD,
     });
     let config = configuration(&sources, &cutting, rows_per_shard);
+    let target = Target::take(&args.out, digest_json(&config))?;
     let spool_bytes = u64::from(args.spool_gib) << 30;
-    let build = Build { config, sources, cutting, rows_per_shard, store, part: args.part, spool_bytes };
+    let build = Build { config, sources, cutting, rows_per_shard, target, part: args.part, spool_bytes };
     pool.install(|| build.run())
 }
 
@@ -120,72 +126,113 @@ struct Build {
     cutting: Cutting,
     rows_per_shard: u32,
     config: Value,
-    store: Store,
+    target: Target,
     part: Part,
     spool_bytes: u64,
 }
 
+/// What the first pass found: every row of the set, and nothing written yet.
+struct Plan {
+    spool: Option<Spool>,
+    pictures: Vec<Picture>,
+    copies: Vec<Pair>,
+    groups: Vec<String>,
+    shards: Vec<PlannedShard>,
+    /// Digest of all that is planned, which names the folder of the shards.
+    content: Digest,
+}
+
 impl Build {
     fn run(&self) -> Result<String> {
-        let config = digest_json(&self.config);
+        let plan = self.plan().inspect_err(|_| self.target.release())?;
+        let encoder = Encoder {
+            sources: &self.sources,
+            pictures: &plan.pictures,
+            groups: &plan.groups,
+            limits: self.cutting.limits,
+            codec: CODEC,
+            spool: plan.spool.as_ref(),
+        };
+        let (manifest, found) = self.write_shards(&plan, &encoder)?;
+        self.write_report(&plan)?;
+        let digest = self.target.publish(&manifest)?;
+        let lines = duplicates::lines(&self.sources, &plan.pictures, &plan.copies);
+        let tally = duplicates::tally(&lines);
+        let card = self.card(&plan, &manifest, &tally).text();
+        for (key, bytes) in [(CARD_KEY, card.into_bytes()), (EXAMPLES_KEY, card::examples(&plan.shards, &encoder)?)] {
+            let store = &self.target.store;
+            store.ensure(key, bytes.into()).with_context(|| format!("write {}", store.uri_of(key)))?;
+        }
+        self.target.tidy(&manifest);
+        Ok(format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, found)))
+    }
+
+    /// The first pass: reads everything, writes nothing.
+    fn plan(&self) -> Result<Plan> {
+        self.target.expect_room(&self.sources, self.cutting.product)?;
         let spool = self.spool()?;
         let mut pictures = survey(&self.sources, self.cutting, spool.as_ref().map(|spool| (spool, CODEC)))?;
         let copies = plan::copies(&mut pictures);
         let groups = plan::groups(&self.sources, &pictures, &copies);
-        let product = self.cutting.product;
-        let planned = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
-        if planned.is_empty() {
+        let (config, product) = (digest_json(&self.config), self.cutting.product);
+        let shards = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
+        if shards.is_empty() {
             bail!("no row comes of this\n{}", report::summary(&self.sources, &pictures, &vec![0; self.sources.len()]));
         }
-        let content = Digest::of(planned.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
-        self.refuse_another_set(&config)?;
-        let encoder = Encoder {
-            sources: &self.sources,
-            pictures: &pictures,
-            groups: &groups,
-            limits: self.cutting.limits,
-            codec: CODEC,
-            spool: spool.as_ref(),
-        };
-        let header = Header {
-            product,
-            codec: CODEC,
-            builder: format!("shard-builder {VERSION}"),
-            config,
-            patch_px: match product {
-                Product::Patches => self.cutting.size,
-                Product::Cells => common_side(&pictures),
-            },
-        };
-        let mut shards: Vec<Option<FinishedShard>> = vec![None; planned.len()];
+        let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
+        // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.
+        let known = if spool.is_some() { pictures.iter().map(Picture::spooled_bytes).sum() } else { 0 };
+        self.target.verify_ready(known)?;
+        Ok(Plan { spool, pictures, copies, groups, shards, content })
+    }
+
+    /// The second pass. Returns the manifest, and how many shards were found finished.
+    fn write_shards(&self, plan: &Plan, encoder: &Encoder<'_>) -> Result<(Manifest, u64)> {
+        let mut shards: Vec<Option<FinishedShard>> = vec![None; plan.shards.len()];
         let mut found = 0;
-        let progress = Progress::start("write shards", planned.len() as u64);
-        for number in self.part.order(planned.len()) {
-            let (mut finished, was_there) = self.shard(number, &planned[number], &encoder)?;
+        let progress = Progress::start("write shards", plan.shards.len() as u64);
+        for number in self.part.order(plan.shards.len()) {
+            let key = planned_shard_key(&plan.content, number as u64);
+            let (mut finished, was_there) = self.shard(&key, &plan.shards[number], encoder)?;
             finished.bytes.clear();
             shards[number] = Some(finished);
             found += u64::from(was_there);
             progress.tick();
         }
-        let mut manifest = Manifest::builder(header);
-        shards.iter().flatten().for_each(|shard| manifest.add(shard));
         progress.end();
-        self.write_report(&content, &pictures, &groups, &copies)?;
-        let manifest = manifest.finish();
-        let digest = manifest.publish(&self.store).with_context(|| self.another_set())?;
-        let lines = duplicates::lines(&self.sources, &pictures, &copies);
-        let tally = duplicates::tally(&lines);
-        let card = card::text(product, &self.sources, &pictures, &groups, &tally);
-        for (key, bytes) in [("README.md", card.into_bytes()), (card::EXAMPLES, card::examples(&planned, &encoder)?)] {
-            self.store.ensure(key, bytes.into()).with_context(|| self.another_set())?;
+        let product = self.cutting.product;
+        let mut manifest = Manifest::builder(Header {
+            product,
+            codec: CODEC,
+            builder: format!("shard-builder {VERSION}"),
+            config: digest_json(&self.config),
+            patch_px: match product {
+                Product::Patches => self.cutting.size,
+                Product::Cells => common_side(&plan.pictures),
+            },
+        });
+        shards.iter().flatten().for_each(|shard| manifest.add(shard));
+        Ok((manifest.finish(), found))
+    }
+
+    fn card<'a>(&'a self, plan: &Plan, manifest: &Manifest, copies: &'a str) -> Card<'a> {
+        let used = self.sources.iter().zip(report::tallies(&self.sources, &plan.pictures));
+        let lines =
+            used.filter(|(_, tally)| tally.rows > 0).map(|(located, tally)| CardLine::of(&located.source, tally));
+        let groups: BTreeSet<&str> = plan.groups.iter().map(String::as_str).filter(|group| !group.is_empty()).collect();
+        Card {
+            product: self.cutting.product,
+            lines: lines.collect(),
+            groups: groups.len() as u64,
+            flaws: report::flaws(&self.sources, &plan.pictures),
+            copies,
+            glob: manifest.shard_glob(),
         }
-        self.warn_of_strays(&manifest)?;
-        Ok(format!("{}\n{tally}", self.summary(&pictures, &manifest, &digest, found)))
     }
 
     /// A place for what the first pass encodes. None where most shards may be there already, or are made by others.
     fn spool(&self) -> Result<Option<Spool>> {
-        if self.spool_bytes == 0 || !self.part.is_whole() || !self.store.list("shards")?.is_empty() {
+        if self.spool_bytes == 0 || !self.part.is_whole() || !self.target.is_empty() {
             return Ok(None);
         }
         Spool::new(self.spool_bytes)
@@ -193,76 +240,37 @@ impl Build {
             .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
     }
 
-    /// A set that is there already must be of the same configuration; whether it is the same set shows at the end.
-    fn refuse_another_set(&self, config: &Digest) -> Result<()> {
-        if self.store.exists(MANIFEST_KEY).with_context(|| format!("look into {}", self.store.uri()))? {
-            let there = Manifest::read(&self.store)?;
-            ensure!(there.config == *config, "{}", self.another_set());
-        }
-        Ok(())
-    }
-
-    fn another_set(&self) -> String {
-        format!(
-            "{} holds a shard set built from other sources, with other options or by another version; choose another --out",
-            self.store.uri()
-        )
-    }
-
     /// The shard, made or found finished, and whether it was found.
-    fn shard(&self, number: usize, shard: &PlannedShard, encoder: &Encoder<'_>) -> Result<(FinishedShard, bool)> {
-        let key = format!("shards/{number:05}-{}.parquet", shard.content.short());
-        let product = self.cutting.product;
-        let there =
-            FinishedShard::find(&self.store, &key, shard.rows.len() as u64, (product, CODEC)).with_context(|| {
-                format!(
-                    "{} was left by an earlier build and is damaged; delete it and build again",
-                    self.store.uri_of(&key)
-                )
-            })?;
-        if let Some((finished, rows)) = there {
-            let same = rows.iter().map(|row| row.id).eq(shard.rows.iter().map(|row| row.id));
-            ensure!(same, "{} holds other rows than planned; delete it and build again", self.store.uri_of(&key));
+    fn shard(&self, key: &str, shard: &PlannedShard, encoder: &Encoder<'_>) -> Result<(FinishedShard, bool)> {
+        let (store, product) = (&self.target.store, self.cutting.product);
+        let ids: Vec<Digest> = shard.rows.iter().map(|row| row.id).collect();
+        if let Some(finished) = found(store, key, &ids, (product, CODEC))? {
             return Ok((finished, true));
         }
         let mut writer = ShardWriter::new(product, CODEC, ShardLimits::default());
         for row in encoder.rows(&shard.rows)? {
             writer.push(row)?;
         }
-        let finished = writer.finish(&key)?;
-        finished.publish(&self.store).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
-        debug!(shard = number, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
+        let finished = writer.finish(key)?;
+        finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)))?;
+        debug!(key, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
         Ok((finished, false))
     }
 
-    fn write_report(&self, content: &Digest, pictures: &[Picture], groups: &[String], copies: &[Pair]) -> Result<()> {
-        let report = report::report(&self.sources, self.cutting.product, pictures, groups)?;
-        let copies = duplicates::table(&duplicates::lines(&self.sources, pictures, copies))?;
-        let name = content.short();
-        let cells = report.cells.map(|cells| (format!("report/cells-{name}.csv"), cells));
+    fn write_report(&self, plan: &Plan) -> Result<()> {
+        let report = report::report(&self.sources, self.cutting.product, &plan.pictures, &plan.groups)?;
+        let copies = duplicates::table(&duplicates::lines(&self.sources, &plan.pictures, &plan.copies))?;
         let tables = [
-            (format!("report/images-{name}.csv"), report.images),
-            (format!("report/labels-{name}.csv"), report.labels),
-            (format!("report/copies-{name}.csv"), copies),
-            (format!("report/quality-{name}.csv"), report.quality),
-            (format!("report/config-{name}.json"), canonical_json(&self.config).into_bytes()),
+            ("images", "csv", report.images),
+            ("labels", "csv", report.labels),
+            ("copies", "csv", copies),
+            ("quality", "csv", report.quality),
+            ("config", "json", canonical_json(&self.config).into_bytes()),
         ];
-        for (key, bytes) in tables.into_iter().chain(cells) {
-            self.store.ensure(&key, bytes.into()).with_context(|| format!("write {}", self.store.uri_of(&key)))?;
-        }
-        Ok(())
-    }
-
-    /// Shards that an interrupted build of other content left behind are no part of the set and harm nobody but the disk.
-    fn warn_of_strays(&self, manifest: &Manifest) -> Result<()> {
-        let keys = self.store.list("shards")?;
-        let strays: Vec<&String> =
-            keys.iter().filter(|key| manifest.shards.iter().all(|shard| shard.key != **key)).collect();
-        if let Some(first) = strays.first() {
-            warn!(
-                count = strays.len(),
-                first, "shards of an interrupted build of other content lie here and may be deleted"
-            );
+        let store = &self.target.store;
+        for (table, ending, bytes) in tables.into_iter().chain(report.cells.map(|cells| ("cells", "csv", cells))) {
+            let key = report_key(&plan.content, table, ending);
+            store.ensure(&key, bytes.into()).with_context(|| format!("write {}", store.uri_of(&key)))?;
         }
         Ok(())
     }
@@ -283,14 +291,29 @@ impl Build {
             thousands(manifest.rows),
             manifest.product,
             thousands(shards),
-            self.store.uri(),
+            self.target.store.uri(),
             digest.short()
         ));
+        text.push_str(&format!("\nother readers find its shards by {}", manifest.shard_glob()));
         if found > 0 {
             text.push_str(&format!("\n{} of the shards were found finished and not made again", thousands(found)));
         }
         text
     }
+}
+
+/// The finished shard at `key` with rows of these ids, if it is there.
+///
+/// # Errors
+/// A file there that is damaged or has other rows.
+pub(crate) fn found(store: &Store, key: &str, ids: &[Digest], kind: (Product, Codec)) -> Result<Option<FinishedShard>> {
+    let there = FinishedShard::find(store, key, ids.len() as u64, kind).with_context(|| {
+        format!("{} was left by an earlier build and is damaged; delete it and build again", store.uri_of(key))
+    })?;
+    let Some((finished, rows)) = there else { return Ok(None) };
+    let same = rows.iter().map(|row| row.id).eq(ids.iter().copied());
+    ensure!(same, "{} holds other rows than planned; delete it and build again", store.uri_of(key));
+    Ok(Some(finished))
 }
 
 /// The side that all rows have, px; 0 where they differ.

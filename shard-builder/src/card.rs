@@ -1,88 +1,123 @@
 //! The data card of a set, `README.md` beside its shards: where the images come from, under which licences, how many, and
-//! what they look like. Written from the plan alone, in the form that the Hugging Face Hub shows.
+//! what they look like. Written from the plan (or, for a set made of another, from that one's report) in the form that the Hugging Face Hub shows.
 
 use anyhow::{Context, Result, anyhow};
 use image::RgbImage;
 use run_spec::ids::Product;
+use shards::{EXAMPLES_KEY, ShardSet};
 
 use crate::contact_sheet::{Strip, draw};
 use crate::encode::Encoder;
 use crate::output::thousands;
 use crate::plan::{PlannedShard, Row};
-use crate::report::{Tally, flaws, tallies};
+use crate::report::Tally;
 use crate::source::describe::Source;
-use crate::survey::{Located, Picture};
+use crate::survey::Located;
 
-/// Key of the picture of examples.
-pub(crate) const EXAMPLES: &str = "examples.png";
 /// Examples of each source.
 const EXAMPLES_EACH: usize = 8;
 
-/// The text of the card. `copies` says in a sentence what was found of copies.
-pub(crate) fn text(
-    product: Product,
-    sources: &[Located],
-    pictures: &[Picture],
-    groups: &[String],
-    copies: &str,
-) -> String {
-    let tallies = tallies(sources, pictures);
-    let used = || sources.iter().zip(&tallies).filter(|(_, tally)| tally.rows > 0);
-    let rows: u64 = tallies.iter().map(|tally| tally.rows).sum();
-    let mut names: Vec<&str> = groups.iter().map(String::as_str).filter(|group| !group.is_empty()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let what = match product {
-        Product::Patches => "fields of view of blood smears, cut into squares",
-        Product::Cells => "single cells of blood smears",
-    };
-    let mut text = format!(
-        "---\nlicense: {}\ntask_categories:\n- image-classification\ntags:\n- medical\n- hematology\nconfigs:\n- config_name: default\n  \
-         data_files: shards/*.parquet\n---\n\n# Blood smears: {} {product}\n\n{} {what}, from {} public sources, in {} groups that no split may \
-         part (column `group`). Each row names its source, file, place and licence.\n\n![examples]({EXAMPLES})\n\n",
-        licence(&used().map(|(located, _)| located.source.licence.as_str()).collect::<Vec<_>>()),
-        thousands(rows),
-        thousands(rows),
-        used().count(),
-        thousands(names.len() as u64),
-    );
-    text.push_str(
-        "| source | images | rows | unused images | licence | modality | for |\n|---|--:|--:|--:|---|---|---|\n",
-    );
-    for (located, tally) in used() {
-        text.push_str(&line(&located.source, tally));
-    }
-    let flawed = flaws(sources, pictures);
-    if !flawed.is_empty() {
-        text.push_str(
-            "\nRows that show nothing but field, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
-        );
-        for (source, counts) in flawed {
-            text.push_str(&format!("- {}: {counts}\n", plain(&source)));
-        }
-    }
-    text.push_str(&format!(
-        "\nWhat became of every image and label is in `report/`. {copies}.\n\n## Sources\n\nLicences hold for each source alone: who passes a row on \
-         passes its licence on.\n\n"
-    ));
-    for (Located { source, .. }, _) in used() {
-        let Source { name, title, home, citation, .. } = source;
-        text.push_str(&format!("- **{}**: {}. {}. {}\n", plain(name), plain(title), plain(home), plain(citation)));
-    }
-    text
+/// What a card says.
+#[derive(Debug)]
+pub(crate) struct Card<'a> {
+    /// Patches or cells.
+    pub(crate) product: Product,
+    /// Sources with rows.
+    pub(crate) lines: Vec<CardLine<'a>>,
+    /// Groups of the set.
+    pub(crate) groups: u64,
+    /// Sources with flawed rows, and how many have which flaw.
+    pub(crate) flaws: Vec<(String, String)>,
+    /// What was found of copies, in a sentence.
+    pub(crate) copies: &'a str,
+    /// Names all shards and nothing else.
+    pub(crate) glob: String,
 }
 
-fn line(source: &Source, tally: &Tally) -> String {
-    format!(
-        "| {} | {} | {} | {} | {} | {} | {} |\n",
-        plain(&source.name),
-        thousands(tally.used),
-        thousands(tally.rows),
-        thousands(tally.unused),
-        plain(&source.licence),
-        plain(&source.modality),
-        source.role.name(),
-    )
+/// What a card says of a source.
+#[derive(Debug, Default)]
+pub(crate) struct CardLine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) home: &'a str,
+    pub(crate) citation: &'a str,
+    pub(crate) licence: &'a str,
+    pub(crate) modality: &'a str,
+    pub(crate) role: &'a str,
+    /// Images that gave rows.
+    pub(crate) used: u64,
+    /// Images that gave none.
+    pub(crate) unused: u64,
+    pub(crate) rows: u64,
+}
+
+impl<'a> CardLine<'a> {
+    /// The line of a described source.
+    pub(crate) fn of(source: &'a Source, tally: Tally) -> Self {
+        let Source { name, title, home, citation, licence, modality, role, .. } = source;
+        let Tally { used, unused, rows, .. } = tally;
+        Self { name, title, home, citation, licence, modality, role: role.name(), used, unused, rows }
+    }
+
+    fn cells(&self) -> String {
+        format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            plain(self.name),
+            thousands(self.used),
+            thousands(self.rows),
+            thousands(self.unused),
+            plain(self.licence),
+            plain(self.modality),
+            self.role,
+        )
+    }
+}
+
+impl Card<'_> {
+    /// The text of the card.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.head();
+        text.push_str(
+            "| source | images | rows | unused images | licence | modality | for |\n|---|--:|--:|--:|---|---|---|\n",
+        );
+        self.lines.iter().for_each(|line| text.push_str(&line.cells()));
+        if !self.flaws.is_empty() {
+            text.push_str(
+                "\nRows that show nothing but field, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
+            );
+            for (source, counts) in &self.flaws {
+                text.push_str(&format!("- {}: {counts}\n", plain(source)));
+            }
+        }
+        text.push_str(&format!(
+            "\nWhat became of every image and label is in `report/`. {}.\n\n## Sources\n\nLicences hold for each source alone: who passes a row on \
+             passes its licence on.\n\n",
+            self.copies
+        ));
+        for CardLine { name, title, home, citation, .. } in &self.lines {
+            text.push_str(&format!("- **{}**: {}. {}. {}\n", plain(name), plain(title), plain(home), plain(citation)));
+        }
+        text
+    }
+
+    /// What the Hub reads, the title and the first paragraph.
+    fn head(&self) -> String {
+        let product = self.product;
+        let rows = thousands(self.lines.iter().map(|line| line.rows).sum());
+        let what = match product {
+            Product::Patches => "fields of view of blood smears, cut into squares",
+            Product::Cells => "single cells of blood smears",
+        };
+        format!(
+            "---\nlicense: {}\ntask_categories:\n- image-classification\ntags:\n- medical\n- hematology\nconfigs:\n- config_name: default\n  \
+             data_files: {}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} public sources, in {} groups that no split may \
+             part (column `group`). Each row names its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
+            licence(&self.lines.iter().map(|line| line.licence).collect::<Vec<_>>()),
+            self.glob,
+            self.lines.len(),
+            thousands(self.groups),
+        )
+    }
 }
 
 /// The Hub's name of the one licence that all sources have; `other` where they differ or it has no name there.
@@ -122,26 +157,58 @@ fn plain(text: &str) -> String {
 /// An image that is no longer what the first pass saw.
 pub(crate) fn examples(planned: &[PlannedShard], encoder: &Encoder<'_>) -> Result<Vec<u8>> {
     let mut strips = Vec::new();
-    for (index, located) in encoder.sources.iter().enumerate() {
+    for (index, Located { source, .. }) in encoder.sources.iter().enumerate() {
         let of_source = |row: &&Row| encoder.pictures[row.picture].source == index;
         let rows: Vec<&Row> = planned.iter().flat_map(|shard| &shard.rows).filter(of_source).collect();
-        let shown = rows.len().min(EXAMPLES_EACH);
-        let chosen: Vec<Row> = (0..shown).map(|number| rows[number * rows.len() / shown].clone()).collect();
+        let chosen: Vec<Row> = evenly(&rows).map(|&row| row.clone()).collect();
         let mut tiles = Vec::new();
         for row in encoder.rows(&chosen)? {
             let decoded = encoder.codec.decode(&row.bytes).context("decode an example")?;
-            let tile = RgbImage::from_raw(decoded.width, decoded.height, decoded.data)
-                .ok_or_else(|| anyhow!("an example of {} has the wrong size", row.source))?;
-            tiles.push((tile, row.label.unwrap_or_default()));
+            tiles.push((tile(decoded, &row.source)?, row.label.unwrap_or_default()));
         }
-        if !tiles.is_empty() {
-            let title =
-                format!("{}: {} rows, {}", located.source.name, thousands(rows.len() as u64), located.source.licence);
-            strips.push(Strip { title, tiles });
-        }
+        strips.extend(strip(&source.name, &source.licence, rows.len(), tiles));
     }
+    png(&strips)
+}
+
+/// The picture of a set that is written already, as [`examples`] draws it; `sources` by name with their licences.
+///
+/// # Errors
+/// A row that cannot be read.
+pub(crate) fn examples_of(set: &ShardSet, sources: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let mut strips = Vec::new();
+    for (source, licence) in sources {
+        let rows: Vec<u64> =
+            (0..).zip(set.metas()).filter(|(_, row)| &*row.source == *source).map(|(row, _)| row).collect();
+        let mut tiles = Vec::new();
+        for &row in evenly(&rows) {
+            let label = set.meta(row)?.label.map(|label| label.to_string()).unwrap_or_default();
+            tiles.push((tile(set.rgb(row)?, source)?, label));
+        }
+        strips.extend(strip(source, licence, rows.len(), tiles));
+    }
+    png(&strips)
+}
+
+/// Some of the rows of a source, at even distances.
+fn evenly<T>(rows: &[T]) -> impl Iterator<Item = &T> {
+    let shown = rows.len().min(EXAMPLES_EACH);
+    (0..shown).map(move |number| &rows[number * rows.len() / shown])
+}
+
+fn tile(image: shards::RgbImage, source: &str) -> Result<RgbImage> {
+    RgbImage::from_raw(image.width, image.height, image.data)
+        .ok_or_else(|| anyhow!("an example of {source} has the wrong size"))
+}
+
+fn strip(source: &str, licence: &str, rows: usize, tiles: Vec<(RgbImage, String)>) -> Option<Strip> {
+    let title = format!("{source}: {} rows, {licence}", thousands(rows as u64));
+    (!tiles.is_empty()).then_some(Strip { title, tiles })
+}
+
+fn png(strips: &[Strip]) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    draw(&strips, EXAMPLES_EACH as u32)
+    draw(strips, EXAMPLES_EACH as u32)
         .write_to(&mut bytes, image::ImageFormat::Png)
         .context("encode the picture of examples")?;
     Ok(bytes.into_inner())

@@ -4,7 +4,7 @@
 //! sources; then pairs in one source. Among equals the pair that is least alike comes first, because a person should
 //! look at it.
 
-use std::fs;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
@@ -18,6 +18,7 @@ use crate::plan;
 use crate::source::describe::{Role, Source, read_sources};
 use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
+use crate::target::prepare_folder;
 use intake::{self, IntakeLimits};
 
 /// Thumbnails in a line of the sheet: four pairs.
@@ -113,20 +114,55 @@ pub(crate) fn table(lines: &[Line<'_>]) -> Result<Vec<u8>> {
     writer.into_inner().context("write the report on copies")
 }
 
+/// How many pairs of copies there are of each kind; its text is a sentence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CopyCounts {
+    bytes: u64,
+    pixels: u64,
+    near: u64,
+    sources: u64,
+    roles: u64,
+    apart: u64,
+}
+
+impl CopyCounts {
+    /// Adds a pair: how alike, and whether it is in two sources, on both sides of training and evaluation, in groups that the group
+    /// rules alone would not keep together.
+    pub(crate) fn add(&mut self, how: &str, sources: bool, roles: bool, apart: bool) {
+        match how {
+            "same bytes" => self.bytes += 1,
+            "same pixels" => self.pixels += 1,
+            _ => self.near += 1,
+        }
+        self.sources += u64::from(sources);
+        self.roles += u64::from(roles);
+        self.apart += u64::from(apart);
+    }
+}
+
+impl fmt::Display for CopyCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "copies: {} pairs with the same bytes, {} with the same pixels, {} near; {} across sources, {} between training \
+             and evaluation, {} that the group rules alone would not keep together",
+            thousands(self.bytes),
+            thousands(self.pixels),
+            thousands(self.near),
+            thousands(self.sources),
+            thousands(self.roles),
+            thousands(self.apart),
+        )
+    }
+}
+
 /// How many pairs of each kind there are, in a sentence.
 pub(crate) fn tally(lines: &[Line<'_>]) -> String {
-    let count = |keep: &dyn Fn(&Line<'_>) -> bool| thousands(lines.iter().filter(|line| keep(line)).count() as u64);
-    let how = |name: &'static str| count(&|line| line.how.name() == name);
-    format!(
-        "copies: {} pairs with the same bytes, {} with the same pixels, {} near; {} across sources, {} between training \
-         and evaluation, {} that the group rules alone would not keep together",
-        how("same bytes"),
-        how("same pixels"),
-        how("near"),
-        count(&|line| line.sides[0].source != line.sides[1].source),
-        count(&|line| line.crosses == Crosses::Roles),
-        count(&|line| line.sides[0].group != line.sides[1].group),
-    )
+    let mut counts = CopyCounts::default();
+    for Line { crosses, how, sides: [a, b] } in lines {
+        counts.add(how.name(), a.source != b.source, *crosses == Crosses::Roles, a.group != b.group);
+    }
+    counts.to_string()
 }
 
 /// Finds all copies, writes the report, and returns what to print.
@@ -141,6 +177,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         ensure!(described > 0, "--evaluation {name}: no source of that name is described");
     }
     let sources = locate(sources, &args.place)?;
+    prepare_folder(&args.out)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting = Cutting {
         product: run_spec::ids::Product::Patches,
@@ -157,7 +194,6 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         Ok((pictures, pairs))
     })?;
     let lines = lines(&sources, &pictures, &pairs);
-    fs::create_dir_all(&args.out).with_context(|| format!("make the folder {}", args.out.display()))?;
     let file = args.out.join("duplicates.csv");
     fs::write(&file, table(&lines)?).with_context(|| format!("write {}", file.display()))?;
     let mut text = format!(

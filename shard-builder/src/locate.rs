@@ -46,8 +46,9 @@ pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Locat
                 if path.is_file() {
                     download::check(&source.downloads, &path).with_context(|| format!("source {}", source.name))?;
                 }
-                let root = Root::open(&path, args.max_archive_bytes, &source.images)
-                    .with_context(|| format!("source {}", source.name))?;
+                let root =
+                    Root::open(&path, args.max_archive_bytes, &source.images, |folder| source.names_folder(folder))
+                        .with_context(|| format!("source {}", source.name))?;
                 located.push(Located { source, root });
             }
             path => {

@@ -13,6 +13,8 @@ mod cut;
 mod diff;
 mod duplicates;
 mod encode;
+mod inherit;
+mod joined;
 mod locate;
 mod masks;
 mod output;
@@ -29,6 +31,7 @@ mod split;
 mod spool;
 mod survey;
 mod synth;
+mod target;
 mod verify;
 
 use std::process::ExitCode;

@@ -1,16 +1,26 @@
 //! `remove`: a new set without one source, for when its licence is withdrawn. The old set stays as it is.
 //!
-//! Images are copied as they are encoded, so their pixels and digests do not change. Groups keep their names; splits belong
-//! to the old set and are to be made again.
+//! Images are copied as they are encoded, so their pixels and digests do not change. Groups keep their names; the report is the old
+//! one without the source, and the card is made anew. Splits belong to the old set and are to be made again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use run_spec::ids::{Digest, digest_json};
-use serde_json::json;
-use shards::{Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardWriter};
+use run_spec::ids::{Digest, canonical_json, digest_json};
+use serde_json::{Value, json};
+use shards::{
+    CARD_KEY, EXAMPLES_KEY, FinishedShard, Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardWriter,
+    planned_shard_key, report_key,
+};
 use store::Store;
 
+use crate::assemble::found;
+use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
-use crate::output::thousands;
+use crate::inherit::Inherited;
+use crate::output::{Progress, thousands};
+use crate::target::Target;
 
 /// Largest record that is searched for the digest of the old set, in bytes.
 const LARGEST_RECORD: u64 = 16 << 20;
@@ -26,47 +36,115 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
     let source = args.source.as_str();
     ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
     ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would be left");
-    let store = Store::open(&args.out).with_context(|| format!("open --out {}", args.out))?;
-    let mut manifest = Manifest::builder(Header {
-        product: old.product,
-        codec: old.codec,
-        builder: format!("shard-builder {VERSION}"),
-        config: digest_json(&json!({ "of": set.digest(), "without": source })),
-        patch_px: old.patch_px,
-    });
-    let (mut first, mut kept) = (0, 0_u64);
-    for shard in &old.shards {
-        let rows = first..first + shard.rows;
-        first += shard.rows;
-        let mut writer = ShardWriter::new(old.product, old.codec, ShardLimits::default());
-        for row in rows {
-            let meta = set.meta(row)?;
-            if &*meta.source != source {
-                writer.push(patch(&set, row, meta)?)?;
-            }
-        }
-        if writer.rows() == 0 {
-            continue;
-        }
-        kept += writer.rows();
-        let content = Digest::of(format!("{} without {source}", shard.digest).as_bytes());
-        let number = first - shard.rows;
-        let finished = writer.finish(&format!("shards/{number:09}-{}.parquet", content.short()))?;
-        finished.publish(&store).with_context(|| format!("write a shard to {}", store.uri()))?;
-        manifest.add(&finished);
+    let report = Inherited::read(&set)?.without(source)?;
+    let config = json!({ "of": set.digest(), "without": source, "sources": report.sources() });
+    let target = Target::take(&args.out, digest_json(&config))?;
+    let rest = old.sources.iter().filter(|entry| entry.name != source).map(|entry| entry.bytes).sum();
+    if target.is_empty() {
+        target.verify_ready(rest).inspect_err(|_| target.release())?;
     }
-    let digest = manifest.finish().publish(&store).with_context(|| format!("publish the set at {}", store.uri()))?;
+    let removal =
+        Removal { content: Digest::of(format!("{} without {source}", set.digest()).as_bytes()), set, source, target };
+    let manifest = removal.write_shards(digest_json(&config))?;
+    let digest = removal.finish(&manifest, &report, &config)?;
     let mut text = format!(
         "{} of {} rows kept, {source} left out: set {} at {}\nsplits belong to the old set; make them again with `shard-builder split`",
-        thousands(kept),
-        thousands(old.rows),
+        thousands(manifest.rows),
+        thousands(removal.set.len()),
         digest.short(),
-        store.uri()
+        removal.target.store.uri()
     );
     for uri in &args.results {
-        text.push_str(&users(uri, &set.digest())?);
+        text.push_str(&users(uri, &removal.set.digest())?);
     }
     Ok(text)
+}
+
+/// A set that is copied without one source.
+struct Removal<'a> {
+    set: ShardSet,
+    source: &'a str,
+    target: Target,
+    /// Names the folder of the new shards.
+    content: Digest,
+}
+
+impl Removal<'_> {
+    /// Writes what stays of each shard, or finds it as an interrupted run left it.
+    fn write_shards(&self, config: Digest) -> Result<Manifest> {
+        let old = self.set.manifest();
+        let mut manifest = Manifest::builder(Header {
+            product: old.product,
+            codec: old.codec,
+            builder: format!("shard-builder {VERSION}"),
+            config,
+            patch_px: old.patch_px,
+        });
+        let progress = Progress::start("copy shards", old.shards.len() as u64);
+        let (mut first, mut number) = (0, 0);
+        for shard in &old.shards {
+            let mut rows = Vec::new();
+            for row in first..first + shard.rows {
+                let meta = self.set.meta(row)?;
+                if &*meta.source != self.source {
+                    rows.push((row, meta));
+                }
+            }
+            first += shard.rows;
+            if !rows.is_empty() {
+                manifest.add(&self.shard(number, rows)?);
+                number += 1;
+            }
+            progress.tick();
+        }
+        progress.end();
+        Ok(manifest.finish())
+    }
+
+    fn shard(&self, number: u64, rows: Vec<(u64, RowMeta)>) -> Result<FinishedShard> {
+        let (store, old) = (&self.target.store, self.set.manifest());
+        let key = planned_shard_key(&self.content, number);
+        let ids: Vec<Digest> = rows.iter().map(|(_, meta)| meta.id).collect();
+        if let Some(finished) = found(store, &key, &ids, (old.product, old.codec))? {
+            return Ok(finished);
+        }
+        let mut writer = ShardWriter::new(old.product, old.codec, ShardLimits::default());
+        for (row, meta) in rows {
+            writer.push(patch(&self.set, row, meta)?)?;
+        }
+        let finished = writer.finish(&key)?;
+        finished.publish(store).with_context(|| format!("write {}", store.uri_of(&key)))?;
+        Ok(finished)
+    }
+
+    /// Writes the report, publishes the set, and adds its card, as a build does.
+    fn finish(&self, manifest: &Manifest, report: &Inherited, config: &Value) -> Result<Digest> {
+        let store = &self.target.store;
+        let write = |key: &str, bytes: Vec<u8>| {
+            store.ensure(key, bytes.into()).map(drop).with_context(|| format!("write {}", store.uri_of(key)))
+        };
+        for (key, bytes) in report.files(&self.content) {
+            write(&key, bytes.to_vec())?;
+        }
+        write(&report_key(&self.content, "config", "json"), canonical_json(config).into_bytes())?;
+        let digest = self.target.publish(manifest)?;
+        let new = ShardSet::open(store).with_context(|| format!("open the new set {}", store.uri()))?;
+        let lines = report.card_lines(manifest);
+        let sources: Vec<(&str, &str)> = lines.iter().map(|line| (line.name, line.licence)).collect();
+        let groups: BTreeSet<Arc<str>> = new.metas().map(|row| row.group).collect();
+        let card = Card {
+            product: manifest.product,
+            groups: groups.len() as u64,
+            flaws: report.flaws(&sources.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
+            copies: &report.copies(),
+            glob: manifest.shard_glob(),
+            lines,
+        };
+        write(CARD_KEY, card.text().into_bytes())?;
+        write(EXAMPLES_KEY, card::examples_of(&new, &sources)?)?;
+        self.target.tidy(manifest);
+        Ok(digest)
+    }
 }
 
 fn patch(set: &ShardSet, row: u64, meta: RowMeta) -> Result<PatchRow> {

@@ -105,21 +105,24 @@ pub(crate) fn flaws(sources: &[Located], pictures: &[Picture]) -> Vec<(String, S
     for (index, located) in sources.iter().enumerate() {
         let of_source =
             || pictures.iter().filter(|picture| picture.source == index).flat_map(|picture| &picture.flawed);
-        let counted = |name: &str, count: usize| (count > 0).then(|| format!("{} {name}", thousands(count as u64)));
-        let each = Flaw::ALL
-            .into_iter()
-            .filter_map(|flaw| counted(flaw.name(), of_source().filter(|flawed| flawed.flaws.contains(&flaw)).count()));
-        let became = [(Action::Keep, "kept"), (Action::Flag, "flagged"), (Action::Drop, "dropped")];
-        let became = became
-            .into_iter()
-            .filter_map(|(action, name)| counted(name, of_source().filter(|flawed| flawed.action == action).count()));
-        let each: Vec<String> = each.collect();
-        if !each.is_empty() {
-            let became: Vec<String> = became.collect();
-            lines.push((located.source.name.clone(), format!("{} ({})", each.join(", "), became.join(", "))));
-        }
+        let has = |name: &str| {
+            let flawed = |flawed: &&Flawed| flawed.flaws.iter().any(|flaw| flaw.name() == name);
+            of_source().filter(flawed).count() as u64
+        };
+        let became = |name: &str| of_source().filter(|flawed| flawed.action.name() == name).count() as u64;
+        lines.extend(flaw_sentence(has, became).map(|sentence| (located.source.name.clone(), sentence)));
     }
     lines
+}
+
+/// How many rows have each flaw, and what became of them; nothing where no row has one. Both counts go by name.
+pub(crate) fn flaw_sentence(has: impl Fn(&str) -> u64, became: impl Fn(&str) -> u64) -> Option<String> {
+    let counted = |name: &str, count: u64| (count > 0).then(|| format!("{} {name}", thousands(count)));
+    let each: Vec<String> = Flaw::ALL.into_iter().filter_map(|flaw| counted(flaw.name(), has(flaw.name()))).collect();
+    let actions = [(Action::Keep, "kept"), (Action::Flag, "flagged"), (Action::Drop, "dropped")];
+    let became: Vec<String> =
+        actions.into_iter().filter_map(|(action, name)| counted(name, became(action.name()))).collect();
+    (!each.is_empty()).then(|| format!("{} ({})", each.join(", "), became.join(", ")))
 }
 
 /// What is known of the found cells: the row that shows each, its size and shape, and its mask.

@@ -27,6 +27,13 @@ pub(crate) struct Spooled {
     pixel_digest: Digest,
 }
 
+impl Spooled {
+    /// Bytes of the encoded image.
+    pub(crate) fn bytes(self) -> u64 {
+        u64::from(self.length)
+    }
+}
+
 impl Spool {
     /// A spool of at most `limit` bytes in the folder for temporary files (`TMPDIR`); it is gone when the process is.
     ///

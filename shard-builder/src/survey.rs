@@ -95,6 +95,13 @@ pub(crate) struct Seen {
     pub(crate) group: Option<String>,
 }
 
+impl Picture {
+    /// Bytes of its rows in the spool.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        self.used.iter().flat_map(|used| used.spooled.iter().flatten()).map(|spooled| spooled.bytes()).sum()
+    }
+}
+
 impl Located {
     /// The file of an image, and which page of it the image is. The error is a reason for the report, as of the next.
     pub(crate) fn file(&self, image: &str, limits: IntakeLimits) -> Result<(Vec<u8>, u32), String> {

@@ -17,7 +17,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
     let report = prove(&store, VerifyOptions::default()).with_context(|| format!("verify {}", args.uri))?;
     if !report.is_good() {
         let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
-        bail!("{} is not sound: {} faults\n{}", args.uri, thousands(report.fault_count), faults.join("\n"));
+        let plural = if report.fault_count == 1 { "" } else { "s" };
+        bail!("{} is not sound: {} fault{plural}\n{}", args.uri, thousands(report.fault_count), faults.join("\n"));
     }
     let rows: Vec<Vec<String>> = report
         .sources

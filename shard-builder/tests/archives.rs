@@ -82,6 +82,39 @@ fn a_folder_a_zip_a_tar_and_a_tar_gz_give_the_same_set() {
     }
 }
 
+/// The top folder is entered although `**` takes images with it and without it, whatever junk a Mac adds; it is not where the description
+/// names it, or needs it.
+#[test]
+fn a_top_folder_is_entered_unless_the_description_names_or_needs_it() {
+    let image = dataset()[0].1.clone();
+    let labelled = "images: {include: ['**/*.png']}\nlabel: {from: folder}\ngroup: {by: folder}";
+    let flat = "images: {include: ['**/*.png']}";
+    let named = "images: {include: ['**/*.png'], exclude: [{glob: 'photos/bad.png', why: blurred}]}";
+    let needed = "images: {include: ['*/*.png']}";
+    for (rules, files, wrapper) in [
+        (labelled, vec!["x/0.png", "y/1.png", "y/deep/2.png"], "one"),
+        (labelled, vec!["x/0.png", "y/1.png"], "REPOSITORY-main"),
+        (flat, vec!["0.png", "1.png"], "top folder"),
+        (named, vec!["photos/0.png", "photos/bad.png"], ""),
+        (needed, vec!["photos/0.png"], ""),
+    ] {
+        let bench = Bench::new();
+        bench.describe("one", rules);
+        for name in &files {
+            bench.write("one", name, &image);
+        }
+        assert!(bench.build("folder", &["--size", "32"]).status.success());
+        std::fs::remove_dir_all(bench.path("data/one")).expect("remove");
+        let member = |name: &str| if wrapper.is_empty() { name.to_owned() } else { format!("{wrapper}/{name}") };
+        let mut members: Vec<_> = files.iter().map(|name| (member(name), image.clone())).collect();
+        members.push(("__MACOSX/._0.png".to_owned(), b"junk".to_vec()));
+        members.push((member(".DS_Store"), b"junk".to_vec()));
+        std::fs::write(bench.path("data/one.zip"), zipped(&members)).expect("archive");
+        assert!(bench.build("zip", &["--size", "32"]).status.success(), "{wrapper} {files:?}");
+        assert!(bench.files("zip") == bench.files("folder"), "{wrapper} {files:?}: another set than from the folder");
+    }
+}
+
 #[test]
 fn hostile_members_are_rows_of_the_report_and_nothing_is_written() {
     let bench = Bench::new();

@@ -48,6 +48,63 @@ fn splits_follow_groups_and_verify_proves_it() {
 }
 
 #[test]
+fn split_says_what_each_fold_holds_and_warns_of_unequal_ones() {
+    let bench = Bench::new();
+    bench.describe(
+        "x",
+        "images: {include: ['*/*.png']}\nlabel: {from: folder}\ngroup: {by: pattern, pattern: '(p\\d+)-'}",
+    );
+    for (name, seed) in [("rare/p0-0", 0), ("common/p0-1", 1), ("common/p0-2", 2), ("common/p1-3", 3)] {
+        bench.save("x", &format!("{name}.png"), &picture(64, 64, seed));
+    }
+    assert!(bench.build("set", &["--size", "32"]).status.success());
+    let uri = bench.path("set").to_str().expect("UTF-8").to_owned();
+    let split = |folds: &str| run(&["split", &uri, "--name", "s", "--kind", "grouped-kfold", "--folds", folds]);
+    let made = split("2");
+    let line = |first: &str| {
+        let said = stdout(&made);
+        let line = said.lines().find(|line| line.split_whitespace().next() == Some(first)).expect("a line").to_owned();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!((line("0"), line("1")), (vec!["1".into(), "12".into()], vec!["1".into(), "4".into()]));
+    assert_eq!(
+        (line("common"), line("rare")),
+        (vec!["8".into(), "4".into(), "12".into()], vec!["4".into(), "0".into(), "4".into()])
+    );
+    let warned = stderr(&made);
+    assert!(
+        warned.contains("very unequal size: fold 1 has 4 rows, fold 0 12; the largest group, x/p0, has 12 of all 16"),
+        "{warned}"
+    );
+    assert!(warned.contains("label rare has no row in fold 1"), "{warned}");
+    let few = stderr(&split("3"));
+    assert!(few.contains("2 groups for 3 folds: ask for at most 2 with --folds, or let `group`"), "{few}");
+}
+
+#[test]
+fn a_split_that_copies_make_impossible_names_them() {
+    let bench = Bench::new();
+    for source in ["x", "y"] {
+        bench.describe(source, "images: {include: ['*.png']}");
+        for index in 0..3 {
+            bench.save(source, &format!("{index}.png"), &picture(64, 64, index));
+        }
+    }
+    // Each image of `y` is one of `x`, and one more image of `x` ties them all together.
+    bench.describe("x", "images: {include: ['*.png']}\nsame_as: [{image: 0.png, source: y, of: 1.png}, {image: 1.png, source: y, of: 2.png}]");
+    assert!(bench.build("set", &["--size", "32"]).status.success());
+    let uri = bench.path("set").to_str().expect("UTF-8").to_owned();
+    let said = stderr(&run(&["split", &uri, "--name", "s", "--kind", "grouped-kfold", "--folds", "4"]));
+    assert!(said.contains("1 group for 4 folds, because copies joined 6 groups of the sources into 3 (3 pairs, listed in report/copies-"), "{said}");
+    assert!(said.contains("a split needs at least two groups") && !said.contains("--near-copies"), "{said}");
+    let said = stderr(&run(&["split", &uri, "--name", "s", "--kind", "leave-one-source-out"]));
+    assert!(
+        said.contains("no group holds images of source \"y\" alone") && said.contains("because copies joined"),
+        "{said}"
+    );
+}
+
+#[test]
 fn verify_notices_one_changed_byte_and_a_missing_shard() {
     let bench = bench();
     let path = bench.path("set");

@@ -69,8 +69,19 @@ def check_pixel_digests(rows):
         expect(hasher.hexdigest() == row["pixel_digest"], f"row {row['id']} has another pixel digest")
 
 
-def check_duckdb(root, manifest):
-    shards = os.path.join(root, "shards", "*.parquet")
+def check_folder(root, manifest):
+    """What readers find that list folders is what the manifest names; returns the glob that the data card gives."""
+    named = {os.path.normpath(os.path.join(root, entry["key"])) for entry in manifest["shards"]}
+    found = set(glob.glob(os.path.join(root, "shards", "**", "*"), recursive=True))
+    found = {os.path.normpath(path) for path in found if os.path.isfile(path)}
+    expect(found == named, f"shards/ holds {sorted(found ^ named)} besides what the manifest names, or lacks it")
+    with open(os.path.join(root, "README.md"), encoding="utf-8") as file:
+        globs = [line.split(": ", 1)[1].strip() for line in file if line.strip().startswith("data_files: ")]
+    expect(len(globs) == 1, f"the data card names {len(globs)} globs of data files")
+    return os.path.join(root, globs[0])
+
+
+def check_duckdb(root, manifest, shards):
     counted = duckdb.sql(
         f"select source, count(*), count(distinct image_path), sum(octet_length(image.bytes)), count(distinct id) "
         f"from '{shards}' group by source order by source"
@@ -96,6 +107,9 @@ def check_datasets(root, manifest, rows):
         picture, own = loaded[0]["image"], Image.open(io.BytesIO(rows[0]["image"]["bytes"]))
         expect(picture.tobytes() == own.tobytes(), "datasets decodes other pixels")
         del loaded
+        whole = datasets.load_dataset(root, split="train", cache_dir=cache)
+        expect(len(whole) == manifest["rows"], f"datasets sees {len(whole)} rows in the folder")
+        del whole
     streamed = next(iter(datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)))
     expect(streamed["image"].size == own.size, "streaming decodes another size")
 
@@ -113,7 +127,7 @@ def main():
     rows = check_pyarrow(root, manifest)
     check_pixels(rows, manifest["codec"])
     check_pixel_digests(rows)
-    check_duckdb(root, manifest)
+    check_duckdb(root, manifest, check_folder(root, manifest))
     check_datasets(root, manifest, rows)
     print(f"check_shards: {manifest['rows']} rows in {len(manifest['shards'])} shards read by pyarrow {pa.__version__} and duckdb {duckdb.__version__}, and as Hugging Face images")
 

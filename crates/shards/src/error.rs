@@ -25,6 +25,41 @@ pub enum ShardError {
         /// What is wrong.
         why: String,
     },
+    /// Shards without a manifest: the build has not ended.
+    #[error(
+        "{uri} holds {shards} shard{} and no manifest, so its build has not ended; run the same build again to end it, or delete what lies there",
+        if *shards == 1 { "" } else { "s" }
+    )]
+    Unfinished {
+        /// Address of the set.
+        uri: String,
+        /// Shards that lie there.
+        shards: u64,
+    },
+    /// A place that belongs to another set, another build, or other files.
+    #[error("{uri} is taken: {why}; choose another --out, or delete what lies there")]
+    Taken {
+        /// Address of the place.
+        uri: String,
+        /// What lies there.
+        why: String,
+    },
+    /// The record of the build cannot be read.
+    #[error("{uri} is not the record of a build ({why}); delete it if no build is running, and build again")]
+    Claim {
+        /// Address of the record.
+        uri: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file where the set lies that is not part of it.
+    #[error("{uri} {why}; delete it, or run the build of this set again, which removes what builds left")]
+    Stray {
+        /// Its address.
+        uri: String,
+        /// What it is.
+        why: &'static str,
+    },
     /// Written by another version of the format.
     #[error(
         "{uri} has format {found:?}, this program reads {known:?}; use the program that wrote it, or build it again"
@@ -132,6 +167,20 @@ pub enum ShardError {
         name: String,
         /// What is wrong and what to do.
         why: String,
+    },
+    /// Fewer groups than folds.
+    #[error("the set has {groups} group{} for {folds} folds", if *groups == 1 { "" } else { "s" })]
+    TooFewGroups {
+        /// Groups of the set.
+        groups: u64,
+        /// Folds that were asked for.
+        folds: u32,
+    },
+    /// A source whose images all share groups with images of other sources, so that it cannot be left out.
+    #[error("no group holds images of source {source_name:?} alone, so it cannot be left out by itself")]
+    NotAlone {
+        /// The source.
+        source_name: String,
     },
     /// Two rows with one id, or one image in two groups.
     #[error("{what}; build the set again")]

@@ -1,6 +1,6 @@
 //! The Parquet patch format, version 1 (`docs/adr/0003-shard-format-v1.md`).
 //!
-//! A *shard set* is a store with `shards/NNNNN.parquet`, one `manifest.json` published last, and `splits/NAME.parquet`.
+//! A *shard set* is a store with `shards/CONTENT/NNNNN.parquet`, one `manifest.json` published last, and `splits/NAME.parquet`.
 //! A shard is an ordinary Parquet file that pyarrow, DuckDB and Hugging Face `datasets` read; its image column holds one
 //! row per page, uncompressed, so that [`ShardSet::image_bytes`] is one ranged read of that image and nothing else.
 //!
@@ -11,10 +11,12 @@
 //! Rows of a set are numbered from 0 over its shards in manifest order. Nothing here knows about training or tensors.
 
 mod cache;
+mod claim;
 mod codec;
 mod columns;
 mod error;
 mod found;
+mod layout;
 mod load;
 mod manifest;
 mod page;
@@ -22,16 +24,20 @@ mod row;
 mod set;
 mod split;
 mod split_file;
+mod strays;
 mod verify;
 mod writer;
 
 pub use cache::{CacheReport, ShardCache};
+pub use claim::Claim;
 pub use codec::{Codec, Encoded, RgbImage};
 pub use error::ShardError;
+pub use layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, planned_shard_key, report_key, shard_folder};
 pub use manifest::{Header, MANIFEST_KEY, Manifest, ManifestBuilder, ShardEntry, SourceEntry, shard_key};
 pub use row::{PatchRow, RowMeta};
 pub use set::ShardSet;
 pub use split::{Split, SplitKind, grouped_kfold, leave_one_source_out};
 pub use split_file::split_key;
+pub use strays::{Stray, StrayKind, remove_debris, strays};
 pub use verify::{Report, SplitReport, VerifyOptions, verify};
 pub use writer::{FinishedShard, ShardLimits, ShardWriter};

@@ -1,12 +1,13 @@
 //! The manifest: what a shard set holds, published last. Its digest names the set.
 
 use crate::error::one_line;
+use crate::layout::SHARDS;
 use crate::{Codec, FinishedShard, ShardError};
 use bytes::Bytes;
 use run_spec::ids::{Digest, Product, canonical_json};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use store::Store;
+use store::{Store, StoreError};
 
 /// Key of the manifest in the store of its set.
 pub const MANIFEST_KEY: &str = "manifest.json";
@@ -216,11 +217,11 @@ impl Manifest {
     /// Reads the manifest of the set at `store`.
     ///
     /// # Errors
-    /// The store's; [`ShardError::Version`] for another version; [`ShardError::Manifest`] for anything else that is not
+    /// The store's; [`ShardError::Unfinished`] where shards lie without a manifest; [`ShardError::Version`] for another version; [`ShardError::Manifest`] for anything else that is not
     /// a canonical v1 manifest whose sums agree.
     pub fn read(store: &Store) -> Result<Self, ShardError> {
         let uri = store.uri_of(MANIFEST_KEY);
-        let size = store.size(MANIFEST_KEY)?;
+        let size = store.size(MANIFEST_KEY).map_err(|error| unfinished(store, error))?;
         if size > MAX_BYTES {
             return Err(ShardError::Manifest { uri, why: format!("it has {size} bytes") });
         }
@@ -264,6 +265,18 @@ impl Manifest {
             return Err(bad("it names a shard twice, or one without rows".into()));
         }
         Ok(manifest)
+    }
+}
+
+/// What it means that the manifest cannot be found.
+fn unfinished(store: &Store, error: StoreError) -> ShardError {
+    let shards = match error.is_not_found() {
+        true => store.list(SHARDS).map_or(0, |keys| keys.len() as u64),
+        false => 0,
+    };
+    match shards {
+        0 => error.into(),
+        shards => ShardError::Unfinished { uri: store.uri().to_owned(), shards },
     }
 }
 

@@ -84,7 +84,7 @@ impl Split {
 /// label of their own.
 ///
 /// # Errors
-/// [`ShardError::Split`] for fewer than two folds, or fewer groups than folds.
+/// [`ShardError::Split`] for fewer than two folds, [`ShardError::TooFewGroups`] for fewer groups than folds.
 pub fn grouped_kfold(rows: impl IntoIterator<Item = RowMeta>, folds: u32, seed: u64) -> Result<Split, ShardError> {
     let mut groups: BTreeMap<String, BTreeMap<Option<String>, u64>> = BTreeMap::new();
     let mut totals: BTreeMap<Option<String>, u64> = BTreeMap::new();
@@ -97,8 +97,7 @@ pub fn grouped_kfold(rows: impl IntoIterator<Item = RowMeta>, folds: u32, seed: 
         return Err(ShardError::split("grouped_kfold", "needs at least 2 folds"));
     }
     if (groups.len() as u64) < u64::from(folds) {
-        let why = format!("has {} groups for {folds} folds; ask for fewer folds", groups.len());
-        return Err(ShardError::split("grouped_kfold", why));
+        return Err(ShardError::TooFewGroups { groups: groups.len() as u64, folds });
     }
     let mut order: Vec<(&String, &BTreeMap<Option<String>, u64>)> = groups.iter().collect();
     stream(seed, "shards.grouped_kfold", &[]).shuffle(&mut order);
@@ -137,7 +136,7 @@ pub fn grouped_kfold(rows: impl IntoIterator<Item = RowMeta>, folds: u32, seed: 
 /// One fold for each source, by name. A group that spans sources (identical images in two of them) goes to the first.
 ///
 /// # Errors
-/// [`ShardError::Split`] for fewer than two sources, or one whose groups all belong to earlier ones.
+/// [`ShardError::Split`] for fewer than two sources, [`ShardError::NotAlone`] for one whose groups all belong to earlier ones.
 pub fn leave_one_source_out(rows: impl IntoIterator<Item = RowMeta>) -> Result<Split, ShardError> {
     let mut first: BTreeMap<String, String> = BTreeMap::new();
     let mut sources = BTreeSet::new();
@@ -157,8 +156,7 @@ pub fn leave_one_source_out(rows: impl IntoIterator<Item = RowMeta>) -> Result<S
     let folds: BTreeMap<String, u32> = first.iter().map(|(group, source)| (group.clone(), number(source))).collect();
     let used: BTreeSet<u32> = folds.values().copied().collect();
     if let Some(empty) = (0..names.len() as u32).find(|fold| !used.contains(fold)) {
-        let why = format!("has nothing of source {:?} alone: all its groups span other sources", names[empty as usize]);
-        return Err(ShardError::split(name, why));
+        return Err(ShardError::NotAlone { source_name: names[empty as usize].clone() });
     }
     Ok(Split { kind: SplitKind::LeaveOneSourceOut, names, folds })
 }

@@ -4,7 +4,8 @@ use crate::load::load_shard;
 use crate::manifest::{SourceTally, source_entries};
 use crate::page::image_of_page;
 use crate::set::unpacked;
-use crate::{Manifest, RowMeta, ShardEntry, ShardError, ShardSet, SourceEntry, SplitKind};
+use crate::strays::strays;
+use crate::{CLAIM_KEY, Claim, Manifest, RowMeta, ShardEntry, ShardError, ShardSet, SourceEntry, SplitKind};
 use run_spec::ids::Digest;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +85,8 @@ impl Report {
 }
 
 /// Verifies the set at `store`: file digests and sizes, schema and counts, ids from columns, pixel digests from decoded
-/// pixels, unique ids, one group per image, splits that cover all groups, and the manifest's sums per source.
+/// pixels, unique ids, one group per image, splits that cover all groups, the manifest's sums per source, and that nothing lies beside
+/// the set which readers could take for a part of it.
 ///
 /// # Errors
 /// The manifest's, and the store's when it fails as a whole. Faults of shards and splits are in the report.
@@ -121,6 +123,8 @@ pub fn verify(store: &Store, options: VerifyOptions) -> Result<Report, ShardErro
     if report.is_good() {
         check_splits(store, &rows, &mut report)?;
     }
+    check_claim(store, &manifest, &mut report)?;
+    strays(store, &manifest)?.iter().for_each(|stray| report.fault(stray.fault(store)));
     Ok(report)
 }
 
@@ -249,6 +253,23 @@ fn check_rows(rows: &[RowMeta], report: &mut Report) {
         }
     }
     report.groups = groups.len() as u64;
+}
+
+/// The claim, where there is one, names the configuration that the set was built with.
+fn check_claim(store: &Store, manifest: &Manifest, report: &mut Report) -> Result<(), ShardError> {
+    let claim = match Claim::read(store) {
+        Ok(claim) => claim,
+        Err(fault @ ShardError::Claim { .. }) => {
+            report.fault(fault);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if claim.is_some_and(|claim| claim.config != manifest.config) {
+        let what = format!("{} names another configuration than the manifest", store.uri_of(CLAIM_KEY));
+        report.fault(ShardError::Conflict { what });
+    }
+    Ok(())
 }
 
 fn check_splits(store: &Store, rows: &[RowMeta], report: &mut Report) -> Result<(), ShardError> {

@@ -4,6 +4,7 @@
 //! sometimes with nothing written, so it is tried again. Marked by this very call: an earlier try had won and its answer
 //! was lost. Anything else: another was first.
 
+use crate::error::io_kind;
 use crate::mark::Mark;
 use crate::open::Kind;
 use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, came_damaged, pause};
@@ -12,7 +13,7 @@ use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,16 @@ impl Store {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
+            // The staging file was removed by someone who tidied up: either the key exists by now, or it is written again.
+            if self.backend.kind == Kind::Directory && io_kind(&error) == Some(ErrorKind::NotFound) {
+                if self.exists(key)? {
+                    return Err(StoreError::AlreadyExists { uri: self.uri_of(key) });
+                }
+                lost += 1;
+                if lost < BEGINNINGS {
+                    continue;
+                }
+            }
             let refused = matches!(error, object_store::Error::AlreadyExists { .. });
             if self.backend.kind == Kind::Directory || !(refused || answer_was_lost(&error) || came_damaged(&error)) {
                 return self.name("created", key, Err(error));

@@ -197,7 +197,7 @@ fn remedies(uri: &str) -> (&'static str, &'static str) {
 }
 
 /// The kind of the first I/O error in the chain.
-fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+pub(crate) fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     let mut at = Some(error);
     while let Some(e) = at {
         if let Some(io) = e.downcast_ref::<std::io::Error>() {

@@ -33,9 +33,11 @@ pub mod record;
 mod retry;
 mod runtime;
 mod store;
+mod strangers;
 mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
 pub use record::RecordError;
 pub use store::Store;
+pub use strangers::Stranger;

@@ -104,24 +104,35 @@ impl Archive {
         Ok(found.into_archive(Kind::Tar(window)))
     }
 
-    /// Enters the one folder that holds everything, as hosts of repositories pack them (`REPOSITORY-COMMIT/…`), where `is_image`
-    /// knows members below it and none as they are named.
-    pub(super) fn enter_top(&mut self, is_image: impl Fn(&str) -> bool) {
-        let Some(top) =
-            self.members.keys().next().and_then(|name| name.split_once('/')).map(|(top, _)| format!("{top}/"))
+    /// Enters the one folder that holds everything: hosts of repositories (`REPOSITORY-COMMIT/…`) and programs that zip a folder wrap a
+    /// dataset so, and unpacked it would be that folder. It stays a part of the paths where the description `names` it, or where
+    /// more paths are images with it.
+    pub(super) fn enter_top(&mut self, is_image: impl Fn(&str) -> bool, names: impl Fn(&str) -> bool) {
+        let Some(top) = self.members.keys().next().and_then(|name| name.split_once('/')).map(|(top, _)| top.to_owned())
         else {
             return;
         };
-        let below = |name: &String| name.strip_prefix(&top).map(str::to_owned);
-        let Some(names) = self.members.keys().map(below).collect::<Option<Vec<String>>>() else { return };
-        if !self.members.keys().any(|name| is_image(name)) && names.iter().any(|name| is_image(name)) {
-            self.members = names.into_iter().zip(std::mem::take(&mut self.members).into_values()).collect();
+        let below = |name: &str| name.strip_prefix(&top).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+        let Some(inner) = self.members.keys().map(|name| below(name)).collect::<Option<Vec<String>>>() else { return };
+        let without = inner.iter().filter(|name| is_image(name)).count();
+        let with = self.members.keys().filter(|name| is_image(name)).count();
+        let wraps = with == 0 || (without >= with && !names(&top));
+        if without > 0 && wraps {
+            self.members = inner.into_iter().zip(std::mem::take(&mut self.members).into_values()).collect();
+            for refused in &mut self.refused {
+                refused.path = below(&refused.path).unwrap_or(std::mem::take(&mut refused.path));
+            }
         }
     }
 
     /// All members that are files, and those that are refused.
     pub(super) fn list(&self) -> Listing {
         Listing { files: self.members.keys().cloned().collect(), refused: self.refused.clone() }
+    }
+
+    /// Declared bytes of the member `path`; 0 where there is none.
+    pub(super) fn size(&self, path: &str) -> u64 {
+        self.members.get(path).map_or(0, |member| member.size)
     }
 
     /// Reads the member `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.

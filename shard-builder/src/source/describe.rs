@@ -254,6 +254,23 @@ fn one() -> u32 {
 }
 
 impl Source {
+    /// Whether a glob, a path or a pattern of the description begins with this folder.
+    pub(crate) fn names_folder(&self, folder: &str) -> bool {
+        let path = format!("{}/", folder.to_lowercase());
+        let mut values = vec![serde_json::to_value(self).unwrap_or_default()];
+        while let Some(value) = values.pop() {
+            match value {
+                serde_json::Value::String(text) if text.to_lowercase().trim_start_matches('^').starts_with(&path) => {
+                    return true;
+                }
+                serde_json::Value::Array(inner) => values.extend(inner),
+                serde_json::Value::Object(inner) => values.extend(inner.into_iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Reads one description, as text or as the bytes of a file. `what` names the file in messages.
     ///
     /// # Errors

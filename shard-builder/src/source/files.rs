@@ -50,16 +50,16 @@ pub(crate) struct Listing {
 }
 
 impl Root {
-    /// Opens a folder or an archive; a tar.gz may inflate to `inflated` bytes. Where all members of an archive lie in one folder
-    /// that `images` does not name, that folder is entered.
+    /// Opens a folder or an archive; a tar.gz may inflate to `inflated` bytes. Where all members of an archive lie in one folder that
+    /// is not a part of the dataset ([`Archive::enter_top`]), that folder is entered. `names` says whether the description names a folder.
     ///
     /// # Errors
     /// Nothing there, or a file that is no archive.
-    pub(crate) fn open(path: &Path, inflated: u64, images: &Images) -> Result<Self> {
+    pub(crate) fn open(path: &Path, inflated: u64, images: &Images, names: impl Fn(&str) -> bool) -> Result<Self> {
         if path.is_file() {
             let globs = Globs::new(images)?;
             let mut archive = Archive::open(path, inflated)?;
-            archive.enter_top(|name| globs.judge(name) == Verdict::Image);
+            archive.enter_top(|name| globs.judge(name) == Verdict::Image, names);
             return Ok(Self::Archive(Arc::new(archive)));
         }
         Ok(Self::Folder(Folder::open(path)?))
@@ -81,6 +81,14 @@ impl Root {
         match self {
             Self::Folder(folder) => folder.read(path, limit),
             Self::Archive(archive) => archive.read(path, limit),
+        }
+    }
+
+    /// Bytes of a file as the folder or archive says; 0 where it says nothing.
+    pub(crate) fn size(&self, path: &str) -> u64 {
+        match self {
+            Self::Folder(folder) => fs::metadata(folder.dir.join(path)).map_or(0, |facts| facts.len()),
+            Self::Archive(archive) => archive.size(path),
         }
     }
 
@@ -286,9 +294,13 @@ mod tests {
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
         fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
-        let root =
-            Root::open(inside.path(), 0, &Images { include: Vec::new(), exclude: Vec::new(), pages: Pages::First })
-                .expect("root");
+        let root = Root::open(
+            inside.path(),
+            0,
+            &Images { include: Vec::new(), exclude: Vec::new(), pages: Pages::First },
+            |_| false,
+        )
+        .expect("root");
         let listing = root.list().expect("list");
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();

@@ -172,8 +172,13 @@ fn build_understands_the_descriptions_and_finds_every_image_group_and_label() {
             assert_eq!((source.membership, source.licence.as_str()), (Membership::Synthetic, "CC0-1.0"));
             assert!(source.title.contains("Synthetic"), "{}", source.title);
             let set = Set::all().into_iter().find(|set| set.name() == source.name).expect("a set of that name");
-            let root = crate::source::files::Root::open(&dir.path().join("data").join(&source.name), 0, &source.images)
-                .expect("root");
+            let root = crate::source::files::Root::open(
+                &dir.path().join("data").join(&source.name),
+                0,
+                &source.images,
+                |_| false,
+            )
+            .expect("root");
             let globs = Globs::new(&source.images).expect("globs");
             let groups = GroupBook::open(&source, &root).expect("groups");
             let labels = LabelBook::open(&source, &root).expect("labels");

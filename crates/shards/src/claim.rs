@@ -1,0 +1,131 @@
+//! The claim: which build a place belongs to, said before the first image is read.
+//!
+//! A set's place belongs to one configuration. The claim is its first record and its last doubt: of two builds that are pointed at one
+//! place, the second is refused at its start, not after hours of reading. Builders that write one set together make the same claim.
+
+use crate::layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS};
+use crate::{MANIFEST_KEY, Manifest, ShardError};
+use run_spec::ids::{Digest, canonical_json};
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreError};
+
+/// Which build a place belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Digest of the resolved configuration of the build.
+    pub config: Digest,
+    /// Name and version of the program.
+    pub builder: String,
+}
+
+impl Claim {
+    /// Takes the place for this build, or finds that it is this build's already (an attempt before, or a builder beside it).
+    /// Since that writes, a place that cannot be written shows here.
+    ///
+    /// A claim of another build that has not written any shard gives way: its build ended before it began to write, or is told at
+    /// its first shard.
+    ///
+    /// # Errors
+    /// [`ShardError::Taken`] where another set, another build's shards or files that are not a set's lie; the store's.
+    pub fn take(&self, store: &Store) -> Result<(), ShardError> {
+        self.verify_free(store)?;
+        match store.ensure(CLAIM_KEY, self.to_bytes()) {
+            Err(StoreError::Differs { .. }) => {
+                store.delete(CLAIM_KEY)?;
+                store.ensure(CLAIM_KEY, self.to_bytes())?;
+            }
+            other => drop(other?),
+        }
+        Ok(())
+    }
+
+    /// Proves that the place still belongs to this build.
+    ///
+    /// # Errors
+    /// [`ShardError::Taken`] where another build has taken it; the store's.
+    pub fn verify_held(&self, store: &Store) -> Result<(), ShardError> {
+        match Self::read(store)? {
+            Some(claim) if claim == *self => Ok(()),
+            _ => Err(taken(store, "another build has taken this place meanwhile")),
+        }
+    }
+
+    /// Gives the place back where no shard has been written, so that nothing stays of a build that wrote nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn release(&self, store: &Store) -> Result<(), ShardError> {
+        if Self::read(store)?.as_ref() == Some(self) && !store.exists(MANIFEST_KEY)? && store.list(SHARDS)?.is_empty() {
+            store.delete(CLAIM_KEY)?;
+        }
+        Ok(())
+    }
+
+    /// The claim at `store`, if there is one.
+    ///
+    /// # Errors
+    /// The store's; [`ShardError::Claim`] for a record that is not one.
+    pub fn read(store: &Store) -> Result<Option<Self>, ShardError> {
+        let bytes = match store.get(CLAIM_KEY) {
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        let bad = |why: serde_json::Error| ShardError::Claim {
+            uri: store.uri_of(CLAIM_KEY),
+            why: crate::error::one_line(&why.to_string()),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(bad)
+    }
+
+    fn to_bytes(&self) -> bytes::Bytes {
+        let value = serde_json::to_value(self).expect("a claim is plain data");
+        canonical_json(&value).into()
+    }
+
+    fn verify_free(&self, store: &Store) -> Result<(), ShardError> {
+        if store.exists(MANIFEST_KEY)? {
+            let there = Manifest::read(store)?;
+            if there.config == self.config && there.builder == self.builder {
+                return Ok(());
+            }
+            let other = "it holds a shard set built from other sources, with other options or by another version";
+            return Err(taken(store, other));
+        }
+        let shards = store.list(SHARDS)?.len();
+        match Self::read(store)? {
+            Some(claim) if claim == *self => Ok(()),
+            Some(claim) if shards > 0 => Err(taken(
+                store,
+                &format!(
+                    "{} of a build by {} that has not ended, with other sources or options (as it was begun it can be run again to its end)",
+                    if shards == 1 { "1 shard lies there".to_owned() } else { format!("{shards} shards lie there") },
+                    crate::error::one_line(&claim.builder)
+                ),
+            )),
+            Some(_) => Ok(()),
+            None => match parts_of_a_set(store)? {
+                Some(key) => Err(taken(store, &format!("{key} lies there, but no set"))),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// The first key that a set would have, where there should be none.
+fn parts_of_a_set(store: &Store) -> Result<Option<String>, ShardError> {
+    for folder in [SHARDS, SPLITS, REPORT] {
+        if let Some(key) = store.list(folder)?.into_iter().next() {
+            return Ok(Some(key));
+        }
+    }
+    for key in [CARD_KEY, EXAMPLES_KEY] {
+        if store.exists(key)? {
+            return Ok(Some(key.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn taken(store: &Store, why: &str) -> ShardError {
+    ShardError::Taken { uri: store.uri().to_owned(), why: why.to_owned() }
+}

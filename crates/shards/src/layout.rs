@@ -1,0 +1,73 @@
+//! The keys of a shard set.
+//!
+//! Shards lie in a folder that is named by what the whole set is planned to hold, so a set built anew from other images never
+//! shares a folder with what an interrupted build left: whoever lists the folder of the manifest's shards sees these alone.
+//! The first sets had `shards/NNNNN….parquet` and no such folder; they are read all the same, since a manifest names each shard by its key.
+
+use crate::Manifest;
+use run_spec::ids::Digest;
+
+/// Key of the claim: the record that says which build a place belongs to, created before anything else.
+pub const CLAIM_KEY: &str = "build.json";
+/// Key of the data card.
+pub const CARD_KEY: &str = "README.md";
+/// Key of the picture that the data card shows.
+pub const EXAMPLES_KEY: &str = "examples.png";
+/// Folder of the shards.
+pub(crate) const SHARDS: &str = "shards";
+/// Folder of the splits.
+pub(crate) const SPLITS: &str = "splits";
+/// Folder of the tables that say what became of every image.
+pub(crate) const REPORT: &str = "report";
+
+/// The folder of the shards of a set that is planned to hold `content`.
+pub fn shard_folder(content: &Digest) -> String {
+    format!("{SHARDS}/{}", content.short())
+}
+
+/// The key of shard `number`, from 0, of a set that is planned to hold `content`.
+pub fn planned_shard_key(content: &Digest, number: u64) -> String {
+    format!("{}/{number:05}.parquet", shard_folder(content))
+}
+
+/// The key of a table of the report of a set that is planned to hold `content`, as in `report/images-0123456789ab.csv`.
+pub fn report_key(content: &Digest, table: &str, ending: &str) -> String {
+    format!("{REPORT}/{table}-{}.{ending}", content.short())
+}
+
+impl Manifest {
+    /// What the folder of the shards is named by (`shards/NAME/…`); nothing for a set that lies otherwise, as the first sets do.
+    pub fn content_name(&self) -> Option<&str> {
+        let name = |key: &str| -> Option<(usize, usize)> {
+            let rest = key.strip_prefix(SHARDS)?.strip_prefix('/')?;
+            let (name, file) = rest.split_once('/')?;
+            (!file.contains('/')).then_some((SHARDS.len() + 1, name.len()))
+        };
+        let first = self.shards.first()?;
+        let (at, length) = name(&first.key)?;
+        let folder = &first.key[..=at + length];
+        let alike = self.shards.iter().all(|shard| shard.key.starts_with(folder) && name(&shard.key).is_some());
+        alike.then(|| &first.key[at..at + length])
+    }
+
+    /// The glob that names all shards of the set and nothing else, as long as the set is sound.
+    pub fn shard_glob(&self) -> String {
+        match self.content_name() {
+            Some(name) => format!("{SHARDS}/{name}/*.parquet"),
+            None => format!("{SHARDS}/*.parquet"),
+        }
+    }
+
+    /// Whether `key` is a table of another build's report, by its name.
+    pub(crate) fn is_foreign_report(&self, key: &str) -> bool {
+        let Some(name) = self.content_name() else { return false };
+        let stem = key.rsplit_once('.').map_or(key, |(stem, _)| stem);
+        let of = stem.strip_prefix(REPORT).filter(|rest| rest.starts_with('/')).and_then(|rest| rest.rsplit_once('-'));
+        of.is_some_and(|(_, of)| is_content_name(of) && of != name)
+    }
+}
+
+/// Whether builds give this name to the folder of their shards.
+pub(crate) fn is_content_name(name: &str) -> bool {
+    name.len() == 12 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

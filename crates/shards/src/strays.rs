@@ -1,0 +1,135 @@
+//! What lies where a set lies and is not part of it.
+//!
+//! Readers that list a folder (DuckDB, Hugging Face `datasets`, a person with a file manager) know nothing of the manifest. So a set
+//! is sound only where its folder holds the shards of the manifest and no others, and a finished build removes what it or an earlier
+//! attempt left.
+
+use crate::layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_content_name};
+use crate::{MANIFEST_KEY, Manifest, ShardError};
+use std::collections::HashSet;
+use store::Store;
+
+/// A file that is not part of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Its name, relative to the set.
+    pub name: String,
+    /// What it is.
+    pub kind: StrayKind,
+}
+
+/// What a stray is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrayKind {
+    /// A file among the shards that the manifest does not name.
+    Shard,
+    /// A Parquet file outside of `shards/` and `splits/`, or a file in `splits/` that is not a split.
+    Table,
+    /// A table of another build's report.
+    Report,
+    /// The staging file of a create that was killed.
+    Unfinished,
+}
+
+impl StrayKind {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Shard => {
+                "lies among the shards and the manifest does not name it, but readers that list the folder take it for one"
+            }
+            Self::Table => {
+                "is neither a shard nor a split of this set, but readers that list the folder take it for one"
+            }
+            Self::Report => "belongs to the report of another build",
+            Self::Unfinished => "is what a killed write left",
+        }
+    }
+}
+
+impl Stray {
+    pub(crate) fn fault(&self, store: &Store) -> ShardError {
+        ShardError::Stray { uri: format!("{}/{}", store.uri(), self.name), why: self.kind.sentence() }
+    }
+}
+
+/// All strays of the set of `manifest` at `store`, by name. Other files, such as a person's notes, are not among them.
+///
+/// # Errors
+/// The store's.
+pub fn strays(store: &Store, manifest: &Manifest) -> Result<Vec<Stray>, ShardError> {
+    let named: HashSet<&str> = manifest.shards.iter().map(|shard| shard.key.as_str()).collect();
+    let mut strays = Vec::new();
+    let mut add = |name: String, kind| strays.push(Stray { name, kind });
+    for key in store.list("")? {
+        let known = named.contains(key.as_str())
+            || [MANIFEST_KEY, CLAIM_KEY, CARD_KEY, EXAMPLES_KEY].contains(&key.as_str())
+            || (key.split('/').count() == 2 && is_below(&key, SPLITS) && key.ends_with(".parquet"));
+        match kind(&key) {
+            _ if known => {}
+            Some(kind) => add(key, kind),
+            None if manifest.is_foreign_report(&key) => add(key, StrayKind::Report),
+            None => {}
+        }
+    }
+    for stranger in store.strangers("")? {
+        match (&stranger.unfinished, kind(&stranger.name)) {
+            (Some(key), _) if is_ours(key) => add(stranger.name, StrayKind::Unfinished),
+            (None, Some(kind)) => add(stranger.name, kind),
+            _ => {}
+        }
+    }
+    strays.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(strays)
+}
+
+/// Removes what builds left beside the published set of `manifest`: shards and reports of others, and staging files. Returns their names.
+///
+/// Only call it once the manifest is published. Since manifests are created once, nothing that it leaves out can become part of a
+/// set at this place any more, and every key of the set exists, so that a staging file of one serves nobody. Files with names
+/// that no build gives stay.
+///
+/// # Errors
+/// The store's.
+pub fn remove_debris(store: &Store, manifest: &Manifest) -> Result<Vec<String>, ShardError> {
+    let named: HashSet<&str> = manifest.shards.iter().map(|shard| shard.key.as_str()).collect();
+    let mut removed = store.remove_unfinished("", is_ours)?;
+    let shards =
+        store.list(SHARDS)?.into_iter().filter(|key| is_a_builders_shard(key) && !named.contains(key.as_str()));
+    let reports = store.list(REPORT)?.into_iter().filter(|key| manifest.is_foreign_report(key));
+    for key in shards.chain(reports) {
+        store.delete(&key)?;
+        removed.push(key);
+    }
+    removed.sort_unstable();
+    Ok(removed)
+}
+
+/// What a file of this name would be if it is not part of the set; nothing where it harms nobody.
+fn kind(name: &str) -> Option<StrayKind> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let parquet = file.to_ascii_lowercase().ends_with(".parquet");
+    match file.starts_with('.') && !parquet {
+        true => None,
+        false if is_below(name, SHARDS) => Some(StrayKind::Shard),
+        false if parquet || is_below(name, SPLITS) => Some(StrayKind::Table),
+        false => None,
+    }
+}
+
+/// Whether builds write keys like this one: not those of a run that somebody keeps below the set's folder.
+fn is_ours(key: &str) -> bool {
+    !key.contains('/') || [SHARDS, SPLITS, REPORT].iter().any(|folder| is_below(key, folder))
+}
+
+/// Whether builds give this name to shards.
+fn is_a_builders_shard(key: &str) -> bool {
+    let mut parts = key.split('/').skip(1);
+    let (folder, file) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let number = file.strip_suffix(".parquet").unwrap_or_default();
+    let counted = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    counted && is_content_name(folder) && parts.next().is_none()
+}
+
+fn is_below(key: &str, folder: &str) -> bool {
+    key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}

@@ -1,0 +1,66 @@
+//! The place of a set: whose it is, and what may lie there.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{publish, rows};
+use run_spec::ids::Digest;
+use shards::{
+    CLAIM_KEY, Claim, Manifest, ShardError, StrayKind, VerifyOptions, planned_shard_key, remove_debris, shard_key,
+    strays, verify,
+};
+use store::Store;
+
+fn claim(config: &[u8]) -> Claim {
+    Claim { config: Digest::of(config), builder: "test 1".into() }
+}
+
+#[test]
+fn a_place_belongs_to_one_configuration_as_long_as_it_has_shards() {
+    let store = Store::open("memory://claims").unwrap();
+    claim(b"one").take(&store).unwrap();
+    claim(b"one").take(&store).unwrap();
+    claim(b"two").take(&store).unwrap();
+    assert!(matches!(claim(b"one").verify_held(&store), Err(ShardError::Taken { .. })));
+    claim(b"one").release(&store).unwrap();
+    claim(b"two").verify_held(&store).unwrap();
+    store.create(&planned_shard_key(&Digest::of(b"plan"), 0), "x".into()).unwrap();
+    let said = claim(b"one").take(&store).unwrap_err().to_string();
+    assert!(said.contains("1 shard lies there of a build by test 1") && said.contains("--out"), "{said}");
+    claim(b"two").release(&store).unwrap();
+    assert!(store.exists(CLAIM_KEY).unwrap(), "a build that has written shards keeps its place");
+    assert!(matches!(Manifest::read(&store), Err(ShardError::Unfinished { shards: 1, .. })));
+}
+
+#[test]
+fn a_set_is_sound_only_without_strays_and_only_debris_of_builds_is_removed() {
+    let store = Store::open("memory://strays").unwrap();
+    let manifest = publish(&store, &rows(1, 8), 4);
+    let good = || verify(&store, VerifyOptions::default()).unwrap();
+    assert!(good().is_good());
+    let debris = "shards/0123456789ab/00000.parquet";
+    for (key, kind) in [
+        (debris, Some(StrayKind::Shard)),
+        ("shards/backup/00000.parquet", Some(StrayKind::Shard)),
+        ("shards/notes.txt", Some(StrayKind::Shard)),
+        ("deeper/features.PARQUET", Some(StrayKind::Table)),
+        ("splits/g.csv", Some(StrayKind::Table)),
+        ("notes.txt", None),
+        ("runs/a/run.json", None),
+    ] {
+        store.create(key, "x".into()).unwrap();
+        let found: Vec<_> =
+            strays(&store, &manifest).unwrap().into_iter().map(|stray| (stray.name, stray.kind)).collect();
+        assert_eq!(found, kind.map(|kind| (key.to_owned(), kind)).into_iter().collect::<Vec<_>>());
+        assert_eq!(good().fault_count, found.len() as u64, "{key}");
+        if key == debris {
+            assert_eq!(remove_debris(&store, &manifest).unwrap(), [debris]);
+        } else {
+            assert!(remove_debris(&store, &manifest).unwrap().is_empty(), "{key}");
+            store.delete(key).unwrap();
+        }
+    }
+    assert!(store.exists(&shard_key(0)).unwrap() && good().is_good());
+    store.create(CLAIM_KEY, r#"{"builder":"test 1","config":"00"}"#.into()).unwrap();
+    assert!(matches!(good().faults[..], [ShardError::Claim { .. }]));
+}

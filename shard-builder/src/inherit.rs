@@ -1,0 +1,194 @@
+//! The report of a set, read back: what a set made of another one says of its images, and what `split` says of joined groups.
+//!
+//! A report's tables are CSV with a column `source` (or `source_a` and `source_b`, for pairs), and one JSON of the configuration. Sets by
+//! earlier versions may have none, or others: what is not there is not said.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use run_spec::ids::Digest;
+use serde_json::Value;
+use shards::{ShardSet, report_key};
+use tracing::warn;
+
+use crate::card::CardLine;
+use crate::duplicates::CopyCounts;
+use crate::report;
+
+/// A row of a table, by column.
+pub(crate) type Record = BTreeMap<String, String>;
+
+/// The tables of a set's report.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    /// Bytes of each CSV table, by its name.
+    tables: BTreeMap<String, Vec<u8>>,
+    /// The descriptions of the sources.
+    sources: Vec<Value>,
+}
+
+impl Inherited {
+    /// Reads the report of a set.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn read(set: &ShardSet) -> Result<Self> {
+        let store = set.store();
+        let mut inherited = Self::default();
+        for key in store.list("report").with_context(|| format!("list the report of {}", store.uri()))? {
+            let Some((table, name, ending)) = parted(&key) else { continue };
+            if set.manifest().content_name().is_some_and(|own| own != name) {
+                continue;
+            }
+            let bytes = store.get(&key).with_context(|| format!("read {}", store.uri_of(&key)))?.to_vec();
+            match (table, ending) {
+                ("config", "json") => inherited.sources = sources(&bytes),
+                (_, "csv") => {
+                    if inherited.tables.insert(table.to_owned(), bytes).is_some() {
+                        warn!("{} has several reports; that of the last name is read", store.uri());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(inherited)
+    }
+
+    /// The report of the same set without a source.
+    ///
+    /// # Errors
+    /// A table that is not CSV.
+    pub(crate) fn without(mut self, source: &str) -> Result<Self> {
+        for (table, bytes) in &mut self.tables {
+            *bytes = filtered(bytes, source).with_context(|| format!("read the table {table} of the report"))?;
+        }
+        self.sources.retain(|described| described["name"] != source);
+        Ok(self)
+    }
+
+    /// The tables under their keys in a set of `content`.
+    pub(crate) fn files(&self, content: &Digest) -> impl Iterator<Item = (String, &[u8])> {
+        self.tables.iter().map(|(table, bytes)| (report_key(content, table, "csv"), bytes.as_slice()))
+    }
+
+    /// The descriptions of the sources, as the set's configuration has them.
+    pub(crate) fn sources(&self) -> &[Value] {
+        &self.sources
+    }
+
+    /// The rows of a table; none where there is no such table.
+    pub(crate) fn records(&self, table: &str) -> Vec<Record> {
+        let Some(bytes) = self.tables.get(table) else { return Vec::new() };
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.as_slice());
+        reader.deserialize().filter_map(std::result::Result::ok).collect()
+    }
+
+    /// The lines of a card: of each source of the set what its description and the report say.
+    pub(crate) fn card_lines<'a>(&'a self, set: &'a shards::Manifest) -> Vec<CardLine<'a>> {
+        let images = self.records("images");
+        let count = |name: &str, status: &str| {
+            images.iter().filter(|row| is(row, "source", name) && is(row, "status", status)).count() as u64
+        };
+        let line = |source: &'a shards::SourceEntry| {
+            let described = self.sources.iter().find(|described| described["name"] == source.name.as_str());
+            let said = |key: &str| described.and_then(|described| described[key].as_str());
+            let unknown = "not known";
+            CardLine {
+                name: &source.name,
+                title: said("title").unwrap_or(&source.name),
+                home: said("home").unwrap_or(unknown),
+                citation: said("citation").unwrap_or(unknown),
+                licence: source.licences.first().map_or(unknown, String::as_str),
+                modality: said("modality").unwrap_or(unknown),
+                role: said("role").unwrap_or("training"),
+                used: source.images,
+                unused: count(&source.name, "unused"),
+                rows: source.rows,
+            }
+        };
+        set.sources.iter().map(line).collect()
+    }
+
+    /// Sources with flawed rows, and how many have which flaw.
+    pub(crate) fn flaws(&self, names: &[&str]) -> Vec<(String, String)> {
+        let flawed = self.records("quality");
+        let of_source = |name: &str| -> Option<(String, String)> {
+            let own: Vec<&Record> = flawed.iter().filter(|row| is(row, "source", name)).collect();
+            let has = |flaw: &str| {
+                let flaws =
+                    |row: &&&Record| row.get("flaws").is_some_and(|flaws| flaws.split("; ").any(|own| own == flaw));
+                own.iter().filter(flaws).count() as u64
+            };
+            let became = |action: &str| own.iter().filter(|row| is(row, "action", action)).count() as u64;
+            report::flaw_sentence(has, became).map(|sentence| (name.to_owned(), sentence))
+        };
+        names.iter().filter_map(|name| of_source(name)).collect()
+    }
+
+    /// What was found of copies, in a sentence.
+    pub(crate) fn copies(&self) -> String {
+        if !self.tables.contains_key("copies") {
+            return "copies: not known, for want of a report".to_owned();
+        }
+        let mut counts = CopyCounts::default();
+        for row in self.records("copies") {
+            let text = |column: &str| row.get(column).map_or("", String::as_str);
+            counts.add(
+                text("how"),
+                text("source_a") != text("source_b"),
+                text("role_a") != text("role_b"),
+                text("group_a") != text("group_b"),
+            );
+        }
+        counts.to_string()
+    }
+}
+
+fn is(row: &Record, column: &str, value: &str) -> bool {
+    row.get(column).is_some_and(|own| own == value)
+}
+
+/// Table, name of the set's content and ending of the key of a report: `report/images-0123456789ab.csv`.
+fn parted(key: &str) -> Option<(&str, &str, &str)> {
+    let (stem, ending) = key.strip_prefix("report/")?.rsplit_once('.')?;
+    let (table, name) = stem.rsplit_once('-')?;
+    Some((table, name, ending))
+}
+
+/// The descriptions in a resolved configuration.
+fn sources(bytes: &[u8]) -> Vec<Value> {
+    let config: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    config["sources"].as_array().cloned().unwrap_or_default()
+}
+
+/// A table without the rows of a source.
+fn filtered(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let header = reader.headers()?.clone();
+    let columns: Vec<usize> =
+        (0..header.len()).filter(|&column| ["source", "source_a", "source_b"].contains(&&header[column])).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header)?;
+    for record in reader.records() {
+        let record = record?;
+        if columns.iter().all(|&column| &record[column] != source) {
+            writer.write_record(&record)?;
+        }
+    }
+    writer.into_inner().context("write a table of the report")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_loses_the_rows_of_a_source_and_nothing_else() {
+        let table = b"source,at,reason\na,1,\"x, y\"\nb,2,z\n";
+        assert_eq!(filtered(table, "b").expect("CSV"), b"source,at,reason\na,1,\"x, y\"\n");
+        let pairs = b"how,source_a,source_b\nnear,a,b\nnear,a,c\n";
+        assert_eq!(filtered(pairs, "b").expect("CSV"), b"how,source_a,source_b\nnear,a,c\n");
+        assert_eq!(parted("report/cells-0123456789ab.csv"), Some(("cells", "0123456789ab", "csv")));
+        assert_eq!(parted("report/notes.txt"), None);
+    }
+}

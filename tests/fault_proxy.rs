@@ -6,8 +6,9 @@
 use crate::http::message;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,18 @@ pub struct Rule {
 pub struct Proxy {
     address: SocketAddr,
     rules: Arc<Mutex<Vec<Rule>>>,
+    state: Arc<State>,
+}
+
+/// What holds for all requests.
+#[derive(Debug)]
+struct State {
+    /// Connections end before anything is read.
+    away: AtomicBool,
+    /// Requests with a larger body are refused.
+    largest: AtomicU64,
+    /// The requests that were let through.
+    lines: Mutex<Vec<String>>,
 }
 
 impl Proxy {
@@ -61,20 +74,56 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("its address");
         let rules = Arc::new(Mutex::new(rules.to_vec()));
-        let shared = Arc::clone(&rules);
+        let state = Arc::new(State {
+            away: AtomicBool::new(false),
+            largest: AtomicU64::new(u64::MAX),
+            lines: Mutex::default(),
+        });
+        let shared = (Arc::clone(&rules), Arc::clone(&state));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let rules = Arc::clone(&shared);
+                let (rules, state) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
+                if state.away.load(Ordering::SeqCst) {
+                    continue;
+                }
                 // A client or server that goes away is what this proxy is for.
-                std::thread::spawn(move || serve(client, server, &rules).ok());
+                std::thread::spawn(move || serve(client, server, &rules, &state).ok());
             }
         });
-        Self { address, rules }
+        Self { address, rules, state }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends every connection from now on, as a server that is stopped does, or lets them through again.
+    pub fn set_away(&self, away: bool) {
+        self.state.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Waits until a request line with `word` was let through, and then stops the server for `time`.
+    ///
+    /// # Panics
+    /// None comes.
+    pub fn away_after(&self, word: &str, time: Duration) {
+        let seen =
+            || self.state.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(word));
+        let began = Instant::now();
+        while !seen() {
+            // It only ends a test whose other half has failed.
+            assert!(began.elapsed() < Duration::from_secs(300), "no request with {word:?} came");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.set_away(true);
+        std::thread::sleep(time);
+        self.set_away(false);
+    }
+
+    /// Answers `EntityTooLarge` to requests with more than `bytes` in their body.
+    pub fn limit(&self, bytes: u64) {
+        self.state.largest.store(bytes, Ordering::SeqCst);
     }
 
     /// Checks that every harm was done as often as its rule says: a test whose fault never came proves nothing.
@@ -96,16 +145,21 @@ fn harm_of(line: &str, rules: &Mutex<Vec<Rule>>) -> Option<Harm> {
     Some(rule.harm)
 }
 
-fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>) -> std::io::Result<()> {
+fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>, state: &State) -> std::io::Result<()> {
     let mut start = [0; 2048];
     // Looked at, not taken: a connection closed with unread bytes is reset.
     let seen = client.peek(&mut start)?;
     let line = String::from_utf8_lossy(&start[..seen]).lines().next().unwrap_or_default().to_owned();
     let harm = harm_of(&line, rules);
+    state.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     if harm == Some(Harm::ResetBefore) {
         return Ok(());
     }
     let (head, mut body) = message(&mut client)?;
+    let harm = match body.len() as u64 > state.largest.load(Ordering::SeqCst) {
+        true => Some(Harm::Answer("400 Bad Request", "EntityTooLarge")),
+        false => harm,
+    };
     if let Some(Harm::Answer(status, code)) = harm {
         let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
         let length = text.len();

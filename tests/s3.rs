@@ -4,12 +4,14 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use store::Store;
+use system_tests::fault_proxy::Proxy;
 use system_tests::own_process::{is_inner, run_inner};
 use system_tests::s3_server::{BUCKET, S3Server};
-use system_tests::tiny_run::{CONFIG, text};
+use system_tests::tiny_run::{Bench, CONFIG, shards, text};
 use system_tests::{program, run};
 
 const SWEEP: &str = "
@@ -170,4 +172,35 @@ fn run_traced(name: &str, args: &[&str]) {
         let secret = std::env::var(name).unwrap();
         assert!(!logged.contains(&secret), "{name} is logged");
     }
+}
+
+#[test]
+fn a_run_whose_store_is_stopped_for_twenty_seconds_trains_on_to_the_same_weights() {
+    let test = "a_run_whose_store_is_stopped_for_twenty_seconds_trains_on_to_the_same_weights";
+    let (patches, _) = shards();
+    if is_inner(test) {
+        // The shards lie on the server too, so reads wait as writes do.
+        let (base, local) = (format!("s3://{BUCKET}/away"), text(patches).to_owned());
+        let (from, to) = (Store::open(&local).unwrap(), Store::open(&format!("{base}/patches")).unwrap());
+        for key in from.list("").unwrap() {
+            to.create(&key, from.get(&key).unwrap()).unwrap();
+        }
+        let bench = Bench::new();
+        let (config, shards, out) = (bench.path("config.yaml"), format!("{base}/patches"), format!("{base}/run"));
+        let output = run("worker", &["train", &config, "--shards", &shards, "--out", &out]);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(log.contains("the store is away") && log.contains("the store answers again"), "{log}");
+        run("worker", &["verify", &out]);
+        bench.train("here", &[]);
+        let last: Value = serde_json::from_slice(&Store::open(&out).unwrap().get("final.json").unwrap()).unwrap();
+        assert_eq!(last["checkpoint"]["digest"], bench.final_digest("here").as_str());
+        return;
+    }
+    let Some(server) = S3Server::shared(test) else { return };
+    let proxy = Proxy::start(server.address(), &[]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_inner(test, server.env(proxy.address())));
+        // Past the copies and the start of the run: in the middle of its steps.
+        proxy.away_after("checkpoints/00000005", Duration::from_secs(20));
+    });
 }

@@ -1,5 +1,7 @@
 //! The store on a real S3 server: its contract, and what it makes of a network and a server that misbehave.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use store::{Store, StoreError, contract};
 use system_tests::fault_proxy::{Harm, Proxy, Rule};
@@ -147,4 +149,50 @@ fn a_wrong_secret_is_one_sentence_without_it() {
     let mut env = server.env(server.address());
     env.push(("AWS_SECRET_ACCESS_KEY", "NOTTHESECRET".to_owned()));
     run_inner(test, env);
+}
+
+#[test]
+fn more_than_one_request_takes_goes_up_in_parts_with_its_digest() {
+    let test = "more_than_one_request_takes_goes_up_in_parts_with_its_digest";
+    if is_inner(test) {
+        let store = Store::open(&format!("s3://{BUCKET}/{test}")).unwrap();
+        let bytes = Bytes::from(vec![7; 129 << 20]);
+        store.create("checkpoint", bytes.clone()).unwrap();
+        assert!(store.get("checkpoint").unwrap() == bytes);
+        assert!(matches!(store.create("checkpoint", bytes), Err(StoreError::AlreadyExists { .. })));
+        let refused = store.create("one-request", vec![7; 65 << 20].into()).unwrap_err().to_string();
+        assert!(refused.contains("EntityTooLarge"), "the proxy refuses what is too large: {refused}");
+        return;
+    }
+    let Some(server) = S3Server::shared(test) else { return };
+    let proxy = Proxy::start(server.address(), &[rule("PUT", "partNumber=3", 1, Harm::ResetBefore)]);
+    proxy.limit(64 << 20);
+    run_inner(test, server.env(proxy.address()));
+    proxy.assert_spent();
+}
+
+#[test]
+fn a_server_that_is_stopped_for_two_seconds_is_waited_for() {
+    let test = "a_server_that_is_stopped_for_two_seconds_is_waited_for";
+    if is_inner(test) {
+        let store = Store::open(&format!("s3://{BUCKET}/{test}")).unwrap().patient(Duration::from_secs(60));
+        store.create("before", "v".into()).unwrap();
+        // Until the proxy ends the connections, a handful of keys is created; the one that it meets waits.
+        for number in 0.. {
+            let began = Instant::now();
+            store.create(&format!("during/{number}"), "v".into()).unwrap();
+            if began.elapsed() > Duration::from_secs(1) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(store.get("before").unwrap(), "v");
+        return;
+    }
+    let Some(server) = S3Server::shared(test) else { return };
+    let proxy = Proxy::start(server.address(), &[]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_inner(test, server.env(proxy.address())));
+        proxy.away_after("during/3", Duration::from_secs(2));
+    });
 }

@@ -22,7 +22,7 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
 }
 
 /// Bytes of a checkpoint's tensors: student, teacher and the two moments of AdamW, in f32.
-fn checkpoint_bytes(config: &TrainConfig) -> u64 {
+pub(crate) fn checkpoint_bytes(config: &TrainConfig) -> u64 {
     let parameters: i64 = Architecture::of(config).declare().iter().map(|d| d.shape.iter().product::<i64>()).sum();
     4 * 4 * parameters.unsigned_abs()
 }

@@ -20,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train a model on a shard set; started again, it goes on from the last checkpoint.
     Train(TrainArgs),
+    /// Check a run key by key against the digests that its records name; exit code 1 where something is damaged.
+    Verify(VerifyArgs),
     /// Run training steps on given weights and batches, and write what they did (docs/step-files.md).
     Step(StepArgs),
     /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
@@ -87,6 +89,19 @@ pub(crate) struct TrainArgs {
     pub(crate) expect: Vec<Expectation>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A run of `worker train`.
+    #[arg(value_name = "URI")]
+    pub(crate) run: String,
+    /// Set damaged keys aside by a new record, so that training can go on without them. Nothing is moved or deleted.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Grads {
     None,
@@ -97,23 +112,29 @@ pub(crate) enum Grads {
 #[derive(Debug, Args)]
 pub(crate) struct StepArgs {
     /// Settings (JSON).
-    #[arg(long)]
-    pub(crate) settings: PathBuf,
+    #[arg(long, required_unless_present = "failed")]
+    pub(crate) settings: Option<PathBuf>,
     /// Weights (safetensors).
-    #[arg(long)]
-    pub(crate) weights: PathBuf,
+    #[arg(long, required_unless_present = "failed")]
+    pub(crate) weights: Option<PathBuf>,
     /// Batches (safetensors).
-    #[arg(long)]
-    pub(crate) batches: PathBuf,
+    #[arg(long, required_unless_present = "failed")]
+    pub(crate) batches: Option<PathBuf>,
     /// Where the result goes (safetensors).
-    #[arg(long)]
-    pub(crate) out: PathBuf,
+    #[arg(long, required_unless_present = "failed")]
+    pub(crate) out: Option<PathBuf>,
+    /// Instead of files: a run, whose step that was not finite is done again from what was captured of it.
+    #[arg(long, value_name = "URI", conflicts_with_all = ["settings", "weights", "batches", "out", "grads"])]
+    pub(crate) failed: Option<String>,
+    /// The captured step; the last where it is not given.
+    #[arg(long, requires = "failed")]
+    pub(crate) step: Option<u64>,
     /// Gradients to write.
     #[arg(long, default_value = "first")]
     pub(crate) grads: Grads,
-    /// Arithmetic: f64, f32, bf16 or f16.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: String,
+    /// Arithmetic: f64, f32, bf16 or f16; f32 where it is not given, and with --failed that of the run.
+    #[arg(long)]
+    pub(crate) dtype: Option<String>,
     /// Threads; 0 takes all cores.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: u64,
@@ -394,6 +415,10 @@ pub(crate) struct DoctorArgs {
     /// Store to test: keys are written below `doctor/RANDOM/` and removed again.
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
+    /// Write, read and delete one object as large as a run's checkpoint in the store, and tell the rates: a number of bytes,
+    /// or the training configuration (YAML) whose checkpoint it is.
+    #[arg(long, value_name = "BYTES|CONFIG", requires = "store")]
+    pub(crate) checkpoint_size: Option<String>,
     /// Shard set to open.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: Option<String>,

@@ -38,18 +38,14 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
     let record = run.record()?;
     let (config, _) = TrainConfig::default().with_deltas(&record.config, &run.store().uri_of("run.json"))?;
     let place = device::open(config.device, args.threads)?;
-    let (checkpoint, bytes) = run.load_checkpoint(args.step)?.with_context(|| match args.step {
-        Some(step) => format!("{}: no whole checkpoint of step {step}; kept are {}", args.run, kept(&run)),
-        None => format!("{}: the run has no checkpoint yet", args.run),
-    })?;
+    let (checkpoint, bytes) = match args.step {
+        Some(step) => run.checkpoint_of(step)?,
+        // An older one does not stand in for it: what is said of a run is said of its last step.
+        None => run.last_checkpoint()?,
+    };
     let tensors = snapshot::from_bytes(&bytes, &checkpoint.key)?;
     let teacher = Encoder::load(&config, tensors, &checkpoint.key, place.device)?;
     Ok(Trained { run, record, config, checkpoint, teacher, place })
-}
-
-fn kept(run: &Run) -> String {
-    let steps = run.checkpoints().unwrap_or_default();
-    steps.iter().map(|record| record.step.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// `[n, D]` features of all rows in order, row-major, and D.

@@ -12,6 +12,7 @@ mod doctor;
 mod expect;
 mod export;
 mod features;
+mod keeper;
 mod label;
 mod loader;
 mod metrics;
@@ -22,12 +23,14 @@ mod probe_command;
 #[cfg(test)]
 mod published;
 mod ranks;
+mod replay;
 mod signals;
 mod snapshot;
 mod step;
 mod train;
 mod transductive;
 mod twins;
+mod verify_command;
 mod version;
 mod weights;
 
@@ -87,6 +90,7 @@ fn with_environment() -> std::io::Result<()> {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Train(args) => return train::train(&args),
+        Command::Verify(args) => return verify_command::run(&args),
         Command::Step(args) => step::step(&args)?,
         Command::Probe(args) => probe_command::probe(&args)?,
         Command::Baseline(args) => probe_command::baseline(&args)?,

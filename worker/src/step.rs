@@ -1,5 +1,7 @@
 //! `worker step`: training steps on given weights and batches, through the training code itself (docs/step-files.md).
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, anyhow};
 use dino::stepfile::{Grads, StepFileArgs, parse_dtype, run_step_file};
 
@@ -9,18 +11,22 @@ use crate::ranks::Ranks;
 
 /// Runs a case, on as many ranks as the launcher started.
 pub(crate) fn step(args: &StepArgs) -> Result<()> {
+    if let Some(run) = &args.failed {
+        return crate::replay::replay(args, run);
+    }
     let threads = u16::try_from(args.threads).context("--threads")?;
+    let needed = |path: &Option<PathBuf>, name: &str| path.clone().with_context(|| format!("--{name} is needed"));
     let case = StepFileArgs {
-        settings: args.settings.clone(),
-        weights: args.weights.clone(),
-        batches: args.batches.clone(),
-        out: args.out.clone(),
+        settings: needed(&args.settings, "settings")?,
+        weights: needed(&args.weights, "weights")?,
+        batches: needed(&args.batches, "batches")?,
+        out: needed(&args.out, "out")?,
         grads: match args.grads {
             cli::Grads::None => Grads::None,
             cli::Grads::First => Grads::First,
             cli::Grads::All => Grads::All,
         },
-        dtype: parse_dtype(&args.dtype).map_err(|message| anyhow!("--dtype: {message}"))?,
+        dtype: parse_dtype(args.dtype.as_deref().unwrap_or("f32")).map_err(|message| anyhow!("--dtype: {message}"))?,
         threads: (threads > 0).then_some(threads),
         device: tch::Device::Cpu,
     };

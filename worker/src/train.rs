@@ -1,18 +1,18 @@
 //! `worker train`: the loop, readable from top to bottom.
 //!
-//! Start-up rules: 1. a finished run says so and ends well; 2. a run with a checkpoint goes on from the newest whole one;
-//! 3. anything else begins at step 0. The step number, the configuration and the shard set decide everything that is
+//! Start-up rules: 1. a finished run says so and ends well; 2. a run with a checkpoint goes on from the newest whole one, and
+//! where none is whole it says so and ends; 3. anything else begins at step 0. The step number, the configuration and the shard set decide everything that is
 //! random, so going on needs no further state.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use collective::sum_numbers;
 use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
-use run_folder::{CheckpointRecord, FinalRecord, Run, RunRecord};
+use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError, RunRecord};
 use run_spec::config::TrainConfig;
 use run_spec::ids::Digest;
 use run_spec::plan::{Place, SampleSums};
@@ -20,12 +20,13 @@ use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::{CacheReport, ShardCache, ShardSet};
-use store::Store;
+use store::{Store, StoreError};
 use tch::{Kind, Tensor};
 
 use crate::cli::TrainArgs;
 use crate::device;
 use crate::expect;
+use crate::keeper::Keeper;
 use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
 use crate::metrics::sides::Sides;
@@ -51,7 +52,9 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let (config, resolved) = read_config(&args.config, &args.set)?;
     // The device first: on it depends what joins the ranks.
     let place = device::open(config.device, config.train.threads)?;
-    let ranks = Ranks::join(config.collective, place.device, config.train.step_deadline_s)?;
+    // A rank may be waiting for its store while the others wait for it.
+    let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
+    let ranks = Ranks::join(config.collective, place.device, deadline_s)?;
     ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop))
 }
 
@@ -77,14 +80,16 @@ fn train_on(
     place: device::Place,
     stop: &StopWish,
 ) -> Result<ExitCode> {
-    let run = Run::at(&args.out)?;
+    let patient =
+        |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.patient(Duration::from_secs(config.store.retry_for))) };
+    let run = Run::of(patient(&args.out)?);
     // Everything that can be refused is refused before anything is written.
     let ready = ranks.agree((|| {
         let cache = match &args.shard_cache {
             Some(folder) => Some(Arc::new(ShardCache::open(folder, bytes_of(args.shard_cache_gib)?)?)),
             None => None,
         };
-        let shards = Arc::new(ShardSet::open_with(&Store::open(&args.shards)?, cache)?);
+        let shards = Arc::new(ShardSet::open_with(&patient(&args.shards)?, cache)?);
         if shards.is_empty() {
             bail!("{}: the shard set has no rows to train on", args.shards);
         }
@@ -106,15 +111,16 @@ fn train_on(
         Ok((record, source, share, state))
     })());
     let (mine, source, share, state) = ready?;
-    let mut bytes = None;
+    let mut loaded = None;
     let opened = ranks.made_by_first(|| {
         let record = run.begin(&mine)?;
         if let Some(done) = run.finished()? {
             return Ok(Opened::Done(done.checkpoint.step));
         }
+        // First what can be refused, so that a start that cannot go on takes nothing over.
+        loaded = run.newest_whole()?;
         let attempt = run.claim_attempt(crate::version::CODE)?;
-        let (checkpoint, found) = run.load_checkpoint(None)?.unzip();
-        bytes = found;
+        let checkpoint = loaded.as_ref().map(|loaded| loaded.record.clone());
         Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
     })?;
     let (record, attempt, checkpoint) = match opened {
@@ -129,7 +135,7 @@ fn train_on(
     ranks.agree(mine.same_as(&record, &args.out).map_err(Into::into))?;
     let mut trainer = Trainer::new(config, &record, &run, ranks, share, attempt, place, state);
     let resumed = match checkpoint {
-        Some(record) => trainer.resume(record, bytes),
+        Some(record) => trainer.resume(record, loaded),
         None => Ok(()),
     };
     ranks.agree(resumed)?;
@@ -146,9 +152,10 @@ struct Trainer<'a> {
     attempt: u32,
     place: device::Place,
     state: State,
+    keeper: Keeper<'a>,
+    /// The checkpoint that this attempt goes on from.
+    resumed: Option<CheckpointRecord>,
     step: u64,
-    /// First step whose metrics are not published yet.
-    unpublished_from: u64,
     failed_in_a_row: u32,
     failed_steps: u64,
     /// Seconds of earlier attempts.
@@ -177,8 +184,9 @@ impl<'a> Trainer<'a> {
             attempt,
             place,
             state,
+            keeper: Keeper::new(run, attempt, config.checkpoint.keep),
+            resumed: None,
             step: 0,
-            unpublished_from: 0,
             failed_in_a_row: 0,
             failed_steps: 0,
             seconds_before: 0.0,
@@ -187,31 +195,50 @@ impl<'a> Trainer<'a> {
     }
 
     /// Goes on from a checkpoint; rank 0 has its bytes already, the others read them.
-    fn resume(&mut self, record: CheckpointRecord, bytes: Option<bytes::Bytes>) -> Result<()> {
-        let bytes = bytes.map_or_else(|| self.run.read_checkpoint(&record), Ok)?;
+    fn resume(&mut self, record: CheckpointRecord, loaded: Option<Loaded>) -> Result<()> {
+        let bytes = match loaded {
+            Some(loaded) => {
+                self.keeper.go_on(&loaded)?;
+                loaded.bytes
+            }
+            None => self.run.read_checkpoint(&record)?,
+        };
         self.state.load(&snapshot::from_bytes(&bytes, &record.key)?, &record.key)?;
         self.step = record.step;
-        self.unpublished_from = record.step;
         self.failed_in_a_row = record.failed_in_a_row;
         self.failed_steps = record.failed_steps;
         self.seconds_before = record.seconds;
         if self.ranks.first() {
             tracing::info!(step = record.step, attempt = self.attempt, "the run goes on from a checkpoint");
         }
+        self.resumed = Some(record);
         Ok(())
     }
 
+    /// Trains; what ends it before its time keeps the metrics up to there.
     fn go(&mut self, source: Source, args: &TrainArgs, stop: &StopWish) -> Result<ExitCode> {
+        let sides = match self.ranks.first() {
+            true => Sides::open(&self.config.log, self.run.store().uri(), self.attempt, self.step),
+            false => Sides::default(),
+        };
+        let mut metrics = Metrics::new(self.ranks.first(), args.print_metrics, sides);
+        let ended = self.steps(source, args, stop, &mut metrics);
+        if let Err(error) = &ended
+            && self.ranks.first()
+            && !store_failed(error)
+            && let Err(lost) = self.keeper.stop(metrics.take(), self.step, crate::sentence(error))
+        {
+            tracing::warn!("the metrics since the last checkpoint are not kept: {}", crate::sentence(&lost));
+        }
+        ended
+    }
+
+    fn steps(&mut self, source: Source, args: &TrainArgs, stop: &StopWish, metrics: &mut Metrics) -> Result<ExitCode> {
         let (ranks, first) = (self.ranks, self.ranks.first());
         let total = self.config.total_steps();
         let schedules = Schedules::new(self.config);
         let shards = Arc::clone(&source.shards);
         let mut loader = Loader::start(source, self.config, self.step, total, AHEAD)?;
-        let sides = match first {
-            true => Sides::open(&self.config.log, self.run.store().uri(), self.attempt, self.step),
-            false => Sides::default(),
-        };
-        let mut metrics = Metrics::new(first, args.print_metrics, sides);
         let bar = if first { progress(self.step, total) } else { ProgressBar::hidden() };
         if first {
             tracing::info!(
@@ -225,6 +252,10 @@ impl<'a> Trainer<'a> {
                 config = self.record.config_digest.short(),
                 "training"
             );
+        }
+        if let Some(last) = self.resumed.take().filter(|last| first && last.step == total) {
+            // The last checkpoint was written, and then the attempt ended before it could say so.
+            self.finish(last)?;
         }
         let mut last_line = Instant::now();
         while self.step < total {
@@ -255,11 +286,12 @@ impl<'a> Trainer<'a> {
                     }
                 }
                 Err(DinoError::NonFinite { term }) => {
-                    self.failed(&batch, &term, &mut metrics)?;
+                    let captured = self.failed(&batch, &term, metrics);
+                    ranks.agree(captured)?;
                     if self.failed_in_a_row >= FAILURES_IN_A_ROW {
                         bail!(
-                            "{FAILURES_IN_A_ROW} steps in a row were not finite (last: {term} at step {}); their batches are under {} \
-                             for replay; lower optim.base_lr or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
+                            "{FAILURES_IN_A_ROW} steps in a row were not finite (last: {term} at step {}); they are under {} and `worker step --failed` \
+                             does them again; lower optim.base_lr or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
                             self.step,
                             self.run.store().uri_of("failed")
                         );
@@ -271,14 +303,19 @@ impl<'a> Trainer<'a> {
             bar.set_position(self.step);
             // A signal reaches the ranks at different moments: they stop after the same step.
             let asked = ranks.any(stop.asked())? || args.stop_at == Some(self.step);
+            let mut kept_at = Some(self.step);
             if self.step == total || asked || self.step.is_multiple_of(self.config.checkpoint.every_steps) {
                 ranks.agree(self.state.verify_equal(ranks.peers()).map_err(Into::into))?;
-                let kept = if first { self.keep(&mut metrics, self.step == total) } else { Ok(()) };
-                ranks.agree(kept)?;
+                let kept = if first { self.keep(metrics, self.step == total) } else { Ok(kept_at) };
+                kept_at = ranks.agree(kept)?;
             }
             if asked && self.step < total {
-                if first {
-                    tracing::warn!(step = self.step, "stopped as asked; the same command goes on from here");
+                match kept_at {
+                    Some(step) if first => tracing::warn!(step, "stopped as asked; the same command goes on from here"),
+                    None => tracing::warn!(
+                        "stopped as asked; the same command goes on from the last checkpoint that was written"
+                    ),
+                    Some(_) => {}
                 }
                 return Ok(ExitCode::from(STOPPED));
             }
@@ -339,18 +376,26 @@ impl<'a> Trainer<'a> {
         if self.ranks.first() {
             tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
         }
+        tensors.extend(batch.twins.as_ref().map(|twins| ("twins".to_owned(), twins.shallow_clone())));
         let bytes = snapshot::to_bytes(&tensors, &[("step", self.step.to_string()), ("term", term.to_owned())])?;
-        let key = format!("failed/{:08}-a{:04}-r{:04}.safetensors", self.step, self.attempt, self.ranks.rank());
-        self.run.store().create(&key, bytes.into()).with_context(|| format!("write {key}"))
+        let record = CaptureRecord {
+            step: self.step,
+            attempt: self.attempt,
+            rank: self.ranks.rank() as u32,
+            world: self.ranks.world() as u32,
+            term: term.to_owned(),
+            key: String::new(),
+            bytes: 0,
+            digest: Digest::of(b""),
+        };
+        self.keeper.capture(record, bytes)
     }
 
-    /// Publishes metrics and a checkpoint, and after the last step that the run is done.
-    fn keep(&mut self, metrics: &mut Metrics, done: bool) -> Result<()> {
-        self.run.still_ours(self.attempt)?;
+    /// Publishes metrics and a checkpoint, and after the last step that the run is done. Gives the step of the checkpoint;
+    /// none where the store cannot be written now and the next checkpoint will do.
+    fn keep(&mut self, metrics: &mut Metrics, done: bool) -> Result<Option<u64>> {
         let facts = [("step", self.step.to_string()), ("config", self.record.config_digest.to_string())];
         let bytes = snapshot::to_bytes(&self.state.tensors(), &facts)?;
-        self.run.publish_metrics(self.unpublished_from, self.attempt, &metrics.take())?;
-        self.unpublished_from = self.step;
         let record = CheckpointRecord {
             step: self.step,
             attempt: self.attempt,
@@ -362,17 +407,32 @@ impl<'a> Trainer<'a> {
             seconds: self.seconds(),
             metrics: None,
         };
-        let checkpoint = self.run.publish_checkpoint(record, bytes, self.config.checkpoint.keep as usize)?;
-        if done {
-            let (device, failed_steps) = (self.place.words.clone(), self.failed_steps);
-            self.run.finish(&FinalRecord { checkpoint, device, failed_steps, names: Default::default() })?;
+        match self.keeper.checkpoint(metrics.take(), record, bytes)? {
+            Some(checkpoint) if done => self.finish(checkpoint)?,
+            None if done => bail!(
+                "{}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which goes on \
+                 from the last one that was",
+                self.run.store().uri()
+            ),
+            Some(_) => {}
+            None => return Ok(None),
         }
-        Ok(())
+        Ok(Some(self.step))
+    }
+
+    fn finish(&self, last: CheckpointRecord) -> Result<()> {
+        self.run.still_ours(self.attempt)?;
+        Ok(self.run.finish(last, self.place.words.clone(), self.attempt)?)
     }
 
     fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
     }
+}
+
+/// Whether the store is at fault: it is not asked once more.
+fn store_failed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<RunError>() || cause.is::<StoreError>())
 }
 
 /// A step's pixels as tensors on `device`, with the masks of (seed, step) for this share of the batch.

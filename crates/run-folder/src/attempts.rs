@@ -12,31 +12,44 @@ impl Run {
     /// The store's; [`RunError::NoAttempt`] when others took a thousand numbers meanwhile.
     pub fn claim_attempt(&self, code: &str) -> Result<u32, RunError> {
         let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
-        let taken = self.latest_attempt()?;
+        let taken = self.attempts()?.into_iter().max().unwrap_or(0);
         for attempt in taken + 1..taken + 1000 {
-            if self.store().create_once(&format!("attempts/{attempt:04}.json"), &claim)? {
+            if self.store().create_once(&key_of(attempt), &claim)? {
                 return Ok(attempt);
             }
         }
         Err(RunError::NoAttempt { uri: self.uri() })
     }
 
-    /// Checks that no later attempt has begun: this one was then declared dead, perhaps while it only could not be
-    /// reached, and what it computes is no longer wanted.
+    /// Checks that no later attempt has begun (this one was then declared dead, perhaps while it only could not be reached,
+    /// and what it computes is no longer wanted), and that the folder is still where it was.
     ///
     /// # Errors
-    /// The store's; [`RunError::TakenOver`].
+    /// The store's; [`RunError::TakenOver`]; [`RunError::Gone`].
     pub fn still_ours(&self, attempt: u32) -> Result<(), RunError> {
-        let by = self.latest_attempt()?;
+        let attempts = self.attempts()?;
+        let by = attempts.iter().copied().max().unwrap_or(0);
         if by > attempt {
             return Err(RunError::TakenOver { uri: self.uri(), attempt, by });
         }
-        Ok(())
+        // To write on would make a folder that has an end and no beginning.
+        let gone = |key: String| Err(RunError::Gone { uri: self.uri(), key, attempt });
+        if !attempts.contains(&attempt) {
+            return gone(key_of(attempt));
+        }
+        match self.store().exists("run.json")? {
+            true => Ok(()),
+            false => gone("run.json".to_owned()),
+        }
     }
 
-    fn latest_attempt(&self) -> Result<u32, RunError> {
-        Ok(self.store().list("attempts")?.iter().filter_map(|key| attempt_of(key)).max().unwrap_or(0))
+    fn attempts(&self) -> Result<Vec<u32>, RunError> {
+        Ok(self.store().list("attempts")?.iter().filter_map(|key| attempt_of(key)).collect())
     }
+}
+
+fn key_of(attempt: u32) -> String {
+    format!("attempts/{attempt:04}.json")
 }
 
 /// `attempts/0012.json` to 12.
@@ -57,8 +70,12 @@ mod tests {
     fn attempts_are_numbered_and_the_latest_owns_the_run() {
         let run = Run::at("memory://attempts").unwrap();
         assert_eq!((run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap()), (1, 2));
+        assert!(matches!(run.still_ours(2), Err(RunError::Gone { key, .. }) if key == "run.json"));
+        run.store().create("run.json", "{}".into()).unwrap();
         run.still_ours(2).unwrap();
         let error = run.still_ours(1).unwrap_err().to_string();
         assert!(error.contains("attempt 2 has taken this run over from attempt 1"), "{error}");
+        run.store().delete("attempts/0002.json").unwrap();
+        assert!(matches!(run.still_ours(2), Err(RunError::Gone { .. })));
     }
 }

@@ -1,67 +1,169 @@
 //! Checkpoints: publishing them, finding the one to go on from, and removing old ones.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use run_spec::ids::Digest;
-use store::StoreError;
 
+use crate::found::{self, Found};
 use crate::{CheckpointRecord, Run, RunError};
 
+/// What the key of a checkpoint says. A later attempt counts more than a later step: an attempt that was declared dead and
+/// went on all the same must not come between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) attempt: u32,
+    pub(crate) step: u64,
+}
+
+impl Place {
+    /// Of the key of a record or of bytes, `checkpoints/00000050-a0001.json`.
+    pub(crate) fn of(key: &str) -> Option<Self> {
+        let stem = key.strip_prefix("checkpoints/")?;
+        let stem = stem.strip_suffix(".json").or_else(|| stem.strip_suffix(".safetensors"))?;
+        let (step, attempt) = stem.split_once("-a")?;
+        Some(Self { attempt: attempt.parse().ok()?, step: step.parse().ok()? })
+    }
+
+    fn stem(self) -> String {
+        format!("checkpoints/{:08}-a{:04}", self.step, self.attempt)
+    }
+
+    pub(crate) fn record_key(self) -> String {
+        format!("{}.json", self.stem())
+    }
+
+    pub(crate) fn bytes_key(self) -> String {
+        format!("{}.safetensors", self.stem())
+    }
+}
+
+/// A checkpoint with its bytes.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its record.
+    pub record: CheckpointRecord,
+    /// The training state.
+    pub bytes: Bytes,
+    /// Keys of the records of newer checkpoints that were passed over because they are damaged.
+    pub passed_over: BTreeSet<String>,
+}
+
+/// What is left of older checkpoints once a new one is whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention<'a> {
+    /// How many are kept, the new one included; at least 1.
+    pub keep: usize,
+    /// Keys of records that are known to be damaged, which count for nothing.
+    pub passed_over: &'a BTreeSet<String>,
+}
+
 impl Run {
-    /// Publishes a checkpoint: bytes first, record last. Then older ones beyond `keep` are removed.
+    /// Publishes a checkpoint: bytes first, record last. Then older ones beyond those that `retention` keeps are removed,
+    /// but for damaged ones that were set aside. That they cannot be removed is only said: they cost room and nothing else.
     ///
     /// # Errors
     /// The store's.
     pub fn publish_checkpoint(
         &self,
         mut record: CheckpointRecord,
-        bytes: Vec<u8>,
-        keep: usize,
+        bytes: Bytes,
+        retention: Retention<'_>,
     ) -> Result<CheckpointRecord, RunError> {
-        let stem = format!("checkpoints/{:08}-a{:04}", record.step, record.attempt);
-        record.key = format!("{stem}.safetensors");
+        let place = Place { attempt: record.attempt, step: record.step };
+        record.key = place.bytes_key();
         record.bytes = bytes.len() as u64;
         record.digest = Digest::of(&bytes);
-        self.store().create(&record.key, bytes.into())?;
-        self.store().create_record(&record.record_key(), &record)?;
-        self.prune(keep)?;
+        self.store().create(&record.key, bytes)?;
+        self.store().create_record(&place.record_key(), &record)?;
+        if let Err(error) = self.prune(place, record.bytes, retention) {
+            tracing::warn!(%error, "older checkpoints could not be removed");
+        }
         Ok(record)
     }
 
-    /// Records of all checkpoints, oldest first. A later attempt counts more than a later step: an attempt that was
-    /// declared dead and went on all the same must not come between.
+    /// Records of all checkpoints that count, oldest first; damaged records are left out with a warning.
     ///
     /// # Errors
-    /// The store's, also for a damaged record.
+    /// The store's.
     pub fn checkpoints(&self) -> Result<Vec<CheckpointRecord>, RunError> {
-        let keys = self.store().list("checkpoints")?;
-        let mut records: Vec<CheckpointRecord> = Vec::new();
-        for key in keys.iter().filter(|key| key.ends_with(".json")) {
-            records.push(self.store().read_record(key)?);
+        let mut records = Vec::new();
+        for place in self.published()? {
+            match self.checkpoint(place)? {
+                Found::Whole(record) => records.push(record),
+                Found::Damaged(what) => warn_passed_over(place, &what),
+                Found::Missing => {}
+            }
         }
-        records.sort_by_key(|record| (record.attempt, record.step));
         Ok(records)
     }
 
-    /// The newest checkpoint (of `step`, if given) whose bytes are whole.
+    /// The checkpoint to train on from: the newest whole one. None where none was published.
     ///
     /// A damaged one is passed over with a warning: an older state costs time, a wrong one costs the run.
     ///
     /// # Errors
-    /// The store's.
-    pub fn load_checkpoint(&self, step: Option<u64>) -> Result<Option<(CheckpointRecord, Bytes)>, RunError> {
-        for record in self.checkpoints()?.into_iter().rev().filter(|r| step.is_none_or(|step| r.step == step)) {
-            match self.store().get(&record.key) {
-                Ok(bytes) if Digest::of(&bytes) == record.digest => return Ok(Some((record, bytes))),
-                Ok(_) | Err(StoreError::Damaged { .. }) => {
-                    tracing::warn!(key = record.key, "checkpoint is damaged (digest differs): trying an older one")
+    /// The store's; [`RunError::NoneWhole`] where some were published: to begin anew would give up what they hold.
+    pub fn newest_whole(&self) -> Result<Option<Loaded>, RunError> {
+        let mut passed_over = BTreeSet::new();
+        for place in self.published()?.into_iter().rev() {
+            match self.whole(place)? {
+                Found::Whole((record, bytes)) => return Ok(Some(Loaded { record, bytes, passed_over })),
+                Found::Damaged(what) => {
+                    warn_passed_over(place, &what);
+                    passed_over.insert(place.record_key());
                 }
-                Err(StoreError::NotFound { .. }) => {
-                    tracing::warn!(key = record.key, "checkpoint is missing: trying an older one")
-                }
-                Err(error) => return Err(error.into()),
+                Found::Missing => {}
             }
         }
-        Ok(None)
+        match passed_over.len() {
+            0 => Ok(None),
+            count => Err(RunError::NoneWhole { uri: self.uri(), count }),
+        }
+    }
+
+    /// The run's last checkpoint, for results: that of the final record, else the newest. An older one never stands in.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::NoCheckpoint`]; [`RunError::LastDamaged`].
+    pub fn last_checkpoint(&self) -> Result<(CheckpointRecord, Bytes), RunError> {
+        let damaged =
+            |key: &str, what: String| RunError::LastDamaged { uri: self.store().uri_of(key), what, run: self.uri() };
+        let (key, found) = match self.finals()?.into_iter().next() {
+            Some((key, Found::Damaged(what))) => return Err(damaged(&key, what)),
+            Some((_, Found::Whole(last))) => (last.checkpoint.record_key(), self.with_bytes(last.checkpoint)?),
+            Some((_, Found::Missing)) | None => match self.published()?.pop() {
+                Some(place) => (place.record_key(), self.whole(place)?),
+                None => return Err(RunError::NoCheckpoint { uri: self.uri() }),
+            },
+        };
+        match found {
+            Found::Whole(whole) => Ok(whole),
+            Found::Damaged(what) => Err(damaged(&key, what)),
+            Found::Missing => Err(damaged(&key, "it is missing".to_owned())),
+        }
+    }
+
+    /// The whole checkpoint of `step`; of several attempts', the latest.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::NoSuchStep`].
+    pub fn checkpoint_of(&self, step: u64) -> Result<(CheckpointRecord, Bytes), RunError> {
+        let places = self.published()?;
+        for place in places.iter().rev().filter(|place| place.step == step) {
+            match self.whole(*place)? {
+                Found::Whole(whole) => return Ok(whole),
+                Found::Damaged(what) => warn_passed_over(*place, &what),
+                Found::Missing => {}
+            }
+        }
+        let others: BTreeSet<u64> = places.iter().map(|place| place.step).filter(|other| *other != step).collect();
+        let kept = others.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        Err(RunError::NoSuchStep {
+            uri: self.uri(),
+            step,
+            kept: if kept.is_empty() { "none".to_owned() } else { kept },
+        })
     }
 
     /// The bytes of the checkpoint that `record` publishes.
@@ -69,63 +171,76 @@ impl Run {
     /// # Errors
     /// The store's; [`RunError::OnTheWay`].
     pub fn read_checkpoint(&self, record: &CheckpointRecord) -> Result<Bytes, RunError> {
-        let bytes = self.store().get(&record.key)?;
-        if Digest::of(&bytes) != record.digest {
-            return Err(RunError::OnTheWay { uri: self.store().uri_of(&record.key) });
+        match found::bytes(self.store(), &record.key, &record.digest)? {
+            Found::Whole(bytes) => Ok(bytes),
+            _ => Err(RunError::OnTheWay { uri: self.store().uri_of(&record.key) }),
         }
-        Ok(bytes)
     }
 
-    fn prune(&self, keep: usize) -> Result<(), RunError> {
-        let records = self.checkpoints()?;
-        for record in records.iter().rev().skip(keep.max(1)) {
+    /// Places of the records that count, oldest first.
+    pub(crate) fn published(&self) -> Result<Vec<Place>, RunError> {
+        let aside = self.set_aside()?;
+        let counts =
+            |place: &Place| !aside.contains_key(&place.record_key()) && !aside.contains_key(&place.bytes_key());
+        let keys = self.store().list("checkpoints")?;
+        let records = keys.iter().filter(|key| key.ends_with(".json"));
+        let mut places: Vec<Place> = records.filter_map(|key| Place::of(key)).filter(counts).collect();
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    /// The record at `place`; one that was copied from elsewhere is damage too.
+    pub(crate) fn checkpoint(&self, place: Place) -> Result<Found<CheckpointRecord>, RunError> {
+        let found = found::record::<CheckpointRecord>(self.store(), &place.record_key())?;
+        Ok(match found {
+            Found::Whole(record) if (record.attempt, record.step) != (place.attempt, place.step) => {
+                Found::Damaged("it is the record of another checkpoint".to_owned())
+            }
+            other => other,
+        })
+    }
+
+    fn whole(&self, place: Place) -> Result<Found<(CheckpointRecord, Bytes)>, RunError> {
+        match self.checkpoint(place)? {
+            Found::Whole(record) => self.with_bytes(record),
+            Found::Damaged(what) => Ok(Found::Damaged(what)),
+            Found::Missing => Ok(Found::Missing),
+        }
+    }
+
+    fn with_bytes(&self, record: CheckpointRecord) -> Result<Found<(CheckpointRecord, Bytes)>, RunError> {
+        Ok(match found::bytes(self.store(), &record.key, &record.digest)? {
+            Found::Whole(bytes) => Found::Whole((record, bytes)),
+            Found::Damaged(what) => Found::Damaged(format!("{}: {what}", record.key)),
+            Found::Missing => Found::Damaged(format!("{} is missing", record.key)),
+        })
+    }
+
+    /// Removes what is older than the newest `keep`, up to `own`, which this attempt has just written: what a later attempt
+    /// has written is not this one's to judge, and what it cannot see whole itself removes nothing.
+    fn prune(&self, own: Place, bytes: u64, retention: Retention<'_>) -> Result<(), RunError> {
+        if self.store().size(&own.bytes_key())? != bytes {
+            tracing::warn!(key = own.bytes_key(), "the store shows another size than was written: nothing is removed");
+            return Ok(());
+        }
+        let counts = |place: &Place| *place <= own && !retention.passed_over.contains(&place.record_key());
+        let kept: Vec<Place> = self.published()?.into_iter().filter(counts).collect();
+        let Some(oldest) = kept.iter().rev().nth(retention.keep.max(1) - 1) else { return Ok(()) };
+        let aside = self.set_aside()?;
+        let keys = self.store().list("checkpoints")?;
+        let places: BTreeSet<Place> = keys.iter().filter_map(|key| Place::of(key)).collect();
+        for place in places.into_iter().filter(|place| place < oldest) {
+            if aside.contains_key(&place.record_key()) || aside.contains_key(&place.bytes_key()) {
+                continue;
+            }
             // The record goes first: what is listed must be there.
-            self.store().delete(&record.record_key())?;
-            self.store().delete(&record.key)?;
+            self.store().delete(&place.record_key())?;
+            self.store().delete(&place.bytes_key())?;
         }
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(step: u64) -> CheckpointRecord {
-        CheckpointRecord {
-            step,
-            attempt: 1,
-            key: String::new(),
-            bytes: 0,
-            digest: Digest::of(b""),
-            failed_in_a_row: 0,
-            failed_steps: 0,
-            seconds: 0.0,
-            metrics: None,
-        }
-    }
-
-    #[test]
-    fn only_the_newest_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = Run::at(folder.path().to_str().unwrap()).unwrap();
-        for step in [10, 20, 30] {
-            run.publish_checkpoint(record(step), vec![step as u8; 64], 2).unwrap();
-        }
-        let steps: Vec<u64> = run.checkpoints().unwrap().iter().map(|record| record.step).collect();
-        assert_eq!(steps, [20, 30]);
-        std::fs::write(folder.path().join("checkpoints/00000030-a0001.safetensors"), [7; 63]).unwrap();
-        let (found, bytes) = run.load_checkpoint(None).unwrap().unwrap();
-        assert_eq!((found.step, bytes[0]), (20, 20));
-    }
-
-    #[test]
-    fn an_attempt_that_was_taken_over_does_not_come_between() {
-        let run = Run::at("memory://taken-over").unwrap();
-        run.publish_checkpoint(record(10), vec![1; 8], 3).unwrap();
-        run.publish_checkpoint(CheckpointRecord { attempt: 2, ..record(20) }, vec![2; 8], 3).unwrap();
-        // It looked before the second began and writes after: the key has its number, and counts less.
-        run.publish_checkpoint(record(30), vec![1; 8], 3).unwrap();
-        assert_eq!(run.load_checkpoint(None).unwrap().unwrap().0.step, 20);
-    }
+fn warn_passed_over(place: Place, what: &str) {
+    tracing::warn!(key = place.record_key(), what, "this checkpoint is damaged: an older one is looked for");
 }

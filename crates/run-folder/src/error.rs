@@ -66,20 +66,101 @@ pub enum RunError {
         /// Address of the run.
         uri: String,
     },
+    /// Nobody published a checkpoint.
+    #[error("{uri}: the run has no checkpoint yet; `worker train` writes one every checkpoint.every_steps steps")]
+    NoCheckpoint {
+        /// Address of the run.
+        uri: String,
+    },
+    /// Every published checkpoint is damaged.
+    #[error(
+        "{uri}: none of the {count} published checkpoints is whole, and training does not begin again at step 0 by itself; restore them from a copy, \
+         or set them aside with `worker verify {uri} --repair` to begin at step 0, or give another --out"
+    )]
+    NoneWhole {
+        /// Address of the run.
+        uri: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// The run's last state cannot be read.
+    #[error(
+        "{uri} is damaged ({what}), and an older checkpoint does not stand in for the last one; restore it from a copy, or make it again with \
+         `worker verify {run} --repair` and `worker train`, or ask for a whole older one with --step"
+    )]
+    LastDamaged {
+        /// Address of what is damaged.
+        uri: String,
+        /// What is wrong with it.
+        what: String,
+        /// Address of the run.
+        run: String,
+    },
+    /// No whole checkpoint of the step asked for.
+    #[error("{uri}: no whole checkpoint of step {step}; kept are those of steps {kept}")]
+    NoSuchStep {
+        /// Address of the run.
+        uri: String,
+        /// The step asked for.
+        step: u64,
+        /// Steps of the other checkpoints.
+        kept: String,
+    },
+    /// Nothing was captured of the step.
+    #[error("{uri}: rank {rank} captured nothing of step {step}; captured are steps: {there}")]
+    NoCapture {
+        /// Address of the run.
+        uri: String,
+        /// The step asked for.
+        step: u64,
+        /// The rank asked for.
+        rank: u32,
+        /// Steps that were captured.
+        there: String,
+    },
+    /// What was captured is not what was written.
+    #[error("{uri} is damaged ({what}); restore it from a copy: without it the step cannot be replayed")]
+    CaptureDamaged {
+        /// Address of the bytes.
+        uri: String,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// The folder is not where it was when the attempt began.
+    #[error(
+        "{uri}: {key} is gone: the folder was moved or deleted while attempt {attempt} trained into it; put it back and start the same command again"
+    )]
+    Gone {
+        /// Address of the run.
+        uri: String,
+        /// What is missing.
+        key: String,
+        /// The attempt that misses it.
+        attempt: u32,
+    },
     /// A checkpoint changed between two readings.
     #[error("{uri} is damaged on its way to this rank (digest differs); start the run again")]
     OnTheWay {
         /// Address of the bytes.
         uri: String,
     },
-    /// A line of a metrics file is no JSON.
-    #[error("{uri} is damaged (line {line}: {reason}); restore it from a copy")]
+    /// A metrics file is not what was published.
+    #[error("{uri} is damaged ({what}); restore it from a copy, or set it aside with `worker verify {run} --repair`")]
     Metrics {
         /// Address of the file.
         uri: String,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser says.
-        reason: String,
+        /// What is wrong with it.
+        what: String,
+        /// Address of the run.
+        run: String,
     },
+}
+
+impl RunError {
+    /// Whether the same call may succeed later with nothing else changed: the store is away or full, or its credentials are
+    /// being renewed.
+    pub fn may_pass(&self) -> bool {
+        use StoreError::{Denied, Full, Unavailable};
+        matches!(self, Self::Store(Unavailable { .. } | Full { .. } | Denied { .. }))
+    }
 }

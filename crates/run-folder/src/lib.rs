@@ -9,6 +9,9 @@
 //! checkpoints/00000050-a0001.safetensors    the whole training state before step 50
 //! checkpoints/00000050-a0001.json           its record, published last: no record, no checkpoint
 //! final.json                                the run is done; final-a0002.json where an earlier one was damaged
+//! stops/00000102-a0001.json                 an attempt stopped for good: why, and the metrics up to there
+//! failed/00000102-a0001-r0000.safetensors   a step that was not finite, for replay, and its record (.json)
+//! set-aside/1.json                          damaged keys that no longer count
 //! ```
 //!
 //! A record holds its own digest. A checkpoint's record names the digest of its bytes and of the metrics files up to it;
@@ -17,13 +20,18 @@
 mod attempts;
 mod checkpoints;
 mod error;
+mod found;
 mod identity;
 mod metrics;
 mod records;
 mod run;
+mod set_aside;
+mod verify;
 
 pub use attempts::host;
+pub use checkpoints::{Loaded, Retention};
 pub use error::RunError;
 pub use identity::{config_digest, differing_keys};
-pub use records::{CheckpointRecord, FinalRecord, InitRecord, RunRecord};
+pub use records::{CaptureRecord, CheckpointRecord, FinalRecord, InitRecord, RunRecord, StopRecord};
 pub use run::Run;
+pub use verify::{Damage, Verification, verify};

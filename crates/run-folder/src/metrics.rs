@@ -1,40 +1,71 @@
-//! Metrics: JSON lines, published with the checkpoint after their steps.
+//! Metrics: JSON lines, published with the checkpoint after their steps or with the stop that ends an attempt.
 
 use std::collections::BTreeMap;
 
+use run_spec::ids::Digest;
 use serde_json::Value;
 
-use crate::{Run, RunError};
+use crate::checkpoints::Place;
+use crate::found::{self, Found};
+use crate::{CheckpointRecord, Run, RunError, StopRecord};
+
+/// Files of metrics by key, with the digests of their bytes.
+type Names = BTreeMap<String, Digest>;
 
 impl Run {
-    /// Publishes the metrics of the steps from `from` on. Without lines nothing is written.
+    /// Publishes the metrics of the steps from `from` on, and gives their key and digest. The same lines may be published
+    /// again, for instance when nobody knows whether it was done.
     ///
     /// # Errors
     /// The store's.
-    pub fn publish_metrics(&self, from: u64, attempt: u32, lines: &str) -> Result<(), RunError> {
-        if !lines.is_empty() {
-            self.store().create(&format!("metrics/{from:08}-a{attempt:04}.jsonl"), lines.to_owned().into())?;
-        }
+    pub fn publish_metrics(&self, from: u64, attempt: u32, lines: &str) -> Result<(String, Digest), RunError> {
+        let key = format!("metrics/{from:08}-a{attempt:04}.jsonl");
+        self.store().ensure(&key, lines.to_owned().into())?;
+        Ok((key, Digest::of(lines.as_bytes())))
+    }
+
+    /// Publishes that an attempt stopped for good, with the metrics up to there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn publish_stop(&self, stop: &StopRecord) -> Result<(), RunError> {
+        self.store().create_record(&format!("stops/{:08}-a{:04}.json", stop.step, stop.attempt), stop)?;
         Ok(())
     }
 
-    /// The metrics lines published so far, by step. Of a step that several attempts did, the latest attempt's counts;
-    /// steps that were left out are not among them.
+    /// The metrics files of the steps up to a checkpoint, for those that go on from it. Where an older version wrote the
+    /// checkpoint and named none, all that are there count.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn metrics_up_to(&self, checkpoint: &CheckpointRecord) -> Result<Names, RunError> {
+        if let Some(names) = &checkpoint.metrics {
+            return Ok(names.clone());
+        }
+        let keys = self.store().list("metrics")?;
+        let named = |key: String| -> Result<(String, Digest), RunError> {
+            let digest = Digest::of(&self.store().get(&key)?);
+            Ok((key, digest))
+        };
+        keys.into_iter().map(named).collect()
+    }
+
+    /// The metrics lines published so far, by step. Of a step that several attempts did, the latest attempt's counts; steps
+    /// that were left out, and files that were set aside, are not among them.
     ///
     /// # Errors
     /// The store's; [`RunError::Metrics`].
     pub fn metrics(&self) -> Result<BTreeMap<u64, Value>, RunError> {
-        let mut keys = self.store().list("metrics")?;
-        keys.sort_by_key(|key| key.rsplit_once("-a").map(|(_, attempt)| attempt.to_owned()));
+        let aside = self.set_aside()?;
+        let mut keys: Vec<(String, Option<Digest>)> = match self.newest_names()? {
+            Some(names) => names.into_iter().map(|(key, digest)| (key, Some(digest))).collect(),
+            None => self.store().list("metrics")?.into_iter().map(|key| (key, None)).collect(),
+        };
+        keys.retain(|(key, _)| !aside.contains_key(key));
+        keys.sort_by_key(|(key, _)| key.rsplit_once("-a").map(|(_, attempt)| attempt.to_owned()));
         let mut lines = BTreeMap::new();
-        for key in keys {
-            let bytes = self.store().get(&key)?;
-            for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-                let line: Value = serde_json::from_str(line).map_err(|error| RunError::Metrics {
-                    uri: self.store().uri_of(&key),
-                    line: number + 1,
-                    reason: error.to_string(),
-                })?;
+        for (key, digest) in keys {
+            for line in self.lines_of(&key, digest.as_ref())? {
                 if let (Some(step), true) = (line["step"].as_u64(), line["failed"].is_null()) {
                     lines.insert(step, line);
                 }
@@ -42,4 +73,45 @@ impl Run {
         }
         Ok(lines)
     }
+
+    /// The lines of a file, checked against its digest where one is known.
+    fn lines_of(&self, key: &str, digest: Option<&Digest>) -> Result<Vec<Value>, RunError> {
+        let damaged = |what: String| RunError::Metrics { uri: self.store().uri_of(key), what, run: self.uri() };
+        let bytes = match digest {
+            Some(digest) => match found::bytes(self.store(), key, digest)? {
+                Found::Whole(bytes) => bytes,
+                Found::Damaged(what) => return Err(damaged(what)),
+                Found::Missing => return Err(damaged("it is missing".to_owned())),
+            },
+            None => self.store().get(key)?,
+        };
+        json_lines(&bytes).map_err(damaged)
+    }
+
+    /// The files that the newest record names; none where it is of an older version or there is no record.
+    fn newest_names(&self) -> Result<Option<Names>, RunError> {
+        let mut records: Vec<(Place, Option<Names>)> = Vec::new();
+        let of = |record: CheckpointRecord| (Place { attempt: record.attempt, step: record.step }, record.metrics);
+        records.extend(self.checkpoints()?.into_iter().map(of));
+        for key in self.store().list("stops")? {
+            if let Found::Whole(stop) = found::record::<StopRecord>(self.store(), &key)? {
+                records.push((Place { attempt: stop.attempt, step: stop.step }, Some(stop.metrics)));
+            }
+        }
+        for (_, last) in self.finals()? {
+            if let Found::Whole(last) = last {
+                records.push(of(last.checkpoint));
+            }
+        }
+        Ok(records.into_iter().max_by_key(|(place, _)| *place).and_then(|(_, names)| names))
+    }
+}
+
+/// The lines of a metrics file, or what is wrong with one of them.
+pub(crate) fn json_lines(bytes: &[u8]) -> Result<Vec<Value>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let line = |(number, line): (usize, &str)| -> Result<Value, String> {
+        serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))
+    };
+    text.lines().enumerate().map(line).collect()
 }

@@ -93,3 +93,37 @@ pub struct FinalRecord {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Digest>,
 }
+
+/// The record of an attempt that stopped for good before the last step: `stops/00000102-a0001.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRecord {
+    /// Steps done or left out by then.
+    pub step: u64,
+    /// The attempt that stopped.
+    pub attempt: u32,
+    /// Why, in words.
+    pub reason: String,
+    /// The metrics files of the steps up to here, by key, with the digests of their bytes.
+    pub metrics: BTreeMap<String, Digest>,
+}
+
+/// What is published after the bytes of a step that was not finite: `failed/00000102-a0001-r0000.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureRecord {
+    /// The step.
+    pub step: u64,
+    /// The attempt.
+    pub attempt: u32,
+    /// The rank whose batch it is.
+    pub rank: u32,
+    /// Ranks of the run.
+    pub world: u32,
+    /// The loss or gradient that was not finite.
+    pub term: String,
+    /// Key of the bytes.
+    pub key: String,
+    /// Their number.
+    pub bytes: u64,
+    /// Their digest.
+    pub digest: Digest,
+}

@@ -1,9 +1,14 @@
 //! The run itself: beginning it, knowing it again, ending it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use run_spec::ids::Digest;
 use serde::Serialize;
 use store::{Store, StoreError};
 
-use crate::{FinalRecord, RunError, RunRecord};
+use crate::found::{self, Found};
+use crate::{CaptureRecord, CheckpointRecord, FinalRecord, RunError, RunRecord};
 
 /// A run's folder in a store.
 #[derive(Debug, Clone)]
@@ -61,25 +66,117 @@ impl Run {
         }
     }
 
-    /// Marks the run as done.
+    /// Marks the run as done, unless it is: `attempt` ended it on `device`, in words. Where an earlier final record is
+    /// damaged or was set aside, this one gets a key with the attempt's number.
     ///
     /// # Errors
     /// The store's.
-    pub fn finish(&self, record: &FinalRecord) -> Result<(), RunError> {
-        self.store.create_once("final.json", record)?;
+    pub fn finish(&self, checkpoint: CheckpointRecord, device: String, attempt: u32) -> Result<(), RunError> {
+        let mut names = BTreeMap::new();
+        for key in ["run.json".to_owned(), checkpoint.record_key()] {
+            let digest = Digest::of(&self.store.get(&key)?);
+            names.insert(key, digest);
+        }
+        let failed_steps = checkpoint.failed_steps;
+        let record = FinalRecord { checkpoint, device, failed_steps, names };
+        if self.store.create_once("final.json", &record)? || self.finished()?.is_some() {
+            return Ok(());
+        }
+        self.store.create_once(&format!("final-a{attempt:04}.json"), &record)?;
         Ok(())
     }
 
-    /// The record of a run that is done.
+    /// The record of a run that is done. A damaged one is passed over with a warning: the run then ends once more.
     ///
     /// # Errors
-    /// The store's, also for a damaged record.
+    /// The store's.
     pub fn finished(&self) -> Result<Option<FinalRecord>, RunError> {
-        match self.store.read_record("final.json") {
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            other => Ok(other?),
+        for (key, last) in self.finals()? {
+            match last {
+                Found::Whole(last) => return Ok(Some(last)),
+                Found::Damaged(what) => tracing::warn!(key, what, "this final record is damaged and does not count"),
+                Found::Missing => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The final records that were not set aside, nor the checkpoints that they name, newest first.
+    pub(crate) fn finals(&self) -> Result<Vec<(String, Found<FinalRecord>)>, RunError> {
+        let aside = self.set_aside()?;
+        let names_what_counts = |found: &Found<FinalRecord>| match found {
+            Found::Whole(last) => {
+                [&last.checkpoint.key, &last.checkpoint.record_key()].iter().all(|key| !aside.contains_key(*key))
+            }
+            _ => true,
+        };
+        let mut finals = Vec::new();
+        for key in self.store.list("")?.into_iter().filter(|key| is_final(key) && !aside.contains_key(key)) {
+            finals.push((key.clone(), found::record(&self.store, &key)?));
+        }
+        finals.retain(|(_, found)| names_what_counts(found));
+        // `final-a0002.json` comes before `final.json`, which is the first.
+        finals.sort_by_key(|(key, _)| std::cmp::Reverse((key != "final.json", key.clone())));
+        Ok(finals)
+    }
+}
+
+impl Run {
+    /// Publishes what a rank captured of a step that was not finite: bytes first, record last.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn publish_capture(&self, mut record: CaptureRecord, bytes: Bytes) -> Result<(), RunError> {
+        let stem = format!("failed/{:08}-a{:04}-r{:04}", record.step, record.attempt, record.rank);
+        record.key = format!("{stem}.safetensors");
+        record.bytes = bytes.len() as u64;
+        record.digest = Digest::of(&bytes);
+        self.store.create(&record.key, bytes)?;
+        self.store.create_record(&format!("{stem}.json"), &record)?;
+        Ok(())
+    }
+
+    /// What `rank` captured of `step`, by the latest attempt that did, with its bytes.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::NoCapture`]; [`RunError::CaptureDamaged`].
+    pub fn capture(&self, step: u64, rank: u32) -> Result<(CaptureRecord, Bytes), RunError> {
+        let keys = self.store.list("failed")?;
+        let (start, end) = (format!("failed/{step:08}-a"), format!("-r{rank:04}.json"));
+        let Some(key) = keys.iter().rev().find(|key| key.starts_with(&start) && key.ends_with(&end)) else {
+            let there = steps_of(&keys).iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            return Err(RunError::NoCapture { uri: self.uri(), step, rank, there });
+        };
+        let record: CaptureRecord = self.store.read_record(key)?;
+        match found::bytes(&self.store, &record.key, &record.digest)? {
+            Found::Whole(bytes) => Ok((record, bytes)),
+            Found::Damaged(what) => Err(RunError::CaptureDamaged { uri: self.store.uri_of(&record.key), what }),
+            Found::Missing => {
+                let what = "it is missing".to_owned();
+                Err(RunError::CaptureDamaged { uri: self.store.uri_of(&record.key), what })
+            }
         }
     }
+}
+
+impl Run {
+    /// The steps that were captured because they were not finite.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn captured(&self) -> Result<BTreeSet<u64>, RunError> {
+        Ok(steps_of(&self.store.list("failed")?))
+    }
+}
+
+/// The steps that keys below `failed/` name.
+fn steps_of(keys: &[String]) -> BTreeSet<u64> {
+    keys.iter().filter_map(|key| key.strip_prefix("failed/")?.split('-').next()?.parse().ok()).collect()
+}
+
+/// Whether `key` is that of a final record.
+pub(crate) fn is_final(key: &str) -> bool {
+    key == "final.json" || key.strip_prefix("final-a").is_some_and(|rest| rest.ends_with(".json"))
 }
 
 /// Creates a record where there is none yet.

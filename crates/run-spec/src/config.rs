@@ -14,7 +14,9 @@ mod words;
 
 pub use crate::layer::ConfigError;
 pub use read::Delta;
-pub use sections::{Augmentation, Checkpoint, Crops, Data, Head, Init, Log, Loss, Masks, Model, Optim, Teacher, Train};
+pub use sections::{
+    Augmentation, Checkpoint, Crops, Data, Head, Init, Log, Loss, Masks, Model, Optim, Store, Teacher, Train,
+};
 pub use words::{
     Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision,
     Sampling,
@@ -56,6 +58,8 @@ pub struct TrainConfig {
     pub checkpoint: Checkpoint,
     /// Metrics.
     pub log: Log,
+    /// How stores are asked.
+    pub store: Store,
     /// Initial weights.
     pub init: Init,
 }

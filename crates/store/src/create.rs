@@ -7,18 +7,22 @@
 use crate::error::io_kind;
 use crate::mark::Mark;
 use crate::open::Kind;
-use crate::retry::{BEGINNINGS, answer_was_lost, begin_again, came_damaged, pause};
+use crate::retry::{BEGINNINGS, answer_was_lost, came_damaged, pause};
 use crate::runtime::wait;
 use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart};
-use std::io::{ErrorKind, Read};
+use object_store::{
+    Attributes, GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart,
+};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Files up to this size go to a bucket in one create-only request; larger ones in parts.
 const ONE_REQUEST: u64 = 512 << 20;
+/// As [`ONE_REQUEST`], of bytes in memory, which carry their digest either way.
+const LARGE: u64 = 128 << 20;
 /// Bytes of one part of a large upload, and how many are under way at once.
 const PART: usize = 16 << 20;
 const PARTS_AT_ONCE: usize = 4;
@@ -32,56 +36,98 @@ enum Found {
     Theirs,
 }
 
+/// What goes up in parts.
+enum Source {
+    Bytes(Bytes),
+    /// A file and its path.
+    File(std::fs::File, String),
+}
+
+impl Source {
+    /// Part `number`; empty after the last.
+    fn part(&mut self, number: u64) -> Result<Bytes, StoreError> {
+        let at = number * PART as u64;
+        match self {
+            Self::Bytes(bytes) => {
+                let start = bytes.len().min(usize::try_from(at).unwrap_or(usize::MAX));
+                Ok(bytes.slice(start..bytes.len().min(start + PART)))
+            }
+            Self::File(file, path) => {
+                let mut part = Vec::with_capacity(PART);
+                file.seek(SeekFrom::Start(at))
+                    .and_then(|_| file.take(PART as u64).read_to_end(&mut part))
+                    .map_err(|error| StoreError::Source { path: path.clone(), detail: error.to_string() })?;
+                Ok(part.into())
+            }
+        }
+    }
+}
+
 impl Store {
     /// Creates `key`. Atomic: readers see all bytes or no key; of several writers one wins. Durable when it returns.
     ///
-    /// An answer that is lost on the way is no error: the key says whose it is.
+    /// An answer that is lost on the way is no error: the key says whose it is. In a bucket more than 128 MiB go up in parts:
+    /// no service takes more than 5 GB in one request. They appear whole or not at all, but the check that the key is free
+    /// and the end of the upload are two steps, so such keys must be unique to their writer.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] when another was first, [`Full`](StoreError::Full), and as [`get`](Self::get).
     /// After [`Unavailable`](StoreError::Unavailable) the key may or may not be there.
     pub fn create(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.path(key)?;
+        if self.backend.kind == Kind::Bucket && bytes.len() as u64 > LARGE {
+            return self.upload(key, &mut Source::Bytes(bytes));
+        }
         let mark = Mark::new();
         let attributes = match self.backend.kind {
             Kind::Directory => Default::default(),
             Kind::Bucket | Kind::Memory => mark.attributes(Some(&bytes)),
         };
         let (mut lost, mut conflicts) = (0, 0);
+        let (mut patient, uri) = (self.patience.wait(), self.uri_of(key));
         loop {
             let (objects, path, payload) = (Arc::clone(&self.backend.writes), path.clone(), bytes.clone());
             let options = PutOptions { mode: PutMode::Create, attributes: attributes.clone(), ..Default::default() };
-            let error = match wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await }) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            // The staging file was removed by someone who tidied up: either the key exists by now, or it is written again.
-            if self.backend.kind == Kind::Directory && io_kind(&error) == Some(ErrorKind::NotFound) {
-                if self.exists(key)? {
-                    return Err(StoreError::AlreadyExists { uri: self.uri_of(key) });
+            let put = wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await });
+            patient.ended(&put, &uri);
+            let Err(error) = put else { return Ok(()) };
+            if self.backend.kind == Kind::Directory {
+                // The staging file was removed by someone who tidied up: either the key exists by now, or it is written again.
+                if io_kind(&error) == Some(ErrorKind::NotFound) {
+                    if self.exists(key)? {
+                        return Err(StoreError::AlreadyExists { uri });
+                    }
+                    lost += 1;
+                    if lost < BEGINNINGS {
+                        continue;
+                    }
                 }
-                lost += 1;
-                if lost < BEGINNINGS {
-                    continue;
-                }
+                return self.name("created", key, Err(error));
             }
             let refused = matches!(error, object_store::Error::AlreadyExists { .. });
-            if self.backend.kind == Kind::Directory || !(refused || answer_was_lost(&error) || came_damaged(&error)) {
+            if !(refused || answer_was_lost(&error) || came_damaged(&error)) {
+                // The mark stays: if this try was stored after all, the next is refused and finds its own mark.
+                if patient.again(&error, &uri) {
+                    continue;
+                }
                 return self.name("created", key, Err(error));
             }
             match self.found(key, &mark)? {
                 Found::Ours => return Ok(()),
-                Found::Theirs => return Err(StoreError::AlreadyExists { uri: self.uri_of(key) }),
+                Found::Theirs => return Err(StoreError::AlreadyExists { uri }),
                 Found::Nothing if refused => conflicts += 1,
                 Found::Nothing => lost += 1,
             }
             if conflicts == CREATE_TRIES {
                 let detail = "each time it conflicted with another create, and none won".to_owned();
-                let (uri, operation, attempts) = (self.uri_of(key), "created", conflicts + lost);
+                let (operation, attempts) = ("created", conflicts + lost);
                 return Err(StoreError::Unavailable { uri, operation, attempts, detail });
             }
             if lost == BEGINNINGS {
-                return self.name("created", key, Err(error));
+                if !patient.again(&error, &uri) {
+                    return self.name("created", key, Err(error));
+                }
+                lost = 0;
             }
             pause(conflicts + lost);
         }
@@ -124,60 +170,82 @@ impl Store {
             source.read_to_end(&mut bytes).map_err(unreadable)?;
             return self.create(key, bytes.into());
         }
-        self.upload_parts(key, &mut source, unreadable)
+        self.upload(key, &mut Source::File(source, file.display().to_string()))
     }
 
-    fn upload_parts(
-        &self,
-        key: &str,
-        source: &mut std::fs::File,
-        unreadable: impl Fn(std::io::Error) -> StoreError,
-    ) -> Result<(), StoreError> {
+    /// Uploads in parts, from the start again for as long as this store's patience lasts while the store is away.
+    fn upload(&self, key: &str, source: &mut Source) -> Result<(), StoreError> {
         let path = self.path(key)?;
         if self.exists(key)? {
             return Err(StoreError::AlreadyExists { uri: self.uri_of(key) });
         }
         let mark = Mark::new();
-        let options = PutMultipartOptions::from(mark.attributes(None));
-        let objects = Arc::clone(&self.backend.writes);
-        let upload = wait(async move { objects.put_multipart_opts(&path, options).await });
-        let mut upload = WriteMultipart::new_with_chunk_size(self.name("created", key, upload)?, PART);
+        let attributes = match source {
+            Source::Bytes(bytes) => mark.attributes(Some(bytes)),
+            Source::File(..) => mark.attributes(None),
+        };
+        let (mut patient, uri) = (self.patience.wait(), self.uri_of(key));
         loop {
-            let mut part = Vec::with_capacity(PART);
-            match source.by_ref().take(PART as u64).read_to_end(&mut part) {
-                Ok(0) => {
-                    return match self.name("created", key, wait(upload.finish())) {
-                        // The end was repeated after a lost answer, and the server no longer knows the upload.
-                        Err(_) if matches!(self.found(key, &mark)?, Found::Ours) => Ok(()),
-                        other => other.map(drop),
-                    };
-                }
-                Ok(_) => {}
+            let uploaded = self.upload_once(&path, attributes.clone(), source)?;
+            patient.ended(&uploaded, &uri);
+            let Err(error) = uploaded else { return Ok(()) };
+            // The end was repeated after a lost answer, and the server no longer knows the upload.
+            if matches!(self.found(key, &mark)?, Found::Ours) {
+                return Ok(());
+            }
+            if !patient.again(&error, &uri) {
+                return self.name("created", key, Err(error));
+            }
+        }
+    }
+
+    /// One upload. The outer error is that of the source.
+    fn upload_once(
+        &self,
+        path: &ObjectPath,
+        attributes: Attributes,
+        source: &mut Source,
+    ) -> Result<object_store::Result<()>, StoreError> {
+        let mut options = PutMultipartOptions::from(attributes);
+        if let Some(policy) = self.patience.of_parts() {
+            options = options.with_retry_policy(policy);
+        }
+        let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
+        let begun = wait(async move { objects.put_multipart_opts(&path, options).await });
+        let mut upload = match begun {
+            Ok(upload) => WriteMultipart::new_with_chunk_size(upload, PART),
+            Err(error) => return Ok(Err(error)),
+        };
+        for number in 0.. {
+            let part = match source.part(number) {
+                Ok(part) if part.is_empty() => break,
+                Ok(part) => part,
                 Err(error) => {
                     // The parts cost storage until the bucket's lifecycle rule ends them; say the first error only.
                     let _ = wait(upload.abort());
-                    return Err(unreadable(error));
+                    return Err(error);
                 }
-            }
+            };
             let step = wait(async move {
                 let ready = upload.wait_for_capacity(PARTS_AT_ONCE).await;
                 if ready.is_ok() {
-                    upload.put(Bytes::from(part));
+                    upload.put(part);
                 }
                 (upload, ready)
             });
             upload = step.0;
             if let Err(error) = step.1 {
                 let _ = wait(upload.abort());
-                return self.name("created", key, Err(error));
+                return Ok(Err(error));
             }
         }
+        Ok(wait(upload.finish()).map(drop))
     }
 
     /// Whose object `key` holds.
     fn found(&self, key: &str, mark: &Mark) -> Result<Found, StoreError> {
         let path: ObjectPath = self.path(key)?;
-        let looked = begin_again(|| {
+        let looked = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
             let options = GetOptions::new().with_head(true);
             wait(async move { objects.get_opts(&path, options).await.map(|found| found.attributes) })

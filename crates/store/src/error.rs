@@ -150,10 +150,9 @@ impl StoreError {
             E::InvalidPath { .. } => Self::BadKey { key: uri, why: clean(&error) },
             other => {
                 let detail = clean(&other);
-                // Listing reports every answer of the server as a general failure; the status code is in its text.
-                if detail.contains("403 Forbidden") || detail.contains("401 Unauthorized") {
+                if refused(&detail) {
                     Self::Denied { uri, detail }
-                } else if detail.contains("404 Not Found") {
+                } else if missing(&detail) {
                     Self::NotFound { uri }
                 } else {
                     Self::Unavailable { uri, operation, attempts: requests(&other), detail }
@@ -176,6 +175,22 @@ impl StoreError {
             }
         }
     }
+}
+
+// Listing reports every answer of the server as a general failure; the status code is in its text.
+fn refused(detail: &str) -> bool {
+    detail.contains("403 Forbidden") || detail.contains("401 Unauthorized")
+}
+
+fn missing(detail: &str) -> bool {
+    detail.contains("404 Not Found")
+}
+
+/// Whether a general failure is a plain answer: no right, no such place, no room. Time does not heal it.
+pub(crate) fn is_refusal(error: &object_store::Error) -> bool {
+    let detail = clean(error);
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+    refused(&detail) || missing(&detail) || io_kind(error).is_some_and(|kind| full.contains(&kind))
 }
 
 /// What gives the right to read and write at `uri`, and what it is reached through.

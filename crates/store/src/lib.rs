@@ -28,6 +28,7 @@ mod key;
 mod local;
 mod mark;
 mod open;
+mod patience;
 mod read;
 pub mod record;
 mod retry;
@@ -38,6 +39,7 @@ mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
+pub use patience::Clock;
 pub use record::RecordError;
 pub use store::Store;
 pub use strangers::Stranger;

@@ -23,7 +23,7 @@ impl Store {
     pub fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let path = self.path(key)?;
         for reading in 1..=BEGINNINGS {
-            let read = retry::begin_again(|| {
+            let read = self.outlast(key, || {
                 let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
                 wait(async move {
                     let found = objects.get(&path).await?;
@@ -58,7 +58,8 @@ impl Store {
                 Err(error) => Err(StoreError::from_io(error, "read", self.uri_of(key))),
             };
         }
-        for reading in 1..=BEGINNINGS {
+        let (mut reading, mut patient, uri) = (1, self.patience.wait(), self.uri_of(key));
+        while reading <= BEGINNINGS {
             let read = retry::begin_again(|| {
                 let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
                 let options = GetOptions::new().with_range(Some(range.clone()));
@@ -67,13 +68,18 @@ impl Store {
                     Ok((found.meta.size, found.bytes().await?))
                 })
             });
+            patient.ended(&read, &uri);
             match read {
                 Ok((_, bytes)) if bytes.len() as u64 == range.end - range.start => return Ok(bytes),
                 Ok((size, _)) if size < range.end => return Err(short(size)),
-                Ok(_) => self.on_damage(key, reading),
-                // Backends word a range beyond the end each in its own way; the size tells.
+                Ok(_) => {
+                    self.on_damage(key, reading);
+                    reading += 1;
+                }
+                // Backends word a range beyond the end each in its own way; the size tells, once the store answers.
                 Err(error @ object_store::Error::Generic { .. }) => match self.size(key) {
                     Ok(size) if size < range.end => return Err(short(size)),
+                    Ok(_) if patient.again(&error, &uri) => {}
                     _ => return self.name("read", key, Err(error)),
                 },
                 Err(error) => return self.name("read", key, Err(error)),
@@ -88,7 +94,7 @@ impl Store {
     /// As [`get`](Self::get).
     pub fn size(&self, key: &str) -> Result<u64, StoreError> {
         let path = self.path(key)?;
-        let found = retry::begin_again(|| {
+        let found = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
             wait(async move { objects.head(&path).await.map(|meta| meta.size) })
         });

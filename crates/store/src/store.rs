@@ -3,7 +3,8 @@
 use crate::StoreError;
 use crate::faulty::{Fault, Faults, Faulty};
 use crate::key::{join, path, verify_key};
-use crate::open::{Backend, backend};
+use crate::open::{Backend, Kind, backend};
+use crate::patience::{Clock, Patience};
 use crate::retry;
 use crate::runtime::wait;
 use crate::uri::Location;
@@ -12,6 +13,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A place for create-only records: a directory, a prefix of a bucket, or a named store in memory.
 ///
@@ -21,6 +23,7 @@ pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) root: Arc<str>,
     pub(crate) prefix: String,
+    pub(crate) patience: Arc<Patience>,
     uri: String,
 }
 
@@ -35,7 +38,8 @@ impl Store {
     pub fn open(uri: &str) -> Result<Self, StoreError> {
         let location = Location::parse(uri)?;
         let uri = location.uri();
-        Ok(Self { backend: backend(&location)?, root: uri.as_str().into(), prefix: String::new(), uri })
+        let patience = Arc::new(Patience::none());
+        Ok(Self { backend: backend(&location)?, root: uri.as_str().into(), prefix: String::new(), patience, uri })
     }
 
     /// The address of this store, normalised, without credentials.
@@ -51,7 +55,19 @@ impl Store {
     /// The store below `prefix`. A bad prefix shows at the first call that uses it.
     pub fn child(&self, prefix: &str) -> Self {
         let prefix = join(&self.prefix, prefix.trim_end_matches('/'));
-        Self { backend: self.backend.clone(), root: Arc::clone(&self.root), uri: join(&self.root, &prefix), prefix }
+        let (root, patience) = (Arc::clone(&self.root), Arc::clone(&self.patience));
+        Self { backend: self.backend.clone(), root, uri: join(&self.root, &prefix), patience, prefix }
+    }
+
+    /// This store, which is waited for up to `limit` in each call when it is away after it has answered before. A directory
+    /// is never waited for.
+    pub fn patient(&self, limit: Duration) -> Self {
+        Self { patience: Arc::new(Patience::of(limit)), ..self.clone() }
+    }
+
+    /// As [`patient`](Self::patient), by a clock of the caller's: for tests.
+    pub fn patient_by(&self, limit: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { patience: Arc::new(Patience::by(limit, clock)), ..self.clone() }
     }
 
     /// This store with faults injected at the given calls to the backend, counted from 0: for tests of recovery.
@@ -77,7 +93,7 @@ impl Store {
         }
         let below = path(&self.backend.base, &whole);
         let own = path(&self.backend.base, &self.prefix);
-        let listed = retry::begin_again(|| {
+        let listed = self.outlast(prefix, || {
             let (objects, below) = (Arc::clone(&self.backend.reads), below.clone());
             wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
         });
@@ -102,13 +118,31 @@ impl Store {
     /// As [`get`](Self::get), without `NotFound`.
     pub fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = self.path(key)?;
-        let deleted = retry::begin_again(|| {
+        let deleted = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
             wait(async move { objects.delete(&path).await })
         });
         match self.name("deleted", key, deleted) {
             Err(StoreError::NotFound { .. }) => Ok(()),
             other => other,
+        }
+    }
+
+    /// Does `call` again while its answer is lost, and for as long as this store's patience lasts while the store is away.
+    pub(crate) fn outlast<T>(
+        &self,
+        key: &str,
+        mut call: impl FnMut() -> object_store::Result<T>,
+    ) -> object_store::Result<T> {
+        let (mut wait, uri) = (self.patience.wait(), self.uri_of(key));
+        loop {
+            match retry::begin_again(&mut call) {
+                Err(error) if self.backend.kind != Kind::Directory && wait.again(&error, &uri) => {}
+                result => {
+                    wait.ended(&result, &uri);
+                    return result;
+                }
+            }
         }
     }
 

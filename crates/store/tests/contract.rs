@@ -1,7 +1,9 @@
 //! The contract on memory and on a directory, and recovery under injected faults. On S3 both run in `tests/s3_store.rs`.
 
 use bytes::Bytes;
-use store::{Fault, Store, StoreError, contract};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::{Clock, Fault, Store, StoreError, contract};
 
 #[test]
 fn memory_keeps_the_contract() {
@@ -86,6 +88,79 @@ fn damage_on_the_way_is_read_again_and_damage_that_stays_is_told() {
     assert_eq!(store.with_faults([(0, Fault::Truncated)]).get_range("k", 4..6).unwrap(), "of");
     let cut = store.with_faults((0..9).map(|call| (call, Fault::Truncated))).get_range("k", 4..6);
     assert!(matches!(cut, Err(StoreError::Damaged { .. })), "{cut:?}");
+}
+
+/// A clock that passes only while somebody sleeps.
+#[derive(Debug, Default)]
+struct Slept(Mutex<Duration>);
+
+impl Slept {
+    fn seconds(&self) -> u64 {
+        self.0.lock().unwrap().as_secs()
+    }
+}
+
+impl Clock for Slept {
+    fn now(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+/// A store in memory that is patient for a quarter of an hour, has answered once, and is then away for `calls` calls.
+fn away_for(name: &str, calls: u64) -> (Store, Arc<Slept>) {
+    let clock = Arc::new(Slept::default());
+    let store = Store::open(&format!("memory://{name}")).unwrap();
+    store.create("there", "v".into()).unwrap();
+    let store = store.with_faults((1..=calls).map(|call| (call, Fault::Unavailable)));
+    let store = store.patient_by(Duration::from_secs(900), Arc::clone(&clock) as Arc<dyn Clock>);
+    assert!(store.exists("there").unwrap());
+    (store, clock)
+}
+
+#[test]
+fn a_store_that_is_away_for_minutes_is_waited_for_in_every_call() {
+    let minutes = |name: &str, call: &dyn Fn(&Store)| {
+        let (store, clock) = away_for(name, 25);
+        call(&store);
+        assert!((300..900).contains(&clock.seconds()), "{name}: {} s", clock.seconds());
+    };
+    minutes("away-create", &|store| store.create("k", "v".into()).unwrap());
+    minutes("away-get", &|store| assert_eq!(store.get("there").unwrap(), "v"));
+    minutes("away-list", &|store| assert_eq!(store.list("").unwrap(), ["there"]));
+    minutes("away-size", &|store| assert_eq!(store.size("there").unwrap(), 1));
+    minutes("away-range", &|store| assert_eq!(store.get_range("there", 0..1).unwrap(), "v"));
+    minutes("away-delete", &|store| store.delete("there").unwrap());
+}
+
+#[test]
+fn patience_ends_and_is_not_wasted_on_refusals_or_on_a_store_that_never_answered() {
+    let (store, clock) = away_for("away-for-good", 100_000);
+    assert!(matches!(store.create("k", "v".into()), Err(StoreError::Unavailable { .. })));
+    assert_eq!(clock.seconds(), 900);
+    let clock = Arc::new(Slept::default());
+    let patient = |store: &Store| store.patient_by(Duration::from_secs(900), Arc::clone(&clock) as Arc<dyn Clock>);
+    let store = patient(&Store::open("memory://refused").unwrap());
+    store.create("k", "v".into()).unwrap();
+    let refused = store.with_faults((0..9).map(|call| (call, Fault::Denied)));
+    assert!(matches!(refused.get("k"), Err(StoreError::Denied { .. })));
+    assert!(matches!(store.get("other"), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.get_range("k", 0..9), Err(StoreError::Range { .. })));
+    assert!(matches!(store.create("k", "w".into()), Err(StoreError::AlreadyExists { .. })));
+    let never = Store::open("memory://never").unwrap().with_faults((0..99).map(|call| (call, Fault::Unavailable)));
+    assert!(matches!(patient(&never).get("k"), Err(StoreError::Unavailable { .. })));
+    assert_eq!(clock.seconds(), 0);
+}
+
+#[test]
+fn a_create_that_was_done_while_the_store_seemed_away_has_won() {
+    let (store, _) = away_for("away-lost", 0);
+    let store = store.with_faults([(0, Fault::LostReply), (1, Fault::Unavailable), (2, Fault::Unavailable)]);
+    store.create("k", "v".into()).unwrap();
+    assert_eq!(store.get("k").unwrap(), "v");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod finding;
 mod flops;
+mod large;
 mod node;
 mod report;
 mod selftest;
@@ -55,7 +56,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     // One rank is enough to test a store, and others would only slow it.
     if launch.rank == 0 {
         match &args.store {
-            Some(uri) => findings.extend(storage::check(uri)),
+            Some(uri) => {
+                findings.extend(storage::check(uri));
+                findings.extend(args.checkpoint_size.as_deref().map(|size| large::check(uri, size)));
+            }
             None => findings.push(Finding::not_checked("store", "no --store given")),
         }
         findings.extend(args.shards.as_deref().map(storage::shards));

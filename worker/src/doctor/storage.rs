@@ -45,31 +45,66 @@ pub(crate) fn shards(uri: &str) -> Finding {
     }
 }
 
-/// Whether the variables of a bucket's service are set, never what they hold; `None` for a directory.
+/// Whether the variables that the store reads are set, never what they hold; `None` for a directory.
 fn credentials(uri: &str, set: impl Fn(&str) -> bool) -> Option<Finding> {
-    let (name, variables, missing): (_, &[&str], _) = match uri.split_once("://")?.0 {
+    let any = |names: &[&str]| names.iter().any(|name| set(name));
+    let (name, missing) = match uri.split_once("://")?.0 {
         "s3" => (
             "s3 credentials",
-            &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"],
-            (set("AWS_ACCESS_KEY_ID") != set("AWS_SECRET_ACCESS_KEY"))
-                .then_some("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"),
+            (any(ID) != any(SECRET)).then_some("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"),
         ),
         // Two ways to one end, and the machine's role is a third: none is missing.
-        "gs" => ("gs credentials", &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"], None),
+        "gs" => ("gs credentials", None),
         "az" => (
             "az credentials",
-            &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"],
-            (!set("AZURE_STORAGE_ACCOUNT_NAME"))
+            (!any(&["AZURE_STORAGE_ACCOUNT_NAME"]))
                 .then_some("set AZURE_STORAGE_ACCOUNT_NAME and a key, token or client of it"),
         ),
         _ => return None,
     };
-    let words = variables.iter().map(|v| format!("{v} {}", if set(v) { "set" } else { "not set" }));
+    // Of several names for one thing those that are set are told, and the first where none is.
+    let words = variables(uri).iter().flat_map(|names| {
+        let given: Vec<String> = names.iter().filter(|name| set(name)).map(|name| format!("{name} set")).collect();
+        if given.is_empty() { vec![format!("{} not set", names[0])] } else { given }
+    });
     let words = words.collect::<Vec<_>>().join(", ");
     Some(match missing {
         Some(remedy) => Finding::fail(name, words, remedy),
         None => Finding::ok(name, words),
     })
+}
+
+const ID: &[&str] = &["AWS_ACCESS_KEY_ID"];
+const SECRET: &[&str] = &["AWS_SECRET_ACCESS_KEY"];
+
+/// The variables by which the store at `uri` is reached; each with the other names that the client knows for it.
+fn variables(uri: &str) -> &'static [&'static [&'static str]] {
+    match uri.split_once("://").map(|(scheme, _)| scheme) {
+        Some("s3") => &[
+            ID,
+            SECRET,
+            &["AWS_SESSION_TOKEN", "AWS_TOKEN"],
+            &["AWS_REGION", "AWS_DEFAULT_REGION"],
+            &["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"],
+            &["AWS_ALLOW_HTTP"],
+        ],
+        Some("gs") => &[
+            &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_SERVICE_ACCOUNT_KEY"],
+            &["GOOGLE_APPLICATION_CREDENTIALS"],
+            &["GOOGLE_BEARER_TOKEN"],
+            &["GOOGLE_BASE_URL"],
+            &["GOOGLE_ALLOW_HTTP"],
+        ],
+        Some("az") => &[
+            &["AZURE_STORAGE_ACCOUNT_NAME"],
+            &["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY"],
+            &["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"],
+            &["AZURE_CLIENT_ID", "AZURE_STORAGE_CLIENT_ID"],
+            &["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"],
+            &["AZURE_ALLOW_HTTP"],
+        ],
+        _ => &[],
+    }
 }
 
 /// The local folder of an address; `None` for buckets and memory.
@@ -82,19 +117,25 @@ fn folder_of(uri: &str) -> Option<PathBuf> {
 }
 
 fn probe_and_clean(store: &Store) -> Result<()> {
+    in_probe(store, probed)
+}
+
+/// Runs `work` on the store below a random prefix, and leaves nothing of it.
+pub(super) fn in_probe<T>(store: &Store, work: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
     let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("draw a random name")?;
     let prefix = format!("doctor/{}", unique.trim());
     let root = folder_of(store.uri());
     let root_was_there = root.as_ref().is_some_and(|root| root.exists());
     let probe = store.child(&prefix);
-    let result = probed(&probe);
+    let result = work(&probe);
     let cleaned = clean(&probe);
     if let Some(root) = root {
         // Only empty folders can be removed so: what others keep beside the probe stays.
         let made = [Some(root.join(&prefix)), Some(root.join("doctor")), (!root_was_there).then_some(root)];
         made.into_iter().flatten().take_while(|folder| remove_empty(folder)).for_each(drop);
     }
-    result.and(cleaned)
+    let result = result?;
+    cleaned.map(|()| result)
 }
 
 fn remove_empty(folder: &Path) -> bool {
@@ -196,5 +237,18 @@ mod tests {
         let half = credentials("s3://b", |name| name == "AWS_SECRET_ACCESS_KEY").unwrap();
         assert_eq!(half.outcome, Outcome::Fail);
         assert!(half.detail.contains("AWS_SECRET_ACCESS_KEY set"), "{}", half.detail);
+    }
+
+    #[test]
+    fn the_variables_told_are_those_that_the_store_reads() {
+        let told = |name: &str| credentials("s3://b", |variable| variable == name).unwrap().detail;
+        for name in ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"] {
+            let detail = told(name);
+            assert!(
+                detail.contains(&format!("{name} set")) && !detail.contains("AWS_ENDPOINT_URL not set"),
+                "{detail}"
+            );
+        }
+        assert!(told("AWS_REGION").contains("AWS_ENDPOINT not set"));
     }
 }

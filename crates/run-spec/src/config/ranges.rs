@@ -142,6 +142,8 @@ const RANGES: &[(&str, Range)] = &[
     ("checkpoint.keep", COUNT),
     ("log.every_steps", COUNT),
     ("log.collapse_every_steps", COUNT),
+    // Seconds: up to a week.
+    ("store.retry_for", within(0.0, 604_800.0)),
     ("init.seed", ANY_SEED),
 ];
 

@@ -263,6 +263,14 @@ section! {
     }
 }
 section! {
+    /// How the run's store and its shard set are asked. Nothing here changes weights.
+    Store {
+        /// Seconds that a call waits for a store that has answered before and is away now; 0 leaves it at the client's own
+        /// retries, which end within seconds.
+        retry_for: u64 = 900,
+    }
+}
+section! {
     /// Initial weights.
     Init {
         /// Seed of random weights; null takes `seed`.

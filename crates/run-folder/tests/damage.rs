@@ -1,0 +1,343 @@
+//! What a damaged, torn, missing or moved key of a run does, and how the run goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use run_folder::{
+    CaptureRecord, CheckpointRecord, Retention, Run, RunError, RunRecord, StopRecord, Verification, verify,
+};
+use run_spec::ids::Digest;
+use serde_json::json;
+
+/// A run in a folder, as training writes it: checkpoints at the given steps, each with the metrics up to it.
+struct Folder {
+    folder: tempfile::TempDir,
+    run: Run,
+    metrics: BTreeMap<String, Digest>,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::at(folder.path().to_str().unwrap()).unwrap();
+        run.begin(&RunRecord::new(json!({"seed": 1}), Digest::of(b"shards"), 9, "1.0")).unwrap();
+        run.claim_attempt("1.0").unwrap();
+        Self { folder, run, metrics: BTreeMap::new() }
+    }
+
+    fn checkpoint(&mut self, attempt: u32, step: u64, keep: usize) -> CheckpointRecord {
+        self.checkpoint_after(attempt, step, keep, &BTreeSet::new())
+    }
+
+    fn checkpoint_after(
+        &mut self,
+        attempt: u32,
+        step: u64,
+        keep: usize,
+        passed_over: &BTreeSet<String>,
+    ) -> CheckpointRecord {
+        let line = format!("{{\"step\":{},\"loss\":1.5}}\n", step - 1);
+        self.metrics.extend([self.run.publish_metrics(step - 10, attempt, &line).unwrap()]);
+        let bytes = vec![step as u8; 64].into();
+        let metrics = Some(self.metrics.clone());
+        self.run.publish_checkpoint(record(attempt, step, metrics), bytes, Retention { keep, passed_over }).unwrap()
+    }
+
+    /// Three checkpoints and the end.
+    fn done() -> Self {
+        let mut it = Self::new();
+        it.checkpoint(1, 10, 3);
+        it.checkpoint(1, 20, 3);
+        let last = it.checkpoint(1, 30, 3);
+        it.run.finish(last, "CPU".to_owned(), 1).unwrap();
+        it
+    }
+
+    fn path(&self, key: &str) -> std::path::PathBuf {
+        self.folder.path().join(key)
+    }
+
+    fn empty(&self, key: &str) {
+        assert!(self.path(key).exists(), "{key}");
+        std::fs::write(self.path(key), "").unwrap();
+    }
+
+    /// Changes one byte in the middle.
+    fn flip(&self, key: &str) {
+        let mut bytes = std::fs::read(self.path(key)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(self.path(key), bytes).unwrap();
+    }
+
+    fn steps(&self) -> Vec<u64> {
+        self.run.checkpoints().unwrap().iter().map(|record| record.step).collect()
+    }
+
+    fn verified(&self) -> Verification {
+        verify(&self.run).unwrap()
+    }
+
+    fn damaged(&self) -> Vec<String> {
+        self.verified().damages.into_iter().map(|damage| damage.key).collect()
+    }
+
+    fn repair(&self) {
+        self.run.repair(&self.verified(), "1.0").unwrap().unwrap();
+        assert_eq!(self.damaged(), [""; 0], "what was set aside is damage no more");
+    }
+}
+
+fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) -> CheckpointRecord {
+    CheckpointRecord {
+        step,
+        attempt,
+        key: String::new(),
+        bytes: 0,
+        digest: Digest::of(b""),
+        failed_in_a_row: 0,
+        failed_steps: 0,
+        seconds: 0.0,
+        metrics,
+    }
+}
+
+/// Every file below `folder`, to see that nothing is moved or deleted.
+fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.path().is_dir() {
+            true => out.extend(files(&entry.path())),
+            false => drop(out.insert(entry.path(), std::fs::read(entry.path()).unwrap())),
+        }
+    }
+    out
+}
+
+#[test]
+fn an_undamaged_run_is_whole_to_the_last_key() {
+    let it = Folder::done();
+    let found = it.verified();
+    assert_eq!((found.damages.len(), found.unnamed.len(), found.without_digest.len()), (0, 0, 0), "{found:?}");
+    assert_eq!(found.whole, files(it.folder.path()).len());
+    assert_eq!(it.run.repair(&found, "1.0").unwrap(), None);
+}
+
+#[test]
+fn a_changed_byte_in_any_file_is_found_at_its_key_and_nowhere_else() {
+    let keys = [
+        "run.json",
+        "attempts/0001.json",
+        "checkpoints/00000010-a0001.json",
+        "checkpoints/00000020-a0001.safetensors",
+        "metrics/00000010-a0001.jsonl",
+        "final.json",
+    ];
+    for key in keys {
+        let it = Folder::done();
+        it.flip(key);
+        let damages = it.verified().damages;
+        assert_eq!(damages.iter().map(|damage| damage.key.as_str()).collect::<Vec<_>>(), [key], "{damages:?}");
+        assert!(!damages[0].remedy.is_empty() && damages[0].can_be_set_aside == (key != "run.json"), "{damages:?}");
+        std::fs::remove_file(it.path(key)).unwrap();
+        // Nothing names an attempt or an older checkpoint, and without its final record a run only has not ended.
+        let named = key != "attempts/0001.json" && key != "checkpoints/00000010-a0001.json" && key != "final.json";
+        assert_eq!(it.damaged(), if named { vec![key.to_owned()] } else { Vec::new() });
+    }
+}
+
+#[test]
+fn a_record_replaced_by_another_whole_one_is_found() {
+    let it = Folder::done();
+    std::fs::copy(it.path("checkpoints/00000020-a0001.json"), it.path("checkpoints/00000030-a0001.json")).unwrap();
+    assert_eq!(it.damaged(), ["checkpoints/00000030-a0001.json", "final.json"]);
+    let it = Folder::done();
+    let other = Folder::new();
+    other.run.store().create_record("other.json", &RunRecord::new(json!({}), Digest::of(b"x"), 1, "2.0")).unwrap();
+    std::fs::copy(other.path("other.json"), it.path("run.json")).unwrap();
+    assert_eq!(it.damaged(), ["run.json"]);
+}
+
+#[test]
+fn a_torn_record_goes_back_to_the_checkpoint_before() {
+    let it = Folder::done();
+    it.empty("final.json");
+    assert_eq!(it.run.finished().unwrap(), None);
+    it.empty("checkpoints/00000030-a0001.json");
+    let loaded = it.run.newest_whole().unwrap().unwrap();
+    assert_eq!((loaded.record.step, loaded.bytes[0]), (20, 20));
+    assert_eq!(loaded.passed_over, BTreeSet::from(["checkpoints/00000030-a0001.json".to_owned()]));
+    assert_eq!(it.steps(), [10, 20]);
+}
+
+#[test]
+fn a_run_whose_checkpoints_are_all_damaged_does_not_begin_again_by_itself() {
+    let it = Folder::done();
+    for step in [10, 20, 30] {
+        it.flip(&format!("checkpoints/000000{step}-a0001.safetensors"));
+    }
+    let error = it.run.newest_whole().unwrap_err();
+    assert!(matches!(error, RunError::NoneWhole { count: 3, .. }), "{error}");
+    assert!(error.to_string().contains("worker verify"), "{error}");
+    let before = files(it.folder.path());
+    it.repair();
+    assert!(it.run.newest_whole().unwrap().is_none(), "set aside on request, they no longer stand in the way");
+    let after = files(it.folder.path());
+    assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "nothing is moved, changed or deleted");
+    assert_eq!(after.len(), before.len() + 1);
+    assert!(Folder::new().run.newest_whole().unwrap().is_none());
+}
+
+#[test]
+fn results_take_the_last_checkpoint_and_no_other_unless_asked() {
+    let mut it = Folder::new();
+    assert!(matches!(it.run.last_checkpoint(), Err(RunError::NoCheckpoint { .. })));
+    it.checkpoint(1, 10, 3);
+    let last = it.checkpoint(1, 20, 3);
+    assert_eq!(it.run.last_checkpoint().unwrap().0.step, 20);
+    it.run.finish(last, "CPU".to_owned(), 1).unwrap();
+    it.flip("checkpoints/00000020-a0001.safetensors");
+    let error = it.run.last_checkpoint().unwrap_err().to_string();
+    assert!(error.contains("worker verify") && error.contains("--step"), "{error}");
+    assert_eq!(it.run.checkpoint_of(10).unwrap().1[0], 10);
+    let error = it.run.checkpoint_of(20).unwrap_err().to_string();
+    assert!(error.ends_with("no whole checkpoint of step 20; kept are those of steps 10"), "{error}");
+    it.empty("final.json");
+    assert!(matches!(it.run.last_checkpoint(), Err(RunError::LastDamaged { uri, .. }) if uri.ends_with("final.json")));
+}
+
+#[test]
+fn a_repaired_run_goes_on_from_the_newest_whole_checkpoint_and_ends_again() {
+    let mut it = Folder::done();
+    it.flip("checkpoints/00000030-a0001.safetensors");
+    assert_eq!(it.damaged(), ["checkpoints/00000030-a0001.safetensors", "final.json"]);
+    it.repair();
+    assert_eq!(it.run.finished().unwrap(), None);
+    assert_eq!(it.run.newest_whole().unwrap().unwrap().record.step, 20);
+    let attempt = it.run.claim_attempt("1.0").unwrap();
+    let last = it.checkpoint(attempt, 30, 3);
+    it.run.finish(last, "CPU".to_owned(), attempt).unwrap();
+    let last = it.run.finished().unwrap().unwrap();
+    assert_eq!((last.checkpoint.attempt, it.run.last_checkpoint().unwrap().0.step), (2, 30));
+    assert!(it.path("final-a0002.json").exists() && it.path("final.json").exists());
+    assert_eq!(it.damaged(), [""; 0]);
+}
+
+#[test]
+fn a_torn_final_record_is_written_anew_under_the_attempts_number() {
+    let it = Folder::done();
+    it.empty("final.json");
+    let last = it.run.newest_whole().unwrap().unwrap().record;
+    it.run.finish(last, "CPU".to_owned(), 2).unwrap();
+    assert_eq!(it.run.last_checkpoint().unwrap().0.step, 30);
+    assert!(it.path("final-a0002.json").exists());
+    assert_eq!(it.damaged(), ["final.json"]);
+}
+
+#[test]
+fn only_an_attempt_that_wrote_a_whole_checkpoint_removes_older_ones_and_damaged_ones_do_not_count() {
+    let mut it = Folder::new();
+    for step in [10, 20, 30] {
+        it.checkpoint(1, step, 2);
+    }
+    assert_eq!(it.steps(), [20, 30]);
+    it.flip("checkpoints/00000030-a0001.safetensors");
+    let passed_over = it.run.newest_whole().unwrap().unwrap().passed_over;
+    it.checkpoint_after(2, 30, 2, &passed_over);
+    // Two are to be kept: the new one and the one before the damaged one, which counts for nothing.
+    assert!(it.run.checkpoint_of(20).is_ok());
+    it.checkpoint_after(2, 40, 2, &passed_over);
+    assert_eq!(it.steps(), [30, 40]);
+    // An attempt that was taken over removes nothing of the attempt that took over.
+    it.checkpoint(1, 50, 1);
+    assert_eq!(it.run.newest_whole().unwrap().unwrap().record.step, 40);
+}
+
+#[test]
+fn bytes_that_were_never_published_are_removed_in_time_and_are_no_damage() {
+    let mut it = Folder::new();
+    it.run.store().create("checkpoints/00000005-a0001.safetensors", "half".into()).unwrap();
+    it.checkpoint(1, 10, 1);
+    assert!(!it.path("checkpoints/00000005-a0001.safetensors").exists());
+    it.run.store().create("checkpoints/00000015-a0001.safetensors", "half".into()).unwrap();
+    // What a create that was killed leaves beside its key.
+    std::fs::write(it.path("checkpoints/00000015-a0001.json#1"), "ha").unwrap();
+    let found = it.verified();
+    let unnamed = ["checkpoints/00000015-a0001.safetensors", "checkpoints/00000015-a0001.json#1"];
+    assert_eq!((found.damages.len(), found.unnamed), (0, unnamed.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn metrics_are_those_that_the_newest_record_names() {
+    let mut it = Folder::new();
+    it.checkpoint(1, 10, 3);
+    // Published by an attempt that was killed before its checkpoint: the next attempt does these steps again.
+    it.run.publish_metrics(10, 1, "{\"step\":15,\"loss\":9.0}\n").unwrap();
+    assert_eq!(it.run.metrics().unwrap().keys().copied().collect::<Vec<_>>(), [9]);
+    let (key, digest) = it.run.publish_metrics(10, 2, "{\"step\":15,\"loss\":2.0}\n").unwrap();
+    let mut metrics = it.metrics.clone();
+    metrics.insert(key.clone(), digest);
+    it.run.publish_stop(&StopRecord { step: 16, attempt: 2, reason: "not finite".to_owned(), metrics }).unwrap();
+    assert_eq!(it.run.metrics().unwrap()[&15]["loss"], 2.0, "a stop keeps the metrics up to it");
+    it.flip(&key);
+    let error = it.run.metrics().unwrap_err().to_string();
+    assert!(error.contains(&key) && error.contains("--repair"), "{error}");
+    it.repair();
+    assert_eq!(it.run.metrics().unwrap().keys().copied().collect::<Vec<_>>(), [9]);
+}
+
+#[test]
+fn metrics_of_an_older_version_are_read_and_named_from_the_next_checkpoint_on() {
+    let mut it = Folder::new();
+    it.run.publish_metrics(0, 1, "{\"step\":3}\n").unwrap();
+    let old = it
+        .run
+        .publish_checkpoint(record(1, 5, None), "x".into(), Retention { keep: 2, passed_over: &BTreeSet::new() })
+        .unwrap();
+    assert_eq!(it.run.metrics().unwrap().len(), 1);
+    assert_eq!(it.verified().without_digest, ["metrics/00000000-a0001.jsonl"]);
+    it.metrics = it.run.metrics_up_to(&old).unwrap();
+    it.checkpoint(2, 15, 1);
+    assert_eq!(it.run.metrics().unwrap().len(), 2);
+    assert_eq!(it.verified().without_digest, [""; 0]);
+}
+
+#[test]
+fn a_capture_is_covered_by_its_record() {
+    let it = Folder::done();
+    let key = "failed/00000012-a0001-r0000.safetensors".to_owned();
+    let capture = CaptureRecord {
+        step: 12,
+        attempt: 1,
+        rank: 0,
+        world: 1,
+        term: "koleo".to_owned(),
+        key: String::new(),
+        bytes: 0,
+        digest: Digest::of(b""),
+    };
+    it.run.publish_capture(capture, "batch".into()).unwrap();
+    assert_eq!(it.damaged(), [""; 0]);
+    assert_eq!(it.run.capture(12, 0).unwrap().1, "batch");
+    let error = it.run.capture(13, 0).unwrap_err().to_string();
+    assert!(error.contains("captured are steps: 12"), "{error}");
+    it.flip(&key);
+    assert!(matches!(it.run.capture(12, 0), Err(RunError::CaptureDamaged { .. })));
+    assert_eq!(it.damaged(), [key]);
+}
+
+#[test]
+fn a_torn_record_of_what_was_set_aside_sets_nothing_aside_and_is_repaired_too() {
+    let it = Folder::done();
+    it.flip("checkpoints/00000030-a0001.safetensors");
+    it.repair();
+    it.empty("set-aside/1.json");
+    assert_eq!(it.verified().damages.len(), 3);
+    it.repair();
+    assert_eq!(it.run.finished().unwrap(), None);
+}
+
+#[test]
+fn nothing_is_no_run() {
+    assert!(matches!(verify(&Run::at("memory://nothing-here").unwrap()), Err(RunError::NoRun { .. })));
+}

@@ -1,0 +1,168 @@
+//! Waiting for a store that is away: a server that restarts, a network that is cut for minutes.
+//!
+//! The client's own retries end within seconds. A patient store goes on after them, up to a limit, but only once it has
+//! answered: a wrong address is told at once. Whether to wait is decided by the kind of the error: the general failure,
+//! which is what cut connections and busy servers give, and no refusal, conflict or missing key.
+
+use crate::error::is_refusal;
+use async_trait::async_trait;
+use object_store::retry::{RetryContext, RetryFailure, RetryPolicy};
+use std::collections::hash_map::RandomState;
+use std::fmt::Debug;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest pause between two tries.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Time, as a patient store sees it. Tests have their own.
+pub trait Clock: Debug + Send + Sync {
+    /// Time since some moment in the past.
+    fn now(&self) -> Duration;
+    /// Waits.
+    fn sleep(&self, time: Duration);
+}
+
+/// The clock on the wall.
+#[derive(Debug)]
+struct RealClock(Instant);
+
+impl Clock for RealClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// How long a store is waited for.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    limit: Duration,
+    clock: Arc<dyn Clock>,
+    /// Whether the store has answered at all.
+    answered: AtomicBool,
+}
+
+impl Patience {
+    /// None: the client's retries are all there are.
+    pub(crate) fn none() -> Self {
+        Self::of(Duration::ZERO)
+    }
+
+    pub(crate) fn of(limit: Duration) -> Self {
+        Self::by(limit, Arc::new(RealClock(Instant::now())))
+    }
+
+    pub(crate) fn by(limit: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { limit, clock, answered: AtomicBool::new(false) }
+    }
+
+    /// A call to be repeated while the store is away.
+    pub(crate) fn wait(&self) -> Wait<'_> {
+        Wait { patience: self, began: None, tries: 0 }
+    }
+
+    /// For the parts of an upload, which the client repeats by itself.
+    pub(crate) fn of_parts(&self) -> Option<Arc<dyn RetryPolicy>> {
+        (self.limit > Duration::ZERO).then(|| Arc::new(OfParts(self.limit)) as Arc<dyn RetryPolicy>)
+    }
+
+    /// Takes note of an answer.
+    pub(crate) fn answered<T>(&self, result: &object_store::Result<T>) {
+        if result.as_ref().map_or_else(|error| !is_away(error), |_| true) {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One call that waits for the store.
+#[derive(Debug)]
+pub(crate) struct Wait<'a> {
+    patience: &'a Patience,
+    /// When the first failure was seen.
+    began: Option<Duration>,
+    tries: u32,
+}
+
+impl Wait<'_> {
+    /// Waits, and says to try again; false for an error that time does not heal, or when the time is over.
+    pub(crate) fn again(&mut self, error: &object_store::Error, uri: &str) -> bool {
+        let Patience { limit, clock, answered } = self.patience;
+        if !is_away(error) || !answered.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = clock.now();
+        let began = *self.began.get_or_insert(now);
+        let left = limit.saturating_sub(now.saturating_sub(began));
+        if left.is_zero() {
+            return false;
+        }
+        if self.tries == 0 {
+            let seconds = limit.as_secs();
+            tracing::warn!(uri, "the store is away: trying again for up to {seconds} s");
+        }
+        clock.sleep(pause(self.tries).min(left));
+        self.tries += 1;
+        true
+    }
+
+    /// Takes note of the answer that ends the call.
+    pub(crate) fn ended<T>(&self, result: &object_store::Result<T>, uri: &str) {
+        self.patience.answered(result);
+        if let (Some(began), Ok(_)) = (self.began, result) {
+            let seconds = self.patience.clock.now().saturating_sub(began).as_secs();
+            tracing::info!(uri, seconds, tries = self.tries, "the store answers again");
+        }
+    }
+}
+
+/// Whether the store cannot be reached or cannot answer now.
+fn is_away(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. }) && !is_refusal(error)
+}
+
+/// The pause after `tries` tries: from half a second, doubled each time, a random half of it left out, so that many who
+/// lost the same store do not all come back at once.
+fn pause(tries: u32) -> Duration {
+    let whole = Duration::from_millis(500 << tries.min(6)).min(LONGEST);
+    let random = RandomState::new().build_hasher().finish() % 1024;
+    whole / 2 + whole / 2 * u32::try_from(random).unwrap_or(0) / 1024
+}
+
+#[derive(Debug)]
+struct OfParts(Duration);
+
+#[async_trait]
+impl RetryPolicy for OfParts {
+    async fn retry(&self, context: RetryContext) -> bool {
+        let passes = match context.failure {
+            RetryFailure::Status(status) => status.is_server_error() || status.as_u16() == 429,
+            RetryFailure::Transport(_) => true,
+            _ => false,
+        };
+        if !passes || context.elapsed >= self.0 {
+            return false;
+        }
+        tokio::time::sleep(pause(u32::try_from(context.attempt).unwrap_or(u32::MAX))).await;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_differ() {
+        let pauses: Vec<Duration> = (0..40).map(pause).collect();
+        assert!(pauses[0] >= Duration::from_millis(250) && pauses[0] <= Duration::from_millis(500));
+        assert!(pauses.iter().all(|pause| *pause <= LONGEST));
+        assert!(pauses[10..].iter().all(|pause| *pause >= LONGEST / 2));
+        assert!(pauses[10..].windows(2).any(|two| two[0] != two[1]), "no jitter");
+    }
+}

@@ -1,0 +1,89 @@
+//! `worker verify`: is a run what was written, key by key; and what to do where it is not.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use run_folder::{Run, Verification, verify};
+use serde_json::json;
+
+use crate::cli::VerifyArgs;
+use crate::output;
+use crate::version::CODE;
+
+/// Checks, sets damaged keys aside where asked to, prints, and gives exit code 1 if damage is left.
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let run = Run::at(&args.run)?;
+    let found = verify(&run)?;
+    let record = if args.repair { run.repair(&found, CODE)? } else { None };
+    if args.json {
+        let document = json!({ "schema": 1, "run": run.store().uri(), "found": found, "set_aside_by": record });
+        output::line(serde_json::to_string_pretty(&document)?);
+    } else {
+        lines(&run, &found, record.as_deref()).iter().for_each(output::line);
+    }
+    let left = found.damages.iter().any(|damage| record.is_none() || !damage.can_be_set_aside);
+    Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn lines(run: &Run, found: &Verification, record: Option<&str>) -> Vec<String> {
+    let mut out = Vec::new();
+    for damage in &found.damages {
+        let uri = run.store().uri_of(&damage.key);
+        match record {
+            Some(record) if damage.can_be_set_aside => {
+                out.push(format!("{uri}: {}; set aside by {record}", damage.what));
+            }
+            _ => out.push(format!("{uri}: {}; {}", damage.what, damage.remedy)),
+        }
+    }
+    out.extend(found.set_aside.iter().map(|(key, what)| format!("{key}: set aside before ({what})")));
+    out.extend(found.unnamed.iter().map(|key| format!("{key}: no record names it; it counts for nothing")));
+    out.extend(found.without_digest.iter().map(|key| format!("{key}: reads, but an older version named no digest")));
+    out.push(format!(
+        "{}: {} whole, {} damaged, {} set aside before, {} unnamed, {} without a digest",
+        run.store().uri(),
+        found.whole,
+        found.damages.len(),
+        found.set_aside.len(),
+        found.unnamed.len(),
+        found.without_digest.len()
+    ));
+    if record.is_some() {
+        out.push(
+            "the keys that were set aside no longer count: `worker train` goes on from the newest whole checkpoint"
+                .to_owned(),
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_folder::RunRecord;
+    use run_spec::ids::Digest;
+
+    #[test]
+    fn damage_is_told_with_its_remedy_and_repaired_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = folder.path().to_str().unwrap().to_owned();
+        let run = Run::at(&uri).unwrap();
+        run.begin(&RunRecord::new(json!({}), Digest::of(b"x"), 1, CODE)).unwrap();
+        run.claim_attempt(CODE).unwrap();
+        let failed = |repair| {
+            let code = super::run(&VerifyArgs { run: uri.clone(), repair, json: false }).unwrap();
+            format!("{code:?}") != format!("{:?}", ExitCode::SUCCESS)
+        };
+        assert!(!failed(false));
+        std::fs::write(folder.path().join("attempts/0001.json"), "").unwrap();
+        assert!(failed(false) && !failed(true) && !failed(false));
+        std::fs::write(folder.path().join("run.json"), "{").unwrap();
+        assert!(failed(true), "what a run is cannot be set aside");
+        let found = verify(&run).unwrap();
+        let text = lines(&run, &found, None).join("\n");
+        assert!(
+            text.contains("run.json: it is not a JSON object") && text.contains("restore it from a copy"),
+            "{text}"
+        );
+    }
+}

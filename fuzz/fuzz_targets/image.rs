@@ -1,7 +1,7 @@
 //! Any bytes are an image, or a reason why not.
 #![no_main]
 
-use intake::{IntakeLimits, decode, decode_page, pages};
+use intake::{IntakeLimits, decode, decode_page, numbers, pages};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: quiet(), |bytes: &[u8]| {
@@ -10,6 +10,9 @@ fuzz_target!(init: quiet(), |bytes: &[u8]| {
     for image in [decode(bytes, limits), decode_page(bytes, last, limits)].into_iter().flatten() {
         let (width, height) = image.rgb.dimensions();
         assert!(u64::from(width) * u64::from(height) <= limits.pixels, "{width} x {height}");
+    }
+    if let Ok(masks) = numbers(bytes, limits) {
+        assert_eq!(u64::from(masks.width) * u64::from(masks.height), masks.values.len() as u64);
     }
 });
 

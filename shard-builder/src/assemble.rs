@@ -177,7 +177,8 @@ impl Build {
         let (config, product) = (digest_json(&self.config), self.cutting.product);
         let shards = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
         if shards.is_empty() {
-            bail!("no row comes of this\n{}", report::summary(&self.sources, &pictures, &vec![0; self.sources.len()]));
+            let summary = report::summary(&self.sources, &pictures, &vec![0; self.sources.len()]);
+            bail!("no row comes of this\n{summary}{}", report::labels_unused(&self.sources, &pictures));
         }
         let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
         // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.

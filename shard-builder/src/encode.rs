@@ -72,7 +72,7 @@ impl Encoder<'_> {
         let (bytes, page) = located.file(&picture.image, self.limits).map_err(|reason| anyhow!(reason))?;
         let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
         ensure!(same, "the file changed while the set was built; run the build again");
-        let intake = located.source.images.pages.decode(&bytes, page, self.limits);
+        let intake = located.source.images.decode(&bytes, page, self.limits);
         Ok(intake.map_err(|reason| anyhow!(reason))?.rgb)
     }
 

@@ -3,6 +3,8 @@
 //! `images-*.csv` has a row for each image of each source, used or not; `labels-*.csv` one for each label that gives no
 //! cell; `quality-*.csv` one for each row with a flaw, kept, flagged or dropped; `cells-*.csv`, where cells are found by their looks, one for each of them. All are written from the plan alone, so they are the same bytes however often a build was interrupted.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use run_spec::ids::{PatchKey, Product, patch_id};
 
@@ -11,6 +13,9 @@ use crate::quality::{Flaw, Flawed};
 use crate::source::cut_rule::CellRule;
 use crate::source::quality_rule::Action;
 use crate::survey::{Located, Picture};
+
+/// Labels not used that are told on the terminal.
+const LABELS_TOLD: usize = 20;
 
 /// The report's tables, as CSV.
 #[derive(Debug)]
@@ -219,22 +224,46 @@ pub(crate) fn summary(sources: &[Located], pictures: &[Picture], bytes: &[u64]) 
             text.push_str(&format!("\n  {source}: {counts}"));
         }
     }
-    let mut reasons: std::collections::BTreeMap<(&str, String), u64> = std::collections::BTreeMap::new();
+    let mut reasons = Counts::new();
+    let mut notes = Counts::new();
     for picture in pictures {
+        let source = sources[picture.source].source.name.as_str();
         if let Err(reason) = &picture.used {
             // Reasons that name a file are counted as one.
             let stem = crate::source::files::stem_of(&picture.image);
             let reason = reason.replace(&format!("/{stem}."), "/….");
-            *reasons.entry((&sources[picture.source].source.name, reason)).or_default() += 1;
+            *reasons.entry((source, reason)).or_default() += 1;
+        }
+        for note in &picture.notes {
+            *notes.entry((source, note.clone())).or_default() += 1;
         }
     }
-    if !reasons.is_empty() {
-        text.push_str("\n\nimages not used:");
-        for ((source, reason), count) in reasons {
-            text.push_str(&format!("\n  {source}: {} × {reason}", thousands(count)));
-        }
-    }
+    text.push_str(&counted("images not used", &reasons));
+    text.push_str(&counted("images read with a note", &notes));
     text
+}
+
+/// How often something is said of images of a source.
+type Counts<'a> = BTreeMap<(&'a str, String), u64>;
+
+fn counted(title: &str, counts: &Counts<'_>) -> String {
+    let lines = counts.iter().map(|((source, what), count)| format!("\n  {source}: {} × {what}", thousands(*count)));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("\n\n{title}:{lines}") }
+}
+
+/// The first labels that gave no cell, for whoever gets no set with a report.
+pub(crate) fn labels_unused(sources: &[Located], pictures: &[Picture]) -> String {
+    let all = pictures.iter().flat_map(|picture| picture.issues.iter().map(move |issue| (picture, issue)));
+    let told = all.clone().take(LABELS_TOLD).map(|(picture, issue)| {
+        format!("\n  {}: {}, {}: {}", sources[picture.source].source.name, picture.image, issue.at, issue.reason)
+    });
+    let told: String = told.collect();
+    match all.count() {
+        0 => String::new(),
+        count if count > LABELS_TOLD => format!("\n\nlabels not used, the first of {}:{told}", thousands(count as u64)),
+        _ => format!("\n\nlabels not used:{told}"),
+    }
 }
 
 fn summary_row(name: &str, licence: &str, tally: Tally, bytes: u64) -> Vec<String> {

@@ -17,6 +17,7 @@ use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};
 use crate::segment::{Cell, segment};
+use crate::source::beside::Claims;
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
@@ -112,7 +113,7 @@ impl Located {
     /// The pixels of an image.
     pub(crate) fn rgb(&self, image: &str, limits: IntakeLimits) -> Result<RgbImage, String> {
         let (bytes, page) = self.file(image, limits)?;
-        Ok(self.source.images.pages.decode(&bytes, page, limits)?.rgb)
+        Ok(self.source.images.decode(&bytes, page, limits)?.rgb)
     }
 }
 
@@ -151,17 +152,21 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
     let source = &located.source;
     let root = &located.root;
     let globs = Globs::new(&source.images)?;
+    let listing = root.list()?;
+    let is_image = |path: &&String| globs.judge(path) == Verdict::Image && !source.images.pages.takes(path);
+    let all: Vec<String> = listing.files.iter().filter(is_image).cloned().collect();
+    let mask = source.cells.masks.as_ref();
     let surveyor = Surveyor {
         index,
         source,
-        labels: LabelBook::open(source, root)?,
-        groups: GroupBook::open(source, root)?,
+        labels: LabelBook::open(source, root, &all)?,
+        groups: GroupBook::open(source, root, &all)?,
+        masks: Claims::of(all.iter().map(String::as_str), |image| Some(mask?.file_of(image))),
         root,
         cutting,
         maker: Maker::new(),
         keep,
     };
-    let listing = root.list()?;
     let unused = |image, reason| unused(index, image, reason);
     let parts = PartBook::open(source)?;
     let refused = if parts.reports() { listing.refused } else { Vec::new() };
@@ -196,6 +201,10 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         .collect();
     progress.end();
     pictures.extend(looked);
+    if parts.reports() {
+        let strays = surveyor.labels.strays().into_iter();
+        pictures.extend(strays.map(|(image, issues)| Picture { issues, ..unused(image, NO_IMAGE.to_owned()) }));
+    }
     pictures.sort_by(|a, b| a.image.cmp(&b.image));
     Ok(pictures)
 }
@@ -214,6 +223,9 @@ fn unused(source: usize, image: String, reason: String) -> Picture {
     }
 }
 
+/// Why what only a table names is not used.
+const NO_IMAGE: &str = "named by a table of labels, and there is no such image";
+
 /// Why a page is not used that is no image of its own.
 const AID: &str = "the file calls this page a smaller copy or a mask of another";
 
@@ -230,6 +242,8 @@ struct Surveyor<'a> {
     root: &'a Root,
     labels: LabelBook<'a>,
     groups: GroupBook<'a>,
+    /// Files of masks by the images that they belong to.
+    masks: Claims,
     cutting: Cutting,
     maker: Maker,
     keep: Keep<'a>,
@@ -263,7 +277,7 @@ impl Surveyor<'_> {
     }
 
     fn use_of(&self, file: &File<'_>, page: u32, picture: &mut Picture) -> Result<Used, String> {
-        let intake = self.source.images.pages.decode(&file.bytes, page, self.cutting.limits)?;
+        let intake = self.source.images.decode(&file.bytes, page, self.cutting.limits)?;
         let (width, height) = intake.rgb.dimensions();
         picture.notes = intake.notes;
         let group = self.groups.group_of(file.path);
@@ -338,6 +352,11 @@ impl Surveyor<'_> {
         match (&rule.segment, &rule.masks) {
             (Some(how), _) => Ok(Some(segment(rgb, how))),
             (None, Some(how)) => {
+                let file = how.file_of(&picture.image);
+                if let Some(several) = self.masks.several(&file) {
+                    let apart = "name them by `{folder}` or `{name}`";
+                    return Err(format!("masks {file}: may be of any of {several}; {apart}"));
+                }
                 masks::cells(self.root, &picture.image, rgb.dimensions(), how, self.cutting.limits).map(Some)
             }
             (None, None) => Ok(None),

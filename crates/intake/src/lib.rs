@@ -1,19 +1,30 @@
 //! Bytes of an image file to upright 8-bit RGB pixels.
 //!
-//! The format is read from the content, never from the name. Grey becomes RGB; transparency is laid over white; 16-bit
-//! values become `round(v / 257)`; EXIF rotation is applied; colour profiles are noted and not applied. Of a TIFF the first page is
-//! read, and that is noted, or any page by its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in
-//! a decoder becomes a reason in the report.
+//! The format is read from the content, never from the name; what is no image that is read is named, with what makes one of it. Grey
+//! becomes RGB; transparency is laid over white; 16-bit values become `round(v / 257)` or what the bits of the camera say; EXIF
+//! rotation is applied; colour profiles are noted and not applied. Of a TIFF the first page is read, and that is noted, or any page by
+//! its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
+//! reason in the report.
 
+mod foreign;
+mod frames;
+mod jpeg;
 mod profile;
-mod tiff;
+mod raster;
+mod tiff_file;
+mod tiff_pixels;
 
 use std::cell::Cell;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use foreign::{HEAD, pointer};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-pub use tiff::MOST_PAGES;
-use tiff::{Edited, Tiff};
+use raster::Raster;
+pub use tiff_file::MOST_PAGES;
+use tiff_file::{Page, Tiff};
+use tiff_pixels::Pixels;
 
 thread_local! {
     /// Whether this thread is inside a decoder.
@@ -45,6 +56,38 @@ impl Default for IntakeLimits {
     }
 }
 
+impl IntakeLimits {
+    /// Whether an image may be so large. The error is a reason for the report.
+    fn allow(self, width: u32, height: u32) -> Result<(), String> {
+        match u64::from(width) * u64::from(height) {
+            0 => Err("has no pixels".to_owned()),
+            pixels if pixels > self.pixels => {
+                Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", self.pixels))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for the decoders of the `image` crate.
+    fn bounds(self) -> Limits {
+        let mut bounds = Limits::default();
+        // Eight bytes a pixel (16-bit RGBA) and as much again for what a decoder keeps beside its output.
+        bounds.max_alloc = Some(self.pixels.saturating_mul(16));
+        bounds
+    }
+}
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    /// What it may ask for.
+    pub limits: IntakeLimits,
+    /// The page, numbered from 1 as by [`pages`]; nothing reads the first and notes how many more there are.
+    pub page: Option<u32>,
+    /// How many bits of 16-bit values the camera uses; nothing takes all 16.
+    pub bits: Option<u8>,
+}
+
 /// A decoded image.
 #[derive(Debug)]
 pub struct Intake {
@@ -56,9 +99,21 @@ pub struct Intake {
     pub notes: Vec<String>,
 }
 
-/// The name of the image format that `head`, the first bytes of a file, begins.
+/// Whole numbers, one a pixel: masks of cells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbers {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Row by row.
+    pub values: Vec<u32>,
+}
+
+/// The name of the image format that `head`, the first [`HEAD`] bytes of a file, begins; formats that are not read are named too.
 pub fn sniff(head: &[u8]) -> Option<&'static str> {
-    format_of(head).map(name_of_format)
+    let foreign = || foreign::told(head).filter(|foreign| foreign.picture).map(|foreign| foreign.name);
+    format_of(head).map(name_of_format).or_else(foreign)
 }
 
 /// The format that these first bytes begin. The library does not know a BigTIFF by its first bytes, though it reads it.
@@ -83,11 +138,7 @@ pub fn pages(bytes: &[u8]) -> Vec<bool> {
 /// # Errors
 /// Content that is no image, is damaged or is over the limits.
 pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
-    let mut intake = decode_page(bytes, 1, limits)?;
-    if let Some(more @ 2..) = Tiff::open(bytes).map(|tiff| tiff.pages().len()) {
-        intake.notes.insert(0, format!("only the first of {more} pages is read"));
-    }
-    Ok(intake)
+    read(bytes, Reading { limits, page: None, bits: None })
 }
 
 /// Decodes a page of a file, numbered from 1 as by [`pages`]. The error is a reason for the report.
@@ -95,114 +146,163 @@ pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
 /// # Errors
 /// As [`decode`]; no such page.
 pub fn decode_page(bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
-    let format = format_of(bytes).ok_or_else(|| match bytes.len() {
-        0 => "empty file".to_owned(),
-        _ => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),
-    })?;
-    let name = name_of_format(format);
-    if !format.reading_enabled() {
-        return Err(format!("{name} images are not read; convert to PNG"));
+    read(bytes, Reading { limits, page: Some(page), bits: None })
+}
+
+/// Decodes a file as `how` says. The error is a reason for the report.
+///
+/// # Errors
+/// As [`decode_page`]; values of more bits than the camera is said to have.
+pub fn read(bytes: &[u8], how: Reading) -> Result<Intake, String> {
+    let format = known(bytes)?;
+    let (rgb, notes) = guarded(format, || decode_as(bytes, format, how))?;
+    Ok(Intake { rgb, format: name_of_format(format), notes })
+}
+
+/// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette. The error is
+/// a reason for the report.
+///
+/// # Errors
+/// Content that is no such picture, is damaged or is over the limits; numbers below 0, fractions, colours, lossy formats.
+pub fn numbers(bytes: &[u8], limits: IntakeLimits) -> Result<Numbers, String> {
+    let format = known(bytes)?;
+    guarded(format, || match format {
+        ImageFormat::Tiff => {
+            let (tiff, page) = page_of(bytes, None)?;
+            let pixels = Pixels::open(tiff.edited(page).0, limits)?;
+            Ok(Numbers { width: pixels.width, height: pixels.height, values: pixels.numbers()? })
+        }
+        ImageFormat::Jpeg => Err("a JPEG changes numbers; save masks as PNG or TIFF".to_owned()),
+        _ => {
+            let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?).map_err(|error| short(&error))?;
+            let (width, height) = (image.width(), image.height());
+            let values = match image {
+                DynamicImage::ImageLuma8(grey) => grey.iter().map(|&value| value.into()).collect(),
+                DynamicImage::ImageLuma16(grey) => grey.iter().map(|&value| value.into()).collect(),
+                other => return Err(format!("is {:?} and no grey picture of numbers", other.color())),
+            };
+            Ok(Numbers { width, height, values })
+        }
+    })
+}
+
+/// What is said of a value that is the number of no cell.
+pub fn no_number(value: &dyn std::fmt::Display) -> String {
+    format!("holds {value}, which is the number of no cell: those are whole, from 0 (no cell) to {}", u32::MAX)
+}
+
+/// The format of a file that is read.
+fn known(bytes: &[u8]) -> Result<ImageFormat, String> {
+    let Some(format) = format_of(bytes) else {
+        return Err(match foreign::told(bytes) {
+            _ if bytes.is_empty() => "empty file".to_owned(),
+            Some(foreign) => format!("is {}; {}", foreign.name, foreign.remedy),
+            None => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),
+        });
+    };
+    match format {
+        _ if format.reading_enabled() => Ok(format),
+        ImageFormat::Gif => Err("gif images are not read; save the frame that is wanted as PNG".to_owned()),
+        _ => Err(format!("{} images are not read; convert to PNG", name_of_format(format))),
     }
+}
+
+/// What a decoder makes of a file, be it a panic.
+fn guarded<T>(format: ImageFormat, decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     DECODING.set(true);
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, page, limits)));
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
     DECODING.set(false);
+    let name = name_of_format(format);
     match decoded {
-        Ok(Ok((rgb, notes))) => Ok(Intake { rgb, format: name, notes }),
-        Ok(Err(reason)) => Err(format!("unreadable {name}: {reason}")),
+        Ok(decoded) => decoded.map_err(|reason| format!("unreadable {name}: {reason}")),
         Err(_) => Err(format!("unreadable {name}: the decoder gave up")),
     }
 }
 
-fn decode_as(
+fn decode_as(bytes: &[u8], format: ImageFormat, how: Reading) -> Result<(RgbImage, Vec<String>), String> {
+    let mut notes = Vec::new();
+    let (rgb, orientation) = match format {
+        ImageFormat::Tiff => of_tiff(bytes, how, &mut notes)?,
+        _ if how.page.is_some_and(|page| page != 1) => {
+            return Err(format!("it has no page {}", how.page.unwrap_or_default()));
+        }
+        ImageFormat::Jpeg if !jpeg::markers(bytes).ends => {
+            let ended = jpeg::without_end(bytes, &how.limits.bounds()).ok_or("the file ends before its image does")?;
+            notes.push("its end marker is missing, its pixels are whole".to_owned());
+            of_others(&ended, format, how, &mut notes)?
+        }
+        _ => of_others(bytes, format, how, &mut notes)?,
+    };
+    if orientation == Orientation::NoTransforms {
+        return Ok((rgb, notes));
+    }
+    notes.push("turned upright as its EXIF says".to_owned());
+    let mut image = DynamicImage::ImageRgb8(rgb);
+    image.apply_orientation(orientation);
+    Ok((image.into_rgb8(), notes))
+}
+
+/// A page of a TIFF, and how it is turned.
+fn of_tiff(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+    let (tiff, page) = page_of(bytes, how.page)?;
+    if how.page.is_none() {
+        let more = tiff.pages().len();
+        if more > 1 {
+            notes.push(format!("only the first of {more} pages is read"));
+        }
+        if tiff.is_aid(page) {
+            notes.push("it calls itself a smaller copy or a mask of another page".to_owned());
+        }
+    }
+    notes.extend(tiff.profile(page).map(not_applied));
+    let (file, view) = tiff.edited(page);
+    let raster = Pixels::open(file, how.limits)?.raster(&view, notes)?;
+    let rgb = match view.palette {
+        Some(colours) => raster.coloured(&colours)?,
+        None => raster.into_rgb(how.bits, notes)?,
+    };
+    let orientation = tiff.orientation(page).and_then(Orientation::from_exif);
+    Ok((rgb, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// A page by its number, or the first.
+fn page_of(bytes: &[u8], page: Option<u32>) -> Result<(Tiff<'_>, Page), String> {
+    let tiff = Tiff::open(bytes).ok_or("it has no directory of pages")?;
+    let number = page.unwrap_or(1);
+    let index = number.checked_sub(1).ok_or("pages are numbered from 1")? as usize;
+    let page = *tiff.pages().get(index).ok_or_else(|| format!("it has no page {number}"))?;
+    Ok((tiff, page))
+}
+
+/// An image of any other format, and how it is turned.
+fn of_others(
     bytes: &[u8],
     format: ImageFormat,
-    page: u32,
-    limits: IntakeLimits,
-) -> Result<(RgbImage, Vec<String>), String> {
-    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-        return Err("the file ends before its image does".to_owned());
-    }
-    let mut notes = Vec::new();
-    let mut palette = None;
-    let mut file = Edited::none(bytes);
-    let index = page.checked_sub(1).ok_or("pages are numbered from 1")? as usize;
-    let tiff = Tiff::open(bytes).filter(|_| format == ImageFormat::Tiff);
-    match tiff.and_then(|tiff| Some((tiff, *tiff.pages().get(index)?))) {
-        Some((tiff, page)) => {
-            notes.extend(tiff.profile(page).map(not_applied));
-            (file, palette) = tiff.edited(page);
-        }
-        None if index > 0 => return Err(format!("it has no page {page}")),
-        None => {}
-    }
-    let mut reader = ImageReader::with_format(file, format);
-    let mut bounds = Limits::default();
-    // Eight bytes a pixel (16-bit RGBA) and as much again for what a decoder keeps beside its output.
-    bounds.max_alloc = Some(limits.pixels.saturating_mul(16));
-    reader.limits(bounds);
-    let mut decoder = reader.into_decoder().map_err(|error| short(&error))?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 {
-        return Err("has no pixels".to_owned());
-    }
-    if pixels > limits.pixels {
-        return Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", limits.pixels));
-    }
-    // A profile that cannot be read is no reason to refuse the image. That of a TIFF was found above.
-    if format != ImageFormat::Tiff {
-        notes.extend(decoder.icc_profile().ok().flatten().map(|profile| not_applied(profile::name(&profile))));
-    }
+    how: Reading,
+    notes: &mut Vec<String>,
+) -> Result<(RgbImage, Orientation), String> {
+    let mut decoder = decoder(bytes, format, how.limits)?;
+    notes.extend(frames::note(bytes));
+    // A profile that cannot be read is no reason to refuse the image.
+    notes.extend(decoder.icc_profile().ok().flatten().map(|profile| not_applied(profile::name(&profile))));
     let orientation = decoder.orientation().map_err(|error| short(&error))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;
-    image.apply_orientation(orientation);
-    if orientation != image::metadata::Orientation::NoTransforms {
-        notes.push("turned upright as its EXIF says".to_owned());
-    }
-    let rgb = match palette {
-        Some(colours) => coloured(&image, &colours),
-        None => flatten(image, &mut notes),
-    };
-    Ok((rgb, notes))
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;
+    Ok((Raster::of(image)?.into_rgb(how.bits, notes)?, orientation))
+}
+
+/// A decoder of the `image` crate for a file that is within the limits.
+fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: IntakeLimits) -> Result<impl ImageDecoder + 'a, String> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits.bounds());
+    let decoder = reader.into_decoder().map_err(|error| short(&error))?;
+    let (width, height) = decoder.dimensions();
+    limits.allow(width, height)?;
+    Ok(decoder)
 }
 
 /// The note on a colour profile with this name.
 fn not_applied(name: Option<String>) -> String {
     format!("its colour profile ({}) is not applied", name.as_deref().unwrap_or("without a name"))
-}
-
-/// Whether an end of image (FF D9) follows the last start of scan (FF DA). The decoder fills up what a cut file lacks with
-/// grey; neither marker occurs inside a scan, where FF is followed by 00 or a restart.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|two| two == marker);
-    last([0xff, 0xd9]) > last([0xff, 0xda])
-}
-
-/// RGB of any image; transparency over white.
-fn flatten(image: DynamicImage, notes: &mut Vec<String>) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.into_rgb8();
-    }
-    let rgba = image.into_rgba8();
-    if rgba.pixels().all(|pixel| pixel[3] == 255) {
-        return DynamicImage::ImageRgba8(rgba).into_rgb8();
-    }
-    notes.push("transparency laid over white".to_owned());
-    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
-    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
-        let [red, green, blue, alpha] = from.0;
-        let over_white = |value: u8| {
-            let sum = u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
-            u8::try_from((sum + 127) / 255).unwrap_or(255)
-        };
-        *to = image::Rgb([over_white(red), over_white(green), over_white(blue)]);
-    }
-    rgb
-}
-
-fn coloured(indices: &DynamicImage, colours: &[[u8; 3]; 256]) -> RgbImage {
-    let grey = indices.to_luma8();
-    RgbImage::from_fn(grey.width(), grey.height(), |x, y| image::Rgb(colours[usize::from(grey.get_pixel(x, y)[0])]))
 }
 
 fn name_of_format(format: ImageFormat) -> &'static str {

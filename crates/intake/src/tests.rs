@@ -1,3 +1,5 @@
+mod kinds;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -156,10 +158,12 @@ fn hostile_files_are_reasons_and_never_panics() {
     let mut bomb = read("plain.bmp");
     bomb[18..26].copy_from_slice(&[0, 0, 1, 0, 0, 0, 1, 0]);
     assert!(decode(&bomb, limits).expect_err("bomb").contains("limit"));
-    for entry in std::fs::read_dir(golden()).expect("golden folder") {
+    let folders = [golden(), kinds::golden()].map(|folder| std::fs::read_dir(folder).expect("golden folder"));
+    for entry in folders.into_iter().flatten() {
         let bytes = std::fs::read(entry.expect("entry").path()).expect("golden file");
         for length in (0..bytes.len()).step_by(37) {
             drop(decode(&bytes[..length], limits));
+            drop(numbers(&bytes[..length], limits));
             pages(&bytes[..length]);
         }
         let mut random = run_spec::seed::stream(7, "hostile-files", &[bytes.len() as u64]);
@@ -170,6 +174,7 @@ fn hostile_files_are_reasons_and_never_panics() {
                 broken[at] = random.below(256) as u8;
             }
             drop(decode(&broken, limits));
+            drop(numbers(&broken, limits));
             drop(decode_page(&broken, pages(&broken).len() as u32, limits));
         }
     }

@@ -11,6 +11,11 @@ use super::{Cut, LONGEST_SIDE};
 use crate::source::cut_rule::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
 
+/// A box of fewer pixels on a side shows no cell.
+const LEAST_BOX: f64 = 3.0;
+/// A box of which less than this share lies in the image is of another image, or of another scale.
+const LEAST_INSIDE: f64 = 0.25;
+
 /// The cells of an image, sorted by (y, x, w), and the labels that became none.
 ///
 /// # Errors
@@ -18,6 +23,9 @@ use crate::source::labels::{Issue, Known, Mark, Shape};
 pub(crate) fn cells(width: u32, height: u32, known: Known, rule: &CellRule) -> Result<(Vec<Cut>, Vec<Issue>), String> {
     match known {
         Known::Nothing(reason) => Err(reason),
+        Known::Whole(_) if width.max(height) > LONGEST_SIDE => {
+            Err(format!("{width}×{height} px are too large for a cell of at most {LONGEST_SIDE} px a side"))
+        }
         Known::Whole(label) => Ok((
             vec![Cut { x: 0, y: 0, w: width, h: height, label: Some(label), fill: rule.pad, resample_to: None }],
             Vec::new(),
@@ -30,7 +38,8 @@ fn around(width: u32, height: u32, marks: Vec<Mark>, rule: &CellRule) -> (Vec<Cu
     let mut issues = Vec::new();
     let mut places: BTreeMap<(i32, i32, u32), Vec<Mark>> = BTreeMap::new();
     for mark in marks {
-        match square(width, height, mark.shape, rule) {
+        let square = plausible(width, height, mark.shape).and_then(|()| square(width, height, mark.shape, rule));
+        match square {
             Ok((x, y, side)) => places.entry((y, x, side)).or_default().push(mark),
             Err(reason) => issues.push(Issue { at: mark.at, reason }),
         }
@@ -53,6 +62,24 @@ fn around(width: u32, height: u32, marks: Vec<Mark>, rule: &CellRule) -> (Vec<Cu
     (cuts, issues)
 }
 
+/// Whether a mark can be that of a cell in an image of `width` × `height`. What is drawn by hand may reach over the edge by a little.
+pub(super) fn plausible(width: u32, height: u32, shape: Shape) -> Result<(), String> {
+    let (w, h) = (f64::from(width), f64::from(height));
+    let Shape::Box { x0, y0, x1, y1 } = shape else { return Ok(()) };
+    let (across, down) = (x1.min(w) - x0.max(0.0), y1.min(h) - y0.max(0.0));
+    let name = format!("box ({x0}, {y0}) to ({x1}, {y1})");
+    if x1 <= x0 || y1 <= y0 {
+        return Err(format!("{name} has no width or no height"));
+    }
+    if across <= 0.0 || down <= 0.0 || across / (x1 - x0) * (down / (y1 - y0)) < LEAST_INSIDE {
+        return Err(format!("{name} lies mostly outside the image of {width}×{height}"));
+    }
+    if across.min(down) < LEAST_BOX {
+        return Err(format!("{name} holds less than {LEAST_BOX} px across or down of the image of {width}×{height}"));
+    }
+    Ok(())
+}
+
 /// The square (x, y, side) around a mark in an image of `width` × `height`.
 pub(super) fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> Result<(i32, i32, u32), String> {
     let (w, h) = (f64::from(width), f64::from(height));
@@ -64,13 +91,7 @@ pub(super) fn square(width: u32, height: u32, shape: Shape, rule: &CellRule) -> 
             (x, y, rule.size)
         }
         Shape::Box { x0, y0, x1, y1 } => {
-            if x1 <= x0 || y1 <= y0 {
-                return Err(format!("box ({x0}, {y0}) to ({x1}, {y1}) has no width or no height"));
-            }
             let (x0, y0, x1, y1) = (x0.clamp(0.0, w), y0.clamp(0.0, h), x1.clamp(0.0, w), y1.clamp(0.0, h));
-            if x1 - x0 < 1.0 || y1 - y0 < 1.0 {
-                return Err(format!("box holds less than a pixel of the image of {width}×{height}"));
-            }
             let longer = (x1 - x0).max(y1 - y0);
             if longer * (1.0 + 2.0 * rule.margin) > f64::from(LONGEST_SIDE) {
                 return Err(format!("box of {longer} px is too large for a cell of at most {LONGEST_SIDE} px"));
@@ -136,6 +157,34 @@ mod tests {
             (580, 420, 80),
             "clamped to the image before its centre is taken"
         );
+    }
+
+    #[test]
+    fn boxes_that_no_cell_has_are_reported() {
+        for (corners, words) in [
+            ([10.0, 10.0, 12.0, 90.0], "less than 3 px"),
+            ([639.0, 10.0, 700.0, 90.0], "mostly outside"),
+            ([-2000.0, -2000.0, 3000.0, 3000.0], "mostly outside"),
+            ([700.0, 10.0, 800.0, 90.0], "mostly outside"),
+            ([90.0, 10.0, 20.0, 90.0], "no width"),
+            ([f64::MIN, f64::MIN, f64::MAX, f64::MAX], "mostly outside"),
+        ] {
+            let (cuts, issues) =
+                cells(640, 480, Known::Marks(vec![boxed(corners, "rbc")]), &CellRule::default()).expect("used");
+            assert!(cuts.is_empty() && issues[0].reason.contains(words), "{corners:?}: {issues:?}");
+        }
+        let over_the_edge = boxed([-20.0, -5.0, 40.0, 50.0], "rbc");
+        let (cuts, issues) = cells(640, 480, Known::Marks(vec![over_the_edge]), &CellRule::default()).expect("used");
+        assert_eq!((cuts.len(), issues.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_labelled_image_that_no_row_can_hold_is_a_reason() {
+        for (width, height) in [(8193, 10), (10, 8193)] {
+            let reason = cells(width, height, Known::Whole("a".into()), &CellRule::default()).expect_err("too large");
+            assert!(reason.contains("8192"), "{reason}");
+        }
+        assert!(cells(8192, 8192, Known::Whole("a".into()), &CellRule::default()).is_ok());
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub(crate) fn segments(cells: Vec<Cell>, (width, height): (u32, u32), known: &Kn
     let mut found: Vec<(Cell, Vec<&Mark>)> = cells.into_iter().map(|cell| (cell, Vec::new())).collect();
     let marks: &[Mark] = if let Known::Marks(marks) = known { marks } else { &[] };
     for mark in marks {
+        if let Err(reason) = cells::plausible(width, height, mark.shape) {
+            issues.push(Issue { at: mark.at.clone(), reason });
+            continue;
+        }
         match found.iter_mut().find(|(cell, _)| lies_in(mark, cell)) {
             Some((_, inside)) => inside.push(mark),
             None => issues.push(Issue { at: mark.at.clone(), reason: "lies in no cell that was found".to_owned() }),

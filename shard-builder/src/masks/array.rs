@@ -1,8 +1,6 @@
 //! Masks and flows as files: PNG, TIFF, NumPy's `.npy`, Cellpose's `_seg.npy`. All come from outside; nothing is trusted.
 
-use std::io::Cursor;
-
-use image::{DynamicImage, ImageReader, Limits};
+use intake::{IntakeLimits, Numbers};
 use npyz::{DType, Endianness, NpyHeader, Order};
 
 use super::pickle::{self, Found};
@@ -20,16 +18,9 @@ pub(super) fn labels(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
 }
 
 fn of_picture(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(most_pixels.saturating_mul(4));
-    reader.limits(limits);
-    let (width, height, numbers): (u32, u32, Vec<u32>) = match reader.decode().map_err(|e| e.to_string())? {
-        DynamicImage::ImageLuma8(grey) => (grey.width(), grey.height(), grey.iter().map(|&v| u32::from(v)).collect()),
-        DynamicImage::ImageLuma16(grey) => (grey.width(), grey.height(), grey.iter().map(|&v| u32::from(v)).collect()),
-        other => return Err(format!("{:?} is no picture of masks: those are grey, of 8 or 16 bits", other.color())),
-    };
-    Ok(Labels { height: height as usize, width: width as usize, numbers })
+    let limits = IntakeLimits { pixels: most_pixels, ..IntakeLimits::default() };
+    let Numbers { width, height, values } = intake::numbers(bytes, limits)?;
+    Ok(Labels { height: height as usize, width: width as usize, numbers: values })
 }
 
 fn of_npy(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
@@ -58,15 +49,21 @@ fn of_npy(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
     if found.bytes.len() != count * width {
         return Err(format!("{} bytes of masks where {} should be", found.bytes.len(), count * width));
     }
-    let numbers = found.bytes.chunks_exact(width).map(number).collect::<Result<_, _>>()?;
+    let signed = found.kind.starts_with('i');
+    let numbers = found.bytes.chunks_exact(width).map(|bytes| number(bytes, signed)).collect::<Result<_, _>>()?;
     Ok(plane(&found.shape, numbers, found.fortran))
 }
 
-/// The number of a cell in little-endian bytes. Negative ones are too large.
-fn number(bytes: &[u8]) -> Result<u32, String> {
+/// The number of a cell in little-endian bytes.
+fn number(bytes: &[u8], signed: bool) -> Result<u32, String> {
     let number = bytes.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-    let most = if bytes.len() < 4 { u32::MAX } else { i32::MAX as u32 };
-    u32::try_from(number).ok().filter(|&n| n <= most).ok_or_else(|| format!("{number} is no number of a cell"))
+    let unused = u64::BITS - 8 * bytes.len() as u32;
+    // The sign stands in the first bit of what was written.
+    let below_zero = (number << unused).cast_signed() >> unused;
+    if signed && below_zero < 0 {
+        return Err(intake::no_number(&below_zero));
+    }
+    u32::try_from(number).map_err(|_| intake::no_number(&number))
 }
 
 /// A file of flows, `[3, height, width]`, and its height and width.

@@ -93,6 +93,26 @@ fn every_file_of_the_same_masks_gives_the_same() {
 }
 
 #[test]
+fn a_number_that_no_cell_has_is_said_in_words() {
+    let file = |kind: &str, bytes: &[u8]| {
+        let mut header = format!("{{'descr': '<{kind}', 'fortran_order': False, 'shape': (1, 1), }}");
+        header.push_str(&" ".repeat(117 - header.len()));
+        header.push('\n');
+        [b"\x93NUMPY\x01\0\x76\0".as_slice(), header.as_bytes(), bytes].concat()
+    };
+    for (kind, bytes, value) in [
+        ("i2", [0xff; 2].as_slice(), "-1"),
+        ("i8", &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "-2"),
+        ("u8", &[0, 0, 0, 0, 1, 0, 0, 0], "4294967296"),
+    ] {
+        let reason = array::labels(&file(kind, bytes), MOST).expect_err(kind);
+        assert!(reason.contains(&format!("holds {value}, which is the number of no cell")), "{kind}: {reason}");
+    }
+    assert_eq!(array::labels(&file("u4", &[0xff; 4]), MOST).expect("a number").numbers, [u32::MAX]);
+    assert_eq!(array::labels(&file("i4", &[5, 0, 0, 0]), MOST).expect("a number").numbers, [5]);
+}
+
+#[test]
 fn files_that_are_no_masks_are_refused_in_words() {
     let seg = golden("discs_seg.npy");
     for cut in [0, 5, 60, 100, 140, seg.len() / 2, seg.len() - 1] {

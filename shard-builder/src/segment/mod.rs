@@ -6,6 +6,7 @@
 
 mod basins;
 mod measure;
+mod outside;
 mod plane;
 
 use image::RgbImage;
@@ -26,15 +27,20 @@ pub(crate) fn segment(image: &RgbImage, rule: &SegmentRule) -> Vec<Cell> {
     if image.width() == 0 || image.height() == 0 {
         return Vec::new();
     }
+    let outside = outside::outside(image, diameter, disc(diameter));
+    let lit = |at: usize| outside.as_ref().is_none_or(|outside| !outside[at]);
     let green = Plane::green(image).blurred(1, 2);
-    let Some(mut cells) = darker(&even(&green, diameter)) else { return Vec::new() };
+    let Some(mut cells) = darker(&even(&green, diameter, lit), lit) else { return Vec::new() };
     open(&mut cells, green.width, green.height, diameter / 24.0);
     fill(&mut cells, green.width, green.height, LARGEST_HOLE * disc(diameter));
     let inside = squared_distance(&cells, green.width, green.height);
     let depth = green.with(inside.into_iter().map(f32::sqrt).collect()).blurred(1, 2);
     let depth: Vec<f32> =
         depth.values.iter().zip(&cells).map(|(depth, &inside)| if inside { *depth } else { 0.0 }).collect();
-    let basins = basins::basins(&depth, green.width, green.height, least_rise);
+    let mut basins = basins::basins(&depth, green.width, green.height, least_rise);
+    if let Some(outside) = &outside {
+        outside::drop_basins_in(outside, &mut basins);
+    }
     measure(&basins, green.width, green.height, (rule.least_area as f32 * disc(diameter)) as u32)
 }
 
@@ -42,16 +48,23 @@ fn disc(diameter: f32) -> f32 {
     std::f32::consts::PI * diameter * diameter / 4.0
 }
 
+/// The threshold of the pixels that are `lit`, and the two means.
+fn otsu_of(plane: &Plane, lit: impl Fn(usize) -> bool) -> Option<(f32, f32, f32)> {
+    let seen = plane.values.iter().enumerate().filter(|(at, _)| lit(*at)).map(|(_, value)| *value);
+    otsu(&seen.collect::<Vec<_>>())
+}
+
 /// The picture divided by the light of the empty field near each pixel.
-fn even(green: &Plane, diameter: f32) -> Plane {
-    let Some((threshold, _, light)) = otsu(&green.values) else { return green.clone() };
-    let light_px: Vec<bool> = green.values.iter().map(|&value| value > threshold).collect();
+fn even(green: &Plane, diameter: f32, lit: impl Fn(usize) -> bool) -> Plane {
+    let Some((threshold, _, light)) = otsu_of(green, &lit) else { return green.clone() };
+    let light_px: Vec<bool> =
+        green.values.iter().enumerate().map(|(at, &value)| value > threshold && lit(at)).collect();
     let clear = squared_distance(&light_px, green.width, green.height);
     let apart = (diameter / 12.0) * (diameter / 12.0);
     let field: Vec<f32> = clear.iter().map(|&squared| f32::from(squared > apart)).collect();
     let radius = (diameter.round() as usize).max(1);
-    let lit = green.values.iter().zip(&field).map(|(value, field)| value * field).collect();
-    let (sum, weight) = (green.with(lit).blurred(radius, 3), green.with(field).blurred(radius, 3));
+    let field_light = green.values.iter().zip(&field).map(|(value, field)| value * field).collect();
+    let (sum, weight) = (green.with(field_light).blurred(radius, 3), green.with(field).blurred(radius, 3));
     let light_at = |index: usize| {
         let weight = weight.values[index];
         // Far from any empty field the light is the mean of it.
@@ -60,9 +73,10 @@ fn even(green: &Plane, diameter: f32) -> Plane {
     green.with(green.values.iter().enumerate().map(|(index, value)| value / light_at(index).max(1.0)).collect())
 }
 
-/// What is darker than the field; nothing where cells and field hardly differ.
-fn darker(even: &Plane) -> Option<Vec<bool>> {
-    let (threshold, dark, light) = otsu(&even.values)?;
+/// What is darker than the field; nothing where cells and field hardly differ. What is not lit is dark, so that a cell that reaches
+/// into it is one with it.
+fn darker(even: &Plane, lit: impl Fn(usize) -> bool) -> Option<Vec<bool>> {
+    let (threshold, dark, light) = otsu_of(even, lit)?;
     (light - dark > LEAST_CONTRAST).then(|| even.values.iter().map(|&value| value <= threshold).collect())
 }
 

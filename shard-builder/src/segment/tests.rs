@@ -52,6 +52,33 @@ fn touching_cells_are_parted_and_a_long_one_is_not() {
 }
 
 #[test]
+fn the_black_around_a_round_field_is_no_cell_and_hides_none() {
+    let discs: Vec<(f32, f32, f32)> =
+        (0..16).map(|at| (110.0 + 60.0 * (at % 4) as f32, 110.0 + 60.0 * (at / 4) as f32, 20.0)).collect();
+    let mut random = run_spec::seed::stream(5, "eyepiece", &[]);
+    let field = lit(400, 400, &discs, 0.0);
+    // The light falls off over some ten pixels, and the black is not quite black.
+    let round = RgbImage::from_fn(400, 400, |x, y| {
+        let apart = (x as f32 - 200.0).hypot(y as f32 - 200.0);
+        let light = ((195.0 - apart) / 10.0).clamp(0.03, 1.0);
+        field.get_pixel(x, y).0.map(|value| (f32::from(value) * light) as u8 + random.below(5) as u8).into()
+    });
+    let cells = segment(&round, &SegmentRule::of(40.0));
+    assert_eq!(cells.len(), discs.len(), "{:?}", cells.iter().map(|cell| cell.centre).collect::<Vec<_>>());
+    for (x, y, _) in &discs {
+        assert!(cells.iter().any(|cell| cell.holds(*x as u32, *y as u32)), "({x}, {y})");
+    }
+    // A band along one edge is no cell either, and a dark cell at the edge is one.
+    let band = RgbImage::from_fn(400, 400, |x, y| if x < 60 { Rgb([4, 2, 6]) } else { *field.get_pixel(x, y) });
+    assert_eq!(segment(&band, &SegmentRule::of(40.0)).len(), discs.len());
+    let mut nucleus = field.clone();
+    for (x, y) in (0..30).flat_map(|x| (180..220).map(move |y| (x, y))) {
+        nucleus.put_pixel(x, y, Rgb([70, 30, 120]));
+    }
+    assert_eq!(segment(&nucleus, &SegmentRule::of(40.0)).len(), discs.len() + 1);
+}
+
+#[test]
 fn an_empty_field_noise_and_dirt_are_no_cells() {
     let rule = SegmentRule::of(48.0);
     assert!(segment(&RgbImage::from_pixel(100, 80, Rgb([230; 3])), &rule).is_empty());

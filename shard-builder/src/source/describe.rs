@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use intake::{Intake, IntakeLimits, Reading};
 use run_spec::layer::ConfigError;
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
 use serde::{Deserialize, Serialize};
 
+use super::beside;
 use super::cut_rule::{CellRule, PatchRule};
 use super::download::Download;
 use super::page::Pages;
@@ -96,6 +98,17 @@ pub(crate) struct Images {
     /// What is read of a TIFF of several pages.
     #[serde(default, skip_serializing_if = "Pages::is_first")]
     pub(crate) pages: Pages,
+    /// Bits of 16-bit values that the camera uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bits: Option<u8>,
+}
+
+impl Images {
+    /// A page of a file that was read. The error is a reason for the report.
+    pub(crate) fn decode(&self, bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
+        let page = (self.pages == Pages::All).then_some(page);
+        intake::read(bytes, Reading { limits, page, bits: self.bits })
+    }
 }
 
 /// A glob of files that are no images, and why.
@@ -165,17 +178,17 @@ pub(crate) enum LabelRule {
     },
     /// A side file of `x y class` lines, in pixels.
     Points {
-        /// Its path; `{stem}` stands for the image's file name without its ending.
+        /// Its path; `{stem}` stands for the image's file name without its ending, `{name}` for its file name, `{folder}` for its folder.
         file: String,
     },
     /// A Pascal VOC file of boxes, in pixels.
     Voc {
-        /// Its path, with `{stem}`.
+        /// Its path, with `{stem}`, `{name}` or `{folder}`.
         file: String,
     },
     /// A table with one box a row.
     CsvBoxes {
-        /// Path of the table.
+        /// Path of the table, or with `{folder}` of one in each folder.
         file: String,
         /// Names of its columns.
         columns: BoxColumns,
@@ -187,7 +200,7 @@ pub(crate) enum LabelRule {
     },
     /// A table with one image a row.
     CsvClass {
-        /// Path of the table.
+        /// Path of the table, or with `{folder}` of one in each folder.
         file: String,
         /// Column that names the image.
         image: String,
@@ -199,7 +212,7 @@ pub(crate) enum LabelRule {
     },
 }
 
-/// Columns of a table of boxes.
+/// Columns of a table of boxes; `width` and `height` are those of the image on which the box was drawn, in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each field is named for the column it names")]
@@ -210,6 +223,10 @@ pub(crate) struct BoxColumns {
     pub(crate) xmax: String,
     pub(crate) ymax: String,
     pub(crate) label: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) width: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) height: Option<String>,
 }
 
 /// What coordinates count.
@@ -293,6 +310,12 @@ impl Source {
             ensure!(!text.trim().is_empty(), "{key}: empty; write `unknown` if it cannot be found out");
         }
         ensure!(!self.images.include.is_empty(), "images.include: names no file; write a glob such as `**/*.jpg`");
+        if let Some(bits) = self.images.bits {
+            ensure!(
+                (9..=16).contains(&bits),
+                "images.bits: {bits} is outside 9 to 16, the bits of a 16-bit value that a camera uses"
+            );
+        }
         self.cells.check()?;
         self.quality.check()?;
         self.parts.as_ref().map_or(Ok(()), Parts::check)?;
@@ -314,12 +337,18 @@ impl Source {
                 regex.captures_len() - 1
             );
         }
-        if let LabelRule::Points { file } | LabelRule::Voc { file } = &self.label
-            && !file.contains("{stem}")
-        {
-            bail!("label.file: `{file}` holds no `{{stem}}`, so all images would share one file");
+        match &self.label {
+            LabelRule::Points { file } | LabelRule::Voc { file } => beside::check_own("label.file", file),
+            LabelRule::CsvBoxes { file, columns, .. } => {
+                ensure!(
+                    columns.width.is_some() == columns.height.is_some(),
+                    "label.columns: the size of an image needs both `width` and `height`"
+                );
+                beside::check("label.file", file)
+            }
+            LabelRule::CsvClass { file, .. } => beside::check("label.file", file),
+            LabelRule::None | LabelRule::Folder { .. } | LabelRule::Pattern { .. } => Ok(()),
         }
-        Ok(())
     }
 
     fn patterns(&self) -> Vec<(&str, &str)> {
@@ -432,6 +461,9 @@ mod tests {
             "label: {from: points, file: Label/all.txt}",
             "cells: {size: 0}",
             "cells: {margin: -1}",
+            "label: {from: voc, file: '{dir}/{stem}.xml'}",
+            "label: {from: csv-class, file: '{stam}.csv', image: a, class: b}",
+            "label: {from: csv-boxes, file: a.csv, units: pixels, columns: {image: a, xmin: b, ymin: c, xmax: d, ymax: e, label: f, width: g}}",
             "cells: {masks: {file: '{stem}.npy', flow_threshold: -1}}",
         ] {
             assert!(Source::parse(&format!("{LEAST}{wrong}\n"), "a.yaml").is_err(), "{wrong}");
@@ -439,6 +471,8 @@ mod tests {
         let all = LEAST.replace("png']", "tif'], pages: all");
         assert!(Source::parse(&all, "a.yaml").is_ok());
         assert!(Source::parse(&format!("{all}cells: {{masks: {{file: '{{stem}}.npy'}}}}\n"), "a.yaml").is_err());
+        assert!(Source::parse(&LEAST.replace("png']", "png'], bits: 12"), "a.yaml").is_ok());
+        assert!(Source::parse(&LEAST.replace("png']", "png'], bits: 8"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("name: a", "name: ../a"), "a.yaml").is_err());
         assert!(Source::parse(&LEAST.replace("'*.png'", "'[*.png'"), "a.yaml").is_err());
     }

@@ -14,7 +14,7 @@ use super::archive::Archive;
 use super::describe::Images;
 
 /// Bytes at the start of a file by which its format is told.
-const HEAD: u64 = 64;
+const HEAD: u64 = intake::HEAD as u64;
 
 /// Where a dataset lies: a folder, or an archive that is read as if it were one.
 #[derive(Debug, Clone)]
@@ -78,10 +78,11 @@ impl Root {
 
     /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
     pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
-        match self {
+        let bytes = match self {
             Self::Folder(folder) => folder.read(path, limit),
             Self::Archive(archive) => archive.read(path, limit),
-        }
+        }?;
+        intake::pointer(&bytes).map_or(Ok(bytes), Err)
     }
 
     /// Bytes of a file as the folder or archive says; 0 where it says nothing.
@@ -265,6 +266,7 @@ mod tests {
             include: vec!["a/*.bmp".into(), "**/*.png".into()],
             exclude: vec![Exclude { glob: "a/*.png".into(), why: "mask".into() }],
             pages: Pages::First,
+            bits: None,
         })
         .expect("globs");
         assert_eq!(globs.judge("a/1.BMP"), Verdict::Image);
@@ -297,7 +299,7 @@ mod tests {
         let root = Root::open(
             inside.path(),
             0,
-            &Images { include: Vec::new(), exclude: Vec::new(), pages: Pages::First },
+            &Images { include: Vec::new(), exclude: Vec::new(), pages: Pages::First, bits: None },
             |_| false,
         )
         .expect("root");

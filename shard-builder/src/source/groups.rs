@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use regex::Regex;
 
+use super::beside::Claims;
 use super::describe::{GroupRule, ImageKey, Source};
 use super::files::{Root, folder_of};
 use super::labels::{read, table_key};
@@ -20,22 +21,26 @@ pub(crate) struct GroupBook<'a> {
     source: &'a str,
     rule: &'a GroupRule,
     pattern: Option<Regex>,
-    table: HashMap<String, String>,
+    table: HashMap<String, Result<String, String>>,
+    /// Images by what the table calls them.
+    claims: Claims,
 }
 
 impl<'a> GroupBook<'a> {
-    /// Reads the table that the rule names.
+    /// Reads the table that the rule names. `images` are all of the dataset, so that a name of two of them is known.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
-    pub(crate) fn open(source: &'a Source, root: &Root) -> Result<Self> {
-        let mut book = Self { source: &source.name, rule: &source.group, pattern: None, table: HashMap::new() };
+    pub(crate) fn open(source: &'a Source, root: &Root, images: &[String]) -> Result<Self> {
+        let (table, claims) = (HashMap::new(), Claims::default());
+        let mut book = Self { source: &source.name, rule: &source.group, pattern: None, table, claims };
         match &source.group {
             GroupRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
             }
             GroupRule::Csv { file, image, group, key } => {
                 book.table = labels_csv::texts(&read(root, file)?, file, image, group, *key)?;
+                book.claims = Claims::of(images.iter().map(String::as_str), |image| table_key(image, *key));
             }
             _ => {}
         }
@@ -62,10 +67,17 @@ impl<'a> GroupBook<'a> {
     }
 
     fn in_table(&self, image: &str, key: ImageKey) -> Result<&str, String> {
-        table_key(image, key)
-            .and_then(|key| self.table.get(&key))
-            .map(String::as_str)
-            .ok_or_else(|| "no row in the table of groups".to_owned())
+        let key = table_key(image, key).filter(|key| self.table.contains_key(key));
+        let key = key.ok_or("no row in the table of groups")?;
+        if let Some(several) = self.claims.several(&key) {
+            let apart = "tell them apart by their paths (`key: path`)";
+            return Err(format!("`{key}` in the table of groups may be any of {several}; {apart}"));
+        }
+        match &self.table[&key] {
+            Ok(group) if group.is_empty() => Err("its row in the table of groups names none".to_owned()),
+            Ok(group) => Ok(group),
+            Err(reason) => Err(reason.clone()),
+        }
     }
 }
 

@@ -3,14 +3,17 @@
 //! Nothing here stops a build: a line that cannot be understood is an issue with its place, for the report. Coordinates
 //! are pixels of the upright image (EXIF rotation applied), origin at the top left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use regex::Regex;
 
-use super::describe::{BoxColumns, ImageKey, LabelRule, Source, Units};
+use super::beside::{Claims, path_of};
+use super::describe::{ImageKey, LabelRule, Source, Units};
 use super::files::{Root, folder_of, name_of, stem_of};
-use super::{labels_csv, labels_voc};
+use super::labels_csv::Table;
+use super::labels_points::points;
+use super::{labels_voc, text};
 
 /// Largest label file that is read, in bytes.
 pub(crate) const LABEL_FILE_LIMIT: u64 = 256 << 20;
@@ -76,121 +79,217 @@ pub(crate) struct LabelBook<'a> {
     map: &'a BTreeMap<String, Option<String>>,
     root: &'a Root,
     pattern: Option<Regex>,
-    table: HashMap<String, Vec<Entry>>,
+    /// By path; a table of its own for each folder may be missing.
+    tables: BTreeMap<String, Result<Table, String>>,
     key: ImageKey,
+    /// Side files, or rows of tables, by the images that they belong to.
+    claims: Claims,
 }
 
-/// A row of a table about one image.
+/// A label as a file has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
+    /// Where it stands.
     pub(crate) at: String,
     pub(crate) place: Option<Shape>,
     pub(crate) label: Result<String, String>,
+    /// The size of the image in px, where the file says it.
+    pub(crate) size: Option<(f64, f64)>,
 }
 
 impl<'a> LabelBook<'a> {
-    /// Reads the tables that the rule names.
+    /// Reads the tables that the rule names. `images` are all of the dataset, so that a name of two of them is known.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
-    pub(crate) fn open(source: &'a Source, root: &'a Root) -> Result<Self> {
+    pub(crate) fn open(source: &'a Source, root: &'a Root, images: &[String]) -> Result<Self> {
         let mut book = Self {
             rule: &source.label,
             map: &source.labels,
             root,
             pattern: None,
-            table: HashMap::new(),
+            tables: BTreeMap::new(),
             key: ImageKey::Name,
+            claims: Claims::default(),
         };
+        let images = || images.iter().map(String::as_str);
         match &source.label {
             LabelRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
             }
-            LabelRule::CsvBoxes { file, columns, units: _, key } => {
-                book.key = *key;
-                book.table = labels_csv::boxes(&read(root, file)?, file, columns, *key)?;
+            LabelRule::Points { file } | LabelRule::Voc { file } => {
+                book.claims = Claims::of(images(), |image| Some(path_of(file, image)));
             }
-            LabelRule::CsvClass { file, image, class, key } => {
+            LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
                 book.key = *key;
-                book.table = labels_csv::classes(&read(root, file)?, file, image, class, *key)?;
+                book.claims =
+                    Claims::of(images(), |image| Some(row_name(&path_of(file, image), &table_key(image, *key)?)));
+                let named = !file.contains('{');
+                let of_images = images().map(|image| path_of(file, image));
+                for path in of_images.chain(named.then(|| file.clone())).collect::<BTreeSet<_>>() {
+                    book.read_table(path, named)?;
+                }
             }
-            _ => {}
+            LabelRule::None | LabelRule::Folder { .. } => {}
         }
         Ok(book)
     }
 
+    /// Reads the table at `path`. One that the description names must be there; one of a folder may be missing.
+    fn read_table(&mut self, path: String, named: bool) -> Result<()> {
+        let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(reason) if named => bail!("table {path}: {reason}; put it there or change the source description"),
+            Err(reason) => {
+                self.tables.insert(path, Err(reason));
+                return Ok(());
+            }
+        };
+        let table = match self.rule {
+            LabelRule::CsvBoxes { columns, .. } => Table::boxes(&bytes, &path, columns, self.key)?,
+            LabelRule::CsvClass { image, class, .. } => Table::classes(&bytes, &path, image, class, self.key)?,
+            _ => return Ok(()),
+        };
+        self.tables.insert(path, Ok(table));
+        Ok(())
+    }
+
+    /// The rows of tables that are about no image, by what they call it.
+    pub(crate) fn strays(&self) -> BTreeMap<String, Vec<Issue>> {
+        let mut strays: BTreeMap<String, Vec<Issue>> = BTreeMap::new();
+        for (path, table) in &self.tables {
+            for (name, issue) in
+                table.iter().flat_map(|table| table.strays(|key| self.claims.holds(&row_name(path, key))))
+            {
+                strays.entry(name).or_default().push(issue);
+            }
+        }
+        strays
+    }
+
     /// What is known of `image`, which is `width` × `height` pixels, and what could not be understood.
     pub(crate) fn look_up(&self, image: &str, width: u32, height: u32) -> (Known, Vec<Issue>) {
+        let size = (f64::from(width), f64::from(height));
         match self.rule {
-            LabelRule::None => (Known::Nothing("the source has no labels".to_owned()), Vec::new()),
+            LabelRule::None => nothing("the source has no labels"),
             LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image lies in no such folder"),
             LabelRule::Pattern { .. } => {
                 let found = self.pattern.as_ref().and_then(|pattern| pattern.captures(image)).and_then(|c| c.get(1));
                 self.whole(found.map(|label| label.as_str()), "the label pattern does not match")
             }
-            LabelRule::Points { file } => self.side_file(image, file, points),
-            LabelRule::Voc { file } => self.side_file(image, file, labels_voc::boxes),
-            LabelRule::CsvBoxes { units, .. } => {
+            LabelRule::Points { file } => self.side_file(image, file, size, points),
+            LabelRule::Voc { file } => self.side_file(image, file, size, labels_voc::boxes),
+            LabelRule::CsvBoxes { file, units, .. } => {
                 let scale = match units {
                     Units::Pixels => (1.0, 1.0),
-                    Units::Fractions => (f64::from(width), f64::from(height)),
+                    Units::Fractions => size,
                 };
-                let rows = table_key(image, self.key).and_then(|key| self.table.get(&key));
-                match rows {
-                    None => (Known::Nothing("no row in the table".to_owned()), Vec::new()),
-                    Some(rows) => {
-                        self.marks(rows.iter().cloned().map(|row| scaled(row, scale)).collect(), "no usable row")
+                match self.rows(image, file) {
+                    Err(unknown) => unknown,
+                    Ok(rows) => {
+                        let rows = rows.iter().cloned().map(|row| scaled(row, scale)).collect();
+                        self.marks(rows, size, "the table")
                     }
                 }
             }
-            LabelRule::CsvClass { .. } => {
-                let rows = table_key(image, self.key).and_then(|key| self.table.get(&key));
-                match rows.map(Vec::as_slice) {
-                    None | Some([]) => (Known::Nothing("no row in the table".to_owned()), Vec::new()),
-                    Some([row]) => match &row.label {
-                        Ok(label) => self.whole(Some(label), ""),
-                        Err(reason) => (Known::Nothing(reason.clone()), Vec::new()),
-                    },
-                    Some(rows) => (Known::Nothing(format!("{} rows in the table", rows.len())), Vec::new()),
-                }
+            LabelRule::CsvClass { file, .. } => match self.rows(image, file) {
+                Err(unknown) => unknown,
+                Ok(rows) => self.class(rows),
+            },
+        }
+    }
+
+    /// The rows of a table that are about `image` and about no other.
+    fn rows(&self, image: &str, file: &str) -> Result<&[Entry], (Known, Vec<Issue>)> {
+        let path = path_of(file, image);
+        let table = match self.tables.get(&path) {
+            Some(Ok(table)) => table,
+            Some(Err(reason)) => return Err(nothing(&format!("table {path}: {reason}"))),
+            None => return Err(nothing("no table")),
+        };
+        let Some(key) = table_key(image, self.key) else { return Err(nothing("its name is no number")) };
+        let rows = table.of(&key);
+        if rows.is_empty() {
+            return Err(nothing("no row in the table"));
+        }
+        let Some(several) = self.claims.several(&row_name(&path, &key)) else { return Ok(rows) };
+        let reason =
+            format!("the table's `{key}` may be any of {several}; tell them apart by their paths (`key: path`)");
+        let issues = rows.iter().map(|row| Issue { at: row.at.clone(), reason: reason.clone() }).collect();
+        Err((Known::Nothing(reason), issues))
+    }
+
+    /// The label of an image from its rows, which must agree.
+    fn class(&self, rows: &[Entry]) -> (Known, Vec<Issue>) {
+        let mapped = |row: &Entry| row.label.clone().and_then(|label| self.mapped(&label));
+        let first = rows.first().map_or_else(|| Err("no row in the table".to_owned()), mapped);
+        let other = rows.iter().find(|row| mapped(row) != first);
+        let issue = |row: &Entry, reason: String| Issue { at: row.at.clone(), reason };
+        match (first, other) {
+            (Ok(label), None) => {
+                let repeats = rows.iter().skip(1).map(|row| issue(row, format!("repeats {}", rows[0].at)));
+                (Known::Whole(label), repeats.collect())
+            }
+            (Err(reason), None) => {
+                let unused = rows.iter().map(|row| issue(row, reason.clone())).collect();
+                (Known::Nothing(reason), unused)
+            }
+            (_, Some(other)) => {
+                let reason = format!("{} and {} contradict each other", rows[0].at, other.at);
+                (Known::Nothing(reason.clone()), rows.iter().map(|row| issue(row, reason.clone())).collect())
             }
         }
     }
 
     fn whole(&self, label: Option<&str>, missing: &str) -> (Known, Vec<Issue>) {
         match label.map(|label| self.mapped(label)) {
-            None => (Known::Nothing(missing.to_owned()), Vec::new()),
+            None => nothing(missing),
             Some(Ok(label)) => (Known::Whole(label), Vec::new()),
-            Some(Err(reason)) => (Known::Nothing(reason), Vec::new()),
+            Some(Err(reason)) => nothing(&reason),
         }
     }
 
-    fn side_file(&self, image: &str, file: &str, parse: fn(&str) -> Result<Vec<Entry>, String>) -> (Known, Vec<Issue>) {
-        let path = file.replace("{stem}", stem_of(image));
+    fn side_file(&self, image: &str, file: &str, size: (f64, f64), parse: Parse) -> (Known, Vec<Issue>) {
+        let path = path_of(file, image);
+        let unread = |reason: String| nothing(&format!("label file {path}: {reason}"));
         let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
             Ok(bytes) => bytes,
-            Err(reason) => return (Known::Nothing(format!("label file {path}: {reason}")), Vec::new()),
+            Err(reason) => return unread(reason),
         };
-        match parse(&String::from_utf8_lossy(&bytes)) {
-            Ok(entries) => self.marks(entries, &format!("label file {path} names no cell")),
-            Err(reason) => (Known::Nothing(format!("label file {path}: {reason}")), Vec::new()),
+        if let Some(several) = self.claims.several(&path) {
+            let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
+            let issue = Issue { at: path.clone(), reason: reason.clone() };
+            return (Known::Nothing(format!("label file {path} {reason}")), vec![issue]);
+        }
+        match parse(&text::of(&bytes)) {
+            Ok(entries) => self.marks(entries, size, &format!("label file {path}")),
+            Err(reason) => unread(reason),
         }
     }
 
-    fn marks(&self, entries: Vec<Entry>, empty: &str) -> (Known, Vec<Issue>) {
+    /// Labelled places of an image of `size`, from a file called `what`.
+    fn marks(&self, entries: Vec<Entry>, size: (f64, f64), what: &str) -> (Known, Vec<Issue>) {
         let mut marks = Vec::new();
         let mut issues = Vec::new();
         for entry in entries {
-            match (entry.label.and_then(|label| self.mapped(&label)), entry.place) {
+            let label = entry.label.and_then(|label| self.mapped(&label));
+            match (label.and_then(|label| of_this_size(entry.size, size).map(|()| label)), entry.place) {
                 (Ok(label), Some(shape)) => marks.push(Mark { shape, label, at: entry.at }),
                 (Ok(_), None) => issues.push(Issue { at: entry.at, reason: "has no place".to_owned() }),
                 (Err(reason), _) => issues.push(Issue { at: entry.at, reason }),
             }
         }
-        if marks.is_empty() { (Known::Nothing(empty.to_owned()), issues) } else { (Known::Marks(marks), issues) }
+        match issues.first() {
+            _ if !marks.is_empty() => (Known::Marks(marks), issues),
+            Some(first) => (Known::Nothing(format!("{what} gives no cell: {}", first.reason)), issues),
+            None => (Known::Nothing(format!("{what} names no cell")), issues),
+        }
     }
 
     fn mapped(&self, label: &str) -> Result<String, String> {
+        if label.contains(text::UNREADABLE) {
+            return Err(format!("label `{label}` holds bytes that are not UTF-8"));
+        }
         if self.map.is_empty() {
             return if label.is_empty() { Err("empty label".to_owned()) } else { Ok(label.to_owned()) };
         }
@@ -200,6 +299,32 @@ impl<'a> LabelBook<'a> {
             None => Err(format!("label `{label}` is not in the label map")),
         }
     }
+}
+
+/// What reads a side file.
+type Parse = fn(&str) -> Result<Vec<Entry>, String>;
+
+fn nothing(reason: &str) -> (Known, Vec<Issue>) {
+    (Known::Nothing(reason.to_owned()), Vec::new())
+}
+
+/// Whether a file that says of which size its image is means this one.
+fn of_this_size(said: Option<(f64, f64)>, (width, height): (f64, f64)) -> Result<(), String> {
+    match said {
+        None => Ok(()),
+        Some(said) if said == (width, height) => Ok(()),
+        Some((w, h)) => {
+            let turned = if (w, h) == (height, width) { ", as the image lies before EXIF turns it" } else { "" };
+            Err(format!(
+                "was drawn on an image of {w}×{h} px{turned}; the upright image is of {width}×{height}, so the place is not known"
+            ))
+        }
+    }
+}
+
+/// What a table at `path` calls an image, among all tables.
+fn row_name(path: &str, key: &str) -> String {
+    format!("{path}\n{key}")
 }
 
 /// The key under which a table files `image`.
@@ -216,7 +341,7 @@ pub(crate) fn table_key(image: &str, key: ImageKey) -> Option<String> {
 pub(crate) fn column_key(text: &str, key: ImageKey) -> Option<String> {
     match key {
         ImageKey::Number => number_key(text),
-        _ => Some(text.to_owned()),
+        _ => Some(text.to_owned()).filter(|text| !text.is_empty()),
     }
 }
 
@@ -240,27 +365,6 @@ fn scaled(mut entry: Entry, (sx, sy): (f64, f64)) -> Entry {
     entry
 }
 
-/// Lines of `x y class`. Empty lines are passed over.
-fn points(text: &str) -> Result<Vec<Entry>, String> {
-    let mut entries = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let at = format!("line {}", index + 1);
-        let number = |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite());
-        match words.as_slice() {
-            [] => {}
-            [x, y, class] => match (number(x), number(y)) {
-                (Some(x), Some(y)) => {
-                    entries.push(Entry { at, place: Some(Shape::Point { x, y }), label: Ok((*class).to_owned()) });
-                }
-                _ => entries.push(Entry { at, place: None, label: Err("coordinates are no numbers".to_owned()) }),
-            },
-            _ => entries.push(Entry { at, place: None, label: Err("not of the form `x y class`".to_owned()) }),
-        }
-    }
-    Ok(entries)
-}
-
 /// The box that four texts describe.
 pub(crate) fn box_of(corners: [&str; 4]) -> Option<Shape> {
     let mut numbers = [0.0; 4];
@@ -271,24 +375,9 @@ pub(crate) fn box_of(corners: [&str; 4]) -> Option<Shape> {
     Some(Shape::Box { x0, y0, x1, y1 })
 }
 
-/// The columns of a box, in the order that [`box_of`] takes, then image and label.
-pub(crate) fn box_columns(columns: &BoxColumns) -> [&str; 6] {
-    [&columns.xmin, &columns.ymin, &columns.xmax, &columns.ymax, &columns.image, &columns.label]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_points_keep_their_place_in_the_file() {
-        let entries = points("1 2 0\n\nx 2 0\n1 2\n 5.5 6 burr \n").expect("points");
-        assert_eq!(entries.len(), 4);
-        assert_eq!(entries[0].place, Some(Shape::Point { x: 1.0, y: 2.0 }));
-        assert_eq!((entries[1].at.as_str(), entries[1].label.is_err()), ("line 3", true));
-        assert!(entries[2].label.is_err());
-        assert_eq!((entries[3].at.as_str(), entries[3].label.as_deref()), ("line 5", Ok("burr")));
-    }
 
     #[test]
     fn a_number_names_an_image_with_leading_zeros() {

@@ -1,4 +1,5 @@
-//! Pascal VOC files: `<object><name/><bndbox><xmin/><ymin/><xmax/><ymax/></bndbox></object>`.
+//! Pascal VOC files: `<size><width/><height/></size>` and
+//! `<object><name/><bndbox><xmin/><ymin/><xmax/><ymax/></bndbox></object>`.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -8,11 +9,12 @@ use super::labels::{Entry, box_of};
 /// Deepest nesting that is read; VOC needs four.
 const DEEPEST: usize = 32;
 
-/// Reads the objects of a VOC file. The error is a reason for the report.
+/// Reads the objects of a VOC file, each with the size that the file says of its image. The error is a reason for the report.
 pub(crate) fn boxes(text: &str) -> Result<Vec<Entry>, String> {
     let mut reader = Reader::from_str(text);
     let mut path: Vec<String> = Vec::new();
-    let mut object = Object::default();
+    let mut file = Fields::<2>::default();
+    let mut object = Fields::<5>::default();
     let mut entries = Vec::new();
     loop {
         match reader.read_event().map_err(|error| format!("is no XML ({error})"))? {
@@ -21,60 +23,115 @@ pub(crate) fn boxes(text: &str) -> Result<Vec<Entry>, String> {
                     return Err("is nested too deeply".to_owned());
                 }
                 path.push(start.name().as_ref().to_owned());
+                file.begin(of_file(&path));
+                object.begin(of_object(&path));
             }
-            Event::Text(part) => object.take(&path, &part),
+            Event::Text(part) => {
+                file.take(of_file(&path), &part);
+                object.take(of_object(&path), &part);
+            }
+            Event::CData(part) => object.take(of_object(&path), &part),
             Event::GeneralRef(name) => {
-                let character = match &*name {
-                    "amp" => "&",
-                    "lt" => "<",
-                    "gt" => ">",
-                    "quot" => "\"",
-                    "apos" => "'",
-                    other => return Err(format!("uses the entity `{other}`, which is not read")),
-                };
-                object.take(&path, character);
+                let character =
+                    character(&name).ok_or_else(|| format!("uses the entity `{}`, which is not read", &*name))?;
+                object.take(of_object(&path), &character.to_string());
             }
             Event::End(_) => {
                 let closed = path.pop();
                 if closed.as_deref() == Some("object") {
-                    entries.push(std::mem::take(&mut object).entry(entries.len() + 1));
+                    entries.push(entry(&std::mem::take(&mut object), entries.len() + 1));
                 }
             }
             Event::Eof => break,
             _ => {}
         }
     }
-    if path.is_empty() { Ok(entries) } else { Err("ends in the middle".to_owned()) }
-}
-
-#[derive(Default)]
-struct Object {
-    name: String,
-    corners: [String; 4],
-}
-
-impl Object {
-    fn take(&mut self, path: &[String], text: &str) {
-        let tail: Vec<&str> = path.iter().rev().take(3).map(String::as_str).collect();
-        let corner = match tail.as_slice() {
-            ["name", "object", ..] => return self.name.push_str(text.trim()),
-            ["xmin", "bndbox", "object"] => 0,
-            ["ymin", "bndbox", "object"] => 1,
-            ["xmax", "bndbox", "object"] => 2,
-            ["ymax", "bndbox", "object"] => 3,
-            _ => return,
-        };
-        self.corners[corner].push_str(text.trim());
+    if !path.is_empty() {
+        return Err("ends in the middle".to_owned());
     }
+    let size = size(&file);
+    entries.iter_mut().for_each(|entry: &mut Entry| entry.size = size);
+    Ok(entries)
+}
 
-    fn entry(self, number: usize) -> Entry {
-        let at = format!("object {number}");
-        let place = box_of(self.corners.each_ref().map(String::as_str));
-        match place {
-            Some(_) => Entry { at, place, label: Ok(self.name) },
-            None => Entry { at, place, label: Err("box has no four numbers".to_owned()) },
+fn character(entity: &str) -> Option<char> {
+    match entity {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = entity.strip_prefix('#')?;
+            let code = match number.strip_prefix('x') {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)
         }
     }
+}
+
+/// Which field of the file an element is.
+fn of_file(path: &[String]) -> Option<usize> {
+    match path {
+        [_, size, side] if size == "size" => ["width", "height"].iter().position(|name| name == side),
+        _ => None,
+    }
+}
+
+/// Which field of an object an element is: four corners and the name.
+fn of_object(path: &[String]) -> Option<usize> {
+    let tail: Vec<&str> = path.iter().rev().take(3).map(String::as_str).collect();
+    match tail.as_slice() {
+        ["name", "object", ..] => Some(4),
+        [corner, "bndbox", "object"] => ["xmin", "ymin", "xmax", "ymax"].iter().position(|name| name == corner),
+        _ => None,
+    }
+}
+
+/// Texts of elements, each of which must occur once.
+struct Fields<const N: usize>([Vec<String>; N]);
+
+impl<const N: usize> Default for Fields<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Vec::new()))
+    }
+}
+
+impl<const N: usize> Fields<N> {
+    fn begin(&mut self, field: Option<usize>) {
+        if let Some(field) = field {
+            self.0[field].push(String::new());
+        }
+    }
+
+    fn take(&mut self, field: Option<usize>, text: &str) {
+        if let Some(last) = field.and_then(|field| self.0[field].last_mut()) {
+            last.push_str(text);
+        }
+    }
+
+    fn only(&self, field: usize) -> Option<&str> {
+        if let [text] = self.0[field].as_slice() { Some(text.trim()) } else { None }
+    }
+}
+
+fn entry(object: &Fields<5>, number: usize) -> Entry {
+    let at = format!("object {number}");
+    let corners = [0, 1, 2, 3].map(|corner| object.only(corner).unwrap_or_default());
+    let (place, label) = match (box_of(corners), object.only(4)) {
+        (Some(place), Some(name)) => (Some(place), Ok(name.to_owned())),
+        (Some(_), None) => (None, Err("has no name, or several".to_owned())),
+        (None, _) => (None, Err("has no box of four numbers, or several".to_owned())),
+    };
+    Entry { at, place, label, size: None }
+}
+
+/// Width and height; nothing where the file does not say them (some programs write 0).
+fn size(file: &Fields<2>) -> Option<(f64, f64)> {
+    let side = |field| file.only(field)?.parse::<f64>().ok().filter(|side| *side > 0.0);
+    Some((side(0)?, side(1)?))
 }
 
 #[cfg(test)]
@@ -84,14 +141,37 @@ mod tests {
 
     #[test]
     fn objects_become_boxes_and_parts_of_objects_do_not_confuse() {
-        let text = "<annotation><filename>x</filename><object><name>R&amp;C</name><part><name>no</name></part>\
+        let text = "<annotation><filename>x</filename><object><name>R&amp;C &#38; more</name><part><name>no</name></part>\
             <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object>\
             <object><name>WBC</name><bndbox><xmin>1</xmin></bndbox></object></annotation>";
         let entries = boxes(text).expect("xml");
-        assert_eq!(entries.len(), 2);
-        assert_eq!(entries[0].label.as_deref(), Ok("R&C"));
+        assert_eq!((entries.len(), entries[0].size), (2, None));
+        assert_eq!(entries[0].label.as_deref(), Ok("R&C & more"));
         assert_eq!(entries[0].place, Some(Shape::Box { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 }));
         assert!(entries[1].label.is_err());
+    }
+
+    #[test]
+    fn an_object_of_two_names_or_boxes_is_none_and_never_their_sum() {
+        let corners = "<xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax>";
+        for object in [
+            format!("<name>a</name><name>b</name><bndbox>{corners}</bndbox>"),
+            format!("<name>a</name><bndbox>{corners}</bndbox><bndbox>{corners}</bndbox>"),
+        ] {
+            let entries = boxes(&format!("<annotation><object>{object}</object></annotation>")).expect("xml");
+            assert!(entries[0].label.as_ref().expect_err("no label").contains("several"), "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_the_image_is_read_and_zeros_say_nothing() {
+        let of = |size: &str| {
+            let text = format!("<annotation><object/><object></object><size>{size}</size></annotation>");
+            boxes(&text).expect("xml")[0].size
+        };
+        assert_eq!(of("<width>320</width><height> 200 </height><depth>3</depth>"), Some((320.0, 200.0)));
+        assert_eq!(of("<width>0</width><height>0</height>"), None);
+        assert_eq!(of("<width>320</width>"), None);
     }
 
     #[test]
@@ -99,6 +179,7 @@ mod tests {
         assert!(boxes("<annotation><object>").is_err());
         assert!(boxes("<a></b>").is_err());
         assert!(boxes(&"<a>".repeat(100_000)).is_err());
+        assert!(boxes("<a>&nbsp;</a>").is_err());
         assert!(boxes("").expect("nothing").is_empty());
     }
 }

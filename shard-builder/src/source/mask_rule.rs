@@ -3,13 +3,14 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::files::stem_of;
+use super::beside::{check_own, path_of};
 
 /// Masks that were made before, by hand or by Cellpose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MaskRule {
-    /// Path of the file of an image; `{stem}` stands for its file name without its ending, `{folder}` for its folder.
+    /// Path of the file of an image; `{stem}` stands for its file name without its ending, `{name}` for its file name, `{folder}` for its
+    /// folder.
     pub(crate) file: String,
     /// What the file holds.
     #[serde(default)]
@@ -30,7 +31,7 @@ pub(crate) struct MaskRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Holds {
-    /// The number of its cell in each pixel, 0 outside: PNG or TIFF of 8 or 16 bits, `.npy`, or Cellpose's `_seg.npy`.
+    /// The number of its cell in each pixel, 0 outside: PNG or TIFF of 8, 16 or 32 bits, `.npy`, or Cellpose's `_seg.npy`.
     #[default]
     Masks,
     /// Cellpose's flows: `.npy` of f32 `[3, height, width]`: down, right, cell probability.
@@ -48,19 +49,13 @@ fn least_px() -> u32 {
 impl MaskRule {
     /// The path of the file of `image`.
     pub(crate) fn file_of(&self, image: &str) -> String {
-        let folder = image.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let path = self.file.replace("{folder}", folder).replace("{stem}", stem_of(image));
-        path.trim_start_matches('/').to_owned()
+        path_of(&self.file, image)
     }
 
     /// # Errors
     /// One file for all images; a threshold that is no number, or one of flows below 0.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(
-            self.file.contains("{stem}"),
-            "cells.masks.file: `{}` holds no `{{stem}}`, so all images would share one file",
-            self.file
-        );
+        check_own("cells.masks.file", &self.file)?;
         ensure!(
             self.cellprob_threshold.is_finite(),
             "cells.masks.cellprob_threshold: {} is no number",

@@ -4,6 +4,7 @@
 //! * [`cut_rule`]: how images are cut into patches and around cells.
 //! * [`files`]: the files under a dataset's folder, and reading them without leaving it.
 //! * [`archive`]: the same for a dataset that still lies in its archive.
+//! * [`beside`]: which file beside an image is its own.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
 //! * [`segment_rule`]: how cells are found where there are no labels.
 //! * [`mask_rule`]: where masks lie that were made before.
@@ -14,6 +15,7 @@
 //! * [`groups`]: which images may not be parted by a split.
 
 pub(crate) mod archive;
+pub(crate) mod beside;
 pub(crate) mod cut_rule;
 pub(crate) mod describe;
 pub(crate) mod download;
@@ -21,6 +23,7 @@ pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod labels;
 mod labels_csv;
+mod labels_points;
 mod labels_voc;
 pub(crate) mod licence;
 pub(crate) mod mask_rule;
@@ -29,3 +32,4 @@ pub(crate) mod parts;
 pub(crate) mod quality_rule;
 pub(crate) mod segment_rule;
 mod standing;
+mod text;

@@ -1,6 +1,5 @@
 //! Pages of a TIFF as images of their own: `a/stack.tif` is the first, `a/stack#2.tif` the second.
 
-use intake::{Intake, IntakeLimits};
 use serde::{Deserialize, Serialize};
 
 /// What is read of a TIFF of several pages: `images.pages` of a description.
@@ -30,14 +29,6 @@ impl Pages {
     /// Whether no file may bear this name, since a page does.
     pub(crate) fn takes(self, file: &str) -> bool {
         self == Self::All && parted(file).is_some()
-    }
-
-    /// A page of a file that was read.
-    pub(crate) fn decode(self, bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
-        match self {
-            Self::First => intake::decode(bytes, limits),
-            Self::All => intake::decode_page(bytes, page, limits),
-        }
     }
 }
 

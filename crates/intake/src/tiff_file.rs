@@ -1,8 +1,9 @@
 //! Facts about a TIFF that its decoder keeps to itself: its pages, a page's palette, its colour profile.
 //!
-//! The decoder reads the first page only, and refuses palette images. Both are got around by an edited view of the file ([`Edited`]): its
-//! header names another page, or the tag of an 8-bit palette image says grey, and it is coloured afterwards. Offsets come from
-//! the file and are not trusted.
+//! The decoder reads the first page only, refuses palette images, and mistakes the place of samples beside a channel that no one names.
+//! All are got around by an edited view of the file ([`Edited`]): its header names another page, the tag of a palette image says grey,
+//! and it is coloured afterwards, or the unnamed channel is called alpha, and left out afterwards. Offsets come from the file and are
+//! not trusted.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
@@ -17,8 +18,12 @@ const BITS_PER_SAMPLE: u16 = 258;
 const PHOTOMETRIC: u16 = 262;
 /// TIFF tag: samples of a pixel.
 const SAMPLES_PER_PIXEL: u16 = 277;
-/// TIFF tag: 3 × 256 values of 16 bits, all reds first.
+/// TIFF tag: 3 × 2^bits values of 16 bits, all reds first.
 const COLOUR_MAP: u16 = 320;
+/// TIFF tag: what samples beside the colours are.
+const EXTRA_SAMPLES: u16 = 338;
+/// TIFF tag: how the picture is turned, as EXIF counts.
+const ORIENTATION: u16 = 274;
 /// TIFF tag: an ICC profile.
 const PROFILE: u16 = 34_675;
 /// Pages of a file after which no more are looked for.
@@ -26,7 +31,7 @@ pub const MOST_PAGES: usize = 10_000;
 /// Tags of a page beyond which it is none; as many as a classic TIFF can name.
 const MOST_TAGS: u64 = 65_535;
 
-/// The colours of an 8-bit palette image.
+/// The colours of a palette image of up to 8 bits.
 pub(super) type Palette = Box<[[u8; 3]; 256]>;
 
 /// A classic TIFF or a BigTIFF.
@@ -98,20 +103,32 @@ impl<'a> Tiff<'a> {
         Some(profile::name(bytes))
     }
 
-    /// The file as the decoder is to see it, so that it reads `page`, and the colours of that page if it has a palette.
-    pub(super) fn edited(&self, page: Page) -> (Edited<'a>, Option<Palette>) {
+    /// The file as the decoder is to see it, so that it reads `page`.
+    pub(super) fn edited(&self, page: Page) -> (Edited<'a>, View) {
         let mut edits = Vec::new();
         if self.offset(self.header()) != Some(page.0) {
             edits.push((self.header(), self.offset_bytes(page.0 as u64)));
         }
-        let palette = self.palette(page.0);
-        let palette = palette.map(|(at, colours)| {
-            let black_is_zero = if self.little { 1_u16.to_le_bytes() } else { 1_u16.to_be_bytes() };
-            edits.push((at, black_is_zero.to_vec()));
+        let palette = self.palette(page.0).map(|(at, colours)| {
+            edits.push((at, self.u16_bytes(1)));
             colours
         });
+        let extra = self.entries(page.0).find(|entry| entry.tag == EXTRA_SAMPLES && entry.count == 1);
+        let colours =
+            self.entries(page.0).find(|entry| entry.tag == PHOTOMETRIC).and_then(|entry| self.u16(entry.value));
+        let unknown = extra.filter(|entry| self.u16(entry.value) == Some(0) && colours == Some(2));
+        if let Some(entry) = unknown {
+            edits.push((entry.value, self.u16_bytes(2)));
+        }
         edits.sort();
-        (Edited { bytes: self.bytes, edits, at: 0 }, palette)
+        edits.dedup_by_key(|(at, _)| *at);
+        (Edited { bytes: self.bytes, edits, at: 0 }, View { palette, unknown_extra: unknown.is_some() })
+    }
+
+    /// How a page is turned: 1 to 8 as EXIF counts.
+    pub(super) fn orientation(&self, page: Page) -> Option<u8> {
+        let entry = self.entries(page.0).find(|entry| entry.tag == ORIENTATION)?;
+        self.u16(entry.value).and_then(|turned| u8::try_from(turned).ok())
     }
 
     /// Where the header names the first page.
@@ -145,7 +162,7 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    /// The colours of an 8-bit palette image, and where its tag says that it is one.
+    /// The colours of a palette image of up to 8 bits, and where its tag says that it is one.
     fn palette(&self, at: usize) -> Option<(usize, Palette)> {
         let (mut bits, mut samples, mut photometric, mut map) = (1, 1, None, None);
         for Entry { tag, count, value } in self.entries(at) {
@@ -153,22 +170,28 @@ impl<'a> Tiff<'a> {
                 BITS_PER_SAMPLE => bits = self.u16(value)?,
                 SAMPLES_PER_PIXEL => samples = self.u16(value)?,
                 PHOTOMETRIC => photometric = Some((value, self.u16(value)?)),
-                COLOUR_MAP if count == 768 => map = Some(self.offset(value)?),
+                COLOUR_MAP => map = Some((count, self.offset(value)?)),
                 _ => {}
             }
         }
         let (said, 3) = photometric? else { return None };
-        if (bits, samples) != (8, 1) {
+        if !(1..=8).contains(&bits) || samples != 1 {
             return None;
         }
-        let map = map?;
-        let mut colours = Box::new([[0; 3]; 256]);
-        for (index, colour) in colours.iter_mut().enumerate() {
-            for (channel, value) in colour.iter_mut().enumerate() {
-                *value = self.u16(map.checked_add(2 * (256 * channel + index))?)?.to_be_bytes()[0];
-            }
+        let (colours, (count, map)) = (1_usize << bits, map?);
+        if count != 3 * colours as u64 {
+            return None;
         }
-        Some((said, colours))
+        let value = |channel: usize, index: usize| self.u16(map.checked_add(2 * (colours * channel + index))?);
+        let values: Option<Vec<u16>> = (0..3 * colours).map(|at| value(at / colours, at % colours)).collect();
+        let values = values?;
+        // Some programs write the eight bits of a colour alone, others all sixteen.
+        let shift = if values.iter().all(|value| *value < 256) { 0 } else { 8 };
+        let mut palette = Box::new([[0; 3]; 256]);
+        for (at, value) in values.iter().enumerate() {
+            palette[at % colours][at / colours] = (value >> shift) as u8;
+        }
+        Some((said, palette))
     }
 
     fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
@@ -196,6 +219,10 @@ impl<'a> Tiff<'a> {
         if self.big { usize::try_from(self.u64(at)?).ok() } else { Some(self.u32(at)? as usize) }
     }
 
+    fn u16_bytes(&self, number: u16) -> Vec<u8> {
+        if self.little { number.to_le_bytes() } else { number.to_be_bytes() }.to_vec()
+    }
+
     fn offset_bytes(&self, offset: u64) -> Vec<u8> {
         let mut bytes = offset.to_le_bytes()[..if self.big { 8 } else { 4 }].to_vec();
         if !self.little {
@@ -203,6 +230,15 @@ impl<'a> Tiff<'a> {
         }
         bytes
     }
+}
+
+/// How what the decoder gives is to be read.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// The colours by number, where the page has a palette.
+    pub(super) palette: Option<Palette>,
+    /// Whether what is called alpha is a channel that no one names.
+    pub(super) unknown_extra: bool,
 }
 
 /// A file some bytes of which read otherwise.
@@ -215,9 +251,9 @@ pub(super) struct Edited<'a> {
 }
 
 impl<'a> Edited<'a> {
-    /// A file as it is.
-    pub(super) fn none(bytes: &'a [u8]) -> Self {
-        Self { bytes, edits: Vec::new(), at: 0 }
+    /// The file without its edits.
+    pub(super) fn whole(&self) -> &'a [u8] {
+        self.bytes
     }
 }
 

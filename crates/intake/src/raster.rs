@@ -1,0 +1,249 @@
+//! Decoded samples of any kind to 8-bit RGB: the rules of docs/sources.md, in one place.
+
+use image::{DynamicImage, RgbImage};
+
+/// A picture as its file holds it.
+#[derive(Debug)]
+pub(crate) struct Raster {
+    /// Pixels across.
+    pub(crate) width: u32,
+    /// Pixels down.
+    pub(crate) height: u32,
+    /// Colour channels, then one of alpha if there is any; row by row, pixel by pixel.
+    pub(crate) samples: Samples,
+    /// What the colour channels mean.
+    pub(crate) colour: Colour,
+    /// What the last channel means.
+    pub(crate) alpha: Alpha,
+}
+
+/// Samples, of the whole range of their type.
+#[derive(Debug)]
+pub(crate) enum Samples {
+    Eight(Vec<u8>),
+    Sixteen(Vec<u16>),
+}
+
+/// What colour channels mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Grey,
+    Rgb,
+    Cmyk,
+    /// Of JFIF: the whole range, neutral at 128.
+    YCbCr,
+}
+
+/// What a channel after the colours means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpha {
+    /// There is none.
+    None,
+    /// Opacity; colours are as they are.
+    Straight,
+    /// Opacity, by which colours are multiplied already.
+    Premultiplied,
+    /// No one says; it is left out.
+    Unknown,
+}
+
+impl Colour {
+    fn channels(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb | Self::YCbCr => 3,
+            Self::Cmyk => 4,
+        }
+    }
+}
+
+impl Raster {
+    /// The picture of a decoder of the `image` crate.
+    pub(crate) fn of(image: DynamicImage) -> Result<Self, String> {
+        let (width, height) = (image.width(), image.height());
+        let (colour, alpha) = match image.color().channel_count() {
+            1 => (Colour::Grey, Alpha::None),
+            2 => (Colour::Grey, Alpha::Straight),
+            3 => (Colour::Rgb, Alpha::None),
+            _ => (Colour::Rgb, Alpha::Straight),
+        };
+        let samples = match image {
+            DynamicImage::ImageLuma8(pixels) => Samples::Eight(pixels.into_raw()),
+            DynamicImage::ImageLumaA8(pixels) => Samples::Eight(pixels.into_raw()),
+            DynamicImage::ImageRgb8(pixels) => Samples::Eight(pixels.into_raw()),
+            DynamicImage::ImageRgba8(pixels) => Samples::Eight(pixels.into_raw()),
+            DynamicImage::ImageLuma16(pixels) => Samples::Sixteen(pixels.into_raw()),
+            DynamicImage::ImageLumaA16(pixels) => Samples::Sixteen(pixels.into_raw()),
+            DynamicImage::ImageRgb16(pixels) => Samples::Sixteen(pixels.into_raw()),
+            DynamicImage::ImageRgba16(pixels) => Samples::Sixteen(pixels.into_raw()),
+            other => return Err(format!("{:?} is not read; save it with 8 or 16 bits a value", other.color())),
+        };
+        Ok(Self { width, height, samples, colour, alpha })
+    }
+
+    /// The picture whose samples are the numbers of `colours`.
+    ///
+    /// # Errors
+    /// Samples that are no numbers of colours.
+    pub(crate) fn coloured(self, colours: &[[u8; 3]; 256]) -> Result<RgbImage, String> {
+        let (Samples::Eight(numbers), Colour::Grey) = (self.samples, self.colour) else {
+            return Err("its samples are no numbers of colours".to_owned());
+        };
+        let rgb = numbers.into_iter().flat_map(|number| colours[usize::from(number)]).collect();
+        RgbImage::from_raw(self.width, self.height, rgb).ok_or_else(|| "has fewer pixels than it says".to_owned())
+    }
+
+    /// The picture as 8-bit RGB. `bits` is how many of 16 bits its camera uses, where the description says it.
+    ///
+    /// # Errors
+    /// Samples that do not say what they mean; a picture that is transparent everywhere.
+    pub(crate) fn into_rgb(self, bits: Option<u8>, notes: &mut Vec<String>) -> Result<RgbImage, String> {
+        let Self { width, height, samples, colour, alpha } = self;
+        let channels = colour.channels() + usize::from(alpha != Alpha::None);
+        let samples = match samples {
+            Samples::Eight(samples) => samples,
+            Samples::Sixteen(samples) => {
+                let most = whole_range(&samples, colour.channels(), channels, bits, notes)?;
+                samples.iter().map(|&sample| eight(sample, most)).collect()
+            }
+        };
+        let rgb = match (colour, alpha) {
+            (Colour::Rgb, Alpha::None) => samples,
+            _ => {
+                seen(&samples, channels, alpha, notes)?;
+                let pixels = samples.chunks_exact(channels);
+                pixels.flat_map(|pixel| over_white(rgb(&pixel[..colour.channels()], colour), pixel, alpha)).collect()
+            }
+        };
+        RgbImage::from_raw(width, height, rgb).ok_or_else(|| "has fewer pixels than it says".to_owned())
+    }
+}
+
+/// Bits of 16 at or below which a picture would be black to the eye: at most 16 levels would be left.
+const BLACK: u32 = 12;
+
+/// The sample that is white in 16-bit samples, of which only `colours` of `channels` are looked at.
+fn whole_range(
+    samples: &[u16],
+    colours: usize,
+    channels: usize,
+    bits: Option<u8>,
+    notes: &mut Vec<String>,
+) -> Result<u16, String> {
+    let largest = samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]).copied().max().unwrap_or(0);
+    let used = u16::BITS - largest.leading_zeros();
+    let remedy = "say what its camera has in the description, as in `images: {bits: 12}`";
+    match bits {
+        Some(bits) if used > u32::from(bits) => {
+            Err(format!("holds the value {largest}, which is more than the {bits} bits of `images.bits`"))
+        }
+        Some(bits) => Ok(u16::MAX >> (16 - u32::from(bits).clamp(1, 16))),
+        None if used <= BLACK => {
+            Err(format!("only {used} of 16 bits are used (largest value {largest}), so it would be black; {remedy}"))
+        }
+        None => {
+            if used < u16::BITS {
+                notes.push(format!("only {used} of 16 bits are used; if that is not its light, {remedy}"));
+            }
+            Ok(u16::MAX)
+        }
+    }
+}
+
+/// A sample as 8 bits: `most` becomes 255, rounded to the nearest.
+fn eight(sample: u16, most: u16) -> u8 {
+    let (sample, most) = (u32::from(sample), u32::from(most));
+    ((sample * 255 + most / 2) / most).min(255) as u8
+}
+
+/// Notes what becomes of the last channel.
+fn seen(samples: &[u8], channels: usize, alpha: Alpha, notes: &mut Vec<String>) -> Result<(), String> {
+    let mut opacities = samples.chunks_exact(channels).map(|pixel| pixel[channels - 1]);
+    match alpha {
+        Alpha::None => {}
+        Alpha::Unknown => notes.push("a channel beside its colours is left out".to_owned()),
+        Alpha::Straight | Alpha::Premultiplied if opacities.clone().all(|opacity| opacity == 0) => {
+            return Err("is transparent everywhere, so it shows nothing; remove its alpha channel".to_owned());
+        }
+        Alpha::Straight | Alpha::Premultiplied if opacities.any(|opacity| opacity < 255) => {
+            notes.push("transparency laid over white".to_owned());
+        }
+        Alpha::Straight | Alpha::Premultiplied => {}
+    }
+    Ok(())
+}
+
+fn over_white(rgb: [u8; 3], pixel: &[u8], alpha: Alpha) -> [u8; 3] {
+    let opacity = u32::from(pixel.last().copied().unwrap_or(255));
+    rgb.map(|value| match alpha {
+        Alpha::None | Alpha::Unknown => value,
+        Alpha::Straight => ((u32::from(value) * opacity + 255 * (255 - opacity) + 127) / 255).min(255) as u8,
+        Alpha::Premultiplied => (u32::from(value) + 255 - opacity).min(255) as u8,
+    })
+}
+
+fn rgb(colours: &[u8], colour: Colour) -> [u8; 3] {
+    match (colour, colours) {
+        (Colour::Rgb, &[r, g, b]) => [r, g, b],
+        (Colour::YCbCr, &[y, cb, cr]) => of_ycbcr(y, cb, cr),
+        (Colour::Cmyk, &[c, m, y, k]) => [c, m, y].map(|ink| {
+            let light = (255 - u32::from(ink)) * (255 - u32::from(k));
+            ((light + 127) / 255) as u8
+        }),
+        (_, colours) => [colours[0]; 3],
+    }
+}
+
+/// ITU-R BT.601 of the whole range, in fixed point as libjpeg rounds it.
+fn of_ycbcr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
+    let half = 1 << 15;
+    [y + 91_881 * cr, y - 22_554 * cb - 46_802 * cr, y + 116_130 * cb]
+        .map(|sum| ((sum + half) >> 16).clamp(0, 255) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(samples: Samples, alpha: Alpha, bits: Option<u8>) -> (Result<Vec<u8>, String>, String) {
+        let mut notes = Vec::new();
+        let raster = Raster { width: 2, height: 1, samples, colour: Colour::Grey, alpha };
+        let rgb = raster.into_rgb(bits, &mut notes).map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect());
+        (rgb, notes.join("; "))
+    }
+
+    #[test]
+    fn sixteen_bits_become_eight_and_fewer_are_never_taken_for_sixteen() {
+        let of = |values: [u16; 2], bits| read(Samples::Sixteen(values.to_vec()), Alpha::None, bits);
+        assert_eq!(of([128, 65_535], None), (Ok(vec![0, 255]), String::new()));
+        let (dark, _) = of([16, 4095], None);
+        assert!(dark.is_err_and(|reason| reason.contains("only 12 of 16 bits") && reason.contains("images: {bits:")));
+        let (dim, note) = of([0, 16_383], None);
+        assert_eq!(dim, Ok(vec![0, 64]));
+        assert!(note.contains("only 14 of 16 bits"), "{note}");
+        assert_eq!(of([2048, 4095], Some(12)), (Ok(vec![128, 255]), String::new()));
+        assert_eq!(of([0, 300], Some(16)), (Ok(vec![0, 1]), String::new()), "said to be dark");
+        assert!(of([0, 4096], Some(12)).0.is_err_and(|reason| reason.contains("4096")));
+        assert!(of([0, 0], None).0.is_err());
+    }
+
+    #[test]
+    fn alpha_is_laid_over_white_by_what_it_means() {
+        let of = |alpha| read(Samples::Eight(vec![100, 51, 100, 255]), alpha, None);
+        assert_eq!(of(Alpha::Straight), (Ok(vec![224, 100]), "transparency laid over white".to_owned()));
+        let (premultiplied, _) = of(Alpha::Premultiplied);
+        assert_eq!(premultiplied, Ok(vec![255, 100]));
+        let (unknown, note) = of(Alpha::Unknown);
+        assert_eq!((unknown, note.contains("left out")), (Ok(vec![100, 100]), true));
+        let clear = read(Samples::Eight(vec![100, 0, 100, 0]), Alpha::Straight, None);
+        assert!(clear.0.is_err_and(|reason| reason.contains("transparent everywhere")));
+    }
+
+    #[test]
+    fn luminance_and_colour_differences_are_those_of_jfif() {
+        assert_eq!(of_ycbcr(77, 128, 128), [77; 3]);
+        assert_eq!(of_ycbcr(76, 85, 255), [254, 0, 0]);
+        assert_eq!(of_ycbcr(29, 255, 107), [0, 0, 254]);
+    }
+}

@@ -1,0 +1,130 @@
+//! Files that lie beside the images: which one belongs to an image, and whether another image claims it too.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+use super::files::{name_of, stem_of};
+
+/// What a path may hold for a part of the image's own path.
+const PLACES: [&str; 3] = ["{stem}", "{name}", "{folder}"];
+
+/// The path that `template` gives for `image`: `{stem}` stands for its file name without its ending, `{name}` for its file name,
+/// `{folder}` for its folder.
+pub(crate) fn path_of(template: &str, image: &str) -> String {
+    let folder = image.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut path = String::with_capacity(template.len() + image.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        let (before, after) = rest.split_at(at);
+        path.push_str(before);
+        let place = PLACES.into_iter().find(|place| after.starts_with(place));
+        path.push_str(match place {
+            Some("{stem}") => stem_of(image),
+            Some("{name}") => name_of(image),
+            Some(_) => folder,
+            None => "{",
+        });
+        rest = &after[place.map_or(1, str::len)..];
+    }
+    path.push_str(rest);
+    path.trim_start_matches('/').to_owned()
+}
+
+/// Checks a template, the value of `key`, that must give each image a file of its own.
+///
+/// # Errors
+/// Nothing in it that names the image; something in braces that stands for nothing.
+pub(crate) fn check_own(key: &str, template: &str) -> Result<()> {
+    check(key, template)?;
+    ensure!(
+        template.contains("{stem}") || template.contains("{name}"),
+        "{key}: `{template}` holds no `{{stem}}`, so all images would share one file"
+    );
+    Ok(())
+}
+
+/// Checks a template, the value of `key`.
+///
+/// # Errors
+/// Something in braces that stands for nothing.
+pub(crate) fn check(key: &str, template: &str) -> Result<()> {
+    let unknown = template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
+    for name in unknown {
+        ensure!(
+            PLACES.contains(&format!("{{{name}}}").as_str()),
+            "{key}: `{{{name}}}` stands for nothing; {} are read",
+            "`{stem}` (file name without its ending), `{name}` (file name) and `{folder}` (folder)"
+        );
+    }
+    Ok(())
+}
+
+/// What each image claims as its own: a file beside it, or rows of a table. What two images claim is neither's.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// How many images claim it, and the first two of them.
+    by: HashMap<String, (usize, String, String)>,
+}
+
+impl Claims {
+    /// The claims of `images`, each of which claims at most one thing.
+    pub(crate) fn of<'a>(images: impl IntoIterator<Item = &'a str>, claim: impl Fn(&str) -> Option<String>) -> Self {
+        let mut claims = Self::default();
+        for image in images {
+            if let Some(claimed) = claim(image) {
+                let (count, first, second) = claims.by.entry(claimed).or_default();
+                match count {
+                    0 => image.clone_into(first),
+                    1 => image.clone_into(second),
+                    _ => {}
+                }
+                *count += 1;
+            }
+        }
+        claims
+    }
+
+    /// Whether an image claims this.
+    pub(crate) fn holds(&self, claimed: &str) -> bool {
+        self.by.contains_key(claimed)
+    }
+
+    /// The images that claim this in words, where it is more than one.
+    pub(crate) fn several(&self, claimed: &str) -> Option<String> {
+        let (count, first, second) = self.by.get(claimed).filter(|(count, ..)| *count > 1)?;
+        let more = if *count > 2 { ", …" } else { "" };
+        Some(format!("{count} images ({first}, {second}{more})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_takes_its_parts_from_the_image_once() {
+        assert_eq!(path_of("{folder}/{stem}.xml", "train/a.rf.1.png"), "train/a.rf.1.xml");
+        assert_eq!(path_of("{folder}/{stem}.xml", "a.png"), "a.xml");
+        assert_eq!(path_of("Labels/{name}.txt", "x/a.png"), "Labels/a.png.txt");
+        assert_eq!(path_of("{folder}/{stem}.x", "{stem}/{name}.png"), "{stem}/{name}.x");
+        assert_eq!(path_of("a{b", "x.png"), "a{b");
+    }
+
+    #[test]
+    fn what_stands_for_nothing_is_refused() {
+        assert!(check_own("label.file", "{folder}/{stem}.xml").is_ok());
+        let error = check_own("label.file", "{dir}/{stem}.xml").expect_err("refused").to_string();
+        assert!(error.contains("label.file") && error.contains("`{dir}`") && error.contains("`{folder}`"), "{error}");
+        assert!(check_own("label.file", "{folder}/all.xml").is_err());
+        assert!(check("label.file", "{folder}/all.csv").is_ok());
+    }
+
+    #[test]
+    fn claims_of_several_images_name_them() {
+        let claims = Claims::of(["a/1.png", "b/1.png", "b/2.png", "c/1.png"], |image| Some(stem_of(image).to_owned()));
+        assert_eq!(claims.several("1").as_deref(), Some("3 images (a/1.png, b/1.png, …)"));
+        assert_eq!((claims.several("2"), claims.several("3")), (None, None));
+        assert!(claims.holds("2") && !claims.holds("3"));
+    }
+}

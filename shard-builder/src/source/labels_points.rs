@@ -1,0 +1,36 @@
+//! Files of points: lines `x y class`, in pixels.
+
+use super::labels::{Entry, Shape};
+
+/// Reads the lines of a file of points. Empty lines are passed over.
+pub(crate) fn points(text: &str) -> Result<Vec<Entry>, String> {
+    let entry = |(index, line): (usize, &str)| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite());
+        let (place, label) = match words.as_slice() {
+            [] => return None,
+            [x, y, class] => match (number(x), number(y)) {
+                (Some(x), Some(y)) => (Some(Shape::Point { x, y }), Ok((*class).to_owned())),
+                _ => (None, Err("coordinates are no numbers".to_owned())),
+            },
+            _ => (None, Err("not of the form `x y class`".to_owned())),
+        };
+        Some(Entry { at: format!("line {}", index + 1), place, label, size: None })
+    };
+    Ok(text.lines().enumerate().filter_map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_points_keep_their_place_in_the_file() {
+        let entries = points("1 2 0\n\nx 2 0\n1 2\n 5.5 6 burr \n").expect("points");
+        assert_eq!(entries.len(), 4);
+        assert_eq!(entries[0].place, Some(Shape::Point { x: 1.0, y: 2.0 }));
+        assert_eq!((entries[1].at.as_str(), entries[1].label.is_err()), ("line 3", true));
+        assert!(entries[2].label.is_err());
+        assert_eq!((entries[3].at.as_str(), entries[3].label.as_deref()), ("line 5", Ok("burr")));
+    }
+}

@@ -1,28 +1,36 @@
-# Sourced by the training scripts. `run srun …` runs a step that can stop and go on: worker train ends with code 85 after
-# it was asked to stop and has written its checkpoint.
+# Sourced by the training scripts, before anything else: until the trap below is set, Slurm's USR1 would end the script.
+# `run worker train …` runs a step that can stop and go on.
 #
-# Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on to the step; a step
-# that then ends with 85 puts the job back into the queue, and the same script goes on from the checkpoint. After scancel there
-# was no USR1, so a cancelled job stays cancelled.
+# Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on every few seconds until
+# the step has ended, since srun drops what comes before its tasks have started. A task that is still loading holds it back
+# until it can answer (`env --block-signal`, where coreutils has it). Whether a step that ended may go back into the queue is
+# for `worker requeue` to say, which counts in $OUT. After scancel this shell has got TERM, and a cancelled job stays cancelled.
+
+near_limit= cancelled= interrupted= pid=
+pass_on() { while kill -USR1 "$pid" 2>/dev/null; do sleep 5; done; }
+trap 'near_limit=1 interrupted=1; [ -z "$pid" ] || pass_on &' USR1
+trap 'cancelled=1 interrupted=1' TERM # the step has its own; this shell lives until it has ended
 
 # Since 22.05 srun no longer takes the job's --cpus-per-task by itself: without this a step has one CPU a task.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
+# --kill-on-bad-exit would end the ranks that are left before they can say which one they lost; --wait ends one that hangs.
+step=(srun --mpi=pmix --kill-on-bad-exit=0 --wait=10)
+! env --block-signal=USR1 true 2>/dev/null || step+=(env --block-signal=USR1)
+
 run() {
-  local code=0 near_limit= interrupted=
-  "$@" &
-  local step=$!
-  trap 'near_limit=1 interrupted=1; kill -USR1 $step 2>/dev/null' USR1
-  trap 'interrupted=1' TERM # the step has its own; this shell lives until it has ended
-  wait $step || code=$?
-  while [ "$code" -gt 128 ] && [ -n "$interrupted" ]; do # a signal ends `wait`, not the step
+  local code=0
+  "${step[@]}" "$@" &
+  pid=$!
+  [ -z "$near_limit" ] || pass_on &
+  wait $pid || code=$?
+  while [ -n "$interrupted" ]; do # a signal ends `wait`, not the step
     interrupted= code=0
-    wait $step || code=$?
+    wait $pid || code=$?
   done
-  if [ "$code" = 85 ] && [ -n "$near_limit" ]; then
-    echo "time limit: job $SLURM_JOB_ID goes back into the queue"
-    scontrol requeue "$SLURM_JOB_ID"
-    exit 0
-  fi
-  exit "$code"
+  [ "$code" != 0 ] && [ -z "$cancelled" ] || exit "$code"
+  "$1" requeue --out "$OUT" --code "$code" ${near_limit:+--near-limit} || exit "$code"
+  echo "${near_limit:+time limit: }job $SLURM_JOB_ID goes back into the queue (the step ended with $code)"
+  scontrol requeue "$SLURM_JOB_ID"
+  exit 0
 }

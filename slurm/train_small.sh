@@ -12,7 +12,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -euo pipefail
+source "${REDDINO:-$SLURM_SUBMIT_DIR}/slurm/requeue.sh"
 : "${SHARDS:?where the patches are}" "${OUT:?where the run goes}"
 config=${CONFIG:-configs/train/reddino-small.yaml}
-source "${REDDINO:-$SLURM_SUBMIT_DIR}/slurm/requeue.sh"
-run srun --mpi=pmix --kill-on-bad-exit=1 "${WORKER:-worker}" train "$config" --shards "$SHARDS" --out "$OUT" "$@"
+run "${WORKER:-worker}" train "$config" --shards "$SHARDS" --out "$OUT" "$@"

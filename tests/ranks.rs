@@ -1,4 +1,5 @@
-//! One run on several processes: the same samples and the same weights on any number of them, before and after a kill.
+//! One run on several processes: the same samples and the same weights on any number of them, before and after a kill; and what
+//! is said when they are not the world that they seem to be, or one of them dies.
 //! Without mpirun these tests are skipped and say so.
 
 use std::collections::BTreeMap;
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use system_tests::run;
 use system_tests::tiny_run::{Bench, shards, text};
+use system_tests::{program, run};
 
 const F64: [&str; 2] = ["--set", "train.precision=f64"];
 
@@ -259,4 +260,90 @@ fn a_step_file_gives_the_same_on_two_and_three_processes() {
         tell(&format!("worker step, 2 steps in f64 on {ranks} ranks, against 1"), gap);
         assert!(gap < 1e-9, "{ranks} ranks: {gap:.1e} at {name}");
     }
+}
+
+#[test]
+fn tasks_that_mpi_takes_for_worlds_of_one_are_refused_before_they_write() {
+    let bench = Bench::new();
+    if bench.mpirun("tasks_that_mpi_takes_for_worlds_of_one", 2, &[]).is_none() {
+        return;
+    }
+    let (config, out) = (bench.path("config.yaml"), bench.path("singletons"));
+    // What `srun` sets for two tasks; no launcher is there that could join them.
+    for collective in ["collective=auto", "collective=mpi"] {
+        let tasks: Vec<_> = ["0", "1"]
+            .map(|rank| {
+                let mut task = Command::new(program("worker"));
+                task.args(train_args(&config, &out, &["--set", collective])).stderr(Stdio::piped());
+                task.env("SLURM_STEP_NUM_TASKS", "2");
+                for name in ["SLURM_PROCID", "SLURM_LOCALID", "PMIX_RANK"] {
+                    task.env(name, rank);
+                }
+                task.spawn().expect("it starts")
+            })
+            .into_iter()
+            .map(|task| task.wait_with_output().expect("reaped"))
+            .collect();
+        for task in tasks {
+            let said = String::from_utf8_lossy(&task.stderr);
+            assert_eq!(task.status.code(), Some(1), "{said}");
+            assert!(said.contains("the launcher started 2 tasks, but MPI joined 1 of them"), "{said}");
+            assert!(said.contains("srun --mpi=pmix") && said.contains("mpirun -n 2"), "{said}");
+        }
+    }
+    assert!(!bench.folder.path().join("singletons").exists(), "nothing was written");
+}
+
+/// The processes that mpirun started.
+fn ranks_of(mpirun: u32) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{mpirun}/task/{mpirun}/children")).expect("children");
+    children.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_killed_process_is_named_with_its_host_and_its_last_collective() {
+    let bench = Bench::new();
+    let (config, out) = (bench.path("config.yaml"), bench.path("killed"));
+    let args = train_args(&config, &out, &["--print-metrics", "--set", "optim.epoch_length=1000000"]);
+    let Some(mut command) = bench.mpirun("a_killed_process_is_named", 2, &args) else { return };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("mpirun starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    lines.next();
+    // Long enough for each to have said where it is.
+    let began = std::time::Instant::now();
+    while began.elapsed().as_secs() < 1 {
+        lines.next();
+    }
+    let victim = ranks_of(child.id()).pop().expect("two ranks");
+    assert!(Command::new("kill").args(["-KILL", &victim]).status().expect("kill runs").success());
+    lines.for_each(drop);
+    let said = String::from_utf8_lossy(&child.wait_with_output().expect("reaped").stderr).into_owned();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let host = host.trim();
+    let words = format!("rank 1 ({host}, process {victim}) ended without a word");
+    let line = said.lines().find(|line| line.contains(&words)).unwrap_or_else(|| panic!("{words}: {said}"));
+    assert!(line.contains("(call ") && line.contains("at step "), "{line}");
+    let label = format!("rank=0 host={host} ");
+    let logged: Vec<&str> = said.lines().filter(|line| line.contains(" INFO ") || line.contains("ERROR ")).collect();
+    assert!(logged.len() > 1 && logged.iter().all(|line| line.starts_with(&label)), "{said}");
+}
+
+#[test]
+fn mpirun_that_gives_two_seconds_costs_steps_and_no_more() {
+    let bench = Bench::new();
+    let test = "mpirun_that_gives_two_seconds";
+    let (config, out) = (bench.path("config.yaml"), bench.path("ended"));
+    let Some(mut command) = bench.mpirun(test, 2, &train_args(&config, &out, &["--print-metrics"])) else { return };
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("mpirun starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    (0..7).for_each(|_| drop(lines.next()));
+    // mpirun sends TERM to its ranks, and soon after KILL, whether their checkpoint is written or not.
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs").success());
+    lines.for_each(drop);
+    assert!(!child.wait().expect("reaped").success());
+    assert!(!bench.folder.path().join("ended/final.json").exists());
+    train_on(&bench, test, 2, "ended", &[]);
+    train_on(&bench, test, 2, "whole", &[]);
+    assert_eq!(bench.final_digest("ended"), bench.final_digest("whole"));
 }

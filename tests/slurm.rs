@@ -1,12 +1,13 @@
-//! The published Slurm scripts on a real Slurm: two nodes, a time limit, a cancelled job, a dead node. The configuration is
+//! The published Slurm scripts on a real Slurm: two nodes, a time limit, an early warning, a cancelled job, a dead node, a task
+//! that dies or hangs. The configuration is
 //! tiny and runs on CPUs; the script is the one for ViT-L. Where Slurm is not installed these tests are skipped and say so.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
-
-use system_tests::program;
 use system_tests::slurm_cluster::Cluster;
 use system_tests::tiny_run::{Bench, shards, text};
+use system_tests::{program, run};
 
 /// A run long enough for a signal to find it at work.
 const LONG: [&str; 2] = ["--set", "optim.epoch_length=100"];
@@ -169,4 +170,67 @@ fn a_dead_node_costs_the_steps_since_the_last_checkpoint_and_nothing_else() {
     assert_eq!(job.end(), "COMPLETED", "{}", job.text());
     assert_eq!(job.files("attempts"), 2);
     assert_eq!(bench.final_digest("orphaned"), expected);
+}
+
+#[test]
+fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on() {
+    let Some(cluster) = Cluster::start("a_task_that_dies_or_hangs", false) else { return };
+    let bench = Bench::new();
+    // Long enough for each task to have said where it is.
+    let long = ["--set", "optim.epoch_length=800", "--set", "checkpoint.every_steps=100"];
+    let whole = Job::submit(&cluster, &bench, "whole", &[], &long);
+    assert_eq!(whole.end(), "COMPLETED", "{}", whole.text());
+    let expected = bench.final_digest("whole");
+    for (out, signal, words) in [("died", "KILL", "ended without a word"), ("hung", "STOP", "no sign of life")] {
+        let job = Job::submit(&cluster, &bench, out, &["--nodelist=n1,n2"], &long);
+        job.at_step(400);
+        let victim = cluster.process(&job.id, "worker", Some(1)).expect("two tasks");
+        let (hit, so_far) = (Instant::now(), job.text().len());
+        let status = Command::new("kill").args([&format!("-{signal}"), &victim.to_string()]).status();
+        assert!(status.expect("kill runs").success());
+        let named = format!("process {victim}) ");
+        cluster.wait("the sentence", &job.log, || job.text().contains(&named).then_some(()));
+        tell(&format!("{out}: to the sentence"), hit);
+        cluster.wait("the end of the step", &job.log, || job.text().contains("goes back into the queue").then_some(()));
+        assert!(hit.elapsed().as_secs() < 30, "{:?}", hit.elapsed());
+        tell(&format!("{out}: to the requeue"), hit);
+        let text = job.text();
+        let line = text.lines().find(|line| line.contains(&named)).expect("it was there");
+        assert!(line.starts_with("rank=0 host=n1 ") && line.contains("rank 1 (n2, process "), "{line}");
+        assert!(line.contains(words) && line.contains("(call ") && line.contains("at step "), "{line}");
+        cluster.wait("going on", &job.log, || (job.files("attempts") == 2).then_some(()));
+        job.any_step_after(so_far + job.text()[so_far..].find("goes on from a checkpoint").unwrap_or(0));
+        tell(&format!("{out}: to the next step"), hit);
+        assert_eq!(job.end(), "COMPLETED", "{}", job.text());
+        assert_eq!((bench.final_digest(out), job.files("restarts")), (expected.clone(), 1));
+    }
+}
+
+#[test]
+fn a_warning_while_tasks_load_waits_for_them_and_one_too_many_ends_the_job_with_a_sentence() {
+    let Some(cluster) = Cluster::start("a_warning_while_tasks_load", false) else { return };
+    let bench = Bench::new();
+    let early = |out| {
+        let job = Job::submit(&cluster, &bench, out, &[], &[]);
+        cluster.wait("srun", &job.log, || cluster.process(&job.id, "srun", None));
+        cluster.ask("scancel", &["--signal=USR1", "--batch", &job.id]);
+        job
+    };
+    // A limit that is shorter than the warning before it: each start is warned at once. Three such starts are counted already.
+    for _ in 0..3 {
+        run("worker", &["requeue", "--out", &bench.path("short"), "--code", "85", "--near-limit"]);
+    }
+    let (warned, short) = (early("warned"), early("short"));
+    assert_eq!(short.end(), "FAILED", "{}", short.text());
+    assert!(short.text().contains("the time limit came 3 times in a row"), "{}", short.text());
+    assert!(short.text().contains("raise --time"), "{}", short.text());
+    assert!(!short.text().contains("goes back into the queue"), "{}", short.text());
+    assert_eq!(warned.end(), "COMPLETED", "{}", warned.text());
+    assert_eq!(
+        (cluster.job(&warned.id, "Restarts"), warned.files("restarts")),
+        ("1".to_owned(), 1),
+        "{}",
+        warned.text()
+    );
+    assert!(warned.text().contains("stopped as asked before its first step"), "{}", warned.text());
 }

@@ -106,6 +106,24 @@ impl Cluster {
         })
     }
 
+    /// The process of `program` that job `id` runs as task `task` of a step; srun itself is the process that is no task.
+    pub fn process(&self, id: &str, program: &str, task: Option<usize>) -> Option<u32> {
+        let conf = format!("SLURM_CONF={}", self.folder.path().join("etc/slurm.conf").display());
+        let job = format!("SLURM_JOB_ID={id}");
+        let task = task.map(|task| format!("SLURM_PROCID={task}"));
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        numbers.into_iter().find(|process| {
+            let read = |file: &str| std::fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
+            let environment = read("environ");
+            let has = |variable: &str| environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
+            read("comm").trim_ascii() == program.as_bytes()
+                && has(&job)
+                && has(&conf)
+                && task.as_ref().is_none_or(|task| has(task))
+        })
+    }
+
     /// Kills a node at once, with all it runs.
     ///
     /// # Panics

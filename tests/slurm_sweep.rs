@@ -293,6 +293,20 @@ fn near_its_time_limit_a_task_goes_back_into_the_queue_and_no_other() {
 }
 
 #[test]
+fn a_task_whose_worker_was_killed_goes_back_into_the_queue_while_its_run_comes_further() {
+    let Some(cluster) = Cluster::start("a_task_whose_worker_was_killed", false) else { return };
+    let bench = Bench::double(&cluster, "").with("DOUBLE_KILLED", "koleo_weight");
+    let (_, err) = ended(&bench.sweep(&["--only", "reference"]).output().expect("runs"), 0);
+    assert!(err.contains("2 trials finished"), "{err}");
+    assert_eq!((bench.journal("train"), bench.journal("requeue"), bench.journal("trained")), (4, 2, 2));
+    assert_eq!((bench.records("attempt-1/result.json"), bench.records("attempt-2/claim.json")), (2, 0));
+    // One whose restarts bring nothing fails, with the worker's sentence.
+    let bench = bench.with("DOUBLE_DOOMED", "1");
+    let (out, _) = ended(&bench.sweep(&["--only", "koleo-off/seed-0"]).output().expect("runs"), 3);
+    assert!(out.contains("not started again: 3 restarts in a row brought no checkpoint"), "{out}");
+}
+
+#[test]
 fn refusals_are_one_sentence() {
     let Some(cluster) = Cluster::start("refusals_are_one_sentence", false) else { return };
     let bench = Bench::double(&cluster, ", partition: gpuu");

@@ -10,6 +10,7 @@
 //! * [`watch`]: the backend of a sweep; [`verdict`]: what a pair of job states means. [`task`]: inside a job.
 //! * [`control`]: `status` and `cancel`.
 
+pub(crate) mod again;
 pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod parse;

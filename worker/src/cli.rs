@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Check a run key by key against the digests that its records name; exit code 1 where something is damaged.
     Verify(VerifyArgs),
+    /// Say whether a run that ended may go back into a queue: exit code 0 if so, else a sentence why not (slurm/requeue.sh).
+    Requeue(RequeueArgs),
     /// Run training steps on given weights and batches, and write what they did (docs/step-files.md).
     Step(StepArgs),
     /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
@@ -100,6 +102,19 @@ pub(crate) struct VerifyArgs {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequeueArgs {
+    /// Where the run is kept.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: String,
+    /// Code with which it ended; above 128 for a signal, as shells and srun count.
+    #[arg(long)]
+    pub(crate) code: u8,
+    /// A warning that the time limit comes near came before.
+    #[arg(long)]
+    pub(crate) near_limit: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

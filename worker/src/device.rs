@@ -1,9 +1,12 @@
 //! Where tensors live and how many threads they get. The one place where a panic of tensor maths becomes an error.
 
+use std::any::Any;
 use std::cell::Cell;
 
 use anyhow::{Result, bail};
 use run_spec::config::Device as Wanted;
+
+use crate::memory;
 
 /// A device, and its name in words for result rows.
 #[derive(Debug, Clone)]
@@ -71,6 +74,8 @@ pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if GUARDED.get() {
             tracing::debug!(%panic, "panic in tensor maths");
+        } else if let Some(remedy) = memory::remedy(&panic.to_string()) {
+            tracing::error!("{remedy} ({})", memory::short(&words(panic.payload())));
         } else {
             tracing::error!(%panic, "this is a bug of the worker");
         }
@@ -85,15 +90,25 @@ pub(crate) fn guard<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T
     match result {
         Ok(result) => result,
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
-            let first = text.lines().next().unwrap_or_default();
-            if text.contains("out of memory") {
-                bail!("{what}: the device has too little memory; lower train.batch_size or --batch ({first})");
+            let text = words(panic.as_ref());
+            let first = memory::short(&text);
+            match memory::remedy(&text) {
+                Some(remedy) => bail!("{what}: {remedy} ({first})"),
+                None => bail!("{what}: {first}"),
             }
-            bail!("{what}: {first}")
         }
     }
+}
+
+/// Whether an error's sentence says that the device itself failed, which may go better on another start or node.
+pub(crate) fn failed(sentence: &str) -> bool {
+    (sentence.contains("CUDA error") || sentence.contains("the GPU failed")) && memory::remedy(sentence).is_none()
+}
+
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -104,6 +119,12 @@ mod tests {
     fn a_rank_takes_the_gpu_of_its_place_on_the_node() {
         assert_eq!((gpu_of(0, 8, false).unwrap(), gpu_of(7, 8, true).unwrap()), (0, 7));
         assert_eq!(gpu_of(5, 1, true).unwrap(), 0, "a launcher showed it its own");
+    }
+
+    #[test]
+    fn a_device_that_failed_is_told_from_one_that_is_too_small() {
+        assert!(failed("train: CUDA error: uncorrectable ECC error encountered"));
+        assert!(!failed("train: CUDA error: out of memory") && !failed("train: 3 steps in a row were not finite"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod features;
 mod keeper;
 mod label;
 mod loader;
+mod log;
+mod memory;
 mod metrics;
 mod metrics_command;
 mod output;
@@ -24,6 +26,7 @@ mod probe_command;
 mod published;
 mod ranks;
 mod replay;
+mod requeue;
 mod signals;
 mod snapshot;
 mod step;
@@ -34,31 +37,26 @@ mod verify_command;
 mod version;
 mod weights;
 
-use std::io::{IsTerminal, Write};
-use std::os::unix::process::CommandExt;
+use std::ffi::CString;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     if let Err(error) = with_environment() {
         // Only speed is at stake.
         let _ = writeln!(std::io::stderr(), "the environment could not be set: {error}");
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    log::begin();
     device::report_panics();
+    torch_shim::abort::say_on_abort(memory::LAST_WORDS);
     match dispatch(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{}", sentence(&error));
+            tracing::error!("{}", memory::with_remedy(sentence(&error)));
             let changed = error.downcast_ref::<expect::NotAsPlanned>().is_some();
             if changed { ExitCode::from(expect::NOT_AS_PLANNED) } else { ExitCode::FAILURE }
         }
@@ -77,20 +75,29 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("MALLOC_TOP_PAD_", "67108864"),
 ];
 
-/// Starts the program again with [`ENVIRONMENT`], unless all of it is there.
+/// Starts the program again with [`ENVIRONMENT`], unless all of it is there. Signals that are held back stay so, which they
+/// would not through the standard library.
 fn with_environment() -> std::io::Result<()> {
-    let missing = || ENVIRONMENT.iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    if missing().next().is_none() {
+    let missing: Vec<_> = ENVIRONMENT.iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let mut again = std::process::Command::new(std::env::current_exe()?);
-    Err(again.args(std::env::args_os().skip(1)).envs(missing().copied()).exec())
+    let program = CString::new(std::env::current_exe()?.as_os_str().as_bytes())?;
+    let args: Vec<CString> = std::env::args_os().map(|arg| CString::new(arg.into_vec())).collect::<Result<_, _>>()?;
+    let kept = std::env::vars_os().map(|(name, value)| [name.as_bytes(), value.as_bytes()].join(&b'='));
+    let added = missing.into_iter().map(|(name, value)| format!("{name}={value}").into_bytes());
+    let all: Vec<CString> = kept.chain(added).map(CString::new).collect::<Result<_, _>>()?;
+    match nix::unistd::execve(&program, &args, &all) {
+        Ok(never) => match never {},
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Train(args) => return train::train(&args),
         Command::Verify(args) => return verify_command::run(&args),
+        Command::Requeue(args) => return requeue::requeue(&args),
         Command::Step(args) => step::step(&args)?,
         Command::Probe(args) => probe_command::probe(&args)?,
         Command::Baseline(args) => probe_command::baseline(&args)?,

@@ -6,14 +6,26 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use collective::nccl::{CudaLanes, Joining, Library, Nccl};
 use collective::rendezvous::{Address, Meeting, RendezvousError};
-use collective::{Collective, Launch, Line, Solo, broadcast_bytes, sum_numbers};
+use collective::watch::{Rules, Word};
+use collective::{Collective, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::signals::LOST;
+
+/// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
+/// that it does, whatever else it waits for.
+const SILENCE: Duration = Duration::from_secs(12);
+/// What a rank may take at the store before its peers give it up: the store itself tries again for up to a quarter of an
+/// hour, and a checkpoint of tens of gigabytes takes minutes.
+const AT_STORE: Duration = Duration::from_secs(30 * 60);
+/// What a rank may take to end by itself when the world has ended.
+const GRACE: Duration = Duration::from_secs(6);
 
 /// The ranks, seen from one of them.
 #[derive(Debug)]
 pub(crate) struct Ranks {
-    peers: Box<dyn Collective>,
+    peers: Watched,
     /// What joins them, in words.
     pub(crate) words: String,
 }
@@ -24,21 +36,49 @@ impl Ranks {
     pub(crate) fn join(wanted: Wanted, device: tch::Device, deadline_s: f64) -> Result<Self> {
         let launch = Launch::here();
         let deadline = Duration::from_secs_f64(deadline_s);
-        match decide(wanted, device, &launch)? {
-            Way::Solo => Ok(Self::solo()),
-            Way::Mpi => mpi(deadline),
-            Way::Nccl(gpu) => nccl(gpu, &launch, deadline),
+        let patience = Patience::from(deadline);
+        let joined = match decide(wanted, device, &launch)? {
+            Way::Solo => return Ok(Self::solo()),
+            Way::Mpi => mpi(&patience)?,
+            Way::Nccl(gpu) => nccl(gpu, &launch, &patience)?,
+        };
+        let at_store = AT_STORE.max(deadline);
+        let rules = Rules { host: run_folder::host(), silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
+        let peers = Watched::join(joined.peers, rules)?;
+        match peers.unwatched() {
+            // Whoever waits too long is ended by the watch, which knows who is late; the calls' own limit comes after it.
+            None => patience.set(at_store + deadline),
+            Some(why) => tracing::warn!(
+                why,
+                "the ranks cannot watch one another over TCP: one that dies or hangs is noticed after train.step_deadline_s alone"
+            ),
         }
+        Ok(Self { peers, words: joined.words })
     }
 
     /// A world of one.
     pub(crate) fn solo() -> Self {
-        Self { peers: Box::new(Solo::new()), words: "one rank".to_owned() }
+        Self { peers: Watched::alone(Box::new(Solo::new())), words: "one rank".to_owned() }
     }
 
     /// For tensors.
     pub(crate) fn peers(&self) -> &dyn Collective {
-        self.peers.as_ref()
+        &self.peers
+    }
+
+    /// Tells the others what this rank does from now on, for the sentence about it should it die or hang.
+    pub(crate) fn note(&self, doing: impl std::fmt::Display) {
+        self.peers.note(doing);
+    }
+
+    /// Does `work` that reads or writes at the store: the others wait longer for it than for a step.
+    pub(crate) fn at_store<T>(&self, doing: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+        self.peers.at_store(doing, work)
+    }
+
+    /// Whether the world ended because a rank died or hung, so that a new start may go well.
+    pub(crate) fn lost(&self) -> bool {
+        self.peers.word().is_some_and(|word| word.lost)
     }
 
     /// This rank, from 0.
@@ -88,6 +128,19 @@ impl Ranks {
     }
 }
 
+/// Ranks that a backend joined.
+struct Joined {
+    peers: Box<dyn Collective>,
+    words: String,
+}
+
+/// Ends this process, whose main thread waits for something else than its peers. Files are not at stake: what is written is
+/// published last.
+fn stuck(word: &Word) {
+    tracing::error!("{}; this rank did not end by itself and is ended now", word.reason);
+    signal_hook::low_level::exit(if word.lost { LOST.into() } else { 1 });
+}
+
 /// What joins the ranks.
 #[derive(Debug, PartialEq, Eq)]
 enum Way {
@@ -99,6 +152,14 @@ enum Way {
 
 /// What a configuration and a launcher ask for together.
 fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
+    if launch.rank >= launch.world {
+        bail!(
+            "the launcher's variables say that this process is rank {} of {}, and ranks count from 0; set RANK and WORLD_SIZE right, or unset \
+             them where one process trains alone",
+            launch.rank,
+            launch.world
+        );
+    }
     match (wanted, device) {
         (Wanted::Solo, _) => Ok(Way::Solo),
         (Wanted::Auto, _) if launch.world <= 1 => Ok(Way::Solo),
@@ -120,18 +181,19 @@ fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
 }
 
 /// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
-fn nccl(gpu: usize, launch: &Launch, deadline: Duration) -> Result<Ranks> {
+fn nccl(gpu: usize, launch: &Launch, patience: &Patience) -> Result<Joined> {
     let library = Library::open()?;
-    let line: Box<dyn Line> = match mpi_line(launch, deadline)? {
+    let line: Box<dyn Line> = match mpi_line(launch, patience)? {
         Some(line) => line,
         None => {
             let address = Address::of(|name| std::env::var(name).ok(), launch.world);
-            Box::new(Meeting::join(&alone_or(address, launch)?, launch, deadline)?)
+            Box::new(Meeting::join(&alone_or(address, launch)?, launch, patience.get())?)
         }
     };
+    let deadline = patience.clone();
     let nccl = Nccl::join(Joining { library, lanes: Arc::new(CudaLanes::of(gpu)), line, deadline })?;
     let words = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
-    Ok(Ranks { peers: Box::new(nccl), words })
+    Ok(Joined { peers: Box::new(nccl), words })
 }
 
 /// An address is needed by more than one.
@@ -143,25 +205,25 @@ fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Resul
 }
 
 #[cfg(feature = "mpi")]
-fn mpi(deadline: Duration) -> Result<Ranks> {
-    let mpi = collective::Mpi::join(deadline)?;
+fn mpi(patience: &Patience) -> Result<Joined> {
+    let mpi = collective::Mpi::join(patience.clone())?;
     let words = format!("{} ranks over {}", Collective::world(&mpi), mpi.library());
-    Ok(Ranks { peers: Box::new(mpi), words })
+    Ok(Joined { peers: Box::new(mpi), words })
 }
 
 #[cfg(not(feature = "mpi"))]
-fn mpi(_: Duration) -> Result<Ranks> {
+fn mpi(_: &Patience) -> Result<Joined> {
     bail!("collective: mpi is not in this program; build it with the feature `mpi` (it is in the default build)")
 }
 
 #[cfg(feature = "mpi")]
-fn mpi_line(launch: &Launch, deadline: Duration) -> Result<Option<Box<dyn Line>>> {
-    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(deadline)?)) };
+fn mpi_line(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn Line>>> {
+    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
     launch.pmix.then(join).transpose()
 }
 
 #[cfg(not(feature = "mpi"))]
-fn mpi_line(_: &Launch, _: Duration) -> Result<Option<Box<dyn Line>>> {
+fn mpi_line(_: &Launch, _: &Patience) -> Result<Option<Box<dyn Line>>> {
     Ok(None)
 }
 
@@ -191,5 +253,8 @@ mod tests {
         assert!(refused(Wanted::Nccl, Device::Cpu).contains("set device: cuda on a GPU node"));
         assert!(refused(Wanted::Mpi, Device::Cuda(0)).contains("set collective: auto or nccl"));
         assert!(refused(Wanted::Auto, Device::Cpu).contains("srun --mpi=pmix"));
+        let outside = Launch { rank: 4, world: 4, local_rank: 0, pmix: false };
+        let error = decide(Wanted::Auto, Device::Cpu, &outside).unwrap_err().to_string();
+        assert!(error.contains("rank 4 of 4") && error.contains("WORLD_SIZE"), "{error}");
     }
 }

@@ -31,7 +31,7 @@ use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
 use crate::metrics::sides::Sides;
 use crate::ranks::Ranks;
-use crate::signals::{STOPPED, StopWish};
+use crate::signals::{LOST, STOPPED, StopWish};
 use crate::{snapshot, weights};
 
 /// Steps that may fail in a row before the run stops.
@@ -55,7 +55,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
     let ranks = Ranks::join(config.collective, place.device, deadline_s)?;
-    ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop))
+    let outcome = ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop));
+    match outcome {
+        Err(error) if ranks.lost() || device::failed(&crate::sentence(&error)) => {
+            tracing::error!("{}", crate::sentence(&error));
+            Ok(ExitCode::from(LOST))
+        }
+        outcome => outcome,
+    }
 }
 
 fn bytes_of(gib: f64) -> Result<u64> {
@@ -258,7 +265,18 @@ impl<'a> Trainer<'a> {
             self.finish(last)?;
         }
         let mut last_line = Instant::now();
+        // Asked while it was loading: nothing was done that a checkpoint could keep.
+        if self.step < total && ranks.any(stop.asked())? {
+            if first {
+                tracing::warn!(
+                    step = self.step,
+                    "stopped as asked before its first step; the same command goes on from here"
+                );
+            }
+            return Ok(ExitCode::from(STOPPED));
+        }
         while self.step < total {
+            ranks.note(format_args!("step {}", self.step));
             let pixels = loader.next_batch()?;
             let batch = self.crops(&pixels)?;
             let knobs = schedules.at(self.step);
@@ -306,7 +324,9 @@ impl<'a> Trainer<'a> {
             let mut kept_at = Some(self.step);
             if self.step == total || asked || self.step.is_multiple_of(self.config.checkpoint.every_steps) {
                 ranks.agree(self.state.verify_equal(ranks.peers()).map_err(Into::into))?;
-                let kept = if first { self.keep(metrics, self.step == total) } else { Ok(kept_at) };
+                let doing = format!("the checkpoint of step {}", self.step);
+                let mut keep = || self.keep(metrics, self.step == total);
+                let kept = if first { ranks.at_store(doing, &mut keep) } else { Ok(kept_at) };
                 kept_at = ranks.agree(kept)?;
             }
             if asked && self.step < total {

@@ -15,7 +15,8 @@ pub struct Launch {
 
 /// The variables in which a launcher counts: rank, world, rank on the node. A batch script sees `SLURM_NTASKS` too but is
 /// one process; only tasks of a step have `SLURM_STEP_NUM_TASKS` together with `SLURM_PROCID`. torchrun stands before srun,
-/// which may have started it.
+/// which may have started it. One that counts a single process gives way to one that counts several: variables of an earlier
+/// job (`WORLD_SIZE=1`) must not make each of several tasks believe that it is alone.
 const LAUNCHERS: [[&str; 3]; 4] = [
     ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"],
     ["RANK", "WORLD_SIZE", "LOCAL_RANK"],
@@ -29,16 +30,20 @@ impl Launch {
         Self::of(|name| std::env::var(name).ok())
     }
 
-    /// The process with these variables. One that no launcher counts is alone.
+    /// The process with these variables. One that no launcher counts is alone. A rank may lie outside its world, if the
+    /// variables say so: whoever joins the ranks refuses that.
     pub fn of(env: impl Fn(&str) -> Option<String>) -> Self {
         let number = |name: &str| env(name).and_then(|text| text.parse::<usize>().ok());
         let pmix = ["PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"].iter().any(|name| env(name).is_some());
-        let counted = LAUNCHERS.iter().find_map(|[rank, world, local]| {
+        let mut counted = LAUNCHERS.iter().filter_map(|[rank, world, local]| {
             let (rank, world) = (number(rank)?, number(world)?);
             // Without a count of its own, a node is taken to hold all of them.
-            (rank < world).then(|| Self { rank, world, local_rank: number(local).unwrap_or(rank), pmix })
+            Some(Self { rank, world, local_rank: number(local).unwrap_or(rank), pmix })
         });
-        counted.unwrap_or(Self { rank: 0, world: 1, local_rank: 0, pmix })
+        // PMIx alone numbers the processes without a count: a second one is then outside a world of one, and refused.
+        let uncounted = || Self { rank: number("PMIX_RANK").unwrap_or(0), world: 1, local_rank: 0, pmix };
+        let first = counted.next().unwrap_or_else(uncounted);
+        if first.world > 1 { first } else { counted.find(|launch| launch.world > 1).unwrap_or(first) }
     }
 }
 
@@ -74,7 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_outside_its_world_is_no_launch() {
-        assert_eq!(launch(&[("RANK", "4"), ("WORLD_SIZE", "4")]), expected(0, 1, 0, false));
+    fn variables_of_an_earlier_job_make_no_task_of_several_believe_that_it_is_alone() {
+        let srun = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_LOCALID", "1"), ("PMIX_RANK", "1")];
+        let left_over = [("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")];
+        assert_eq!(launch(&[&left_over[..], &srun[..]].concat()), expected(1, 2, 1, true));
+        assert_eq!(launch(&left_over), expected(0, 1, 0, false));
+    }
+
+    #[test]
+    fn a_rank_outside_its_world_is_kept_for_whoever_refuses_it() {
+        assert_eq!(launch(&[("RANK", "4"), ("WORLD_SIZE", "4")]), expected(4, 4, 4, false));
+        assert_eq!(launch(&[("PMIX_RANK", "1")]), expected(1, 1, 0, true));
     }
 }

@@ -18,6 +18,7 @@ mod line;
 #[cfg(feature = "mpi")]
 mod mpi;
 pub mod nccl;
+mod patience;
 mod pending;
 mod poll;
 mod reducer;
@@ -26,6 +27,7 @@ mod solo;
 mod tensors;
 mod threads;
 mod verdict;
+pub mod watch;
 
 pub use buffer::{Buffer, Dtype};
 pub use faulty::{Fault, Faulty};
@@ -33,12 +35,14 @@ pub use launch::Launch;
 pub use line::Line;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
+pub use patience::Patience;
 pub use pending::Pending;
 pub use reducer::{Reducer, Transfer};
 pub use solo::Solo;
 pub use tensors::{broadcast_, broadcast_bytes, max_, mean_, sum_, sum_numbers};
 pub use threads::Threads;
 pub use torch_shim::stream::Stream;
+pub use watch::Watched;
 
 use std::{fmt::Debug, time::Instant};
 
@@ -59,6 +63,24 @@ pub enum CollectiveError {
     Aborted {
         /// Who gave up and why.
         reason: String,
+    },
+    /// A rank died or hangs.
+    #[error("{reason}; the same command goes on from the last checkpoint")]
+    Lost {
+        /// Which, where, and what it did last.
+        reason: String,
+    },
+    /// MPI joined other processes than the launcher started.
+    #[error(
+        "the launcher started {started} tasks, but MPI joined {joined} of them, and each world would train the whole run by itself; start \
+         them with `srun --mpi=pmix` (`srun --mpi=list` must show pmix) or with `mpirun -n {started}` of the Open MPI that this program \
+         is linked with"
+    )]
+    Singletons {
+        /// Tasks that the launcher counts.
+        started: usize,
+        /// Ranks of MPI's world.
+        joined: usize,
     },
     /// Ranks made different calls.
     #[error(

@@ -76,7 +76,7 @@ fn without_a_driver_joining_is_refused_in_a_sentence_with_a_remedy() {
         return skipped(test, "no-gpu", "a machine without a GPU driver");
     }
     let line = Box::new(Threads::world_of(1).swap_remove(0));
-    let joining = Joining { library, lanes: Arc::new(NoLanes), line, deadline: PATIENCE };
+    let joining = Joining { library, lanes: Arc::new(NoLanes), line, deadline: PATIENCE.into() };
     let error = Nccl::join(joining).unwrap_err().to_string();
     assert!(error.contains("ncclCommInitRankConfig: unhandled cuda error"), "{error}");
     assert!(error.contains("`nvidia-smi`") && error.contains("NCCL_DEBUG=INFO"), "{error}");
@@ -98,7 +98,7 @@ fn nccl_keeps_the_contract_on_the_gpus_of_this_machine() {
                 let library = Arc::clone(&library);
                 scope.spawn(move || {
                     let lanes = Arc::new(CudaLanes::of(gpu));
-                    let joining = Joining { library, lanes, line: Box::new(line), deadline: PATIENCE };
+                    let joining = Joining { library, lanes, line: Box::new(line), deadline: PATIENCE.into() };
                     let nccl = Nccl::join(joining).unwrap();
                     all_joined.wait();
                     f(nccl, Device::Cuda(gpu));

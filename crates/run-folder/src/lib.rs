@@ -5,6 +5,7 @@
 //! ```text
 //! run.json                                  resolved config, shard set, seed: what the run is
 //! attempts/0001.json                        one per start, with the code version
+//! restarts/0001.json                        one per requeue that `worker requeue` granted, with the step it began from
 //! metrics/00000000-a0001.jsonl              lines of the steps from 0 on, published with the checkpoint after them
 //! checkpoints/00000050-a0001.safetensors    the whole training state before step 50
 //! checkpoints/00000050-a0001.json           its record, published last: no record, no checkpoint

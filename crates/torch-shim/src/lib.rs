@@ -3,11 +3,13 @@
 //! * [`optimise`]: fused AdamW and the foreach operations over lists of tensors;
 //! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing, a layer that keeps less;
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
-//! * [`stream`]: CUDA streams and events.
+//! * [`stream`]: CUDA streams and events;
+//! * [`abort`]: a last word where a library ends the process.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.
 #![allow(unsafe_code, reason = "the calls into the C++ shim; each names the precondition it relies on")]
 
+pub mod abort;
 pub mod autograd;
 pub mod device;
 mod ffi;

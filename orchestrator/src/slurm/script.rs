@@ -86,9 +86,11 @@ pub(crate) fn array(indexes: &[u32], at_once: Option<u32>) -> String {
 
 /// What stands before the worker inside a job: one step of all the job's tasks.
 ///
-/// The CPUs of a task are named again, since from Slurm 22.05 on a step does not inherit them from its job.
+/// A rank that is left over when another has ended may say why before it ends too (`--kill-on-bad-exit` would not let it), and
+/// one that hangs is ended by Slurm (`--wait`). The CPUs of a task are named again, since from Slurm 22.05 on a step does not inherit them from its job.
 pub(crate) fn srun(shape: &Shape) -> Vec<String> {
-    let mut words = vec!["srun".to_owned(), "--input=none".to_owned(), "--kill-on-bad-exit=1".to_owned()];
+    let mut words = vec!["srun".to_owned(), "--input=none".to_owned(), "--kill-on-bad-exit=0".to_owned()];
+    words.push("--wait=10".to_owned());
     words.push(if shape.tasks() > 1 { "--mpi=pmix" } else { "--mpi=none" }.to_owned());
     words.extend(shape.cpus_per_task.map(|cpus| format!("--cpus-per-task={cpus}")));
     words
@@ -166,7 +168,7 @@ exec '/opt/my tools/orchestrator' task --store s3://b/s
     fn several_tasks_meet_over_mpi_and_one_does_not() {
         assert_eq!(
             srun(&shape("{ntasks_per_node: 2, cpus_per_task: 4}")).join(" "),
-            "srun --input=none --kill-on-bad-exit=1 --mpi=pmix --cpus-per-task=4"
+            "srun --input=none --kill-on-bad-exit=0 --wait=10 --mpi=pmix --cpus-per-task=4"
         );
         assert!(srun(&shape("{}")).contains(&"--mpi=none".to_owned()));
     }

@@ -1,15 +1,16 @@
 //! Inside a job: one task of an array trains one trial, or probes it, and leaves the record.
 //!
 //! It is the batch script's own process, so Slurm's USR1 before the time limit reaches it; the worker is told, writes its
-//! checkpoint and ends with code 85, and the task goes back into the queue, to go on from there as the same attempt. Whether
-//! a worker that ended otherwise was cancelled, preempted or lost its node is not guessed from the signal: while Slurm is
-//! ending the job no record is written, and Slurm's own word decides later.
+//! checkpoint and ends with code 85, and the task goes back into the queue, to go on from there as the same attempt. So does one
+//! whose worker was killed or lost a rank, as long as restarts bring the run further ([`again`]). Whether a worker that ended
+//! otherwise was cancelled, preempted or lost its node is not guessed from the signal: while Slurm is ending the job no record
+//! is written, and Slurm's own word decides later.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use store::Store;
@@ -23,14 +24,16 @@ use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::process::Launcher;
 use crate::records::{Cause, Failed, Finished, Trained, Trial};
+use crate::slurm::again::{self, Again};
 use crate::slurm::client::Client;
 use crate::slurm::parse::Task;
 use crate::slurm::script;
+use crate::slurm::section::Shape;
 use crate::slurm::wave::{self, Job, Wave};
 
 const POLL: Duration = Duration::from_millis(100);
-/// How often a task asks to be started again because Slurm could not start the worker.
-const LAUNCH_LIMIT: u32 = 3;
+/// Between two words to the worker that the time limit is near: srun drops one that comes before its tasks have started.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Whether the task's work is done already, or no longer wanted.
 enum Standing {
@@ -65,7 +68,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         store: &store,
         plan: &wave.plan,
         launcher: Launcher {
-            prefix: script::srun(shape),
+            prefix: prefix(shape, job),
             worker: wave.worker.clone(),
             // To srun a TERM means to kill; the worker takes USR1 as a wish to stop.
             ask: Signal::Usr1,
@@ -96,24 +99,50 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
             ground.record(&trial, number_of_attempt, &outcome)?;
             Ok(ExitCode::SUCCESS)
         }
-        Outcome::Failed(Failed { cause: Cause::Interrupted, .. }) if near_limit.load(Ordering::SeqCst) => {
-            requeue(task, "time limit")
-        }
-        Outcome::Failed(record) if left_to_slurm(&record, task, &asked) => {
-            output::note(&format!("ended by Slurm or by a person: {}", record.message));
-            Ok(ExitCode::from(u8::try_from(WORKER_STOPPED).unwrap_or(1)))
-        }
-        Outcome::Failed(Failed { cause: Cause::Exit, message, .. })
-            if ground.restarts < LAUNCH_LIMIT && unspoken(&log, before) =>
-        {
-            requeue(task, &message)
-        }
         Outcome::Failed(record) => {
+            let near_limit = near_limit.load(Ordering::SeqCst);
+            // Under a warning the worker was asked by us; else Slurm or a person may have ended it.
+            if !(near_limit && record.cause == Cause::Interrupted) && left_to_slurm(&record, task, &asked) {
+                output::note(&format!("ended by Slurm or by a person: {}", record.message));
+                return Ok(ExitCode::from(u8::try_from(WORKER_STOPPED).unwrap_or(1)));
+            }
+            let never_ran = record.cause == Cause::Exit && unspoken(&log, before);
+            if never_ran && ground.restarts < again::LIMIT {
+                return requeue(task, &record.message);
+            }
+            let record = match ended(record.cause).then(|| again::ask(&ground, &trial, job, &record, near_limit)) {
+                Some(Again::Granted) if near_limit => return requeue(task, "time limit"),
+                Some(Again::Granted) => return requeue(task, &record.message),
+                Some(Again::Refused(why)) => Failed {
+                    cause: if near_limit { Cause::TimeLimit } else { record.cause },
+                    message: format!("{}; not started again: {why}", record.message),
+                    ..record
+                },
+                Some(Again::Unasked) | None => record,
+            };
             output::note(&record.message);
             ledger::record_failure(&store, &trial, number_of_attempt, &record)?;
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Whether the worker itself ended, rather than being cut off by us.
+fn ended(cause: Cause) -> bool {
+    matches!(cause, Cause::Exit | Cause::Interrupted)
+}
+
+/// What stands before the worker. One that trains holds back a warning that comes while it is loading, until it can answer,
+/// where this system's `env` can arrange that.
+fn prefix(shape: &Shape, job: Job) -> Vec<String> {
+    const HOLD: [&str; 2] = ["env", "--block-signal=USR1"];
+    let mut words = script::srun(shape);
+    let can =
+        || Command::new(HOLD[0]).args([HOLD[1], "true"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+    if job == Job::Train && can() {
+        words.extend(HOLD.map(str::to_owned));
+    }
+    words
 }
 
 fn requeue(task: Task, why: &str) -> Result<ExitCode> {
@@ -177,9 +206,10 @@ fn follow<'a>(
         Ok(attempt) => attempt,
         Err(error) => return Ok(Outcome::Failed(failure(Cause::Start, "", format!("{error:#}"), Vec::new()))),
     };
-    let mut told = false;
+    let mut told: Option<Instant> = None;
     loop {
-        if near_limit.load(Ordering::SeqCst) && !std::mem::replace(&mut told, true) {
+        if near_limit.load(Ordering::SeqCst) && told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+            told = Some(Instant::now());
             attempt.tell(Signal::Usr1);
         }
         if let Look::Ended(outcome) = ground.look(&mut attempt)? {

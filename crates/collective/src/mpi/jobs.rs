@@ -2,7 +2,7 @@
 //! gave up, and on the deadline.
 
 use super::calls::World;
-use crate::{Buffer, CollectiveError, Dtype, Op, poll::pause, verdict::Verdict};
+use crate::{Buffer, CollectiveError, Dtype, Op, Patience, poll::pause, verdict::Verdict};
 use std::{
     ffi::c_void,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
@@ -73,7 +73,7 @@ const IDLE_LOOK: Duration = Duration::from_millis(50);
 pub(super) fn serve(
     queue: &Receiver<Job>,
     verdict: &Verdict,
-    deadline: Duration,
+    patience: &Patience,
     hello: &SyncSender<(usize, usize, String)>,
 ) {
     let Some(mut world) = World::join() else { return };
@@ -96,7 +96,7 @@ pub(super) fn serve(
                 world.tell_peers(&reason);
                 Err(CollectiveError::Aborted { reason })
             }
-            None => serve_one(&mut world, &work, verdict, deadline),
+            None => serve_one(&mut world, &work, verdict, patience),
         };
         // A caller that does not wait has dropped its end.
         let _ = done.send(outcome);
@@ -107,7 +107,7 @@ pub(super) fn serve(
     }
 }
 
-fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, deadline: Duration) -> Result<f64, CollectiveError> {
+fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, patience: &Patience) -> Result<f64, CollectiveError> {
     // A peer that gave up while this rank computed makes no further call: one begun now would wait, or meet a stale one.
     // A probe that finds nothing only lets the library look at what has arrived, for the next one to find.
     if let Some(reason) = (0..3).find_map(|_| world.word_from_peers()) {
@@ -128,10 +128,13 @@ fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, deadline: Durati
                 verdict.set(&reason);
                 return Some(reason);
             }
-            if began.elapsed() > deadline {
+            if began.elapsed() > patience.get() {
                 let rank = world.rank();
-                let reason =
-                    format!("rank {rank} waited {:.1} s in {} for its peers", deadline.as_secs_f64(), work.words());
+                let reason = format!(
+                    "rank {rank} waited {:.1} s in {} for its peers",
+                    began.elapsed().as_secs_f64(),
+                    work.words()
+                );
                 verdict.set(&reason);
                 world.tell_peers(&reason);
                 return Some(reason);

@@ -5,15 +5,16 @@
 mod calls;
 mod jobs;
 
-use crate::{Buffer, Collective, CollectiveError, Line, Op, Pending, broadcast_bytes, verdict::Verdict};
+use crate::{
+    Buffer, Collective, CollectiveError, Launch, Line, Op, Patience, Pending, broadcast_bytes, verdict::Verdict,
+};
 use jobs::{Job, Work};
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
 };
 
 /// One rank of an MPI world. A process can have one.
@@ -28,24 +29,42 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Joins the world that `mpirun` or `srun --mpi=pmix` started. A call that waits longer than `deadline` for its peers
-    /// fails, and the world with it.
+    /// Joins the world that `mpirun` or `srun --mpi=pmix` started. A call that waits longer than `patience` allows for its
+    /// peers fails, and the world with it.
     ///
     /// # Errors
-    /// MPI was joined before in this process, or refuses.
-    pub fn join(deadline: Duration) -> Result<Self, CollectiveError> {
+    /// MPI was joined before in this process, refuses, waits too long for a rank, or joins other processes than those that
+    /// the launcher started together: without the launcher's help it makes each of them a world of one.
+    pub fn join(patience: impl Into<Patience>) -> Result<Self, CollectiveError> {
+        let patience = patience.into();
+        let wait = patience.get();
         let (jobs, queue) = channel();
         let (hello, greeted) = sync_channel(1);
         let verdict = Arc::new(Verdict::default());
         let shared = Arc::clone(&verdict);
         let thread = std::thread::Builder::new()
             .name("mpi".to_owned())
-            .spawn(move || jobs::serve(&queue, &shared, deadline, &hello))
+            .spawn(move || jobs::serve(&queue, &shared, &patience, &hello))
             .map_err(|error| CollectiveError::Aborted { reason: format!("the MPI thread does not start ({error})") })?;
-        let (rank, world, library) = greeted.recv().map_err(|_| CollectiveError::Aborted {
-            reason: "MPI does not start in this process (a process can join once)".to_owned(),
+        let (rank, world, library) = greeted.recv_timeout(wait).map_err(|error| CollectiveError::Aborted {
+            reason: match error {
+                RecvTimeoutError::Timeout => {
+                    format!(
+                        "MPI did not start within {:.0} s: a rank did not come, its own log may say why",
+                        wait.as_secs_f64()
+                    )
+                }
+                RecvTimeoutError::Disconnected => {
+                    "MPI does not start in this process (a process can join once)".to_owned()
+                }
+            },
         })?;
-        Ok(Self { rank, world, library, jobs, verdict, thread: Some(thread) })
+        let started = Launch::here().world;
+        let mpi = Self { rank, world, library, jobs, verdict, thread: Some(thread) };
+        if started > 1 && started != world {
+            return Err(CollectiveError::Singletons { started, joined: world });
+        }
+        Ok(mpi)
     }
 
     /// What the MPI library calls itself.

@@ -16,7 +16,9 @@ pub use lanes::{CudaLanes, Lanes, Mark};
 pub use library::{Library, NcclError, OVERRIDE, Version, version};
 pub use sys::UniqueId;
 
-use crate::{Buffer, Collective, CollectiveError, Dtype, Line, Op, Pending, Stream, poll::pause, verdict::Verdict};
+use crate::{
+    Buffer, Collective, CollectiveError, Dtype, Line, Op, Patience, Pending, Stream, poll::pause, verdict::Verdict,
+};
 use communicator::{Communicator, FAREWELL};
 use ledger::Ledger;
 use std::{
@@ -26,7 +28,7 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use sys::{Code, Comm, CudaStream, SUM, Table, data_type};
 use tch::{Device, Kind, Tensor};
@@ -41,7 +43,7 @@ pub struct Joining {
     /// The way to the other ranks until NCCL is there, and the way of bad news after.
     pub line: Box<dyn Line>,
     /// Longest time that joining, and later each call, may take.
-    pub deadline: Duration,
+    pub deadline: Patience,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ struct Shared {
     line: Box<dyn Line>,
     verdict: Verdict,
     ledger: Ledger,
-    deadline: Duration,
+    deadline: Patience,
     /// Held over the making of a call, so that its events lie around its work and no other's.
     order: Mutex<()>,
 }
@@ -89,8 +91,9 @@ impl Nccl {
             })?;
             let began = Instant::now();
             let stop = || {
-                let late = || format!("rank {rank} waited {:.1} s for its peers to join NCCL", deadline.as_secs_f64());
-                line.word().or_else(|| (began.elapsed() > deadline).then(late))
+                let late =
+                    || format!("rank {rank} waited {:.1} s for its peers to join NCCL", deadline.get().as_secs_f64());
+                line.word().or_else(|| (began.elapsed() > deadline.get()).then(late))
             };
             let comm = Communicator::join(Arc::clone(&library), id, rank, world, &stop)?;
             let token = Tensor::ones([2], (Kind::Float, lanes.device()));

@@ -36,12 +36,12 @@ fn reason(shared: &Shared) -> Option<String> {
     if let Some(error) = shared.comm.failure() {
         return Some(format!("NCCL failed on rank {rank}: {error}"));
     }
-    match shared.ledger.overdue(shared.deadline) {
+    match shared.ledger.overdue(shared.deadline.get()) {
         Ok(None) => None,
         Ok(Some(words)) => Some(format!(
             "rank {rank} waited {:.1} s in {words} for its peers or its own GPU; their logs may say who is late, NCCL_DEBUG=INFO says \
              what NCCL did, and train.step_deadline_s allows more time",
-            shared.deadline.as_secs_f64()
+            shared.deadline.get().as_secs_f64()
         )),
         Err(error) => Some(format!("the GPU failed on rank {rank}: {error}")),
     }

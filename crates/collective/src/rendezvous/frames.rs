@@ -3,7 +3,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -16,21 +16,21 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Who came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hello {
-    pub(super) run: u64,
-    pub(super) world: u32,
-    pub(super) rank: u32,
+pub(crate) struct Hello {
+    pub(crate) run: u64,
+    pub(crate) world: u32,
+    pub(crate) rank: u32,
 }
 
 impl Hello {
-    pub(super) const SIZE: usize = 24;
+    pub(crate) const SIZE: usize = 24;
 
-    pub(super) fn to_bytes(self) -> Vec<u8> {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
         [&MAGIC[..], &self.run.to_le_bytes(), &self.world.to_le_bytes(), &self.rank.to_le_bytes()].concat()
     }
 
     /// `None` from a stranger.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (magic, rest) = bytes.split_first_chunk()?;
         let (run, rest) = rest.split_first_chunk()?;
         let (world, rest) = rest.split_first_chunk()?;
@@ -43,7 +43,7 @@ impl Hello {
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// All ranks are there.
     Welcome,
     /// You do not fit in, and why.
@@ -54,27 +54,31 @@ pub(super) enum Kind {
     GaveUp,
     /// A rank has ended well.
     Bye,
+    /// A rank is alive, and where it is.
+    Beat,
+    /// A rank died or hangs: the word of who noticed.
+    Lost,
 }
 
-const KINDS: [Kind; 5] = [Kind::Welcome, Kind::Refused, Kind::Data, Kind::GaveUp, Kind::Bye];
+const KINDS: [Kind; 7] = [Kind::Welcome, Kind::Refused, Kind::Data, Kind::GaveUp, Kind::Bye, Kind::Beat, Kind::Lost];
 
 /// One connection, and what has arrived of its next frame.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
     inbox: Vec<u8>,
     ended: bool,
 }
 
 impl Peer {
-    pub(super) fn new(stream: TcpStream) -> std::io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, inbox: Vec::new(), ended: false })
     }
 
     /// Whether the other side closed, and nothing whole is left to read.
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
@@ -92,14 +96,20 @@ impl Peer {
         }
     }
 
+    /// Says that nothing more will be sent.
+    pub(crate) fn close(&self) {
+        // One that is closed already needs no word.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// The first `size` bytes, once they are there.
-    pub(super) fn take(&mut self, size: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, size: usize) -> Option<Vec<u8>> {
         self.fill(size);
         (self.inbox.len() >= size).then(|| self.inbox.drain(..size).collect())
     }
 
     /// The next frame, once it is whole. One that breaks the protocol ends the connection.
-    pub(super) fn frame(&mut self) -> Option<(Kind, Vec<u8>)> {
+    pub(crate) fn frame(&mut self) -> Option<(Kind, Vec<u8>)> {
         self.fill(5);
         let (kind, rest) = self.inbox.split_first()?;
         let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
@@ -114,14 +124,14 @@ impl Peer {
     }
 
     /// Sends a frame; false if the other side does not take it.
-    pub(super) fn send(&mut self, kind: Kind, bytes: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, kind: Kind, bytes: &[u8]) -> bool {
         let bytes = &bytes[..bytes.len().min(LONGEST)];
         let number = KINDS.iter().position(|k| *k == kind).unwrap_or_default() as u8;
         let frame = [&[number], &(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
         self.send_raw(&frame)
     }
 
-    pub(super) fn send_raw(&mut self, mut bytes: &[u8]) -> bool {
+    pub(crate) fn send_raw(&mut self, mut bytes: &[u8]) -> bool {
         let until = Instant::now() + WRITE_WITHIN;
         while !bytes.is_empty() {
             match self.stream.write(bytes) {

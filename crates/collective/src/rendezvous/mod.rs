@@ -5,8 +5,9 @@
 //! longer than the deadline.
 
 mod address;
-mod frames;
+pub(crate) mod frames;
 mod meeting;
+pub(crate) mod seats;
 
 pub use address::Address;
 pub use meeting::Meeting;

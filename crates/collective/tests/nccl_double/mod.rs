@@ -129,7 +129,8 @@ impl Double {
                 scope.spawn(move || {
                     let lanes = Arc::new(HostLanes::new());
                     let library = Library::open_file(compiled()).unwrap();
-                    let joining = Joining { library, lanes: Arc::clone(&lanes) as _, line: line(), deadline };
+                    let joining =
+                        Joining { library, lanes: Arc::clone(&lanes) as _, line: line(), deadline: deadline.into() };
                     let joined = Nccl::join(joining);
                     all_back.wait();
                     f(joined, lanes);

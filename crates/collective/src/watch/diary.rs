@@ -1,0 +1,160 @@
+//! What a rank knows of itself and tells the others: which collective it is in or was in last, and what it does.
+
+use std::{
+    fmt::Display,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The state of this rank, written by the thread that makes the calls, read by the one that watches.
+#[derive(Debug)]
+pub(super) struct Diary {
+    host: String,
+    page: Mutex<Page>,
+}
+
+#[derive(Debug)]
+struct Page {
+    calls: u64,
+    words: String,
+    inside: bool,
+    since: Instant,
+    doing: String,
+    at_store: bool,
+}
+
+/// A page of a rank, as the others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    /// Collectives begun so far: the same number means the same call on every rank.
+    pub(super) calls: u64,
+    /// Whether it waits in the last of them.
+    pub(super) inside: bool,
+    /// Whether it reads or writes what may take long by itself.
+    pub(super) at_store: bool,
+    /// For how long it has been so.
+    pub(super) since: Duration,
+    pub(super) host: String,
+    pub(super) process: u32,
+    pub(super) words: String,
+    pub(super) doing: String,
+}
+
+impl Diary {
+    pub(super) fn of(host: &str) -> Self {
+        let page = Page {
+            calls: 0,
+            words: String::new(),
+            inside: false,
+            since: Instant::now(),
+            doing: String::new(),
+            at_store: false,
+        };
+        Self { host: host.to_owned(), page: Mutex::new(page) }
+    }
+
+    fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call begins; `waits` if the caller waits in it.
+    pub(super) fn enter(&self, words: String, waits: bool) {
+        let mut page = self.page();
+        page.calls += 1;
+        (page.words, page.inside, page.since) = (words, waits, Instant::now());
+    }
+
+    /// The caller waits for calls that it began before, or no longer.
+    pub(super) fn wait(&self, inside: bool) {
+        let mut page = self.page();
+        (page.inside, page.since) = (inside, Instant::now());
+    }
+
+    /// What the rank does from now on.
+    pub(super) fn note(&self, doing: impl Display, at_store: bool) {
+        let mut page = self.page();
+        (page.doing, page.at_store, page.since) = (doing.to_string(), at_store, Instant::now());
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let page = self.page();
+        Report {
+            calls: page.calls,
+            inside: page.inside,
+            at_store: page.at_store,
+            since: page.since.elapsed(),
+            host: self.host.clone(),
+            process: std::process::id(),
+            words: page.words.clone(),
+            doing: page.doing.clone(),
+        }
+    }
+}
+
+impl Report {
+    /// For the way: numbers little-endian, then four lines.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let text = format!("{}\n{}\n{}\n{}", self.host, self.process, self.words, self.doing);
+        let flags = u8::from(self.inside) | u8::from(self.at_store) << 1;
+        let since = u64::try_from(self.since.as_millis()).unwrap_or(u64::MAX);
+        [&self.calls.to_le_bytes(), &[flags][..], &since.to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    /// `None` if the bytes are no report.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (calls, rest) = bytes.split_first_chunk()?;
+        let (flags, rest) = rest.split_first()?;
+        let (since, text) = rest.split_first_chunk()?;
+        let text = String::from_utf8_lossy(text);
+        let mut lines = text.splitn(4, '\n').map(str::to_owned);
+        Some(Self {
+            calls: u64::from_le_bytes(*calls),
+            inside: flags & 1 != 0,
+            at_store: flags & 2 != 0,
+            since: Duration::from_millis(u64::from_le_bytes(*since)),
+            host: lines.next()?,
+            process: lines.next()?.parse().ok()?,
+            words: lines.next()?,
+            doing: lines.next()?,
+        })
+    }
+
+    /// Where the rank runs.
+    pub(super) fn place(&self) -> String {
+        format!("{}, process {}", self.host, self.process)
+    }
+
+    /// The last collective, and which it is.
+    pub(super) fn call(&self) -> String {
+        format!("{} (call {})", self.words, self.calls)
+    }
+
+    /// The last collective and what the rank did then.
+    pub(super) fn last(&self) -> String {
+        let doing = if self.doing.is_empty() { String::new() } else { format!(", at {}", self.doing) };
+        if self.calls == 0 {
+            return format!("it had made no collective call when it was last heard{doing}");
+        }
+        let place = if self.inside { "it was in" } else { "its last collective was" };
+        format!("{place} {}{doing}", self.call())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_travels_whole() {
+        let diary = Diary::of("n7");
+        diary.note("step 12", true);
+        diary.enter("barrier".to_owned(), true);
+        let mut report = diary.report();
+        report.since = Duration::from_millis(1500);
+        assert_eq!(Report::from_bytes(&report.to_bytes()).unwrap(), report);
+        assert_eq!(report.last(), "it was in barrier (call 1), at step 12");
+        diary.wait(false);
+        assert_eq!(diary.report().last(), "its last collective was barrier (call 1), at step 12");
+        assert_eq!(Report::from_bytes(b"short"), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! Ranks that look after one another, whatever joins them. A call that waits for a dead peer may wait for ever, and the rank
+//! that waits is not the one to blame. So each rank says several times a second, over TCP to rank 0, that its process lives and which
+//! collective it is in; a rank that dies, falls silent or keeps the others waiting ends the world with a sentence that names
+//! the rank, its host and its last collective.
+//!
+//! It stands beside the tensors: nothing here changes what a call does, only what it says when it fails.
+
+mod diary;
+mod judge;
+mod round;
+
+use crate::{
+    Buffer, Collective, CollectiveError, Op, Pending, broadcast_bytes,
+    rendezvous::{
+        Address, RendezvousError,
+        frames::{Hello, Kind},
+        seats::Seats,
+    },
+    sum_numbers,
+};
+use diary::Diary;
+use judge::Limits;
+use std::{
+    collections::hash_map::RandomState,
+    fmt::Display,
+    hash::{BuildHasher, Hasher},
+    net::{TcpListener, UdpSocket},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Sender, channel},
+    },
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+/// How long the ranks may take to find rank 0.
+const MEET_WITHIN: Duration = Duration::from_secs(20);
+/// How long a call that failed waits for the word of who is to blame, which comes another way.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long a rank that ends lets the others read its last word.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How a world is watched.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Name of this rank's host.
+    pub host: String,
+    /// Time without a sign of life after which a process counts as lost.
+    pub silence: Duration,
+    /// Longest wait in one call for a rank that lives.
+    pub deadline: Duration,
+    /// Longest wait in one call for a rank that is at the store (see [`Watched::at_store`]).
+    pub at_store: Duration,
+    /// Time that this rank has to end by itself when the world has ended.
+    pub grace: Duration,
+    /// What to do when it has not.
+    pub stuck: fn(&Word),
+}
+
+impl Rules {
+    fn limits(&self) -> Limits {
+        Limits { silence: self.silence, deadline: self.deadline, at_store: self.at_store }
+    }
+}
+
+/// Why a world ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Whether a rank died or hangs, so that a new start may go well; else a rank gave up and said why.
+    pub lost: bool,
+    /// The sentence.
+    pub reason: String,
+}
+
+impl Word {
+    fn error(&self) -> CollectiveError {
+        let reason = self.reason.clone();
+        if self.lost { CollectiveError::Lost { reason } } else { CollectiveError::Aborted { reason } }
+    }
+}
+
+/// What the calling thread and the watching thread share.
+#[derive(Debug)]
+struct Shared {
+    diary: Diary,
+    seats: Seats,
+    word: OnceLock<Word>,
+}
+
+impl Shared {
+    /// Keeps the first word, and passes it on to all but the one it came from.
+    fn spread(&self, word: Word, from: Option<usize>) {
+        let kind = if word.lost { Kind::Lost } else { Kind::GaveUp };
+        let reason = word.reason.clone();
+        if self.word.set(word).is_ok() {
+            self.seats.send(kind, reason.as_bytes(), from);
+        }
+    }
+
+    /// The outcome of a call; for one that failed, the word of who is to blame, if it comes.
+    fn outcome<T>(&self, result: Result<T, CollectiveError>) -> Result<T, CollectiveError> {
+        self.diary.wait(false);
+        let Err(CollectiveError::Aborted { .. } | CollectiveError::Nccl(_)) = &result else { return result };
+        let failed = Instant::now();
+        while self.watches() && self.word.get().is_none() && failed.elapsed() < SETTLE {
+            sleep(Duration::from_millis(5));
+        }
+        self.word.get().map_or(result, |word| Err(word.error()))
+    }
+
+    fn watches(&self) -> bool {
+        self.seats.world() > 1
+    }
+}
+
+/// A collective whose ranks look after one another.
+#[derive(Debug)]
+pub struct Watched {
+    inner: Option<Arc<dyn Collective>>,
+    world: (usize, usize),
+    shared: Arc<Shared>,
+    /// Dropping it stops the watch.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    unwatched: Option<String>,
+}
+
+impl Watched {
+    /// Lets the ranks of `inner` watch one another. All ranks call it. Where they cannot reach rank 0 over TCP they go on
+    /// without, and [`Watched::unwatched`] says why.
+    ///
+    /// # Errors
+    /// A peer is lost meanwhile.
+    pub fn join(inner: Box<dyn Collective>, rules: Rules) -> Result<Self, CollectiveError> {
+        if inner.world() == 1 {
+            return Ok(Self::alone(inner));
+        }
+        let met = meet(inner.as_ref(), &rules.host)?;
+        let failed = sum_numbers(inner.as_ref(), &[f64::from(u8::from(met.is_err()))])?[0];
+        let (seats, unwatched) = match met {
+            Ok(seats) if failed == 0.0 => (seats, None),
+            Ok(_) => (Seats::alone(), Some(format!("{failed} of the ranks did not reach rank 0"))),
+            Err(error) => (Seats::alone(), Some(error.to_string())),
+        };
+        let mut watched = Self::new(inner, &rules.host, seats, unwatched);
+        if watched.unwatched.is_none() {
+            watched.begin(rules)?;
+        }
+        Ok(watched)
+    }
+
+    /// A world of one, which nobody needs to watch.
+    pub fn alone(inner: Box<dyn Collective>) -> Self {
+        Self::new(inner, "", Seats::alone(), None)
+    }
+
+    fn new(inner: Box<dyn Collective>, host: &str, seats: Seats, unwatched: Option<String>) -> Self {
+        let world = (inner.rank(), inner.world());
+        let shared = Arc::new(Shared { diary: Diary::of(host), seats, word: OnceLock::new() });
+        Self { inner: Some(Arc::from(inner)), world, shared, stop: None, thread: None, unwatched }
+    }
+
+    fn begin(&mut self, rules: Rules) -> Result<(), CollectiveError> {
+        let (stop, stopped) = channel();
+        let round = round::Round::new(Arc::clone(&self.shared), rules);
+        let inner = Arc::downgrade(self.inner());
+        let thread = std::thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || round.go(&inner, &stopped))
+            .map_err(|error| CollectiveError::Aborted { reason: format!("the watch does not start ({error})") })?;
+        (self.stop, self.thread) = (Some(stop), Some(thread));
+        Ok(())
+    }
+
+    /// Why nobody watches, if so: a dead rank is then noticed by the deadline of a call alone.
+    pub fn unwatched(&self) -> Option<&str> {
+        self.unwatched.as_deref()
+    }
+
+    /// Why the world ended, if it did.
+    pub fn word(&self) -> Option<&Word> {
+        self.shared.word.get()
+    }
+
+    /// Tells the others what this rank does from now on, for the sentence about it if it is lost.
+    pub fn note(&self, doing: impl Display) {
+        self.shared.diary.note(doing, false);
+    }
+
+    /// Does `work` that reads or writes at the store, which may take longer than the others would wait otherwise.
+    pub fn at_store<T>(&self, doing: impl Display, work: impl FnOnce() -> T) -> T {
+        self.shared.diary.note(&doing, true);
+        let done = work();
+        self.shared.diary.note(doing, false);
+        done
+    }
+
+    #[allow(clippy::expect_used, reason = "it is taken by the drop alone")]
+    fn inner(&self) -> &Arc<dyn Collective> {
+        self.inner.as_ref().expect("there until it drops")
+    }
+
+    fn call<T>(
+        &self,
+        words: String,
+        call: impl FnOnce(&dyn Collective) -> Result<T, CollectiveError>,
+    ) -> Result<T, CollectiveError> {
+        self.shared.diary.enter(words, true);
+        self.shared.outcome(call(self.inner().as_ref()))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.abort("it met a bug of its own, see its log");
+        }
+        // First the tensors' way, while the others are still watched: its orderly end waits for them.
+        self.inner = None;
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by its own hook.
+            let _ = thread.join();
+        }
+        self.shared.seats.farewell(Kind::Bye, &[], FAREWELL);
+    }
+}
+
+impl Collective for Watched {
+    fn rank(&self) -> usize {
+        self.world.0
+    }
+    fn world(&self) -> usize {
+        self.world.1
+    }
+    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
+        let words = format!("all_reduce({op:?}, {} {})", buffer.count(), buffer.dtype());
+        self.call(words, |inner| inner.all_reduce(buffer, op))
+    }
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        self.shared.diary.enter(format!("all_reduce({op:?}, {} {})", buffer.count(), buffer.dtype()), false);
+        // SAFETY: the caller's promise is passed on.
+        let pending = self.shared.outcome(unsafe { self.inner().start_all_reduce(buffer, op) })?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Pending::later(move || {
+            shared.diary.wait(true);
+            shared.outcome(pending.finish())
+        }))
+    }
+    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
+        let words = format!("broadcast({root}, {} {})", buffer.count(), buffer.dtype());
+        self.call(words, |inner| inner.broadcast(buffer, root))
+    }
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        self.call("barrier".to_owned(), |inner| inner.barrier())
+    }
+    fn abort(&self, reason: &str) {
+        let place = self.shared.diary.report().place();
+        let reason = format!("rank {} ({place}) gave up: {reason}", self.world.0);
+        self.shared.spread(Word { lost: false, reason: reason.clone() }, None);
+        self.inner().abort(&reason);
+    }
+}
+
+/// The ranks find rank 0, which says over the collective where it listens.
+fn meet(inner: &dyn Collective, host: &str) -> Result<Result<Seats, RendezvousError>, CollectiveError> {
+    let (rank, world) = (inner.rank() as u32, inner.world() as u32);
+    let listener = if rank == 0 { Some(Seats::listen(0)) } else { None };
+    let open = listener.as_ref().and_then(|listener| listener.as_ref().ok());
+    let bytes = broadcast_bytes(inner, open.map(|listener| offer(listener, host)).unwrap_or_default(), 0)?;
+    let (run, addresses) = read_offer(&bytes, host);
+    let hello = Hello { run, world, rank };
+    Ok(match listener {
+        Some(listener) => listener.and_then(|listener| Seats::welcome(&listener, hello, MEET_WITHIN)),
+        None => Seats::come(&addresses, hello, MEET_WITHIN),
+    })
+}
+
+/// Where rank 0 may be found: a number of this meeting, its port, and its host's names and addresses, one a line.
+fn offer(listener: &TcpListener, host: &str) -> Vec<u8> {
+    let run = RandomState::new().build_hasher().finish();
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let mut hosts = vec![host.to_owned()];
+    hosts.extend(std::env::var("SLURMD_NODENAME").ok().filter(|name| name != host));
+    // Connecting a datagram socket sends nothing: it only tells by which of its addresses this host reaches others.
+    for (here, there) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+        let address = UdpSocket::bind(here).and_then(|socket| socket.connect(there).and_then(|()| socket.local_addr()));
+        hosts.extend(address.ok().map(|address| address.ip().to_string()));
+    }
+    format!("{run}\n{port}\n{}", hosts.join("\n")).into_bytes()
+}
+
+/// What [`offer`] says, for a rank on `host`: of its own host it takes the loopback first.
+fn read_offer(bytes: &[u8], host: &str) -> (u64, Vec<Address>) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let mut number = || lines.next().and_then(|line| line.parse::<u64>().ok()).unwrap_or_default();
+    let (run, port) = (number(), number() as u16);
+    let hosts: Vec<&str> = lines.collect();
+    let own = hosts.first() == Some(&host);
+    let all = own.then_some("127.0.0.1").into_iter().chain(hosts);
+    (run, all.map(|host| Address { host: host.to_owned(), port, run }).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The thread that watches: says several times a second that this rank lives and where it is, listens to the others, and ends the
+//! world when one of them died, is silent, or keeps the others waiting.
+
+use super::{
+    Rules, Shared, Word,
+    diary::Report,
+    judge::{self, Heard},
+};
+use crate::{
+    Collective,
+    rendezvous::{frames::Kind, seats::Event},
+};
+use std::{
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+/// Longest time between two beats.
+const BEAT: Duration = Duration::from_millis(250);
+/// Longest time between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) struct Round {
+    shared: Arc<Shared>,
+    rules: Rules,
+    /// On rank 0 everyone else, elsewhere rank 0.
+    others: Vec<Heard>,
+    said: Instant,
+    looked: Instant,
+}
+
+impl Round {
+    pub(super) fn new(shared: Arc<Shared>, rules: Rules) -> Self {
+        let now = Instant::now();
+        let ranks = if shared.seats.rank() == 0 { 1..shared.seats.world() } else { 0..1 };
+        let others = ranks.map(|rank| Heard { rank, at: now, report: None }).collect();
+        let round = Self { shared, rules, others, said: now, looked: now };
+        round.beat();
+        round
+    }
+
+    fn beat(&self) {
+        self.shared.seats.send(Kind::Beat, &self.shared.diary.report().to_bytes(), None);
+    }
+
+    /// Watches until the other end of `stop` is dropped.
+    pub(super) fn go(mut self, inner: &Weak<dyn Collective>, stop: &Receiver<()>) {
+        let every = LOOK.min(self.rules.silence / 100);
+        let going = |wait: Duration| stop.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+        while going(every) {
+            self.look();
+            let Some(word) = self.shared.word.get() else { continue };
+            if let Some(inner) = inner.upgrade() {
+                inner.abort(&word.reason);
+            }
+            // Whoever waited in a call is free now. One that waits elsewhere would keep the whole world's nodes.
+            if going(self.rules.grace) {
+                (self.rules.stuck)(word);
+            }
+            return;
+        }
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        // This process was stopped, perhaps with all others (`scontrol suspend`): that they were silent means nothing.
+        if now - self.looked > self.rules.silence / 4 {
+            self.others.iter_mut().for_each(|heard| heard.at = now);
+        }
+        self.looked = now;
+        if now - self.said > BEAT.min(self.rules.silence / 12) {
+            self.said = now;
+            self.beat();
+        }
+        for (rank, event) in self.shared.seats.poll() {
+            self.hear(rank, event, now);
+        }
+        self.others.retain(|heard| self.shared.seats.is_there(heard.rank));
+        let own = self.shared.diary.report();
+        let (limits, first) = (self.rules.limits(), self.shared.seats.rank() == 0);
+        let lost = judge::silent(&self.others, &own, &limits, now)
+            .or_else(|| first.then(|| judge::overdue(&self.all(own, now), &limits, now)).flatten());
+        if let Some(reason) = lost {
+            self.shared.spread(Word { lost: true, reason }, None);
+        }
+    }
+
+    fn hear(&mut self, rank: usize, event: Event, now: Instant) {
+        let Some(heard) = self.others.iter_mut().find(|heard| heard.rank == rank) else { return };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let word = match event {
+            Event::Frame(Kind::Beat, bytes) => {
+                heard.at = now;
+                heard.report = Report::from_bytes(&bytes);
+                return;
+            }
+            Event::Frame(Kind::Lost, bytes) => Word { lost: true, reason: text(&bytes) },
+            Event::Frame(Kind::GaveUp, bytes) => Word { lost: false, reason: text(&bytes) },
+            Event::Frame(..) => return,
+            Event::Ended => Word { lost: true, reason: judge::died(heard, &self.shared.diary.report()) },
+        };
+        self.shared.spread(word, Some(rank));
+    }
+
+    /// What is known of every rank, this one too.
+    fn all(&self, own: Report, now: Instant) -> Vec<Heard> {
+        let own = Heard { rank: self.shared.seats.rank(), at: now, report: Some(own) };
+        std::iter::once(own).chain(self.others.iter().cloned()).collect()
+    }
+}

@@ -1,0 +1,185 @@
+//! `worker requeue`: may a run that ended go back into the queue? Restarts are counted in the run's folder, so that a run that
+//! dies in the same place again and again, or whose time limit leaves no time to train, comes to an end with a sentence.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use run_folder::{Run, host};
+use serde::{Deserialize, Serialize};
+use store::StoreError;
+
+use crate::cli::RequeueArgs;
+use crate::signals::{LOST, STOPPED};
+
+/// Restarts in a row that may bring the run no further.
+const FRUITLESS: usize = 3;
+/// Seconds of training that a start under a time limit must have given to count. Without this a limit that is hardly longer
+/// than the warning before it would give a step or two each time, and go on so for ever.
+const WORTH_A_START_S: f64 = 60.0;
+
+/// One restart, as `restarts/0001.json` keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Restart {
+    code: u8,
+    near_limit: bool,
+    /// Steps of the newest checkpoint at that moment.
+    step: u64,
+    /// Seconds of training up to that checkpoint.
+    seconds: f64,
+    /// Starts so far that came as far as to claim the run.
+    attempts: usize,
+    host: String,
+    job: Option<String>,
+    unix_s: u64,
+}
+
+impl Restart {
+    /// Whether the run came further between `before` and this.
+    fn is_further_than(&self, before: &Self) -> bool {
+        let worth = !self.near_limit || self.seconds - before.seconds >= WORTH_A_START_S;
+        self.step > before.step && worth
+    }
+}
+
+/// Decides, and counts the restart if it is granted.
+pub(crate) fn requeue(args: &RequeueArgs) -> Result<ExitCode> {
+    let run = Run::at(&args.out)?;
+    let (before, attempts) = (restarts(&run)?, run.store().list("attempts")?.len());
+    // A node that died may be given to the job once more before Slurm knows: then srun fails, not the run.
+    let began = before.last().is_none_or(|last| last.attempts < attempts);
+    verify_code(args.code, args.near_limit, began)?;
+    if run.finished()?.is_some() {
+        bail!("{}: the run is done, there is nothing to restart", args.out);
+    }
+    let newest = run.checkpoints()?.pop();
+    let now = Restart {
+        code: args.code,
+        near_limit: args.near_limit,
+        step: newest.as_ref().map_or(0, |record| record.step),
+        seconds: newest.map_or(0.0, |record| record.seconds),
+        attempts,
+        host: host(),
+        job: std::env::var("SLURM_JOB_ID").ok(),
+        unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+    };
+    verify_progress(&now, &before, &args.out)?;
+    let key = format!("restarts/{:04}.json", before.len() + 1);
+    run.store().create_record(&key, &now).with_context(|| format!("count the restart as {key}"))?;
+    tracing::info!(
+        code = args.code,
+        step = now.step,
+        restarts = before.len() + 1,
+        "the run may go back into the queue"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what a new start would not change; `began` if the run was claimed since its last restart.
+fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
+    match code {
+        0 => bail!("the run ended well, there is nothing to restart"),
+        STOPPED if !near_limit => bail!(
+            "the run was asked to stop, and not by the warning before its time limit (cancelled, preempted, or the limit came without \
+             --signal=B:USR1@…): it stays ended; the same command goes on from its checkpoint"
+        ),
+        STOPPED | LOST | 129.. => Ok(()),
+        _ if !began => Ok(()),
+        _ => bail!(
+            "the run ended with an error of its own (exit code {code}), which a new start would meet again: its log says what to do"
+        ),
+    }
+}
+
+/// Refuses a restart after too many that brought the run no further.
+fn verify_progress(now: &Restart, before: &[Restart], uri: &str) -> Result<()> {
+    let later = before.iter().skip(1).chain([now]).rev();
+    let fruitless = later.zip(before.iter().rev()).take_while(|(after, before)| !after.is_further_than(before)).count();
+    if fruitless < FRUITLESS {
+        return Ok(());
+    }
+    let step = now.step;
+    if now.near_limit {
+        bail!(
+            "{uri}: the time limit came {fruitless} times in a row after less than {WORTH_A_START_S:.0} s of training (step {step}); raise \
+             --time, or let the warning come later (--signal=B:USR1@SECONDS), and submit the same command again"
+        );
+    }
+    bail!(
+        "{uri}: {fruitless} restarts in a row brought no checkpoint beyond step {step}; the log says what ended each of them (the last with \
+         code {}); mend that, or lower checkpoint.every_steps if it lives too short, and submit the same command again",
+        now.code
+    )
+}
+
+/// The restarts so far, oldest first. One that cannot be read counts as one that brought nothing.
+fn restarts(run: &Run) -> Result<Vec<Restart>> {
+    let mut keys = run.store().list("restarts")?;
+    keys.sort();
+    let mut found: Vec<Restart> = Vec::new();
+    for key in keys {
+        match run.store().read_record(&key) {
+            Ok(restart) => found.push(restart),
+            Err(error @ StoreError::Record { .. }) => {
+                tracing::warn!(%error, "the record of a restart is damaged");
+                found.extend(found.last().cloned());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: u64, seconds: f64, near_limit: bool) -> Restart {
+        let code = if near_limit { STOPPED } else { LOST };
+        Restart { code, near_limit, step, seconds, attempts: 1, host: String::new(), job: None, unix_s: 0 }
+    }
+
+    fn verdict(all: &[Restart]) -> Result<()> {
+        let (now, before) = all.split_last().unwrap();
+        verify_progress(now, before, "s3://b/run")
+    }
+
+    #[test]
+    fn three_restarts_without_a_new_checkpoint_are_enough() {
+        let crash = |step| at(step, 10.0 * step as f64, false);
+        verdict(&[crash(0), crash(0), crash(0)]).unwrap();
+        let said = verdict(&[crash(0), crash(0), crash(0), crash(0)]).unwrap_err().to_string();
+        assert!(said.contains("3 restarts in a row brought no checkpoint beyond step 0"), "{said}");
+        assert!(said.contains("submit the same command again"), "{said}");
+        // Each new checkpoint begins the count again.
+        verdict(&[crash(0), crash(0), crash(0), crash(5), crash(5), crash(5)]).unwrap();
+        verdict(&[crash(0), crash(5), crash(10), crash(15), crash(20), crash(25)]).unwrap();
+    }
+
+    #[test]
+    fn a_time_limit_that_leaves_no_time_to_train_comes_to_an_end_though_each_start_makes_a_step() {
+        let limit = |step, seconds| at(step, seconds, true);
+        let said = verdict(&[limit(1, 2.0), limit(2, 4.0), limit(3, 6.0), limit(4, 8.0)]).unwrap_err().to_string();
+        assert!(said.contains("less than 60 s of training") && said.contains("--time"), "{said}");
+        verdict(&[limit(1, 3600.0), limit(2, 7200.0), limit(3, 10800.0), limit(4, 14400.0)]).unwrap();
+    }
+
+    #[test]
+    fn what_a_new_start_would_not_change_is_refused() {
+        for (code, near_limit, granted) in [
+            (85, true, true),
+            (85, false, false),
+            (87, false, true),
+            (137, false, true),
+            (138, true, true),
+            (1, true, false),
+            (101, false, false),
+            (0, false, false),
+        ] {
+            assert_eq!(verify_code(code, near_limit, true).is_ok(), granted, "{code} {near_limit}");
+        }
+        verify_code(1, false, false).unwrap();
+        assert!(verify_code(85, false, true).unwrap_err().to_string().contains("asked to stop"));
+        assert!(verify_code(1, false, true).unwrap_err().to_string().contains("an error of its own (exit code 1)"));
+    }
+}

@@ -112,8 +112,8 @@ impl Cluster {
         let job = format!("SLURM_JOB_ID={id}");
         let task = task.map(|task| format!("SLURM_PROCID={task}"));
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        numbers.into_iter().find(|process| {
+        let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        numbers.find(|process| {
             let read = |file: &str| std::fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
             let environment = read("environ");
             let has = |variable: &str| environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());

@@ -118,7 +118,11 @@ fn split(eval: &Eval) -> Result<Digest> {
 }
 
 fn weights(uri: &str) -> Result<Digest> {
-    let (folder, name) = uri.rsplit_once('/').unwrap_or((".", uri));
+    let (folder, name) = match uri.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some(parts) => parts,
+        None => (".", uri),
+    };
     let bytes = Store::open(folder)?.get(name).with_context(|| {
         format!("`init.weights`: {uri} cannot be read: name a file that exists, or draw random weights with `init.weights: null`")
     })?;

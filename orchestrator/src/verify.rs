@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use results::row;
+use run_folder::Run;
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +26,8 @@ struct Damage {
     key: String,
     /// What is wrong, in a sentence that names the key.
     what: String,
+    /// What to do about it.
+    remedy: String,
     /// What sets it aside.
     place: Place,
 }
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let store = Store::open(&args.store)?;
     let mut report = look(&store)?;
     for damage in &report.damaged {
-        output::line(&format!("damaged: {}; {}", damage.what, damage.place.remedy()));
+        output::line(&format!("damaged: {}; {}", damage.what, damage.remedy));
     }
     for damage in &report.set_aside {
         output::line(&format!("set aside: {}", damage.what));
@@ -128,7 +131,7 @@ fn look(store: &Store) -> Result<Report> {
         let place = attempt.map_or(Place::Root, |attempt| Place::Attempt(attempt.to_owned()));
         let is_aside = attempt.is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
         for (key, what) in wrong {
-            let damage = Damage { key, what, place: place.clone() };
+            let damage = Damage { key, what, remedy: place.remedy().to_owned(), place: place.clone() };
             if is_aside { report.set_aside.push(damage) } else { report.damaged.push(damage) }
         }
     }
@@ -210,7 +213,24 @@ fn rows(store: &Store, record: &Finished, report: &mut Report) -> Result<Vec<(St
 }
 
 /// Checks the run folder of a trial.
-fn look_at_run(_store: &Store, _run: &str, _report: &mut Report) -> Result<()> {
+fn look_at_run(store: &Store, key: &str, report: &mut Report) -> Result<()> {
+    let found = run_folder::verify(&Run::of(store.child(key)))?;
+    let place = Place::Run(key.to_owned());
+    let at = |inner: &str, what: &str| format!("{}: {what}", store.uri_of(&format!("{key}/{inner}")));
+    for damage in &found.damages {
+        let what = at(&damage.key, &damage.what);
+        let remedy = damage.remedy.clone();
+        report.damaged.push(Damage { key: format!("{key}/{}", damage.key), what, remedy, place: place.clone() });
+    }
+    for (inner, what) in &found.set_aside {
+        let remedy = String::new();
+        report.set_aside.push(Damage {
+            key: format!("{key}/{inner}"),
+            what: at(inner, what),
+            remedy,
+            place: place.clone(),
+        });
+    }
     Ok(())
 }
 
@@ -227,7 +247,10 @@ fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
                 let record = SetAside { because, unix_s: unix_s() };
                 ledger::create(store, &format!("{key}/set-aside.json"), &record)?;
             }
-            Place::Run(_) => {}
+            Place::Run(key) => {
+                let run = Run::of(store.child(key));
+                run.repair(&run_folder::verify(&run)?, env!("CARGO_PKG_VERSION"))?;
+            }
             Place::Root => {
                 let keys = damages.iter().map(|damage| damage.key.clone()).collect();
                 let record = KnownDamage { keys, unix_s: unix_s() };

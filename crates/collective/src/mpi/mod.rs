@@ -15,7 +15,11 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
+
+/// What the start of MPI may take, however short the patience with later calls is.
+const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// One rank of an MPI world. A process can have one.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Mpi {
     /// the launcher started together: without the launcher's help it makes each of them a world of one.
     pub fn join(patience: impl Into<Patience>) -> Result<Self, CollectiveError> {
         let patience = patience.into();
-        let wait = patience.get();
+        let wait = patience.get().max(START_WITHIN);
         let (jobs, queue) = channel();
         let (hello, greeted) = sync_channel(1);
         let verdict = Arc::new(Verdict::default());

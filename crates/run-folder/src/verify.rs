@@ -139,7 +139,7 @@ impl Check<'_> {
 
     /// Records that nothing else depends on.
     fn small_records(&mut self) -> Result<(), RunError> {
-        for key in self.with("attempts/") {
+        for key in [self.with("attempts/"), self.with("restarts/")].concat() {
             let found = found::record::<Value>(self.run.store(), &key)?;
             self.judge(&key, found, "set it aside: its number is all that counts", true);
         }

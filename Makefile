@@ -67,7 +67,7 @@ $(SHARDS)/.stamp: bench/shards/requirements.txt
 parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
 	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data
 
-measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (three minutes)
+measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (ten minutes)
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test copies -- --nocapture
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --bin shard-builder how_long -- --nocapture
 

@@ -20,7 +20,7 @@ use tracing::debug;
 
 use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
-use crate::copies::Pair;
+use crate::copies::{Found, Pair};
 use crate::duplicates;
 use crate::encode::Encoder;
 use crate::locate::locate;
@@ -136,6 +136,8 @@ struct Plan {
     spool: Option<Spool>,
     pictures: Vec<Picture>,
     copies: Vec<Pair>,
+    /// Pairs that are alike and no copies.
+    alike: usize,
     groups: Vec<String>,
     shards: Vec<PlannedShard>,
     /// Digest of all that is planned, which names the folder of the shards.
@@ -164,7 +166,12 @@ impl Build {
             store.ensure(key, bytes.into()).with_context(|| format!("write {}", store.uri_of(key)))?;
         }
         self.target.tidy(&manifest);
-        Ok(format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, found)))
+        let mut text = format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, found));
+        text.push_str(&duplicates::only_alike(plan.alike));
+        for warning in plan::much_joined(&self.sources, &plan.pictures, &plan.groups) {
+            text.push_str(&format!("\nwarning: {warning}"));
+        }
+        Ok(text)
     }
 
     /// The first pass: reads everything, writes nothing.
@@ -172,7 +179,7 @@ impl Build {
         self.target.expect_room(&self.sources, self.cutting.product)?;
         let spool = self.spool()?;
         let mut pictures = survey(&self.sources, self.cutting, spool.as_ref().map(|spool| (spool, CODEC)))?;
-        let copies = plan::copies(&mut pictures);
+        let Found { pairs: copies, alike } = plan::copies(&self.sources, &mut pictures, self.cutting.limits);
         let groups = plan::groups(&self.sources, &pictures, &copies);
         let (config, product) = (digest_json(&self.config), self.cutting.product);
         let shards = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);
@@ -184,7 +191,7 @@ impl Build {
         // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.
         let known = if spool.is_some() { pictures.iter().map(Picture::spooled_bytes).sum() } else { 0 };
         self.target.verify_ready(known)?;
-        Ok(Plan { spool, pictures, copies, groups, shards, content })
+        Ok(Plan { spool, pictures, copies, alike, groups, shards, content })
     }
 
     /// The second pass. Returns the manifest, and how many shards were found finished.

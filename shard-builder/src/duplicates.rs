@@ -11,7 +11,7 @@ use image::RgbImage;
 
 use crate::cli::DuplicatesArgs;
 use crate::contact_sheet::{Strip, draw};
-use crate::copies::{Likeness, Pair};
+use crate::copies::{Frame, Likeness, Pair};
 use crate::locate::locate;
 use crate::output::thousands;
 use crate::plan;
@@ -93,8 +93,7 @@ pub(crate) fn lines<'a>(sources: &'a [Located], pictures: &'a [Picture], pairs: 
 /// None that writing to memory can meet.
 pub(crate) fn table(lines: &[Line<'_>]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let header =
-        "crosses,how,score,mirrored,angle_deg,scale,source_a,image_a,role_a,group_a,source_b,image_b,role_b,group_b";
+    let header = "crosses,how,score,mirrored,angle_deg,scale,squashed,source_a,image_a,role_a,group_a,source_b,image_b,role_b,group_b";
     writer.write_record(header.split(',')).context("write the report on copies")?;
     for Line { crosses, how, sides } in lines {
         let mut record = vec![crosses.name().to_owned(), how.name().to_owned(), format!("{:.3}", how.score())];
@@ -103,8 +102,9 @@ pub(crate) fn table(lines: &[Line<'_>]) -> Result<Vec<u8>> {
                 if overlay.mirrored { "yes" } else { "no" }.to_owned(),
                 format!("{:.1}", overlay.angle),
                 format!("{:.3}", overlay.scale),
+                if overlay.frame == Frame::Whole { "yes" } else { "no" }.to_owned(),
             ]),
-            Likeness::Bytes | Likeness::Pixels => record.extend(["no", "0.0", "1.000"].map(str::to_owned)),
+            Likeness::Bytes | Likeness::Pixels => record.extend(["no", "0.0", "1.000", "no"].map(str::to_owned)),
         }
         for side in sides {
             record.extend([side.name, side.image, side.role.name(), side.group].map(str::to_owned));
@@ -165,6 +165,14 @@ pub(crate) fn tally(lines: &[Line<'_>]) -> String {
     counts.to_string()
 }
 
+/// How many pairs are alike and no copies, in a sentence for people; nothing if there are none.
+pub(crate) fn only_alike(pairs: usize) -> String {
+    match pairs {
+        0 => String::new(),
+        some => format!("\n{} more pairs have outlines alike and other pixels: no copies", thousands(some as u64)),
+    }
+}
+
 /// Finds all copies, writes the report, and returns what to print.
 ///
 /// # Errors
@@ -188,19 +196,20 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         fingerprints: true,
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
-    let (pictures, pairs) = pool.install(|| -> Result<_> {
+    let (pictures, found) = pool.install(|| -> Result<_> {
         let mut pictures = survey(&sources, cutting, None)?;
-        let pairs = plan::copies(&mut pictures);
-        Ok((pictures, pairs))
+        let found = plan::copies(&sources, &mut pictures, limits);
+        Ok((pictures, found))
     })?;
-    let lines = lines(&sources, &pictures, &pairs);
+    let lines = lines(&sources, &pictures, &found.pairs);
     let file = args.out.join("duplicates.csv");
     fs::write(&file, table(&lines)?).with_context(|| format!("write {}", file.display()))?;
     let mut text = format!(
-        "{} images of {} sources compared\n{}\nreport: {}",
+        "{} images of {} sources compared\n{}{}\nreport: {}",
         thousands(pictures.iter().filter(|picture| picture.seen.is_some()).count() as u64),
         sources.len(),
         tally(&lines),
+        only_alike(found.alike),
         file.display()
     );
     if !lines.is_empty() {

@@ -3,14 +3,20 @@
 //! A shard's key holds the digest of its planned content, so a build that was killed finds the shards it finished, and a
 //! build of anything else never takes them for its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use image::RgbImage;
+use intake::IntakeLimits;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
-use crate::copies::{self, Likeness, Maker, Pair, Subject};
+use crate::copies::{self, Found, Likeness, Maker, Pair, Subject, Surroundings};
+use crate::output::{Progress, thousands};
 use crate::source::describe::Source;
 use crate::source::groups::Joined;
 use crate::survey::{Located, Picture};
+
+/// Share of a source's groups from which joining is worth a warning.
+const MANY: f64 = 0.05;
 
 /// A row to be written.
 #[derive(Debug, Clone)]
@@ -32,8 +38,8 @@ pub(crate) struct PlannedShard {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The pairs of pictures that show the same, by position. Of each picture that was decoded the fingerprint is taken away.
-pub(crate) fn copies(pictures: &mut [Picture]) -> Vec<Pair> {
+/// The pictures that show the same, by position. Of each picture that was decoded the fingerprint is taken away.
+pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: IntakeLimits) -> Found {
     let (mut places, mut subjects) = (Vec::new(), Vec::new());
     for (place, picture) in pictures.iter_mut().enumerate() {
         if let Some(seen) = &mut picture.seen {
@@ -42,8 +48,33 @@ pub(crate) fn copies(pictures: &mut [Picture]) -> Vec<Pair> {
             subjects.push(Subject { file: (seen.file, seen.page), pixels: seen.pixels, fingerprint });
         }
     }
-    let pairs = copies::find(&subjects, &Maker::new());
-    pairs.into_iter().map(|pair| Pair { a: places[pair.a], b: places[pair.b], how: pair.how }).collect()
+    let around = Around { sources, pictures, places: &places, limits };
+    let found = copies::find(&subjects, &Maker::new(), &around);
+    let pairs =
+        found.pairs.into_iter().map(|pair| Pair { a: places[pair.a], b: places[pair.b], how: pair.how }).collect();
+    Found { pairs, ..found }
+}
+
+/// What the search for copies asks of a build: pixels, and a place to say how far it is.
+struct Around<'a> {
+    sources: &'a [Located],
+    pictures: &'a [Picture],
+    /// The picture of each subject.
+    places: &'a [usize],
+    limits: IntakeLimits,
+}
+
+impl Surroundings for Around<'_> {
+    fn pixels(&self, subject: usize) -> Option<RgbImage> {
+        let picture = &self.pictures[self.places[subject]];
+        self.sources[picture.source].rgb(&picture.image, self.limits).ok()
+    }
+
+    fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync))) {
+        let progress = Progress::start(step, parts as u64);
+        work(&|| progress.tick());
+        progress.end();
+    }
 }
 
 /// All groups of a build, joined where images share bytes, pixels or a field of view, or are near-copies.
@@ -80,6 +111,36 @@ pub(crate) fn groups(sources: &[Located], pictures: &[Picture], copies: &[Pair])
         .iter()
         .map(|picture| picture.used.as_ref().map_or_else(|_| String::new(), |used| joined.name(&used.group).to_owned()))
         .collect()
+}
+
+/// A sentence for each source of which more than [`MANY`] of the groups were joined with others.
+///
+/// `groups` is what [`groups`] returned. So many copies are rare: the source may hold a dataset twice, or its group rule parts what
+/// belongs together, or cells were taken for copies that are none.
+pub(crate) fn much_joined(sources: &[Located], pictures: &[Picture], groups: &[String]) -> Vec<String> {
+    let mut parts: BTreeMap<&str, BTreeSet<(usize, &str)>> = BTreeMap::new();
+    for (picture, group) in pictures.iter().zip(groups) {
+        if let Ok(used) = &picture.used {
+            parts.entry(group).or_default().insert((picture.source, &used.group));
+        }
+    }
+    let of_source = |(index, located): (usize, &Located)| {
+        let own = |parts: &BTreeSet<(usize, &str)>| parts.iter().filter(|(source, _)| *source == index).count();
+        let all: usize = parts.values().map(own).sum();
+        let joined: usize = parts.values().filter(|parts| parts.len() > 1).map(own).sum();
+        let largest = parts.values().map(own).max().unwrap_or_default();
+        (joined as f64 > MANY * all as f64).then(|| {
+            format!(
+                "source {}: copies joined {} of its {} groups with others, {} of them into one; look at report/copies-*.csv before \
+                 you split this set (--near-copies ignore builds without near-copies)",
+                located.source.name,
+                thousands(joined as u64),
+                thousands(all as u64),
+                thousands(largest as u64),
+            )
+        })
+    };
+    sources.iter().enumerate().filter_map(of_source).collect()
 }
 
 /// Shares all rows out to shards of `rows_per_shard`, in the order of the pictures.

@@ -8,7 +8,9 @@ use std::f32::consts::PI;
 
 use rustfft::num_complex::Complex32;
 
-use super::fingerprint::{ANGLES, DISC, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping};
+use super::fingerprint::{
+    ANGLES, DISC, Frame, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping,
+};
 
 /// Turns and scales that are tried, each with its half turn.
 const HYPOTHESES: usize = 3;
@@ -24,11 +26,14 @@ const LEAST_COARSE: f32 = 0.12;
 /// Least correlation after the first refinement for which there is another.
 const LEAST_ROUGH: f32 = 0.2;
 
+/// Turns, over half a circle, in which a picture is laid over itself; each with its half turn.
+const TURNS: usize = 12;
+
 /// An affine map from places of the first picture to places of the second, both from their centres.
-#[derive(Debug, Clone, Copy)]
-struct Map {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Map {
     /// Row by row: `x' = m0·x + m1·y + m2`, `y' = m3·x + m4·y + m5`.
-    m: [f32; 6],
+    pub(super) m: [f32; 6],
 }
 
 /// How one picture lies over another.
@@ -36,6 +41,10 @@ struct Map {
 pub(crate) struct Overlay {
     /// Correlation of the detail, at most 1.
     pub(crate) score: f32,
+    /// Which part of both images was compared.
+    pub(crate) frame: Frame,
+    /// From places of the first view to places of the second.
+    pub(super) map: Map,
     /// Whether the second is a mirror image of the first.
     pub(crate) mirrored: bool,
     /// Turn from the first to the second, degrees.
@@ -47,7 +56,12 @@ pub(crate) struct Overlay {
 /// The best overlay of `b` on `a` that was found, if there is one at all.
 ///
 /// `spectrum` is the transform of `a`'s detail under the window, transposed.
-pub(super) fn overlay(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32]), b: &Prepared) -> Option<Overlay> {
+pub(super) fn overlay(
+    maker: &Maker,
+    (a, spectrum): (&Prepared, &[Complex32]),
+    b: &Prepared,
+    frame: Frame,
+) -> Option<Overlay> {
     let mut best: Option<(f32, Map)> = None;
     for (mirrored, angle, scale) in hypotheses(maker, a, b) {
         for found in placed(maker, spectrum, b, mirrored, angle, scale) {
@@ -64,7 +78,24 @@ pub(super) fn overlay(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32]), b
     let determinant = xx * yy - xy * yx;
     // The x axis is turned round where the map mirrors, so the angle is read from the y axis, which is not.
     let angle = libm::atan2f(-xy, yy).to_degrees();
-    Some(Overlay { score, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
+    Some(Overlay { score, frame, map, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
+}
+
+/// How well a picture lies over itself, turned or mirrored: near 1 for one round thing, low for a field of cells.
+///
+/// A picture that does so says by its outlines little about which picture it is.
+pub(super) fn likeness_to_itself(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32])) -> f32 {
+    let turns = (0..TURNS).flat_map(|turn| [(false, turn), (true, turn)]).skip(1);
+    let mut best: Option<(f32, Map)> = None;
+    for (mirrored, turn) in turns {
+        for found in placed(maker, spectrum, a, mirrored, PI * turn as f32 / TURNS as f32, 1.0) {
+            let score = correlation(maker, &a.detail, &a.detail, &found);
+            if best.is_none_or(|(before, _)| score > before) {
+                best = Some((score, found));
+            }
+        }
+    }
+    best.map_or(0.0, |(coarse, map)| refined(maker, &a.detail, &a.detail, map, coarse).0)
 }
 
 /// The turns and scales that the spectra speak for: (mirrored, angle, scale), the likeliest first.
@@ -255,7 +286,7 @@ fn step(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
 }
 
 /// Solves six equations, the right side in the last column.
-fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
+pub(super) fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
     for column in 0..6 {
         let pivot = (column..6).max_by(|&p, &q| rows[p][column].abs().total_cmp(&rows[q][column].abs()))?;
         rows.swap(column, pivot);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::View;
 
 /// Likeliest copies of an image that are laid over it.
 const MOST: usize = 8;
@@ -33,9 +33,14 @@ impl Likeliest {
     }
 }
 
-/// Images that may be copies of each other, by position in `images`: for each its likeliest, sorted.
-pub(super) fn candidates(images: &[&Fingerprint]) -> Vec<(usize, usize)> {
-    let blocks: Vec<&[&Fingerprint]> = images.chunks(BLOCK).collect();
+/// Images that may be copies of each other, by position in `images`: for each its likeliest, sorted. Only pairs that `wanted`
+/// accepts are compared; `tick` is called after each of the pieces of work that [`pieces`] counts.
+pub(super) fn candidates(
+    images: &[&View],
+    wanted: impl Fn(usize, usize) -> bool + Sync,
+    tick: impl Fn() + Sync,
+) -> Vec<(usize, usize)> {
+    let blocks: Vec<&[&View]> = images.chunks(BLOCK).collect();
     let found: Vec<Mutex<Vec<Likeliest>>> =
         blocks.iter().map(|block| Mutex::new(vec![Likeliest::default(); block.len()])).collect();
     let pieces: Vec<(usize, usize)> = (0..blocks.len()).flat_map(|a| (a..blocks.len()).map(move |b| (a, b))).collect();
@@ -45,11 +50,15 @@ pub(super) fn candidates(images: &[&Fingerprint]) -> Vec<(usize, usize)> {
         for (i, one) in blocks[a].iter().enumerate() {
             let first = if a == b { i + 1 } else { 0 };
             for (j, other) in blocks[b].iter().enumerate().skip(first) {
-                let likeness = one.likeness(other);
-                of_a[i].add(likeness, b * BLOCK + j);
-                of_b[j].add(likeness, a * BLOCK + i);
+                let (one_at, other_at) = (a * BLOCK + i, b * BLOCK + j);
+                if wanted(one_at, other_at) {
+                    let likeness = one.likeness(other);
+                    of_a[i].add(likeness, other_at);
+                    of_b[j].add(likeness, one_at);
+                }
             }
         }
+        tick();
         // The order in which pieces end does not matter: the likeliest of all are the likeliest of the likeliest.
         for (block, new) in [(a, of_a), (b, of_b)] {
             let mut kept = found[block].lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,15 +81,21 @@ pub(super) fn candidates(images: &[&Fingerprint]) -> Vec<(usize, usize)> {
     pairs
 }
 
+/// Pieces of work in a search among so many images.
+pub(super) fn pieces(images: usize) -> usize {
+    let blocks = images.div_ceil(BLOCK);
+    blocks * (blocks + 1) / 2
+}
+
 #[cfg(test)]
 mod tests {
     use run_spec::seed::stream;
 
     use super::*;
 
-    fn random(count: usize) -> Vec<Fingerprint> {
+    fn random(count: usize) -> Vec<View> {
         let mut random = stream(0, "copies-many", &[]);
-        (0..count).map(|_| Fingerprint::random(&mut random)).collect()
+        (0..count).map(|_| View::random(&mut random)).collect()
     }
 
     #[test]
@@ -90,7 +105,7 @@ mod tests {
         for (from, to) in [(3, 5), (7, BLOCK + 1), (BLOCK, 2 * BLOCK)] {
             fingerprints[to] = fingerprints[from].clone();
         }
-        let images: Vec<&Fingerprint> = fingerprints.iter().collect();
+        let images: Vec<&View> = fingerprints.iter().collect();
         let mut expected = Vec::new();
         for a in 0..images.len() {
             let others = (0..images.len()).filter(|&b| b != a);
@@ -102,7 +117,7 @@ mod tests {
         expected.sort_unstable();
         expected.dedup();
         assert!(expected.contains(&(7, BLOCK + 1)));
-        assert_eq!(candidates(&images), expected);
+        assert_eq!(candidates(&images, |_, _| true, || ()), expected);
     }
 
     /// Prints what a pair costs.
@@ -116,9 +131,9 @@ mod tests {
             return;
         }
         let fingerprints = random(8000);
-        let images: Vec<&Fingerprint> = fingerprints.iter().collect();
+        let images: Vec<&View> = fingerprints.iter().collect();
         let start = std::time::Instant::now();
-        let found = candidates(&images).len();
+        let found = candidates(&images, |_, _| true, || ()).len();
         assert!(found > images.len(), "noise has as many candidates as may be kept");
         let (seconds, threads) = (start.elapsed().as_secs_f64(), rayon::current_num_threads());
         let each = 1e6 * seconds * threads as f64 * 2.0 / (images.len() * images.len()) as f64;

@@ -32,17 +32,40 @@ pub(super) const SHIFTS: isize = 3;
 /// Below this deviation, in grey levels, a picture shows nothing that could be recognised.
 const FLAT: f32 = 2.5;
 
-/// A small grey picture and its signature.
+/// Sides whose ratio differs by less from 1 make a square.
+const SQUARE: f32 = 1.02;
+
+/// Which part of an image a view shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Frame {
+    /// The central square, at its own proportions: what copies share that were turned by any angle, resized or trimmed.
+    Centre,
+    /// The whole image, drawn out or squashed to a square: what copies share whose proportions were changed.
+    Whole,
+}
+
+/// What is kept of an image: a view of its central square, and one of the whole where that differs.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
-    /// Central square, [`SIDE`] × [`SIDE`].
+    /// Width over height.
+    aspect: f32,
+    /// The shorter side of the image, px.
+    pub(super) short: u32,
+    centre: Option<View>,
+    whole: Option<View>,
+}
+
+/// A small grey picture and its signature.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    /// The part of the image, [`SIDE`] × [`SIDE`].
     grey: Vec<u8>,
     /// [`RINGS`] × [`HARMONICS`], each ring with mean 0, in 1/32 of its deviation. Sixteen bits, of which eight are used: the
     /// products of pairs of such numbers are one instruction.
     signature: Vec<i16>,
 }
 
-/// A fingerprint made ready to be laid over another.
+/// A view made ready to be laid over another.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// Transform along the angles of the rings, [`RINGS`] × [`ANGLES`], each ring with mean 0 and deviation 1.
@@ -76,7 +99,15 @@ impl Maker {
 
     /// The fingerprint of an image; none of one that shows nothing.
     pub(crate) fn fingerprint(&self, image: &RgbImage) -> Option<Fingerprint> {
-        let grey = reduced(image);
+        let (width, height) = image.dimensions();
+        let aspect = width as f32 / height as f32;
+        let centre = self.view(reduced(image, Frame::Centre));
+        let whole = if is_square(aspect) { None } else { self.view(reduced(image, Frame::Whole)) };
+        (centre.is_some() || whole.is_some()).then_some(Fingerprint { aspect, short: width.min(height), centre, whole })
+    }
+
+    /// The signature of a small picture; nothing where it shows nothing.
+    fn view(&self, grey: Vec<u8>) -> Option<View> {
         let mut rings = complex(self.rings(&grey)?);
         self.circle.forward(&mut rings);
         let of_ring =
@@ -92,14 +123,14 @@ impl Maker {
             normalise(ring);
             signature.extend(ring.iter().map(|value| (value * 32.0).clamp(-127.0, 127.0) as i16));
         }
-        Some(Fingerprint { grey, signature })
+        Some(View { grey, signature })
     }
 
-    /// Recomputes from a fingerprint what laying it over another needs.
-    pub(super) fn prepare(&self, fingerprint: &Fingerprint) -> Prepared {
-        let mut rings = complex(self.rings(&fingerprint.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]));
+    /// Recomputes from a view what laying it over another needs.
+    pub(super) fn prepare(&self, view: &View) -> Prepared {
+        let mut rings = complex(self.rings(&view.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]));
         self.circle.forward(&mut rings);
-        Prepared { rings, detail: detail(&fingerprint.grey) }
+        Prepared { rings, detail: detail(&view.grey) }
     }
 
     /// The transform of a picture under the window, transposed.
@@ -138,6 +169,26 @@ impl Maker {
 }
 
 impl Fingerprint {
+    /// The view of a part; of a square image both parts are the same.
+    pub(super) fn view(&self, frame: Frame) -> Option<&View> {
+        match frame {
+            Frame::Whole if !is_square(self.aspect) => self.whole.as_ref(),
+            Frame::Whole | Frame::Centre => self.centre.as_ref(),
+        }
+    }
+
+    /// Whether the proportions of two images differ, so that one could be the other squashed.
+    pub(super) fn differs_in_shape(&self, other: &Self) -> bool {
+        !is_square(self.aspect / other.aspect)
+    }
+}
+
+/// Whether a ratio of sides is as good as 1.
+fn is_square(ratio: f32) -> bool {
+    ratio < SQUARE && ratio.recip() < SQUARE
+}
+
+impl View {
     /// One of no picture.
     #[cfg(test)]
     pub(super) fn random(random: &mut run_spec::seed::Stream) -> Self {
@@ -188,13 +239,22 @@ fn loudness(value: Complex32) -> f32 {
     libm::logf((value.re * value.re + value.im * value.im).sqrt() + 1.0)
 }
 
-/// The central square in grey, [`SIDE`] pixels wide.
-fn reduced(image: &RgbImage) -> Vec<u8> {
-    let (width, height) = image.dimensions();
-    let side = width.min(height);
-    let square = imageops::crop_imm(image, (width - side) / 2, (height - side) / 2, side, side).to_image();
-    let grey = imageops::grayscale(&square);
+/// A part of an image in grey, [`SIDE`] pixels wide and high.
+fn reduced(image: &RgbImage, frame: Frame) -> Vec<u8> {
+    let (x, y, w, h) = extent(image.dimensions(), frame);
+    let grey = imageops::grayscale(&*imageops::crop_imm(image, x, y, w, h));
     imageops::resize(&grey, SIDE as u32, SIDE as u32, imageops::FilterType::Triangle).into_raw()
+}
+
+/// Where a part of an image lies in it: left, top, width, height.
+pub(super) fn extent((width, height): (u32, u32), frame: Frame) -> (u32, u32, u32, u32) {
+    match frame {
+        Frame::Whole => (0, 0, width, height),
+        Frame::Centre => {
+            let side = width.min(height);
+            ((width - side) / 2, (height - side) / 2, side, side)
+        }
+    }
 }
 
 /// The value at (x, y) of a picture that repeats, between its pixels.

@@ -3,6 +3,26 @@ use run_spec::seed::stream;
 
 use super::*;
 
+/// The pixels of the subjects, as they were given.
+struct Kept<'a>(&'a [RgbImage]);
+
+impl Surroundings for Kept<'_> {
+    fn pixels(&self, subject: usize) -> Option<RgbImage> {
+        self.0.get(subject).cloned()
+    }
+
+    fn run(&self, _: &str, _: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync))) {
+        work(&|| ());
+    }
+}
+
+/// All pairs among pictures.
+fn found(images: &[RgbImage]) -> Found {
+    let maker = Maker::new();
+    let subjects: Vec<Subject> = images.iter().map(|image| subject(&maker, image)).collect();
+    find(&subjects, &maker, &Kept(images))
+}
+
 /// A field of discs and rings of several sizes: something like a smear, another one for each seed.
 fn field(width: u32, height: u32, seed: u64) -> RgbImage {
     let mut random = stream(seed, "copies-field", &[]);
@@ -46,7 +66,6 @@ fn subject(maker: &Maker, image: &RgbImage) -> Subject {
 
 #[test]
 fn a_copy_is_found_with_its_turn_and_scale_and_another_field_is_not() {
-    let maker = Maker::new();
     let base = field(400, 300, 1);
     let mut images = vec![base.clone()];
     images.extend((2..30).map(|seed| field(400, 300, seed)));
@@ -56,8 +75,7 @@ fn a_copy_is_found_with_its_turn_and_scale_and_another_field_is_not() {
     images.push(imageops::flip_horizontal(&base));
     images.push(imageops::resize(&base, 280, 210, imageops::FilterType::Triangle));
     images.push(imageops::crop_imm(&base, 35, 3, 360, 270).to_image());
-    let subjects: Vec<Subject> = images.iter().map(|image| subject(&maker, image)).collect();
-    let pairs = find(&subjects, &maker);
+    let pairs = found(&images).pairs;
     for pair in &pairs {
         assert!((pair.a == 0 || pair.a >= others) && pair.b >= others, "{pair:?}: different fields");
     }
@@ -85,22 +103,125 @@ fn equal_bytes_and_equal_pixels_are_told_apart_and_blank_images_have_no_fingerpr
     let one = subject(&maker, &field(100, 80, 5));
     let other_file = Subject { file: (Digest::of(b"another file"), 1), ..one.clone() };
     let flat = Subject { file: (Digest::of(b"blank"), 1), ..subject(&maker, &blank) };
-    let pairs = find(&[one.clone(), flat.clone(), one, other_file, flat], &maker);
+    let pairs = find(&[one.clone(), flat.clone(), one, other_file, flat], &maker, &Kept(&[])).pairs;
     let seen: Vec<(usize, usize, &str)> = pairs.iter().map(|pair| (pair.a, pair.b, pair.how.name())).collect();
     assert_eq!(seen, [(0, 2, "same bytes"), (0, 3, "same pixels"), (1, 4, "same bytes")]);
 }
 
 #[test]
 fn the_pairs_do_not_depend_on_the_number_of_threads() {
-    let maker = Maker::new();
     let mut images: Vec<RgbImage> = (1..12).map(|seed| field(200, 200, seed)).collect();
     images.push(imageops::rotate180(&images[3]));
-    let subjects: Vec<Subject> = images.iter().map(|image| subject(&maker, image)).collect();
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        pool.install(|| find(&subjects, &maker))
+        pool.install(|| found(&images).pairs)
     };
     let pairs = with(1);
     assert_eq!(pairs, with(4));
     assert_eq!(pairs.iter().map(|pair| (pair.a, pair.b)).collect::<Vec<_>>(), [(3, 11)]);
+}
+
+/// One drawn red cell, as a set of single cells holds it: no two have the same place, size, shape, pallor, colour or noise.
+fn cell(side: u32, seed: u64) -> RgbImage {
+    let mut random = stream(seed, "copies-cell", &[]);
+    let size = f64::from(side);
+    let middle: [f64; 2] = std::array::from_fn(|_| size * random.uniform(0.45, 0.55));
+    let (radius, round, turn) =
+        (size * random.uniform(0.25, 0.375), random.uniform(0.85, 1.0), random.uniform(0.0, 3.0));
+    let (pale, width) = (random.uniform(0.0, 0.8), random.uniform(0.25, 0.5));
+    let field: [f64; 3] = [225.0, 215.0, 210.0].map(|level| level + random.uniform(-12.0, 12.0));
+    let body: [f64; 3] = [140.0, 120.0, 175.0].map(|level| level + random.uniform(-25.0, 25.0));
+    let drawn = RgbImage::from_fn(side, side, |px, py| {
+        let (x, y) = (f64::from(px) - middle[0], f64::from(py) - middle[1]);
+        let (u, v) = (x * turn.cos() + y * turn.sin(), (y * turn.cos() - x * turn.sin()) / round);
+        let distance = u.hypot(v) / radius;
+        let cover = (1.0 - pale * (-(distance / width).powi(2)).exp()) / (1.0 + (18.0 * (distance - 1.0)).exp());
+        Rgb(std::array::from_fn(|channel| {
+            let noise = (0..4).map(|_| random.uniform(-1.3, 1.3)).sum::<f64>();
+            (field[channel] + (body[channel] - field[channel]) * cover + noise).clamp(0.0, 255.0) as u8
+        }))
+    });
+    imageops::blur(&drawn, 0.8)
+}
+
+/// Saved as JPEG and read again.
+fn compressed(image: &RgbImage, quality: u8) -> RgbImage {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
+    image.write_with_encoder(encoder).expect("JPEG");
+    image::load_from_memory(&bytes).expect("JPEG").into_rgb8()
+}
+
+fn places(pairs: &[Pair]) -> Vec<(usize, usize)> {
+    pairs.iter().map(|pair| (pair.a, pair.b)).collect()
+}
+
+/// Drawn cells once made one group of four slides: laid over each other they correlate by up to .99.
+#[test]
+fn single_cells_have_one_outline_and_are_no_copies() {
+    let cells: Vec<RgbImage> = (0..24).map(|seed| cell(80, seed)).collect();
+    let seen = found(&cells);
+    assert!(seen.pairs.is_empty(), "{:?}", seen.pairs);
+    assert!(seen.alike > 24, "the cells are alike, or this test says nothing: {}", seen.alike);
+    // Larger pictures of a single cell say no more by their outlines.
+    let large: Vec<RgbImage> = (0..8).map(|seed| cell(256, seed)).collect();
+    let seen = found(&large).pairs;
+    assert!(seen.is_empty(), "{seen:?}");
+}
+
+#[test]
+fn a_single_cell_that_was_mirrored_turned_or_compressed_again_is_a_copy() {
+    let mut images: Vec<RgbImage> = (0..8).map(|seed| cell(80, seed)).collect();
+    let made = [
+        imageops::flip_horizontal(&images[0]),
+        imageops::rotate90(&images[1]),
+        compressed(&images[2], 60),
+        compressed(&compressed(&imageops::rotate270(&imageops::flip_vertical(&images[3])), 80), 60),
+        // Drawn out, as a network's input is.
+        imageops::resize(&images[4], 64, 96, imageops::FilterType::CatmullRom),
+    ];
+    images.extend(made);
+    assert_eq!(places(&found(&images).pairs), [(0, 8), (1, 9), (2, 10), (3, 11), (4, 12)]);
+}
+
+/// A public set ships fields of 640 × 480 again as 416 × 416.
+#[test]
+fn a_field_that_was_squashed_is_a_copy() {
+    let mut images: Vec<RgbImage> = (0..8).map(|seed| field(640, 480, 300 + seed)).collect();
+    let squashed = |image: &RgbImage, w, h| imageops::resize(image, w, h, imageops::FilterType::CatmullRom);
+    let made = [
+        compressed(&squashed(&images[0], 416, 416), 85),
+        squashed(&imageops::rotate90(&images[1]), 416, 416),
+        imageops::flip_horizontal(&squashed(&images[2], 300, 480)),
+    ];
+    images.extend(made);
+    assert_eq!(places(&found(&images).pairs), [(0, 8), (1, 9), (2, 10)]);
+}
+
+/// In frames of a video of a channel all is alike but the cell, which is a hundredth of the picture.
+#[test]
+fn frames_with_a_cell_in_another_place_are_no_copies() {
+    let frame = |at: f64| {
+        RgbImage::from_fn(400, 100, |px, py| {
+            let (x, y) = (f64::from(px), f64::from(py));
+            let wall = 30.0 + (80.0 - x).max(0.0) * 0.5 - (x - 320.0).min(0.0) * 0.02;
+            let away = ((y - 50.0).abs() - wall).abs();
+            let cell = ((x - at) / 12.0).hypot((y - 50.0) / 7.0);
+            let body = if cell < 1.0 { -25.0 } else { 0.0 };
+            let grain = f64::from((px * 7919 + py * 104_729) % 13) / 6.0;
+            Rgb([(60.0 - 30.0 * (-(away / 2.0).powi(2)).exp() + body + grain) as u8; 3])
+        })
+    };
+    let mut images: Vec<RgbImage> = (0..4).map(|step| frame(120.0 + 40.0 * f64::from(step))).collect();
+    images.push(compressed(&images[1], 90));
+    assert_eq!(places(&found(&images).pairs), [(1, 4)]);
+}
+
+/// A file that has gone between the two looks is joined: a group too large leaks nothing.
+#[test]
+fn where_pixels_cannot_be_read_again_the_first_look_decides() {
+    let maker = Maker::new();
+    let cells: Vec<Subject> = (0..6).map(|seed| subject(&maker, &cell(80, seed))).collect();
+    let seen = find(&cells, &maker, &Kept(&[]));
+    assert!(!seen.pairs.is_empty() && seen.alike == 0, "{seen:?}");
 }

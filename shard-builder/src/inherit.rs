@@ -44,7 +44,8 @@ impl Inherited {
             match (table, ending) {
                 ("config", "json") => inherited.sources = sources(&bytes),
                 (_, "csv") => {
-                    if inherited.tables.insert(table.to_owned(), bytes).is_some() {
+                    let earlier = inherited.tables.insert(table.to_owned(), bytes);
+                    if earlier.is_some() {
                         warn!("{} has several reports; that of the last name is read", store.uri());
                     }
                 }

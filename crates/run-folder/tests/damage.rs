@@ -1,5 +1,7 @@
 //! What a damaged, torn, missing or moved key of a run does, and how the run goes on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

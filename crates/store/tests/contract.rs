@@ -1,5 +1,7 @@
 //! The contract on memory and on a directory, and recovery under injected faults. On S3 both run in `tests/s3_store.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -118,16 +118,18 @@ pub(crate) fn groups(sources: &[Located], pictures: &[Picture], copies: &[Pair])
 /// `groups` is what [`groups`] returned. So many copies are rare: the source may hold a dataset twice, or its group rule parts what
 /// belongs together, or cells were taken for copies that are none.
 pub(crate) fn much_joined(sources: &[Located], pictures: &[Picture], groups: &[String]) -> Vec<String> {
-    let mut parts: BTreeMap<&str, BTreeSet<(usize, &str)>> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, BTreeSet<(&str, usize)>> = BTreeMap::new();
     for (picture, group) in pictures.iter().zip(groups) {
         if let Ok(used) = &picture.used {
-            parts.entry(group).or_default().insert((picture.source, &used.group));
+            parts.entry(group).or_default().insert((&used.group, picture.source));
         }
     }
+    // Parts of one dataset may share a group without any copies.
+    let several = |parts: &BTreeSet<(&str, usize)>| parts.first().map(|part| part.0) != parts.last().map(|part| part.0);
     let of_source = |(index, located): (usize, &Located)| {
-        let own = |parts: &BTreeSet<(usize, &str)>| parts.iter().filter(|(source, _)| *source == index).count();
+        let own = |parts: &BTreeSet<(&str, usize)>| parts.iter().filter(|(_, source)| *source == index).count();
         let all: usize = parts.values().map(own).sum();
-        let joined: usize = parts.values().filter(|parts| parts.len() > 1).map(own).sum();
+        let joined: usize = parts.values().filter(|parts| several(parts)).map(own).sum();
         let largest = parts.values().map(own).max().unwrap_or_default();
         (joined as f64 > MANY * all as f64).then(|| {
             format!(

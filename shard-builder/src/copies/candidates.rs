@@ -11,6 +11,10 @@ use super::fingerprint::View;
 
 /// Likeliest copies of an image that are laid over it.
 const MOST: usize = 8;
+/// Signatures so alike do not crowd each other out: frames of one video are all alike, and a copy of one is among them.
+const CLOSE: f32 = 0.8;
+/// Likeliest copies of an image, where so many are [`CLOSE`].
+const MOST_CLOSE: usize = 24;
 /// Signatures less alike are never candidates.
 const LEAST_LIKENESS: f32 = 0.05;
 /// Images in a block: some 0.6 MB of signatures.
@@ -23,13 +27,15 @@ struct Likeliest(Vec<(f32, usize)>);
 impl Likeliest {
     fn add(&mut self, likeness: f32, image: usize) {
         let last = self.0.last().map_or(f32::MIN, |last| last.0);
-        if likeness <= LEAST_LIKENESS || self.0.len() == MOST && likeness < last {
+        let room = if likeness >= CLOSE { MOST_CLOSE } else { MOST };
+        if likeness <= LEAST_LIKENESS || self.0.len() >= room && likeness < last {
             return;
         }
         let before = |&(other, earlier): &(f32, usize)| other > likeness || other == likeness && earlier < image;
         let place = self.0.partition_point(before);
         self.0.insert(place, (likeness, image));
-        self.0.truncate(MOST);
+        let close = self.0.partition_point(|(likeness, _)| *likeness >= CLOSE);
+        self.0.truncate(close.clamp(MOST, MOST_CLOSE));
     }
 }
 

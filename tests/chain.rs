@@ -209,18 +209,33 @@ fn a_command_line_is_checked_without_running_it() {
     let (config, out) = (bench.path("config.yaml"), bench.path("run"));
     let check =
         |args: &[&str]| Command::new(program("worker")).args(["check", "--"]).args(args).output().expect("runs");
-    let asked = check(&["train", &config, "--shards", "nowhere", "--out", &out]);
+    let (patches, cells) = (text(&shards().0), text(&shards().1));
+    let asked = check(&["train", &config, "--shards", patches, "--out", &out]);
     let answer: Value = serde_json::from_slice(&asked.stdout).expect("JSON");
     bench.train("run", &["--stop-at", "24"]);
     let checkpoints = std::fs::read_dir(bench.path("run/checkpoints")).expect("checkpoints").flatten();
     let largest = checkpoints.map(|entry| entry.metadata().expect("metadata").len()).max().expect("a checkpoint");
     let said = answer["checkpoint_bytes"].as_u64().expect("a size");
     assert!(said <= largest && largest < said + said / 4, "{said} said, {largest} written");
-    let probe = ["probe", "--run", "r", "--shards", "s", "--split", "x"];
+    let probe = ["probe", "--run", "r", "--shards", cells, "--split", "grouped"];
     assert!(check(&probe).status.success());
-    let refused = check(&[&probe[..], &["--nonsense", "1"]].concat());
-    assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("unexpected argument '--nonsense' found"));
+    let refused = |args: &[&str]| {
+        let output = check(args);
+        assert!(!output.status.success(), "{args:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let message = refused(&[&probe[..], &["--nonsense", "1"]].concat());
+    assert!(message.contains("unexpected argument '--nonsense' found"), "{message}");
+    // What would be found only after hours of training: labels, splits, weights of sources, initial weights.
+    let message = refused(&["probe", "--run", "r", "--shards", patches, "--split", "grouped"]);
+    assert!(message.contains("grouped") || message.contains("no label"), "{message}");
+    let train = ["train", &config, "--shards", patches, "--out", &out];
+    let sampling = ["--set", "data.sampling=weights", "--set", "data.source_weights={nosuch: 1.0}"];
+    assert!(refused(&[&train[..], &sampling].concat()).contains("nosuch"));
+    let junk = bench.path("junk.safetensors");
+    std::fs::write(&junk, "junk").expect("written");
+    let message = refused(&[&train[..], &["--set", &format!("init.weights={junk}")]].concat());
+    assert!(message.contains("init.weights") && message.contains("junk.safetensors"), "{message}");
 }
 
 #[test]

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use run_spec::config::TrainConfig;
 use run_spec::ids::digest_json;
 use serde::Deserialize;
 use serde_json::json;
 use store::Store;
 
 use crate::command::{self, Stage};
+use crate::evidence;
 use crate::output;
 use crate::plan::config_of_seed;
 use crate::records::{Plan, Trial};
@@ -48,11 +50,16 @@ impl Findings {
 
 /// Lets the worker check the command lines of `trials`, one of each kind, and looks for room in the store.
 pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &Path) -> Findings {
-    let mut findings = Findings::default();
+    let mut findings = Findings { problems: options(plan), ..Findings::default() };
+    if !findings.problems.is_empty() {
+        return findings;
+    }
     let mut kinds = BTreeSet::new();
     for trial in trials {
         let config = &trial.arm.config;
-        let kind = json!([trial.baseline.is_some(), config["model"], config["head"], config["loss"], config["crops"]]);
+        let eval = trial.baseline.map(|baseline| &baseline.eval);
+        let decide = ["model", "head", "loss", "crops", "data", "init", "optim", "checkpoint"].map(|key| &config[key]);
+        let kind = json!([trial.baseline.is_some(), eval, trial.arm.shards.digest, decide]);
         if kinds.insert(digest_json(&kind)) {
             match of_trial(plan, trial, worker) {
                 Ok(bytes) => findings.checkpoint_bytes = findings.checkpoint_bytes.max(bytes),
@@ -78,11 +85,45 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
     findings
 }
 
+/// What is wrong with the probe options before the worker is asked.
+fn options(plan: &Plan) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, value) in &plan.probe_options {
+        let of = format!("sweep {}: `probe.options.{name}`", plan.name);
+        if name.contains('-') {
+            problems.push(format!("{of}: write it with underscores: `{}`", name.replace('-', "_")));
+        } else if command::OWN.contains(&name.as_str()) {
+            problems.push(format!("{of}: the sweep gives this option itself; leave it out"));
+        } else if command::BASELINES.contains(&name.as_str()) && !value.is_boolean() {
+            problems.push(format!("{of}: true or false is expected, not {value}"));
+        }
+    }
+    problems
+}
+
+/// Whether the step that is to be scored will be a checkpoint.
+fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
+    let Some(asked) = plan.probe_options.get("step") else { return Ok(()) };
+    let (config, _) = TrainConfig::default().with_deltas(&trial.arm.config, &trial.label())?;
+    let (step, last, every) = (evidence::step(plan, trial)?, config.total_steps(), config.checkpoint.every_steps);
+    let kept = step.div_ceil(every.max(1)) + config.checkpoint.keep > last.div_ceil(every.max(1));
+    ensure!(
+        step == last || (step > 0 && step < last && step.is_multiple_of(every.max(1)) && kept),
+        "`probe.options.step`: {asked} will not be a checkpoint: kept are the last {} of each {every}th step and step {last}; \
+         ask for one of these, or raise `checkpoint.keep`",
+        config.checkpoint.keep
+    );
+    Ok(())
+}
+
 /// Lets the worker check all stages of one trial. Returns the bytes of a checkpoint, 0 where nothing is trained.
 fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
     let file = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
     std::fs::write(file.path(), config_of_seed(trial.arm, trial.seed).to_string())
         .context("write a temporary config")?;
+    if trial.baseline.is_none() {
+        check_step(plan, trial).with_context(|| format!("sweep {}: arm `{}`", plan.name, trial.arm.name))?;
+    }
     let mut bytes = 0;
     for stage in command::stages(plan, trial, 1, file.path(), str::to_owned)? {
         bytes = bytes.max(ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?.unwrap_or(0));
@@ -92,9 +133,9 @@ fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
 
 /// Where a refused command line comes from, in the words of the sweep file.
 fn whose(plan: &Plan, trial: &Trial<'_>, stage: &Stage) -> String {
-    match stage.rows {
+    match &stage.rows {
         None => format!("sweep {}: arm `{}`", plan.name, trial.arm.name),
-        Some(_) => format!("sweep {}: `probe.options`", plan.name),
+        Some(_) => format!("sweep {}: {} with `probe.options`", plan.name, stage.name),
     }
 }
 
@@ -114,7 +155,8 @@ fn ask(worker: &Path, stage: &Stage) -> Result<Option<u64>> {
         words.extend(said.last());
     }
     let command = stage.args.first().map_or("", String::as_str);
-    anyhow::bail!("`worker {command}` refuses it: {}; `worker {command} --help` lists its options", words.join("; "))
+    let said = words.iter().map(|line| line.split_once("ERROR ").map_or(*line, |(_, said)| said)).collect::<Vec<_>>();
+    anyhow::bail!("`worker {command}` refuses it: {}; `worker {command} --help` lists its options", said.join("; "))
 }
 
 /// Bytes free where the store lies; `None` for object storage, which has no such number. A folder that cannot be written

@@ -72,6 +72,7 @@ impl Places<'_> {
             None => {
                 let mut args = words(&["probe", "--run", &self.run, "--no-random", "--no-histogram"]);
                 args.extend(words(&["--arm", &trial.arm.name, "--train-shards", &trial.arm.shards.uri]));
+                args.extend(eval.transductive.then(|| "--transductive".to_owned()));
                 if !plan.probe_options.contains_key("step") {
                     args.extend(words(&["--step", &evidence::step(plan, trial)?.to_string()]));
                 }
@@ -104,9 +105,24 @@ impl Places<'_> {
 }
 
 /// Options of a probe that mean nothing to a baseline, which has no run.
-const ABOUT_A_RUN: [&str; 2] = ["step", "transductive"];
+pub(crate) const ABOUT_A_RUN: [&str; 2] = ["step", "transductive"];
 /// Options that say which baselines a sweep goes without: the plan has taken them into account.
-const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
+pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
+/// Options of `worker probe` that a sweep gives itself.
+pub(crate) const OWN: [&str; 12] = [
+    "arm",
+    "config",
+    "dataset",
+    "expect",
+    "features",
+    "help",
+    "out",
+    "run",
+    "shards",
+    "split",
+    "threads",
+    "train_shards",
+];
 
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
@@ -197,7 +213,7 @@ mod tests {
         );
         let rows = format!("{t}/probes-{}/attempt-2/rows-cells.jsonl", plan.probes.short());
         let expected = format!(
-            "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --step 32000 \
+            "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --transductive --step 32000 \
              --shards ./cells --split 'grouped 5' --dataset cells --out S/{rows} --threads 2 --batch-size 64 --fast \
              --expect code=0.1.0+a --expect shards={cells} --expect split={split}"
         );

@@ -80,7 +80,7 @@ impl Expected<'_> {
                 "the program that wrote them is another than the plan's",
             )?;
             same("seed", &row.seed, &trial.seed, "the run folder holds another run")?;
-            let remedy = "probe the run at its last step: `sweep --retry-failed`";
+            let remedy = "`sweep --retry-failed` probes the run again";
             same("step", &row.step, &step(plan, trial)?, remedy)?;
         }
         if trial.baseline.is_none() {
@@ -92,7 +92,10 @@ impl Expected<'_> {
             same("init_weights", &row.init_weights, &trial.arm.init_weights, "put the file of `init.weights` back")?;
         }
         same("shards_eval", &row.shards_eval, &eval.shards.digest, SHARDS)?;
-        same("dataset", &row.dataset, &eval.name, "the program that wrote them is another than the plan's")?;
+        // Baselines are shared by sweeps that may call the same set otherwise.
+        if trial.baseline.is_none() {
+            same("dataset", &row.dataset, &eval.name, "the program that wrote them is another than the plan's")?;
+        }
         same("split", &row.split, &eval.split, SHARDS)?;
         match row.split_digest {
             Some(digest) => same("split_digest", &digest, &eval.split_digest, SHARDS),
@@ -118,10 +121,22 @@ fn same<T: PartialEq + std::fmt::Debug>(column: &str, found: &T, planned: &T, re
 }
 
 /// All rows of a finished attempt, checked.
-pub(crate) fn rows(store: &Store, plan: &Plan, trial: &Trial<'_>, record: &Finished) -> Result<Vec<ResultRow>> {
+pub(crate) fn rows(
+    store: &Store,
+    plan: &Plan,
+    trial: &Trial<'_>,
+    (attempt, record): (u32, &Finished),
+) -> Result<Vec<ResultRow>> {
     let mut all = Vec::new();
     for file in &record.rows {
-        let eval = eval_of(plan, &file.key)?;
+        ensure!(
+            lies_in(&file.key, &trial.attempt_key(attempt)),
+            "{} is the result of another attempt: it names {}; set it aside with `orchestrator verify {} --repair`",
+            store.uri_of(&format!("{}/result.json", trial.attempt_key(attempt))),
+            file.key,
+            store.uri()
+        );
+        let eval = eval_of(plan, trial, &file.key)?;
         all.extend(Expected { plan, trial, eval }.rows(store, &file.key, file.digest)?.0);
     }
     ensure!(
@@ -138,15 +153,23 @@ pub(crate) fn rows(store: &Store, plan: &Plan, trial: &Trial<'_>, record: &Finis
 /// The keys of `rows` with the digests of what lies there, checked: what a result record names.
 pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[String]) -> Result<Vec<RowsRef>> {
     let one = |key: &String| {
-        let eval = eval_of(plan, key)?;
+        let eval = eval_of(plan, trial, key)?;
         let (_, digest) = Expected { plan, trial, eval }.rows(store, key, None)?;
         Ok(RowsRef { key: key.clone(), digest: Some(digest) })
     };
     rows.iter().map(one).collect()
 }
 
-/// The evaluation set whose rows lie under `key`, which ends in `rows-NAME.jsonl`.
-fn eval_of<'a>(plan: &'a Plan, key: &str) -> Result<&'a EvalSet> {
+/// Whether a key lies directly in a folder.
+pub(crate) fn lies_in(key: &str, folder: &str) -> bool {
+    key.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| !rest.contains('/'))
+}
+
+/// The evaluation set whose rows lie under `key`, which ends in `rows-NAME.jsonl`; a baseline has but one.
+fn eval_of<'a>(plan: &'a Plan, trial: &Trial<'a>, key: &str) -> Result<&'a EvalSet> {
+    if trial.baseline.is_some() {
+        return plan.evals_of(trial).next().context("a baseline is of an evaluation set of its plan");
+    }
     let name = key.rsplit('/').next().and_then(|name| name.strip_prefix("rows-")?.strip_suffix(".jsonl"));
     let eval = plan.evals.iter().find(|eval| Some(eval.name.as_str()) == name);
     eval.with_context(|| format!("{key} holds rows of an evaluation set that the plan does not name"))
@@ -165,7 +188,7 @@ pub(crate) struct Checked {
 pub(crate) fn state(store: &Store, plan: &Plan, trial: &Trial<'_>) -> Result<Checked> {
     let state = ledger::state(store, trial)?;
     let State::Finished { attempt, record } = &state else { return Ok(Checked { state, rows: Vec::new() }) };
-    match rows(store, plan, trial, record) {
+    match rows(store, plan, trial, (*attempt, record)) {
         Ok(rows) => Ok(Checked { state, rows }),
         Err(error) if error.downcast_ref::<StoreError>().is_some_and(|error| !ledger::is_damage(error)) => Err(error),
         Err(error) => {

@@ -14,7 +14,7 @@ use store::{Store, StoreError};
 
 use crate::guard::{Signal, signal_group};
 use crate::identity::{Identity, Life};
-use crate::records::{Cause, Claim, Failed, Finished, Started, Trial};
+use crate::records::{Cause, Claim, Failed, Finished, SetAside, Started, Trial};
 
 /// How long the remains of a dead orchestrator's workers may take to vanish after a kill.
 const VANISH: Duration = Duration::from_secs(20);
@@ -136,13 +136,23 @@ pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
             Err(what) => State::Damaged { attempt, what },
         });
     }
-    Ok(match read_if_whole::<Claim>(store, &format!("{key}/claim.json"))? {
-        Ok(claim) => {
-            let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
-            State::Claimed { attempt, claim, life }
+    let claim: Claim = match read_if_whole(store, &format!("{key}/claim.json"))? {
+        Ok(claim) => claim,
+        Err(what) => return Ok(State::Damaged { attempt, what }),
+    };
+    let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
+    // What a dead holder has left running is in these records: without them the attempt cannot be settled.
+    for name in names.iter().filter(|name| life == Life::Dead && name.starts_with("started-")) {
+        if let Err(what) = read_if_whole::<Started>(store, &format!("{key}/{name}"))? {
+            return Ok(State::Damaged { attempt, what });
         }
-        Err(what) => State::Damaged { attempt, what },
-    })
+    }
+    Ok(State::Claimed { attempt, claim, life })
+}
+
+/// Sets an attempt aside because of `what`: it no longer counts, and nothing of it is moved or deleted.
+pub(crate) fn set_aside(store: &Store, attempt_key: &str, because: Vec<String>) -> Result<()> {
+    create(store, &format!("{attempt_key}/set-aside.json"), &SetAside { because, unix_s: unix_s() }).map(drop)
 }
 
 /// Tries to claim attempt `attempt`, for a Slurm wave where one is given. False: another was first.
@@ -201,7 +211,7 @@ fn end_remains(leader: &Identity, grace: Duration) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{Arm, SetAside, ShardRef};
+    use crate::records::{Arm, ShardRef};
     use run_spec::ids::Digest;
 
     fn arm() -> Arm {

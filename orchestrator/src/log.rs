@@ -30,7 +30,7 @@ pub(crate) fn last_words(log: &Path) -> String {
     let about = |line: &&str| ["guard: ", "srun: ", "slurmstepd: "].iter().any(|who| line.starts_with(who));
     let line = lines().find(|line| !about(line)).or_else(|| lines().find(|line| !line.starts_with("guard: ")));
     let plain = plain(line.unwrap_or("no output"));
-    sentence(plain.trim()).chars().take(300).collect()
+    sentence(plain.trim()).chars().take(1000).collect()
 }
 
 /// A log line without what stands before its sentence: `2026-11-29T19:52:56.123456Z ERROR `, `Error: `.

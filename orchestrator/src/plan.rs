@@ -10,6 +10,7 @@ use run_spec::yaml::Yaml;
 use serde_json::{Value, json};
 
 use crate::code::Code;
+use crate::command;
 use crate::records::{Arm, Baseline, EvalSet, Plan, ShardRef};
 use crate::sweep_file::SweepFile;
 
@@ -179,13 +180,22 @@ fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
                 seed,
                 features: features.to_owned(),
                 eval: eval.name.clone(),
-                probes: probes_digest(std::slice::from_ref(eval), &plan.probe_options),
+                probes: baseline_probes(eval, &plan.probe_options),
                 trials: vec![trial.label()],
             });
         }
     }
     found.sort_by(|a, b| (&a.arm.name, a.seed).cmp(&(&b.arm.name, b.seed)));
     found
+}
+
+/// How a baseline is scored: the pixels, the split, and those options that its scores depend on.
+fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>) -> Digest {
+    let without = [&command::ABOUT_A_RUN[..], &command::BASELINES[..], &["bootstrap", "batch"]].concat();
+    let options: BTreeMap<_, _> = options.iter().filter(|(name, _)| !without.contains(&name.as_str())).collect();
+    digest_json(&json!({
+        "shards": eval.shards.digest, "split": eval.split, "split_digest": eval.split_digest, "options": options,
+    }))
 }
 
 /// What of an arm's config decides about its model before training.

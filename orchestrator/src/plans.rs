@@ -64,26 +64,36 @@ pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
             }
         }
     }
-    newest_by_clock(store, name)?.with_context(|| {
-        format!(
+    if let Some(plan) = newest_by_clock(store, name)? {
+        return Ok(plan);
+    }
+    if store.list(&format!("sweeps/{name}"))?.is_empty() {
+        bail!(
             "{} holds no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
             store.uri()
-        )
-    })
+        );
+    }
+    bail!("{} holds no whole plan of sweep `{name}`: give the sweep file instead of its name", store.uri())
 }
 
 /// The newest plan of a store that an older version wrote: plans had no numbers there, only the times of invocations.
 fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
-    let mut newest: Option<(u64, String)> = None;
-    for key in store.list(&format!("sweeps/{name}"))? {
+    let keys = store.list(&format!("sweeps/{name}"))?;
+    let mut times = Vec::new();
+    for key in &keys {
         let Some((folder, _)) = key.split_once("/invocations/") else { continue };
-        if let Ok(record) = ledger::read_if_whole::<Invocation>(store, &key)?
-            && newest.as_ref().is_none_or(|(at, _)| record.unix_s >= *at)
-        {
-            newest = Some((record.unix_s, format!("{folder}/plan.json")));
+        if let Ok(record) = ledger::read_if_whole::<Invocation>(store, key)? {
+            times.push((record.unix_s, format!("{folder}/plan.json")));
         }
     }
-    newest.map(|(_, key)| ledger::read(store, &key)).transpose()
+    times.sort();
+    for (_, key) in times.into_iter().rev().filter(|(_, key)| keys.contains(key)) {
+        match ledger::read_if_whole(store, &key)? {
+            Ok(plan) => return Ok(Some(plan)),
+            Err(what) => output::note(&what),
+        }
+    }
+    Ok(None)
 }
 
 /// The plan that `file` gives: the newest recorded one that was made of just this file, which needs neither worker nor

@@ -87,6 +87,12 @@ impl Progress {
         self.on_end(trial, &format!("FAILED: {reason}"));
     }
 
+    /// A record of a trial is damaged.
+    pub(crate) fn on_damaged(&mut self, trial: &str, what: &str) {
+        self.failed += 1;
+        self.on_end(trial, &format!("DAMAGED: {what}"));
+    }
+
     fn on_end(&mut self, trial: &str, words: &str) {
         let count = format!("[{}/{}]", self.done + self.failed, self.total);
         self.note(&format!("{count} {trial} {words}"));

@@ -50,9 +50,12 @@ pub(crate) fn matrix(
     let chosen = plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect();
     for trial in plan.with_baselines(chosen) {
         let state = store.map(|store| evidence::state(store, plan, &trial)).transpose()?.map(|checked| checked.state);
-        let words = match &state {
-            None => "unknown".to_owned(),
-            Some(state) => status(state, places.get(&trial.label())),
+        let words = match (&state, store) {
+            // Keys are long enough without the address of the store.
+            (Some(state), Some(store)) => {
+                status(state, places.get(&trial.label())).replace(&format!("{}/", store.uri()), "")
+            }
+            _ => "unknown".to_owned(),
         };
         match state {
             Some(State::Finished { record, .. }) => {
@@ -100,7 +103,7 @@ fn status(state: &State, place: Option<&String>) -> String {
 
 /// The beginning of a sentence, to its last whole word.
 fn shortened(sentence: &str) -> String {
-    const LIMIT: usize = 160;
+    const LIMIT: usize = 400;
     if sentence.chars().count() <= LIMIT {
         return sentence.to_owned();
     }

@@ -183,15 +183,16 @@ impl<'a> Sweep<'a, '_> {
                 return Ok(Next::Settled);
             }
             State::Failed { attempt, .. } | State::SetAside { attempt } => attempt + 1,
+            State::Damaged { attempt, what } if self.options.retry_failed => {
+                self.progress
+                    .note(&format!("{} is done again, its attempt {attempt} is set aside: {what}", trial.label()));
+                ledger::set_aside(self.store, &trial.attempt_key(attempt), vec![what])?;
+                attempt + 1
+            }
             State::Damaged { what, .. } => return Ok(self.on_damaged(&trial, &what)),
             State::Claimed { attempt, life: Life::Dead, .. } => {
-                match ledger::settle_lost(self.store, &trial, attempt, self.options.grace) {
-                    Ok(()) => attempt + 1,
-                    Err(error) if error.downcast_ref().is_some_and(ledger::is_damage) => {
-                        return Ok(self.on_damaged(&trial, &format!("{error:#}")));
-                    }
-                    Err(error) => return Err(error),
-                }
+                ledger::settle_lost(self.store, &trial, attempt, self.options.grace)?;
+                attempt + 1
             }
             State::Claimed { attempt, claim, life } => {
                 let adoption = match claim.wave {
@@ -216,7 +217,7 @@ impl<'a> Sweep<'a, '_> {
     /// Lists a trial whose records are damaged; the others go on.
     fn on_damaged(&mut self, trial: &Trial<'_>, what: &str) -> Next<'a> {
         self.summary.failed += 1;
-        self.progress.on_failed(&trial.label(), what);
+        self.progress.on_damaged(&trial.label(), what);
         Next::Settled
     }
 

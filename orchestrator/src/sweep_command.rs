@@ -26,7 +26,7 @@ use crate::plans::{self, Run};
 use crate::prepare::{self, Found};
 use crate::process::Launcher;
 use crate::records::{Plan, Trial};
-use crate::show;
+use crate::show::{self, Counts};
 use crate::slurm::client::Client;
 use crate::slurm::setup::{self, Choices};
 use crate::slurm::watch::Watch;
@@ -167,7 +167,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> R
         output::note(&findings.room());
         problems.extend(findings.problems);
     }
-    show_dry_run(args, file, store, (&plan, known), only)?;
+    let counts = show_dry_run(args, file, store, (&plan, known), only)?;
     if args.backend == BackendName::Slurm
         && let Err(error) = Client::find()
     {
@@ -176,7 +176,13 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> R
     for problem in &problems {
         output::note(&format!("Error: {problem}"));
     }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // A sweep leaves these as they are, and ends so.
+    let left = !args.retry_failed && counts.failed + counts.damaged > 0;
+    Ok(match (problems.is_empty(), left) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(INCOMPLETE),
+        (true, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// Any digests do for showing names; arms that train on other shards or start from other weights must differ.
@@ -198,12 +204,13 @@ fn show_dry_run(
     store: &Store,
     (plan, known): (&Plan, bool),
     only: &Globs,
-) -> Result<()> {
+) -> Result<Counts> {
     let matrix = show::matrix(known.then_some(store), plan, only, &BTreeMap::new())?;
     output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
     output::line(&matrix.text(file.slots));
     if args.backend == BackendName::Slurm {
-        return dry_scripts(args, file, store, plan, only);
+        dry_scripts(args, file, store, plan, only)?;
+        return Ok(matrix.counts());
     }
     if let Some(trial) =
         plan.trials().into_iter().find(|trial| only.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
@@ -213,7 +220,7 @@ fn show_dry_run(
             output::line(&format!("  {}", command::shown("worker", &stage.args)));
         }
     }
-    Ok(())
+    Ok(matrix.counts())
 }
 
 /// The scripts of the first waves; on a machine without Slurm too.

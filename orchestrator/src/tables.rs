@@ -38,14 +38,16 @@ pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
             let (arm, trial_digest) = (trial.arm.name.clone(), trial.arm.trial);
             without.push(UnscoredTrial { arm, seed: trial.seed, trial: trial_digest, state, reason });
         } else if trial.baseline.is_some() {
-            baselines.insert(trial.label(), of_trial);
+            let eval = trial.baseline.map(|baseline| baseline.eval.clone()).unwrap_or_default();
+            let named = of_trial.into_iter().map(|row| ResultRow { dataset: eval.clone(), ..row });
+            baselines.insert(trial.label(), named.collect());
         } else {
             let shared = plan.baselines_of(&trial).filter_map(|baseline| baselines.get(&baseline.label()));
             let shared: Vec<&ResultRow> = shared.flatten().collect();
             // A probe of an older version scored baselines too; the shared ones count.
             let again = |row: &ResultRow| row.features != TEACHER && shared.iter().any(|s| s.features == row.features);
             let own = of_trial.into_iter().filter(|row| !again(row));
-            rows.extend(own.chain(shared.iter().map(|row| (*row).clone())).map(|row| placed(row, plan, &trial)));
+            rows.extend(own.chain(shared.iter().copied().cloned()).map(|row| placed(row, plan, &trial)));
         }
     }
     Ok(Collected { rows, without })

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use results::row;
 use run_folder::Run;
 use run_spec::ids::Digest;
@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Store, StoreError};
 
+use crate::attempt;
 use crate::cli::VerifyArgs;
-use crate::ledger::{self, unix_s};
+use crate::evidence;
+use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
 use crate::slurm::wave::{Submitted, Wave};
@@ -79,7 +81,11 @@ struct Report {
 /// Checks a store and prints what is damaged. Exit status 1 where anything is that was not set aside.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let store = Store::open(&args.store)?;
-    let mut report = look(&store)?;
+    let keys = store.list("")?;
+    if !keys.iter().any(|key| key.starts_with("sweeps/") || key.starts_with("trials/")) {
+        bail!("{} holds nothing of a sweep: give the address of the store that `sweep` wrote to", store.uri());
+    }
+    let mut report = look(&store, &keys)?;
     for damage in &report.damaged {
         output::line(&format!("damaged: {}; {}", damage.what, damage.remedy));
     }
@@ -114,25 +120,39 @@ fn run_of(key: &str) -> Option<&str> {
     key.starts_with("trials/").then_some(&key[..at + "/run".len()])
 }
 
-fn look(store: &Store) -> Result<Report> {
-    let keys = store.list("")?;
+fn look(store: &Store, keys: &[String]) -> Result<Report> {
     let aside: BTreeSet<&str> =
         keys.iter().filter(|key| key.ends_with("/set-aside.json")).filter_map(|key| attempt_of(key)).collect();
-    let known = known_damage(store, &keys)?;
+    let known = known_damage(store, keys)?;
+    let ended: BTreeSet<&str> = keys
+        .iter()
+        .filter(|key| ["/result.json", "/failed.json"].iter().any(|name| key.ends_with(name)))
+        .filter_map(|key| attempt_of(key))
+        .collect();
     let mut report = Report::default();
     let mut runs = BTreeSet::new();
-    for key in &keys {
+    for key in keys {
         if let Some(run) = run_of(key) {
             runs.insert(run);
             continue;
         }
         let Some(wrong) = check(store, key, &mut report)? else { continue };
         let attempt = attempt_of(key);
-        let place = attempt.map_or(Place::Root, |attempt| Place::Attempt(attempt.to_owned()));
+        // Who began an attempt decides nothing any more once it has ended.
+        let decides = !key.ends_with("/claim.json") && !key.contains("/started-");
+        let place = match attempt {
+            Some(attempt) if decides || !ended.contains(attempt) => Place::Attempt(attempt.to_owned()),
+            _ => Place::Root,
+        };
         let is_aside = attempt.is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
         for (key, what) in wrong {
             let damage = Damage { key, what, remedy: place.remedy().to_owned(), place: place.clone() };
             if is_aside { report.set_aside.push(damage) } else { report.damaged.push(damage) }
+        }
+    }
+    for key in keys.iter().filter(|key| is_plan(key)) {
+        if let Ok(plan) = ledger::read_if_whole::<Plan>(store, key)? {
+            look_at_trials(store, &plan, &known, &mut report)?;
         }
     }
     for run in runs {
@@ -140,6 +160,38 @@ fn look(store: &Store) -> Result<Report> {
         look_at_run(store, run, &mut report)?;
     }
     Ok(report)
+}
+
+fn is_plan(key: &str) -> bool {
+    key.starts_with("sweeps/") && (key.contains("/plans/") || key.ends_with("/plan.json"))
+}
+
+/// Checks the trials of a plan: what `status` calls damaged is found here too, and the configs beside the runs.
+fn look_at_trials(store: &Store, plan: &Plan, known: &BTreeSet<String>, report: &mut Report) -> Result<()> {
+    for trial in plan.with_baselines(plan.trials()) {
+        if let State::Damaged { attempt, what } = evidence::state(store, plan, &trial)?.state {
+            let place = Place::Attempt(trial.attempt_key(attempt));
+            let remedy = place.remedy().to_owned();
+            if !report.damaged.iter().any(|damage| damage.place == place) {
+                let key = format!("{}/result.json", trial.attempt_key(attempt));
+                report.damaged.push(Damage { key, what: without_remedy(&what), remedy, place });
+            }
+        }
+        let key = format!("{}/config.json", trial.key());
+        let named = known.contains(&key) || report.damaged.iter().any(|damage| damage.key == key);
+        if !named && store.exists(&key)? && store.get(&key)? != attempt::config_text(&trial)? {
+            let what = format!("{} is not the config of its trial", store.uri_of(&key));
+            let remedy = "nothing reads it back: delete it, and the next attempt writes it anew".to_owned();
+            report.damaged.push(Damage { key, what, remedy, place: Place::Root });
+        }
+    }
+    Ok(())
+}
+
+/// A sentence about damage without its own remedy: a better one follows.
+fn without_remedy(what: &str) -> String {
+    let cut = what.find("; restore it from a copy").or_else(|| what.find("; set it aside with"));
+    cut.map_or(what, |at| &what[..at]).to_owned()
 }
 
 fn known_damage(store: &Store, keys: &[String]) -> Result<BTreeSet<String>> {
@@ -162,7 +214,7 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
         "result.json" => match ledger::read_if_whole::<Finished>(store, key)? {
             Ok(record) => {
                 report.records += 1;
-                return rows(store, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
+                return rows(store, key, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
             }
             Err(what) => Some(what),
         },
@@ -182,7 +234,7 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
         _ => whole::<Value>(store, key)?,
     };
     report.records += 1;
-    Ok(wrong.map(|what| vec![(key.to_owned(), what)]))
+    Ok(wrong.map(|what| vec![(key.to_owned(), without_remedy(&what))]))
 }
 
 /// What is wrong with a record, if anything.
@@ -191,8 +243,16 @@ fn whole<T: serde::de::DeserializeOwned>(store: &Store, key: &str) -> Result<Opt
 }
 
 /// What is wrong with the rows that a result names.
-fn rows(store: &Store, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
+fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
     let mut wrong = Vec::new();
+    if let Some(attempt) = attempt_of(key)
+        && let Some(foreign) = record.rows.iter().find(|file| !evidence::lies_in(&file.key, attempt))
+    {
+        wrong.push((
+            key.to_owned(),
+            format!("{} is the result of another attempt: it names {}", store.uri_of(key), foreign.key),
+        ));
+    }
     for file in &record.rows {
         report.rows += 1;
         let place = store.uri_of(&file.key);
@@ -243,9 +303,7 @@ fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
     for (place, damages) in places {
         match place {
             Place::Attempt(key) => {
-                let because = damages.iter().map(|damage| damage.what.clone()).collect();
-                let record = SetAside { because, unix_s: unix_s() };
-                ledger::create(store, &format!("{key}/set-aside.json"), &record)?;
+                ledger::set_aside(store, key, damages.iter().map(|damage| damage.what.clone()).collect())?;
             }
             Place::Run(key) => {
                 let run = Run::of(store.child(key));

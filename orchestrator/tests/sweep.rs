@@ -427,6 +427,58 @@ fn damaged_plans_and_invocations_stop_nothing() {
     assert_eq!(bench.calls("trained").len(), 4, "nothing was run again");
 }
 
+/// A result that was copied from another trial is no result of this one.
+#[test]
+fn another_trials_result_is_noticed_and_done_again() {
+    let bench = Bench::new();
+    bench.run(&[]).ends(0);
+    let results = bench.records("attempt-1/result.json");
+    let arms: Vec<&String> = results.iter().filter(|key| is_arm(&bench, key)).collect();
+    let (mine, other) = (bench.path("store").join(arms[0]), bench.path("store").join(arms[1]));
+    for name in ["result.json", "rows-cells.jsonl"] {
+        std::fs::copy(other.with_file_name(name), mine.with_file_name(name)).unwrap();
+    }
+    let results = bench.orchestrator(&["results", "sweep.yaml"]).ends(0).out;
+    assert!(results.contains("is the result of another attempt"), "{results}");
+    assert!(bench.orchestrator(&["verify", "store"]).ends(1).out.contains(arms[0].as_str()));
+    bench.run(&["--dry-run"]).ends(3);
+    bench.run(&[]).ends(3);
+    let run = bench.run(&["--retry-failed"]).ends(0);
+    assert!(run.err.contains("its attempt 1 is set aside"), "{}", run.err);
+    assert!(bench.orchestrator(&["results", "sweep.yaml"]).ends(0).out.contains("Trials without scores: none"));
+}
+
+/// What `status` calls damaged, `verify` finds and sets aside: here rows of another step under an old result record.
+#[test]
+fn what_is_not_of_the_plan_is_found_by_verify_too() {
+    let bench = Bench::new();
+    bench.run(&[]).ends(0);
+    let store = bench.path("store");
+    let key = bench.records("rows-cells.jsonl").into_iter().find(|key| is_arm(&bench, key)).unwrap();
+    let rows = std::fs::read_to_string(store.join(&key)).unwrap().replace("\"step\":32000", "\"step\":4");
+    std::fs::write(store.join(&key), rows).unwrap();
+    let result = key.replace("rows-cells.jsonl", "result.json");
+    std::fs::write(store.join(&result), format!("{{\"stages\": [], \"rows\": [\"{key}\"], \"unix_s\": 1}}")).unwrap();
+    let status = bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out;
+    assert!(status.contains("`step` is 4, planned was 32000") && status.contains("1 damaged"), "{status}");
+    bench.orchestrator(&["verify", "store", "--repair"]).ends(0);
+    bench.run(&[]).ends(0);
+    assert!(bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out.contains("7 done"));
+    assert!(bench.orchestrator(&["verify", "train"]).ends(1).err.contains("holds nothing of a sweep"));
+}
+
+/// A record that says who began decides nothing once the attempt has ended: a good result is not thrown away.
+#[test]
+fn a_damaged_claim_of_a_finished_attempt_costs_no_result() {
+    let bench = Bench::new();
+    bench.run(&[]).ends(0);
+    let key = bench.records("attempt-1/claim.json").into_iter().find(|key| is_arm(&bench, key)).unwrap();
+    std::fs::write(bench.path("store").join(&key), "").unwrap();
+    assert!(bench.orchestrator(&["verify", "store", "--repair"]).ends(0).out.contains(&key));
+    let run = bench.run(&[]).ends(0);
+    assert!(run.err.contains("0 trials finished, 7 were finished before"), "{}", run.err);
+}
+
 /// One value of a rows file is changed; its digest stands in the attempt's result record.
 #[test]
 fn edited_rows_are_noticed() {
@@ -478,7 +530,27 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
     let cases = [
         (
             SWEEP.replace("seeds:", "probe: {options: {nonsense: 1}}\nseeds:"),
-            "`probe.options`: `worker probe` refuses it: unexpected argument '--nonsense' found",
+            "with `probe.options`: `worker probe` refuses it: unexpected argument '--nonsense' found",
+        ),
+        (
+            SWEEP.replace("seeds:", "probe: {options: {no-random: true}}\nseeds:"),
+            "`probe.options.no-random`: write it with underscores: `no_random`",
+        ),
+        (
+            SWEEP.replace("seeds:", "probe: {options: {no_random: maybe}}\nseeds:"),
+            "`probe.options.no_random`: true or false is expected",
+        ),
+        (
+            SWEEP.replace("seeds:", "probe: {options: {expect: code=x}}\nseeds:"),
+            "`probe.options.expect`: the sweep gives this option itself",
+        ),
+        (
+            SWEEP.replace("seeds:", "probe: {options: {step: 99999}}\nseeds:"),
+            "`probe.options.step`: 99999 will not be a checkpoint",
+        ),
+        (
+            SWEEP.replace("seeds:", "probe: {options: {step: '6'}}\nseeds:"),
+            "`probe.options.step`: a step number is expected",
         ),
         (SWEEP.replace("split: grouped", "split: groupd"), "has no split `groupd` (did you mean `grouped`?)"),
         (SWEEP.replace("CELLS", "./nowhere"), "shard set ./nowhere"),

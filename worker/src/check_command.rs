@@ -1,24 +1,50 @@
-//! `worker check -- COMMAND …`: reads a command line by this program's own rules and does nothing else. An orchestrator
-//! asks it before it submits days of work.
+//! `worker check -- COMMAND …`: reads a command line by this program's own rules, opens what it names, and does nothing
+//! else. An orchestrator asks it before it submits days of work.
+
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Parser;
 use dino::Architecture;
 use run_spec::config::TrainConfig;
+use run_spec::plan::Place;
+use shards::ShardSet;
+use store::Store;
 
-use crate::cli::{Cli, Command};
-use crate::output;
+use crate::cli::{Cli, Command, TrainArgs};
+use crate::loader::Source;
+use crate::{expect, output, weights};
 
-/// Refuses a command line as the command itself would; for training, its configuration too.
+/// Refuses a command line as the command itself would: its configuration, its shard set, its split, its initial weights.
 pub(crate) fn check(words: &[String]) -> Result<()> {
     let line = std::iter::once("worker".to_owned()).chain(words.iter().cloned());
     let command = Cli::try_parse_from(line).unwrap_or_else(|error| error.exit()).command;
     let bytes = match &command {
-        Command::Train(args) => Some(checkpoint_bytes(&crate::train::read_config(&args.config, &args.set)?.0)),
+        Command::Train(args) => Some(of_training(args)?),
+        Command::Probe(args) => {
+            args.scoring.open()?;
+            None
+        }
+        Command::Baseline(args) => {
+            args.scoring.open()?;
+            None
+        }
         _ => None,
     };
     output::line(serde_json::json!({ "checkpoint_bytes": bytes }));
     Ok(())
+}
+
+/// Opens what training would open, and returns the bytes of its checkpoints.
+fn of_training(args: &TrainArgs) -> Result<u64> {
+    let (config, _) = crate::train::read_config(&args.config, &args.set)?;
+    let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
+    expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
+    Source::new(&config, shards, Place { rank: 0, world: 1 })?;
+    if let Some(uri) = &config.init.weights {
+        weights::readable(uri)?;
+    }
+    Ok(checkpoint_bytes(&config))
 }
 
 /// Bytes of a checkpoint's tensors: student, teacher and the two moments of AdamW, in f32.

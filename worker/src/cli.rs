@@ -186,7 +186,7 @@ pub(crate) struct ProbeArgs {
     /// Leave out the colour-histogram baseline.
     #[arg(long)]
     pub(crate) no_histogram: bool,
-    /// Mark the rows as transductive where the training set cannot be compared: it held images of this dataset.
+    /// Mark the rows as transductive: you know that the training set held images of this dataset, whatever is found.
     #[arg(long)]
     pub(crate) transductive: bool,
 }

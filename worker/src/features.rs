@@ -43,7 +43,7 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
         // An older one does not stand in for it: what is said of a run is said of its last step.
         None => run.last_checkpoint()?,
     };
-    let tensors = snapshot::from_bytes(&bytes, &checkpoint.key)?;
+    let tensors = snapshot::of_run(&bytes, &checkpoint.key, &record.config_digest)?;
     let teacher = Encoder::load(&config, tensors, &checkpoint.key, place.device)?;
     Ok(Trained { run, record, config, checkpoint, teacher, place })
 }

@@ -25,7 +25,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
     let trained = features::open(&args.model)?;
     let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &shards)?;
-    let of_run = Origin::of_run(&trained, &args.arm, shared.or(args.transductive.then_some(true)))?;
+    let of_run = Origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
 
     let side = trained.config.crops.global_size;
     let batch = args.scoring.batch;
@@ -82,7 +82,7 @@ fn finish(args: &ScoringArgs, shards: &ShardSet, out: Option<(Store, String)>, s
 }
 
 /// The evaluation set, opened, and where the rows go.
-struct Scoring {
+pub(crate) struct Scoring {
     shards: ShardSet,
     cells: Arc<Cells>,
     out: Option<(Store, String)>,
@@ -90,7 +90,7 @@ struct Scoring {
 
 impl ScoringArgs {
     /// Opens the evaluation set, and refuses it where it is not the expected one.
-    fn open(&self) -> Result<Scoring> {
+    pub(crate) fn open(&self) -> Result<Scoring> {
         expect::program(&self.expect)?;
         let out = match self.out.as_deref().map(split_uri).transpose()? {
             Some((folder, name)) => Some((Store::open(folder)?, name.to_owned())),

@@ -210,7 +210,7 @@ impl<'a> Trainer<'a> {
             }
             None => self.run.read_checkpoint(&record)?,
         };
-        self.state.load(&snapshot::from_bytes(&bytes, &record.key)?, &record.key)?;
+        self.state.load(&snapshot::of_run(&bytes, &record.key, &self.record.config_digest)?, &record.key)?;
         self.step = record.step;
         self.failed_in_a_row = record.failed_in_a_row;
         self.failed_steps = record.failed_steps;

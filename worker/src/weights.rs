@@ -6,12 +6,21 @@ use run_folder::InitRecord;
 use run_spec::ids::Digest;
 use store::Store;
 
+fn read(uri: &str) -> Result<bytes::Bytes> {
+    let (folder, name) = crate::export::split_uri(uri)?;
+    Store::open(folder)?.get(name).with_context(|| {
+        format!("init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null")
+    })
+}
+
+/// Refuses a file that is none of the layouts of weights.
+pub(crate) fn readable(uri: &str) -> Result<()> {
+    dino::weights::read(&read(uri)?, uri).map(drop).context("init.weights")
+}
+
 /// Puts the backbone at `uri`, a file of a folder or of a store, into student and teacher.
 pub(crate) fn start_from(state: &mut State, uri: &str) -> Result<InitRecord> {
-    let (folder, name) = crate::export::split_uri(uri)?;
-    let bytes = Store::open(folder)?.get(name).with_context(|| {
-        format!("init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null")
-    })?;
+    let bytes = read(uri)?;
     let tensors = dino::weights::read(&bytes, uri).context("init.weights")?;
     let adopted = state.adopt_backbone(tensors, uri).context("init.weights")?;
     Ok(InitRecord {

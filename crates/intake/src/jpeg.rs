@@ -27,6 +27,8 @@ pub(crate) struct Frame {
     sequential: bool,
 }
 
+/// Side of a block of a JPEG, in pixels.
+const BLOCK: usize = 8;
 /// What the decoder fills the rest of a picture with.
 const GIVEN_UP: u8 = 128;
 
@@ -70,9 +72,11 @@ pub(crate) fn without_end(bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     let length = 4096 + 32 * size.0 as usize;
     let ended = |filling: u8| [bytes, &vec![filling; length], &[0xff, 0xd9]].concat();
     let (one, other) = (decoded(&ended(0x55), limits)?, decoded(&ended(0xaa), limits)?);
-    // From where the decoder gives up the picture is of the same grey.
-    let last_line = one.as_bytes().len() / one.height().max(1) as usize;
-    let gave_up = one.as_bytes().iter().rev().take(last_line).all(|value| *value == GIVEN_UP);
+    // From where the decoder gives up, the picture is of one grey, and its last block always lies behind that place.
+    let (width, height) = (one.width() as usize, one.height() as usize);
+    let channels = one.color().channel_count() as usize;
+    let rows = one.as_bytes().chunks(width * channels).skip(height.saturating_sub(BLOCK));
+    let gave_up = rows.flat_map(|row| &row[width.saturating_sub(BLOCK) * channels..]).all(|value| *value == GIVEN_UP);
     (!gave_up && one.as_bytes() == other.as_bytes()).then(|| [bytes, &[0xff, 0xd9]].concat())
 }
 

@@ -144,11 +144,17 @@ impl Run {
         }
     }
 
-    /// The whole checkpoint of `step`; of several attempts', the latest.
+    /// The whole checkpoint of `step`; of several attempts', the latest. The last step of a finished run is what its final
+    /// record names, and nothing else.
     ///
     /// # Errors
-    /// The store's; [`RunError::NoSuchStep`].
+    /// The store's; [`RunError::NoSuchStep`]; [`RunError::LastDamaged`].
     pub fn checkpoint_of(&self, step: u64) -> Result<(CheckpointRecord, Bytes), RunError> {
+        if let Some((_, Found::Whole(last))) = self.finals()?.into_iter().next()
+            && last.checkpoint.step == step
+        {
+            return self.last_checkpoint();
+        }
         let places = self.published()?;
         for place in places.iter().rev().filter(|place| place.step == step) {
             match self.whole(*place)? {

@@ -41,7 +41,8 @@ fn a_watched_world_keeps_the_contract() {
             contract::check(&watched).unwrap();
         });
         world(size, LONG, LONG, |watched| {
-            watched.barrier().unwrap();
+            // Rank 0 may have given up before another rank leaves the barrier; that one hears of it here.
+            let _ = watched.barrier();
             contract::check_abort(&watched);
         });
     }
@@ -50,11 +51,12 @@ fn a_watched_world_keeps_the_contract() {
 #[test]
 fn a_rank_that_gives_up_says_so_with_its_host() {
     world(3, LONG, LONG, |watched| {
-        watched.barrier().unwrap();
+        // Rank 1 may have given up before another rank leaves the barrier; that one hears of it here.
+        let first = watched.barrier();
         if Collective::rank(&watched) == 1 {
             return watched.abort("its disk is full");
         }
-        let error = fails(&watched);
+        let error = first.err().unwrap_or_else(|| fails(&watched));
         assert!(matches!(&error, CollectiveError::Aborted { reason } if reason.starts_with("rank 1 (n2, process ")));
         assert!(error.to_string().contains("gave up: its disk is full"), "{error}");
     });

@@ -334,7 +334,10 @@ fn mpirun_that_gives_two_seconds_costs_steps_and_no_more() {
     let bench = Bench::new();
     let test = "mpirun_that_gives_two_seconds";
     let (config, out) = (bench.path("config.yaml"), bench.path("ended"));
-    let Some(mut command) = bench.mpirun(test, 2, &train_args(&config, &out, &["--print-metrics"])) else { return };
+    // Long enough not to have ended before mpirun has passed the signal on.
+    let steps = ["--set", "optim.epoch_length=150"];
+    let args = train_args(&config, &out, &[&["--print-metrics"], &steps[..]].concat());
+    let Some(mut command) = bench.mpirun(test, 2, &args) else { return };
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("mpirun starts");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     (0..7).for_each(|_| drop(lines.next()));
@@ -343,7 +346,7 @@ fn mpirun_that_gives_two_seconds_costs_steps_and_no_more() {
     lines.for_each(drop);
     assert!(!child.wait().expect("reaped").success());
     assert!(!bench.folder.path().join("ended/final.json").exists());
-    train_on(&bench, test, 2, "ended", &[]);
-    train_on(&bench, test, 2, "whole", &[]);
+    train_on(&bench, test, 2, "ended", &steps);
+    train_on(&bench, test, 2, "whole", &steps);
     assert_eq!(bench.final_digest("ended"), bench.final_digest("whole"));
 }

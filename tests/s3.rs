@@ -103,7 +103,8 @@ fn chain(folder: &Path, base: &str, work: &str) -> Outcome {
     let args = ["sweep", &sweep, "--store", &store, "--work", &local(work)];
     let output = run("orchestrator", &[&args[..], &["--shards", &on_patches, "--shards", &on_cells]].concat());
     assert!(String::from_utf8_lossy(&output.stdout).contains("koleo-off"), "a table is printed");
-    let table = run("orchestrator", &["results", &sweep, "--store", &store, "--format", "md"]);
+    let args = ["results", &sweep, "--store", &store, "--format", "md", "--shards", &on_patches, "--shards", &on_cells];
+    let table = run("orchestrator", &args);
 
     let store = Store::open(base).unwrap();
     let last: Value = serde_json::from_slice(&store.get("run/final.json").unwrap()).unwrap();

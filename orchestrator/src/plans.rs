@@ -112,7 +112,8 @@ pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> R
     }
     let facts = facts().with_context(|| {
         format!(
-            "{} is not the file of any recorded plan of sweep `{}`, and its digests are not known here",
+            "{} is not the file of any recorded plan of sweep `{}` (give the same --shards as `sweep` got), and its digests are \
+             not known here",
             file.path.display(),
             file.name
         )

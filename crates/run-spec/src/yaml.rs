@@ -1,6 +1,6 @@
 //! YAML as a person writes it: text to a value, with the line of every key, and mistakes named in our own words.
 //!
-//! The parser ([`serde_saphyr`]) reads the value; its errors become sentences in [`words`], and [`Places`] finds the line of
+//! The parser ([`serde_saphyr`]) reads the value; its errors become sentences in `words`, and [`Places`] finds the line of
 //! a key for whoever checks the value later.
 
 use serde_json::Value;

@@ -43,11 +43,18 @@ fn checkpoints(bench: &Bench, out: &str) -> usize {
     std::fs::read_dir(bench.folder.path().join(out).join("checkpoints")).map_or(0, Iterator::count)
 }
 
+/// The worker with HUP as a terminal gives it: these tests may themselves run under nohup, which every child inherits.
+fn that_hangs_up() -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(program("worker"));
+    command
+}
+
 #[test]
 fn every_signal_that_asks_to_stop_leaves_a_checkpoint() {
     let bench = Bench::new();
     for name in ["TERM", "HUP", "USR1", "INT"] {
-        let mut worker = Command::new(program("worker"));
+        let mut worker = that_hangs_up();
         worker.args(train(&bench, name));
         let (child, lines) = at_work(worker);
         signal(&child, name);
@@ -61,7 +68,7 @@ fn every_signal_that_asks_to_stop_leaves_a_checkpoint() {
 #[test]
 fn a_closed_terminal_takes_no_line_but_costs_no_checkpoint_and_nohup_goes_on() {
     let bench = Bench::new();
-    let mut worker = Command::new(program("worker"));
+    let mut worker = that_hangs_up();
     worker.args(train(&bench, "closed"));
     let (mut child, lines) = at_work(worker);
     drop(child.stderr.take());

@@ -63,7 +63,7 @@ pub(crate) fn markers(bytes: &[u8]) -> Markers {
 }
 
 /// The picture of a JPEG that lacks nothing but its end marker; nothing where a part of its data is missing too. What the decoder
-/// makes of the missing bits depends on what follows, so it is given two endings.
+/// makes of the missing bits depends on what follows, so it is given several endings.
 pub(crate) fn without_end(bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     let Markers { frame: Some(Frame { sequential: true, size, .. }), scans: 1, .. } = markers(bytes) else {
         return None;
@@ -71,13 +71,17 @@ pub(crate) fn without_end(bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     // Enough for a row of blocks: one that the decoder cannot end is grey with either ending.
     let length = 4096 + 32 * size.0 as usize;
     let ended = |filling: u8| [bytes, &vec![filling; length], &[0xff, 0xd9]].concat();
-    let (one, other) = (decoded(&ended(0x55), limits)?, decoded(&ended(0xaa), limits)?);
+    // Zeros are short codes that decode to a pattern; the other two are long ones, at which the decoder may give up.
+    let endings = [0x00, 0x55, 0xaa].iter().map(|filling| decoded(&ended(*filling), limits));
+    let pictures: Vec<DynamicImage> = endings.collect::<Option<_>>()?;
+    let one = pictures.first()?;
     // From where the decoder gives up, the picture is of one grey, and its last block always lies behind that place.
     let (width, height) = (one.width() as usize, one.height() as usize);
     let channels = one.color().channel_count() as usize;
     let rows = one.as_bytes().chunks(width * channels).skip(height.saturating_sub(BLOCK));
     let gave_up = rows.flat_map(|row| &row[width.saturating_sub(BLOCK) * channels..]).all(|value| *value == GIVEN_UP);
-    (!gave_up && one.as_bytes() == other.as_bytes()).then(|| [bytes, &[0xff, 0xd9]].concat())
+    let same = pictures.iter().all(|picture| picture.as_bytes() == one.as_bytes());
+    (!gave_up && same).then(|| [bytes, &[0xff, 0xd9]].concat())
 }
 
 fn decoded(bytes: &[u8], limits: &Limits) -> Option<DynamicImage> {

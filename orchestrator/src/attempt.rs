@@ -96,11 +96,6 @@ pub(crate) fn log_of(work: &Path, trial: &Trial<'_>, number: u32) -> PathBuf {
     work.join(format!("{}.log", stem(trial, number)))
 }
 
-/// The config of a trial as the worker is given it.
-pub(crate) fn config_text(trial: &Trial<'_>) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(&config_of_seed(trial.arm, trial.seed)).context("write the config")
-}
-
 /// A failure of `stage`.
 pub(crate) fn failure(cause: Cause, stage: &str, message: String, stages: Vec<StageReport>) -> Failed {
     Failed { cause, stage: stage.to_owned(), message, stages, unix_s: unix_s() }
@@ -111,7 +106,7 @@ impl<'a> Ground<'a> {
     pub(crate) fn begin(&self, trial: Trial<'a>, number: u32, chosen: impl Fn(&Stage) -> bool) -> Result<Attempt<'a>> {
         std::fs::create_dir_all(&self.work).with_context(|| format!("make work folder {}", self.work.display()))?;
         let config = self.work.join(format!("{}.json", stem(&trial, number)));
-        let text = config_text(&trial)?;
+        let text = serde_json::to_vec_pretty(&config_of_seed(trial.arm, trial.seed)).context("write the config")?;
         std::fs::write(&config, &text).with_context(|| format!("write {}", config.display()))?;
         self.keep_config(&trial, text)?;
         let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key))?;

@@ -4,7 +4,8 @@ use std::{sync::mpsc, thread};
 
 /// Long enough that no test ends by it, unless it is about that.
 const LONG: Duration = Duration::from_secs(120);
-const SHORT: Duration = Duration::from_millis(600);
+/// Silence that counts; a machine under load may keep a living thread waiting for part of it.
+const SHORT: Duration = Duration::from_secs(2);
 
 fn rules(rank: usize, silence: Duration, deadline: Duration) -> Rules {
     let stuck = |word: &Word| panic!("stuck: {}", word.reason);
@@ -139,14 +140,15 @@ fn a_rank_that_does_not_end_with_its_world_is_ended() {
     let rules = |rank| Rules {
         grace: Duration::from_millis(50),
         stuck: |word| STUCK.set(word.reason.clone()).unwrap(),
-        ..rules(rank, SHORT, LONG)
+        ..rules(rank, LONG, LONG)
     };
     thread::scope(|scope| {
         for rank in Threads::world_of(2) {
             let rules = rules(Collective::rank(&rank));
             scope.spawn(move || {
                 let watched = Watched::join(Box::new(rank), rules).unwrap();
-                watched.barrier().unwrap();
+                // Rank 1 may have given up before rank 0 leaves the barrier.
+                let _ = watched.barrier();
                 if Collective::rank(&watched) == 1 {
                     return watched.abort("its disk is full");
                 }

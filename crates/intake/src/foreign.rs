@@ -1,4 +1,4 @@
-//! Files that are no images which are read: what they are, and what makes images of them. Told by content alone.
+//! Recognises files that this crate does not read, by content alone, and says how to convert each kind.
 
 /// Bytes at the start of a file that are enough to tell it.
 pub const HEAD: usize = 192;
@@ -6,7 +6,7 @@ pub const HEAD: usize = 192;
 /// What a file is that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Foreign {
-    /// `HEIC`, `DICOM` …
+    /// Name of the format as people know it: `HEIC`, `DICOM`, …
     pub(crate) name: &'static str,
     /// Whether it holds a picture.
     pub(crate) picture: bool,

@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, Limits};
 pub(crate) struct Markers {
     /// The first frame; nothing where none begins.
     pub(crate) frame: Option<Frame>,
-    /// Scans that begin.
+    /// Number of scans whose header was found.
     pub(crate) scans: u32,
     /// Whether an end-of-image marker follows.
     pub(crate) ends: bool,

@@ -1,6 +1,6 @@
 //! Bytes of an image file to upright 8-bit RGB pixels.
 //!
-//! The format is read from the content, never from the name; what is no image that is read is named, with what makes one of it. Grey
+//! The format is read from the content, never from the name; a format that is not read is named, with how to convert it. Grey
 //! becomes RGB; transparency is laid over white; 16-bit values become `round(v / 257)` or what the bits of the camera say; EXIF
 //! rotation is applied; colour profiles are noted and not applied. Of a TIFF the first page is read, and that is noted, or any page by
 //! its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
@@ -102,11 +102,11 @@ pub struct Intake {
 /// Whole numbers, one a pixel: masks of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
-    /// Pixels across.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: u32,
-    /// Row by row.
+    /// `width × height` numbers, row by row from the top.
     pub values: Vec<u32>,
 }
 

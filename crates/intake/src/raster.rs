@@ -5,9 +5,9 @@ use image::{DynamicImage, RgbImage};
 /// A picture as its file holds it.
 #[derive(Debug)]
 pub(crate) struct Raster {
-    /// Pixels across.
+    /// Width in pixels.
     pub(crate) width: u32,
-    /// Pixels down.
+    /// Height in pixels.
     pub(crate) height: u32,
     /// Colour channels, then one of alpha if there is any; row by row, pixel by pixel.
     pub(crate) samples: Samples,

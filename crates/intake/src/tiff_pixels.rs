@@ -41,7 +41,7 @@ pub(crate) struct Pixels<'a> {
 struct Part {
     x: usize,
     y: usize,
-    /// Pixels across; its rows are so long.
+    /// Width in pixels, which is the length of each row.
     width: usize,
     plane: usize,
 }

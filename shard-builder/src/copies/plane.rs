@@ -5,7 +5,7 @@
 pub(super) struct Plane {
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Row by row.
+    /// Brightness of each pixel, row by row from the top.
     pub(super) values: Vec<f32>,
 }
 

@@ -27,10 +27,10 @@ pub(crate) struct Seats {
     peers: Mutex<Vec<Option<Peer>>>,
 }
 
-/// What arrived.
+/// What one rank receives over a connection to another.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A frame.
+    /// A message of this kind, with its bytes.
     Frame(Kind, Vec<u8>),
     /// The connection is gone, and nobody said goodbye.
     Ended,

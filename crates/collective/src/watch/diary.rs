@@ -100,7 +100,7 @@ impl Report {
         [&self.calls.to_le_bytes(), &[flags][..], &since.to_le_bytes(), text.as_bytes()].concat()
     }
 
-    /// `None` if the bytes are no report.
+    /// Reads a report from its bytes; `None` where they have another layout.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (calls, rest) = bytes.split_first_chunk()?;
         let (flags, rest) = rest.split_first()?;

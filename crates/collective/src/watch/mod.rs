@@ -69,7 +69,7 @@ impl Rules {
 pub struct Word {
     /// Whether a rank died or hangs, so that a new start may go well; else a rank gave up and said why.
     pub lost: bool,
-    /// The sentence.
+    /// Why the world ends, in a sentence that names rank and host.
     pub reason: String,
 }
 

@@ -2,12 +2,13 @@
 # `run worker train …` runs a step that can stop and go on.
 #
 # Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on every second until
-# the step has ended, since srun drops what comes before its tasks have started. A task that is still loading holds it back
-# until it can answer (`env --block-signal`, where coreutils has it). Whether a step that ended may go back into the queue is
+# the step has ended, since srun drops what comes before its tasks have started; until srun listens, it would end srun, which
+# therefore starts with the signal ignored (srun itself stops ignoring it). A task that is still loading holds it back until it
+# can answer (`env --block-signal`, where coreutils has it). Whether a step that ended may go back into the queue is
 # for `worker requeue` to say, which counts in $OUT. After scancel this shell has got TERM, and a cancelled job stays cancelled.
 
 near_limit= cancelled= interrupted= pid=
-pass_on() { while kill -USR1 "$pid" 2>/dev/null; do sleep 1; done; }
+pass_on() { while sleep 1 && kill -USR1 "$pid" 2>/dev/null; do :; done; }
 trap 'near_limit=1 interrupted=1; [ -z "$pid" ] || pass_on &' USR1
 trap 'cancelled=1 interrupted=1' TERM # the step has its own; this shell lives until it has ended
 
@@ -20,7 +21,7 @@ step=(srun --mpi=pmix --kill-on-bad-exit=0 --wait=10)
 
 run() {
   local code=0
-  "${step[@]}" "$@" &
+  (trap '' USR1 && exec "${step[@]}" "$@") &
   pid=$!
   [ -z "$near_limit" ] || pass_on &
   wait $pid || code=$?

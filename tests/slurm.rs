@@ -210,9 +210,10 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
 fn a_warning_while_tasks_load_waits_for_them_and_one_too_many_ends_the_job_with_a_sentence() {
     let Some(cluster) = Cluster::start("a_warning_while_tasks_load", false) else { return };
     let bench = Bench::new();
-    let early = |out| {
-        // Long enough for a warning that srun dropped to be said again.
-        let job = Job::submit(&cluster, &bench, out, &[], &LONG);
+    let early = |out, steps| {
+        // Long enough for a warning that srun dropped to be said again, on a machine that makes hundreds of steps a second.
+        let more = ["--set", steps, "--set", "checkpoint.every_steps=100"];
+        let job = Job::submit(&cluster, &bench, out, &[], &more);
         cluster.wait("srun", &job.log, || cluster.process(&job.id, "srun", None));
         cluster.ask("scancel", &["--signal=USR1", "--batch", &job.id]);
         job
@@ -221,7 +222,7 @@ fn a_warning_while_tasks_load_waits_for_them_and_one_too_many_ends_the_job_with_
     for _ in 0..3 {
         run("worker", &["requeue", "--out", &bench.path("short"), "--code", "85", "--near-limit"]);
     }
-    let (warned, short) = (early("warned"), early("short"));
+    let (warned, short) = (early("warned", "optim.epoch_length=800"), early("short", "optim.epoch_length=1000000"));
     assert_eq!(short.end(), "FAILED", "{}", short.text());
     assert!(short.text().contains("the time limit came 3 times in a row"), "{}", short.text());
     assert!(short.text().contains("raise --time"), "{}", short.text());

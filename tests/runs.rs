@@ -179,3 +179,26 @@ fn a_stop_for_numbers_that_are_not_finite_keeps_its_metrics_and_the_step_is_done
     run("worker", &["step", "--failed", &uri, "--dtype", "f64"]);
     run("worker", &["verify", &uri]);
 }
+
+#[test]
+fn a_run_that_has_lost_its_record_its_checkpoints_or_its_result_says_so() {
+    let bench = Bench::new();
+    assert_eq!(worker(&train(&bench, "run", &["--stop-at", "12"])).0, Some(85));
+    let record = bench.path("run/run.json");
+    std::fs::rename(&record, bench.path("kept.json")).unwrap();
+    let (code, log) = worker(&train(&bench, "run", &["--set", "optim.lr=2e-3"]));
+    assert!(code == Some(1) && log.contains("run.json is missing although"), "{log}");
+    assert!(!Path::new(&record).exists(), "what is there is not taken over under another record");
+    std::fs::rename(bench.path("kept.json"), &record).unwrap();
+
+    std::fs::remove_dir_all(bench.path("run/checkpoints")).unwrap();
+    let (code, log) = worker(&train(&bench, "run", &[]));
+    assert!(code == Some(0) && log.contains("training begins again at step 0"), "{log}");
+
+    // Whoever starts a finished run again relies on its result.
+    let (code, log) = worker(&train(&bench, "run", &[]));
+    assert!(code == Some(0) && log.contains("the run is done already"), "{log}");
+    flip(&with_ending(&bench.path("run/checkpoints"), ".safetensors").pop().unwrap());
+    let (code, log) = worker(&train(&bench, "run", &[]));
+    assert!(code == Some(1) && log.contains("worker verify") && !log.contains("is done already"), "{log}");
+}

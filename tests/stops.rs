@@ -153,6 +153,36 @@ fn restarts_that_bring_nothing_are_counted_in_the_store_and_come_to_an_end() {
 }
 
 #[test]
+fn a_store_that_is_away_is_waited_for_by_whoever_has_used_it_before() {
+    let away = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(program("worker"));
+        // Nobody listens on this port.
+        command.env("AWS_ENDPOINT", "http://127.0.0.1:9").envs(variables.iter().copied());
+        for (name, value) in [("AWS_ALLOW_HTTP", "true"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y")] {
+            command.env(name, value);
+        }
+        said(&command.args(args).output().expect("it runs"))
+    };
+    let bench = Bench::new();
+    let config = bench.path("config.yaml");
+    let train =
+        ["train", &config, "--shards", text(&shards().0), "--out", "s3://bucket/run", "--set", "store.retry_for=1"];
+    std::thread::scope(|scope| {
+        let requeue =
+            scope.spawn(|| away(&["requeue", "--out", "s3://bucket/run", "--code", "87", "--retry-for", "1"], &[]));
+        let restarted = scope.spawn(|| away(&train, &[("SLURM_RESTART_COUNT", "1")]));
+        // A wrong address is told at once.
+        let first = away(&train, &[]);
+        assert!(!first.contains("the store is away") && first.contains("AWS_ENDPOINT"), "{first}");
+        for thread in [requeue, restarted] {
+            let words = thread.join().expect("no panic");
+            assert!(words.contains("the store is away: trying again for up to 1 s"), "{words}");
+            assert!(!words.contains("INFO"), "the client's own lines: {words}");
+        }
+    });
+}
+
+#[test]
 fn too_little_memory_is_a_sentence_with_a_remedy() {
     let bench = Bench::new();
     let mut worker = Command::new("sh");
@@ -167,4 +197,5 @@ fn too_little_memory_is_a_sentence_with_a_remedy() {
     let last = words.lines().last().unwrap_or_default();
     assert!(last.contains("there is too little memory for this process: lower train.batch_size"), "{words}");
     assert!(last.contains("ulimit -v") && last.contains("you tried to allocate"), "{words}");
+    assert!(!words.contains("frame #") && !words.contains("backtrace"), "{words}");
 }

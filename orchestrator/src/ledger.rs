@@ -264,7 +264,7 @@ mod tests {
             store.create(&format!("{key}/{record}"), "".into()).unwrap();
             let State::Damaged { attempt: 1, what } = state(&store, &trial).unwrap() else { panic!("{record}") };
             assert!(what.contains(&format!("attempt-1/{record} is damaged: it is empty")), "{what}");
-            assert!(what.contains("verify --repair"), "{what}");
+            assert!(what.contains("orchestrator verify STORE --repair"), "{what}");
             let aside = SetAside { because: vec![what], unix_s: 1 };
             create(&store, &format!("{key}/set-aside.json"), &aside).unwrap();
             assert_eq!(state(&store, &trial).unwrap(), State::SetAside { attempt: 1 });

@@ -115,6 +115,9 @@ pub(crate) struct RequeueArgs {
     /// A warning that the time limit comes near came before.
     #[arg(long)]
     pub(crate) near_limit: bool,
+    /// Seconds to wait for a store that is away, in each call.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(crate) retry_for: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

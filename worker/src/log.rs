@@ -8,7 +8,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Begins to log; the launcher's variables say which rank this is.
 pub(crate) fn begin() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // The client of the stores tells each request that it sends again; how long a store is away is said here.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,object_store=warn"));
     let launch = Launch::here();
     let label = (launch.world > 1).then(|| format!("rank={} host={} ", launch.rank, run_folder::host()));
     tracing_subscriber::fmt()

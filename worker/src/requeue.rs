@@ -2,12 +2,12 @@
 //! dies in the same place again and again, or whose time limit leaves no time to train, comes to an end with a sentence.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use run_folder::{Run, host};
 use serde::{Deserialize, Serialize};
-use store::StoreError;
+use store::{Store, StoreError, Waiting};
 
 use crate::cli::RequeueArgs;
 use crate::signals::{LOST, STOPPED};
@@ -19,7 +19,7 @@ const FRUITLESS: usize = 3;
 const WORTH_A_START_S: f64 = 60.0;
 
 /// One restart, as `restarts/0001.json` keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Restart {
     code: u8,
     near_limit: bool,
@@ -44,7 +44,9 @@ impl Restart {
 
 /// Decides, and counts the restart if it is granted.
 pub(crate) fn requeue(args: &RequeueArgs) -> Result<ExitCode> {
-    let run = Run::at(&args.out)?;
+    // A job has just used this store, so that its address is right: what is away comes back.
+    let waiting = Waiting { limit: Duration::from_secs(args.retry_for), known: true, ..Waiting::default() };
+    let run = Run::of(Store::open(&args.out)?.waiting(waiting));
     let (before, attempts) = (restarts(&run)?, run.store().list("attempts")?.len());
     // A node that died may be given to the job once more before Slurm knows: then srun fails, not the run.
     let began = before.last().is_none_or(|last| last.attempts < attempts);
@@ -64,7 +66,7 @@ pub(crate) fn requeue(args: &RequeueArgs) -> Result<ExitCode> {
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
     };
     verify_progress(&now, &before, &args.out)?;
-    let key = format!("restarts/{:04}.json", before.len() + 1);
+    let key = key_of(before.len() + 1);
     run.store().create_record(&key, &now).with_context(|| format!("count the restart as {key}"))?;
     tracing::info!(
         code = args.code,
@@ -112,17 +114,26 @@ fn verify_progress(now: &Restart, before: &[Restart], uri: &str) -> Result<()> {
     )
 }
 
-/// The restarts so far, oldest first. One that cannot be read counts as one that brought nothing.
+fn key_of(number: usize) -> String {
+    format!("restarts/{number:04}.json")
+}
+
+/// `restarts/0012.json` to 12.
+fn number_of(key: &str) -> Option<usize> {
+    key.strip_prefix("restarts/")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// The restarts so far, oldest first, at the places that their numbers give. One that is damaged or missing counts as one that
+/// brought nothing.
 fn restarts(run: &Run) -> Result<Vec<Restart>> {
-    let mut keys = run.store().list("restarts")?;
-    keys.sort();
+    let last = run.store().list("restarts")?.iter().filter_map(|key| number_of(key)).max().unwrap_or(0);
     let mut found: Vec<Restart> = Vec::new();
-    for key in keys {
+    for key in (1..=last).map(key_of) {
         match run.store().read_record(&key) {
             Ok(restart) => found.push(restart),
-            Err(error @ StoreError::Record { .. }) => {
-                tracing::warn!(%error, "the record of a restart is damaged");
-                found.extend(found.last().cloned());
+            Err(error @ (StoreError::Record { .. } | StoreError::NotFound { .. })) => {
+                tracing::warn!(%error, "the record of a restart does not count as one that brought the run further");
+                found.push(found.last().cloned().unwrap_or_default());
             }
             Err(error) => return Err(error.into()),
         }
@@ -181,5 +192,18 @@ mod tests {
         verify_code(1, false, false).unwrap();
         assert!(verify_code(85, false, true).unwrap_err().to_string().contains("asked to stop"));
         assert!(verify_code(1, false, true).unwrap_err().to_string().contains("an error of its own (exit code 1)"));
+    }
+
+    #[test]
+    fn damaged_and_missing_records_leave_their_places_and_stop_nothing() {
+        for damage in [Some("{"), None] {
+            let run = Run::of(Store::open("memory://restarts").unwrap().child(damage.map_or("missing", |_| "damaged")));
+            if let Some(text) = damage {
+                run.store().create(&key_of(1), text.into()).unwrap();
+            }
+            run.store().create_record(&key_of(2), &at(7, 700.0, false)).unwrap();
+            let steps: Vec<u64> = restarts(&run).unwrap().iter().map(|restart| restart.step).collect();
+            assert_eq!(steps, [0, 7]);
+        }
     }
 }

@@ -38,6 +38,11 @@ impl StopWish {
         Ok(Self(flag))
     }
 
+    /// The flag itself, for what waits elsewhere.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether somebody asked.
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -20,7 +20,7 @@ use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::{CacheReport, ShardCache, ShardSet};
-use store::{Store, StoreError};
+use store::{Store, StoreError, Waiting};
 use tch::{Kind, Tensor};
 
 use crate::cli::TrainArgs;
@@ -87,8 +87,13 @@ fn train_on(
     place: device::Place,
     stop: &StopWish,
 ) -> Result<ExitCode> {
-    let patient =
-        |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.patient(Duration::from_secs(config.store.retry_for))) };
+    let waiting = Waiting {
+        limit: Duration::from_secs(config.store.retry_for),
+        // What Slurm starts again has reached its store before.
+        known: std::env::var("SLURM_RESTART_COUNT").is_ok_and(|count| count != "0"),
+        hurry: stop.flag(),
+    };
+    let patient = |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.waiting(waiting.clone())) };
     let run = Run::of(patient(&args.out)?);
     // Everything that can be refused is refused before anything is written.
     let ready = ranks.agree((|| {
@@ -121,11 +126,18 @@ fn train_on(
     let mut loaded = None;
     let opened = ranks.made_by_first(|| {
         let record = run.begin(&mine)?;
-        if let Some(done) = run.finished()? {
-            return Ok(Opened::Done(done.checkpoint.step));
+        if run.finished()?.is_some() {
+            // Whoever asks for a run that is done relies on its result.
+            return Ok(Opened::Done(run.last_checkpoint()?.0.step));
         }
         // First what can be refused, so that a start that cannot go on takes nothing over.
         loaded = run.newest_whole()?;
+        if loaded.is_none() && run.has_metrics()? {
+            tracing::warn!(
+                run = args.out,
+                "no checkpoint is there, though metrics of earlier steps are: training begins again at step 0"
+            );
+        }
         let attempt = run.claim_attempt(crate::version::CODE)?;
         let checkpoint = loaded.as_ref().map(|loaded| loaded.record.clone());
         Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
@@ -309,9 +321,10 @@ impl<'a> Trainer<'a> {
                     if self.failed_in_a_row >= FAILURES_IN_A_ROW {
                         bail!(
                             "{FAILURES_IN_A_ROW} steps in a row were not finite (last: {term} at step {}); they are under {} and `worker step --failed` \
-                             does them again; lower optim.base_lr or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
+                             does them again; lower optim.{} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
                             self.step,
-                            self.run.store().uri_of("failed")
+                            self.run.store().uri_of("failed"),
+                            if self.config.optim.lr.is_some() { "lr" } else { "base_lr" }
                         );
                     }
                 }

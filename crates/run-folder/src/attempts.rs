@@ -2,17 +2,19 @@
 
 use serde_json::json;
 
-use crate::run::CreateOnce;
+use crate::run::{CreateOnce, attempt_in};
 use crate::{Run, RunError};
 
 impl Run {
-    /// Claims the next attempt number for this process, a program of version `code`.
+    /// Claims the next attempt number for this process, a program of version `code`: one that no key of the run names, even
+    /// where the records of attempts are gone.
     ///
     /// # Errors
     /// The store's; [`RunError::NoAttempt`] when others took a thousand numbers meanwhile.
     pub fn claim_attempt(&self, code: &str) -> Result<u32, RunError> {
         let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
-        let taken = self.attempts()?.into_iter().max().unwrap_or(0);
+        let keys = self.store().list("")?;
+        let taken = keys.iter().filter_map(|key| attempt_of(key).or_else(|| attempt_in(key))).max().unwrap_or(0);
         for attempt in taken + 1..taken + 1000 {
             if self.store().create_once(&key_of(attempt), &claim)? {
                 return Ok(attempt);
@@ -77,5 +79,15 @@ mod tests {
         assert!(error.contains("attempt 2 has taken this run over from attempt 1"), "{error}");
         run.store().delete("attempts/0002.json").unwrap();
         assert!(matches!(run.still_ours(2), Err(RunError::Gone { .. })));
+    }
+
+    #[test]
+    fn a_number_is_never_used_twice() {
+        let run = Run::at("memory://attempts-gone").unwrap();
+        run.store().create("metrics/00000000-a0007.jsonl", "".into()).unwrap();
+        assert_eq!(run.claim_attempt("1.0").unwrap(), 8);
+        run.store().create("checkpoints/00000050-a9999.json", "{}".into()).unwrap();
+        assert_eq!(run.claim_attempt("1.0").unwrap(), 10_000);
+        assert_eq!(run.claim_attempt("1.0").unwrap(), 10_001);
     }
 }

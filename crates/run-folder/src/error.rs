@@ -14,6 +14,25 @@ pub enum RunError {
         /// Address of the run.
         uri: String,
     },
+    /// No `run.json` although attempts have begun.
+    #[error(
+        "{uri}/run.json is missing although {key} is there; restore it from a copy (`final.json` names its digest where the run is done), \
+         or give another --out"
+    )]
+    Lost {
+        /// Address of the run.
+        uri: String,
+        /// A key that only a run that was begun has.
+        key: String,
+    },
+    /// `run.json` is there and cannot be used.
+    #[error("{uri}/run.json is damaged ({what}); restore it from a copy, or train again into another --out")]
+    NotARun {
+        /// Address of the run.
+        uri: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The run was begun with other images.
     #[error(
         "{uri}/run.json: this run was begun on shard set {begun}, not {given}; give the same --shards or another --out"

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::checkpoints::Place;
 use crate::found::{self, Found};
+use crate::run::attempt_in;
 use crate::{CheckpointRecord, Run, RunError, StopRecord};
 
 /// Files of metrics by key, with the digests of their bytes.
@@ -22,6 +23,14 @@ impl Run {
         let key = format!("metrics/{from:08}-a{attempt:04}.jsonl");
         self.store().ensure(&key, lines.to_owned().into())?;
         Ok((key, Digest::of(lines.as_bytes())))
+    }
+
+    /// Whether any attempt has published metrics.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn has_metrics(&self) -> Result<bool, RunError> {
+        Ok(!self.store().list("metrics")?.is_empty())
     }
 
     /// Publishes that an attempt stopped for good, with the metrics up to there.
@@ -62,7 +71,7 @@ impl Run {
             None => self.store().list("metrics")?.into_iter().map(|key| (key, None)).collect(),
         };
         keys.retain(|(key, _)| !aside.contains_key(key));
-        keys.sort_by_key(|(key, _)| key.rsplit_once("-a").map(|(_, attempt)| attempt.to_owned()));
+        keys.sort_by_key(|(key, _)| attempt_in(key));
         let mut lines = BTreeMap::new();
         for (key, digest) in keys {
             for line in self.lines_of(&key, digest.as_ref())? {

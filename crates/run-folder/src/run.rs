@@ -42,8 +42,15 @@ impl Run {
     /// Writes what the run is, or checks that it is the same run. Gives what it was begun with.
     ///
     /// # Errors
-    /// The store's, and those of [`RunRecord::same_as`].
+    /// The store's, those of [`RunRecord::same_as`], and [`RunError::Lost`]: what an attempt has left is never taken over under
+    /// a record that was written after it.
     pub fn begin(&self, record: &RunRecord) -> Result<RunRecord, RunError> {
+        // The keys first: an attempt is claimed after run.json is there, so that two that begin at once do not meet here.
+        if let Some(key) = self.first_trace()?
+            && !self.store.exists("run.json")?
+        {
+            return Err(RunError::Lost { uri: self.uri(), key });
+        }
         if self.store.create_once("run.json", record)? {
             return Ok(record.clone());
         }
@@ -58,12 +65,28 @@ impl Run {
     /// What the run is.
     ///
     /// # Errors
-    /// The store's; [`RunError::NoRun`].
+    /// The store's; [`RunError::NoRun`]; [`RunError::Lost`]; [`RunError::NotARun`].
     pub fn record(&self) -> Result<RunRecord, RunError> {
         match self.store.read_record("run.json") {
-            Err(StoreError::NotFound { .. }) => Err(RunError::NoRun { uri: self.uri() }),
+            Err(StoreError::NotFound { .. }) => Err(match self.first_trace()? {
+                Some(key) => RunError::Lost { uri: self.uri(), key },
+                None => RunError::NoRun { uri: self.uri() },
+            }),
+            Err(StoreError::Record { reason, .. }) => {
+                Err(RunError::NotARun { uri: self.uri(), what: reason.to_string() })
+            }
             other => Ok(other?),
         }
+    }
+
+    /// A key that shows that an attempt has begun.
+    fn first_trace(&self) -> Result<Option<String>, RunError> {
+        for folder in ["attempts", "checkpoints"] {
+            if let Some(key) = self.store.list(folder)?.into_iter().next() {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     /// Marks the run as done, unless it is: `attempt` ended it on `device`, in words. Where an earlier final record is
@@ -115,8 +138,8 @@ impl Run {
             finals.push((key.clone(), found::record(&self.store, &key)?));
         }
         finals.retain(|(_, found)| names_what_counts(found));
-        // `final-a0002.json` comes before `final.json`, which is the first.
-        finals.sort_by_key(|(key, _)| std::cmp::Reverse((key != "final.json", key.clone())));
+        // `final.json` is that of the first attempt that ended the run.
+        finals.sort_by_key(|(key, _)| std::cmp::Reverse(attempt_in(key)));
         Ok(finals)
     }
 }
@@ -143,7 +166,8 @@ impl Run {
     pub fn capture(&self, step: u64, rank: u32) -> Result<(CaptureRecord, Bytes), RunError> {
         let keys = self.store.list("failed")?;
         let (start, end) = (format!("failed/{step:08}-a"), format!("-r{rank:04}.json"));
-        let Some(key) = keys.iter().rev().find(|key| key.starts_with(&start) && key.ends_with(&end)) else {
+        let of_rank = keys.iter().filter(|key| key.starts_with(&start) && key.ends_with(&end));
+        let Some(key) = of_rank.max_by_key(|key| attempt_in(key)) else {
             let there = steps_of(&keys).iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             return Err(RunError::NoCapture { uri: self.uri(), step, rank, there });
         };
@@ -172,6 +196,13 @@ impl Run {
 /// The steps that keys below `failed/` name.
 fn steps_of(keys: &[String]) -> BTreeSet<u64> {
     keys.iter().filter_map(|key| key.strip_prefix("failed/")?.split('-').next()?.parse().ok()).collect()
+}
+
+/// The attempt that a key names by `-a0012`.
+pub(crate) fn attempt_in(key: &str) -> Option<u32> {
+    let (_, rest) = key.rsplit_once("-a")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 /// Whether `key` is that of a final record.
@@ -210,6 +241,37 @@ mod tests {
         assert_eq!(run.begin(&record("cuda")).unwrap(), record("cpu"));
         let other = RunRecord::new(json!({"device": "cpu"}), Digest::of(b"other"), 9, "1.0");
         assert!(matches!(run.begin(&other), Err(RunError::OtherShards { .. })));
+    }
+
+    #[test]
+    fn without_its_record_a_run_is_neither_begun_anew_nor_read() {
+        for key in ["attempts/0001.json", "checkpoints/00000005-a0001.json"] {
+            let run = Run::of(Store::open("memory://lost").unwrap().child(&key[..5]));
+            run.store().create(key, "{}".into()).unwrap();
+            let record = RunRecord::new(json!({}), Digest::of(b"shards"), 9, "1.0");
+            let said = run.begin(&record).unwrap_err().to_string();
+            assert!(
+                said.contains("run.json is missing") && said.contains(key) && said.contains("another --out"),
+                "{said}"
+            );
+            assert_eq!(run.record().unwrap_err().to_string(), said);
+            assert!(!run.store().exists("run.json").unwrap());
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_told_with_the_remedy_that_helps() {
+        let run = Run::at("memory://no-record").unwrap();
+        run.store().create("run.json", "{".into()).unwrap();
+        let said = run.record().unwrap_err().to_string();
+        assert!(said.contains("run.json is damaged") && said.contains("another --out"), "{said}");
+        assert!(!said.contains("--repair"), "{said}");
+    }
+
+    #[test]
+    fn attempts_are_compared_as_numbers() {
+        let attempts = ["final.json", "final-a9999.json", "failed/00000007-a10000-r0001.json"].map(attempt_in);
+        assert_eq!(attempts, [None, Some(9999), Some(10000)]);
     }
 
     #[test]

@@ -82,7 +82,9 @@ pub enum StoreError {
         reads: u32,
     },
     /// A JSON record whose bytes are not those that were written, or are of another version.
-    #[error("{uri} is damaged: {reason}; restore it from a copy, or set it aside with `verify --repair`")]
+    #[error(
+        "{uri} is damaged: {reason}; restore it from a copy, or set it aside with `worker verify RUN --repair` (records of a sweep: `orchestrator verify STORE --repair`)"
+    )]
     Record {
         /// Address of the record.
         uri: String,
@@ -97,6 +99,16 @@ pub enum StoreError {
         /// The address, without credentials.
         uri: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A variable of the environment that names the server is no address.
+    #[error("{uri} cannot be reached: {variable} {why}")]
+    BadVariable {
+        /// Address of the store.
+        uri: String,
+        /// Name of the variable.
+        variable: String,
+        /// What is wrong with it, and the remedy.
         why: String,
     },
     /// Not a key.

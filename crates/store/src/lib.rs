@@ -22,6 +22,7 @@
 mod cloud;
 pub mod contract;
 mod create;
+mod endpoint;
 mod error;
 mod faulty;
 mod key;
@@ -39,7 +40,7 @@ mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
-pub use patience::Clock;
+pub use patience::{Clock, Waiting};
 pub use record::RecordError;
 pub use store::Store;
 pub use strangers::Stranger;

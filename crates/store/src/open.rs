@@ -2,6 +2,7 @@
 
 use crate::StoreError;
 use crate::cloud;
+use crate::endpoint;
 use crate::error::scrub;
 use crate::uri::Location;
 use object_store::ObjectStore;
@@ -51,6 +52,7 @@ pub(crate) fn backend(location: &Location) -> Result<Backend, StoreError> {
             Ok(same(Arc::new(LocalFileSystem::new().with_fsync(true)), base, Kind::Directory))
         }
         Location::Bucket { service, bucket, prefix } => {
+            endpoint::verify(*service, &uri, |name| std::env::var(name).ok())?;
             let clients = cloud::clients(*service, bucket);
             let (reads, writes) = clients.map_err(|e| StoreError::BadUri { uri, why: scrub(&e.to_string()) })?;
             Ok(Backend { reads, writes, base: Path::from(prefix.as_str()), kind: Kind::Bucket, direct: false })

@@ -1,8 +1,9 @@
 //! Waiting for a store that is away: a server that restarts, a network that is cut for minutes.
 //!
-//! The client's own retries end within seconds. A patient store goes on after them, up to a limit, but only once it has
-//! answered: a wrong address is told at once. Whether to wait is decided by the kind of the error: the general failure,
-//! which is what cut connections and busy servers give, and no refusal, conflict or missing key.
+//! The client's own retries end within seconds. A patient store goes on after them, up to a limit. Until it has answered
+//! once, it does so only where the address is known to be right: a wrong one is told at once. Whether to wait is decided by
+//! the kind of the error: the general failure, which is what cut connections and busy servers give, and no refusal,
+//! conflict or missing key.
 
 use crate::error::is_refusal;
 use async_trait::async_trait;
@@ -16,6 +17,28 @@ use std::time::{Duration, Instant};
 
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(30);
+/// What is left of the patience of a process that was asked to end: Slurm kills it 30 s after the signal.
+const HURRIED: Duration = Duration::from_secs(10);
+/// How often a pause looks whether there is a hurry now.
+const SLICE: Duration = Duration::from_millis(500);
+
+/// How a store that is away is waited for.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting {
+    /// How long each call waits.
+    pub limit: Duration,
+    /// Whether the address is known to be right, so that a store that has not answered yet is waited for as well.
+    pub known: bool,
+    /// Set from outside when the process is asked to end: a call then waits for 10 s at most.
+    pub hurry: Arc<AtomicBool>,
+}
+
+impl Waiting {
+    /// The limit that holds now.
+    fn limit_now(&self) -> Duration {
+        if self.hurry.load(Ordering::Relaxed) { self.limit.min(HURRIED) } else { self.limit }
+    }
+}
 
 /// Time, as a patient store sees it. Tests have their own.
 pub trait Clock: Debug + Send + Sync {
@@ -42,7 +65,7 @@ impl Clock for RealClock {
 /// How long a store is waited for.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    limit: Duration,
+    waiting: Waiting,
     clock: Arc<dyn Clock>,
     /// Whether the store has answered at all.
     answered: AtomicBool,
@@ -51,15 +74,16 @@ pub(crate) struct Patience {
 impl Patience {
     /// None: the client's retries are all there are.
     pub(crate) fn none() -> Self {
-        Self::of(Duration::ZERO)
+        Self::of(Waiting::default())
     }
 
-    pub(crate) fn of(limit: Duration) -> Self {
-        Self::by(limit, Arc::new(RealClock(Instant::now())))
+    pub(crate) fn of(waiting: Waiting) -> Self {
+        Self::by(waiting, Arc::new(RealClock(Instant::now())))
     }
 
-    pub(crate) fn by(limit: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { limit, clock, answered: AtomicBool::new(false) }
+    pub(crate) fn by(waiting: Waiting, clock: Arc<dyn Clock>) -> Self {
+        let answered = AtomicBool::new(waiting.known);
+        Self { waiting, clock, answered }
     }
 
     /// A call to be repeated while the store is away.
@@ -69,7 +93,7 @@ impl Patience {
 
     /// For the parts of an upload, which the client repeats by itself.
     pub(crate) fn of_parts(&self) -> Option<Arc<dyn RetryPolicy>> {
-        (self.limit > Duration::ZERO).then(|| Arc::new(OfParts(self.limit)) as Arc<dyn RetryPolicy>)
+        (self.waiting.limit > Duration::ZERO).then(|| Arc::new(OfParts(self.waiting.clone())) as Arc<dyn RetryPolicy>)
     }
 
     /// Takes note of an answer.
@@ -92,21 +116,24 @@ pub(crate) struct Wait<'a> {
 impl Wait<'_> {
     /// Waits, and says to try again; false for an error that time does not heal, or when the time is over.
     pub(crate) fn again(&mut self, error: &object_store::Error, uri: &str) -> bool {
-        let Patience { limit, clock, answered } = self.patience;
+        let Patience { waiting, clock, answered } = self.patience;
         if !is_away(error) || !answered.load(Ordering::Relaxed) {
             return false;
         }
         let now = clock.now();
         let began = *self.began.get_or_insert(now);
-        let left = limit.saturating_sub(now.saturating_sub(began));
-        if left.is_zero() {
+        let left = || waiting.limit_now().saturating_sub(clock.now().saturating_sub(began));
+        if left().is_zero() {
             return false;
         }
         if self.tries == 0 {
-            let seconds = limit.as_secs();
+            let seconds = waiting.limit_now().as_secs();
             tracing::warn!(uri, "the store is away: trying again for up to {seconds} s");
         }
-        clock.sleep(pause(self.tries).min(left));
+        let until = now + pause(self.tries);
+        while clock.now() < until && !left().is_zero() {
+            clock.sleep(SLICE.min(until.saturating_sub(clock.now())).min(left()));
+        }
         self.tries += 1;
         true
     }
@@ -135,7 +162,7 @@ fn pause(tries: u32) -> Duration {
 }
 
 #[derive(Debug)]
-struct OfParts(Duration);
+struct OfParts(Waiting);
 
 #[async_trait]
 impl RetryPolicy for OfParts {
@@ -145,11 +172,14 @@ impl RetryPolicy for OfParts {
             RetryFailure::Transport(_) => true,
             _ => false,
         };
-        if !passes || context.elapsed >= self.0 {
-            return false;
+        let mut left = pause(u32::try_from(context.attempt).unwrap_or(u32::MAX));
+        let mut slept = Duration::ZERO;
+        while passes && context.elapsed + slept < self.0.limit_now() && !left.is_zero() {
+            let slice = SLICE.min(left);
+            tokio::time::sleep(slice).await;
+            (slept, left) = (slept + slice, left - slice);
         }
-        tokio::time::sleep(pause(u32::try_from(context.attempt).unwrap_or(u32::MAX))).await;
-        true
+        passes && left.is_zero()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::StoreError;
 use crate::faulty::{Fault, Faults, Faulty};
 use crate::key::{join, path, verify_key};
 use crate::open::{Backend, Kind, backend};
-use crate::patience::{Clock, Patience};
+use crate::patience::{Clock, Patience, Waiting};
 use crate::retry;
 use crate::runtime::wait;
 use crate::uri::Location;
@@ -62,12 +62,17 @@ impl Store {
     /// This store, which is waited for up to `limit` in each call when it is away after it has answered before. A directory
     /// is never waited for.
     pub fn patient(&self, limit: Duration) -> Self {
-        Self { patience: Arc::new(Patience::of(limit)), ..self.clone() }
+        self.waiting(Waiting { limit, ..Waiting::default() })
     }
 
-    /// As [`patient`](Self::patient), by a clock of the caller's: for tests.
-    pub fn patient_by(&self, limit: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { patience: Arc::new(Patience::by(limit, clock)), ..self.clone() }
+    /// This store, which is waited for as `waiting` says. A directory is never waited for.
+    pub fn waiting(&self, waiting: Waiting) -> Self {
+        Self { patience: Arc::new(Patience::of(waiting)), ..self.clone() }
+    }
+
+    /// As [`waiting`](Self::waiting), by a clock of the caller's: for tests.
+    pub fn waiting_by(&self, waiting: Waiting, clock: Arc<dyn Clock>) -> Self {
+        Self { patience: Arc::new(Patience::by(waiting, clock)), ..self.clone() }
     }
 
     /// This store with faults injected at the given calls to the backend, counted from 0: for tests of recovery.

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Clock, Fault, Store, StoreError, contract};
+use store::{Clock, Fault, Store, StoreError, Waiting, contract};
 
 #[test]
 fn memory_keeps_the_contract() {
@@ -112,13 +113,17 @@ impl Clock for Slept {
     }
 }
 
+fn quarter_of_an_hour() -> Waiting {
+    Waiting { limit: Duration::from_secs(900), ..Waiting::default() }
+}
+
 /// A store in memory that is patient for a quarter of an hour, has answered once, and is then away for `calls` calls.
 fn away_for(name: &str, calls: u64) -> (Store, Arc<Slept>) {
     let clock = Arc::new(Slept::default());
     let store = Store::open(&format!("memory://{name}")).unwrap();
     store.create("there", "v".into()).unwrap();
     let store = store.with_faults((1..=calls).map(|call| (call, Fault::Unavailable)));
-    let store = store.patient_by(Duration::from_secs(900), Arc::clone(&clock) as Arc<dyn Clock>);
+    let store = store.waiting_by(quarter_of_an_hour(), Arc::clone(&clock) as Arc<dyn Clock>);
     assert!(store.exists("there").unwrap());
     (store, clock)
 }
@@ -144,7 +149,7 @@ fn patience_ends_and_is_not_wasted_on_refusals_or_on_a_store_that_never_answered
     assert!(matches!(store.create("k", "v".into()), Err(StoreError::Unavailable { .. })));
     assert_eq!(clock.seconds(), 900);
     let clock = Arc::new(Slept::default());
-    let patient = |store: &Store| store.patient_by(Duration::from_secs(900), Arc::clone(&clock) as Arc<dyn Clock>);
+    let patient = |store: &Store| store.waiting_by(quarter_of_an_hour(), Arc::clone(&clock) as Arc<dyn Clock>);
     let store = patient(&Store::open("memory://refused").unwrap());
     store.create("k", "v".into()).unwrap();
     let refused = store.with_faults((0..9).map(|call| (call, Fault::Denied)));
@@ -155,6 +160,44 @@ fn patience_ends_and_is_not_wasted_on_refusals_or_on_a_store_that_never_answered
     let never = Store::open("memory://never").unwrap().with_faults((0..99).map(|call| (call, Fault::Unavailable)));
     assert!(matches!(patient(&never).get("k"), Err(StoreError::Unavailable { .. })));
     assert_eq!(clock.seconds(), 0);
+    // Unless the address is known to be right: a run that goes on, for instance.
+    let known = Waiting { known: true, ..quarter_of_an_hour() };
+    let later = Store::open("memory://later").unwrap().with_faults((0..9).map(|call| (call, Fault::Unavailable)));
+    let later = later.waiting_by(known, Arc::clone(&clock) as Arc<dyn Clock>);
+    assert!(!later.exists("k").unwrap());
+    assert!((5..300).contains(&clock.seconds()), "{} s", clock.seconds());
+}
+
+/// A clock that asks for hurry at a moment.
+#[derive(Debug)]
+struct Asked {
+    slept: Slept,
+    at: Duration,
+    hurry: Arc<AtomicBool>,
+}
+
+impl Clock for Asked {
+    fn now(&self) -> Duration {
+        self.slept.now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.slept.sleep(time);
+        self.hurry.fetch_or(self.slept.now() >= self.at, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_process_that_is_asked_to_end_waits_no_longer() {
+    for (asked, ended) in [(0, 10), (4, 10), (100, 100)] {
+        let waiting = Waiting { known: true, ..quarter_of_an_hour() };
+        let (at, hurry) = (Duration::from_secs(asked), Arc::clone(&waiting.hurry));
+        let clock = Arc::new(Asked { slept: Slept::default(), at, hurry });
+        let store = Store::open("memory://hurry").unwrap().with_faults((0..999).map(|call| (call, Fault::Unavailable)));
+        let store = store.waiting_by(waiting, Arc::clone(&clock) as Arc<dyn Clock>);
+        assert!(matches!(store.get("k"), Err(StoreError::Unavailable { .. })));
+        assert!((ended..ended + 2).contains(&clock.slept.seconds()), "{asked}: {} s", clock.slept.seconds());
+    }
 }
 
 #[test]

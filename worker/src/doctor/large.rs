@@ -31,6 +31,7 @@ pub(crate) fn check(uri: &str, size: &str) -> Finding {
 /// A number of bytes, or the bytes of a checkpoint under a configuration.
 fn size_of(size: &str) -> Result<u64> {
     if let Ok(bytes) = size.parse() {
+        ensure!(bytes > 0, "--checkpoint-size 0: give the bytes of a checkpoint, at least 1");
         return Ok(bytes);
     }
     ensure!(

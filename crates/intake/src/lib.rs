@@ -11,6 +11,7 @@ mod frames;
 mod jpeg;
 mod profile;
 mod raster;
+mod remedy;
 mod tiff_file;
 mod tiff_pixels;
 
@@ -22,6 +23,7 @@ pub use foreign::{HEAD, pointer};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use raster::Raster;
+use remedy::AGAIN;
 pub use tiff_file::MOST_PAGES;
 use tiff_file::{Page, Tiff};
 use tiff_pixels::Pixels;
@@ -60,7 +62,7 @@ impl IntakeLimits {
     /// Whether an image may be so large. The error is a reason for the report.
     fn allow(self, width: u32, height: u32) -> Result<(), String> {
         match u64::from(width) * u64::from(height) {
-            0 => Err("has no pixels".to_owned()),
+            0 => Err(format!("has no pixels; {AGAIN}")),
             pixels if pixels > self.pixels => {
                 Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", self.pixels))
             }
@@ -174,12 +176,18 @@ pub fn numbers(bytes: &[u8], limits: IntakeLimits) -> Result<Numbers, String> {
         }
         ImageFormat::Jpeg => Err("a JPEG changes numbers; save masks as PNG or TIFF".to_owned()),
         _ => {
-            let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?).map_err(|error| short(&error))?;
+            let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?)
+                .map_err(|error| remedy::of_image(&error))?;
             let (width, height) = (image.width(), image.height());
             let values = match image {
                 DynamicImage::ImageLuma8(grey) => grey.iter().map(|&value| value.into()).collect(),
                 DynamicImage::ImageLuma16(grey) => grey.iter().map(|&value| value.into()).collect(),
-                other => return Err(format!("is {:?} and no grey picture of numbers", other.color())),
+                other => {
+                    return Err(format!(
+                        "is {:?} and no grey picture of numbers; save masks as grey PNG or TIFF",
+                        other.color()
+                    ));
+                }
             };
             Ok(Numbers { width, height, values })
         }
@@ -215,7 +223,7 @@ fn guarded<T>(format: ImageFormat, decode: impl FnOnce() -> Result<T, String>) -
     let name = name_of_format(format);
     match decoded {
         Ok(decoded) => decoded.map_err(|reason| format!("unreadable {name}: {reason}")),
-        Err(_) => Err(format!("unreadable {name}: the decoder gave up")),
+        Err(_) => Err(format!("unreadable {name}: the decoder gave up; {AGAIN}")),
     }
 }
 
@@ -224,13 +232,9 @@ fn decode_as(bytes: &[u8], format: ImageFormat, how: Reading) -> Result<(RgbImag
     let (rgb, orientation) = match format {
         ImageFormat::Tiff => of_tiff(bytes, how, &mut notes)?,
         _ if how.page.is_some_and(|page| page != 1) => {
-            return Err(format!("it has no page {}", how.page.unwrap_or_default()));
+            return Err(format!("it has no page {}, only one picture", how.page.unwrap_or_default()));
         }
-        ImageFormat::Jpeg if !jpeg::markers(bytes).ends => {
-            let ended = jpeg::without_end(bytes, &how.limits.bounds()).ok_or("the file ends before its image does")?;
-            notes.push("its end marker is missing, its pixels are whole".to_owned());
-            of_others(&ended, format, how, &mut notes)?
-        }
+        ImageFormat::Jpeg => of_jpeg(bytes, how, &mut notes)?,
         _ => of_others(bytes, format, how, &mut notes)?,
     };
     if orientation == Orientation::NoTransforms {
@@ -265,12 +269,29 @@ fn of_tiff(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbIm
     Ok((rgb, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
+/// A JPEG whose data is all there.
+fn of_jpeg(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+    if let Some(jpeg::Size { size: (width, height), .. }) = jpeg::size(bytes) {
+        how.limits.allow(width, height)?;
+    }
+    let whole = jpeg::whole(bytes, None)?;
+    notes.extend(whole.notes());
+    if whole.ends {
+        return of_others(bytes, ImageFormat::Jpeg, how, notes);
+    }
+    of_others(&[bytes, &[0xff, 0xd9]].concat(), ImageFormat::Jpeg, how, notes)
+}
+
 /// A page by its number, or the first.
 fn page_of(bytes: &[u8], page: Option<u32>) -> Result<(Tiff<'_>, Page), String> {
-    let tiff = Tiff::open(bytes).ok_or("it has no directory of pages")?;
+    let tiff = Tiff::open(bytes).ok_or_else(|| format!("it has no directory of pages; {AGAIN}"))?;
     let number = page.unwrap_or(1);
     let index = number.checked_sub(1).ok_or("pages are numbered from 1")? as usize;
-    let page = *tiff.pages().get(index).ok_or_else(|| format!("it has no page {number}"))?;
+    let pages = tiff.pages();
+    let page = *pages.get(index).ok_or_else(|| match pages.len() {
+        0 => format!("it has no page; {AGAIN}"),
+        count => format!("it has no page {number}, only {count}"),
+    })?;
     Ok((tiff, page))
 }
 
@@ -285,8 +306,8 @@ fn of_others(
     notes.extend(frames::note(bytes));
     // A profile that cannot be read is no reason to refuse the image.
     notes.extend(decoder.icc_profile().ok().flatten().map(|profile| not_applied(profile::name(&profile))));
-    let orientation = decoder.orientation().map_err(|error| short(&error))?;
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| short(&error))?;
+    let orientation = decoder.orientation().map_err(|error| remedy::of_image(&error))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| remedy::of_image(&error))?;
     Ok((Raster::of(image)?.into_rgb(how.bits, notes)?, orientation))
 }
 
@@ -294,7 +315,7 @@ fn of_others(
 fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: IntakeLimits) -> Result<impl ImageDecoder + 'a, String> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.bounds());
-    let decoder = reader.into_decoder().map_err(|error| short(&error))?;
+    let decoder = reader.into_decoder().map_err(|error| remedy::of_image(&error))?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
     Ok(decoder)
@@ -307,11 +328,6 @@ fn not_applied(name: Option<String>) -> String {
 
 fn name_of_format(format: ImageFormat) -> &'static str {
     format.extensions_str().first().map_or("unknown", |end| if *end == "jpg" { "jpeg" } else { end })
-}
-
-/// The first line of an error, not longer than a cell of a table bears.
-fn short(error: &dyn std::fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().chars().take(160).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use image::{DynamicImage, RgbImage};
 
+use crate::remedy::AGAIN;
+
 /// A picture as its file holds it.
 #[derive(Debug)]
 pub(crate) struct Raster {
@@ -87,10 +89,11 @@ impl Raster {
     /// Samples that are no numbers of colours.
     pub(crate) fn coloured(self, colours: &[[u8; 3]; 256]) -> Result<RgbImage, String> {
         let (Samples::Eight(numbers), Colour::Grey) = (self.samples, self.colour) else {
-            return Err("its samples are no numbers of colours".to_owned());
+            return Err(format!("its samples are no numbers of colours; {AGAIN}"));
         };
         let rgb = numbers.into_iter().flat_map(|number| colours[usize::from(number)]).collect();
-        RgbImage::from_raw(self.width, self.height, rgb).ok_or_else(|| "has fewer pixels than it says".to_owned())
+        RgbImage::from_raw(self.width, self.height, rgb)
+            .ok_or_else(|| format!("has fewer pixels than it says; {AGAIN}"))
     }
 
     /// The picture as 8-bit RGB. `bits` is how many of 16 bits its camera uses, where the description says it.
@@ -115,12 +118,54 @@ impl Raster {
                 pixels.flat_map(|pixel| over_white(rgb(&pixel[..colour.channels()], colour), pixel, alpha)).collect()
             }
         };
-        RgbImage::from_raw(width, height, rgb).ok_or_else(|| "has fewer pixels than it says".to_owned())
+        RgbImage::from_raw(width, height, rgb).ok_or_else(|| format!("has fewer pixels than it says; {AGAIN}"))
     }
 }
 
 /// Bits of 16 at or below which a picture would be black to the eye: at most 16 levels would be left.
 const BLACK: u32 = 12;
+/// One in so many samples may be saturated or belong to something drawn into the picture, and says nothing of the camera's range.
+const FEW: usize = 50;
+/// The same of samples that all have the one value of a scale bar.
+const DRAWN: usize = 4;
+
+/// How often each value occurs among the colours of 16-bit samples.
+struct Counts {
+    of: Vec<usize>,
+    all: usize,
+}
+
+impl Counts {
+    fn new(samples: &[u16], colours: usize, channels: usize) -> Self {
+        let mut of = vec![0; 1 << u16::BITS];
+        for pixel in samples.chunks_exact(channels) {
+            pixel[..colours].iter().for_each(|&sample| of[usize::from(sample)] += 1);
+        }
+        let all = of.iter().sum();
+        Self { of, all }
+    }
+
+    fn largest(&self) -> u16 {
+        self.of.iter().rposition(|count| *count > 0).unwrap_or(0) as u16
+    }
+
+    /// How many samples need more than so many bits.
+    fn above(&self, bits: u32) -> usize {
+        self.of[1 << bits.min(u16::BITS)..].iter().sum()
+    }
+
+    /// Whether those are so few, or so alike, that they say nothing of the others.
+    fn are_strays(&self, bits: u32) -> bool {
+        let above = &self.of[1 << bits.min(u16::BITS)..];
+        let (count, most) = (above.iter().sum::<usize>(), above.iter().copied().max().unwrap_or(0));
+        count * FEW <= self.all || count == most && count * DRAWN <= self.all && self.of[0] + count < self.all
+    }
+
+    /// The fewest bits that all but strays need.
+    fn bits(&self) -> u32 {
+        (0..u16::BITS).find(|bits| self.are_strays(*bits)).unwrap_or(u16::BITS)
+    }
+}
 
 /// The sample that is white in 16-bit samples, of which only `colours` of `channels` are looked at.
 fn whole_range(
@@ -130,24 +175,46 @@ fn whole_range(
     bits: Option<u8>,
     notes: &mut Vec<String>,
 ) -> Result<u16, String> {
-    let largest = samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]).copied().max().unwrap_or(0);
-    let used = u16::BITS - largest.leading_zeros();
-    let remedy = "say what its camera has in the description, as in `images: {bits: 12}`";
+    let counts = Counts::new(samples, colours, channels);
     match bits {
-        Some(bits) if used > u32::from(bits) => {
-            Err(format!("holds the value {largest}, which is more than the {bits} bits of `images.bits`"))
-        }
-        Some(bits) => Ok(u16::MAX >> (16 - u32::from(bits).clamp(1, 16))),
-        None if used <= BLACK => {
-            Err(format!("only {used} of 16 bits are used (largest value {largest}), so it would be black; {remedy}"))
-        }
-        None => {
-            if used < u16::BITS {
-                notes.push(format!("only {used} of 16 bits are used; if that is not its light, {remedy}"));
-            }
-            Ok(u16::MAX)
-        }
+        Some(bits) => said_range(&counts, u32::from(bits).clamp(1, u16::BITS), notes),
+        None => guessed_range(&counts, notes),
     }
+}
+
+/// The range that the description says the camera has. What lies above is white.
+fn said_range(counts: &Counts, bits: u32, notes: &mut Vec<String>) -> Result<u16, String> {
+    let above = counts.above(bits);
+    if above > 0 && !counts.are_strays(bits) {
+        let (all, largest) = (counts.all, counts.largest());
+        let holds =
+            format!("holds {above} of {all} values of more than the {bits} bits of `images.bits` (largest {largest})");
+        return Err(format!("{holds}; say how many bits its camera has"));
+    }
+    if above > 0 {
+        notes.push(format!(
+            "values of more than the {bits} bits of `images.bits` ({above} of them) are taken for white"
+        ));
+    }
+    Ok(u16::MAX >> (u16::BITS - bits))
+}
+
+/// All 16 bits, unless the picture would be black.
+fn guessed_range(counts: &Counts, notes: &mut Vec<String>) -> Result<u16, String> {
+    let (used, largest) = (counts.bits(), counts.largest());
+    let above = counts.above(used);
+    let but = if above > 0 { format!(" by all but {above} of its values") } else { String::new() };
+    if used <= BLACK {
+        let seen = format!("only {used} of 16 bits are used{but} (largest value {largest}), so it would be black");
+        return Err(format!(
+            "{seen}; say what its camera has in the description, as in `images: {{bits: 12}}`, or `bits: 16` if it is so dark"
+        ));
+    }
+    if used < u16::BITS {
+        let remedy = "if that is not its light, say what its camera has in the description, as in `images: {bits: 12}`";
+        notes.push(format!("only {used} of 16 bits are used{but}; {remedy}"));
+    }
+    Ok(u16::MAX)
 }
 
 /// A sample as 8 bits: `most` becomes 255, rounded to the nearest.
@@ -226,6 +293,50 @@ mod tests {
         assert_eq!(of([0, 300], Some(16)), (Ok(vec![0, 1]), String::new()), "said to be dark");
         assert!(of([0, 4096], Some(12)).0.is_err_and(|reason| reason.contains("4096")));
         assert!(of([0, 0], None).0.is_err());
+    }
+
+    /// A hot pixel, saturated spots and a scale bar say nothing of the camera's range.
+    #[test]
+    fn a_few_large_values_do_not_make_twelve_bits_sixteen() {
+        let picture = |few: &[u16]| {
+            let mut samples: Vec<u16> = (0..1000).map(|at| 1500 + (at * 37 % 2500) as u16).collect();
+            samples.iter_mut().zip(few).for_each(|(sample, value)| *sample = *value);
+            samples
+        };
+        let of = |samples: Vec<u16>, bits| {
+            let mut notes = Vec::new();
+            let raster = Raster {
+                width: 1000,
+                height: 1,
+                samples: Samples::Sixteen(samples),
+                colour: Colour::Grey,
+                alpha: Alpha::None,
+            };
+            let read =
+                raster.into_rgb(bits, &mut notes).map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect::<Vec<_>>());
+            (read, notes.join("; "))
+        };
+        let several: Vec<u16> = (0..20).map(|at| 60_000 + 100 * at).collect();
+        for few in [&[65_535][..], &[65_535; 30], &[40_000; 200], &several] {
+            let (read, _) = of(picture(few), None);
+            let reason = read.expect_err("black");
+            let count = few.len();
+            assert!(reason.contains(&format!("by all but {count} of its values")), "{reason}");
+            assert!(reason.contains("only 12 of 16 bits") && reason.contains("images: {bits: 12}"), "{reason}");
+            let (read, note) = of(picture(few), Some(12));
+            let (plain, _) = of(picture(&[]), Some(12));
+            let (read, plain) = (read.expect("12 bits"), plain.expect("12 bits"));
+            assert!(read[..count].iter().all(|value| *value == 255) && read[count..] == plain[count..]);
+            assert!(note.contains(&format!("({count} of them) are taken for white")), "{note}");
+            assert!(of(picture(few), Some(16)).0.is_ok(), "said to be so dark");
+        }
+        // Too many to be strays: the range is another one.
+        let (read, note) = of(picture(&(0..200).map(|at| 5000 + at).collect::<Vec<_>>()), None);
+        assert!(read.is_ok() && note.contains("only 13 of 16 bits"), "{note}");
+        let (read, _) = of(picture(&(0..200).map(|at| 5000 + at).collect::<Vec<_>>()), Some(12));
+        assert!(read.is_err_and(|reason| reason.contains("200 of 1000 values")));
+        // Black and white alone is a picture of its own.
+        assert!(of((0..1000).map(|at| if at < 100 { 65_535 } else { 0 }).collect(), None).0.is_ok());
     }
 
     #[test]

@@ -1,3 +1,4 @@
+mod damage;
 mod kinds;
 
 use std::path::{Path, PathBuf};

@@ -12,13 +12,18 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
 use crate::raster::{Alpha, Colour, Raster, Samples};
+use crate::remedy::{self, AGAIN};
 use crate::tiff_file::{Edited, View};
-use crate::{IntakeLimits, foreign, jpeg, short};
+use crate::{IntakeLimits, foreign, jpeg};
 
 /// TIFF's number of JPEG.
 const JPEG: u16 = 7;
 /// TIFF's number of WebP, as GDAL writes it.
 const WEBP: u16 = 50_001;
+/// Number of slices of a volume, as SGI and medical programs write it.
+const IMAGE_DEPTH: u16 = 32_997;
+/// The same of a tile.
+const TILE_DEPTH: u16 = 32_998;
 /// Channels beyond which samples are no picture.
 const MOST_CHANNELS: usize = 8;
 
@@ -35,6 +40,8 @@ pub(crate) struct Pixels<'a> {
     chunk: (u32, u32),
     across: u32,
     down: u32,
+    /// What is to be said of the images inside its chunks.
+    notes: Vec<String>,
 }
 
 /// A decoded part of a page.
@@ -52,21 +59,30 @@ impl<'a> Pixels<'a> {
     pub(crate) fn open(file: Edited<'a>, limits: IntakeLimits) -> Result<Self, String> {
         let bytes = file.whole();
         let limit = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
-        let mut decoder = Decoder::new(file).map_err(|error| short(&error))?;
+        let mut decoder = Decoder::new(file).map_err(|error| remedy::of_tiff(&error))?;
         let mut bounds = Limits::default();
         bounds.decoding_buffer_size = limit(limits.pixels.saturating_mul(16));
         bounds.intermediate_buffer_size = bytes.len();
         decoder = decoder.with_limits(bounds);
-        let (width, height) = decoder.dimensions().map_err(|error| short(&error))?;
+        let (width, height) = decoder.dimensions().map_err(|error| remedy::of_tiff(&error))?;
         limits.allow(width, height).map_err(|reason| format!("{reason}; of a slide, export fields of view"))?;
         let number = |decoder: &mut Decoder<Edited<'a>>, tag, default: u16| {
-            decoder.find_tag_unsigned(tag).map(|found| found.unwrap_or(default)).map_err(|error| short(&error))
+            decoder
+                .find_tag_unsigned(tag)
+                .map(|found| found.unwrap_or(default))
+                .map_err(|error| remedy::of_tiff(&error))
         };
         let compression = number(&mut decoder, Tag::Compression, 1)?;
         if let Some(name) = foreign::compression(compression) {
             return Err(foreign::compressed(&name));
         }
-        let colour = decoder.colortype().map_err(|error| short(&error))?;
+        for (tag, what) in [(IMAGE_DEPTH, "it is a volume"), (TILE_DEPTH, "its tiles are volumes")] {
+            let slices = number(&mut decoder, Tag::Unknown(tag), 1)?;
+            if slices > 1 {
+                return Err(format!("{what} of {slices} slices; save each slice as a page or a file"));
+            }
+        }
+        let colour = decoder.colortype().map_err(|error| remedy::of_tiff(&error))?;
         let planar = number(&mut decoder, Tag::PlanarConfiguration, 1)? == 2;
         let channels = usize::from(number(&mut decoder, Tag::SamplesPerPixel, 1)?);
         if channels > MOST_CHANNELS {
@@ -85,12 +101,15 @@ impl<'a> Pixels<'a> {
             .into_iter()
             .try_fold(1_u64, |area, side| area.checked_mul(side.into()));
         if area.is_none_or(|area| area > limits.pixels.saturating_mul(2)) {
-            return Err(format!("its tiles of {chunk_width}×{chunk_height} px are over the limit of --max-pixels"));
+            return Err(format!(
+                "its tiles of {chunk_width}×{chunk_height} px are over the limit of --max-pixels; save it in smaller ones"
+            ));
         }
         let planes = if planar { u32::from(colour.num_samples()) } else { 1 };
         let chunk_channels = if planar { 1 } else { channels.min(colour.num_samples().into()) };
         let chunk = (chunk_width, chunk_height);
-        let mut page = Self { decoder, width, height, colour, chunk_channels, planes, chunk, across, down };
+        let notes = Vec::new();
+        let mut page = Self { decoder, width, height, colour, chunk_channels, planes, chunk, across, down, notes };
         if matches!(compression, JPEG | WEBP) {
             page.look_inside(bytes, compression, if planar { 1 } else { channels })?;
         }
@@ -103,14 +122,20 @@ impl<'a> Pixels<'a> {
             ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
             ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
         };
-        let mut all = |tag| self.decoder.find_tag_unsigned_vec::<u64>(tag).map_err(|error| short(&error));
+        let tables = match self.decoder.find_tag(Tag::JPEGTables).map_err(|error| remedy::of_tiff(&error))? {
+            Some(tables) => Some(tables.into_u8_vec().map_err(|error| remedy::of_tiff(&error))?),
+            None => None,
+        };
+        let mut all = |tag| self.decoder.find_tag_unsigned_vec::<u64>(tag).map_err(|error| remedy::of_tiff(&error));
         let (offsets, lengths) = (all(offsets)?.unwrap_or_default(), all(lengths)?.unwrap_or_default());
         for (index, (offset, length)) in offsets.into_iter().zip(lengths).enumerate() {
             let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
-            let inside = end.and_then(|end| bytes.get(start..end)).ok_or("the file ends before its image does")?;
+            let inside = end
+                .and_then(|end| bytes.get(start..end))
+                .ok_or_else(|| format!("the file ends before its image does; {AGAIN}"))?;
             let size = match compression {
-                JPEG => jpeg::markers(inside).frame.filter(|frame| frame.channels == channels).map(|frame| frame.size),
+                JPEG => jpeg::size(inside).filter(|frame| frame.channels == channels).map(|frame| frame.size),
                 _ => WebPDecoder::new(Cursor::new(inside)).ok().map(|decoder| decoder.dimensions()),
             };
             let rows = self.height - (index as u32 / self.across % self.down) * self.chunk.1;
@@ -121,8 +146,13 @@ impl<'a> Pixels<'a> {
                 let (width, height) = size.unwrap_or_default();
                 let (across, down) = self.chunk;
                 return Err(format!(
-                    "part {index} holds an image of {width}×{height} px where one of {across}×{down} belongs"
+                    "part {index} holds an image of {width}×{height} px where one of {across}×{down} belongs; {AGAIN}"
                 ));
+            }
+            if compression == JPEG {
+                let whole = jpeg::whole(inside, tables.as_deref());
+                let whole = whole.map_err(|reason| format!("part {index} of it is no whole JPEG: {reason}"))?;
+                self.notes.extend(whole.notes().into_iter().map(|note| format!("a JPEG inside it: {note}")));
             }
         }
         Ok(())
@@ -133,6 +163,9 @@ impl<'a> Pixels<'a> {
     /// # Errors
     /// Samples that are no colours, or none of 8 or 16 bits; damage.
     pub(crate) fn raster(mut self, view: &View, notes: &mut Vec<String>) -> Result<Raster, String> {
+        self.notes.sort();
+        self.notes.dedup();
+        notes.append(&mut self.notes);
         let (colour, alpha) = self.meaning()?;
         let channels = usize::from(self.colour.num_samples());
         let alpha = if view.unknown_extra && alpha == Alpha::Straight { Alpha::Unknown } else { alpha };
@@ -166,7 +199,7 @@ impl<'a> Pixels<'a> {
                         let unpacked = unpacked(&packed, part.width, bits, scale);
                         frame.place(&mut samples, &part, &unpacked)
                     }
-                    _ => Err("its samples are of another type than it says".to_owned()),
+                    _ => Err(format!("its samples are of another type than it says; {AGAIN}")),
                 })?;
                 Samples::Eight(samples)
             }
@@ -174,7 +207,7 @@ impl<'a> Pixels<'a> {
                 let mut samples = vec![0_u16; pixels * channels];
                 self.parts(|part, decoded, frame| match decoded {
                     DecodingResult::U16(part_samples) => frame.place(&mut samples, &part, &part_samples),
-                    _ => Err("its samples are of another type than it says".to_owned()),
+                    _ => Err(format!("its samples are of another type than it says; {AGAIN}")),
                 })?;
                 Samples::Sixteen(samples)
             }
@@ -189,7 +222,10 @@ impl<'a> Pixels<'a> {
     /// Several channels, fractions, numbers that a cell cannot have; damage.
     pub(crate) fn numbers(mut self) -> Result<Vec<u32>, String> {
         let ColorType::Gray(bits) = self.colour else {
-            return Err(format!("has {} channels; numbers of cells are one", self.colour.num_samples()));
+            return Err(format!(
+                "has {} channels; save masks as grey, with one number a pixel",
+                self.colour.num_samples()
+            ));
         };
         if self.number(Tag::PhotometricInterpretation, 1)? == 0 {
             return Err("calls 0 white; save masks with 0 as black".to_owned());
@@ -206,7 +242,7 @@ impl<'a> Pixels<'a> {
     }
 
     fn number(&mut self, tag: Tag, default: u16) -> Result<u16, String> {
-        let all = self.decoder.find_tag_unsigned_vec::<u16>(tag).map_err(|error| short(&error))?;
+        let all = self.decoder.find_tag_unsigned_vec::<u16>(tag).map_err(|error| remedy::of_tiff(&error))?;
         Ok(all.and_then(|all| all.first().copied()).unwrap_or(default))
     }
 
@@ -253,7 +289,7 @@ impl<'a> Pixels<'a> {
                 width: self.chunk.0.min(self.width - x) as usize,
                 plane: plane as usize,
             };
-            let decoded = self.decoder.read_chunk(index).map_err(|error| short(&error))?;
+            let decoded = self.decoder.read_chunk(index).map_err(|error| remedy::of_tiff(&error))?;
             take(part, decoded, &frame)?;
         }
         Ok(())

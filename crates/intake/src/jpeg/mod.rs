@@ -1,0 +1,356 @@
+//! Whether the data of a JPEG is all there, which its decoder does not tell: it fills what is missing with grey or with noise.
+//!
+//! The segments are followed from marker to marker, and the data of each scan is walked through block by block, as a decoder does,
+//! without making pixels. What is found:
+//! * data that ends before the last block, codes that no table holds, restart markers out of order, passes that are missing: the
+//!   image is damaged;
+//! * more than [`SPARE`] bytes that belong to no block: the same, since damage may also make the rest seem too long;
+//! * fewer such bytes, a missing end marker, anything after the end: harmless, and noted.
+//!
+//! Damage that changes neither the number of blocks nor their bits cannot be told by anyone without the original.
+
+mod bits;
+mod scan;
+
+use bits::{Bits, Codes};
+use scan::{COEFFICIENTS, Component, Header, Scan, Tables};
+
+use crate::remedy::AGAIN;
+
+/// Bytes of data that may belong to no block: some programs write a few before a marker.
+const SPARE: usize = 16;
+/// Passes of a file, at most; encoders make some ten.
+const MOST_PASSES: usize = 200;
+
+/// The frame of a JPEG: what its header says, read before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Width and height, px.
+    pub(crate) size: (u32, u32),
+    /// Components of a pixel.
+    pub(crate) channels: usize,
+}
+
+/// A JPEG whose data is all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// Whether an end marker follows.
+    pub(crate) ends: bool,
+    /// Bytes before the end that belong to nothing.
+    spare: usize,
+    /// Bytes after the end, and whether they begin another image.
+    after: (usize, bool),
+}
+
+/// Why data is not all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// It ends, or a marker stands where data belongs.
+    Ended,
+    /// A code that no table holds, or a block of more coefficients than there are.
+    Code,
+    /// A restart marker of another number.
+    Interval,
+    /// Zeros where data was.
+    Zeros,
+    /// A table is missing.
+    Tables,
+}
+
+/// What a frame says, and what is known of it so far.
+#[derive(Debug)]
+struct Frame {
+    /// Several passes.
+    progressive: bool,
+    /// Bits of a sample.
+    precision: u8,
+    /// Units of an interleaved scan: across, down.
+    units: (usize, usize),
+    components: Vec<Component>,
+}
+
+impl Whole {
+    /// What a reader of the report should know.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.ends {
+            notes.push("its end marker is missing, its pixels are whole".to_owned());
+        }
+        if self.spare > 0 {
+            notes.push(format!("{} bytes belong to no part of its picture, so it may be damaged", self.spare));
+        }
+        match self.after {
+            (0, _) => {}
+            (_, true) => notes.push("another image follows its end and is not read".to_owned()),
+            (_, false) => notes.push("bytes follow its end and are not read".to_owned()),
+        }
+        notes
+    }
+}
+
+impl Lost {
+    fn reason(self, unit: usize, units: usize) -> String {
+        let at = format!("at part {} of {units}; {AGAIN}", unit + 1);
+        match self {
+            Self::Ended => format!("its data ends before its image does, {at}"),
+            Self::Code => format!("its data is damaged, {at}"),
+            Self::Zeros => format!("zeros stand where data belongs, {at}"),
+            Self::Interval => format!("a stretch of its data is lost, {at}"),
+            Self::Tables => format!("it lacks a table of codes; {AGAIN}"),
+        }
+    }
+}
+
+/// The next marker at or behind `at`: where it stands, and its number.
+fn marker(bytes: &[u8], mut at: usize) -> Option<(usize, u8)> {
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
+        match *bytes.get(at + 1)? {
+            0xff => at += 1,
+            0x00 => at += 2,
+            marker => return Some((at, marker)),
+        }
+    }
+}
+
+/// Content of the segment whose marker stands at `at`, as far as the file goes: what stands in it, and where the next one begins.
+fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let length: [u8; 2] = bytes.get(at + 2..at + 4)?.try_into().ok()?;
+    let end = at + 2 + usize::from(u16::from_be_bytes(length)).max(2);
+    Some((bytes.get(at + 4..end)?, end))
+}
+
+/// Whether a marker begins a frame.
+fn begins_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+/// What the first frame says of its size; nothing where none begins before the data.
+pub(crate) fn size(bytes: &[u8]) -> Option<Size> {
+    let mut at = 2;
+    loop {
+        let (place, kind) = marker(bytes, at)?;
+        match kind {
+            0x01 | 0xd0..=0xd8 => at = place + 2,
+            0xd9 | 0xda => return None,
+            _ => {
+                let (content, end) = segment(bytes, place)?;
+                if let (true, [_, h1, h0, w1, w0, channels, ..]) = (begins_frame(kind), content) {
+                    let size = (u16::from_be_bytes([*w1, *w0]).into(), u16::from_be_bytes([*h1, *h0]).into());
+                    return Some(Size { size, channels: (*channels).into() });
+                }
+                at = end;
+            }
+        }
+    }
+}
+
+/// Walks through all data of a JPEG; `tables` is a JPEG of tables alone, as a TIFF keeps for its tiles. The caller has checked that
+/// its [`size`] is one that may be read.
+///
+/// # Errors
+/// What is missing, with what to do; a reason for the report.
+pub(crate) fn whole(bytes: &[u8], tables: Option<&[u8]>) -> Result<Whole, String> {
+    let mut walk = Walk { bytes, ..Walk::default() };
+    if let Some(tables) = tables {
+        let mut walk_tables = Walk { bytes: tables, ..Walk::default() };
+        walk_tables.segments()?;
+        (walk.tables, walk.steps, walk.restart) = (walk_tables.tables, walk_tables.steps, walk_tables.restart);
+    }
+    let end = walk.segments()?;
+    if !walk.other_kind {
+        walk.complete()?;
+    }
+    let after = end.and_then(|end| bytes.get(end..)).unwrap_or_default();
+    let another = after.starts_with(&[0xff, 0xd8]);
+    Ok(Whole { ends: end.is_some(), spare: walk.spare, after: (after.len(), another) })
+}
+
+/// A walk through a file.
+#[derive(Debug, Default)]
+struct Walk<'a> {
+    bytes: &'a [u8],
+    tables: Tables,
+    /// The step of the means in each table of steps.
+    steps: [u16; 4],
+    /// Units between two restart markers, 0 for none.
+    restart: usize,
+    frame: Option<Frame>,
+    passes: usize,
+    /// Bytes that belong to nothing.
+    spare: usize,
+    /// Whether it is coded in a way that is not known here: its decoder refuses it.
+    other_kind: bool,
+}
+
+impl Walk<'_> {
+    /// Walks up to the end marker; returns where it ends, or nothing where the file ends without one.
+    fn segments(&mut self) -> Result<Option<usize>, String> {
+        let mut at = 2;
+        while let Some((place, kind)) = marker(self.bytes, at) {
+            self.spare += place - at;
+            match kind {
+                0xd9 => return Ok(Some(place + 2)),
+                0xd8 => return Err(format!("another image begins before it ends; {AGAIN}")),
+                0x01 => at = place + 2,
+                0xd0..=0xd7 => (self.spare, at) = (self.spare + 2, place + 2),
+                _ => {
+                    let Some((content, end)) = segment(self.bytes, place) else {
+                        return Err(format!("the file ends before its image does; {AGAIN}"));
+                    };
+                    at = self.part(kind, content, end)?;
+                }
+            }
+            if self.spare > SPARE {
+                let reason = "holds data that belongs to no part of its picture, so it is damaged or two files in one";
+                return Err(format!("{reason}; {AGAIN}"));
+            }
+            if self.other_kind {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes in a segment; returns where to go on.
+    fn part(&mut self, kind: u8, content: &[u8], end: usize) -> Result<usize, String> {
+        let hurt = || format!("a header of it is damaged; {AGAIN}");
+        match kind {
+            0xc4 => self.codes(content).ok_or_else(hurt)?,
+            0xdb => self.steps(content).ok_or_else(hurt)?,
+            0xc0..=0xc2 if self.frame.is_some() => return Err(format!("holds two frames; {AGAIN}")),
+            0xc0..=0xc2 => self.frame = Some(Frame::read(kind, content).ok_or_else(hurt)?),
+            _ if begins_frame(kind) => self.other_kind = true,
+            0xdd => self.restart = content.first_chunk().map(|of| u16::from_be_bytes(*of)).ok_or_else(hurt)?.into(),
+            0xda => return self.scan(content, end),
+            _ => {}
+        }
+        Ok(end)
+    }
+
+    /// Tables of codes.
+    fn codes(&mut self, mut content: &[u8]) -> Option<()> {
+        while let Some((kind, rest)) = content.split_first() {
+            let (counts, symbols) = rest.split_first_chunk::<16>()?;
+            let count = counts.iter().map(|count| usize::from(*count)).sum();
+            let table = self.tables.get_mut(usize::from(kind >> 4))?.get_mut(usize::from(kind & 15))?;
+            *table = Some(Codes::new(counts, symbols)?);
+            content = symbols.get(count..)?;
+        }
+        Some(())
+    }
+
+    /// Tables of steps, of which the first says by what means are divided.
+    fn steps(&mut self, mut content: &[u8]) -> Option<()> {
+        while let Some((kind, rest)) = content.split_first() {
+            let (wide, at) = (kind >> 4 != 0, usize::from(kind & 15));
+            let table = rest.get(..if wide { 2 * COEFFICIENTS } else { COEFFICIENTS })?;
+            let zero = if wide { table.as_chunks::<2>().0.contains(&[0, 0]) } else { table.contains(&0) };
+            let first = if wide { u16::from_be_bytes([table[0], table[1]]) } else { table[0].into() };
+            *self.steps.get_mut(at)? = first;
+            content = rest.get(table.len()..).filter(|_| !zero)?;
+        }
+        Some(())
+    }
+
+    fn scan(&mut self, content: &[u8], start: usize) -> Result<usize, String> {
+        let hurt = || format!("the header of a pass is damaged; {AGAIN}");
+        let frame = self.frame.as_mut().ok_or_else(hurt)?;
+        let header = Header::read(content, frame).ok_or_else(hurt)?;
+        self.passes += 1;
+        if self.passes > MOST_PASSES {
+            return Err(format!("has over {MOST_PASSES} passes; save it as PNG"));
+        }
+        let bits = Bits::new(self.bytes, start);
+        let progressive = frame.progressive;
+        for &(at, ..) in &header.components {
+            let component = &mut frame.components[at];
+            let step = i32::from(*self.steps.get(component.table).ok_or_else(hurt)?).max(1) << header.low.min(13);
+            // Eight times the mean, in steps; and a little more, for programs that change a file without decoding it.
+            component.most = ((1024_i32 << (frame.precision.clamp(8, 12) - 8)) + 32) / step + 2;
+        }
+        let mut scan = Scan { header: &header, tables: &self.tables, bits, progressive, idle: 0 };
+        let rest = scan.walk(frame, self.restart).map_err(|(lost, unit, units)| lost.reason(unit, units))?;
+        self.spare += rest.spare;
+        for &(at, ..) in &header.components {
+            frame.components[at].missing[header.band.0..=header.band.1].fill(Some(header.low));
+        }
+        Ok(rest.next)
+    }
+
+    /// Whether every bit of every coefficient was sent.
+    fn complete(&self) -> Result<(), String> {
+        let Some(frame) = &self.frame else { return Err(format!("it ends before its image begins; {AGAIN}")) };
+        let complete = |of: &Component| of.missing.iter().all(|missing| *missing == Some(0));
+        if frame.components.iter().all(complete) {
+            return Ok(());
+        }
+        Err(format!("it ends before the last pass of its image; {AGAIN}"))
+    }
+}
+
+impl Frame {
+    fn read(kind: u8, content: &[u8]) -> Option<Self> {
+        let [precision, h1, h0, w1, w0, count, rest @ ..] = content else { return None };
+        let side = |high, low| usize::from(u16::from_be_bytes([high, low]));
+        let (width, height) = (side(*w1, *w0), side(*h1, *h0));
+        let said: Vec<(u8, usize, usize, usize)> = rest
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .take(usize::from(*count))
+            .map(|[id, sampling, table]| {
+                (*id, usize::from(sampling >> 4), usize::from(sampling & 15), usize::from(*table))
+            })
+            .collect();
+        let sound = said.iter().all(|(_, h, v, _)| (1..=4).contains(h) && (1..=4).contains(v));
+        if !sound || said.len() != usize::from(*count) || !(1..=4).contains(count) || width == 0 || height == 0 {
+            return None;
+        }
+        let most = |of: fn(&(u8, usize, usize, usize)) -> usize| said.iter().map(of).max().unwrap_or(1);
+        let (most_h, most_v) = (most(|(_, h, ..)| *h), most(|(_, _, v, _)| *v));
+        let units = (width.div_ceil(8 * most_h), height.div_ceil(8 * most_v));
+        let progressive = kind == 0xc2;
+        let component = |(id, h, v, table): (u8, usize, usize, usize)| Component {
+            id,
+            sampling: (h, v),
+            blocks: ((width * h).div_ceil(most_h).div_ceil(8), (height * v).div_ceil(most_v).div_ceil(8)),
+            stride: units.0 * h,
+            table,
+            mean: 0,
+            most: 0,
+            missing: [None; COEFFICIENTS],
+            set: if progressive { vec![0; units.0 * h * units.1 * v] } else { Vec::new() },
+        };
+        Some(Self { progressive, precision: *precision, units, components: said.into_iter().map(component).collect() })
+    }
+}
+
+impl Header {
+    fn read(content: &[u8], frame: &Frame) -> Option<Self> {
+        let (count, rest) = content.split_first()?;
+        let (said, rest) = rest.split_at_checked(2 * usize::from(*count))?;
+        let mut components: Vec<(usize, usize, usize)> = Vec::new();
+        for [id, tables] in said.as_chunks::<2>().0 {
+            let at = frame.components.iter().position(|component| component.id == *id)?;
+            if components.iter().any(|(other, ..)| *other == at) {
+                return None;
+            }
+            components.push((at, usize::from(tables >> 4), usize::from(tables & 15)));
+        }
+        let [first, last, bits, ..] = *rest else { return None };
+        if components.is_empty() {
+            return None;
+        }
+        if !frame.progressive {
+            return Some(Self { components, band: (0, COEFFICIENTS - 1), low: 0, refines: false });
+        }
+        let band = (usize::from(first), usize::from(last));
+        let of_dc = band == (0, 0);
+        let of_ac = components.len() == 1 && (1..=band.1).contains(&band.0) && band.1 < COEFFICIENTS;
+        (of_dc || of_ac).then_some(Self { components, band, low: bits & 15, refines: bits >> 4 != 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests;

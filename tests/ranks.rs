@@ -350,3 +350,16 @@ fn mpirun_that_gives_two_seconds_costs_steps_and_no_more() {
     train_on(&bench, test, 2, "whole", &steps);
     assert_eq!(bench.final_digest("ended"), bench.final_digest("whole"));
 }
+
+#[test]
+fn a_rank_that_hangs_while_it_starts_ends_the_others() {
+    let bench = Bench::new();
+    let (config, out) = (bench.path("config.yaml"), bench.path("run"));
+    let args = train_args(&config, &out, &["--set", "train.step_deadline_s=2", "--set", "store.retry_for=0"]);
+    let Some(mut command) = bench.mpirun("a_rank_that_hangs_while_it_starts", 1, &args) else { return };
+    // The second rank is a process that never comes to MPI.
+    let output = command.args([":", "-n", "1", "sleep", "600"]).output().expect("mpirun starts");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(87), "{log}");
+    assert!(log.contains("rank 0 (") && log.contains("has waited 2 s for all 2 ranks to join"), "{log}");
+}

@@ -1,6 +1,7 @@
 //! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,9 @@ const SILENCE: Duration = Duration::from_secs(12);
 /// What a rank may take at the store before its peers give it up: the store itself tries again for up to a quarter of an
 /// hour, and a checkpoint of tens of gigabytes takes minutes.
 const AT_STORE: Duration = Duration::from_secs(30 * 60);
+/// What ranks that a launcher started together may take to meet: the slowest of them loads its libraries from a shared disk.
+/// Until they have met they cannot watch one another.
+const MEETING: Duration = Duration::from_secs(300);
 /// What a rank may take to end by itself when the world has ended.
 const GRACE: Duration = Duration::from_secs(6);
 
@@ -37,14 +41,19 @@ impl Ranks {
         let launch = Launch::here();
         let deadline = Duration::from_secs_f64(deadline_s);
         let patience = Patience::from(deadline);
-        let joined = match decide(wanted, device, &launch)? {
-            Way::Solo => return Ok(Self::solo()),
-            Way::Mpi => mpi(&patience)?,
+        let way = decide(wanted, device, &launch)?;
+        if way == Way::Solo {
+            return Ok(Self::solo());
+        }
+        let met = limit_meeting(MEETING.min(deadline), &launch)?;
+        let joined = match way {
             Way::Nccl(gpu) => nccl(gpu, &launch, &patience)?,
+            Way::Mpi | Way::Solo => mpi(&patience)?,
         };
         let at_store = AT_STORE.max(deadline);
         let rules = Rules { host: run_folder::host(), silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
         let peers = Watched::join(joined.peers, rules)?;
+        drop(met);
         match peers.unwatched() {
             // Whoever waits too long is ended by the watch, which knows who is late; the calls' own limit comes after it.
             None => patience.set(at_store + deadline),
@@ -139,6 +148,25 @@ struct Joined {
 fn stuck(word: &Word) {
     tracing::error!("{}; this rank did not end by itself and is ended now", word.reason);
     signal_hook::low_level::exit(if word.lost { LOST.into() } else { 1 });
+}
+
+/// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
+fn limit_meeting(limit: Duration, launch: &Launch) -> Result<Sender<()>> {
+    let (met, wait) = channel::<()>();
+    let Launch { rank, world, .. } = *launch;
+    let wait = move || {
+        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                "rank {rank} ({}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
+                 rank that waits says so in the log, the one that is missing does not",
+                run_folder::host(),
+                limit.as_secs_f64()
+            );
+            signal_hook::low_level::exit(LOST.into());
+        }
+    };
+    std::thread::Builder::new().name("meeting".to_owned()).spawn(wait).context("start a thread")?;
+    Ok(met)
 }
 
 /// What joins the ranks.

@@ -76,7 +76,8 @@ impl Run {
         record.digest = Digest::of(&bytes);
         self.store().create(&record.key, bytes)?;
         self.store().create_record(&place.record_key(), &record)?;
-        if let Err(error) = self.prune(place, record.bytes, retention) {
+        let tidied = self.prune(place, record.bytes, retention).and_then(|()| self.remove_half_written(place));
+        if let Err(error) = tidied {
             tracing::warn!(%error, "older checkpoints could not be removed");
         }
         Ok(record)
@@ -242,6 +243,16 @@ impl Run {
             // The record goes first: what is listed must be there.
             self.store().delete(&place.record_key())?;
             self.store().delete(&place.bytes_key())?;
+        }
+        Ok(())
+    }
+
+    /// Removes what killed writes of earlier attempts have left half-written: each may be as large as a checkpoint.
+    fn remove_half_written(&self, own: Place) -> Result<(), RunError> {
+        let of_earlier = |key: &str| Place::of(key).is_some_and(|place| place.attempt < own.attempt);
+        let removed = self.store().remove_unfinished("checkpoints", of_earlier)?;
+        if !removed.is_empty() {
+            tracing::info!(files = removed.join(", "), "half-written checkpoints of earlier attempts are removed");
         }
         Ok(())
     }

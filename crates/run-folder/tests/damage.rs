@@ -273,6 +273,20 @@ fn bytes_that_were_never_published_are_removed_in_time_and_are_no_damage() {
 }
 
 #[test]
+fn what_earlier_attempts_left_half_written_is_removed_by_the_next_whole_checkpoint() {
+    let mut it = Folder::new();
+    let left =
+        ["checkpoints/00000010-a0001.safetensors#1", "checkpoints/00000020-a0002.safetensors#1", "checkpoints/notes#1"];
+    it.checkpoint(1, 10, 2);
+    for name in left {
+        std::fs::write(it.path(name), "half").unwrap();
+    }
+    it.checkpoint(2, 20, 2);
+    let there = left.map(|name| it.path(name).exists());
+    assert_eq!(there, [false, true, true], "what this attempt may still write, and files of others, stay");
+}
+
+#[test]
 fn metrics_are_those_that_the_newest_record_names() {
     let mut it = Folder::new();
     it.checkpoint(1, 10, 3);

@@ -46,7 +46,7 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
         ensure!((4.0..=2000.0).contains(&diameter), "--diameter: {diameter} px is outside 4 to 2000");
     }
     let sources = locate(sources, &args.place)?;
-    prepare_folder(&args.out)?;
+    prepare_folder(&args.out, &sources)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting =
         Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };

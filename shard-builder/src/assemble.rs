@@ -1,21 +1,19 @@
 //! `build`: sources in, a shard set out.
 //!
 //! First the place is taken ([`Target`]); then everything is read and planned ([`survey`], [`plan`]); then shard after shard is encoded and
-//! published in a folder that names the planned content; then come the report and the manifest, which makes the set, and last a card for
-//! people, under a key that only the set's own build may write. A build that was killed plans again, finds
-//! its finished shards by their keys, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
+//! published in a folder that names the planned content; then come the report, a card for people, and last the manifest, which makes the
+//! set: once it is there, all of the set is. A build that was killed plans again, finds
+//! its finished shards by their keys, makes damaged ones again, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
 //! source, on the clock, or on how often the build was interrupted.
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use run_spec::ids::{Digest, Product, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
-    CARD_KEY, Codec, EXAMPLES_KEY, FinishedShard, Header, Manifest, ShardLimits, ShardWriter, planned_shard_key,
-    report_key,
+    Codec, FinishedShard, Header, Manifest, RowMeta, ShardLimits, ShardWriter, planned_shard_key, report_key,
 };
-use store::Store;
 use tracing::debug;
 
 use crate::card::{self, Card, CardLine};
@@ -30,6 +28,7 @@ use intake::IntakeLimits;
 
 use crate::plan::{self, PlannedShard};
 use crate::report;
+use crate::resumed::Resumed;
 use crate::source::describe::{Source, read_sources};
 use crate::source::quality_rule::Action;
 use crate::spool::Spool;
@@ -63,7 +62,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         Product::Cells => CELLS_PER_SHARD,
     });
     let config = configuration(&sources, &cutting, rows_per_shard);
-    let target = Target::take(&args.out, digest_json(&config))?;
+    let target = Target::take(&args.out, digest_json(&config), &sources)?;
     let spool_bytes = u64::from(args.spool_gib) << 30;
     let build = Build { config, sources, cutting, rows_per_shard, target, part: args.part, spool_bytes };
     pool.install(|| build.run())
@@ -155,18 +154,14 @@ impl Build {
             codec: CODEC,
             spool: plan.spool.as_ref(),
         };
-        let (manifest, found) = self.write_shards(&plan, &encoder)?;
+        let (manifest, resumed) = self.write_shards(&plan, &encoder)?;
         self.write_report(&plan)?;
-        let digest = self.target.publish(&manifest)?;
         let lines = duplicates::lines(&self.sources, &plan.pictures, &plan.copies);
         let tally = duplicates::tally(&lines);
         let card = self.card(&plan, &manifest, &tally).text();
-        for (key, bytes) in [(CARD_KEY, card.into_bytes()), (EXAMPLES_KEY, card::examples(&plan.shards, &encoder)?)] {
-            let store = &self.target.store;
-            store.ensure(key, bytes.into()).with_context(|| format!("write {}", store.uri_of(key)))?;
-        }
-        self.target.tidy(&manifest);
-        let mut text = format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, found));
+        let (digest, kept) = self.target.publish(&manifest, card, card::examples(&plan.shards, &encoder)?)?;
+        let mut text = format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, resumed));
+        text.push_str(&kept);
         text.push_str(&duplicates::only_alike(plan.alike));
         for warning in plan::much_joined(&self.sources, &plan.pictures, &plan.groups) {
             text.push_str(&format!("\nwarning: {warning}"));
@@ -188,23 +183,23 @@ impl Build {
             bail!("no row comes of this\n{summary}{}", report::labels_unused(&self.sources, &pictures));
         }
         let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
+        self.target.verify_same(&content)?;
         // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.
         let known = if spool.is_some() { pictures.iter().map(Picture::spooled_bytes).sum() } else { 0 };
         self.target.verify_ready(known)?;
         Ok(Plan { spool, pictures, copies, alike, groups, shards, content })
     }
 
-    /// The second pass. Returns the manifest, and how many shards were found finished.
-    fn write_shards(&self, plan: &Plan, encoder: &Encoder<'_>) -> Result<(Manifest, u64)> {
+    /// The second pass. Returns the manifest, and what was there of an earlier attempt.
+    fn write_shards(&self, plan: &Plan, encoder: &Encoder<'_>) -> Result<(Manifest, Resumed)> {
         let mut shards: Vec<Option<FinishedShard>> = vec![None; plan.shards.len()];
-        let mut found = 0;
+        let mut resumed = Resumed::default();
         let progress = Progress::start("write shards", plan.shards.len() as u64);
         for number in self.part.order(plan.shards.len()) {
             let key = planned_shard_key(&plan.content, number as u64);
-            let (mut finished, was_there) = self.shard(&key, &plan.shards[number], encoder)?;
+            let mut finished = self.shard(&key, &plan.shards[number], encoder, &mut resumed)?;
             finished.bytes.clear();
             shards[number] = Some(finished);
-            found += u64::from(was_there);
             progress.tick();
         }
         progress.end();
@@ -220,7 +215,7 @@ impl Build {
             },
         });
         shards.iter().flatten().for_each(|shard| manifest.add(shard));
-        Ok((manifest.finish(), found))
+        Ok((manifest.finish(), resumed))
     }
 
     fn card<'a>(&'a self, plan: &Plan, manifest: &Manifest, copies: &'a str) -> Card<'a> {
@@ -248,12 +243,19 @@ impl Build {
             .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
     }
 
-    /// The shard, made or found finished, and whether it was found.
-    fn shard(&self, key: &str, shard: &PlannedShard, encoder: &Encoder<'_>) -> Result<(FinishedShard, bool)> {
+    /// The shard, made or found finished.
+    fn shard(
+        &self,
+        key: &str,
+        shard: &PlannedShard,
+        encoder: &Encoder<'_>,
+        resumed: &mut Resumed,
+    ) -> Result<FinishedShard> {
         let (store, product) = (&self.target.store, self.cutting.product);
-        let ids: Vec<Digest> = shard.rows.iter().map(|row| row.id).collect();
-        if let Some(finished) = found(store, key, &ids, (product, CODEC))? {
-            return Ok((finished, true));
+        let planned = shard.rows.len() as u64;
+        let is_planned = |place: usize, there: &RowMeta| encoder.is_of(&shard.rows[place], there);
+        if let Some(finished) = resumed.find(store, key, (planned, product, CODEC), is_planned)? {
+            return Ok(finished);
         }
         let mut writer = ShardWriter::new(product, CODEC, ShardLimits::default());
         for row in encoder.rows(&shard.rows)? {
@@ -262,7 +264,7 @@ impl Build {
         let finished = writer.finish(key)?;
         finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)))?;
         debug!(key, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
-        Ok((finished, false))
+        Ok(finished)
     }
 
     fn write_report(&self, plan: &Plan) -> Result<()> {
@@ -283,7 +285,7 @@ impl Build {
         Ok(())
     }
 
-    fn summary(&self, pictures: &[Picture], manifest: &Manifest, digest: &Digest, found: u64) -> String {
+    fn summary(&self, pictures: &[Picture], manifest: &Manifest, digest: &Digest, resumed: Resumed) -> String {
         let bytes: Vec<u64> = self
             .sources
             .iter()
@@ -303,25 +305,9 @@ impl Build {
             digest.short()
         ));
         text.push_str(&format!("\nother readers find its shards by {}", manifest.shard_glob()));
-        if found > 0 {
-            text.push_str(&format!("\n{} of the shards were found finished and not made again", thousands(found)));
-        }
+        text.push_str(&resumed.to_string());
         text
     }
-}
-
-/// The finished shard at `key` with rows of these ids, if it is there.
-///
-/// # Errors
-/// A file there that is damaged or has other rows.
-pub(crate) fn found(store: &Store, key: &str, ids: &[Digest], kind: (Product, Codec)) -> Result<Option<FinishedShard>> {
-    let there = FinishedShard::find(store, key, ids.len() as u64, kind).with_context(|| {
-        format!("{} was left by an earlier build and is damaged; delete it and build again", store.uri_of(key))
-    })?;
-    let Some((finished, rows)) = there else { return Ok(None) };
-    let same = rows.iter().map(|row| row.id).eq(ids.iter().copied());
-    ensure!(same, "{} holds other rows than planned; delete it and build again", store.uri_of(key));
-    Ok(Some(finished))
 }
 
 /// The side that all rows have, px; 0 where they differ.

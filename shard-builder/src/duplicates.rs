@@ -185,7 +185,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         ensure!(described > 0, "--evaluation {name}: no source of that name is described");
     }
     let sources = locate(sources, &args.place)?;
-    prepare_folder(&args.out)?;
+    prepare_folder(&args.out, &sources)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting = Cutting {
         product: run_spec::ids::Product::Patches,

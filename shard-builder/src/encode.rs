@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use image::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::Digest;
-use shards::{Codec, Encoded, PatchRow};
+use shards::{Codec, Encoded, PatchRow, RowMeta};
 
 use crate::cut::{Cut, pixels};
 use crate::plan::Row;
@@ -74,6 +74,16 @@ impl Encoder<'_> {
         ensure!(same, "the file changed while the set was built; run the build again");
         let intake = located.source.images.decode(&bytes, page, self.limits);
         Ok(intake.map_err(|reason| anyhow!(reason))?.rgb)
+    }
+
+    /// Whether a row that was found in a shard says what this one would, apart from its pixels.
+    pub(crate) fn is_of(&self, row: &Row, there: &RowMeta) -> bool {
+        let picture = &self.pictures[row.picture];
+        let label = picture.used.as_ref().ok().and_then(|used| used.cuts[row.cut].label.as_deref());
+        there.id == row.id
+            && *there.group == *self.groups[row.picture]
+            && there.label.as_deref() == label
+            && *there.licence == *self.sources[picture.source].source.licence
     }
 
     fn row(&self, row: &Row, picture: &Picture, cut: &Cut, encoded: Encoded) -> PatchRow {

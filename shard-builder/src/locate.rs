@@ -49,7 +49,8 @@ pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Locat
                 let root =
                     Root::open(&path, args.max_archive_bytes, &source.images, |folder| source.names_folder(folder))
                         .with_context(|| format!("source {}", source.name))?;
-                located.push(Located { source, root });
+                let at = path.canonicalize().with_context(|| format!("open {}", path.display()))?;
+                located.push(Located { source, root, at });
             }
             path => {
                 let sought = path.map_or_else(

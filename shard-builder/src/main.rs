@@ -24,6 +24,7 @@ mod quality;
 mod recut;
 mod remove;
 mod report;
+mod resumed;
 mod segment;
 mod show;
 mod source;

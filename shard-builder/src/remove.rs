@@ -10,16 +10,16 @@ use anyhow::{Context, Result, anyhow, ensure};
 use run_spec::ids::{Digest, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
-    CARD_KEY, EXAMPLES_KEY, FinishedShard, Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardWriter,
-    planned_shard_key, report_key,
+    FinishedShard, Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardWriter, planned_shard_key,
+    report_key,
 };
 use store::Store;
 
-use crate::assemble::found;
 use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
 use crate::inherit::Inherited;
 use crate::output::{Progress, thousands};
+use crate::resumed::Resumed;
 use crate::target::Target;
 
 /// Largest record that is searched for the digest of the old set, in bytes.
@@ -36,28 +36,26 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
     let source = args.source.as_str();
     ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
     ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would be left");
+    let users = args.results.iter().map(|uri| users(uri, &set.digest())).collect::<Result<String>>()?;
     let report = Inherited::read(&set)?.without(source)?;
     let config = json!({ "of": set.digest(), "without": source, "sources": report.sources() });
-    let target = Target::take(&args.out, digest_json(&config))?;
+    let target = Target::take(&args.out, digest_json(&config), &[])?;
     let rest = old.sources.iter().filter(|entry| entry.name != source).map(|entry| entry.bytes).sum();
     if target.is_empty() {
         target.verify_ready(rest).inspect_err(|_| target.release())?;
     }
-    let removal =
-        Removal { content: Digest::of(format!("{} without {source}", set.digest()).as_bytes()), set, source, target };
-    let manifest = removal.write_shards(digest_json(&config))?;
-    let digest = removal.finish(&manifest, &report, &config)?;
-    let mut text = format!(
-        "{} of {} rows kept, {source} left out: set {} at {}\nsplits belong to the old set; make them again with `shard-builder split`",
+    let content = Digest::of(format!("{} without {source}", set.digest()).as_bytes());
+    let removal = Removal { content, set, source, target };
+    let (manifest, resumed) = removal.write_shards(digest_json(&config))?;
+    let (digest, kept) = removal.finish(&manifest, &report, &config)?;
+    Ok(format!(
+        "{} of {} rows kept, {source} left out: set {} at {}{resumed}{kept}\nsplits belong to the old set; make them again with \
+         `shard-builder split`{users}",
         thousands(manifest.rows),
         thousands(removal.set.len()),
         digest.short(),
         removal.target.store.uri()
-    );
-    for uri in &args.results {
-        text.push_str(&users(uri, &removal.set.digest())?);
-    }
-    Ok(text)
+    ))
 }
 
 /// A set that is copied without one source.
@@ -71,7 +69,7 @@ struct Removal<'a> {
 
 impl Removal<'_> {
     /// Writes what stays of each shard, or finds it as an interrupted run left it.
-    fn write_shards(&self, config: Digest) -> Result<Manifest> {
+    fn write_shards(&self, config: Digest) -> Result<(Manifest, Resumed)> {
         let old = self.set.manifest();
         let mut manifest = Manifest::builder(Header {
             product: old.product,
@@ -81,7 +79,7 @@ impl Removal<'_> {
             patch_px: old.patch_px,
         });
         let progress = Progress::start("copy shards", old.shards.len() as u64);
-        let (mut first, mut number) = (0, 0);
+        let (mut first, mut number, mut resumed) = (0, 0, Resumed::default());
         for shard in &old.shards {
             let mut rows = Vec::new();
             for row in first..first + shard.rows {
@@ -92,20 +90,20 @@ impl Removal<'_> {
             }
             first += shard.rows;
             if !rows.is_empty() {
-                manifest.add(&self.shard(number, rows)?);
+                manifest.add(&self.shard(number, rows, &mut resumed)?);
                 number += 1;
             }
             progress.tick();
         }
         progress.end();
-        Ok(manifest.finish())
+        Ok((manifest.finish(), resumed))
     }
 
-    fn shard(&self, number: u64, rows: Vec<(u64, RowMeta)>) -> Result<FinishedShard> {
+    fn shard(&self, number: u64, rows: Vec<(u64, RowMeta)>, resumed: &mut Resumed) -> Result<FinishedShard> {
         let (store, old) = (&self.target.store, self.set.manifest());
         let key = planned_shard_key(&self.content, number);
-        let ids: Vec<Digest> = rows.iter().map(|(_, meta)| meta.id).collect();
-        if let Some(finished) = found(store, &key, &ids, (old.product, old.codec))? {
+        let kind = (rows.len() as u64, old.product, old.codec);
+        if let Some(finished) = resumed.find(store, &key, kind, |place, there| rows[place].1 == *there)? {
             return Ok(finished);
         }
         let mut writer = ShardWriter::new(old.product, old.codec, ShardLimits::default());
@@ -117,8 +115,8 @@ impl Removal<'_> {
         Ok(finished)
     }
 
-    /// Writes the report, publishes the set, and adds its card, as a build does.
-    fn finish(&self, manifest: &Manifest, report: &Inherited, config: &Value) -> Result<Digest> {
+    /// Writes the report and the card and publishes the set, as a build does.
+    fn finish(&self, manifest: &Manifest, report: &Inherited, config: &Value) -> Result<(Digest, String)> {
         let store = &self.target.store;
         let write = |key: &str, bytes: Vec<u8>| {
             store.ensure(key, bytes.into()).map(drop).with_context(|| format!("write {}", store.uri_of(key)))
@@ -127,11 +125,10 @@ impl Removal<'_> {
             write(&key, bytes.to_vec())?;
         }
         write(&report_key(&self.content, "config", "json"), canonical_json(config).into_bytes())?;
-        let digest = self.target.publish(manifest)?;
-        let new = ShardSet::open(store).with_context(|| format!("open the new set {}", store.uri()))?;
         let lines = report.card_lines(manifest);
         let sources: Vec<(&str, &str)> = lines.iter().map(|line| (line.name, line.licence)).collect();
-        let groups: BTreeSet<Arc<str>> = new.metas().map(|row| row.group).collect();
+        let kept = self.set.metas().filter(|row| &*row.source != self.source);
+        let groups: BTreeSet<Arc<str>> = kept.map(|row| row.group).collect();
         let card = Card {
             product: manifest.product,
             groups: groups.len() as u64,
@@ -140,10 +137,8 @@ impl Removal<'_> {
             glob: manifest.shard_glob(),
             lines,
         };
-        write(CARD_KEY, card.text().into_bytes())?;
-        write(EXAMPLES_KEY, card::examples_of(&new, &sources)?)?;
-        self.target.tidy(manifest);
-        Ok(digest)
+        // The rows of the old set are those of the new one, which is no set yet.
+        self.target.publish(manifest, card.text(), card::examples_of(&self.set, &sources)?)
     }
 }
 
@@ -169,14 +164,20 @@ fn patch(set: &ShardSet, row: u64, meta: RowMeta) -> Result<PatchRow> {
 }
 
 /// The records of a store of runs or sweeps that name the old set.
+///
+/// # Errors
+/// Nothing at that address; a record that cannot be read or is too large for one.
 fn users(uri: &str, digest: &Digest) -> Result<String> {
     let store = Store::open(uri).with_context(|| format!("open --results {uri}"))?;
     let digest = digest.to_string();
     let mut found = Vec::new();
-    for key in store.list("").with_context(|| format!("list {uri}"))? {
-        if !(key.ends_with(".json") || key.ends_with(".jsonl")) {
-            continue;
-        }
+    let keys = store.list("").with_context(|| format!("list {uri}"))?;
+    let there = !keys.is_empty() || store.directory().is_some_and(|folder| folder.is_dir());
+    ensure!(there, "--results {uri}: nothing lies there; name the folder or store in which the runs or sweeps are");
+    let records = keys.into_iter().filter(|key| key.ends_with(".json") || key.ends_with(".jsonl"));
+    let mut searched = 0;
+    for key in records {
+        searched += 1;
         let bytes =
             store.get(&key).map_err(|error| anyhow!(error)).with_context(|| format!("read {}", store.uri_of(&key)))?;
         ensure!(bytes.len() as u64 <= LARGEST_RECORD, "{} is too large for a record", store.uri_of(&key));
@@ -185,7 +186,7 @@ fn users(uri: &str, digest: &Digest) -> Result<String> {
         }
     }
     let count = thousands(found.len() as u64);
-    let mut text = format!("\n{count} records of {uri} name the old set");
+    let mut text = format!("\n{count} of the {} records of {uri} name the old set", thousands(searched));
     for key in found {
         text.push_str(&format!("\n  {key}"));
     }

@@ -3,6 +3,8 @@
 //! It ends with all images, used or not, in one order (by source, then by path) that depends on names only. What it
 //! learns (sizes, digests, labels) fixes every row of the set before the first pixel is encoded.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -35,6 +37,8 @@ pub(crate) struct Located {
     pub(crate) source: Source,
     /// Where its files are.
     pub(crate) root: Root,
+    /// The folder or archive itself, with links followed.
+    pub(crate) at: PathBuf,
 }
 
 /// How images are read and cut.
@@ -161,7 +165,7 @@ fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>)
         source,
         labels: LabelBook::open(source, root, &all)?,
         groups: GroupBook::open(source, root, &all)?,
-        masks: Claims::of(all.iter().map(String::as_str), |image| Some(mask?.file_of(image))),
+        masks: Claims::of(&all, |image| Some(root.place(mask?.file_of(image).ok()?))),
         root,
         cutting,
         maker: Maker::new(),
@@ -352,12 +356,18 @@ impl Surveyor<'_> {
         match (&rule.segment, &rule.masks) {
             (Some(how), _) => Ok(Some(segment(rgb, how))),
             (None, Some(how)) => {
-                let file = how.file_of(&picture.image);
-                if let Some(several) = self.masks.several(&file) {
+                let file = how.file_of(&picture.image).map_err(|reason| format!("masks {reason}"))?;
+                let place = self.root.place(file.clone());
+                if place == self.root.place(picture.image.clone()) {
+                    return Err(format!(
+                        "masks {file}: is the image itself; write in cells.masks.file where its masks lie"
+                    ));
+                }
+                if let Some(several) = self.masks.several(&place) {
                     let apart = "name them by `{folder}` or `{name}`";
                     return Err(format!("masks {file}: may be of any of {several}; {apart}"));
                 }
-                masks::cells(self.root, &picture.image, rgb.dimensions(), how, self.cutting.limits).map(Some)
+                masks::cells(self.root, &file, rgb.dimensions(), how, self.cutting.limits).map(Some)
             }
             (None, None) => Ok(None),
         }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use run_spec::ids::{Digest, Product};
-use shards::{Claim, MANIFEST_KEY, Manifest, ShardError, remove_debris};
+use shards::{CARD_KEY, Claim, EXAMPLES_KEY, MANIFEST_KEY, Manifest, ShardError, remove_debris};
 use store::{Store, StoreError};
 use tracing::{info, warn};
 
@@ -27,12 +27,22 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes the place at `uri` for the set of a configuration.
+    /// Takes the place at `uri` for the set of a configuration that is made of `sources`.
     ///
     /// # Errors
-    /// Another set, another build's shards or other files there; a place that cannot be written.
-    pub(crate) fn take(uri: &str, config: Digest) -> Result<Self> {
+    /// Another set, another build's shards or other files there; a place that cannot be written; the data of a source, around or in it.
+    pub(crate) fn take(uri: &str, config: Digest, sources: &[Located]) -> Result<Self> {
         let store = Store::open(uri).with_context(|| format!("open --out {uri}"))?;
+        if let Some(folder) = store.directory() {
+            verify_apart(&folder, sources)?;
+            if let Some(Located { source, at, .. }) = sources.iter().find(|located| located.at.starts_with(&folder)) {
+                bail!(
+                    "--out {uri} holds the data of source {} ({}), and readers of the set would find both; choose another --out",
+                    source.name,
+                    at.display()
+                );
+            }
+        }
         let claim = Claim { config, builder: format!("shard-builder {VERSION}") };
         claim.take(&store).context("begin at --out")?;
         Ok(Self { store, claim })
@@ -90,32 +100,107 @@ impl Target {
 
     /// Whether no shard is there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.store.list("shards").is_ok_and(|keys| keys.is_empty())
+        self.store.list("shards").is_ok_and(|keys| !keys.iter().any(|key| key.ends_with(".parquet")))
     }
 
-    /// Publishes the manifest, which makes the set.
+    /// Refuses a plan that is not that of the set which lies here, before anything is written.
+    ///
+    /// # Errors
+    /// A set of the same configuration with other rows.
+    pub(crate) fn verify_same(&self, content: &Digest) -> Result<()> {
+        let set = self.published()?;
+        let named = set.as_ref().and_then(Manifest::content_name);
+        if named.is_some_and(|name| name != content.short()) { Err(self.other_rows()) } else { Ok(()) }
+    }
+
+    /// Writes the card and publishes the manifest, which makes the set: once it is there, all of the set is. `files` are the card and
+    /// its picture. Returns the digest of the set, and a sentence where a card stays that was changed since it was written.
+    ///
+    /// A card that lies here without a set is that of an attempt which did not end, maybe with other images: it is replaced.
     ///
     /// # Errors
     /// Another set that was published here meanwhile: what this build wrote is removed.
-    pub(crate) fn publish(&self, manifest: &Manifest) -> Result<Digest> {
-        match manifest.publish(&self.store) {
-            Err(ShardError::Store(StoreError::Differs { .. })) => {
-                self.tidy(
-                    &Manifest::read(&self.store)
-                        .with_context(|| format!("read {}", self.store.uri_of(MANIFEST_KEY)))?,
-                );
-                bail!(
-                    "{} holds a set of the same configuration with other rows: the images changed, or another builder reads others; choose another \
-                     --out, or delete that set",
-                    self.store.uri()
-                )
+    pub(crate) fn publish(&self, manifest: &Manifest, card: String, examples: Vec<u8>) -> Result<(Digest, String)> {
+        let files = [(CARD_KEY, card.into_bytes()), (EXAMPLES_KEY, examples)];
+        let mut kept = String::new();
+        match self.published()? {
+            Some(there) if there != *manifest => return Err(self.lost(&there, &[])),
+            Some(_) => {
+                for (key, bytes) in &files {
+                    if self.write_missing(key, bytes)? {
+                        kept.push_str(&format!(
+                            "\n{} was changed after the build and stays as it is",
+                            self.store.uri_of(key)
+                        ));
+                    }
+                }
             }
-            other => other.with_context(|| format!("publish the set at {}", self.store.uri())),
+            None => files.iter().try_for_each(|(key, bytes)| self.replace(key, bytes))?,
+        }
+        match manifest.publish(&self.store) {
+            Err(ShardError::Store(StoreError::Differs { .. })) => match self.published()? {
+                Some(there) => Err(self.lost(&there, &files)),
+                None => Err(self.other_rows()),
+            },
+            other => {
+                let digest = other.with_context(|| format!("publish the set at {}", self.store.uri()))?;
+                self.tidy(manifest);
+                Ok((digest, kept))
+            }
         }
     }
 
+    /// The manifest of the set that lies here, if there is one.
+    fn published(&self) -> Result<Option<Manifest>> {
+        let key = MANIFEST_KEY;
+        if !self.store.exists(key)? {
+            return Ok(None);
+        }
+        Manifest::read(&self.store).map(Some).with_context(|| format!("read {}", self.store.uri_of(key)))
+    }
+
+    /// Writes a file of a published set where it is missing. Whether another lies there, which stays.
+    fn write_missing(&self, key: &str, bytes: &[u8]) -> Result<bool> {
+        match self.store.ensure(key, bytes.to_vec().into()) {
+            Err(StoreError::Differs { .. }) => Ok(true),
+            other => other.map(|_| false).with_context(|| format!("write {}", self.store.uri_of(key))),
+        }
+    }
+
+    /// Writes a file before its set is published, in place of what lies there.
+    fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let write = || self.store.ensure(key, bytes.to_vec().into());
+        let written = match write() {
+            Err(StoreError::Differs { .. }) => self.store.delete(key).and_then(|()| write()),
+            other => other,
+        };
+        written.map(drop).with_context(|| format!("write {}", self.store.uri_of(key)))
+    }
+
+    /// Takes back what this build wrote where another set, `there`, was published first.
+    fn lost(&self, there: &Manifest, files: &[(&str, Vec<u8>)]) -> anyhow::Error {
+        self.tidy(there);
+        for (key, bytes) in files {
+            // A card of this build beside that set would say something false of it.
+            if self.store.get(key).is_ok_and(|own| own == *bytes)
+                && let Err(error) = self.store.delete(key)
+            {
+                warn!("{} could not be removed: {error}", self.store.uri_of(key));
+            }
+        }
+        self.other_rows()
+    }
+
+    fn other_rows(&self) -> anyhow::Error {
+        anyhow!(
+            "{} holds a set of the same configuration with other rows: the images changed, or another builder reads others; choose another \
+             --out, or delete that set",
+            self.store.uri()
+        )
+    }
+
     /// Removes what this build or an interrupted one left beside the published set, and says so.
-    pub(crate) fn tidy(&self, manifest: &Manifest) {
+    fn tidy(&self, manifest: &Manifest) {
         match remove_debris(&self.store, manifest) {
             Ok(removed) if removed.is_empty() => {}
             Ok(removed) => info!(files = removed.len(), first = removed[0], "removed what interrupted builds left"),
@@ -124,11 +209,30 @@ impl Target {
     }
 }
 
-/// Makes a folder for reports, and proves that it can be written before hours of reading are spent on them.
+/// Proves that what is written to `out` does not become part of the data that it is made of.
 ///
 /// # Errors
-/// A folder that cannot be made or written.
-pub(crate) fn prepare_folder(dir: &Path) -> Result<()> {
+/// A folder that is the data of a source, or lies in it.
+fn verify_apart(out: &Path, sources: &[Located]) -> Result<()> {
+    match sources.iter().find(|located| out.starts_with(&located.at)) {
+        None => Ok(()),
+        Some(Located { source, at, .. }) => bail!(
+            "--out {} is or lies in the data of source {} ({}), of which the next run would take it for a part; choose another --out",
+            out.display(),
+            source.name,
+            at.display()
+        ),
+    }
+}
+
+/// Makes a folder for reports on `sources`, and proves that it can be written before hours of reading are spent on them.
+///
+/// # Errors
+/// A folder that cannot be made or written, or that lies in the data of a source.
+pub(crate) fn prepare_folder(dir: &Path, sources: &[Located]) -> Result<()> {
+    if let Some(folder) = dir.to_str().and_then(|dir| Store::open(dir).ok()).and_then(|store| store.directory()) {
+        verify_apart(&folder, sources)?;
+    }
     fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
     tempfile::tempfile_in(dir).map(drop).with_context(|| format!("write to the folder {}", dir.display()))
 }
@@ -180,12 +284,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let uri = folder.path().join("set");
         let uri = uri.to_str().expect("UTF-8");
-        let first = Target::take(uri, Digest::of(b"one")).expect("a free place");
+        let first = Target::take(uri, Digest::of(b"one"), &[]).expect("a free place");
         first.verify_ready(1).expect("held");
         let full = first.verify_ready(u64::MAX).expect_err("no disk has that room").to_string();
         assert!(full.contains("free space"), "{full}");
         // Nothing was written for the first, so its claim gives way.
-        let second = Target::take(uri, Digest::of(b"two")).expect("the claim of a build that wrote nothing");
+        let second = Target::take(uri, Digest::of(b"two"), &[]).expect("the claim of a build that wrote nothing");
         let lost = format!("{:#}", first.verify_ready(1).expect_err("the place is the second's"));
         assert!(lost.contains("another build has taken"), "{lost}");
         first.release();

@@ -218,3 +218,117 @@ fn the_bits_of_a_camera_are_read_from_the_description_and_notes_are_counted() {
     let of = |source: &str| set.metas().filter(|row| &*row.source == source).count();
     assert_eq!((of("dark"), of("said")), (2, 4));
 }
+
+#[test]
+fn a_file_of_two_images_is_neither_s_by_whatever_path_it_is_reached() {
+    let bench = Bench::new();
+    for (image, seed) in [("train/1.png", 1), ("valid/1.png", 2), ("valid/2.png", 3)] {
+        bench.save("paths", image, &picture(320, 200, seed));
+    }
+    for file in ["labels/1.xml", "labels/2.xml"] {
+        bench.write("paths", file, voc((320, 200), 1).as_bytes());
+    }
+    for (number, template) in
+        ["{folder}/../labels/{stem}.xml", "{folder}/./..//labels/{stem}.xml", "linked/{folder}-{stem}.xml"]
+            .iter()
+            .enumerate()
+    {
+        bench.describe("paths", &format!("images: {{include: ['*/*.png']}}\nlabel: {{from: voc, file: '{template}'}}"));
+        #[cfg(unix)]
+        for name in ["train-1", "valid-1", "valid-2"] {
+            let link = bench.path(&format!("data/paths/linked/{name}.xml"));
+            std::fs::create_dir_all(link.parent().expect("parent")).expect("folder");
+            drop(std::os::unix::fs::symlink(format!("../labels/{}.xml", &name[6..]), link));
+        }
+        let out = format!("set{number}");
+        assert!(bench.build(&out, &["--product", "cells"]).status.success(), "{template}");
+        assert!(bench.open(&out).metas().all(|row| &*row.image == "valid/2.png"), "{template}");
+        let rows = bench.labels(&out);
+        assert!(
+            rows.len() == 2 && rows.iter().all(|row| row["reason"].contains("any of 2 images")),
+            "{template}: {rows:?}"
+        );
+    }
+
+    // A table that two folders share, and a path that leaves the dataset for one image alone.
+    let table = BOXES.replace("boxes.csv", "'{folder}/../boxes.csv'");
+    bench.describe("paths", &format!("images: {{include: ['**/*.png']}}\n{table}"));
+    bench.save("paths", "top.png", &picture(90, 80, 4));
+    bench.write("paths", "boxes.csv", b"image,x0,y0,x1,y1,label\n1.png,20,20,60,60,rbc\n2.png,20,20,60,60,rbc\n");
+    assert!(bench.build("tables", &["--product", "cells"]).status.success());
+    assert!(bench.open("tables").metas().map(|row| row.image.to_string()).eq(["valid/2.png"]));
+    let images = bench.images("tables");
+    let top = images.iter().find(|row| row["image"] == "top.png").expect("a row");
+    assert!(top["reason"].contains("leads out of the dataset"), "{top:?}");
+}
+
+#[test]
+fn masks_reached_by_another_path_or_the_image_itself_are_refused() {
+    let bench = Bench::new();
+    for image in ["a/1.png", "b/1.png"] {
+        bench.save("masks", image, &picture(40, 30, image.len() as u32));
+    }
+    for (template, words) in
+        [("{folder}/../masks/{stem}.npy", "may be of any of 2 images"), ("{folder}/{name}", "is the image itself")]
+    {
+        bench.describe("masks", &format!("images: {{include: ['*/*.png']}}\ncells: {{masks: {{file: '{template}'}}}}"));
+        let run = bench.build("set", &["--product", "cells"]);
+        let error = stderr(&run);
+        assert!(!run.status.success() && error.contains(words), "{template}: {error}");
+    }
+}
+
+#[test]
+fn tables_that_swallow_rows_stop_and_labels_that_are_none_are_reported() {
+    let bench = Bench::new();
+    let rules = "images: {include: ['*.png']}\nlabel: {from: csv-class, file: classes.csv, image: image, class: class}";
+    bench.describe("classes", rules);
+    for seed in 1..4 {
+        bench.save("classes", &format!("{seed}.png"), &picture(60, 60, seed));
+    }
+    for (table, words) in [
+        ("image,class\n1.png,\"rbc\n2.png,wbc\n3.png,rbc\n", "classes.csv: line 2"),
+        ("<!DOCTYPE html><html><title>Sign in</title></html>", "is a web page"),
+        ("image class\n1.png rbc\n", "commas or semicolons or tabs"),
+    ] {
+        bench.write("classes", "classes.csv", table.as_bytes());
+        let run = bench.build("set", &["--product", "cells"]);
+        assert!(!run.status.success() && stderr(&run).contains(words), "{table}: {}", stderr(&run));
+    }
+    bench.write("classes", "classes.csv", b"image;class\n1.png;rbc\n2.png;\"r\nbc\"\n3.png;wbc\n");
+    assert!(bench.build("set", &["--product", "cells"]).status.success());
+    assert!(bench.open("set").metas().map(|row| row.image.to_string()).eq(["1.png", "3.png"]));
+    let rows = bench.labels("set");
+    assert!(rows.len() == 1 && rows[0]["at"] == "classes.csv line 3", "{rows:?}");
+    assert!(rows[0]["reason"].contains("line break"), "{rows:?}");
+}
+
+#[test]
+fn a_size_that_is_none_and_a_box_of_endless_numbers_are_rows_of_the_report() {
+    let bench = Bench::new();
+    bench.describe("voc", "images: {include: ['*.png']}\nlabel: {from: voc, file: '{stem}.xml'}");
+    let good = voc((320, 200), 1);
+    let two = "<size><width>9</width><height>9</height></size></annotation>";
+    for (name, file) in [
+        ("good", good.clone()),
+        ("minus", good.replace("320", "-320")),
+        ("words", good.replace("320", "abc")),
+        ("two", good.replace("</annotation>", two)),
+        ("endless", good.replace("<xmin>20<", &format!("<xmin>{}<", "9".repeat(309)))),
+        ("page", "<!doctype html><html></html>".to_owned()),
+    ] {
+        bench.save("voc", &format!("{name}.png"), &smear());
+        bench.write("voc", &format!("{name}.xml"), file.as_bytes());
+    }
+    assert!(bench.build("set", &["--product", "cells"]).status.success());
+    let set = bench.open("set");
+    let of = |image: &str| set.metas().filter(|row| *row.image == format!("{image}.png")).count();
+    assert_eq!(["good", "minus", "words", "two", "endless", "page"].map(of), [4, 0, 0, 0, 3, 0]);
+    let unused = |image: &str| bench.labels("set").iter().filter(|row| row["image"] == format!("{image}.png")).count();
+    assert_eq!(["good", "minus", "words", "two", "endless", "page"].map(unused), [0, 4, 4, 4, 1, 0]);
+    let images = bench.images("set");
+    assert!(
+        images.iter().any(|row| row["image"] == "page.png" && row["reason"].contains("is a web page")),
+        "{images:?}"
+    );
+}

@@ -103,6 +103,7 @@ fn shards_of_an_interrupted_build_of_other_images_are_never_among_those_that_rea
     let late = bench.build("set", &OPTIONS);
     assert!(!late.status.success() && stderr(&late).contains("with other rows"), "{}", stderr(&late));
     assert!(bench.files("set") == files, "{:?}", bench.files("set").keys());
+    assert_eq!(std::fs::read_dir(bench.path("set/shards")).expect("listed").count(), 1, "no empty folder stays");
     assert!(run(&["verify", &uri(&bench, "set")]).status.success());
 }
 
@@ -137,9 +138,16 @@ fn verify_names_strays_and_debris_with_the_remedy() {
     put(&out.join(format!("{shard}#1")), b"half");
     put(&out.join("shards/0123456789ab/00000.parquet"), &bytes);
     put(&out.join("features.parquet"), &bytes);
+    put(&out.join("shards/readme.txt"), b"a text");
+    let said = stderr(&run(&["verify", &uri(&bench, "set")]));
+    assert_eq!((said.matches("run again the command").count(), said.matches("move it out").count()), (2, 2), "{said}");
     assert!(bench.build("set", &OPTIONS).status.success());
     let said = stderr(&run(&["verify", &uri(&bench, "set")]));
-    assert!(said.contains("1 fault\n") && said.contains("features.parquet"), "{said}");
+    assert!(
+        said.contains("2 faults\n") && said.contains("features.parquet") && said.contains("shards/readme.txt"),
+        "{said}"
+    );
+    assert!(!said.contains("run again the command"), "what it would not mend: {said}");
 }
 
 #[test]
@@ -221,4 +229,156 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     assert!(twice.status.success(), "{}", stderr(&twice));
     let card = String::from_utf8(bench.files("twice")["README.md"].clone()).expect("UTF-8");
     assert!(card.contains("- **c**: T. H. C\n") && !card.contains("**a**"), "{card}");
+}
+
+#[test]
+fn a_set_is_complete_once_its_manifest_exists_wherever_a_build_was_killed() {
+    let bench = bench();
+    assert!(bench.build("whole", &OPTIONS).status.success());
+    let whole = bench.files("whole");
+    // In the order in which a build writes them.
+    let rank = |name: &String| -> u32 {
+        let order = ["build.json", "shards/", "report/", "README.md", "examples.png", "manifest.json"];
+        (0..).zip(order).find(|(_, start)| name.starts_with(start)).expect("a known file").0
+    };
+    let mut names: Vec<String> = whole.keys().cloned().collect();
+    names.sort_by_key(rank);
+    for kept in [1, 3, names.len() - 3, names.len() - 2, names.len() - 1] {
+        let out = format!("killed{kept}");
+        for name in &names[..kept] {
+            put(&bench.path(&out).join(name), &whole[name]);
+        }
+        assert!(!run(&["verify", &uri(&bench, &out)]).status.success(), "no set after {kept} files");
+        assert!(bench.build(&out, &OPTIONS).status.success());
+        assert!(bench.files(&out) == whole, "after {kept} files");
+    }
+    // Without its card a set is not sound, and the remedy works; a card that a person changed stays.
+    std::fs::remove_file(bench.path("whole/README.md")).expect("removed");
+    let said = stderr(&run(&["verify", &uri(&bench, "whole")]));
+    assert!(said.contains("README.md is missing") && said.contains("run again the command"), "{said}");
+    assert!(bench.build("whole", &OPTIONS).status.success());
+    assert!(bench.files("whole") == whole);
+    put(&bench.path("whole/README.md"), b"in my own words");
+    let again = bench.build("whole", &OPTIONS);
+    assert!(
+        again.status.success() && stdout(&again).contains("README.md was changed after the build"),
+        "{}",
+        stdout(&again)
+    );
+    assert_eq!(bench.files("whole")["README.md"], b"in my own words");
+    // A card of an attempt that did not end gives way to that of the images which are there now.
+    for name in &names[..names.len() - 1] {
+        put(&bench.path("late").join(name), &whole[name]);
+    }
+    bench.save("b", "0.png", &picture(64, 64, 900));
+    assert!(bench.build("late", &OPTIONS).status.success());
+    assert_eq!(listed(&bench, "late"), named(&bench, "late"));
+    assert!(run(&["verify", &uri(&bench, "late")]).status.success());
+}
+
+#[test]
+fn a_damaged_shard_of_a_killed_build_is_made_again() {
+    let bench = bench();
+    assert!(bench.build("whole", &OPTIONS).status.success());
+    let whole = bench.files("whole");
+    let first = whole.keys().find(|name| name.ends_with(".parquet")).expect("a shard").clone();
+    let bytes = &whole[&first];
+    let pixels = bytes.windows(4).position(|four| four == b"IDAT").expect("a PNG") + 60;
+    let mut flipped = bytes.clone();
+    flipped[pixels] ^= 1;
+    let other = whole.iter().filter(|(name, _)| name.ends_with(".parquet")).nth(1).expect("two shards").1;
+    for (number, damaged) in [b"".as_slice(), &bytes[..bytes.len() / 2], &flipped, other].into_iter().enumerate() {
+        let out = format!("killed{number}");
+        killed(&bench, "whole", &out);
+        put(&bench.path(&out).join(&first), damaged);
+        let resumed = bench.build(&out, &OPTIONS);
+        assert!(resumed.status.success(), "{number}: {}", stderr(&resumed));
+        let (said, warned) = (stdout(&resumed), stderr(&resumed));
+        assert!(said.contains("1 of the shards were found finished"), "{said}");
+        assert!(said.contains("1 of the shards were found damaged and made again"), "{said}");
+        assert!(warned.contains(&first) && warned.contains("is made again"), "{warned}");
+        assert!(bench.files(&out) == whole, "{number}");
+    }
+}
+
+#[test]
+fn places_in_a_set_beside_tables_and_in_the_data_are_refused_before_images_are_read() {
+    let bench = bench();
+    assert!(bench.build("set", &OPTIONS).status.success());
+    put(&bench.path("tables/deep/features.parquet"), b"PAR1");
+    let set = bench.files("set");
+    let data = bench.files("data");
+    for (out, words) in [
+        ("set/sub", "lies inside"),
+        ("set/shards/sub", "lies inside"),
+        (".", "data"),
+        ("tables", "deep/features.parquet lies there"),
+        ("data", "holds the data of source a"),
+        ("data/a", "is or lies in the data of source a"),
+        ("data/a/sets/new", "is or lies in the data of source a"),
+    ] {
+        let made = bench.build(out, &OPTIONS);
+        let said = stderr(&made);
+        assert!(!made.status.success() && said.contains(words) && said.contains("--out"), "{out}: {said}");
+        assert!(!said.contains("read a"), "{out}: {said}");
+    }
+    for (out, words) in [("set/sub", "lies inside"), ("tables", "lies there")] {
+        let made = run(&["remove", &uri(&bench, "set"), "--source", "b", "--out", &uri(&bench, out)]);
+        assert!(!made.status.success() && stderr(&made).contains(words), "{out}: {}", stderr(&made));
+    }
+    for command in ["duplicates", "segment"] {
+        let mut program = support::program();
+        let program = program.arg(command).arg(bench.path("sources")).arg("--data").arg(bench.path("data"));
+        let more: &[&str] = if command == "segment" { &["--diameter", "20"] } else { &[] };
+        let said = stderr(&program.arg("--out").arg(bench.path("data/a/report")).args(more).output().expect("starts"));
+        assert!(said.contains("lies in the data of source a") && !said.contains("read a"), "{command}: {said}");
+    }
+    assert!(bench.files("set") == set && bench.files("data") == data);
+}
+
+#[test]
+fn results_that_are_not_there_are_an_error_before_a_set_is_written() {
+    let bench = bench();
+    assert!(bench.build("set", &OPTIONS).status.success());
+    let remove = |results: &str| {
+        run(&[
+            "remove",
+            &uri(&bench, "set"),
+            "--source",
+            "b",
+            "--out",
+            &uri(&bench, "less"),
+            "--results",
+            &uri(&bench, results),
+        ])
+    };
+    let missing = remove("nodir");
+    let said = stderr(&missing);
+    assert!(
+        !missing.status.success() && said.contains("nodir: nothing lies there") && said.contains("--results"),
+        "{said}"
+    );
+    assert!(!bench.path("less").exists());
+    let digest = bench.open("set").digest().to_string();
+    put(&bench.path("runs/a/run.json"), format!("{{\"shards\": \"{digest}\"}}").as_bytes());
+    put(&bench.path("runs/b/run.json"), b"{}");
+    let made = remove("runs");
+    assert!(made.status.success() && stdout(&made).contains("1 of the 2 records of"), "{}", stdout(&made));
+}
+
+#[test]
+fn shards_without_a_record_of_their_build_are_a_part_of_a_set() {
+    let bench = bench();
+    assert!(bench.build("set", &OPTIONS).status.success());
+    put(&bench.path("part/shards/readme.txt"), b"a text");
+    let said = stderr(&run(&["verify", &uri(&bench, "part")]));
+    assert!(said.contains("manifest.json does not exist"), "{said}");
+    let shard = named(&bench, "set")[0].clone();
+    put(&bench.path("part").join(&shard), &bench.files("set")[&shard]);
+    let said = stderr(&run(&["verify", &uri(&bench, "part")]));
+    assert!(
+        said.contains("1 shard and neither manifest.json nor build.json") && said.contains("copy the whole set"),
+        "{said}"
+    );
+    assert!(!bench.build("part", &OPTIONS).status.success());
 }

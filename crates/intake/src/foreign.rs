@@ -17,14 +17,15 @@ pub(crate) struct Foreign {
 const CONVERT: &str = "convert it to PNG";
 const EXPORT: &str = "export its fields of view as PNG or TIFF (QuPath, OpenSlide or the maker's program do that)";
 const FETCH: &str = "fetch the file itself with `git lfs pull`";
+const GET: &str = "fetch the file itself with `git annex get`";
 
 /// What the file with these first bytes is, if it is a known kind.
 pub(crate) fn told(head: &[u8]) -> Option<Foreign> {
     let at = |place: usize, magic: &[u8]| head.get(place..).is_some_and(|rest| rest.starts_with(magic));
     let picture = |name, remedy| Some(Foreign { name, picture: true, remedy });
     let other = |name, remedy| Some(Foreign { name, picture: false, remedy });
-    if is_pointer(head) {
-        return other("a Git LFS pointer and not the file itself", FETCH);
+    if let Some((name, remedy)) = pointer_kind(head) {
+        return other(name, remedy);
     }
     if at(4, b"ftyp") {
         let brand = head.get(8..12).unwrap_or_default();
@@ -63,14 +64,21 @@ pub(crate) fn told(head: &[u8]) -> Option<Foreign> {
     known.or_else(|| if leica { picture("a LIF file of Leica", EXPORT) } else { None })
 }
 
-/// Whether this is the text that Git keeps in place of a large file.
-pub(crate) fn is_pointer(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"version https://git-lfs.github.com/spec/")
+/// Name and remedy of the text that Git LFS or git-annex keeps in place of a large file.
+fn pointer_kind(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Some(("a Git LFS pointer and not the file itself", FETCH));
+    }
+    // As a file it is `/annex/objects/KEY`; copied without links, it may be the path that a link led to.
+    let annexed = bytes.starts_with(b"/annex/objects/")
+        || (bytes.starts_with(b"../") || bytes.starts_with(b".git/"))
+            && bytes.windows(19).take(256).any(|part| part == b".git/annex/objects/");
+    annexed.then_some(("a git-annex pointer and not the file itself", GET))
 }
 
-/// Why a file cannot be what was looked for, if Git keeps a pointer in its place.
+/// Why a file cannot be what was looked for, if Git LFS or git-annex keeps a pointer in its place.
 pub fn pointer(bytes: &[u8]) -> Option<String> {
-    is_pointer(bytes).then(|| format!("is a Git LFS pointer and not the file itself; {FETCH}"))
+    pointer_kind(bytes).map(|(name, remedy)| format!("is {name}; {remedy}"))
 }
 
 /// What the compression of a TIFF is called, if it is one that is not read.
@@ -101,6 +109,22 @@ pub(crate) fn compressed(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pointers_are_told_apart_and_texts_are_none() {
+        for (bytes, remedy) in [
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n".as_slice(), Some("git lfs pull")),
+            (b"/annex/objects/SHA256E-s31390--f50d7ac4.png\n", Some("git annex get")),
+            (b"../.git/annex/objects/Pq/kG/MD5E-s7--c1.png/MD5E-s7--c1.png", Some("git annex get")),
+            (b"image,label\n/annex/objects/a.png,rbc\n", None),
+            (b"", None),
+        ] {
+            let said = pointer(bytes);
+            assert_eq!(said.is_some(), remedy.is_some(), "{said:?}");
+            assert!(remedy.is_none_or(|remedy| said.unwrap_or_default().contains(remedy)));
+            assert_eq!(told(bytes).is_some(), remedy.is_some());
+        }
+    }
 
     #[test]
     fn files_of_other_kinds_are_told_apart_by_content() {

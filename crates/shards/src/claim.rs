@@ -3,7 +3,9 @@
 //! A set's place belongs to one configuration. The claim is its first record and its last doubt: of two builds that are pointed at one
 //! place, the second is refused at its start, not after hours of reading. Builders that write one set together make the same claim.
 
-use crate::layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS};
+use crate::layout::{
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_parquet, is_planned_shard, is_split,
+};
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use run_spec::ids::{Digest, canonical_json};
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,8 @@ impl Claim {
     /// its first shard.
     ///
     /// # Errors
-    /// [`ShardError::Taken`] where another set, another build's shards or files that are not a set's lie; the store's.
+    /// [`ShardError::Taken`] where another set, another build's shards or files that are not a set's lie, also below it;
+    /// [`ShardError::Inside`] where it lies inside a set; the store's.
     pub fn take(&self, store: &Store) -> Result<(), ShardError> {
         self.verify_free(store)?;
         match store.ensure(CLAIM_KEY, self.to_bytes()) {
@@ -55,7 +58,7 @@ impl Claim {
     /// # Errors
     /// The store's.
     pub fn release(&self, store: &Store) -> Result<(), ShardError> {
-        if Self::read(store)?.as_ref() == Some(self) && !store.exists(MANIFEST_KEY)? && store.list(SHARDS)?.is_empty() {
+        if Self::read(store)?.as_ref() == Some(self) && !store.exists(MANIFEST_KEY)? && shards_at(store)? == 0 {
             store.delete(CLAIM_KEY)?;
         }
         Ok(())
@@ -91,9 +94,15 @@ impl Claim {
             let other = "it holds a shard set built from other sources, with other options or by another version";
             return Err(taken(store, other));
         }
-        let shards = store.list(SHARDS)?.len();
+        if let Some(set) = store.above().iter().find(|above| is_a_set(above)) {
+            return Err(ShardError::Inside { uri: store.uri().to_owned(), set: set.uri().to_owned() });
+        }
+        let shards = shards_at(store)?;
         match Self::read(store)? {
-            Some(claim) if claim == *self => Ok(()),
+            Some(claim) if claim == *self => match foreign(store, true)? {
+                Some(key) => Err(taken(store, &format!("{key} lies there, which this build did not write"))),
+                None => Ok(()),
+            },
             Some(claim) if shards > 0 => Err(taken(
                 store,
                 &format!(
@@ -102,13 +111,45 @@ impl Claim {
                     crate::error::one_line(&claim.builder)
                 ),
             )),
-            Some(_) => Ok(()),
-            None => match parts_of_a_set(store)? {
-                Some(key) => Err(taken(store, &format!("{key} lies there, but no set"))),
-                None => Ok(()),
-            },
+            // The build of this claim ended before it wrote any shard.
+            Some(_) | None => {
+                let part = match Self::read(store)? {
+                    Some(_) => None,
+                    None => parts_of_a_set(store)?,
+                };
+                match part.or(foreign(store, false)?) {
+                    Some(key) => Err(taken(store, &format!("{key} lies there, but no set"))),
+                    None => Ok(()),
+                }
+            }
         }
     }
+}
+
+/// How many shards lie at a place, by their names.
+fn shards_at(store: &Store) -> Result<usize, ShardError> {
+    Ok(store.list(SHARDS)?.iter().filter(|key| is_parquet(key)).count())
+}
+
+/// Whether a set, or a build that has not ended, is at a place. One that may not be read is none of ours.
+fn is_a_set(store: &Store) -> bool {
+    let there = |key: &str| store.exists(key).unwrap_or(false);
+    let manifest = || matches!(Manifest::read(store), Ok(_) | Err(ShardError::Version { .. }));
+    (there(MANIFEST_KEY) && manifest()) || (there(CLAIM_KEY) && matches!(Claim::read(store), Ok(Some(_))))
+}
+
+/// The first file below a place that readers which list it would take for a shard, or a set below it. Where a build has `begun`,
+/// its shards are not among them, and neither are the splits of a set that lost its manifest.
+fn foreign(store: &Store, begun: bool) -> Result<Option<String>, ShardError> {
+    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name));
+    for key in store.list("")? {
+        let deeper = key.rsplit_once('/').filter(|(_, file)| [MANIFEST_KEY, CLAIM_KEY].contains(file));
+        let set = deeper.is_some_and(|(folder, _)| is_a_set(&store.child(folder)));
+        if set || is_parquet(&key) && !own(&key) {
+            return Ok(Some(key));
+        }
+    }
+    Ok(store.strangers("")?.into_iter().map(|stranger| stranger.name).find(|name| is_parquet(name)))
 }
 
 /// The first key that a set would have, where there should be none.

@@ -36,6 +36,37 @@ pub enum ShardError {
         /// Shards that lie there.
         shards: u64,
     },
+    /// Shards without a manifest and without the record of a build: a part of a set that was copied.
+    #[error(
+        "{uri} holds {shards} shard{} and neither manifest.json nor build.json, so it is a part of a set; copy the whole set, or delete what \
+         lies there",
+        if *shards == 1 { "" } else { "s" }
+    )]
+    Torn {
+        /// Address of the set.
+        uri: String,
+        /// Shards that lie there.
+        shards: u64,
+    },
+    /// A place inside the folder of a set.
+    #[error(
+        "{uri} lies inside {set}, where a shard set is, and its readers would take both for one; choose another --out"
+    )]
+    Inside {
+        /// Address of the place.
+        uri: String,
+        /// Address of the set.
+        set: String,
+    },
+    /// A set without its card, which tells other readers which files are its shards.
+    #[error(
+        "{uri} is missing, and without it readers such as Hugging Face `datasets` do not know the shards; copy it again, or run again the \
+         command that made this set, which writes it"
+    )]
+    NoCard {
+        /// Address of the card, or of its picture.
+        uri: String,
+    },
     /// A place that belongs to another set, another build, or other files.
     #[error("{uri} is taken: {why}; choose another --out, or delete what lies there")]
     Taken {
@@ -53,12 +84,14 @@ pub enum ShardError {
         why: String,
     },
     /// A file where the set lies that is not part of it.
-    #[error("{uri} {why}; delete it, or run the build of this set again, which removes what builds left")]
+    #[error("{uri} {why}; {remedy}")]
     Stray {
         /// Its address.
         uri: String,
         /// What it is.
         why: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// Written by another version of the format.
     #[error(

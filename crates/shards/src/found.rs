@@ -5,12 +5,13 @@ use crate::manifest::SourceTally;
 use crate::page::image_of_page;
 use crate::set::unpacked;
 use crate::{Codec, FinishedShard, RowMeta, ShardEntry, ShardError};
+use bytes::Bytes;
 use run_spec::ids::{Digest, Product};
 use std::collections::BTreeMap;
 use store::Store;
 
 impl FinishedShard {
-    /// Reads the finished shard `key` back, if it is there, with its rows' columns.
+    /// Reads the finished shard `key` back, if it is there, with its rows' columns and encoded images.
     ///
     /// Images are not decoded. The caller compares the rows with those it would have written; a key that names the
     /// planned content makes that a formality.
@@ -23,7 +24,7 @@ impl FinishedShard {
         key: &str,
         rows: u64,
         (product, codec): (Product, Codec),
-    ) -> Result<Option<(Self, Vec<RowMeta>)>, ShardError> {
+    ) -> Result<Option<(Self, Vec<(RowMeta, Bytes)>)>, ShardError> {
         if !store.exists(key)? {
             return Ok(None);
         }
@@ -33,7 +34,7 @@ impl FinishedShard {
         let fetch = |range: std::ops::Range<u64>| Ok(bytes.slice(range.start as usize..range.end as usize));
         let shard = load_shard(&uri, &entry, (product, codec), &fetch)?;
         let mut sources: BTreeMap<String, SourceTally> = BTreeMap::new();
-        let mut metas = Vec::with_capacity(shard.rows.len());
+        let mut rows = Vec::with_capacity(shard.rows.len());
         for (row, packed) in (0u64..).zip(&shard.rows) {
             let meta = unpacked(packed, &shard.names.texts);
             let page = bytes.slice(packed.page_at as usize..packed.page_at as usize + packed.page_bytes as usize);
@@ -41,9 +42,9 @@ impl FinishedShard {
                 image_of_page(&shard.column, packed.page_at, page).map_err(|e| ShardError::row(&uri, row, e))?;
             let tally = sources.entry((*meta.source).to_owned()).or_default();
             tally.add(&meta.image, &meta.licence, image.len() as u64);
-            metas.push(meta);
+            rows.push((meta, image));
         }
-        Ok(Some((Self { entry, sources, bytes }, metas)))
+        Ok(Some((Self { entry, sources, bytes }, rows)))
     }
 }
 
@@ -84,9 +85,10 @@ mod tests {
         let written = writer.finish("shards/00000-abc.parquet").unwrap();
         assert_eq!(FinishedShard::find(&store, &written.entry.key, 70, kind).unwrap(), None);
         written.publish(&store).unwrap();
-        let (found, metas) = FinishedShard::find(&store, &written.entry.key, 70, kind).unwrap().unwrap();
+        let (found, rows) = FinishedShard::find(&store, &written.entry.key, 70, kind).unwrap().unwrap();
         assert_eq!(found, written);
-        assert_eq!((metas.len(), metas[69].x), (70, 69));
+        assert_eq!((rows.len(), rows[69].0.x), (70, 69));
+        assert_eq!(kind.1.decode(&rows[69].1).unwrap().digest(), rows[69].0.pixel_digest);
         assert!(FinishedShard::find(&store, &written.entry.key, 71, kind).is_err());
     }
 }

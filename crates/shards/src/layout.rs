@@ -71,3 +71,23 @@ impl Manifest {
 pub(crate) fn is_content_name(name: &str) -> bool {
     name.len() == 12 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
+
+/// Whether builds give this name to shards.
+pub(crate) fn is_planned_shard(key: &str) -> bool {
+    let Some((folder, file)) = key.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')?.split_once('/')) else {
+        return false;
+    };
+    let number = file.strip_suffix(".parquet").unwrap_or_default();
+    number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()) && is_content_name(folder)
+}
+
+/// Whether a file of this name is one that readers of a folder take for a shard.
+pub(crate) fn is_parquet(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".parquet")
+}
+
+/// Whether splits have names like this one.
+pub(crate) fn is_split(name: &str) -> bool {
+    let file = name.strip_prefix(SPLITS).and_then(|rest| rest.strip_prefix('/'));
+    file.is_some_and(|file| !file.contains('/') && file.ends_with(".parquet"))
+}

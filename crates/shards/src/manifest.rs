@@ -1,7 +1,7 @@
 //! The manifest: what a shard set holds, published last. Its digest names the set.
 
 use crate::error::one_line;
-use crate::layout::SHARDS;
+use crate::layout::{CLAIM_KEY, SHARDS, is_parquet};
 use crate::{Codec, FinishedShard, ShardError};
 use bytes::Bytes;
 use run_spec::ids::{Digest, Product, canonical_json};
@@ -217,7 +217,7 @@ impl Manifest {
     /// Reads the manifest of the set at `store`.
     ///
     /// # Errors
-    /// The store's; [`ShardError::Unfinished`] where shards lie without a manifest; [`ShardError::Version`] for another version; [`ShardError::Manifest`] for anything else that is not
+    /// The store's; [`ShardError::Unfinished`] and [`ShardError::Torn`] where shards lie without a manifest; [`ShardError::Version`] for another version; [`ShardError::Manifest`] for anything else that is not
     /// a canonical v1 manifest whose sums agree.
     pub fn read(store: &Store) -> Result<Self, ShardError> {
         let uri = store.uri_of(MANIFEST_KEY);
@@ -271,12 +271,14 @@ impl Manifest {
 /// What it means that the manifest cannot be found.
 fn unfinished(store: &Store, error: StoreError) -> ShardError {
     let shards = match error.is_not_found() {
-        true => store.list(SHARDS).map_or(0, |keys| keys.len() as u64),
+        true => store.list(SHARDS).map_or(0, |keys| keys.iter().filter(|key| is_parquet(key)).count() as u64),
         false => 0,
     };
-    match shards {
-        0 => error.into(),
-        shards => ShardError::Unfinished { uri: store.uri().to_owned(), shards },
+    let uri = store.uri().to_owned();
+    match (shards, store.exists(CLAIM_KEY)) {
+        (0, _) => error.into(),
+        (shards, Ok(false)) => ShardError::Torn { uri, shards },
+        (shards, _) => ShardError::Unfinished { uri, shards },
     }
 }
 

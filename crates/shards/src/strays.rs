@@ -4,7 +4,9 @@
 //! is sound only where its folder holds the shards of the manifest and no others, and a finished build removes what it or an earlier
 //! attempt left.
 
-use crate::layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_content_name};
+use crate::layout::{
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_parquet, is_planned_shard, is_split,
+};
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use std::collections::HashSet;
 use store::Store;
@@ -23,6 +25,8 @@ pub struct Stray {
 pub enum StrayKind {
     /// A file among the shards that the manifest does not name.
     Shard,
+    /// A file among the shards that is none.
+    NoShard,
     /// A Parquet file outside of `shards/` and `splits/`, or a file in `splits/` that is not a split.
     Table,
     /// A table of another build's report.
@@ -37,6 +41,7 @@ impl StrayKind {
             Self::Shard => {
                 "lies among the shards and the manifest does not name it, but readers that list the folder take it for one"
             }
+            Self::NoShard => "lies among the shards and is none",
             Self::Table => {
                 "is neither a shard nor a split of this set, but readers that list the folder take it for one"
             }
@@ -48,7 +53,20 @@ impl StrayKind {
 
 impl Stray {
     pub(crate) fn fault(&self, store: &Store) -> ShardError {
-        ShardError::Stray { uri: format!("{}/{}", store.uri(), self.name), why: self.kind.sentence() }
+        let remedy = match self.is_debris() {
+            true => "delete it, or run again the command that made this set, which removes what builds left",
+            false => "delete it, or move it out of the set's folder",
+        };
+        ShardError::Stray { uri: format!("{}/{}", store.uri(), self.name), why: self.kind.sentence(), remedy }
+    }
+
+    /// Whether builds leave files like this one, and remove them ([`remove_debris`]).
+    pub fn is_debris(&self) -> bool {
+        match self.kind {
+            StrayKind::Unfinished | StrayKind::Report => true,
+            StrayKind::Shard => is_planned_shard(&self.name),
+            StrayKind::NoShard | StrayKind::Table => false,
+        }
     }
 }
 
@@ -63,7 +81,7 @@ pub fn strays(store: &Store, manifest: &Manifest) -> Result<Vec<Stray>, ShardErr
     for key in store.list("")? {
         let known = named.contains(key.as_str())
             || [MANIFEST_KEY, CLAIM_KEY, CARD_KEY, EXAMPLES_KEY].contains(&key.as_str())
-            || (key.split('/').count() == 2 && is_below(&key, SPLITS) && key.ends_with(".parquet"));
+            || is_split(&key);
         match kind(&key) {
             _ if known => {}
             Some(kind) => add(key, kind),
@@ -93,13 +111,13 @@ pub fn strays(store: &Store, manifest: &Manifest) -> Result<Vec<Stray>, ShardErr
 pub fn remove_debris(store: &Store, manifest: &Manifest) -> Result<Vec<String>, ShardError> {
     let named: HashSet<&str> = manifest.shards.iter().map(|shard| shard.key.as_str()).collect();
     let mut removed = store.remove_unfinished("", is_ours)?;
-    let shards =
-        store.list(SHARDS)?.into_iter().filter(|key| is_a_builders_shard(key) && !named.contains(key.as_str()));
+    let shards = store.list(SHARDS)?.into_iter().filter(|key| is_planned_shard(key) && !named.contains(key.as_str()));
     let reports = store.list(REPORT)?.into_iter().filter(|key| manifest.is_foreign_report(key));
     for key in shards.chain(reports) {
         store.delete(&key)?;
         removed.push(key);
     }
+    store.prune(SHARDS)?;
     removed.sort_unstable();
     Ok(removed)
 }
@@ -107,27 +125,18 @@ pub fn remove_debris(store: &Store, manifest: &Manifest) -> Result<Vec<String>, 
 /// What a file of this name would be if it is not part of the set; nothing where it harms nobody.
 fn kind(name: &str) -> Option<StrayKind> {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let parquet = file.to_ascii_lowercase().ends_with(".parquet");
-    match file.starts_with('.') && !parquet {
-        true => None,
-        false if is_below(name, SHARDS) => Some(StrayKind::Shard),
-        false if parquet || is_below(name, SPLITS) => Some(StrayKind::Table),
-        false => None,
+    match (is_below(name, SHARDS), is_parquet(file)) {
+        (_, false) if file.starts_with('.') => None,
+        (true, true) => Some(StrayKind::Shard),
+        (true, false) => Some(StrayKind::NoShard),
+        (false, parquet) if parquet || is_below(name, SPLITS) => Some(StrayKind::Table),
+        (false, _) => None,
     }
 }
 
 /// Whether builds write keys like this one: not those of a run that somebody keeps below the set's folder.
 fn is_ours(key: &str) -> bool {
     !key.contains('/') || [SHARDS, SPLITS, REPORT].iter().any(|folder| is_below(key, folder))
-}
-
-/// Whether builds give this name to shards.
-fn is_a_builders_shard(key: &str) -> bool {
-    let mut parts = key.split('/').skip(1);
-    let (folder, file) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let number = file.strip_suffix(".parquet").unwrap_or_default();
-    let counted = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
-    counted && is_content_name(folder) && parts.next().is_none()
 }
 
 fn is_below(key: &str, folder: &str) -> bool {

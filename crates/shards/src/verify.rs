@@ -5,7 +5,10 @@ use crate::manifest::{SourceTally, source_entries};
 use crate::page::image_of_page;
 use crate::set::unpacked;
 use crate::strays::strays;
-use crate::{CLAIM_KEY, Claim, Manifest, RowMeta, ShardEntry, ShardError, ShardSet, SourceEntry, SplitKind};
+use crate::{
+    CARD_KEY, CLAIM_KEY, Claim, EXAMPLES_KEY, Manifest, RowMeta, ShardEntry, ShardError, ShardSet, SourceEntry,
+    SplitKind,
+};
 use run_spec::ids::Digest;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -255,7 +258,7 @@ fn check_rows(rows: &[RowMeta], report: &mut Report) {
     report.groups = groups.len() as u64;
 }
 
-/// The claim, where there is one, names the configuration that the set was built with.
+/// The claim, where there is one, names the configuration that the set was built with, and what builds write last is there.
 fn check_claim(store: &Store, manifest: &Manifest, report: &mut Report) -> Result<(), ShardError> {
     let claim = match Claim::read(store) {
         Ok(claim) => claim,
@@ -265,7 +268,14 @@ fn check_claim(store: &Store, manifest: &Manifest, report: &mut Report) -> Resul
         }
         Err(error) => return Err(error),
     };
-    if claim.is_some_and(|claim| claim.config != manifest.config) {
+    // A set without a claim was written by another program, which may write no card.
+    let Some(claim) = claim else { return Ok(()) };
+    for key in [CARD_KEY, EXAMPLES_KEY] {
+        if !store.exists(key)? {
+            report.fault(ShardError::NoCard { uri: store.uri_of(key) });
+        }
+    }
+    if claim.config != manifest.config {
         let what = format!("{} names another configuration than the manifest", store.uri_of(CLAIM_KEY));
         report.fault(ShardError::Conflict { what });
     }

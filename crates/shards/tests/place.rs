@@ -6,8 +6,8 @@ mod common;
 use common::{publish, rows};
 use run_spec::ids::Digest;
 use shards::{
-    CLAIM_KEY, Claim, Manifest, ShardError, StrayKind, VerifyOptions, planned_shard_key, remove_debris, shard_key,
-    strays, verify,
+    CARD_KEY, CLAIM_KEY, Claim, EXAMPLES_KEY, Manifest, ShardError, StrayKind, VerifyOptions, planned_shard_key,
+    remove_debris, shard_key, strays, verify,
 };
 use store::Store;
 
@@ -29,7 +29,45 @@ fn a_place_belongs_to_one_configuration_as_long_as_it_has_shards() {
     assert!(said.contains("1 shard lies there of a build by test 1") && said.contains("--out"), "{said}");
     claim(b"two").release(&store).unwrap();
     assert!(store.exists(CLAIM_KEY).unwrap(), "a build that has written shards keeps its place");
+    store.create("shards/readme.txt", "x".into()).unwrap();
     assert!(matches!(Manifest::read(&store), Err(ShardError::Unfinished { shards: 1, .. })));
+    store.delete(CLAIM_KEY).unwrap();
+    assert!(
+        matches!(Manifest::read(&store), Err(ShardError::Torn { shards: 1, .. })),
+        "nothing says which build to run"
+    );
+    store.delete(&planned_shard_key(&Digest::of(b"plan"), 0)).unwrap();
+    assert!(matches!(Manifest::read(&store), Err(ShardError::Store(_))), "a text among no shards is no shard");
+}
+
+#[test]
+fn no_set_lies_inside_another_or_beside_foreign_tables() {
+    let store = Store::open("memory://nested").unwrap();
+    let manifest = publish(&store.child("set"), &rows(1, 8), 4);
+    let take = |place: &str| claim(b"one").take(&store.child(place)).map_err(|error| error.to_string());
+    for inside in ["set/sub", "set/shards/deep/er"] {
+        let said = take(inside).unwrap_err();
+        assert!(said.contains("lies inside memory://nested/set,") && said.contains("--out"), "{said}");
+    }
+    let around = claim(b"one").take(&store).unwrap_err().to_string();
+    assert!(around.contains("set/manifest.json lies there"), "{around}");
+    // Also where the set is only begun, or of a later format.
+    claim(b"two").take(&store.child("begun")).unwrap();
+    assert!(take("begun/sub").unwrap_err().contains("lies inside"));
+    let later = String::from_utf8(manifest.to_bytes().to_vec()).unwrap().replace("\"version\":1", "\"version\":2");
+    store.create("later/manifest.json", later.into()).unwrap();
+    assert!(take("later/sub").unwrap_err().contains("lies inside"));
+    // Records of other programs by these names are no sets.
+    store.create("app/manifest.json", "{}".into()).unwrap();
+    store.create("app/build.json", "{}".into()).unwrap();
+    take("app/sub").unwrap();
+    store.create("tables/deep/features.PARQUET", "x".into()).unwrap();
+    assert!(take("tables").unwrap_err().contains("deep/features.PARQUET lies there"));
+    // What a build wrote does not stop it, and what was put beside it does.
+    store.create(&format!("app/sub/{}", planned_shard_key(&Digest::of(b"plan"), 0)), "x".into()).unwrap();
+    take("app/sub").unwrap();
+    store.create("app/sub/features.parquet", "x".into()).unwrap();
+    assert!(take("app/sub").unwrap_err().contains("which this build did not write"));
 }
 
 #[test]
@@ -42,7 +80,7 @@ fn a_set_is_sound_only_without_strays_and_only_debris_of_builds_is_removed() {
     for (key, kind) in [
         (debris, Some(StrayKind::Shard)),
         ("shards/backup/00000.parquet", Some(StrayKind::Shard)),
-        ("shards/notes.txt", Some(StrayKind::Shard)),
+        ("shards/notes.txt", Some(StrayKind::NoShard)),
         ("deeper/features.PARQUET", Some(StrayKind::Table)),
         ("splits/g.csv", Some(StrayKind::Table)),
         ("notes.txt", None),
@@ -61,6 +99,16 @@ fn a_set_is_sound_only_without_strays_and_only_debris_of_builds_is_removed() {
         }
     }
     assert!(store.exists(&shard_key(0)).unwrap() && good().is_good());
+    let own = Claim { config: manifest.config, builder: "test 1".into() };
+    store.create(CLAIM_KEY, serde_json::to_string(&own).unwrap().into()).unwrap();
+    for (key, faults) in [(CARD_KEY, 2), (EXAMPLES_KEY, 1)] {
+        let report = good();
+        assert_eq!(report.fault_count, faults, "{:?}", report.faults);
+        assert!(report.faults.iter().all(|fault| matches!(fault, ShardError::NoCard { .. })));
+        store.create(key, "x".into()).unwrap();
+    }
+    assert!(good().is_good());
+    store.delete(CLAIM_KEY).unwrap();
     store.create(CLAIM_KEY, r#"{"builder":"test 1","config":"00"}"#.into()).unwrap();
     assert!(matches!(good().faults[..], [ShardError::Claim { .. }]));
 }

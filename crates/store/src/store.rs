@@ -59,6 +59,12 @@ impl Store {
         Self { backend: self.backend.clone(), root, uri: join(&self.root, &prefix), patience, prefix }
     }
 
+    /// The store at another place of the same backend.
+    pub(crate) fn based(&self, uri: String, base: ObjectPath) -> Self {
+        let backend = Backend { base, ..self.backend.clone() };
+        Self { backend, root: uri.as_str().into(), prefix: String::new(), patience: Arc::clone(&self.patience), uri }
+    }
+
     /// This store, which is waited for up to `limit` in each call when it is away after it has answered before. A directory
     /// is never waited for.
     pub fn patient(&self, limit: Duration) -> Self {

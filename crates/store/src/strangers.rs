@@ -82,6 +82,48 @@ impl Store {
         facts.f_bavail.checked_mul(facts.f_frsize)
     }
 
+    /// The folder of a store that is a directory, with links followed as far as it exists; nothing for buckets and memory.
+    pub fn directory(&self) -> Option<PathBuf> {
+        (self.backend.kind == Kind::Directory).then(|| real(&self.folder()))
+    }
+
+    /// The stores in whose folders or prefixes this one lies, from the nearest to the root or the bucket.
+    ///
+    /// Touches the file system of a directory, whose links are followed, and no network.
+    pub fn above(&self) -> Vec<Self> {
+        let places: Vec<(String, ObjectPath)> = match self.directory() {
+            Some(folder) => {
+                let place =
+                    |folder: &Path| Some((folder.display().to_string(), ObjectPath::from_absolute_path(folder).ok()?));
+                folder.ancestors().skip(1).filter_map(place).collect()
+            }
+            None => {
+                let own = path(&self.backend.base, &self.prefix);
+                let parts: Vec<_> = own.parts().collect();
+                let mut uri = self.uri();
+                let mut places = Vec::new();
+                for length in (0..parts.len()).rev() {
+                    uri = uri.rsplit_once('/').map_or(uri, |(above, _)| above);
+                    places.push((uri.to_owned(), parts[..length].iter().cloned().collect()));
+                }
+                places
+            }
+        };
+        places.into_iter().map(|(uri, base)| self.based(uri, base)).collect()
+    }
+
+    /// Removes the folders below `prefix` that hold nothing, in a store that is a directory: what deleted keys leave there.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn prune(&self, prefix: &str) -> Result<(), StoreError> {
+        if self.backend.kind != Kind::Directory {
+            return Ok(());
+        }
+        prune(&self.folder().join(prefix), false)
+            .map_err(|error| StoreError::from_io(error, "deleted", self.uri_of(prefix)))
+    }
+
     fn folder(&self) -> PathBuf {
         Path::new(&*self.root).join(&self.prefix)
     }
@@ -129,9 +171,77 @@ fn walk(folder: &Path, name: &str, names: &mut Vec<String>) -> std::io::Result<(
     Ok(())
 }
 
+/// A path with links followed as far as it exists.
+fn real(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    match there {
+        Some((above, found)) => folder.strip_prefix(above).map_or_else(|_| folder.to_owned(), |rest| found.join(rest)),
+        None => folder.to_owned(),
+    }
+}
+
+/// Removes the empty folders below `folder`, and itself where it may go.
+fn prune(folder: &Path, may_go: bool) -> std::io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            prune(&entry.path(), true)?;
+        }
+    }
+    if may_go && fs::read_dir(folder)?.next().is_none() {
+        // A writer may put something there meanwhile, and then it stays.
+        drop(fs::remove_dir(folder));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_places_above_are_named_and_links_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        fs::create_dir_all(root.join("set/shards")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(root.join("set/shards"), root.join("link")).unwrap();
+        let above = |name: &str| Store::open(root.join(name).to_str().unwrap()).unwrap().above();
+        let uri = |name: &str| root.join(name).to_str().unwrap().to_owned();
+        let first = |name: &str| above(name).iter().take(2).map(|store| store.uri().to_owned()).collect::<Vec<_>>();
+        assert_eq!(first("set/shards/new/deep"), [uri("set/shards/new"), uri("set/shards")]);
+        #[cfg(unix)]
+        assert_eq!(first("link/new"), [uri("set/shards"), uri("set")]);
+        let set = above("set/new").remove(0);
+        set.create("key", "x".into()).unwrap();
+        assert_eq!(fs::read(root.join("set/key")).unwrap(), b"x");
+        let uris = |uri: &str| -> Vec<String> {
+            Store::open(uri).unwrap().above().iter().map(|store| store.uri().to_owned()).collect()
+        };
+        assert_eq!(uris("memory://above/a/b"), ["memory://above/a", "memory://above"]);
+        let memory = Store::open("memory://above").unwrap();
+        memory.create("a/key", "x".into()).unwrap();
+        assert_eq!(memory.child("a/b").above()[0].list("").unwrap(), ["key"]);
+        assert_eq!(uris("memory://above"), [""; 0]);
+    }
+
+    #[test]
+    fn empty_folders_go_and_others_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path().to_str().unwrap()).unwrap();
+        fs::create_dir_all(root.path().join("a/empty/deep")).unwrap();
+        store.create("a/full/key", "x".into()).unwrap();
+        store.prune("a").unwrap();
+        store.prune("nowhere").unwrap();
+        assert!(!root.path().join("a/empty").exists() && store.exists("a/full/key").unwrap());
+        store.delete("a/full/key").unwrap();
+        store.prune("a").unwrap();
+        assert!(root.path().join("a").is_dir() && !root.path().join("a/full").exists());
+    }
 
     #[test]
     fn staging_names_lead_back_to_their_key() {

@@ -16,20 +16,19 @@ use crate::source::files::Root;
 use crate::source::mask_rule::{Holds, MaskRule};
 use intake::IntakeLimits;
 
-/// The cells that the file of an image holds, from the top left.
+/// The cells that `file`, which belongs to an image of `width` × `height`, holds, from the top left.
 ///
 /// # Errors
 /// A file that is missing or cannot be read, or that is of an image of another size.
 pub(crate) fn cells(
     root: &Root,
-    image: &str,
+    file: &str,
     (width, height): (u32, u32),
     rule: &MaskRule,
     limits: IntakeLimits,
 ) -> Result<Vec<Cell>, String> {
-    let file = rule.file_of(image);
     let said = |reason: String| format!("masks {file}: {reason}");
-    let bytes = root.read(&file, limits.file_bytes).map_err(said)?;
+    let bytes = root.read(file, limits.file_bytes).map_err(said)?;
     let mut labels = match rule.holds {
         Holds::Masks => array::labels(&bytes, limits.pixels).map_err(said)?,
         Holds::Flows => {

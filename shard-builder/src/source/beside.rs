@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use rayon::prelude::*;
 
-use super::files::{name_of, stem_of};
+use super::files::{inside, name_of, stem_of};
 
 /// What a path may hold for a part of the image's own path.
 const PLACES: [&str; 3] = ["{stem}", "{name}", "{folder}"];
 
 /// The path that `template` gives for `image`: `{stem}` stands for its file name without its ending, `{name}` for its file name,
-/// `{folder}` for its folder.
-pub(crate) fn path_of(template: &str, image: &str) -> String {
+/// `{folder}` for its folder. `.`, `..` and empty parts are resolved, so one file has one path.
+///
+/// # Errors
+/// The reason for the report, where the path leads out of the dataset.
+pub(crate) fn path_of(template: &str, image: &str) -> Result<String, String> {
     let folder = image.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut path = String::with_capacity(template.len() + image.len());
     let mut rest = template;
@@ -28,7 +32,7 @@ pub(crate) fn path_of(template: &str, image: &str) -> String {
         rest = &after[place.map_or(1, str::len)..];
     }
     path.push_str(rest);
-    path.trim_start_matches('/').to_owned()
+    inside(&path).ok_or_else(|| format!("`{template}` leads out of the dataset's folder for this image"))
 }
 
 /// Checks a template, the value of `key`, that must give each image a file of its own.
@@ -39,7 +43,8 @@ pub(crate) fn check_own(key: &str, template: &str) -> Result<()> {
     check(key, template)?;
     ensure!(
         template.contains("{stem}") || template.contains("{name}"),
-        "{key}: `{template}` holds no `{{stem}}`, so all images would share one file"
+        "{key}: `{template}` is one file for all images; write `{{stem}}` or `{{name}}` where the name of the image stands, as in \
+         `labels/{{stem}}.xml`"
     );
     Ok(())
 }
@@ -47,8 +52,13 @@ pub(crate) fn check_own(key: &str, template: &str) -> Result<()> {
 /// Checks a template, the value of `key`.
 ///
 /// # Errors
-/// Something in braces that stands for nothing.
+/// Something in braces that stands for nothing; a path that does not begin in the dataset's folder.
 pub(crate) fn check(key: &str, template: &str) -> Result<()> {
+    if template.starts_with('/') || inside(template).is_none() {
+        bail!(
+            "{key}: `{template}` leads out of the dataset's folder; write a path inside it, without a leading `/` or `..`"
+        );
+    }
     let unknown = template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
     for name in unknown {
         ensure!(
@@ -69,18 +79,19 @@ pub(crate) struct Claims {
 
 impl Claims {
     /// The claims of `images`, each of which claims at most one thing.
-    pub(crate) fn of<'a>(images: impl IntoIterator<Item = &'a str>, claim: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn of(images: &[String], claim: impl Fn(&str) -> Option<String> + Sync) -> Self {
         let mut claims = Self::default();
-        for image in images {
-            if let Some(claimed) = claim(image) {
-                let (count, first, second) = claims.by.entry(claimed).or_default();
-                match count {
-                    0 => image.clone_into(first),
-                    1 => image.clone_into(second),
-                    _ => {}
-                }
-                *count += 1;
+        // To follow links takes a while on a file system that is far away.
+        let all: Vec<Option<String>> = images.par_iter().map(|image| claim(image)).collect();
+        for (image, claimed) in images.iter().zip(all) {
+            let Some(claimed) = claimed else { continue };
+            let (count, first, second) = claims.by.entry(claimed).or_default();
+            match count {
+                0 => image.clone_into(first),
+                1 => image.clone_into(second),
+                _ => {}
             }
+            *count += 1;
         }
         claims
     }
@@ -104,11 +115,27 @@ mod tests {
 
     #[test]
     fn a_path_takes_its_parts_from_the_image_once() {
-        assert_eq!(path_of("{folder}/{stem}.xml", "train/a.rf.1.png"), "train/a.rf.1.xml");
-        assert_eq!(path_of("{folder}/{stem}.xml", "a.png"), "a.xml");
-        assert_eq!(path_of("Labels/{name}.txt", "x/a.png"), "Labels/a.png.txt");
-        assert_eq!(path_of("{folder}/{stem}.x", "{stem}/{name}.png"), "{stem}/{name}.x");
-        assert_eq!(path_of("a{b", "x.png"), "a{b");
+        for (template, image, path) in [
+            ("{folder}/{stem}.xml", "train/a.rf.1.png", "train/a.rf.1.xml"),
+            ("{folder}/{stem}.xml", "a.png", "a.xml"),
+            ("Labels/{name}.txt", "x/a.png", "Labels/a.png.txt"),
+            ("{folder}/{stem}.x", "{stem}/{name}.png", "{stem}/{name}.x"),
+            ("a{b", "x.png", "a{b"),
+        ] {
+            assert_eq!(path_of(template, image).as_deref(), Ok(path), "{template} of {image}");
+        }
+    }
+
+    #[test]
+    fn one_file_has_one_path_and_none_leads_out() {
+        for template in
+            ["{folder}/../x/{stem}.xml", "{folder}/.././x//{stem}.xml", "x/y/../{stem}.xml", "./x/{stem}.xml"]
+        {
+            assert_eq!(path_of(template, "train/a.png").as_deref(), Ok("x/a.xml"), "{template}");
+        }
+        let out = path_of("{folder}/../{stem}.xml", "a.png").expect_err("above the dataset");
+        assert!(out.contains("leads out"), "{out}");
+        assert_eq!(path_of("{folder}/../../x/{stem}.xml", "train/a.png").ok(), None);
     }
 
     #[test]
@@ -118,11 +145,16 @@ mod tests {
         assert!(error.contains("label.file") && error.contains("`{dir}`") && error.contains("`{folder}`"), "{error}");
         assert!(check_own("label.file", "{folder}/all.xml").is_err());
         assert!(check("label.file", "{folder}/all.csv").is_ok());
+        for template in ["/data/{stem}.xml", "../{stem}.xml", "a/../../{stem}.xml"] {
+            let error = check_own("label.file", template).expect_err("refused").to_string();
+            assert!(error.contains("path inside"), "{error}");
+        }
     }
 
     #[test]
     fn claims_of_several_images_name_them() {
-        let claims = Claims::of(["a/1.png", "b/1.png", "b/2.png", "c/1.png"], |image| Some(stem_of(image).to_owned()));
+        let images = ["a/1.png", "b/1.png", "b/2.png", "c/1.png"].map(str::to_owned);
+        let claims = Claims::of(&images, |image| Some(stem_of(image).to_owned()));
         assert_eq!(claims.several("1").as_deref(), Some("3 images (a/1.png, b/1.png, …)"));
         assert_eq!((claims.several("2"), claims.several("3")), (None, None));
         assert!(claims.holds("2") && !claims.holds("3"));

@@ -316,6 +316,11 @@ impl Source {
                 "images.bits: {bits} is outside 9 to 16, the bits of a 16-bit value that a camera uses"
             );
         }
+        for name in self.labels.values().flatten() {
+            super::text::plain(name)
+                .map_err(|reason| anyhow::anyhow!("labels: the name {reason}; write it in one line"))?;
+            ensure!(!name.trim().is_empty(), "labels: a name is empty; write `null` to drop a label");
+        }
         self.cells.check()?;
         self.quality.check()?;
         self.parts.as_ref().map_or(Ok(()), Parts::check)?;

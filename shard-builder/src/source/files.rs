@@ -78,11 +78,20 @@ impl Root {
 
     /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
     pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+        let path = inside(path).ok_or("its path leads out of the dataset's folder")?;
         let bytes = match self {
-            Self::Folder(folder) => folder.read(path, limit),
-            Self::Archive(archive) => archive.read(path, limit),
+            Self::Folder(folder) => folder.read(&path, limit),
+            Self::Archive(archive) => archive.read(&path, limit),
         }?;
         intake::pointer(&bytes).map_or(Ok(bytes), Err)
+    }
+
+    /// The path of the file that is read as `path`: links are followed, so two paths of one file give one place.
+    pub(crate) fn place(&self, path: String) -> String {
+        match self {
+            Self::Folder(folder) => folder.place(&path).unwrap_or(path),
+            Self::Archive(_) => path,
+        }
     }
 
     /// Bytes of a file as the folder or archive says; 0 where it says nothing.
@@ -151,10 +160,29 @@ impl Folder {
     /// The real path of `path`, if it lies inside the dataset; else the reason.
     fn resolve(&self, path: &str) -> Result<PathBuf, String> {
         let real = fs::canonicalize(self.dir.join(path)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".to_owned(),
+            std::io::ErrorKind::NotFound => self.missing(path),
             _ => format!("cannot be opened ({error})"),
         })?;
         if real.starts_with(&self.dir) { Ok(real) } else { Err("link out of the dataset's folder".to_owned()) }
+    }
+
+    /// Why nothing is there. git-annex leaves a link into its own folder where it has not fetched a file.
+    fn missing(&self, path: &str) -> String {
+        match fs::read_link(self.dir.join(path)) {
+            Ok(target) if is_annexed(&target) => {
+                "is a git-annex link and its content is not here; fetch it with `git annex get`".to_owned()
+            }
+            Ok(_) => "link to a file that does not exist".to_owned(),
+            Err(_) => "no such file".to_owned(),
+        }
+    }
+
+    /// The path inside the dataset of the file that is read as `path`.
+    fn place(&self, path: &str) -> Option<String> {
+        let real = self.resolve(path).ok()?;
+        let inner = real.strip_prefix(&self.dir).ok()?;
+        // git-annex names files by their content there: equal files are one, and each has its name all the same.
+        if is_annexed(inner) { None } else { inner.to_str().map(str::to_owned) }
     }
 
     fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
@@ -238,6 +266,25 @@ impl Globs {
     }
 }
 
+/// Whether a path leads to where git-annex keeps the content of files.
+fn is_annexed(path: &Path) -> bool {
+    let parts: Vec<_> = path.iter().collect();
+    parts.windows(3).any(|three| three == [".git", "annex", "objects"])
+}
+
+/// A path inside a dataset without `.`, `..` and empty parts; nothing where it leads out.
+pub(crate) fn inside(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 /// File name without folders: `a/b.png` gives `b.png`.
 pub(crate) fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -295,6 +342,8 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret.png"), inside.path().join("leak.png")).expect("link");
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
+        let key = ".git/annex/objects/a/b/MD5E-s1--c.png/MD5E-s1--c.png";
+        std::os::unix::fs::symlink(key, inside.path().join("annexed.png")).expect("link");
         fs::write(inside.path().join(std::ffi::OsStr::from_bytes(b"\xff.png")), b"x").expect("write");
         let root = Root::open(
             inside.path(),
@@ -306,7 +355,10 @@ mod tests {
         let listing = root.list().expect("list");
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();
-        assert_eq!(reasons, ["link out of the dataset's folder", "link to a folder", "name is not UTF-8"]);
+        let annexed = "is a git-annex link and its content is not here; fetch it with `git annex get`";
+        assert_eq!(reasons, [annexed, "link out of the dataset's folder", "link to a folder", "name is not UTF-8"]);
+        assert_eq!(root.place("twin.png".to_owned()), "real.png");
+        assert_eq!(root.place("no.png".to_owned()), "no.png");
         assert!(root.read("leak.png", 10).is_err());
         assert!(root.read("../x", 10).is_err());
         assert!(root.read("real.png", 0).expect_err("too large").contains("limit"));

@@ -13,7 +13,7 @@ use super::beside::Claims;
 use super::describe::{GroupRule, ImageKey, Source};
 use super::files::{Root, folder_of};
 use super::labels::{read, table_key};
-use super::labels_csv;
+use super::{labels_csv, text};
 
 /// The group rule of one dataset, with its table read once.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl<'a> GroupBook<'a> {
             }
             GroupRule::Csv { file, image, group, key } => {
                 book.table = labels_csv::texts(&read(root, file)?, file, image, group, *key)?;
-                book.claims = Claims::of(images.iter().map(String::as_str), |image| table_key(image, *key));
+                book.claims = Claims::of(images, |image| table_key(image, *key));
             }
             _ => {}
         }
@@ -75,7 +75,7 @@ impl<'a> GroupBook<'a> {
         }
         match &self.table[&key] {
             Ok(group) if group.is_empty() => Err("its row in the table of groups names none".to_owned()),
-            Ok(group) => Ok(group),
+            Ok(group) => text::plain(group).map(|()| group.as_str()).map_err(|reason| format!("its group {reason}")),
             Err(reason) => Err(reason.clone()),
         }
     }

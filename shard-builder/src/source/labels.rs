@@ -18,6 +18,9 @@ use super::{labels_voc, text};
 /// Largest label file that is read, in bytes.
 pub(crate) const LABEL_FILE_LIMIT: u64 = 256 << 20;
 
+/// Characters of a text of a file that a message shows.
+const SHOWN: usize = 120;
+
 /// Where a mark lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Shape {
@@ -79,7 +82,7 @@ pub(crate) struct LabelBook<'a> {
     map: &'a BTreeMap<String, Option<String>>,
     root: &'a Root,
     pattern: Option<Regex>,
-    /// By path; a table of its own for each folder may be missing.
+    /// By place ([`Root::place`]); a table of its own for each folder may be missing.
     tables: BTreeMap<String, Result<Table, String>>,
     key: ImageKey,
     /// Side files, or rows of tables, by the images that they belong to.
@@ -93,9 +96,12 @@ pub(crate) struct Entry {
     pub(crate) at: String,
     pub(crate) place: Option<Shape>,
     pub(crate) label: Result<String, String>,
-    /// The size of the image in px, where the file says it.
-    pub(crate) size: Option<(f64, f64)>,
+    /// The size of the image, where the file says it.
+    pub(crate) size: Said,
 }
+
+/// Width and height in px that a file says of its image; nothing where it says none, and why what it says is none.
+pub(crate) type Said = Result<Option<(f64, f64)>, String>;
 
 impl<'a> LabelBook<'a> {
     /// Reads the tables that the rule names. `images` are all of the dataset, so that a name of two of them is known.
@@ -112,21 +118,21 @@ impl<'a> LabelBook<'a> {
             key: ImageKey::Name,
             claims: Claims::default(),
         };
-        let images = || images.iter().map(String::as_str);
+        let place = |file: &str, image: &str| path_of(file, image).ok().map(|path| root.place(path));
         match &source.label {
             LabelRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
             }
             LabelRule::Points { file } | LabelRule::Voc { file } => {
-                book.claims = Claims::of(images(), |image| Some(path_of(file, image)));
+                book.claims = Claims::of(images, |image| place(file, image));
             }
             LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
                 book.key = *key;
-                book.claims =
-                    Claims::of(images(), |image| Some(row_name(&path_of(file, image), &table_key(image, *key)?)));
+                let claim = |image: &str| Some(row_name(&place(file, image)?, &table_key(image, *key)?));
+                book.claims = Claims::of(images, claim);
                 let named = !file.contains('{');
-                let of_images = images().map(|image| path_of(file, image));
-                for path in of_images.chain(named.then(|| file.clone())).collect::<BTreeSet<_>>() {
+                let of_images = images.iter().filter_map(|image| place(file, image));
+                for path in of_images.chain(named.then(|| place(file, "")).flatten()).collect::<BTreeSet<_>>() {
                     book.read_table(path, named)?;
                 }
             }
@@ -201,7 +207,8 @@ impl<'a> LabelBook<'a> {
 
     /// The rows of a table that are about `image` and about no other.
     fn rows(&self, image: &str, file: &str) -> Result<&[Entry], (Known, Vec<Issue>)> {
-        let path = path_of(file, image);
+        let path = path_of(file, image).map_err(|reason| nothing(&format!("table {reason}")))?;
+        let path = self.root.place(path);
         let table = match self.tables.get(&path) {
             Some(Ok(table)) => table,
             Some(Err(reason)) => return Err(nothing(&format!("table {path}: {reason}"))),
@@ -250,18 +257,21 @@ impl<'a> LabelBook<'a> {
     }
 
     fn side_file(&self, image: &str, file: &str, size: (f64, f64), parse: Parse) -> (Known, Vec<Issue>) {
-        let path = path_of(file, image);
+        let path = match path_of(file, image) {
+            Ok(path) => path,
+            Err(reason) => return nothing(&format!("label file {reason}")),
+        };
         let unread = |reason: String| nothing(&format!("label file {path}: {reason}"));
         let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
             Ok(bytes) => bytes,
             Err(reason) => return unread(reason),
         };
-        if let Some(several) = self.claims.several(&path) {
+        if let Some(several) = self.claims.several(&self.root.place(path.clone())) {
             let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
             let issue = Issue { at: path.clone(), reason: reason.clone() };
             return (Known::Nothing(format!("label file {path} {reason}")), vec![issue]);
         }
-        match parse(&text::of(&bytes)) {
+        match text::labels(&bytes).and_then(|text| parse(&text)) {
             Ok(entries) => self.marks(entries, size, &format!("label file {path}")),
             Err(reason) => unread(reason),
         }
@@ -290,6 +300,7 @@ impl<'a> LabelBook<'a> {
         if label.contains(text::UNREADABLE) {
             return Err(format!("label `{label}` holds bytes that are not UTF-8"));
         }
+        text::plain(label).map_err(|reason| format!("label {reason}"))?;
         if self.map.is_empty() {
             return if label.is_empty() { Err("empty label".to_owned()) } else { Ok(label.to_owned()) };
         }
@@ -309,17 +320,41 @@ fn nothing(reason: &str) -> (Known, Vec<Issue>) {
 }
 
 /// Whether a file that says of which size its image is means this one.
-fn of_this_size(said: Option<(f64, f64)>, (width, height): (f64, f64)) -> Result<(), String> {
+fn of_this_size(said: Said, (width, height): (f64, f64)) -> Result<(), String> {
+    let upright = format!("the upright image is of {width}×{height}, so the place is not known");
     match said {
-        None => Ok(()),
-        Some(said) if said == (width, height) => Ok(()),
-        Some((w, h)) => {
+        Err(reason) => Err(format!("{reason}; {upright}")),
+        Ok(None) => Ok(()),
+        Ok(Some(said)) if said == (width, height) => Ok(()),
+        Ok(Some((w, h))) => {
             let turned = if (w, h) == (height, width) { ", as the image lies before EXIF turns it" } else { "" };
-            Err(format!(
-                "was drawn on an image of {w}×{h} px{turned}; the upright image is of {width}×{height}, so the place is not known"
-            ))
+            Err(format!("was drawn on an image of {w}×{h} px{turned}; {upright}"))
         }
     }
+}
+
+/// The size that two texts say; nothing where both are empty or 0, as some programs write them.
+pub(crate) fn size_of(width: &str, height: &str) -> Said {
+    let bad = || format!("the size of its image is given as `{}` × `{}`", shortened(width), shortened(height));
+    let side = |text: &str| match text.trim() {
+        "" => Ok(0.0),
+        text => text.parse::<f64>().ok().filter(|side| side.is_finite() && *side >= 0.0).ok_or_else(bad),
+    };
+    match (side(width)?, side(height)?) {
+        (0.0, 0.0) => Ok(None),
+        (0.0, _) | (_, 0.0) => Err(bad()),
+        size => Ok(Some(size)),
+    }
+}
+
+/// A text of a file as a message shows it: without line breaks and not endless.
+pub(crate) fn shortened(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    let mut shown: String = text.chars().take(SHOWN).map(plain).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// What a table at `path` calls an image, among all tables.
@@ -360,10 +395,18 @@ pub(crate) fn read(root: &Root, file: &str) -> Result<Vec<u8>> {
 
 fn scaled(mut entry: Entry, (sx, sy): (f64, f64)) -> Entry {
     if let Some(Shape::Box { x0, y0, x1, y1 }) = entry.place {
-        entry.place = Some(Shape::Box { x0: x0 * sx, y0: y0 * sy, x1: x1 * sx, y1: y1 * sy });
+        let corners = [x0 * sx, y0 * sy, x1 * sx, y1 * sy];
+        let [x0, y0, x1, y1] = corners;
+        entry.place = Some(Shape::Box { x0, y0, x1, y1 });
+        if !corners.iter().all(|corner| corner.is_finite()) {
+            entry.label = Err(NO_NUMBERS.to_owned());
+        }
     }
     entry
 }
+
+/// Why a place is none.
+pub(crate) const NO_NUMBERS: &str = "coordinates are no finite numbers (a decimal point is `.`)";
 
 /// The box that four texts describe.
 pub(crate) fn box_of(corners: [&str; 4]) -> Option<Shape> {
@@ -383,5 +426,34 @@ mod tests {
     fn a_number_names_an_image_with_leading_zeros() {
         assert_eq!(table_key("Dataset 1/007.bmp", ImageKey::Number), column_key("7", ImageKey::Number));
         assert_eq!(table_key("a/x.bmp", ImageKey::Number), None);
+    }
+
+    #[test]
+    fn a_size_is_two_numbers_or_not_said() {
+        for (width, height, said) in [
+            ("320", " 200 ", Ok(Some((320.0, 200.0)))),
+            ("", "", Ok(None)),
+            ("0", "0", Ok(None)),
+            ("-320", "200", Err(())),
+            ("abc", "200", Err(())),
+            ("320", "", Err(())),
+            ("0", "200", Err(())),
+            ("NaN", "inf", Err(())),
+            (&"9".repeat(309), "1", Err(())),
+        ] {
+            let size = size_of(width, height);
+            assert_eq!(size.as_ref().map_err(|_| ()).copied(), said, "{width} × {height}: {size:?}");
+            assert!(size.is_ok() || size.expect_err("no size").len() < 400);
+        }
+    }
+
+    #[test]
+    fn a_box_of_endless_numbers_is_none_before_and_after_it_is_scaled() {
+        for corner in [&"9".repeat(309), "inf", "NaN", "1,5", ""] {
+            assert_eq!(box_of([corner, "0", "1", "1"]), None, "{corner}");
+        }
+        let place = box_of(["0", "0", "1e308", "1"]);
+        let entry = Entry { at: "line 2".into(), place, label: Ok("rbc".into()), size: Ok(None) };
+        assert_eq!(scaled(entry, (640.0, 480.0)).label, Err(NO_NUMBERS.to_owned()));
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::describe::{BoxColumns, ImageKey};
-use super::labels::{Entry, Issue, box_of, column_key};
+use super::labels::{Entry, Issue, NO_NUMBERS, box_of, column_key, shortened, size_of};
+use super::labels_quotes::{check_quotes, holds_rows};
 use super::text;
 
 /// A table, filed by image.
@@ -24,13 +25,16 @@ impl Table {
     pub(crate) fn boxes(bytes: &[u8], file: &str, columns: &BoxColumns, key: ImageKey) -> Result<Self> {
         let BoxColumns { image, xmin, ymin, xmax, ymax, label, width, height } = columns;
         let mut wanted = vec![image.as_str(), xmin, ymin, xmax, ymax, label];
-        let size = width.as_deref().zip(height.as_deref());
-        wanted.extend(size.into_iter().flat_map(|(width, height)| [width, height]));
-        let number = |text: Option<&String>| text?.parse::<f64>().ok().filter(|side| *side > 0.0);
+        let sides = width.as_deref().zip(height.as_deref());
+        wanted.extend(sides.into_iter().flat_map(|(width, height)| [width, height]));
+        let size = |cells: &[String]| match cells.get(6).zip(cells.get(7)) {
+            Some((width, height)) => size_of(width, height),
+            None => Ok(None),
+        };
         Ok(Self::filed(rows(bytes, file, &wanted)?, key, |Row { at, cells, .. }| {
             let place = box_of([&cells[1], &cells[2], &cells[3], &cells[4]]);
-            let label = place.map(|_| cells[5].clone()).ok_or_else(|| "coordinates are no numbers".to_owned());
-            Entry { at, place, label, size: number(cells.get(6)).zip(number(cells.get(7))) }
+            let label = place.map(|_| cells[5].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
+            Entry { at, place, label, size: size(&cells) }
         }))
     }
 
@@ -40,7 +44,8 @@ impl Table {
     /// As [`Self::boxes`].
     pub(crate) fn classes(bytes: &[u8], file: &str, image: &str, class: &str, key: ImageKey) -> Result<Self> {
         let rows = rows(bytes, file, &[image, class])?;
-        let entry = |Row { at, mut cells, .. }: Row| Entry { at, place: None, label: Ok(cells.remove(1)), size: None };
+        let entry =
+            |Row { at, mut cells, .. }: Row| Entry { at, place: None, label: Ok(cells.remove(1)), size: Ok(None) };
         Ok(Self::filed(rows, key, entry))
     }
 
@@ -52,14 +57,15 @@ impl Table {
                 Some(name) => {
                     let (at, flaw) = (row.at.clone(), row.flaw.clone());
                     let entry = match flaw {
-                        Some(reason) => Entry { at, place: None, label: Err(reason), size: None },
+                        Some(reason) => Entry { at, place: None, label: Err(reason), size: Ok(None) },
                         None => entry(row),
                     };
                     table.rows.entry(name).or_default().push(entry);
                 }
                 None => {
-                    let reason = format!("`{}` names no image", row.cells[0]);
-                    table.nameless.push((row.cells[0].clone(), Issue { at: row.at, reason }));
+                    let name = shortened(&row.cells[0]);
+                    let reason = row.flaw.unwrap_or_else(|| format!("`{name}` names no image"));
+                    table.nameless.push((name, Issue { at: row.at, reason }));
                 }
             }
         }
@@ -76,6 +82,7 @@ impl Table {
         let unclaimed = self.rows.iter().filter(|(key, _)| !there(key));
         let strays = unclaimed.flat_map(|(key, rows)| rows.iter().map(move |row| (key.clone(), row)));
         let strays = strays.map(|(key, row)| {
+            let key = shortened(&key);
             let reason = format!("there is no image `{key}`");
             (key, Issue { at: row.at.clone(), reason })
         });
@@ -94,17 +101,50 @@ struct Row {
     flaw: Option<String>,
 }
 
-/// Reads the columns `wanted` of each row.
+/// What stands between the cells of a row: a comma, or what programs write where the comma is the decimal point.
+const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs")];
+
+/// Reads the columns `wanted` of each row. The separator is the first of [`SEPARATORS`] by which the header holds them all.
 fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<Row>> {
-    let text = text::of(bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+    let text = text::labels(bytes).map_err(|reason| anyhow!("table {file} {reason}"))?;
+    let separator = separator(&text, wanted);
+    check_quotes(&text, separator).with_context(|| format!("read {file}"))?;
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().with_context(|| format!("read the header of {file}"))?.clone();
+    let places = places(&header, file, wanted)?;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.with_context(|| format!("read {file}"))?;
+        let at = format!("{file} line {}", record.position().map_or(0, csv::Position::line));
+        let cells: Vec<String> = places.iter().map(|&place| record.get(place).unwrap_or("").to_owned()).collect();
+        rows.push(Row { at, flaw: flaw(&record, &cells, (header.len(), separator)), cells });
+    }
+    Ok(rows)
+}
+
+/// The separator by which the header holds all `wanted` columns; a comma where none does, for the message.
+fn separator(text: &str, wanted: &[&str]) -> u8 {
+    let holds = |separator: u8| {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .trim(csv::Trim::All)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        reader.headers().is_ok_and(|header| wanted.iter().all(|name| header.iter().any(|own| own == *name)))
+    };
+    SEPARATORS.into_iter().map(|(separator, _)| separator).find(|separator| holds(*separator)).unwrap_or(b',')
+}
+
+/// Where the `wanted` columns stand.
+fn places(header: &csv::StringRecord, file: &str, wanted: &[&str]) -> Result<Vec<usize>> {
     let mut places = Vec::with_capacity(wanted.len());
     for &name in wanted {
         let mut found = (0..header.len()).filter(|&column| &header[column] == name);
         let place = found.next().ok_or_else(|| {
-            let has: Vec<&str> = header.iter().collect();
-            anyhow!("{file} has no column `{name}`; it has {}", has.join(", "))
+            let has: Vec<String> = header.iter().take(30).map(shortened).collect();
+            let separators = SEPARATORS.map(|(_, name)| name).join(" or ");
+            anyhow!("{file} has no column `{name}` between {separators}; it has {}", has.join(", "))
         })?;
         ensure!(
             found.next().is_none(),
@@ -112,17 +152,22 @@ fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<Row>> {
         );
         places.push(place);
     }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.with_context(|| format!("read {file}"))?;
-        let at = format!("{file} line {}", record.position().map_or(0, csv::Position::line));
-        let cells = places.iter().map(|&place| record.get(place).unwrap_or("").to_owned()).collect();
-        let surplus = record.iter().skip(header.len()).any(|cell| !cell.is_empty());
-        let uneven = record.len() < header.len() || surplus;
-        let flaw = uneven.then(|| format!("has {} cells under a header of {}", record.len(), header.len()));
-        rows.push(Row { at, cells, flaw });
+    Ok(places)
+}
+
+/// Why a record cannot be used, under a header of so many cells.
+fn flaw(record: &csv::StringRecord, cells: &[String], (header, separator): (usize, u8)) -> Option<String> {
+    let surplus = record.iter().skip(header).any(|cell| !cell.is_empty());
+    if let Some(swallowed) = record.iter().find(|cell| holds_rows(cell, header, separator)) {
+        let runs = swallowed.lines().count();
+        return Some(format!(
+            "holds a quoted cell of {runs} lines that look like rows; close its quote or take it out"
+        ));
     }
-    Ok(rows)
+    if record.len() < header || surplus {
+        return Some(format!("has {} cells under a header of {header}", record.len()));
+    }
+    cells.iter().find_map(|cell| text::plain(cell).err())
 }
 
 /// Reads two columns of a table as a map from image to text. The error is the reason for which an image has none.
@@ -188,8 +233,36 @@ mod tests {
     fn a_row_may_say_of_which_size_its_image_is() {
         let text = b"image,x0,y0,x1,y1,label,w,h\na.png,0,0,9,9,rbc,640,480\na.png,0,0,9,9,rbc,0,0\n";
         let table = Table::boxes(text, "t.csv", &columns(Some("w")), ImageKey::Name).expect("table");
-        let sizes: Vec<_> = table.of("a.png").iter().map(|row| row.size).collect();
-        assert_eq!(sizes, [Some((640.0, 480.0)), None]);
+        let sizes: Vec<_> = table.of("a.png").iter().map(|row| row.size.clone()).collect();
+        assert_eq!(sizes, [Ok(Some((640.0, 480.0))), Ok(None)]);
+    }
+
+    #[test]
+    fn the_separator_is_the_one_by_which_the_header_holds_the_columns() {
+        for separator in [",", ";", "\t"] {
+            let text = "image|b|note\na|rbc|x".replace('|', separator);
+            let table = Table::classes(text.as_bytes(), "t.csv", "image", "b", ImageKey::Name).expect("table");
+            assert_eq!(table.of("a")[0].label.as_deref(), Ok("rbc"), "{separator:?}");
+        }
+        let error = Table::classes(b"image|b\na|rbc", "t.csv", "image", "b", ImageKey::Name).expect_err("refused");
+        assert!(error.to_string().contains("commas or semicolons or tabs"), "{error}");
+    }
+
+    #[test]
+    fn a_quoted_cell_swallows_no_rows() {
+        let table = |text: &str| Table::classes(text.as_bytes(), "t.csv", "image", "b", ImageKey::Name);
+        let open = format!("{:#}", table("image,b\na,\"rbc\nb,wbc\n").expect_err("an open quote"));
+        assert!(open.contains("t.csv") && open.contains("line 2"), "{open}");
+        // Closed by chance, rows later: the row that swallowed others is none, in a wanted cell or in another.
+        for text in ["image,b\na,\"rbc\nb,wbc\nc,\"\n", "image,b,note\na,rbc,\"x\nb,wbc,y\nc,rbc,\"\n"] {
+            let table = table(text).expect("closed");
+            let row = &table.of("a")[0];
+            assert!(row.label.as_ref().expect_err("no label").contains("look like rows"), "{row:?}");
+            assert_eq!(row.at, "t.csv line 2");
+        }
+        let notes = table("image,b,note\na,rbc,\"two\nlines\"\nb,\"r\nbc\",x\n").expect("table");
+        assert_eq!(notes.of("a")[0].label.as_deref(), Ok("rbc"));
+        assert!(notes.of("b")[0].label.as_ref().expect_err("no label").contains("line break"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files of points: lines `x y class`, in pixels.
 
-use super::labels::{Entry, Shape};
+use super::labels::{Entry, NO_NUMBERS, Shape};
 
 /// Reads the lines of a file of points. Empty lines are passed over.
 pub(crate) fn points(text: &str) -> Result<Vec<Entry>, String> {
@@ -11,11 +11,11 @@ pub(crate) fn points(text: &str) -> Result<Vec<Entry>, String> {
             [] => return None,
             [x, y, class] => match (number(x), number(y)) {
                 (Some(x), Some(y)) => (Some(Shape::Point { x, y }), Ok((*class).to_owned())),
-                _ => (None, Err("coordinates are no numbers".to_owned())),
+                _ => (None, Err(NO_NUMBERS.to_owned())),
             },
             _ => (None, Err("not of the form `x y class`".to_owned())),
         };
-        Some(Entry { at: format!("line {}", index + 1), place, label, size: None })
+        Some(Entry { at: format!("line {}", index + 1), place, label, size: Ok(None) })
     };
     Ok(text.lines().enumerate().filter_map(entry).collect())
 }

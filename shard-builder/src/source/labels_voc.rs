@@ -4,7 +4,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::labels::{Entry, box_of};
+use super::labels::{Entry, Said, box_of, size_of};
 
 /// Deepest nesting that is read; VOC needs four.
 const DEEPEST: usize = 32;
@@ -50,7 +50,7 @@ pub(crate) fn boxes(text: &str) -> Result<Vec<Entry>, String> {
         return Err("ends in the middle".to_owned());
     }
     let size = size(&file);
-    entries.iter_mut().for_each(|entry: &mut Entry| entry.size = size);
+    entries.iter_mut().for_each(|entry: &mut Entry| entry.size.clone_from(&size));
     Ok(entries)
 }
 
@@ -125,13 +125,20 @@ fn entry(object: &Fields<5>, number: usize) -> Entry {
         (Some(_), None) => (None, Err("has no name, or several".to_owned())),
         (None, _) => (None, Err("has no box of four numbers, or several".to_owned())),
     };
-    Entry { at, place, label, size: None }
+    Entry { at, place, label, size: Ok(None) }
 }
 
-/// Width and height; nothing where the file does not say them (some programs write 0).
-fn size(file: &Fields<2>) -> Option<(f64, f64)> {
-    let side = |field| file.only(field)?.parse::<f64>().ok().filter(|side| *side > 0.0);
-    Some((side(0)?, side(1)?))
+/// What the file says of the size of its image. Several sizes must be the same.
+fn size(file: &Fields<2>) -> Said {
+    let side = |field: usize| {
+        let mut texts = file.0[field].iter().map(|text| text.trim());
+        let first = texts.next().unwrap_or_default();
+        match texts.find(|other| *other != first) {
+            Some(other) => Err(format!("the size of its image is given as `{first}` and as `{other}`")),
+            None => Ok(first),
+        }
+    };
+    size_of(side(0)?, side(1)?)
 }
 
 #[cfg(test)]
@@ -145,7 +152,7 @@ mod tests {
             <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object>\
             <object><name>WBC</name><bndbox><xmin>1</xmin></bndbox></object></annotation>";
         let entries = boxes(text).expect("xml");
-        assert_eq!((entries.len(), entries[0].size), (2, None));
+        assert_eq!((entries.len(), &entries[0].size), (2, &Ok(None)));
         assert_eq!(entries[0].label.as_deref(), Ok("R&C & more"));
         assert_eq!(entries[0].place, Some(Shape::Box { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 }));
         assert!(entries[1].label.is_err());
@@ -167,11 +174,18 @@ mod tests {
     fn the_size_of_the_image_is_read_and_zeros_say_nothing() {
         let of = |size: &str| {
             let text = format!("<annotation><object/><object></object><size>{size}</size></annotation>");
-            boxes(&text).expect("xml")[0].size
+            boxes(&text).expect("xml")[0].size.clone()
         };
-        assert_eq!(of("<width>320</width><height> 200 </height><depth>3</depth>"), Some((320.0, 200.0)));
-        assert_eq!(of("<width>0</width><height>0</height>"), None);
-        assert_eq!(of("<width>320</width>"), None);
+        assert_eq!(of("<width>320</width><height> 200 </height><depth>3</depth>"), Ok(Some((320.0, 200.0))));
+        assert_eq!(of("<width>0</width><height>0</height>"), Ok(None));
+        assert_eq!(of("<width>9</width><height>8</height><width>9</width><height>8</height>"), Ok(Some((9.0, 8.0))));
+        for bad in
+            ["<width>320</width>", "<width>-320</width><height>200</height>", "<width>abc</width><height>200</height>"]
+        {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+        let two = of("<width>9</width><height>8</height><width>7</width>").expect_err("contradictory");
+        assert!(two.contains("`9` and as `7`"), "{two}");
     }
 
     #[test]

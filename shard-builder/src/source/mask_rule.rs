@@ -48,7 +48,10 @@ fn least_px() -> u32 {
 
 impl MaskRule {
     /// The path of the file of `image`.
-    pub(crate) fn file_of(&self, image: &str) -> String {
+    ///
+    /// # Errors
+    /// The reason for the report, where it leads out of the dataset.
+    pub(crate) fn file_of(&self, image: &str) -> Result<String, String> {
         path_of(&self.file, image)
     }
 

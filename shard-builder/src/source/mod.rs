@@ -24,6 +24,7 @@ pub(crate) mod groups;
 pub(crate) mod labels;
 mod labels_csv;
 mod labels_points;
+mod labels_quotes;
 mod labels_voc;
 pub(crate) mod licence;
 pub(crate) mod mask_rule;

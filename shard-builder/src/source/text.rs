@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::labels::shortened;
+
 /// What stands for bytes that are not of the encoding; a label with it in it is not used.
 pub(crate) const UNREADABLE: char = char::REPLACEMENT_CHARACTER;
 
@@ -28,9 +30,51 @@ fn wide(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// The text of a file of labels.
+///
+/// # Errors
+/// The reason for the report, where it is a web page: what a host answers with instead of a file that needs a login.
+pub(crate) fn labels(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    let text = of(bytes);
+    let begins = |with: &str| {
+        let start = text.trim_start().as_bytes();
+        start.len() >= with.len() && start[..with.len()].eq_ignore_ascii_case(with.as_bytes())
+    };
+    match ["<!doctype html", "<html"].into_iter().any(begins) {
+        true => Err("is a web page and not the file itself; download the file again".to_owned()),
+        false => Ok(text),
+    }
+}
+
+/// Refuses a name that would break a line of a table or of a terminal.
+///
+/// # Errors
+/// The name with what it holds, for the report.
+pub(crate) fn plain(name: &str) -> Result<(), String> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    match name.contains(breaks) {
+        true => Err(format!("`{}` holds a line break or another control character", shortened(name))),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_web_page_is_no_file_of_labels_and_a_line_break_no_part_of_a_name() {
+        for page in ["<!DOCTYPE HTML><body>", "\n <html lang='en'>"] {
+            assert!(labels(page.as_bytes()).expect_err("a page").contains("web page"), "{page}");
+        }
+        assert!(labels(b"<!DOCTYPE annotation><annotation/>").is_ok() && labels(b"").is_ok());
+        assert!(plain("white cell, \u{e4}").is_ok());
+        for name in ["rbc\nb.png", "a\tb", "a\0", "a\u{2028}b"] {
+            assert!(plain(name).is_err(), "{name:?}");
+        }
+        let long = plain(&"x\n".repeat(5000)).expect_err("refused");
+        assert!(long.len() < 400 && !long.contains('\n'), "{long}");
+    }
 
     #[test]
     fn utf_16_is_read_with_and_without_a_mark() {

@@ -11,11 +11,15 @@ use run_spec::ids::{PatchKey, Product, patch_id};
 use crate::output::{megabytes, table, thousands};
 use crate::quality::{Flaw, Flawed};
 use crate::source::cut_rule::CellRule;
+use crate::source::files;
 use crate::source::quality_rule::Action;
 use crate::survey::{Located, Picture};
 
 /// Labels not used that are told on the terminal.
 const LABELS_TOLD: usize = 20;
+
+/// Reasons and notes that are told on the terminal.
+const KINDS_TOLD: usize = 40;
 
 /// The report's tables, as CSV.
 #[derive(Debug)]
@@ -229,13 +233,10 @@ pub(crate) fn summary(sources: &[Located], pictures: &[Picture], bytes: &[u64]) 
     for picture in pictures {
         let source = sources[picture.source].source.name.as_str();
         if let Err(reason) = &picture.used {
-            // Reasons that name a file are counted as one.
-            let stem = crate::source::files::stem_of(&picture.image);
-            let reason = reason.replace(&format!("/{stem}."), "/….");
-            *reasons.entry((source, reason)).or_default() += 1;
+            add(&mut reasons, source, &picture.image, reason);
         }
         for note in &picture.notes {
-            *notes.entry((source, note.clone())).or_default() += 1;
+            add(&mut notes, source, &picture.image, note);
         }
     }
     text.push_str(&counted("images not used", &reasons));
@@ -243,13 +244,64 @@ pub(crate) fn summary(sources: &[Located], pictures: &[Picture], bytes: &[u64]) 
     text
 }
 
-/// How often something is said of images of a source.
-type Counts<'a> = BTreeMap<(&'a str, String), u64>;
+/// How often something is said of images of a source, by source and by what is said with the image's own name left out.
+type Counts<'a> = BTreeMap<(&'a str, String), Said>;
+
+/// What is said of images.
+#[derive(Debug, Default)]
+struct Said {
+    count: u64,
+    /// Of the first image, word for word.
+    first: String,
+    /// Whether it is said of another image in other words.
+    differs: bool,
+}
+
+fn add<'a>(counts: &mut Counts<'a>, source: &'a str, image: &str, what: &str) {
+    let said = counts.entry((source, without_name(what, image))).or_default();
+    match said.count {
+        0 => what.clone_into(&mut said.first),
+        _ => said.differs |= said.first != what,
+    }
+    said.count += 1;
+}
+
+/// What is said, without the names of the image in it, so that what is said of many images is counted as one.
+fn without_name(what: &str, image: &str) -> String {
+    let (name, stem) = (files::name_of(image), files::stem_of(image));
+    let mut text = what.to_owned();
+    for own in [image, name, stem].into_iter().filter(|own| !own.is_empty()) {
+        let mut rest = std::mem::take(&mut text);
+        while let Some(at) = rest.find(own) {
+            let whole = |side: Option<char>| side.is_none_or(|c| !c.is_alphanumeric());
+            let end = at + own.len();
+            let is_name = whole(rest[..at].chars().next_back()) && whole(rest[end..].chars().next());
+            text.push_str(&rest[..at]);
+            text.push_str(if is_name { "\0" } else { own });
+            rest.drain(..end);
+        }
+        text.push_str(&rest);
+    }
+    text
+}
 
 fn counted(title: &str, counts: &Counts<'_>) -> String {
-    let lines = counts.iter().map(|((source, what), count)| format!("\n  {source}: {} × {what}", thousands(*count)));
-    let lines: String = lines.collect();
-    if lines.is_empty() { lines } else { format!("\n\n{title}:{lines}") }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let line = |((source, _), said): (&(&str, String), &Said)| {
+        let first = if said.differs { " (the first of them)" } else { "" };
+        format!("\n  {source}: {} × {}{first}", thousands(said.count), said.first)
+    };
+    let mut text = format!("\n\n{title}:{}", counts.iter().take(KINDS_TOLD).map(line).collect::<String>());
+    if counts.len() > KINDS_TOLD {
+        let images: u64 = counts.values().skip(KINDS_TOLD).map(|said| said.count).sum();
+        text.push_str(&format!(
+            "\n  and {} more, for other reasons; report/images-*.csv names each",
+            thousands(images)
+        ));
+    }
+    text
 }
 
 /// The first labels that gave no cell, for whoever gets no set with a report.
@@ -278,4 +330,38 @@ fn summary_row(name: &str, licence: &str, tally: Tally, bytes: u64) -> Vec<Strin
         format!("{share:.1} %"),
         megabytes(bytes),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_said_in_full_and_counted_as_one() {
+        let mut counts = Counts::new();
+        for image in ["x/1.png", "x/2.png"] {
+            add(&mut counts, "a", image, &format!("label file {}.xml: no such file", files::stem_of(image)));
+            add(&mut counts, "a", image, "no row in the table");
+        }
+        add(&mut counts, "a", "x/12.png", "masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)");
+        let said = counted("images not used", &counts);
+        let expected = [
+            "",
+            "",
+            "images not used:",
+            "  a: 2 × label file 1.xml: no such file (the first of them)",
+            "  a: 1 × masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)",
+            "  a: 2 × no row in the table",
+        ];
+        assert_eq!(said, expected.join("\n"));
+        assert_eq!(without_name("1 of 21 px, a/1.png, 1_mask", "a/1.png"), "\0 of 21 px, \0, \0_mask");
+    }
+
+    #[test]
+    fn many_reasons_do_not_fill_the_terminal() {
+        let mut counts = Counts::new();
+        (0..100).for_each(|side| add(&mut counts, "a", "x.png", &format!("is of {side} px")));
+        let said = counted("images not used", &counts);
+        assert!(said.lines().count() == KINDS_TOLD + 4 && said.contains("and 60 more"), "{said}");
+    }
 }

@@ -10,6 +10,9 @@ use run_spec::ids::{Digest, Product};
 use std::collections::BTreeMap;
 use store::Store;
 
+/// The rows of a shard that was read back, each with its encoded image.
+pub type FoundRows = Vec<(RowMeta, Bytes)>;
+
 impl FinishedShard {
     /// Reads the finished shard `key` back, if it is there, with its rows' columns and encoded images.
     ///
@@ -24,7 +27,7 @@ impl FinishedShard {
         key: &str,
         rows: u64,
         (product, codec): (Product, Codec),
-    ) -> Result<Option<(Self, Vec<(RowMeta, Bytes)>)>, ShardError> {
+    ) -> Result<Option<(Self, FoundRows)>, ShardError> {
         if !store.exists(key)? {
             return Ok(None);
         }

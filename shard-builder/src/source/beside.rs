@@ -143,7 +143,8 @@ mod tests {
         assert!(check_own("label.file", "{folder}/{stem}.xml").is_ok());
         let error = check_own("label.file", "{dir}/{stem}.xml").expect_err("refused").to_string();
         assert!(error.contains("label.file") && error.contains("`{dir}`") && error.contains("`{folder}`"), "{error}");
-        assert!(check_own("label.file", "{folder}/all.xml").is_err());
+        let shared = check_own("label.file", "{folder}/all.xml").expect_err("refused").to_string();
+        assert!(shared.contains("one file for all images") && shared.contains("`labels/{stem}.xml`"), "{shared}");
         assert!(check("label.file", "{folder}/all.csv").is_ok());
         for template in ["/data/{stem}.xml", "../{stem}.xml", "a/../../{stem}.xml"] {
             let error = check_own("label.file", template).expect_err("refused").to_string();

@@ -406,7 +406,7 @@ fn scaled(mut entry: Entry, (sx, sy): (f64, f64)) -> Entry {
 }
 
 /// Why a place is none.
-pub(crate) const NO_NUMBERS: &str = "coordinates are no finite numbers (a decimal point is `.`)";
+pub(crate) const NO_NUMBERS: &str = "coordinates are no numbers, or not finite (a decimal point is `.`)";
 
 /// The box that four texts describe.
 pub(crate) fn box_of(corners: [&str; 4]) -> Option<Shape> {

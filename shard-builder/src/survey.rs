@@ -3,6 +3,7 @@
 //! It ends with all images, used or not, in one order (by source, then by path) that depends on names only. What it
 //! learns (sizes, digests, labels) fixes every row of the set before the first pixel is encoded.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -19,7 +20,7 @@ use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};
 use crate::segment::{Cell, segment};
-use crate::source::beside::Claims;
+use crate::source::beside::{Claims, Neighbour};
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
@@ -147,25 +148,50 @@ pub(crate) fn survey(sources: &[Located], cutting: Cutting, keep: Keep<'_>) -> R
     let mut pictures = Vec::new();
     for (index, located) in sources.iter().enumerate() {
         let name = &located.source.name;
-        pictures.extend(survey_one(index, located, cutting, keep).with_context(|| format!("source {name}"))?);
+        pictures.extend(survey_one(index, sources, cutting, keep).with_context(|| format!("source {name}"))?);
     }
     Ok(pictures)
 }
 
-fn survey_one(index: usize, located: &Located, cutting: Cutting, keep: Keep<'_>) -> Result<Vec<Picture>> {
+/// The images of a source, by its listing: all of the dataset, of which it may be a part.
+fn images_of(source: &Source, files: &[String]) -> Result<Vec<String>> {
+    let globs = Globs::new(&source.images)?;
+    let is_image = |path: &&String| globs.judge(path) == Verdict::Image && !source.images.pages.takes(path);
+    Ok(files.iter().filter(is_image).cloned().collect())
+}
+
+/// Other descriptions of the files of a source: a label file that images of both claim is neither's.
+fn neighbours<'a>(sources: &'a [Located], own: &Located, files: &[String]) -> Result<Vec<Neighbour<'a>>> {
+    let images: BTreeSet<String> = images_of(&own.source, files)?.into_iter().collect();
+    // Parts of one dataset have the same images; each knows of all.
+    let others = sources.iter().filter(|other| other.at == own.at && other.source.dataset() != own.source.dataset());
+    let neighbour = |other: &'a Located| {
+        let mut others = images_of(&other.source, files)?;
+        others.retain(|image| !images.contains(image));
+        Ok(Neighbour { source: &other.source, images: others })
+    };
+    others.map(neighbour).collect()
+}
+
+fn survey_one(index: usize, sources: &[Located], cutting: Cutting, keep: Keep<'_>) -> Result<Vec<Picture>> {
+    let located = &sources[index];
     let source = &located.source;
     let root = &located.root;
     let globs = Globs::new(&source.images)?;
     let listing = root.list()?;
-    let is_image = |path: &&String| globs.judge(path) == Verdict::Image && !source.images.pages.takes(path);
-    let all: Vec<String> = listing.files.iter().filter(is_image).cloned().collect();
-    let mask = source.cells.masks.as_ref();
+    let all = images_of(source, &listing.files)?;
+    let neighbours = neighbours(sources, located, &listing.files)?;
+    let mask = |source: &Source, image: &str| Some(root.place(source.cells.masks.as_ref()?.file_of(image).ok()?));
+    let mut masks = Claims::of(&all, |image| mask(source, image));
+    for Neighbour { source, images } in &neighbours {
+        masks.add(images, |image| mask(source, image));
+    }
     let surveyor = Surveyor {
         index,
         source,
-        labels: LabelBook::open(source, root, &all)?,
-        groups: GroupBook::open(source, root, &all)?,
-        masks: Claims::of(&all, |image| Some(root.place(mask?.file_of(image).ok()?))),
+        labels: LabelBook::open(source, root, &all, &neighbours)?,
+        groups: GroupBook::open(source, root, &all, &neighbours)?,
+        masks,
         root,
         cutting,
         maker: Maker::new(),

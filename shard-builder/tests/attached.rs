@@ -332,3 +332,24 @@ fn a_size_that_is_none_and_a_box_of_endless_numbers_are_rows_of_the_report() {
         "{images:?}"
     );
 }
+
+#[test]
+fn two_descriptions_of_one_folder_do_not_share_a_label_file() {
+    let bench = Bench::new();
+    for (image, seed) in [("train/1.png", 1), ("test/1.png", 2), ("test/2.png", 3)] {
+        bench.save("train", image, &picture(320, 200, seed));
+    }
+    for file in ["labels/1.xml", "labels/2.xml"] {
+        bench.write("train", file, voc((320, 200), 1).as_bytes());
+    }
+    for source in ["train", "test"] {
+        let rules =
+            format!("images: {{include: ['{source}/*.png']}}\nlabel: {{from: voc, file: 'labels/{{stem}}.xml'}}");
+        bench.describe(source, &rules);
+    }
+    let root = format!("test={}", bench.path("data/train").display());
+    assert!(bench.build("set", &["--product", "cells", "--root", &root]).status.success());
+    assert!(bench.open("set").metas().all(|row| &*row.image == "test/2.png"));
+    let rows = bench.labels("set");
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["reason"].contains("any of 2 images")), "{rows:?}");
+}

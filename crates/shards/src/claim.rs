@@ -42,13 +42,16 @@ impl Claim {
         Ok(())
     }
 
-    /// Proves that the place still belongs to this build.
+    /// Proves that the place still belongs to this build. Call it before the first shard is written.
     ///
     /// # Errors
-    /// [`ShardError::Taken`] where another build has taken it; the store's.
+    /// As [`take`](Self::take), where another build has taken it, or has written around or below it.
     pub fn verify_held(&self, store: &Store) -> Result<(), ShardError> {
         match Self::read(store)? {
-            Some(claim) if claim == *self => Ok(()),
+            Some(claim) if claim == *self => match store.exists(MANIFEST_KEY)? {
+                true => Ok(()),
+                false => verify_apart(store, true),
+            },
             _ => Err(taken(store, "another build has taken this place meanwhile")),
         }
     }
@@ -94,16 +97,10 @@ impl Claim {
             let other = "it holds a shard set built from other sources, with other options or by another version";
             return Err(taken(store, other));
         }
-        if let Some(set) = store.above().iter().find(|above| is_a_set(above)) {
-            return Err(ShardError::Inside { uri: store.uri().to_owned(), set: set.uri().to_owned() });
-        }
+        let claim = Self::read(store)?;
         let shards = shards_at(store)?;
-        match Self::read(store)? {
-            Some(claim) if claim == *self => match foreign(store, true)? {
-                Some(key) => Err(taken(store, &format!("{key} lies there, which this build did not write"))),
-                None => Ok(()),
-            },
-            Some(claim) if shards > 0 => Err(taken(
+        match &claim {
+            Some(claim) if shards > 0 && claim != self => Err(taken(
                 store,
                 &format!(
                     "{} of a build by {} that has not ended, with other sources or options (as it was begun it can be run again to its end)",
@@ -111,18 +108,27 @@ impl Claim {
                     crate::error::one_line(&claim.builder)
                 ),
             )),
-            // The build of this claim ended before it wrote any shard.
-            Some(_) | None => {
-                let part = match Self::read(store)? {
-                    Some(_) => None,
-                    None => parts_of_a_set(store)?,
-                };
-                match part.or(foreign(store, false)?) {
-                    Some(key) => Err(taken(store, &format!("{key} lies there, but no set"))),
-                    None => Ok(()),
-                }
-            }
+            // A claim without a shard is of a build that ended before it wrote any, or is told when it begins to write.
+            Some(claim) => verify_apart(store, claim == self),
+            None => match parts_of_a_set(store)? {
+                Some(key) => Err(taken(store, &format!("{key} lies there, but no set"))),
+                None => verify_apart(store, false),
+            },
         }
+    }
+}
+
+/// Proves that a place lies in no set, and holds nothing that readers which list it would take for a shard. Where a build has `begun`,
+/// its own shards are not meant, nor the splits of a set that lost its manifest.
+fn verify_apart(store: &Store, begun: bool) -> Result<(), ShardError> {
+    if let Some(set) = store.above().iter().find(|above| is_a_set(above)) {
+        return Err(ShardError::Inside { uri: store.uri().to_owned(), set: set.uri().to_owned() });
+    }
+    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name));
+    let strangers = store.strangers("")?.into_iter().map(|stranger| stranger.name);
+    match store.list("")?.into_iter().chain(strangers).find(|name| is_parquet(name) && !own(name)) {
+        Some(name) => Err(taken(store, &format!("{name} lies there, which readers would take for a shard of the set"))),
+        None => Ok(()),
     }
 }
 
@@ -131,25 +137,12 @@ fn shards_at(store: &Store) -> Result<usize, ShardError> {
     Ok(store.list(SHARDS)?.iter().filter(|key| is_parquet(key)).count())
 }
 
-/// Whether a set, or a build that has not ended, is at a place. One that may not be read is none of ours.
+/// Whether a set, or the shards of a build that has not ended, are at a place. One that may not be read is none of ours.
 fn is_a_set(store: &Store) -> bool {
     let there = |key: &str| store.exists(key).unwrap_or(false);
     let manifest = || matches!(Manifest::read(store), Ok(_) | Err(ShardError::Version { .. }));
-    (there(MANIFEST_KEY) && manifest()) || (there(CLAIM_KEY) && matches!(Claim::read(store), Ok(Some(_))))
-}
-
-/// The first file below a place that readers which list it would take for a shard, or a set below it. Where a build has `begun`,
-/// its shards are not among them, and neither are the splits of a set that lost its manifest.
-fn foreign(store: &Store, begun: bool) -> Result<Option<String>, ShardError> {
-    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name));
-    for key in store.list("")? {
-        let deeper = key.rsplit_once('/').filter(|(_, file)| [MANIFEST_KEY, CLAIM_KEY].contains(file));
-        let set = deeper.is_some_and(|(folder, _)| is_a_set(&store.child(folder)));
-        if set || is_parquet(&key) && !own(&key) {
-            return Ok(Some(key));
-        }
-    }
-    Ok(store.strangers("")?.into_iter().map(|stranger| stranger.name).find(|name| is_parquet(name)))
+    let begun = || matches!(Claim::read(store), Ok(Some(_))) && shards_at(store).is_ok_and(|shards| shards > 0);
+    (there(MANIFEST_KEY) && manifest()) || (there(CLAIM_KEY) && begun())
 }
 
 /// The first key that a set would have, where there should be none.

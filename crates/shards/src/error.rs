@@ -49,9 +49,7 @@ pub enum ShardError {
         shards: u64,
     },
     /// A place inside the folder of a set.
-    #[error(
-        "{uri} lies inside {set}, where a shard set is, and its readers would take both for one; choose another --out"
-    )]
+    #[error("{uri} lies inside the shard set {set}, whose readers would take both for one; choose another --out")]
     Inside {
         /// Address of the place.
         uri: String,
@@ -76,7 +74,10 @@ pub enum ShardError {
         why: String,
     },
     /// The record of the build cannot be read.
-    #[error("{uri} is not the record of a build ({why}); delete it if no build is running, and build again")]
+    #[error(
+        "{uri} is not the record of a build ({why}); if no build is running delete it, with the shards beside it where no manifest.json is, \
+         and build again"
+    )]
     Claim {
         /// Address of the record.
         uri: String,

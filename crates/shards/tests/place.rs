@@ -47,13 +47,10 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
     let take = |place: &str| claim(b"one").take(&store.child(place)).map_err(|error| error.to_string());
     for inside in ["set/sub", "set/shards/deep/er"] {
         let said = take(inside).unwrap_err();
-        assert!(said.contains("lies inside memory://nested/set,") && said.contains("--out"), "{said}");
+        assert!(said.contains("inside the shard set memory://nested/set,") && said.contains("--out"), "{said}");
     }
     let around = claim(b"one").take(&store).unwrap_err().to_string();
-    assert!(around.contains("set/manifest.json lies there"), "{around}");
-    // Also where the set is only begun, or of a later format.
-    claim(b"two").take(&store.child("begun")).unwrap();
-    assert!(take("begun/sub").unwrap_err().contains("lies inside"));
+    assert!(around.contains("set/shards/00000.parquet lies there"), "{around}");
     let later = String::from_utf8(manifest.to_bytes().to_vec()).unwrap().replace("\"version\":1", "\"version\":2");
     store.create("later/manifest.json", later.into()).unwrap();
     assert!(take("later/sub").unwrap_err().contains("lies inside"));
@@ -67,7 +64,26 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
     store.create(&format!("app/sub/{}", planned_shard_key(&Digest::of(b"plan"), 0)), "x".into()).unwrap();
     take("app/sub").unwrap();
     store.create("app/sub/features.parquet", "x".into()).unwrap();
-    assert!(take("app/sub").unwrap_err().contains("which this build did not write"));
+    assert!(take("app/sub").unwrap_err().contains("features.parquet lies there"));
+}
+
+#[test]
+fn of_two_builds_one_in_the_other_s_place_the_first_to_write_goes_on() {
+    let shard = planned_shard_key(&Digest::of(b"plan"), 0);
+    for first in ["", "sub"] {
+        let store = Store::open(&format!("memory://race-{first}")).unwrap();
+        let stores = [store.clone(), store.child("sub")];
+        let claims = [claim(b"outer"), claim(b"inner")];
+        for (claim, store) in claims.iter().zip(&stores) {
+            claim.take(store).unwrap();
+            claim.verify_held(store).unwrap();
+        }
+        let writer = usize::from(first == "sub");
+        stores[writer].create(&shard, "x".into()).unwrap();
+        claims[writer].verify_held(&stores[writer]).unwrap();
+        let late = claims[1 - writer].verify_held(&stores[1 - writer]).unwrap_err();
+        assert!(matches!(late, ShardError::Inside { .. } | ShardError::Taken { .. }), "{late}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 
+use super::describe::Source;
 use super::files::{inside, name_of, stem_of};
 
 /// What a path may hold for a part of the image's own path.
@@ -70,6 +71,15 @@ pub(crate) fn check(key: &str, template: &str) -> Result<()> {
     Ok(())
 }
 
+/// Another description of the same folder or archive, and its images that are not also those of the first.
+#[derive(Debug)]
+pub(crate) struct Neighbour<'a> {
+    /// The description.
+    pub(crate) source: &'a Source,
+    /// Its images.
+    pub(crate) images: Vec<String>,
+}
+
 /// What each image claims as its own: a file beside it, or rows of a table. What two images claim is neither's.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -81,11 +91,17 @@ impl Claims {
     /// The claims of `images`, each of which claims at most one thing.
     pub(crate) fn of(images: &[String], claim: impl Fn(&str) -> Option<String> + Sync) -> Self {
         let mut claims = Self::default();
+        claims.add(images, claim);
+        claims
+    }
+
+    /// Adds the claims of other images.
+    pub(crate) fn add(&mut self, images: &[String], claim: impl Fn(&str) -> Option<String> + Sync) {
         // To follow links takes a while on a file system that is far away.
         let all: Vec<Option<String>> = images.par_iter().map(|image| claim(image)).collect();
         for (image, claimed) in images.iter().zip(all) {
             let Some(claimed) = claimed else { continue };
-            let (count, first, second) = claims.by.entry(claimed).or_default();
+            let (count, first, second) = self.by.entry(claimed).or_default();
             match count {
                 0 => image.clone_into(first),
                 1 => image.clone_into(second),
@@ -93,7 +109,6 @@ impl Claims {
             }
             *count += 1;
         }
-        claims
     }
 
     /// Whether an image claims this.

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use regex::Regex;
 
-use super::beside::Claims;
+use super::beside::{Claims, Neighbour};
 use super::describe::{GroupRule, ImageKey, Source};
-use super::files::{Root, folder_of};
+use super::files::{Root, folder_of, inside};
 use super::labels::{read, table_key};
 use super::{labels_csv, text};
 
@@ -27,11 +27,17 @@ pub(crate) struct GroupBook<'a> {
 }
 
 impl<'a> GroupBook<'a> {
-    /// Reads the table that the rule names. `images` are all of the dataset, so that a name of two of them is known.
+    /// Reads the table that the rule names. `images` are all of the dataset, so that a name of two of them is known, as are
+    /// `neighbours`.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
-    pub(crate) fn open(source: &'a Source, root: &Root, images: &[String]) -> Result<Self> {
+    pub(crate) fn open(
+        source: &'a Source,
+        root: &Root,
+        images: &[String],
+        neighbours: &[Neighbour<'_>],
+    ) -> Result<Self> {
         let (table, claims) = (HashMap::new(), Claims::default());
         let mut book = Self { source: &source.name, rule: &source.group, pattern: None, table, claims };
         match &source.group {
@@ -41,6 +47,13 @@ impl<'a> GroupBook<'a> {
             GroupRule::Csv { file, image, group, key } => {
                 book.table = labels_csv::texts(&read(root, file)?, file, image, group, *key)?;
                 book.claims = Claims::of(images, |image| table_key(image, *key));
+                for Neighbour { source, images } in neighbours {
+                    if let GroupRule::Csv { file: other, key, .. } = &source.group
+                        && inside(other) == inside(file)
+                    {
+                        book.claims.add(images, |image| table_key(image, *key));
+                    }
+                }
             }
             _ => {}
         }

@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, anyhow, bail};
 use regex::Regex;
 
-use super::beside::{Claims, path_of};
+use super::beside::{Claims, Neighbour, path_of};
 use super::describe::{ImageKey, LabelRule, Source, Units};
 use super::files::{Root, folder_of, name_of, stem_of};
 use super::labels_csv::Table;
+use super::labels_place::{Said, of_this_size, scaled};
 use super::labels_points::points;
 use super::{labels_voc, text};
 
 /// Largest label file that is read, in bytes.
 pub(crate) const LABEL_FILE_LIMIT: u64 = 256 << 20;
-
-/// Characters of a text of a file that a message shows.
-const SHOWN: usize = 120;
 
 /// Where a mark lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,15 +98,18 @@ pub(crate) struct Entry {
     pub(crate) size: Said,
 }
 
-/// Width and height in px that a file says of its image; nothing where it says none, and why what it says is none.
-pub(crate) type Said = Result<Option<(f64, f64)>, String>;
-
 impl<'a> LabelBook<'a> {
-    /// Reads the tables that the rule names. `images` are all of the dataset, so that a name of two of them is known.
+    /// Reads the tables that the rule names. `images` are all of the dataset, so that a name of two of them is known, as are
+    /// `neighbours`.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
-    pub(crate) fn open(source: &'a Source, root: &'a Root, images: &[String]) -> Result<Self> {
+    pub(crate) fn open(
+        source: &'a Source,
+        root: &'a Root,
+        images: &[String],
+        neighbours: &[Neighbour<'_>],
+    ) -> Result<Self> {
         let mut book = Self {
             rule: &source.label,
             map: &source.labels,
@@ -118,25 +119,24 @@ impl<'a> LabelBook<'a> {
             key: ImageKey::Name,
             claims: Claims::default(),
         };
-        let place = |file: &str, image: &str| path_of(file, image).ok().map(|path| root.place(path));
+        book.claims = Claims::of(images, |image| claim(&source.label, root, image));
+        for Neighbour { source, images } in neighbours {
+            book.claims.add(images, |image| claim(&source.label, root, image));
+        }
         match &source.label {
             LabelRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
             }
-            LabelRule::Points { file } | LabelRule::Voc { file } => {
-                book.claims = Claims::of(images, |image| place(file, image));
-            }
             LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
                 book.key = *key;
-                let claim = |image: &str| Some(row_name(&place(file, image)?, &table_key(image, *key)?));
-                book.claims = Claims::of(images, claim);
                 let named = !file.contains('{');
-                let of_images = images.iter().filter_map(|image| place(file, image));
-                for path in of_images.chain(named.then(|| place(file, "")).flatten()).collect::<BTreeSet<_>>() {
+                let of_images = images.iter().filter_map(|image| place(file, root, image));
+                let own = named.then(|| place(file, root, "")).flatten();
+                for path in of_images.chain(own).collect::<BTreeSet<_>>() {
                     book.read_table(path, named)?;
                 }
             }
-            LabelRule::None | LabelRule::Folder { .. } => {}
+            LabelRule::None | LabelRule::Folder { .. } | LabelRule::Points { .. } | LabelRule::Voc { .. } => {}
         }
         Ok(book)
     }
@@ -319,42 +319,20 @@ fn nothing(reason: &str) -> (Known, Vec<Issue>) {
     (Known::Nothing(reason.to_owned()), Vec::new())
 }
 
-/// Whether a file that says of which size its image is means this one.
-fn of_this_size(said: Said, (width, height): (f64, f64)) -> Result<(), String> {
-    let upright = format!("the upright image is of {width}×{height}, so the place is not known");
-    match said {
-        Err(reason) => Err(format!("{reason}; {upright}")),
-        Ok(None) => Ok(()),
-        Ok(Some(said)) if said == (width, height) => Ok(()),
-        Ok(Some((w, h))) => {
-            let turned = if (w, h) == (height, width) { ", as the image lies before EXIF turns it" } else { "" };
-            Err(format!("was drawn on an image of {w}×{h} px{turned}; {upright}"))
+/// The place of the file that a template names for an image.
+fn place(file: &str, root: &Root, image: &str) -> Option<String> {
+    path_of(file, image).ok().map(|path| root.place(path))
+}
+
+/// The side file, or the rows of a table, that an image claims as its own by a rule.
+fn claim(rule: &LabelRule, root: &Root, image: &str) -> Option<String> {
+    match rule {
+        LabelRule::Points { file } | LabelRule::Voc { file } => place(file, root, image),
+        LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
+            Some(row_name(&place(file, root, image)?, &table_key(image, *key)?))
         }
+        LabelRule::None | LabelRule::Folder { .. } | LabelRule::Pattern { .. } => None,
     }
-}
-
-/// The size that two texts say; nothing where both are empty or 0, as some programs write them.
-pub(crate) fn size_of(width: &str, height: &str) -> Said {
-    let bad = || format!("the size of its image is given as `{}` × `{}`", shortened(width), shortened(height));
-    let side = |text: &str| match text.trim() {
-        "" => Ok(0.0),
-        text => text.parse::<f64>().ok().filter(|side| side.is_finite() && *side >= 0.0).ok_or_else(bad),
-    };
-    match (side(width)?, side(height)?) {
-        (0.0, 0.0) => Ok(None),
-        (0.0, _) | (_, 0.0) => Err(bad()),
-        size => Ok(Some(size)),
-    }
-}
-
-/// A text of a file as a message shows it: without line breaks and not endless.
-pub(crate) fn shortened(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    let mut shown: String = text.chars().take(SHOWN).map(plain).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// What a table at `path` calls an image, among all tables.
@@ -393,31 +371,6 @@ pub(crate) fn read(root: &Root, file: &str) -> Result<Vec<u8>> {
         .map_err(|reason| anyhow!("table {file}: {reason}; put it there or change the source description"))
 }
 
-fn scaled(mut entry: Entry, (sx, sy): (f64, f64)) -> Entry {
-    if let Some(Shape::Box { x0, y0, x1, y1 }) = entry.place {
-        let corners = [x0 * sx, y0 * sy, x1 * sx, y1 * sy];
-        let [x0, y0, x1, y1] = corners;
-        entry.place = Some(Shape::Box { x0, y0, x1, y1 });
-        if !corners.iter().all(|corner| corner.is_finite()) {
-            entry.label = Err(NO_NUMBERS.to_owned());
-        }
-    }
-    entry
-}
-
-/// Why a place is none.
-pub(crate) const NO_NUMBERS: &str = "coordinates are no numbers, or not finite (a decimal point is `.`)";
-
-/// The box that four texts describe.
-pub(crate) fn box_of(corners: [&str; 4]) -> Option<Shape> {
-    let mut numbers = [0.0; 4];
-    for (number, text) in numbers.iter_mut().zip(corners) {
-        *number = text.trim().parse::<f64>().ok().filter(|value| value.is_finite())?;
-    }
-    let [x0, y0, x1, y1] = numbers;
-    Some(Shape::Box { x0, y0, x1, y1 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,34 +379,5 @@ mod tests {
     fn a_number_names_an_image_with_leading_zeros() {
         assert_eq!(table_key("Dataset 1/007.bmp", ImageKey::Number), column_key("7", ImageKey::Number));
         assert_eq!(table_key("a/x.bmp", ImageKey::Number), None);
-    }
-
-    #[test]
-    fn a_size_is_two_numbers_or_not_said() {
-        for (width, height, said) in [
-            ("320", " 200 ", Ok(Some((320.0, 200.0)))),
-            ("", "", Ok(None)),
-            ("0", "0", Ok(None)),
-            ("-320", "200", Err(())),
-            ("abc", "200", Err(())),
-            ("320", "", Err(())),
-            ("0", "200", Err(())),
-            ("NaN", "inf", Err(())),
-            (&"9".repeat(309), "1", Err(())),
-        ] {
-            let size = size_of(width, height);
-            assert_eq!(size.as_ref().map_err(|_| ()).copied(), said, "{width} × {height}: {size:?}");
-            assert!(size.is_ok() || size.expect_err("no size").len() < 400);
-        }
-    }
-
-    #[test]
-    fn a_box_of_endless_numbers_is_none_before_and_after_it_is_scaled() {
-        for corner in [&"9".repeat(309), "inf", "NaN", "1,5", ""] {
-            assert_eq!(box_of([corner, "0", "1", "1"]), None, "{corner}");
-        }
-        let place = box_of(["0", "0", "1e308", "1"]);
-        let entry = Entry { at: "line 2".into(), place, label: Ok("rbc".into()), size: Ok(None) };
-        assert_eq!(scaled(entry, (640.0, 480.0)).label, Err(NO_NUMBERS.to_owned()));
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::describe::{BoxColumns, ImageKey};
-use super::labels::{Entry, Issue, NO_NUMBERS, box_of, column_key, shortened, size_of};
+use super::labels::{Entry, Issue, column_key};
+use super::labels_place::{NO_NUMBERS, box_of, shortened, size_of};
 use super::labels_quotes::{check_quotes, holds_rows};
 use super::text;
 

@@ -1,6 +1,7 @@
 //! Files of points: lines `x y class`, in pixels.
 
-use super::labels::{Entry, NO_NUMBERS, Shape};
+use super::labels::{Entry, Shape};
+use super::labels_place::NO_NUMBERS;
 
 /// Reads the lines of a file of points. Empty lines are passed over.
 pub(crate) fn points(text: &str) -> Result<Vec<Entry>, String> {

@@ -4,7 +4,8 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::labels::{Entry, Said, box_of, size_of};
+use super::labels::Entry;
+use super::labels_place::{Said, box_of, shortened, size_of};
 
 /// Deepest nesting that is read; VOC needs four.
 const DEEPEST: usize = 32;
@@ -134,7 +135,10 @@ fn size(file: &Fields<2>) -> Said {
         let mut texts = file.0[field].iter().map(|text| text.trim());
         let first = texts.next().unwrap_or_default();
         match texts.find(|other| *other != first) {
-            Some(other) => Err(format!("the size of its image is given as `{first}` and as `{other}`")),
+            Some(other) => {
+                let (first, other) = (shortened(first), shortened(other));
+                Err(format!("the size of its image is given as `{first}` and as `{other}`"))
+            }
             None => Ok(first),
         }
     };

@@ -23,6 +23,7 @@ pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod labels;
 mod labels_csv;
+mod labels_place;
 mod labels_points;
 mod labels_quotes;
 mod labels_voc;

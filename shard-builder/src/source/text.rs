@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::labels::shortened;
+use super::labels_place::shortened;
 
 /// What stands for bytes that are not of the encoding; a label with it in it is not used.
 pub(crate) const UNREADABLE: char = char::REPLACEMENT_CHARACTER;

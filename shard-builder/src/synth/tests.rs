@@ -183,8 +183,8 @@ fn build_understands_the_descriptions_and_finds_every_image_group_and_label() {
             let files = root.list().expect("list").files;
             let images: BTreeSet<_> = files.into_iter().filter(|path| globs.judge(path) == Verdict::Image).collect();
             let all: Vec<String> = images.iter().cloned().collect();
-            let groups = GroupBook::open(&source, &root, &all).expect("groups");
-            let labels = LabelBook::open(&source, &root, &all).expect("labels");
+            let groups = GroupBook::open(&source, &root, &all, &[]).expect("groups");
+            let labels = LabelBook::open(&source, &root, &all, &[]).expect("labels");
             let fields = set.fields(Scale::Tiny, None);
             assert_eq!(images, fields.iter().map(super::Field::path).collect(), "{}", source.name);
             let mut cells = 0;

@@ -286,16 +286,22 @@ fn without_name(what: &str, image: &str) -> String {
 }
 
 fn counted(title: &str, counts: &Counts<'_>) -> String {
-    if counts.is_empty() {
+    // What is said in the same words is counted as one, also where it names the image among others.
+    let mut lines: BTreeMap<(&str, &str), (u64, bool)> = BTreeMap::new();
+    for ((source, _), said) in counts {
+        let line = lines.entry((source, &said.first)).or_default();
+        *line = (line.0 + said.count, line.1 || said.differs);
+    }
+    if lines.is_empty() {
         return String::new();
     }
-    let line = |((source, _), said): (&(&str, String), &Said)| {
-        let first = if said.differs { " (the first of them)" } else { "" };
-        format!("\n  {source}: {} × {}{first}", thousands(said.count), said.first)
+    let line = |((source, what), (count, differs)): (&(&str, &str), &(u64, bool))| {
+        let first = if *differs { " (the first of them)" } else { "" };
+        format!("\n  {source}: {} × {what}{first}", thousands(*count))
     };
-    let mut text = format!("\n\n{title}:{}", counts.iter().take(KINDS_TOLD).map(line).collect::<String>());
-    if counts.len() > KINDS_TOLD {
-        let images: u64 = counts.values().skip(KINDS_TOLD).map(|said| said.count).sum();
+    let mut text = format!("\n\n{title}:{}", lines.iter().take(KINDS_TOLD).map(line).collect::<String>());
+    if lines.len() > KINDS_TOLD {
+        let images: u64 = lines.values().skip(KINDS_TOLD).map(|(count, _)| count).sum();
         text.push_str(&format!(
             "\n  and {} more, for other reasons; report/images-*.csv names each",
             thousands(images)
@@ -344,6 +350,9 @@ mod tests {
             add(&mut counts, "a", image, "no row in the table");
         }
         add(&mut counts, "a", "x/12.png", "masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)");
+        for image in ["p/1.png", "q/1.png"] {
+            add(&mut counts, "b", image, "`1.png` may be any of 2 images (p/1.png, q/1.png)");
+        }
         let said = counted("images not used", &counts);
         let expected = [
             "",
@@ -352,6 +361,7 @@ mod tests {
             "  a: 2 × label file 1.xml: no such file (the first of them)",
             "  a: 1 × masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)",
             "  a: 2 × no row in the table",
+            "  b: 2 × `1.png` may be any of 2 images (p/1.png, q/1.png)",
         ];
         assert_eq!(said, expected.join("\n"));
         assert_eq!(without_name("1 of 21 px, a/1.png, 1_mask", "a/1.png"), "\0 of 21 px, \0, \0_mask");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use run_spec::ids::{Digest, Product};
-use shards::{CARD_KEY, Claim, EXAMPLES_KEY, MANIFEST_KEY, Manifest, ShardError, remove_debris};
+use shards::{CARD_KEY, Claim, EXAMPLES_KEY, MANIFEST_KEY, Manifest, ShardError, remove_debris, strays};
 use store::{Store, StoreError};
 use tracing::{info, warn};
 
@@ -114,7 +114,8 @@ impl Target {
     }
 
     /// Writes the card and publishes the manifest, which makes the set: once it is there, all of the set is. `files` are the card and
-    /// its picture. Returns the digest of the set, and a sentence where a card stays that was changed since it was written.
+    /// its picture. Returns the digest of the set, and lines on a card that stays because it was changed and on
+    /// what others have put beside the set.
     ///
     /// A card that lies here without a set is that of an attempt which did not end, maybe with other images: it is replaced.
     ///
@@ -145,9 +146,22 @@ impl Target {
             other => {
                 let digest = other.with_context(|| format!("publish the set at {}", self.store.uri()))?;
                 self.tidy(manifest);
+                kept.push_str(&self.strays(manifest)?);
                 Ok((digest, kept))
             }
         }
+    }
+
+    /// A warning where somebody has put something beside the set that readers take for a part of it.
+    fn strays(&self, manifest: &Manifest) -> Result<String> {
+        let strays = strays(&self.store, manifest).with_context(|| format!("list {}", self.store.uri()))?;
+        Ok(strays.first().map_or_else(String::new, |first| {
+            format!(
+                "\nwarning: {} ({} in all) is not part of this set and makes it unsound; `shard-builder verify` names what to do",
+                self.store.uri_of(&first.name),
+                strays.len()
+            )
+        }))
     }
 
     /// The manifest of the set that lies here, if there is one.

@@ -353,3 +353,24 @@ fn two_descriptions_of_one_folder_do_not_share_a_label_file() {
     let rows = bench.labels("set");
     assert!(rows.len() == 2 && rows.iter().all(|row| row["reason"].contains("any of 2 images")), "{rows:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_label_with_a_line_break_is_no_label_wherever_it_stands() {
+    let bench = Bench::new();
+    bench.describe("folders", "images: {include: ['**/*.png']}\nlabel: {from: folder}");
+    for (image, seed) in [("rbc/1.png", 1), ("two\nlines/2.png", 2)] {
+        bench.save("folders", image, &picture(64, 64, seed));
+    }
+    assert!(bench.build("set", &["--size", "32"]).status.success());
+    let set = bench.open("set");
+    let labels: std::collections::BTreeSet<Option<String>> =
+        set.metas().map(|row| row.label.map(|label| label.to_string())).collect();
+    assert!(labels.into_iter().eq([None, Some("rbc".to_owned())]));
+    let rows = bench.labels("set");
+    assert!(rows.len() == 1 && rows[0]["at"] == "its path" && rows[0]["reason"].contains("`two\\nlines`"), "{rows:?}");
+
+    bench.describe("folders", "images: {include: ['**/*.png']}\nlabel: {from: folder}\nlabels: {rbc: \"a\\nb\"}");
+    let refused = bench.build("other", &["--size", "32"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("line break"), "{}", stderr(&refused));
+}

@@ -141,7 +141,8 @@ fn verify_names_strays_and_debris_with_the_remedy() {
     put(&out.join("shards/readme.txt"), b"a text");
     let said = stderr(&run(&["verify", &uri(&bench, "set")]));
     assert_eq!((said.matches("run again the command").count(), said.matches("move it out").count()), (2, 2), "{said}");
-    assert!(bench.build("set", &OPTIONS).status.success());
+    let again = bench.build("set", &OPTIONS);
+    assert!(again.status.success() && stdout(&again).contains("features.parquet (2 in all)"), "{}", stdout(&again));
     let said = stderr(&run(&["verify", &uri(&bench, "set")]));
     assert!(
         said.contains("2 faults\n") && said.contains("features.parquet") && said.contains("shards/readme.txt"),

@@ -252,7 +252,10 @@ impl<'a> LabelBook<'a> {
         match label.map(|label| self.mapped(label)) {
             None => nothing(missing),
             Some(Ok(label)) => (Known::Whole(label), Vec::new()),
-            Some(Err(reason)) => nothing(&reason),
+            Some(Err(reason)) => {
+                let issue = Issue { at: "its path".to_owned(), reason: reason.clone() };
+                (Known::Nothing(reason), vec![issue])
+            }
         }
     }
 

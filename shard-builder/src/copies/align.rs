@@ -26,6 +26,9 @@ const LEAST_COARSE: f32 = 0.12;
 /// Least correlation after the first refinement for which there is another.
 const LEAST_ROUGH: f32 = 0.2;
 
+/// What moves by less, px of the reduced picture, is in the same place.
+const IN_PLACE: f32 = 1.5;
+
 /// Turns, over half a circle, in which a picture is laid over itself; each with its half turn.
 const TURNS: usize = 12;
 
@@ -51,6 +54,15 @@ pub(crate) struct Overlay {
     pub(crate) angle: f32,
     /// Size in the second over size in the first, each as a share of its short side.
     pub(crate) scale: f32,
+}
+
+impl Overlay {
+    /// Whether everything lies in the same place of both pictures.
+    pub(super) fn stays(&self) -> bool {
+        let [xx, xy, x0, yx, yy, y0] = self.map.m;
+        let turned = [xx - 1.0, xy, yx, yy - 1.0].iter().any(|part| part.abs() > IN_PLACE / DISC);
+        !turned && x0.abs() <= IN_PLACE && y0.abs() <= IN_PLACE
+    }
 }
 
 /// The best overlay of `b` on `a` that was found, if there is one at all.
@@ -223,6 +235,33 @@ fn correlation(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
     }
     let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
     if va <= 1e-6 || vb <= 1e-6 { 0.0 } else { (sab - sa * sb / n) / (va * vb).sqrt() }
+}
+
+/// Blocks along a side of the square around the disc.
+const BLOCKS: usize = 6;
+/// Share of the blocks that may correlate less than the number that stands for all: a mark, a hair, a corner out of focus.
+const SPARED_BLOCKS: f32 = 0.1;
+
+/// Correlation of two pictures in the blocks of the disc that both show, the worst but [`SPARED_BLOCKS`].
+///
+/// Copies are alike everywhere. Different fields under the dust of one sensor, or with the same mark, are alike in some blocks only.
+pub(super) fn spread(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
+    let mut sums = [[0.0_f32; 6]; BLOCKS * BLOCKS];
+    let block = |from_centre: f32| ((from_centre + DISC) / (2.0 * DISC) * BLOCKS as f32) as usize;
+    for &(at, x, y) in &maker.disc {
+        let Some((value, _, _)) = sample(b, map.of(x, y)) else { continue };
+        let found = [1.0, a[at], value, a[at] * a[at], value * value, a[at] * value];
+        let sums = &mut sums[block(y).min(BLOCKS - 1) * BLOCKS + block(x).min(BLOCKS - 1)];
+        sums.iter_mut().zip(found).for_each(|(sum, value)| *sum += value);
+    }
+    let whole = (2.0 * DISC / BLOCKS as f32).powi(2);
+    let of_block = |[n, sa, sb, saa, sbb, sab]: [f32; 6]| {
+        let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
+        if va <= 1e-6 || vb <= 1e-6 { 0.0 } else { (sab - sa * sb / n) / (va * vb).sqrt() }
+    };
+    let mut alike: Vec<f32> = sums.into_iter().filter(|sums| sums[0] >= whole / 2.0).map(of_block).collect();
+    alike.sort_by(f32::total_cmp);
+    alike.get((alike.len() as f32 * SPARED_BLOCKS) as usize).copied().unwrap_or(0.0)
 }
 
 /// Improves a map while the pictures fit better, first on blurred ones.

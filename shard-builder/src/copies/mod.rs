@@ -2,12 +2,12 @@
 //! again, resized or trimmed.
 //!
 //! Near-copies are found in three steps. The signature of each image's spectrum names its few likeliest copies; each is then laid
-//! over the image, and goes on if their fine detail correlates by at least [`SAME`]; a second look compares their pixels
-//! ([`second_look`]). Where the pixels differ, a field of cells is a copy all the same: it was photographed twice, or its colours were
-//! changed. A single cell is not: it is small, or its outline also fits itself when turned, and says little. What
-//! this does not find: a copy that shows less than about three quarters of the width of the other, copies of images that show
-//! nothing (blank fields have no fingerprint), and of single cells copies with other colours or, turned by odd angles or trimmed,
-//! without the grain of the original.
+//! over the image, and goes on if their fine detail correlates by at least [`SAME`]. A field of cells is a copy if it is alike
+//! everywhere ([`align::spread`]), also where its pixels differ: it was photographed twice, or its colours were changed. A single cell
+//! is not: it is small, or its outline also fits itself when turned, and says little. There a second look compares the pixels of both
+//! images, laid corner on corner ([`second_look`]). What this does not find: a copy that shows less than about three quarters of the
+//! width of the other, copies of images that show nothing (blank fields have no fingerprint), and of single cells copies with other
+//! colours, turned by odd angles or trimmed.
 
 mod align;
 mod candidates;
@@ -32,6 +32,12 @@ use fingerprint::{Prepared, View};
 const SAME: f32 = 0.7;
 /// Short side, px, from which outlines may say by themselves that two images are copies.
 const TELLING: u32 = 200;
+/// Correlation of detail in the blocks of two copies, all but the worst tenth: copies have .89 and more.
+const SPREAD: f32 = 0.75;
+/// The same where all lies in the same place: what is alike there may be the dust of the sensor. Copies have .97 and more.
+const SPREAD_IN_PLACE: f32 = 0.9;
+/// Ratio of the sizes of what two copies show, at most.
+const MOST_SCALE: f32 = 1.25;
 /// A picture that correlates so well with itself, turned or mirrored, says nothing by its outlines.
 const ITSELF: f32 = 0.5;
 
@@ -231,10 +237,13 @@ impl Search<'_> {
             let (Some(a), Some(view)) = (&image.laid[frame as usize], other.view(frame)) else { continue };
             let b = self.maker.prepare(view);
             let overlay = align::overlay(self.maker, (&a.view, &a.spectrum), &b, frame);
-            let Some(overlay) = overlay.filter(|overlay| overlay.score >= SAME) else { continue };
+            let near = |overlay: &Overlay| overlay.scale.max(overlay.scale.recip()) <= MOST_SCALE;
+            let Some(overlay) = overlay.filter(|overlay| overlay.score >= SAME && near(overlay)) else { continue };
             let tells = || {
                 let large = image.fingerprint.short.min(other.short) >= TELLING;
-                large && self.tells(a) && self.tells(&Laid::new(self.maker, view))
+                let least = if overlay.stays() { SPREAD_IN_PLACE } else { SPREAD };
+                let alike = || align::spread(self.maker, &a.view.detail, &b.detail, &overlay.map) >= least;
+                large && alike() && self.tells(a) && self.tells(&Laid::new(self.maker, view))
             };
             if self.same_pixels(&image.pixels, position, &overlay) || tells() {
                 return Some((overlay, true));

@@ -123,25 +123,53 @@ fn the_pairs_do_not_depend_on_the_number_of_threads() {
 
 /// One drawn red cell, as a set of single cells holds it: no two have the same place, size, shape, pallor, colour or noise.
 fn cell(side: u32, seed: u64) -> RgbImage {
+    drawn(side, seed, 25.0, 12.0, 1.3)
+}
+
+/// The same of a slide of one stain: the colours of its cells and of its field differ by so many grey levels at most, the camera's
+/// noise is four draws of so many.
+fn drawn(side: u32, seed: u64, tint: f64, field: f64, grain: f64) -> RgbImage {
     let mut random = stream(seed, "copies-cell", &[]);
     let size = f64::from(side);
     let middle: [f64; 2] = std::array::from_fn(|_| size * random.uniform(0.45, 0.55));
     let (radius, round, turn) =
         (size * random.uniform(0.25, 0.375), random.uniform(0.85, 1.0), random.uniform(0.0, 3.0));
     let (pale, width) = (random.uniform(0.0, 0.8), random.uniform(0.25, 0.5));
-    let field: [f64; 3] = [225.0, 215.0, 210.0].map(|level| level + random.uniform(-12.0, 12.0));
-    let body: [f64; 3] = [140.0, 120.0, 175.0].map(|level| level + random.uniform(-25.0, 25.0));
+    let field: [f64; 3] = [225.0, 215.0, 210.0].map(|level| level + random.uniform(-field, field));
+    let body: [f64; 3] = [140.0, 120.0, 175.0].map(|level| level + random.uniform(-tint, tint));
     let drawn = RgbImage::from_fn(side, side, |px, py| {
         let (x, y) = (f64::from(px) - middle[0], f64::from(py) - middle[1]);
         let (u, v) = (x * turn.cos() + y * turn.sin(), (y * turn.cos() - x * turn.sin()) / round);
         let distance = u.hypot(v) / radius;
         let cover = (1.0 - pale * (-(distance / width).powi(2)).exp()) / (1.0 + (18.0 * (distance - 1.0)).exp());
         Rgb(std::array::from_fn(|channel| {
-            let noise = (0..4).map(|_| random.uniform(-1.3, 1.3)).sum::<f64>();
+            let noise = (0..4).map(|_| random.uniform(-1.3, 1.3)).sum::<f64>() * grain / 1.3;
             (field[channel] + (body[channel] - field[channel]) * cover + noise).clamp(0.0, 255.0) as u8
         }))
     });
     imageops::blur(&drawn, 0.8)
+}
+
+/// A field under strong dust of the sensor, which is the same in all fields.
+fn dusty(width: u32, height: u32, seed: u64, grains: usize, strength: f64) -> RgbImage {
+    let mut random = stream(7, "copies-dust", &[]);
+    let (w, h) = (f64::from(width), f64::from(height));
+    let grains: Vec<[f64; 4]> = (0..grains)
+        .map(|_| [random.uniform(0.0, w), random.uniform(0.0, h), random.uniform(2.0, 5.0), random.uniform(0.5, 1.0)])
+        .collect();
+    let mut image = field(width, height, seed);
+    for [x, y, radius, dark] in grains {
+        let reach =
+            |at: f64, length: u32| ((at - 2.0 * radius).max(0.0) as u32, ((at + 2.0 * radius) as u32).min(length - 1));
+        let ((left, right), (top, low)) = (reach(x, width), reach(y, height));
+        for (px, py) in (top..=low).flat_map(|py| (left..=right).map(move |px| (px, py))) {
+            let away = (f64::from(px) - x).hypot(f64::from(py) - y) / radius;
+            let shade = strength * dark / (1.0 + (8.0 * (away - 1.0)).exp());
+            let pixel = image.get_pixel_mut(px, py);
+            pixel.0 = pixel.0.map(|value| (f64::from(value) - shade).clamp(0.0, 255.0) as u8);
+        }
+    }
+    image
 }
 
 /// Saved as JPEG and read again.
@@ -167,6 +195,36 @@ fn single_cells_have_one_outline_and_are_no_copies() {
     let large: Vec<RgbImage> = (0..8).map(|seed| cell(256, seed)).collect();
     let seen = found(&large).pairs;
     assert!(seen.is_empty(), "{seen:?}");
+}
+
+/// Slides of one stain: nothing but place, size and shape tells their cells apart, and noise is smaller than their edges.
+#[test]
+fn single_cells_of_one_stain_are_no_copies() {
+    let cells = |side, seeds: &[u64], grain, quality: Option<u8>| -> Vec<RgbImage> {
+        let drawn = seeds.iter().map(|seed| drawn(side, 1000 + seed, 6.0, 2.0, grain));
+        drawn.map(|cell| quality.map_or(cell.clone(), |quality| compressed(&cell, quality))).collect()
+    };
+    let many: Vec<u64> = (0..32).collect();
+    for (what, cells) in [
+        ("noise", cells(80, &many, 1.3, None)),
+        ("no noise, JPEG", cells(80, &[2, 5, 16, 20, 26, 28], 0.0, Some(90))),
+        ("large, no noise, JPEG", cells(220, &[2, 5, 16, 20, 26, 28], 0.0, Some(90))),
+        ("large, noise, JPEG", cells(220, &[2, 5, 16, 20, 26, 28], 1.3, Some(90))),
+    ] {
+        let seen = found(&cells);
+        assert!(seen.pairs.is_empty(), "{what}: {:?}", seen.pairs);
+        assert!(seen.alike > 5, "{what}: the cells are alike, or this test says nothing: {}", seen.alike);
+    }
+}
+
+/// Dust on the sensor lies in the same place of every field, and may be stronger than the cells.
+#[test]
+fn fields_under_the_same_dust_are_no_copies() {
+    let mut fields: Vec<RgbImage> = (0..5).map(|seed| dusty(400, 300, 500 + seed, 1500, 160.0)).collect();
+    fields.push(compressed(&imageops::huerotate(&fields[1], 20), 80));
+    let seen = found(&fields);
+    assert_eq!(places(&seen.pairs), [(1, 5)], "{:?}", seen.pairs);
+    assert!(seen.alike > 2, "the fields are alike, or this test says nothing: {}", seen.alike);
 }
 
 #[test]

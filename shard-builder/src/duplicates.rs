@@ -169,7 +169,11 @@ pub(crate) fn tally(lines: &[Line<'_>]) -> String {
 pub(crate) fn only_alike(pairs: usize) -> String {
     match pairs {
         0 => String::new(),
-        some => format!("\n{} more pairs have outlines alike and other pixels: no copies", thousands(some as u64)),
+        some => format!(
+            "\n{} more pairs have outlines alike and other pixels, and were not joined; a single cell that was trimmed, turned by an odd angle or \
+             coloured otherwise cannot be told from another cell",
+            thousands(some as u64)
+        ),
     }
 }
 

@@ -162,7 +162,8 @@ pub(crate) fn whole(bytes: &[u8], tables: Option<&[u8]>) -> Result<Whole, String
         walk.complete()?;
     }
     let after = end.and_then(|end| bytes.get(end..)).unwrap_or_default();
-    let another = after.starts_with(&[0xff, 0xd8]);
+    // Cameras fill up the space between the pictures of one file.
+    let another = after.iter().position(|byte| *byte != 0).is_some_and(|at| after[at..].starts_with(&[0xff, 0xd8]));
     Ok(Whole { ends: end.is_some(), spare: walk.spare, after: (after.len(), another) })
 }
 

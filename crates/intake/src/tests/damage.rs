@@ -59,9 +59,11 @@ fn a_progressive_jpeg_that_lacks_a_pass_is_refused() {
 fn what_follows_the_end_is_noted_and_the_first_picture_read() {
     let bytes = read("plain.jpg");
     let alone = decode(&bytes, IntakeLimits::default()).expect("whole").rgb;
-    for (more, words) in
-        [(read("grey.jpg"), "another image follows its end"), (b"trailer".to_vec(), "bytes follow its end")]
-    {
+    for (more, words) in [
+        (read("grey.jpg"), "another image follows its end"),
+        ([vec![0; 5], read("grey.jpg")].concat(), "another image follows its end"),
+        (b"trailer".to_vec(), "bytes follow its end"),
+    ] {
         let both = decode(&[bytes.clone(), more].concat(), IntakeLimits::default()).expect("whole");
         assert_eq!(both.rgb, alone);
         assert!(both.notes.iter().any(|note| note.contains(words)), "{:?}", both.notes);

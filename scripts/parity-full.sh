@@ -23,4 +23,4 @@ for size in "${sizes[@]}"; do
   done=$((done + 1))
 done
 [ "$done" -gt 0 ]
-REDDINO_WIDTH="$work" cargo test --locked --workspace --test width -- --nocapture
+REDDINO_WIDTH="$work" cargo test --locked --workspace --test dino width -- --nocapture

@@ -8,8 +8,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log
 mkdir -p target
 cargo build --locked --workspace --bins
+programs=$(cargo test --locked --workspace --no-run 2>&1 | tee /dev/stderr | grep -c '^ *Executable ')
+# The log has everything; here stands which program of tests runs, what it gave, and each failure as soon as it is there.
+show_progress() {
+  local line running=0
+  while IFS= read -r line; do
+    case $line in
+      ' '*Running\ *\(target/*)
+        running=$((running + 1))
+        line=${line##*/}
+        echo "[$running of $programs] ${line%-*}" ;;
+      ' '*Doc-tests\ *) echo "examples in the documentation of ${line##* }" ;;
+      'test result: '*) echo "    ${line#test result: }" ;;
+      'test '*' FAILED') echo "    $line" ;;
+    esac
+  done
+}
 status=0
-cargo test --locked --workspace --no-fail-fast -- --show-output >"$log" 2>&1 || status=$?
+cargo test --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$log" | show_progress || status=$?
 # Passing tests print what they provoke; a person wants the failures, the skips and the sums.
 if [ "$status" != 0 ]; then
   grep -vE '^(test .* \.\.\. ok|running [0-9]+ tests?|successes:)$' "$log" | tail -n 300

@@ -4,40 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Who may depend on whom, among ourselves.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("run-spec", &[]),
-    ("intake", &[]),
-    ("store", &["run-spec"]),
-    ("run-folder", &["store", "run-spec"]),
-    ("shards", &["store", "run-spec"]),
-    ("augment", &["run-spec"]),
-    ("torch-shim", &[]),
-    ("collective", &["torch-shim", "run-spec"]),
-    ("dino", &["collective", "torch-shim", "run-spec"]),
-    ("results", &["store", "run-spec"]),
-    ("probe", &["dino", "results", "augment", "run-spec"]),
-    ("orchestrator", &["results", "run-folder", "shards", "store", "run-spec"]),
-    ("shard-builder", &["intake", "shards", "store", "augment", "run-spec"]),
-    (
-        "worker",
-        &[
-            "probe",
-            "dino",
-            "collective",
-            "torch-shim",
-            "run-folder",
-            "shards",
-            "store",
-            "augment",
-            "results",
-            "run-spec",
-        ],
-    ),
-    ("augment-bench", &["augment", "run-spec"]),
-    ("shards-bench", &["run-spec", "shards", "store"]),
-    ("system-tests", &[]),
-];
+/// Members that no picture shows: tests and benchmarks, which may depend on anything.
+const BESIDE: &[&str] = &["augment-bench", "shards-bench", "system-tests"];
 
 const PROGRAMS: &[&str] = &["orchestrator", "shard-builder", "worker"];
 
@@ -74,14 +42,32 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
+/// The picture in ARCHITECTURE.md, line by line: a member, and what it depends on among ours.
+fn picture() -> Vec<(String, BTreeSet<String>)> {
+    let page = std::fs::read_to_string(system_tests::root().join("ARCHITECTURE.md")).expect("the page");
+    let block = page.split("```").nth(1).expect("a picture between fences");
+    let names = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = Vec::new();
+    for line in block.lines().filter(|line| !line.trim().is_empty()) {
+        let (members, needs) = line.split_once("─►").expect("an arrow");
+        let needs = if needs.trim() == "nothing of ours" { Vec::new() } else { names(needs) };
+        lines.extend(names(members).into_iter().map(|member| (member, needs.iter().cloned().collect())));
+    }
+    lines
+}
+
 #[test]
-fn arrows_point_down_only() {
-    let members = dependencies();
-    let known: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(members.keys().map(String::as_str).collect::<BTreeSet<_>>(), known, "a member has no place in the plan");
-    for (name, allowed) in ARROWS {
-        for other in members[*name].iter().filter(|other| known.contains(other.as_str())) {
-            assert!(allowed.contains(&other.as_str()), "{name} must not depend on {other}");
+fn the_picture_shows_every_dependency_and_arrows_point_down() {
+    let (members, picture) = (dependencies(), picture());
+    let ours: BTreeSet<&str> = members.keys().map(String::as_str).collect();
+    let shown: BTreeSet<&str> = picture.iter().map(|(name, _)| name.as_str()).chain(BESIDE.iter().copied()).collect();
+    assert_eq!(ours, shown, "members and the picture's names");
+    for (place, (name, needs)) in picture.iter().enumerate() {
+        let of_ours: BTreeSet<String> =
+            members[name].iter().filter(|other| ours.contains(other.as_str())).cloned().collect();
+        assert_eq!(&of_ours, needs, "what {name} depends on, and what ARCHITECTURE.md shows");
+        for other in needs {
+            assert!(picture[place + 1..].iter().any(|(below, _)| below == other), "{other} stands above {name}");
         }
     }
 }

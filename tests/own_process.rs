@@ -10,13 +10,13 @@ pub fn is_inner(test: &str) -> bool {
     std::env::var(INNER).is_ok_and(|name| name == test)
 }
 
-/// Runs `test` of this binary again with `env`, there with [`is_inner`], and gives what it printed.
+/// Runs `test`, whose name no other test's contains, of this binary again with `env`, there with [`is_inner`], and gives what it printed.
 ///
 /// # Panics
 /// It fails.
 pub fn run_inner(test: &str, env: Vec<(&'static str, String)>) -> Output {
     let output = Command::new(std::env::current_exe().expect("a test knows its own executable"))
-        .args(["--exact", test, "--nocapture"])
+        .args([test, "--nocapture"])
         .envs(env)
         .env(INNER, test)
         .output()

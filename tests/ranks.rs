@@ -122,7 +122,7 @@ fn gap(a: &BTreeMap<String, Vec<f64>>, b: &BTreeMap<String, Vec<f64>>) -> (f64, 
     worst
 }
 
-/// A line of the table that `cargo test --test ranks -- --show-output` gives.
+/// A line of the table that `cargo test --test system ranks -- --show-output` gives.
 #[allow(clippy::print_stdout, reason = "the figures are what a reader of the test's output wants")]
 fn tell(what: &str, gap: f64) {
     println!("{what}: largest relative difference {gap:.1e}");

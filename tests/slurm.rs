@@ -79,7 +79,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// A line of the table that `cargo test --test slurm -- --show-output` gives.
+/// A line of the table that `cargo test --test system slurm -- --show-output` gives.
 #[allow(clippy::print_stdout, reason = "the figures are what a reader of the test's output wants")]
 fn tell(what: &str, since: Instant) {
     println!("{what}: {:.1} s", since.elapsed().as_secs_f64());

@@ -186,14 +186,15 @@ fn killed_in_the_middle_it_adopts_its_jobs_and_submits_none_twice() {
 #[test]
 fn a_wave_whose_sbatch_timed_out_is_found_by_its_name() {
     let Some(cluster) = Cluster::start("a_wave_whose_sbatch_timed_out", false) else { return };
-    let bench = Bench::double(&cluster, "");
+    // Long enough for the controller to be asked often.
+    let bench = Bench::double(&cluster, "").with("DOUBLE_STEP_S", "0.3").with("DOUBLE_STEPS", "20");
     // It submits, and then says that it heard nothing.
     let sbatch = bench.fault(
         "sbatch",
         "REAL \"$@\" >/dev/null; echo 'sbatch: error: Batch job submission failed: Socket timed out' >&2; exit 1",
     );
     // The controller is away now and then.
-    bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 6 | 8 | 9) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
+    bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 4 | 6 | 7) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
     let (_, err) = ended(&bench.sweep(&[]).env("PATH", sbatch).output().expect("runs"), 0);
     assert!(err.contains("Socket timed out") && err.contains("4 trials finished"), "{err}");
     assert!(

@@ -19,4 +19,4 @@ done
 cases=$(mktemp -d)
 trap 'rm -rf "$cases"' EXIT
 "$python" tests/golden/make_augment.py "$cases" --per-op 32 --patches "${patches[@]}"
-REDDINO_AUGMENT_CASES=$cases cargo test --locked -p augment --test golden -- --nocapture
+REDDINO_AUGMENT_CASES=$cases cargo test --locked --workspace --test augment golden -- --nocapture

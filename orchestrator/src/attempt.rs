@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use run_folder::failure::{Failure, FailureKind, NOT_AS_PLANNED, STOPPED};
 use store::{Store, StoreError};
 
 use crate::command::{self, Stage};
@@ -18,13 +19,9 @@ use crate::guard::Signal;
 use crate::ledger::{self, unix_s};
 use crate::log;
 use crate::plan::config_of_seed;
-use crate::process::{Launcher, Process};
+use crate::process::{Launcher, Process, error_file_of};
 use crate::records::{Cause, Failed, Finished, Plan, RowsRef, StageReport, Started, Trial};
 
-/// Exit code of a worker that somebody else asked to stop, and that can go on from its checkpoint.
-pub(crate) const WORKER_STOPPED: i32 = 85;
-/// Exit code of a worker that found something else than `--expect` said.
-pub(crate) const NOT_AS_PLANNED: i32 = 86;
 /// How much of a log goes into the store.
 const LOG_LIMIT: u64 = 1 << 20;
 
@@ -99,6 +96,25 @@ pub(crate) fn log_of(work: &Path, trial: &Trial<'_>, number: u32) -> PathBuf {
 /// A failure of `stage`.
 pub(crate) fn failure(cause: Cause, stage: &str, message: String, stages: Vec<StageReport>) -> Failed {
     Failed { cause, stage: stage.to_owned(), message, stages, unix_s: unix_s() }
+}
+
+/// Why the worker of a stage ended: what it says itself, else the end of its log.
+pub(crate) fn reason(log: &Path) -> String {
+    Failure::read(&error_file_of(log)).map_or_else(|| log::last_words(log), |failure| failure.sentence)
+}
+
+/// The failure of a stage whose worker ended with `status`, as its own record says; a worker that was killed leaves none.
+fn worker_failed(attempt: &Attempt<'_>, status: ExitStatus) -> (Cause, String) {
+    let (stage, why) = (&attempt.stage, reason(&attempt.log));
+    let kind = Failure::read(&error_file_of(&attempt.log)).map_or(FailureKind::Other, |failure| failure.kind);
+    if status.code() == Some(NOT_AS_PLANNED.into()) {
+        return (Cause::Changed, format!("{stage}: {why}"));
+    }
+    if kind.is_of_the_store() {
+        return (Cause::Store, format!("{stage}: {why}"));
+    }
+    let code = status.code().map_or_else(|| format!("{status}"), |code| format!("exit code {code}"));
+    (Cause::Exit, format!("{stage}: {code}: {why}"))
 }
 
 impl<'a> Ground<'a> {
@@ -179,16 +195,10 @@ impl<'a> Ground<'a> {
                 Err((Cause::TimeLimit, format!("ran past time_limit_s: {limit}")))
             }
             (_, Some(cause)) => Err((cause, "the orchestrator was asked to stop".to_owned())),
-            (false, None) if status.code() == Some(WORKER_STOPPED) => {
+            (false, None) if status.code() == Some(STOPPED.into()) => {
                 Err((Cause::Interrupted, "the worker was asked to stop".to_owned()))
             }
-            (false, None) if status.code() == Some(NOT_AS_PLANNED) => {
-                Err((Cause::Changed, format!("{}: {}", attempt.stage, log::last_words(&attempt.log))))
-            }
-            (false, None) => {
-                let code = status.code().map_or_else(|| format!("{status}"), |code| format!("exit code {code}"));
-                Err((Cause::Exit, format!("{}: {code}: {}", attempt.stage, log::last_words(&attempt.log))))
-            }
+            (false, None) => Err(worker_failed(attempt, status)),
             (true, None) => Ok(Vec::new()),
         };
         self.keep_log(attempt);

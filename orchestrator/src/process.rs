@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use run_folder::failure::ERROR_FILE;
 
 use crate::guard::{Signal, signal_group, signal_process};
 use crate::identity::Identity;
@@ -32,6 +33,11 @@ pub(crate) struct Process {
     kill_at: Option<Instant>,
 }
 
+/// Where the workers that write to `log` leave the record of why they failed.
+pub(crate) fn error_file_of(log: &Path) -> PathBuf {
+    log.with_extension("error.json")
+}
+
 impl Launcher {
     /// Workers that end when this program does: `program` is this program, which is also the guard.
     pub(crate) fn guarded(program: &Path, worker: PathBuf, grace: Duration) -> Self {
@@ -46,9 +52,17 @@ impl Launcher {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let out = open().with_context(|| format!("open log {}", log.display()))?;
         let err = out.try_clone().with_context(|| format!("open log {}", log.display()))?;
+        // What an earlier stage or start has left is not this one's.
+        let error_file = error_file_of(log);
+        match std::fs::remove_file(&error_file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("remove {}", error_file.display()));
+            }
+            _ => {}
+        }
         let (program, first) = self.prefix.split_first().context("a worker is started through some program")?;
         let mut command = Command::new(program);
-        command.args(first).arg(&self.worker).args(args);
+        command.args(first).arg(&self.worker).args(args).env(ERROR_FILE, error_file);
         // Waiting threads that spin would slow the trials beside them many times over.
         if std::env::var_os("OMP_WAIT_POLICY").is_none() {
             command.env("OMP_WAIT_POLICY", "passive");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::Value;
+use run_folder::MetricsLine;
 
 use crate::output;
 
@@ -142,9 +142,8 @@ impl Bars {
 /// Where a run is, from the end of its log: step and loss of the last JSON metrics line, else the last line itself.
 pub(crate) fn place(log_tail: &str) -> String {
     let metrics = log_tail.lines().rev().find_map(|line| {
-        let record: Value = serde_json::from_str(line.get(line.find('{')?..)?).ok()?;
-        let step = record.get("step")?.as_u64()?;
-        let loss = ["loss", "total", "loss_total"].iter().find_map(|key| record.get(key)?.as_f64());
+        let line: MetricsLine = serde_json::from_str(line.get(line.find('{')?..)?).ok()?;
+        let (step, loss) = (line.step, line.done().and_then(|metrics| metrics.loss));
         Some(loss.map_or_else(|| format!("step {step}"), |loss| format!("step {step}  loss {loss:.3}")))
     });
     let last = || {

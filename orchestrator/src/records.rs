@@ -314,6 +314,8 @@ pub(crate) enum Cause {
     Rows,
     /// The worker, a shard set, a split or the initial weights are no longer what was planned.
     Changed,
+    /// The store is full, could not be reached, or refused the credentials.
+    Store,
     /// The orchestrator was asked to stop.
     Interrupted,
     /// The orchestrator died, or the job vanished with its node.
@@ -325,7 +327,7 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the trial itself is to blame. One that was merely cut off is tried again unasked.
     pub(crate) fn blames_the_trial(self) -> bool {
-        !matches!(self, Self::Interrupted | Self::Lost | Self::Refused | Self::Changed)
+        !matches!(self, Self::Interrupted | Self::Lost | Self::Refused | Self::Changed | Self::Store)
     }
 }
 

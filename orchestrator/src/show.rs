@@ -90,6 +90,9 @@ fn status(state: &State, place: Option<&String>) -> String {
         State::Failed { attempt, record } if record.cause == Cause::Changed => {
             format!("did not run (attempt {attempt}): {}", shortened(&record.message))
         }
+        State::Failed { attempt, record } if record.cause == Cause::Store => {
+            format!("cut off (attempt {attempt}): {}", shortened(&record.message))
+        }
         State::Failed { attempt, .. } => format!("cut off (attempt {attempt})"),
         State::Claimed { attempt, life: Life::Dead, .. } => format!("cut off (attempt {attempt})"),
         State::Claimed { attempt, claim, .. } if claim.wave.is_some() => {

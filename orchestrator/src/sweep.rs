@@ -64,8 +64,8 @@ pub(crate) struct Sweep<'a, 'b> {
     pending: VecDeque<(Trial<'a>, Instant)>,
     lost: BTreeMap<String, u32>,
     failed_now: usize,
-    /// The worker, a shard set or the weights are no longer what was planned: nothing more is started.
-    changed: bool,
+    /// Something that every trial would meet: what was planned has changed, or the store takes nothing. Nothing more is started.
+    ends: bool,
     waiting_said: bool,
     summary: Summary,
     progress: Progress,
@@ -109,8 +109,8 @@ pub(crate) fn run<'a>(
     if watched > 0 {
         progress.note(&format!("{watched} of {total} trials are under way since before and are watched"));
     }
-    let (lost, failed_now, changed, waiting_said) = (BTreeMap::new(), 0, false, false);
-    Sweep { store, plan, options, backend, stop, pending, lost, failed_now, changed, waiting_said, summary, progress }
+    let (lost, failed_now, ends, waiting_said) = (BTreeMap::new(), 0, false, false);
+    Sweep { store, plan, options, backend, stop, pending, lost, failed_now, ends, waiting_said, summary, progress }
         .run()
 }
 
@@ -125,7 +125,7 @@ impl<'a> Sweep<'a, '_> {
                 self.backend.stop();
                 self.summary.left -= self.backend.running();
             }
-            let full = self.changed || self.options.max_failures.is_some_and(|max| self.failed_now >= max);
+            let full = self.ends || self.options.max_failures.is_some_and(|max| self.failed_now >= max);
             if full && !held {
                 held = true;
                 self.backend.start_no_more();
@@ -267,10 +267,12 @@ impl<'a> Sweep<'a, '_> {
                 let place = if log.exists() { format!(" (log: {})", log.display()) } else { String::new() };
                 self.progress.on_failed(&label, &format!("{}{place}", record.message));
             }
-            State::Failed { record, .. } if record.cause == Cause::Changed => {
+            // Every further trial would meet the same.
+            State::Failed { record, .. } if matches!(record.cause, Cause::Changed | Cause::Store) => {
                 self.summary.left += 1;
-                self.changed = true;
-                self.progress.note(&format!("{label} did not run: {}; no more trials are started", record.message));
+                self.ends = true;
+                let verb = if record.cause == Cause::Store { "stopped" } else { "did not run" };
+                self.progress.note(&format!("{label} {verb}: {}; no more trials are started", record.message));
             }
             State::Damaged { what, .. } => drop(self.on_damaged(&trial, &what)),
             State::Failed { record, .. } => {

@@ -98,6 +98,24 @@ fn a_failing_trial_stops_no_other_and_is_listed_until_it_is_retried() {
 }
 
 #[test]
+fn a_store_that_takes_nothing_ends_the_sweep_and_is_no_trials_fault() {
+    for kind in ["store_full", "store_unavailable", "store_denied"] {
+        let bench = Bench::new().with("DOUBLE_FAILS_AS", kind);
+        let run = bench.run(&["--slots", "1"]).ends(3);
+        assert_eq!(bench.calls("train").len(), 1, "no further trial is started: {}", run.err);
+        assert!(run.err.contains("it takes nothing, do this; no more trials are started"), "{}", run.err);
+        let status = bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out;
+        assert!(status.contains("cut off (attempt 1): train: ") && status.contains("do this"), "{status}");
+        // Nothing needs to be retried by name.
+        bench.with("DOUBLE_FAILS_AS", "").run(&[]).ends(0);
+    }
+    // Any other failure is told in the words of its record as well.
+    let bench = Bench::new().with("DOUBLE_FAILS_AS", "out_of_memory");
+    let run = bench.run(&["--only", "reference/seed-0"]).ends(3);
+    assert!(run.err.contains("FAILED: train: exit code 1: ") && run.err.contains("do this"), "{}", run.err);
+}
+
+#[test]
 fn max_failures_starts_no_more() {
     let bench = Bench::new().with("DOUBLE_FAIL_IF", "seed");
     let run = bench.run(&["--slots", "1", "--max-failures", "1"]).ends(3);

@@ -9,7 +9,7 @@ A transform has eight settings of its constructor (the first is the defaults) on
 `--per-op N --wide` makes N cases of each transform on more images, for a broader check that is not kept:
 
     VENV/bin/python tests/golden/make_augment.py DIR --per-op 40 --wide
-    REDDINO_AUGMENT_CASES=DIR cargo test -p augment --test golden
+    REDDINO_AUGMENT_CASES=DIR cargo test --test augment golden
 
 `--patches FILE ...` takes the middles of real images, up to 224 pixels a side, in the place of the synthetic ones
 (`bench/augment/parity.sh` does that).

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 use results::figure::{Curve, CurvesFigure, Level, Panel, curves};
 use results::row::from_json_lines;
 use results::{ResultRow, TEACHER};
-use run_folder::Run;
-use serde_json::Value;
+use run_folder::{Run, StepMetrics};
 use store::Store;
 
 use crate::cli::CurvesArgs;
@@ -50,21 +49,33 @@ fn panel(title: &str, y_label: &str, curves: Vec<Curve>) -> Panel {
     Panel { title, x_label: "step".to_owned(), y_label, curves, levels: Vec::new() }
 }
 
+/// A number of a step, with its name.
+type Named = (&'static str, fn(&StepMetrics) -> Option<f64>);
+
 /// Panels of the metrics that have a value anywhere.
-fn metric_panels(lines: &BTreeMap<u64, Value>) -> Vec<Panel> {
-    let curve = |key: &str| {
-        let point = |(step, line): (&u64, &Value)| Some((*step as f64, line[key].as_f64()?));
-        Curve { name: key.to_owned(), points: lines.iter().filter_map(point).collect() }
+fn metric_panels(steps: &BTreeMap<u64, StepMetrics>) -> Vec<Panel> {
+    let curve = |(name, value): &Named| {
+        let point = |(step, metrics): (&u64, &StepMetrics)| Some((*step as f64, value(metrics)?));
+        Curve { name: (*name).to_owned(), points: steps.iter().filter_map(point).collect() }
     };
-    let wanted = [
-        ("Loss", "nats", &["loss", "dino_global", "dino_local", "ibot", "koleo"][..]),
-        ("Teacher's targets", "entropy in nats", &["teacher_entropy"]),
-        ("Teacher's features", "RankMe, dimensions", &["rankme"]),
+    let losses: [Named; 5] = [
+        ("loss", |step| step.loss),
+        ("dino_global", |step| step.dino_global),
+        ("dino_local", |step| step.dino_local),
+        ("ibot", |step| step.ibot),
+        ("koleo", |step| step.koleo),
     ];
-    let panels = wanted.into_iter().map(|(title, y_label, keys)| {
+    let entropy: [Named; 1] = [("teacher_entropy", |step| step.teacher_entropy)];
+    let rankme: [Named; 1] = [("rankme", |step| step.rankme)];
+    let wanted = [
+        ("Loss", "nats", &losses[..]),
+        ("Teacher's targets", "entropy in nats", &entropy),
+        ("Teacher's features", "RankMe, dimensions", &rankme),
+    ];
+    let panels = wanted.into_iter().map(|(title, y_label, named)| {
         // A term that is switched off is zero throughout: no line.
         let shown = |curve: &Curve| curve.points.iter().any(|(_, y)| *y != 0.0);
-        panel(title, y_label, keys.iter().map(|key| curve(key)).filter(shown).collect())
+        panel(title, y_label, named.iter().map(curve).filter(shown).collect())
     });
     panels.filter(|panel| !panel.curves.is_empty()).collect()
 }

@@ -9,9 +9,6 @@ use anyhow::{Context, Result};
 use run_spec::ids::Digest;
 use run_spec::layer::nearest;
 
-/// Exit code of a command that found something else than it was told to expect.
-pub(crate) const NOT_AS_PLANNED: u8 = 86;
-
 /// What can be expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -74,7 +71,7 @@ impl FromStr for Expectation {
     }
 }
 
-/// Something is not what was planned. The program ends with [`NOT_AS_PLANNED`].
+/// Something is not what was planned. The program ends with [`NOT_AS_PLANNED`](run_folder::failure::NOT_AS_PLANNED).
 #[derive(Debug)]
 pub(crate) struct NotAsPlanned(String);
 

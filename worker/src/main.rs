@@ -11,6 +11,7 @@ mod device;
 mod doctor;
 mod expect;
 mod export;
+mod failure;
 mod features;
 mod keeper;
 mod label;
@@ -55,11 +56,7 @@ fn main() -> ExitCode {
     torch_shim::abort::say_on_abort(memory::LAST_WORDS);
     match dispatch(Cli::parse().command) {
         Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{}", memory::with_remedy(sentence(&error)));
-            let changed = error.downcast_ref::<expect::NotAsPlanned>().is_some();
-            if changed { ExitCode::from(expect::NOT_AS_PLANNED) } else { ExitCode::FAILURE }
-        }
+        Err(error) => failure::report(&error),
     }
 }
 

@@ -8,8 +8,8 @@ mod tensorboard;
 use std::time::Instant;
 
 use dino::StepReport;
+use run_folder::{MetricsLine, StepMetrics, StepOutcome};
 use run_spec::schedule::Knobs;
-use serde_json::{Map, Value, json};
 use sides::Sides;
 
 /// Collects the lines of a run.
@@ -51,55 +51,49 @@ impl Metrics {
         self.window.waited_s += waited_s;
     }
 
-    /// Adds the line of `step`; `more` is merged into it. Returns images per second and the share of time waiting.
-    pub(crate) fn add(
-        &mut self,
-        step: u64,
-        report: &StepReport,
-        knobs: &Knobs,
-        more: Map<String, Value>,
-    ) -> (f64, f64) {
+    /// Adds the line of `step` to what `measured` holds already. Returns images per second and the share of time waiting.
+    pub(crate) fn add(&mut self, step: u64, report: &StepReport, knobs: &Knobs, measured: StepMetrics) -> (f64, f64) {
         let window = std::mem::replace(&mut self.window, Window::new());
         let elapsed = window.since.elapsed().as_secs_f64().max(1e-9);
         let (images_per_s, data_wait) = (window.images as f64 / elapsed, window.waited_s / elapsed);
-        let mut line = json!({
-            "step": step,
-            "loss": report.losses.total,
-            "dino_global": report.losses.dino_global,
-            "dino_local": report.losses.dino_local,
-            "ibot": report.losses.ibot,
-            "koleo": report.losses.koleo,
-            "lr": knobs.lr,
-            "last_layer_lr": knobs.last_layer_lr,
-            "wd": knobs.wd,
-            "momentum": knobs.momentum,
-            "teacher_temp": knobs.teacher_temp,
-            "grad_norm": report.norms.iter().map(|(name, norm)| ((*name).to_owned(), json!(norm))).collect::<Map<_, _>>(),
-            "images_per_s": images_per_s,
-            "data_wait": data_wait,
-            "memory_mb": resident_mb(),
-        });
-        if report.transfer.bytes > 0 {
-            line["all_reduce_s"] = json!(report.transfer.seconds);
-            line["all_reduce_hidden"] = json!(report.transfer.hidden());
-        }
-        if let Some(map) = line.as_object_mut() {
-            map.extend(more);
-        }
-        self.push(&line);
+        let norms = report.norms.iter().map(|(name, norm)| ((*name).to_owned(), Some(*norm)));
+        let several = report.transfer.bytes > 0;
+        let metrics = StepMetrics {
+            loss: Some(report.losses.total),
+            dino_global: Some(report.losses.dino_global),
+            dino_local: Some(report.losses.dino_local),
+            ibot: Some(report.losses.ibot),
+            koleo: Some(report.losses.koleo),
+            lr: Some(knobs.lr),
+            last_layer_lr: Some(knobs.last_layer_lr),
+            wd: Some(knobs.wd),
+            momentum: Some(knobs.momentum),
+            teacher_temp: Some(knobs.teacher_temp),
+            grad_norm: norms.collect(),
+            images_per_s: Some(images_per_s),
+            data_wait: Some(data_wait),
+            memory_mb: Some(resident_mb()),
+            all_reduce_s: several.then_some(report.transfer.seconds),
+            all_reduce_hidden: several.then(|| report.transfer.hidden()),
+            ..measured
+        };
+        self.push(&MetricsLine { step, outcome: StepOutcome::Done(Box::new(metrics)) });
         (images_per_s, data_wait)
     }
 
     /// Adds the line of a step that was left out.
     pub(crate) fn add_failed(&mut self, step: u64, term: &str) {
-        self.push(&json!({ "step": step, "failed": term }));
+        self.push(&MetricsLine::left_out(step, term));
     }
 
-    fn push(&mut self, line: &Value) {
+    fn push(&mut self, line: &MetricsLine) {
         if !self.keep {
             return;
         }
-        let text = line.to_string();
+        let text = match serde_json::to_string(line) {
+            Ok(text) => text,
+            Err(error) => return tracing::error!(step = line.step, %error, "a line of metrics is no JSON"),
+        };
         if self.print {
             crate::output::line(&text);
         }

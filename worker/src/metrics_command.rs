@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use run_folder::Run;
 
 use crate::cli::MetricsArgs;
-use crate::metrics::sides::{event_file, now, scalars};
+use crate::metrics::sides::{event_file, now};
 use crate::output;
 
 /// Writes one event file. Of a step that several attempts did, the latest counts.
@@ -19,9 +19,9 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
         bail!("{}: there are event files already; give an empty folder in --tensorboard", folder.display());
     }
     let mut events = event_file(folder, 0, 0)?;
-    for (step, line) in &lines {
+    for (step, metrics) in &lines {
         // Lines hold no time of day.
-        events.scalars(now(), *step, &scalars(line)).with_context(|| format!("write into {}", folder.display()))?;
+        events.scalars(now(), *step, &metrics.scalars()).with_context(|| format!("write into {}", folder.display()))?;
     }
     output::line(format!("{}: {} steps", folder.display(), lines.len()));
     Ok(())

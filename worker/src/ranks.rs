@@ -9,10 +9,9 @@ use collective::nccl::{CudaLanes, Joining, Library, Nccl};
 use collective::rendezvous::{Address, Meeting, RendezvousError};
 use collective::watch::{Rules, Word};
 use collective::{Collective, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
+use run_folder::failure::RANK_LOST;
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
-
-use crate::signals::LOST;
 
 /// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
 /// that it does, whatever else it waits for.
@@ -147,7 +146,7 @@ struct Joined {
 /// published last.
 fn stuck(word: &Word) {
     tracing::error!("{}; this rank did not end by itself and is ended now", word.reason);
-    signal_hook::low_level::exit(if word.lost { LOST.into() } else { 1 });
+    signal_hook::low_level::exit(if word.lost { RANK_LOST.into() } else { 1 });
 }
 
 /// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
@@ -162,7 +161,7 @@ fn limit_meeting(limit: Duration, launch: &Launch) -> Result<Sender<()>> {
                 run_folder::host(),
                 limit.as_secs_f64()
             );
-            signal_hook::low_level::exit(LOST.into());
+            signal_hook::low_level::exit(RANK_LOST.into());
         }
     };
     std::thread::Builder::new().name("meeting".to_owned()).spawn(wait).context("start a thread")?;

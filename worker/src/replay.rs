@@ -75,7 +75,7 @@ fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, devi
                 "grad_norm": report.norms.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             }),
         ),
-        Err(DinoError::NonFinite { term }) => with(found, json!({ "finite": false, "term": term })),
+        Err(DinoError::NonFinite(what)) => with(found, json!({ "finite": false, "term": what.to_string() })),
         Err(error) => return Err(error.into()),
     })
 }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use run_folder::failure::{RANK_LOST, STOPPED};
 use run_folder::{Run, host};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Waiting};
 
 use crate::cli::RequeueArgs;
-use crate::signals::{LOST, STOPPED};
 
 /// Restarts in a row that may bring the run no further.
 const FRUITLESS: usize = 3;
@@ -85,7 +85,7 @@ fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
             "the run was asked to stop, and not by the warning before its time limit (cancelled, preempted, or the limit came without \
              --signal=B:USR1@…): it stays ended; the same command goes on from its checkpoint"
         ),
-        STOPPED | LOST | 129.. => Ok(()),
+        STOPPED | RANK_LOST | 129.. => Ok(()),
         _ if !began => Ok(()),
         _ => bail!(
             "the run ended with an error of its own (exit code {code}), which a new start would meet again: its log says what to do"
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn at(step: u64, seconds: f64, near_limit: bool) -> Restart {
-        let code = if near_limit { STOPPED } else { LOST };
+        let code = if near_limit { STOPPED } else { RANK_LOST };
         Restart { code, near_limit, step, seconds, attempts: 1, host: String::new(), job: None, unix_s: 0 }
     }
 

@@ -11,11 +11,6 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-/// Exit code of a run that was asked to stop and can go on: what Slurm scripts requeue on.
-pub(crate) const STOPPED: u8 = 85;
-/// Exit code of a run one of whose ranks died or hung: a new start may go well.
-pub(crate) const LOST: u8 = 87;
-
 /// True once a signal asked to stop. A second Ctrl-C ends the process at once.
 #[derive(Debug, Clone)]
 pub(crate) struct StopWish(Arc<AtomicBool>);

@@ -12,13 +12,14 @@ use anyhow::{Context, Result, bail};
 use collective::sum_numbers;
 use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
-use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError, RunRecord};
+use run_folder::failure::{FailureKind, STOPPED};
+use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError, RunRecord, StepMetrics};
 use run_spec::config::TrainConfig;
 use run_spec::ids::Digest;
 use run_spec::plan::{Place, SampleSums};
 use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use shards::{CacheReport, ShardCache, ShardSet};
 use store::{Store, StoreError, Waiting};
 use tch::{Kind, Tensor};
@@ -31,8 +32,8 @@ use crate::loader::{Loader, PixelBatch, Source};
 use crate::metrics::Metrics;
 use crate::metrics::sides::Sides;
 use crate::ranks::Ranks;
-use crate::signals::{LOST, STOPPED, StopWish};
-use crate::{snapshot, weights};
+use crate::signals::StopWish;
+use crate::{failure, snapshot, weights};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -55,14 +56,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
     let ranks = Ranks::join(config.collective, place.device, deadline_s)?;
-    let outcome = ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop));
-    match outcome {
-        Err(error) if ranks.lost() || device::failed(&crate::sentence(&error)) => {
-            tracing::error!("{}", crate::sentence(&error));
-            Ok(ExitCode::from(LOST))
-        }
-        outcome => outcome,
-    }
+    ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop)).map_err(|error| {
+        let lost = ranks.lost() || device::failed(&crate::sentence(&error));
+        if lost { failure::of_kind(FailureKind::RankLost, error) } else { error }
+    })
 }
 
 fn bytes_of(gib: f64) -> Result<u64> {
@@ -249,7 +246,7 @@ impl<'a> Trainer<'a> {
         {
             tracing::warn!("the metrics since the last checkpoint are not kept: {}", crate::sentence(&lost));
         }
-        ended
+        ended.map_err(|error| failure::at_step(self.step, error))
     }
 
     fn steps(&mut self, source: Source, args: &TrainArgs, stop: &StopWish, metrics: &mut Metrics) -> Result<ExitCode> {
@@ -315,17 +312,19 @@ impl<'a> Trainer<'a> {
                         }
                     }
                 }
-                Err(DinoError::NonFinite { term }) => {
+                Err(DinoError::NonFinite(found)) => {
+                    let term = found.to_string();
                     let captured = self.failed(&batch, &term, metrics);
                     ranks.agree(captured)?;
                     if self.failed_in_a_row >= FAILURES_IN_A_ROW {
-                        bail!(
+                        let why = anyhow::anyhow!(
                             "{FAILURES_IN_A_ROW} steps in a row were not finite (last: {term} at step {}); they are under {} and `worker step --failed` \
                              does them again; lower optim.{} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run",
                             self.step,
                             self.run.store().uri_of("failed"),
                             if self.config.optim.lr.is_some() { "lr" } else { "base_lr" }
                         );
+                        return Err(failure::of_kind(FailureKind::NonFinite, why));
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -372,20 +371,22 @@ impl<'a> Trainer<'a> {
     /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
     ///
     /// All are of the global batch, so every rank takes part.
-    fn more_measures(&self, report: &StepReport, pixels: &PixelBatch, last: bool) -> Result<Map<String, Value>> {
+    fn more_measures(&self, report: &StepReport, pixels: &PixelBatch, last: bool) -> Result<StepMetrics> {
         let peers = self.ranks.peers();
-        let mut more = Map::new();
-        more.insert("teacher_entropy".to_owned(), json!(report.teacher_entropy));
         let samples = SampleSums::digest(&sum_numbers(peers, &pixels.samples.numbers())?);
-        more.insert("samples".to_owned(), json!(samples.short()));
+        let mut measured = StepMetrics {
+            teacher_entropy: Some(report.teacher_entropy),
+            samples: Some(samples.short().to_owned()),
+            ..StepMetrics::default()
+        };
         if last || self.step.is_multiple_of(self.config.log.collapse_every_steps) {
             let d = report.features.size()[1];
             let all = self.share.gather(&report.features.view([2, self.share.images, d]), peers)?;
             if self.ranks.first() {
-                more.insert("rankme".to_owned(), json!(dino::collapse::rank_me(&all.view([-1, d]))));
+                measured.rankme = Some(dino::collapse::rank_me(&all.view([-1, d])));
             }
         }
-        Ok(more)
+        Ok(measured)
     }
 
     /// Keeps what is needed to run the step again: each rank its batch and masks, the first the state before it.

@@ -43,11 +43,6 @@ impl Image {
         Self { height, width, data: pool::take(height * width * 3) }
     }
 
-    /// An image of any pixels, to be written to.
-    pub(crate) fn any(height: usize, width: usize) -> Self {
-        Self { height, width, data: pool::take_any(height * width * 3) }
-    }
-
     /// Bytes in a row.
     pub(crate) fn stride(&self) -> usize {
         self.width * 3

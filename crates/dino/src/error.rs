@@ -2,18 +2,44 @@
 
 use collective::CollectiveError;
 use run_spec::layer::ConfigError;
+use std::fmt;
 use std::path::PathBuf;
 use torch_shim::ShimError;
+
+/// The first number of a step that was NaN or infinite. As text: `loss.ibot`, `norm.backbone`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NonFinite {
+    /// What kind of number it is.
+    pub quantity: Quantity,
+    /// Name of the loss term (`dino_global`, `ibot`, …) or of the submodule (`backbone`, …).
+    pub name: &'static str,
+}
+
+/// What a step computes and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// A loss term.
+    Loss,
+    /// The norm of a submodule's gradient.
+    GradientNorm,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quantity = match self.quantity {
+            Quantity::Loss => "loss",
+            Quantity::GradientNorm => "norm",
+        };
+        write!(f, "{quantity}.{}", self.name)
+    }
+}
 
 /// Errors of the method. None of them leaves a state half changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DinoError {
     /// A loss term or a gradient norm is NaN or infinite. Nothing was changed: the same step may be tried on other data.
-    #[error("{term} is not finite; the step was left out and the state is as before")]
-    NonFinite {
-        /// `loss.dino_global`, `loss.ibot`, …, or `norm.backbone`, ….
-        term: String,
-    },
+    #[error("{0} is not finite; the step was left out and the state is as before")]
+    NonFinite(NonFinite),
     /// A batch whose tensors do not fit each other or the model.
     #[error("the batch's {what} has shape {found:?}, but {expected}")]
     Batch {

@@ -34,7 +34,7 @@ pub mod weights;
 
 pub use backbone::Backbone;
 pub use batch::CropBatch;
-pub use error::DinoError;
+pub use error::{DinoError, NonFinite, Quantity};
 pub use features::{Encoder, features};
 pub use masks::MaskPlan;
 pub use network::{Architecture, Network};

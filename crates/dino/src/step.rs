@@ -4,7 +4,7 @@
 //! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite.
 
 use crate::{
-    CropBatch, DinoError, Share, State,
+    CropBatch, DinoError, NonFinite, Quantity, Share, State,
     batch::Part,
     ema,
     losses::DinoWeights,
@@ -123,8 +123,8 @@ impl State {
             self.reset_gradients()?;
             match (&outcome, &mut self.scaler) {
                 // A gradient overflowed half precision: the same batch again, scaled less. All ranks see the same norm.
-                (Err(DinoError::NonFinite { term }), Some(scaler))
-                    if term.starts_with("norm.") && scaler.scale > 1.0 =>
+                (Err(DinoError::NonFinite(found)), Some(scaler))
+                    if found.quantity == Quantity::GradientNorm && scaler.scale > 1.0 =>
                 {
                     scaler.scale /= 2.0;
                     scaler.good_steps = 0;
@@ -272,14 +272,10 @@ fn measure(values: &Tensor, entropy: &Tensor, peers: &dyn Collective) -> Result<
 fn require_finite(losses: &Losses, norms: &[(&'static str, f64)]) -> Result<(), DinoError> {
     // The whole comes last, so that the term that spoiled it is the one named.
     let named = losses.named();
-    let losses = named[1..].iter().chain(&named[..1]);
-    let terms = losses
-        .map(|(name, value)| (format!("loss.{name}"), *value))
-        .chain(norms.iter().map(|(name, value)| (format!("norm.{name}"), *value)));
-    for (term, value) in terms {
-        if !value.is_finite() {
-            return Err(DinoError::NonFinite { term });
-        }
+    let losses = named[1..].iter().chain(&named[..1]).map(|found| (Quantity::Loss, found));
+    let norms = norms.iter().map(|found| (Quantity::GradientNorm, found));
+    match losses.chain(norms).find(|(_, (_, value))| !value.is_finite()) {
+        Some((quantity, &(name, _))) => Err(DinoError::NonFinite(NonFinite { quantity, name })),
+        None => Ok(()),
     }
-    Ok(())
 }

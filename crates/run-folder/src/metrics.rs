@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use run_spec::ids::Digest;
-use serde_json::Value;
 
 use crate::checkpoints::Place;
 use crate::found::{self, Found};
 use crate::run::attempt_in;
-use crate::{CheckpointRecord, Run, RunError, StopRecord};
+use crate::{CheckpointRecord, MetricsLine, Run, RunError, StepMetrics, StepOutcome, StopRecord};
 
 /// Files of metrics by key, with the digests of their bytes.
 type Names = BTreeMap<String, Digest>;
@@ -64,7 +63,7 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::Metrics`].
-    pub fn metrics(&self) -> Result<BTreeMap<u64, Value>, RunError> {
+    pub fn metrics(&self) -> Result<BTreeMap<u64, StepMetrics>, RunError> {
         let aside = self.set_aside()?;
         let mut keys: Vec<(String, Option<Digest>)> = match self.newest_names()? {
             Some(names) => names.into_iter().map(|(key, digest)| (key, Some(digest))).collect(),
@@ -75,8 +74,8 @@ impl Run {
         let mut lines = BTreeMap::new();
         for (key, digest) in keys {
             for line in self.lines_of(&key, digest.as_ref())? {
-                if let (Some(step), true) = (line["step"].as_u64(), line["failed"].is_null()) {
-                    lines.insert(step, line);
+                if let StepOutcome::Done(metrics) = line.outcome {
+                    lines.insert(line.step, *metrics);
                 }
             }
         }
@@ -84,7 +83,7 @@ impl Run {
     }
 
     /// The lines of a file, checked against its digest where one is known.
-    fn lines_of(&self, key: &str, digest: Option<&Digest>) -> Result<Vec<Value>, RunError> {
+    fn lines_of(&self, key: &str, digest: Option<&Digest>) -> Result<Vec<MetricsLine>, RunError> {
         let damaged = |what: String| RunError::Metrics { uri: self.store().uri_of(key), what, run: self.uri() };
         let bytes = match digest {
             Some(digest) => match found::bytes(self.store(), key, digest)? {
@@ -117,9 +116,9 @@ impl Run {
 }
 
 /// The lines of a metrics file, or what is wrong with one of them.
-pub(crate) fn json_lines(bytes: &[u8]) -> Result<Vec<Value>, String> {
+pub(crate) fn json_lines(bytes: &[u8]) -> Result<Vec<MetricsLine>, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let line = |(number, line): (usize, &str)| -> Result<Value, String> {
+    let line = |(number, line): (usize, &str)| -> Result<MetricsLine, String> {
         serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))
     };
     text.lines().enumerate().map(line).collect()

@@ -297,7 +297,7 @@ fn metrics_are_those_that_the_newest_record_names() {
     let mut metrics = it.metrics.clone();
     metrics.insert(key.clone(), digest);
     it.run.publish_stop(&StopRecord { step: 16, attempt: 2, reason: "not finite".to_owned(), metrics }).unwrap();
-    assert_eq!(it.run.metrics().unwrap()[&15]["loss"], 2.0, "a stop keeps the metrics up to it");
+    assert_eq!(it.run.metrics().unwrap()[&15].loss, Some(2.0), "a stop keeps the metrics up to it");
     it.flip(&key);
     let error = it.run.metrics().unwrap_err().to_string();
     assert!(error.contains(&key) && error.contains("--repair"), "{error}");

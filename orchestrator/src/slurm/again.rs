@@ -3,12 +3,12 @@
 
 use std::process::Command;
 
-use crate::attempt::{Ground, WORKER_STOPPED};
+use run_folder::failure::{RANK_LOST, STOPPED};
+
+use crate::attempt::Ground;
 use crate::records::{Failed, Trial};
 use crate::slurm::wave::Job;
 
-/// Exit code of a worker one of whose ranks died or hung.
-const WORKER_LOST: i32 = 87;
 /// How often a task is started again where nothing else counts.
 pub(crate) const LIMIT: u32 = 3;
 
@@ -48,7 +48,7 @@ pub(crate) fn ask(ground: &Ground<'_>, trial: &Trial<'_>, job: Job, record: &Fai
 
 /// Whether a worker that ended with `code` was stopped, killed, or lost a peer.
 fn is_no_error(code: i32, near_limit: bool) -> bool {
-    code == WORKER_LOST || code > 128 || (code == WORKER_STOPPED && near_limit)
+    code == i32::from(RANK_LOST) || code > 128 || (code == i32::from(STOPPED) && near_limit)
 }
 
 /// The last line of a log, without its time and level.

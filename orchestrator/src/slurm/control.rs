@@ -45,8 +45,7 @@ fn place(store: &Store, wave: &Wave, index: u32, tasks: Result<&Tasks, &anyhow::
     };
     let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
     Ok(match verdict::phase(seen(train), seen(probe)) {
-        Phase::Under { words, .. } if words.starts_with("train") => format!("{words}, {}", name(train)),
-        Phase::Under { words, .. } => format!("{words}, {}", name(probe)),
+        Phase::Under { job, words, .. } => format!("{words}, {}", name(job.of(train, probe))),
         Phase::Over(Some((_, words))) => format!("{words}, {}: ended", name(train)),
         Phase::Over(None) => format!("{}: unknown to Slurm", name(train)),
     })

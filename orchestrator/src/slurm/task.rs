@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use run_folder::failure::STOPPED;
 use store::Store;
 
-use crate::attempt::{Ground, Look, Outcome, WORKER_STOPPED, failure, log_of};
+use crate::attempt::{Ground, Look, Outcome, failure, log_of};
 use crate::check;
 use crate::command;
 use crate::evidence;
@@ -104,7 +105,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
             // Under a warning the worker was asked by us; else Slurm or a person may have ended it.
             if !(near_limit && record.cause == Cause::Interrupted) && left_to_slurm(&record, task, &asked) {
                 output::note(&format!("ended by Slurm or by a person: {}", record.message));
-                return Ok(ExitCode::from(u8::try_from(WORKER_STOPPED).unwrap_or(1)));
+                return Ok(ExitCode::from(STOPPED));
             }
             let never_ran = record.cause == Cause::Exit && unspoken(&log, before);
             if never_ran && ground.restarts < again::LIMIT {
@@ -170,7 +171,7 @@ fn left_to_slurm(record: &Failed, task: Task, asked: &AtomicBool) -> bool {
     let ended = || Client.state_word(task).is_some_and(|word| word != "RUNNING");
     match record.cause {
         Cause::Interrupted => true,
-        Cause::Exit => asked.load(Ordering::SeqCst) || ended(),
+        Cause::Exit | Cause::Store => asked.load(Ordering::SeqCst) || ended(),
         _ => false,
     }
 }

@@ -2,13 +2,16 @@
 
 use crate::records::Cause;
 use crate::slurm::parse::{End, JobState, Seen};
+use crate::slurm::wave::Job;
 
 /// Where a trial is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// One of its jobs is in the queue or runs.
     Under {
-        /// Which, and Slurm's word for its state.
+        /// Which one.
+        job: Job,
+        /// Slurm's word for its state, after the name of the job.
         words: String,
         /// Whether it runs.
         runs: bool,
@@ -19,18 +22,19 @@ pub(crate) enum Phase {
 
 /// Reads the two states; absent is what Slurm does not know (any more).
 pub(crate) fn phase(train: Option<&Seen>, probe: Option<&Seen>) -> Phase {
-    let under = |job: &str, seen: &Seen| Phase::Under {
-        words: format!("{job}: {}", seen.words),
+    let under = |job: Job, seen: &Seen| Phase::Under {
+        job,
+        words: format!("{}: {}", job.word(), seen.words),
         runs: seen.state == JobState::Running,
     };
     match (train, probe) {
         (Some(Seen { state: JobState::Ended(end), words }), _) if *end != End::Completed => {
             Phase::Over(Some((*end, format!("train: {words}"))))
         }
-        (Some(seen), _) if !matches!(seen.state, JobState::Ended(_)) => under("train", seen),
+        (Some(seen), _) if !matches!(seen.state, JobState::Ended(_)) => under(Job::Train, seen),
         // Trained, or forgotten.
         (_, Some(Seen { state: JobState::Ended(end), words })) => Phase::Over(Some((*end, format!("probe: {words}")))),
-        (_, Some(seen)) => under("probe", seen),
+        (_, Some(seen)) => under(Job::Probe, seen),
         (_, None) => Phase::Over(None),
     }
 }
@@ -63,16 +67,20 @@ mod tests {
 
     #[test]
     fn two_jobs_make_one_phase() {
-        let under = |words: &str| Phase::Under { words: words.to_owned(), runs: words.ends_with("RUNNING") };
+        let under = |job: Job, state: &str| Phase::Under {
+            job,
+            words: format!("{}: {state}", job.word()),
+            runs: state == "RUNNING",
+        };
         let over = |end, words: &str| Phase::Over(Some((end, words.to_owned())));
         for (train, probe, expected) in [
-            ("PENDING", "PENDING", under("train: PENDING")),
-            ("RUNNING", "PENDING", under("train: RUNNING")),
-            ("COMPLETED", "PENDING", under("probe: PENDING")),
-            ("COMPLETED", "RUNNING", under("probe: RUNNING")),
+            ("PENDING", "PENDING", under(Job::Train, "PENDING")),
+            ("RUNNING", "PENDING", under(Job::Train, "RUNNING")),
+            ("COMPLETED", "PENDING", under(Job::Probe, "PENDING")),
+            ("COMPLETED", "RUNNING", under(Job::Probe, "RUNNING")),
             ("COMPLETED", "COMPLETED", over(End::Completed, "probe: COMPLETED")),
             // What Slurm has forgotten has ended; the probe, which waited for it, tells how.
-            ("", "RUNNING", under("probe: RUNNING")),
+            ("", "RUNNING", under(Job::Probe, "RUNNING")),
             ("", "FAILED", over(End::Failed, "probe: FAILED")),
             ("", "", Phase::Over(None)),
             ("COMPLETED", "", Phase::Over(None)),

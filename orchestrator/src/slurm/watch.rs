@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use store::Store;
 
-use crate::attempt::{failure, log_of};
+use crate::attempt::{self, failure, log_of};
 use crate::backend::{Adoption, Backend, Event, Ticket};
 use crate::ledger::{self, State, unix_s};
 use crate::log;
@@ -177,14 +177,14 @@ impl<'a> Watch<'a> {
     fn phase_of(&self, watched: &Watched<'_>, tasks: &Tasks) -> Phase {
         let (train, probe) = self.tasks_of(watched);
         if !self.waves.get(&watched.wave).is_some_and(|open| open.settled) {
-            return Phase::Under { words: "waiting for Slurm to take it".to_owned(), runs: false };
+            return Phase::Under { job: Job::Train, words: "waiting for Slurm to take it".to_owned(), runs: false };
         }
         let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
         let name = |task: Option<Task>| task.map(|task| task.to_string()).unwrap_or_default();
         match verdict::phase(seen(train), seen(probe)) {
-            Phase::Under { words, runs } => {
-                let job = name(if words.starts_with("train") { train } else { probe });
-                Phase::Under { words: format!("{words}, Slurm job {job}"), runs }
+            Phase::Under { job, words, runs } => {
+                let words = format!("{words}, Slurm job {}", name(job.of(train, probe)));
+                Phase::Under { job, words, runs }
             }
             over => over,
         }
@@ -198,7 +198,7 @@ impl<'a> Watch<'a> {
         if newest != attempt {
             return Ok(());
         }
-        let words = log::last_words(&log_of(&self.camp.work, &trial, attempt));
+        let words = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
         let (cause, message) = verdict::failure(over, &words);
         let record = failure(cause, "", message, Vec::new());
         ledger::record_failure(self.store, &trial, attempt, &record)
@@ -347,7 +347,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         let mut still = Vec::new();
         for mut watched in std::mem::take(&mut self.watched) {
             match self.phase_of(&watched, &tasks) {
-                Phase::Under { words, runs } => {
+                Phase::Under { words, runs, .. } => {
                     if runs && watched.words != words {
                         watched.words.clone_from(&words);
                         events.push(Event::Stage(watched.ticket, words));

@@ -41,6 +41,14 @@ impl Job {
             Self::Probe => "probe",
         }
     }
+
+    /// Of two things, that of this job.
+    pub(crate) fn of<T>(self, train: T, probe: T) -> T {
+        match self {
+            Self::Train => train,
+            Self::Probe => probe,
+        }
+    }
 }
 
 /// One trial of a wave.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use serde_json::Value;
+use run_folder::{MetricsLine, StepOutcome};
 
 /// Metrics-line key, Prometheus name after `reddino_train_`, factor to base units, help.
 const GAUGES: [(&str, &str, f64, &str); 17] = [
@@ -50,10 +50,12 @@ impl Gauges {
     }
 
     /// Takes a metrics line; a value that it lacks stays as it was.
-    pub(crate) fn take(&mut self, line: &Value) {
-        self.failed_steps += u64::from(!line["failed"].is_null());
-        self.last.extend(super::sides::scalars(line));
-        self.last.extend(line["step"].as_f64().map(|step| ("step".to_owned(), step)));
+    pub(crate) fn take(&mut self, line: &MetricsLine) {
+        match &line.outcome {
+            StepOutcome::LeftOut { .. } => self.failed_steps += 1,
+            StepOutcome::Done(metrics) => self.last.extend(metrics.scalars()),
+        }
+        self.last.insert("step".to_owned(), line.step as f64);
     }
 
     /// The text; `time` in seconds since 1970.
@@ -103,14 +105,17 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn values_have_units_help_and_an_escaped_run() {
         let mut gauges = Gauges::new("/a \"b\"\\c");
-        gauges.take(&json!({"step": 3, "loss": 7.5, "memory_mb": 2, "rankme": 9.5, "grad_norm": {"backbone": 0.25}}));
-        gauges.take(&json!({"step": 4, "loss": 7.25, "lr": null}));
-        gauges.take(&json!({"step": 5, "failed": "ibot"}));
+        for line in [
+            r#"{"step": 3, "loss": 7.5, "memory_mb": 2, "rankme": 9.5, "grad_norm": {"backbone": 0.25}}"#,
+            r#"{"step": 4, "loss": 7.25, "lr": null}"#,
+            r#"{"step": 5, "failed": "loss.ibot"}"#,
+        ] {
+            gauges.take(&serde_json::from_str(line).unwrap());
+        }
         let text = gauges.text(1_700_000_000.5);
         let run = r#"run="/a \"b\"\\c""#;
         for line in [

@@ -7,23 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use run_folder::MetricsLine;
 use run_spec::config::Log;
-use serde_json::Value;
 
 use super::prometheus::{self, Gauges};
 use super::tensorboard::EventFile;
-
-/// The numbers of a metrics line by name, `grad_norm/backbone` for one below another; without `step`.
-pub(crate) fn scalars(line: &Value) -> Vec<(String, f64)> {
-    let mut out = Vec::new();
-    for (key, value) in line.as_object().into_iter().flatten().filter(|(key, _)| *key != "step") {
-        out.extend(value.as_f64().map(|number| (key.clone(), number)));
-        for (below, value) in value.as_object().into_iter().flatten() {
-            out.extend(value.as_f64().map(|number| (format!("{key}/{below}"), number)));
-        }
-    }
-    out
-}
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
@@ -63,12 +51,12 @@ impl Sides {
     }
 
     /// Passes a metrics line on.
-    pub(crate) fn take(&mut self, line: &Value) {
+    pub(crate) fn take(&mut self, line: &MetricsLine) {
         let time = now();
-        if let (Some(events), Some(step)) = (&mut self.events, line["step"].as_u64())
-            && let Err(error) = events.scalars(time, step, &scalars(line))
+        if let (Some(events), Some(metrics)) = (&mut self.events, line.done())
+            && let Err(error) = events.scalars(time, line.step, &metrics.scalars())
         {
-            tracing::warn!(%error, step, "log.tensorboard: no more events are written in this attempt; `worker metrics` makes them later");
+            tracing::warn!(%error, step = line.step, "log.tensorboard: no more events are written in this attempt; `worker metrics` makes them later");
             // What follows a broken record is never read.
             self.events = None;
         }
@@ -86,14 +74,11 @@ impl Sides {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use run_folder::{StepMetrics, StepOutcome};
 
-    #[test]
-    fn the_numbers_of_a_line_get_names() {
-        let line = json!({"step": 1, "loss": 2.0, "samples": "ab", "grad_norm": {"backbone": 3.0}, "koleo": null});
-        let mut found = scalars(&line);
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        assert_eq!(found, [("grad_norm/backbone".to_owned(), 3.0), ("loss".to_owned(), 2.0)]);
+    fn line(step: u64) -> MetricsLine {
+        let metrics = StepMetrics { loss: Some(1.0), ..StepMetrics::default() };
+        MetricsLine { step, outcome: StepOutcome::Done(Box::new(metrics)) }
     }
 
     #[test]
@@ -104,8 +89,8 @@ mod tests {
             ..Log::default()
         };
         let mut sides = Sides::open(&log, "run", 1, 0);
-        sides.take(&json!({"step": 0, "loss": 1.0}));
-        sides.take(&json!({"step": 1, "loss": 1.0}));
+        sides.take(&line(0));
+        sides.take(&line(1));
         assert!(sides.events.is_none() && sides.warned);
     }
 
@@ -118,7 +103,7 @@ mod tests {
         EventFile::begin(File::create(&path).unwrap(), 0.0, 0).unwrap();
         // A file that was opened for reading refuses writes, as a full disk does.
         let mut sides = Sides { events: Some(EventFile::of(File::open(&path).unwrap())), ..Sides::default() };
-        sides.take(&json!({"step": 0, "loss": 1.0}));
+        sides.take(&line(0));
         assert!(sides.events.is_none());
     }
 }

@@ -21,7 +21,7 @@ impl Floats {
 
     /// Levels cut to 0..1, times 255, cut towards zero.
     pub(crate) fn levels(&self) -> Image {
-        let mut image = Image::any(self.height, self.width);
+        let mut image = Image::unwritten(self.height, self.width);
         image.data.iter_mut().zip(self.data.iter()).for_each(|(to, v)| *to = trunc_u8_f32(v.clamp(0.0, 1.0) * 255.0));
         image
     }

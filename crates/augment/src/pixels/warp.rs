@@ -65,7 +65,7 @@ pub(crate) fn fetch(
 ) -> Image {
     let (height, width) = (image.height, image.width);
     let (mut xs, mut ys) = (Buf::<i32>::any(width), Buf::<i32>::any(width));
-    let mut out = Image::any(height, width);
+    let mut out = Image::unwritten(height, width);
     for (y, row) in out.data.chunks_exact_mut(3 * width).enumerate() {
         places(y, &mut xs, &mut ys);
         match interpolation {

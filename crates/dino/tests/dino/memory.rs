@@ -1,13 +1,10 @@
 //! What saves memory changes nothing: gradient accumulation gives the same step up to rounding, and activation
 //! checkpointing the same step to the bit.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod support;
-
+use crate::support::runs::{assert_near, assert_near_losses, assert_same, copies, new, on_ranks, take_steps, tiny};
 use collective::Solo;
 use dino::DinoError;
 use run_spec::config::{Centering, Precision};
-use support::runs::{assert_near, assert_near_losses, assert_same, copies, new, on_ranks, take_steps, tiny};
 
 #[test]
 fn checkpointed_blocks_give_the_same_step_to_the_bit() {

@@ -1,6 +1,5 @@
 //! The real NCCL. Without a GPU it opens, tells its release, makes a unique id and refuses the rest in a sentence; with
 //! GPUs it keeps the contract. `REDDINO_NCCL` names the library where it is not in the loader's path.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use collective::{
     CollectiveError, Stream, Threads, contract,

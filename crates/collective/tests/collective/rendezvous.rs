@@ -1,5 +1,4 @@
 //! Ranks that meet over TCP, on the loopback: what fits together meets, what does not is told why, and nobody hangs.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use collective::{
     Launch, Line,

@@ -1,5 +1,4 @@
 //! Arguments at the ends of what they may be, on images that are hardly images: nothing panics, shapes stay.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::f64::consts::PI;
 

@@ -1,8 +1,6 @@
 //! Parts of the method against golden values, and what no golden file can show.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod support;
-
+use crate::support::{difference, golden, image, load, numbers, samples, weight};
 use collective::{Solo, Threads};
 use dino::{
     Backbone, Encoder, MaskPlan, Share, backbone,
@@ -15,7 +13,6 @@ use dino::{
 };
 use run_spec::config::{Loss, Masks, TrainConfig};
 use std::{fs, sync::Mutex, thread};
-use support::{difference, golden, image, load, numbers, samples, weight};
 use tch::{Device, Kind, Tensor};
 
 fn close(found: &Tensor, expected: &Tensor, limit: f64) {

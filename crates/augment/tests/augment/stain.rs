@@ -1,5 +1,4 @@
 //! Stain transforms against scikit-image, torchstain and the paper's formulas (`tests/golden/make_stain.py`).
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::path::Path;
 

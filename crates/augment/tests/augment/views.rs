@@ -1,5 +1,4 @@
 //! Views depend on their key alone, keep their range, and survive any image.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect, and tells what it skipped")]
 
 use augment::{Image, Op, Recipe, ViewKey, names, resize_for_probe, view_into, view_pixels, views, views_into};
 use proptest::prelude::*;

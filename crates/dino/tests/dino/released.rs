@@ -1,10 +1,8 @@
 //! Files of weights as torch, timm and transformers write them (`tests/golden/make_weights.py`) give the features that those
 //! libraries give.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stderr, reason = "how near each file came")]
 
-mod support;
-
+use crate::support::image;
 use dino::{
     Encoder, backbone, export,
     tensor_bytes::from_bytes,
@@ -12,12 +10,11 @@ use dino::{
 };
 use run_spec::config::{Ffn, TrainConfig};
 use std::{collections::BTreeSet, fs};
-use support::image;
 use tch::{Device, Kind, Tensor};
 
 /// File of `tests/golden/weights`.
 fn golden(file: &str) -> Vec<u8> {
-    fs::read(support::golden(&format!("../weights/{file}"))).unwrap()
+    fs::read(crate::support::golden(&format!("../weights/{file}"))).unwrap()
 }
 
 fn config(registers: i64, ffn: Ffn) -> TrainConfig {

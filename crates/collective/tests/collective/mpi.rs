@@ -1,6 +1,5 @@
 //! The contract on MPI, in processes that `mpirun` starts: this file's tests run themselves again as ranks.
 #![cfg(feature = "mpi")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "ranks report to the test; a skipped test must be seen")]
 
 use collective::{Collective, CollectiveError, Line, Mpi, contract, sum_numbers};
@@ -30,7 +29,7 @@ fn mpirun(test: &str, role: &str, ranks: usize) -> Option<Output> {
         .args(["--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()])
         .args(["-x", ROLE, "-x", SIGN])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "a_rank", "--nocapture"])
+        .args(["--exact", "mpi::a_rank", "--nocapture"])
         .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"), (ROLE, role)])
         .env(SIGN, std::env::temp_dir().join(format!("reddino-mpi-{}", std::process::id())))
         .output()

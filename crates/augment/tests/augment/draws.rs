@@ -1,5 +1,4 @@
 //! Drawn parameters have the distributions that Albumentations draws from (`tests/golden/make_augment_draws.py`).
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

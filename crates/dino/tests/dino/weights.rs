@@ -2,7 +2,6 @@
 //!
 //! The `.pth` files are put together here, byte by byte as `torch.save` writes them (zip without compression, pickle of
 //! protocol 2), so that each can be spoiled in one place.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use dino::{
     Encoder, backbone, export,

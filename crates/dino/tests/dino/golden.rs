@@ -1,10 +1,8 @@
 //! The training step against an independent PyTorch implementation (`tests/golden/make_step.py`), through the same
 //! step files that anyone else would use.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stderr, reason = "how near each class of numbers came")]
 
-mod support;
-
+use crate::support::{difference, golden, image, load, mask, samples, weight};
 use collective::{Collective, Solo, Threads};
 use dino::{
     Architecture,
@@ -17,7 +15,6 @@ use dino::{
 use run_spec::config::Precision;
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path, thread};
-use support::{difference, golden, image, load, mask, samples, weight};
 use tch::{Device, Tensor};
 
 /// A case of the golden script, written out as step files.

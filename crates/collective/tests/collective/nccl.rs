@@ -1,16 +1,13 @@
 //! The NCCL backend on a test double of the library: the contract, the order of calls and events, and what becomes of a
 //! world in which something fails. The double is not NCCL, and nothing here says anything of a GPU.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
-mod nccl_double;
-
+use crate::nccl_double::Double;
 use collective::{
     Buffer, Collective, CollectiveError, Dtype, Fault, Faulty, Launch, Line, Op, Pending, Stream, contract, max_,
     rendezvous::{Address, Meeting},
     sum_, sum_numbers,
 };
-use nccl_double::Double;
 use std::{sync::Mutex, time::Duration};
 use tch::{Device, Kind, Tensor};
 

@@ -1,4 +1,5 @@
 //! The test double of NCCL (`double.cpp`): builds it, opens it as the library, and gives each rank streams of its own.
+#![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
 use collective::{
     CollectiveError, Line, Stream, Threads,
@@ -20,8 +21,10 @@ fn compiled() -> &'static Path {
     FILE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nccl-double");
         std::fs::create_dir_all(&folder).unwrap();
-        let (source, file) =
-            (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nccl_double/double.cpp"), folder.join("libnccl.so.2"));
+        let (source, file) = (
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collective/nccl_double/double.cpp"),
+            folder.join("libnccl.so.2"),
+        );
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
         let output = Command::new(compiler)
             .args(["-std=c++17", "-O1", "-Wall", "-Werror", "-pthread", "-shared", "-fPIC", source, "-o"])

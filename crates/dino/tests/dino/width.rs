@@ -2,11 +2,9 @@
 //! gradient of every parameter to 1e-4 of its largest entry.
 //!
 //! Here with depth 2; `make parity-full` names a folder with the true depths in REDDINO_WIDTH.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stderr, reason = "how near each class of numbers came")]
 
-mod support;
-
+use crate::support::{image, mask, weight};
 use collective::Solo;
 use dino::{Architecture, CropBatch, Settings, State, params::Parameters, tensor_bytes::from_bytes};
 use run_spec::{
@@ -14,11 +12,10 @@ use run_spec::{
     schedule::Knobs,
 };
 use std::{collections::BTreeMap, fs, path::PathBuf};
-use support::{image, mask, weight};
 use tch::{Kind, Tensor};
 
 fn folder() -> PathBuf {
-    std::env::var_os("REDDINO_WIDTH").map_or_else(|| support::golden("../width"), PathBuf::from)
+    std::env::var_os("REDDINO_WIDTH").map_or_else(|| crate::support::golden("../width"), PathBuf::from)
 }
 
 /// 256 evenly spaced entries, the largest absolute value and the norm, as `make_width.samples` takes them.

@@ -1,0 +1,10 @@
+//! All tests of the crate from outside, in one program: linking is what takes time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod documented;
+mod draws;
+mod extremes;
+mod golden;
+mod shared_cases;
+mod stain;
+mod views;

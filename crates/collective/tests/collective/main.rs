@@ -1,0 +1,9 @@
+//! All tests of the crate from outside, in one program: linking is what takes time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod contract;
+mod mpi;
+mod nccl;
+mod nccl_double;
+mod nccl_real;
+mod rendezvous;

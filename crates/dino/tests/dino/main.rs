@@ -1,0 +1,11 @@
+//! All tests of the crate from outside, in one program: linking is what takes time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod golden;
+mod memory;
+mod parts;
+mod released;
+mod state;
+mod support;
+mod weights;
+mod width;

@@ -1,0 +1,108 @@
+//! How a worker ends that cannot go on: its exit codes, and a record of why for whoever started it.
+//!
+//! A program that starts workers names a file in [`ERROR_FILE`]. The first rank that fails writes a [`Failure`] there. Without
+//! such a file the reason would have to be read from the last line of a log.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Exit code of a run that was asked to stop and can go on: what Slurm scripts requeue on.
+pub const STOPPED: u8 = 85;
+/// Exit code of a command that found something else than it was told to expect.
+pub const NOT_AS_PLANNED: u8 = 86;
+/// Exit code of a run one of whose ranks died or hung: a new start may go well.
+pub const RANK_LOST: u8 = 87;
+/// The variable that names the file for the [`Failure`].
+pub const ERROR_FILE: &str = "REDDINO_ERROR_FILE";
+
+/// Why a worker could not go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of reason it is.
+    pub kind: FailureKind,
+    /// The reason and its remedy, for people.
+    pub sentence: String,
+    /// The training step in which it happened, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// The rank that says so.
+    pub rank: usize,
+    /// Its node.
+    pub host: String,
+}
+
+/// Kinds of reasons, by what the program that started the worker can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The worker, shards, split or initial weights are not those that were planned.
+    NotAsPlanned,
+    /// A rank died or hung, or its device failed.
+    RankLost,
+    /// The store could not be reached.
+    StoreUnavailable,
+    /// The store is full.
+    StoreFull,
+    /// The store refused the credentials.
+    StoreDenied,
+    /// Memory of the process or of the GPU did not suffice.
+    OutOfMemory,
+    /// Losses or gradients were not finite several times in a row.
+    NonFinite,
+    /// Anything else; also the kind of records of later versions that this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl FailureKind {
+    /// Whether the store is to blame and not what the worker was to do.
+    pub fn is_of_the_store(self) -> bool {
+        matches!(self, Self::StoreUnavailable | Self::StoreFull | Self::StoreDenied)
+    }
+}
+
+impl Failure {
+    /// Writes the record to `path` unless one is there: the first of several ranks knows the reason, the others are told of it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        match std::fs::File::create_new(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            file => file?.write_all(&serde_json::to_vec_pretty(self)?),
+        }
+    }
+
+    /// The record at `path`; none where there is none, or half of one.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_record_counts_and_half_of_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("error.json");
+        assert_eq!(Failure::read(&path), None);
+        let full = Failure {
+            kind: FailureKind::StoreFull,
+            sentence: "the store is full: free space".to_owned(),
+            step: Some(7),
+            rank: 1,
+            host: "n2".to_owned(),
+        };
+        full.write(&path).unwrap();
+        Failure { kind: FailureKind::RankLost, ..full.clone() }.write(&path).unwrap();
+        assert_eq!(Failure::read(&path), Some(full));
+        std::fs::write(&path, "{\"kind\": ").unwrap();
+        assert_eq!(Failure::read(&path), None);
+        std::fs::write(&path, r#"{"kind": "of_tomorrow", "sentence": "no", "rank": 0, "host": "n1"}"#).unwrap();
+        assert_eq!(Failure::read(&path).unwrap().kind, FailureKind::Other);
+    }
+}

@@ -40,6 +40,7 @@ pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Locat
         }
         let is_named = |name: &str| name == source.name || name == source.dataset();
         let named = args.root.iter().rev().find(|(name, _)| is_named(name)).map(|(_, path)| path.clone());
+        let is_rooted = named.is_some();
         let path = named.or_else(|| args.data.as_ref().map(|data| in_data(data, source.dataset())));
         match path {
             Some(path) if path.exists() => {
@@ -50,7 +51,9 @@ pub(crate) fn locate(sources: Vec<Source>, args: &PlaceArgs) -> Result<Vec<Locat
                     Root::open(&path, args.max_archive_bytes, &source.images, |folder| source.names_folder(folder))
                         .with_context(|| format!("source {}", source.name))?;
                 let at = path.canonicalize().with_context(|| format!("open {}", path.display()))?;
-                located.push(Located { source, root, at });
+                let data = args.data.as_ref().filter(|_| !is_rooted && at.is_file());
+                let instead = data.and_then(|data| data.canonicalize().ok()).map(|data| data.join(source.dataset()));
+                located.push(Located { source, root, at, instead });
             }
             path => {
                 let sought = path.map_or_else(

@@ -40,6 +40,8 @@ pub(crate) struct Located {
     pub(crate) root: Root,
     /// The folder or archive itself, with links followed.
     pub(crate) at: PathBuf,
+    /// For an archive that was found in --data: the folder that the next run would read in its stead, if it were there.
+    pub(crate) instead: Option<PathBuf>,
 }
 
 /// How images are read and cut.

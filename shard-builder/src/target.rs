@@ -228,15 +228,26 @@ impl Target {
 /// # Errors
 /// A folder that is the data of a source, or lies in it.
 fn verify_apart(out: &Path, sources: &[Located]) -> Result<()> {
-    match sources.iter().find(|located| out.starts_with(&located.at)) {
-        None => Ok(()),
-        Some(Located { source, at, .. }) => bail!(
-            "--out {} is or lies in the data of source {} ({}), of which the next run would take it for a part; choose another --out",
-            out.display(),
-            source.name,
-            at.display()
-        ),
+    for Located { source, at, instead, .. } in sources {
+        if out.starts_with(at) {
+            bail!(
+                "--out {} is or lies in the data of source {} ({}), of which the next run would take it for a part; choose another --out",
+                out.display(),
+                source.name,
+                at.display()
+            );
+        }
+        if instead.as_ref().is_some_and(|folder| out.starts_with(folder)) {
+            bail!(
+                "--out {} is or lies in the folder that the next run would take for the data of source {}, in place of {}; choose another \
+                 --out",
+                out.display(),
+                source.name,
+                at.display()
+            );
+        }
     }
+    Ok(())
 }
 
 /// Makes a folder for reports on `sources`, and proves that it can be written before hours of reading are spent on them.

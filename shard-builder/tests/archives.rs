@@ -190,3 +190,22 @@ fn a_member_that_was_changed_is_a_reason_for_the_report() {
     assert_eq!(bad.len(), 1, "{rows:?}");
     assert!(bad[0]["reason"].contains("cannot be read from the archive"), "{}", bad[0]["reason"]);
 }
+
+#[test]
+fn a_set_does_not_go_where_the_next_run_would_look_for_the_data() {
+    let bench = Bench::new();
+    bench.describe("one", RULES);
+    std::fs::remove_dir(bench.path("data/one")).expect("remove");
+    std::fs::write(bench.path("data/one.zip"), zipped(&dataset())).expect("archive");
+    for (out, words) in [
+        ("data/one", "in place of"),
+        ("data/one/set", "in place of"),
+        ("data", "holds the data of source one"),
+        ("data/one.zip/set", "lies in the data of source one"),
+    ] {
+        let refused = bench.build(out, &["--size", "32"]);
+        assert!(!refused.status.success() && stderr(&refused).contains(words), "{out}: {}", stderr(&refused));
+    }
+    assert!(!bench.path("data/one").exists());
+    assert!(bench.build("data/other", &["--size", "32"]).status.success());
+}

@@ -163,7 +163,13 @@ impl Folder {
             std::io::ErrorKind::NotFound => self.missing(path),
             _ => format!("cannot be opened ({error})"),
         })?;
-        if real.starts_with(&self.dir) { Ok(real) } else { Err("link out of the dataset's folder".to_owned()) }
+        match real.starts_with(&self.dir) {
+            true => Ok(real),
+            false if is_annexed(&real) => {
+                Err("link of git-annex out of the dataset's folder; run `git annex unlock` there".to_owned())
+            }
+            false => Err("link out of the dataset's folder".to_owned()),
+        }
     }
 
     /// Why nothing is there. git-annex leaves a link into its own folder where it has not fetched a file.
@@ -341,6 +347,10 @@ mod tests {
         fs::write(inside.path().join("real.png"), b"x").expect("write");
         std::os::unix::fs::symlink(outside.path().join("secret.png"), inside.path().join("leak.png")).expect("link");
         std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("twin.png")).expect("link");
+        let store = outside.path().join(".git/annex/objects");
+        fs::create_dir_all(&store).expect("folder");
+        fs::write(store.join("key"), b"x").expect("write");
+        std::os::unix::fs::symlink(store.join("key"), inside.path().join("far.png")).expect("link");
         std::os::unix::fs::symlink(inside.path(), inside.path().join("loop")).expect("link");
         let key = ".git/annex/objects/a/b/MD5E-s1--c.png/MD5E-s1--c.png";
         std::os::unix::fs::symlink(key, inside.path().join("annexed.png")).expect("link");
@@ -356,7 +366,11 @@ mod tests {
         assert_eq!(listing.files, ["real.png", "twin.png"]);
         let reasons: Vec<&str> = listing.refused.iter().map(|refused| refused.reason.as_str()).collect();
         let annexed = "is a git-annex link and its content is not here; fetch it with `git annex get`";
-        assert_eq!(reasons, [annexed, "link out of the dataset's folder", "link to a folder", "name is not UTF-8"]);
+        let far = "link of git-annex out of the dataset's folder; run `git annex unlock` there";
+        assert_eq!(
+            reasons,
+            [annexed, far, "link out of the dataset's folder", "link to a folder", "name is not UTF-8"]
+        );
         assert_eq!(root.place("twin.png".to_owned()), "real.png");
         assert_eq!(root.place("no.png".to_owned()), "no.png");
         assert!(root.read("leak.png", 10).is_err());

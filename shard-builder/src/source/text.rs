@@ -30,17 +30,18 @@ fn wide(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Characters at the start of a web page that are enough to tell it.
+const PAGE_HEAD: usize = 512;
+
 /// The text of a file of labels.
 ///
 /// # Errors
 /// The reason for the report, where it is a web page: what a host answers with instead of a file that needs a login.
 pub(crate) fn labels(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = of(bytes);
-    let begins = |with: &str| {
-        let start = text.trim_start().as_bytes();
-        start.len() >= with.len() && start[..with.len()].eq_ignore_ascii_case(with.as_bytes())
-    };
-    match ["<!doctype html", "<html"].into_iter().any(begins) {
+    let start: String = text.trim_start().chars().take(PAGE_HEAD).collect::<String>().to_ascii_lowercase();
+    let is_page = start.starts_with('<') && ["<!doctype html", "<html"].into_iter().any(|tag| start.contains(tag));
+    match is_page {
         true => Err("is a web page and not the file itself; download the file again".to_owned()),
         false => Ok(text),
     }
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_web_page_is_no_file_of_labels_and_a_line_break_no_part_of_a_name() {
-        for page in ["<!DOCTYPE HTML><body>", "\n <html lang='en'>"] {
+        for page in ["<!DOCTYPE HTML><body>", "\n <html lang='en'>", "<?xml version='1.0'?>\n<!DOCTYPE html>"] {
             assert!(labels(page.as_bytes()).expect_err("a page").contains("web page"), "{page}");
         }
         assert!(labels(b"<!DOCTYPE annotation><annotation/>").is_ok() && labels(b"").is_ok());

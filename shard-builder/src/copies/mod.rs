@@ -243,7 +243,8 @@ impl Search<'_> {
                 let large = image.fingerprint.short.min(other.short) >= TELLING;
                 let least = if overlay.stays() { SPREAD_IN_PLACE } else { SPREAD };
                 let alike = || align::spread(self.maker, &a.view.detail, &b.detail, &overlay.map) >= least;
-                large && alike() && self.tells(a) && self.tells(&Laid::new(self.maker, view))
+                // What is alike everywhere tells as much as either of both.
+                large && alike() && (self.tells(a) || self.tells(&Laid::new(self.maker, view)))
             };
             if self.same_pixels(&image.pixels, position, &overlay) || tells() {
                 return Some((overlay, true));

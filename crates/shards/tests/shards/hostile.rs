@@ -1,10 +1,7 @@
 //! Files that are not what they claim: each gives one clear error, never a panic and never wrong pixels.
-#![allow(clippy::unwrap_used, reason = "test support functions")]
 
-mod common;
-
+use crate::common::{publish, rows};
 use bytes::Bytes;
-use common::{publish, rows};
 use proptest::prelude::*;
 use run_spec::ids::Digest;
 use shards::{MANIFEST_KEY, ShardError, ShardSet, VerifyOptions, shard_key, verify};
@@ -205,7 +202,7 @@ proptest! {
 
 /// A set whose one shard is `file`, which was found by `make fuzz`.
 fn found_by_fuzzing(name: &str, file: &[u8]) -> Store {
-    let manifest = include_str!("../../../tests/golden/shards-v1/manifest.json");
+    let manifest = include_str!("../../../../tests/golden/shards-v1/manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
     manifest["bytes"] = file.len().into();
     manifest["shards"][0]["bytes"] = file.len().into();

@@ -1,11 +1,9 @@
 //! The eight real sources of this repository. Needs the real data; says loudly when it is not there.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use support::{open, program, report, shared_data, stderr};
+use crate::support::{open, program, report, shared_data, stderr};
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace").join("configs/sources")

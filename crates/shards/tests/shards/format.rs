@@ -1,8 +1,6 @@
 //! What the format promises: one page per image, one read per patch, the same bytes for the same rows, files that last.
 
-mod common;
-
-use common::{publish, row, rows};
+use crate::common::{publish, row, rows};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use proptest::prelude::*;
 use run_spec::ids::Product;

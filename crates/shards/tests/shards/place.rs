@@ -1,9 +1,6 @@
 //! The place of a set: whose it is, and what may lie there.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod common;
-
-use common::{publish, rows};
+use crate::common::{publish, rows};
 use run_spec::ids::Digest;
 use shards::{
     CARD_KEY, CLAIM_KEY, Claim, EXAMPLES_KEY, Manifest, ShardError, StrayKind, VerifyOptions, planned_shard_key,

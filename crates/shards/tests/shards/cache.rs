@@ -1,10 +1,6 @@
 //! The local cache of whole shards: what it serves, what it makes room for, and what it never does.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
-
-use common::{publish, row};
+use crate::common::{publish, row};
 use shards::{CacheReport, Manifest, PatchRow, ShardCache, ShardSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,13 +1,11 @@
 //! Finding copies, through the program: a small case, and a measured one on the real data that says loudly when it is not there.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use crate::support::{Bench, program, run, shared_data, stderr, stdout};
 use image::{RgbImage, imageops};
-use support::{Bench, program, run, shared_data, stderr, stdout};
 
 /// Ways in which copies are made.
 const WAYS: [&str; 8] = ["quarter", "tilt", "flip", "q60", "twice", "small", "crop", "squash"];
@@ -77,7 +75,7 @@ fn report(dir: &Path) -> Vec<BTreeMap<String, String>> {
     rows.map(|row| header.iter().map(str::to_owned).zip(row.iter().map(str::to_owned)).collect()).collect()
 }
 
-/// Three hundred small discs of any grey, at random. (`support::picture` is a lattice: its pictures lie over each other well.)
+/// Three hundred small discs of any grey, at random. (`crate::support::picture` is a lattice: its pictures lie over each other well.)
 fn field(seed: u64) -> RgbImage {
     let mut random = run_spec::seed::stream(seed, "tests/copies", &[]);
     let mut image = RgbImage::from_pixel(160, 120, image::Rgb([128; 3]));
@@ -140,7 +138,9 @@ fn a_turned_copy_between_training_and_evaluation_is_reported_and_shares_a_group(
 #[test]
 fn injected_copies_of_real_images_are_found_and_nothing_else() {
     if std::env::var_os("REDDINO_MEASURE_COPIES").is_none() {
-        support::tell("SKIPPED: recall and precision of copies take minutes; `make measure-copies` measures them");
+        crate::support::tell(
+            "SKIPPED: recall and precision of copies take minutes; `make measure-copies` measures them",
+        );
         return;
     }
     let Some(data) = shared_data() else { return };
@@ -187,7 +187,7 @@ fn injected_copies_of_real_images_are_found_and_nothing_else() {
     }
     let (seconds, images) = (start.elapsed().as_secs_f64(), stdout(&found));
     let images = images.split(' ').next().unwrap_or_default();
-    support::tell(&format!(
+    crate::support::tell(&format!(
         "{images} images read and compared in {seconds:.1} s, by as many threads as there are cores"
     ));
     measure(&report(&out), &base);
@@ -198,7 +198,7 @@ fn injected_copies_of_real_images_are_found_and_nothing_else() {
 #[test]
 fn real_single_cells_do_not_fuse_and_their_copies_are_found() {
     if std::env::var_os("REDDINO_MEASURE_COPIES").is_none() {
-        support::tell("SKIPPED: single cells of real sets take minutes; `make measure-copies` measures them");
+        crate::support::tell("SKIPPED: single cells of real sets take minutes; `make measure-copies` measures them");
         return;
     }
     let Some(data) = shared_data() else { return };
@@ -227,7 +227,7 @@ fn real_single_cells_do_not_fuse_and_their_copies_are_found() {
     let start = std::time::Instant::now();
     let found = program.output().expect("shard-builder starts");
     assert!(found.status.success(), "{}", stderr(&found));
-    support::tell(&format!("single cells, {:.1} s: {}", start.elapsed().as_secs_f64(), stdout(&found)));
+    crate::support::tell(&format!("single cells, {:.1} s: {}", start.elapsed().as_secs_f64(), stdout(&found)));
     let rows = report(&out);
     // Two names of one field show the same: copies that the published set holds by itself.
     let of = |row: &BTreeMap<String, String>, side: &str| show[&row[&format!("image_{side}")]].clone();
@@ -246,7 +246,7 @@ fn real_single_cells_do_not_fuse_and_their_copies_are_found() {
             group.values_mut().filter(|number| **number == other).for_each(|number| *number = one);
         }
         let reached = made.iter().filter(|(copy, of)| group[copy.as_str()] == group[of.as_str()]).count();
-        support::tell(&format!("{source}: {reached} of {} copies found", made.len()));
+        crate::support::tell(&format!("{source}: {reached} of {} copies found", made.len()));
         // Sixty frames of one video are so alike that a copy's frame is not always among its likeliest; the video is one group anyway.
         let least = if source == "frames" { 0.85 } else { 0.95 };
         assert!(reached as f64 >= least * made.len() as f64, "{source}: {reached} of {}", made.len());
@@ -392,7 +392,7 @@ fn measure(rows: &[BTreeMap<String, String>], base: &BTreeMap<String, (String, S
             name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').split('.').next().unwrap_or_default();
         *missed.entry(format!("{} {way}", base[name].0)).or_default() += 1;
     }
-    support::tell(&format!(
+    crate::support::tell(&format!(
         "{} injected copies: recall {recall:.4} of images of 200 px and more, {small:.4} of smaller ones that were compressed again, mirrored \
          or turned by quarters, {all_small:.4} of all smaller ones; precision {precision:.4} ({good} pairs right, {} wrong); missed \
          {missed:?}; wrong {bad:?}",

@@ -1,11 +1,9 @@
 //! A set's folder holds what its manifest names: other sets are refused before anything is read, and debris is named and removed.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use support::{Bench, picture, run, stderr, stdout};
+use crate::support::{Bench, picture, run, stderr, stdout};
 
 const ALL: &str = "images: {include: ['**/*.png']}";
 const OPTIONS: [&str; 4] = ["--size", "32", "--rows-per-shard", "4"];
@@ -169,7 +167,7 @@ fn a_place_that_cannot_be_written_or_holds_other_files_is_refused_before_images_
     assert_eq!(std::fs::read(bench.path("other/README.md")).expect("kept"), b"about something else");
     assert_eq!(bench.files("old").len(), 1);
     for command in ["duplicates", "segment"] {
-        let mut program = support::program();
+        let mut program = crate::support::program();
         let program = program.arg(command).arg(bench.path("sources")).arg("--data").arg(bench.path("data"));
         let more: &[&str] = if command == "segment" { &["--diameter", "20"] } else { &[] };
         let said = stderr(&program.arg("--out").arg(bench.path("file")).args(more).output().expect("starts"));
@@ -177,7 +175,7 @@ fn a_place_that_cannot_be_written_or_holds_other_files_is_refused_before_images_
     }
     // Nobody may write there, whoever runs the tests.
     if cfg!(target_os = "linux") {
-        let mut command = support::program();
+        let mut command = crate::support::program();
         let command = command.arg("build").arg(bench.path("sources")).arg("--data").arg(bench.path("data"));
         let made = command.args(["--out", "/sys/reddino-no-set"]).output().expect("shard-builder starts");
         let said = stderr(&made);
@@ -328,7 +326,7 @@ fn places_in_a_set_beside_tables_and_in_the_data_are_refused_before_images_are_r
         assert!(!made.status.success() && stderr(&made).contains(words), "{out}: {}", stderr(&made));
     }
     for command in ["duplicates", "segment"] {
-        let mut program = support::program();
+        let mut program = crate::support::program();
         let program = program.arg(command).arg(bench.path("sources")).arg("--data").arg(bench.path("data"));
         let more: &[&str] = if command == "segment" { &["--diameter", "20"] } else { &[] };
         let said = stderr(&program.arg("--out").arg(bench.path("data/a/report")).args(more).output().expect("starts"));

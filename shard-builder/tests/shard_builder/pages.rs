@@ -1,11 +1,9 @@
 //! TIFFs of several pages, through the program.
 
-mod support;
-
-use support::{Bench, picture, run, stderr, stdout};
+use crate::support::{Bench, picture, run, stderr, stdout};
 
 /// Four pages, the third a smaller copy of the first (`crates/intake/tests/golden/make_intake.py`).
-const PAGES: &[u8] = include_bytes!("../../crates/intake/tests/golden/intake/pages.tif");
+const PAGES: &[u8] = include_bytes!("../../../crates/intake/tests/golden/intake/pages.tif");
 
 const ALL: &str = "images: {include: ['**/*.tif'], pages: all}\nlabel: {from: csv-class, file: classes.csv, image: image, class: class}";
 

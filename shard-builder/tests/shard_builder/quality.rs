@@ -1,11 +1,9 @@
 //! Rows that show nothing or show it badly, and sources brought to one scale, through the program.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Bench, picture, report, run, stderr, stdout};
 use image::{Rgb, RgbImage};
-use support::{Bench, picture, report, run, stderr, stdout};
 
 /// Four fields of 32 pixels in a row: a picture, white glass, grey grain, and a soft ramp of colour.
 fn field() -> RgbImage {

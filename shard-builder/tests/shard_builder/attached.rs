@@ -1,9 +1,7 @@
 //! Labels and masks that would attach to the wrong image, and files that no one can use: refused or reported, through the program.
 
-mod support;
-
+use crate::support::{Bench, picture, stderr};
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
-use support::{Bench, picture, stderr};
 
 /// Four dark cells of 40 px on a light field.
 const CELLS: [(u32, u32); 4] = [(40, 40), (250, 60), (80, 150), (280, 160)];
@@ -202,8 +200,8 @@ fn an_image_that_cannot_be_used_is_a_row_of_the_report_and_not_the_end_of_a_buil
 #[test]
 fn the_bits_of_a_camera_are_read_from_the_description_and_notes_are_counted() {
     let bench = Bench::new();
-    let twelve = include_bytes!("../../crates/intake/tests/golden/kinds/twelve.tif");
-    let extra = include_bytes!("../../crates/intake/tests/golden/kinds/extra.tif");
+    let twelve = include_bytes!("../../../crates/intake/tests/golden/kinds/twelve.tif");
+    let extra = include_bytes!("../../../crates/intake/tests/golden/kinds/extra.tif");
     for (name, bits) in [("dark", ""), ("said", ", bits: 12")] {
         bench.describe(name, &format!("images: {{include: ['*.tif']{bits}}}"));
         bench.write(name, "twelve.tif", twelve);
@@ -211,7 +209,7 @@ fn the_bits_of_a_camera_are_read_from_the_description_and_notes_are_counted() {
     }
     let made = bench.build("set", &["--size", "16", "--near-copies", "ignore"]);
     assert!(made.status.success());
-    let text = support::stdout(&made);
+    let text = crate::support::stdout(&made);
     assert!(text.contains("dark: 1 × unreadable tiff: only 12 of 16 bits are used"), "{text}");
     assert!(text.contains("said: 1 × a channel beside its colours is left out"), "{text}");
     let set = bench.open("set");

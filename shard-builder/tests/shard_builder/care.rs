@@ -1,10 +1,8 @@
 //! Splits, verification and the contact sheet, through the program.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use support::{Bench, picture, run, stderr, stdout};
+use crate::support::{Bench, picture, run, stderr, stdout};
 
 fn bench() -> Bench {
     let bench = Bench::new();

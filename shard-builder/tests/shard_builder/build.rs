@@ -1,11 +1,9 @@
 //! The program on small datasets: what becomes a row, what is reported, and that bytes depend on nothing else.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{Bench, picture, program, run, stderr, stdout};
 use image::{Rgb, RgbImage};
-use support::{Bench, picture, program, run, stderr, stdout};
 
 const ALL: &str = "images: {include: ['**/*.png', '**/*.bmp', '**/*.tif', '**/*.jpg']}";
 

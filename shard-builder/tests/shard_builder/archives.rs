@@ -1,10 +1,8 @@
 //! Datasets that still lie in their archive, through the program.
 
-mod support;
-
 use std::io::{Cursor, Write};
 
-use support::{Bench, picture, stderr, stdout};
+use crate::support::{Bench, picture, stderr, stdout};
 
 /// Three labelled pictures of one dataset, by path.
 fn dataset() -> Vec<(String, Vec<u8>)> {

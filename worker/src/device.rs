@@ -4,9 +4,10 @@ use std::any::Any;
 use std::cell::Cell;
 
 use anyhow::{Result, bail};
+use run_folder::failure::FailureKind;
 use run_spec::config::Device as Wanted;
 
-use crate::memory;
+use crate::{failure, memory};
 
 /// A device, and its name in words for result rows.
 #[derive(Debug, Clone)]
@@ -75,9 +76,12 @@ pub(crate) fn report_panics() {
         if GUARDED.get() {
             tracing::debug!(%panic, "panic in tensor maths");
         } else if let Some(remedy) = memory::remedy(&panic.to_string()) {
-            tracing::error!("{remedy} ({})", memory::short(&words(panic.payload())));
+            let sentence = format!("{remedy} ({})", memory::short(&words(panic.payload())));
+            tracing::error!("{sentence}");
+            failure::record(FailureKind::OutOfMemory, None, sentence);
         } else {
             tracing::error!(%panic, "this is a bug of the worker");
+            failure::record(FailureKind::Other, None, format!("this is a bug of the worker: {panic}"));
         }
     }));
 }

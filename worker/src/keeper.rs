@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Retention, Run, RunError, StopRecord};
 use run_spec::ids::Digest;
@@ -48,16 +48,24 @@ impl<'a> Keeper<'a> {
     }
 
     /// Publishes the lines so far and a checkpoint of `bytes`. None where the store cannot be written now, which is said:
-    /// both wait for the next call.
+    /// both wait for the next call. The `last` one must be written.
     pub(crate) fn checkpoint(
         &mut self,
         lines: String,
         record: CheckpointRecord,
         bytes: Vec<u8>,
+        last: bool,
     ) -> Result<Option<CheckpointRecord>> {
         self.take(lines, record.step);
         let step = record.step;
         match self.publish(record, bytes.into()) {
+            Err(error) if last => Err(error).with_context(|| {
+                format!(
+                    "{}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which \
+                     goes on from the last one that was",
+                    self.run.store().uri()
+                )
+            }),
             Err(error) if error.may_pass() => {
                 tracing::error!(step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
                 Ok(None)
@@ -151,11 +159,24 @@ mod tests {
             let first = 10 * (away + 1);
             keeper.from = first - 1;
             let line = |step: u64| format!("{{\"step\":{step}}}\n");
-            assert_eq!(keeper.checkpoint(line(first - 1), record(first), vec![1; 9]).unwrap(), None, "{away}");
-            let kept = keeper.checkpoint(line(first), record(first + 1), vec![2; 9]).unwrap().unwrap();
+            assert_eq!(keeper.checkpoint(line(first - 1), record(first), vec![1; 9], false).unwrap(), None, "{away}");
+            let kept = keeper.checkpoint(line(first), record(first + 1), vec![2; 9], false).unwrap().unwrap();
             assert_eq!((kept.step, kept.metrics.unwrap().len()), (first + 1, 2));
             assert!(run.metrics().unwrap().contains_key(&(first - 1)));
         }
+    }
+
+    #[test]
+    fn the_last_checkpoint_fails_with_the_stores_own_reason() {
+        let run = begun("last");
+        let attempt = run.claim_attempt("1.0").unwrap();
+        let full = Run::of(run.store().with_faults([(3, store::Fault::Unavailable)]));
+        let error = Keeper::new(&full, attempt, 2).checkpoint("{}\n".to_owned(), record(5), vec![1], true).unwrap_err();
+        assert!(error.to_string().contains("the last checkpoint could not be written"), "{error}");
+        assert!(
+            matches!(error.downcast_ref(), Some(RunError::Store(store::StoreError::Unavailable { .. }))),
+            "{error:?}"
+        );
     }
 
     #[test]
@@ -163,7 +184,7 @@ mod tests {
         let run = begun("taken");
         let (first, _) = (run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap());
         let mut keeper = Keeper::new(&run, first, 2);
-        assert!(keeper.checkpoint("{}\n".to_owned(), record(5), vec![1]).is_err());
+        assert!(keeper.checkpoint("{}\n".to_owned(), record(5), vec![1], false).is_err());
         assert!(keeper.stop(String::new(), 6, "not finite".to_owned()).is_err());
         assert!(run.store().list("metrics").unwrap().is_empty() && run.checkpoints().unwrap().is_empty());
     }

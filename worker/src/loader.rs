@@ -6,10 +6,10 @@
 //! the number of helpers changes nothing but the time.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use augment::{Image, Recipe, ViewKey, views_into};
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -17,7 +17,11 @@ use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
 use shards::ShardSet;
 
+use crate::signals::StopWish;
 use crate::twins;
+
+/// How often one that waits for a batch looks whether it was asked to stop.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// The pixels of one rank's part of a step, normalised.
 #[derive(Debug)]
@@ -165,16 +169,45 @@ impl Loader {
         Ok(Self { batches, waited_s: 0.0 })
     }
 
-    /// The next batch; the time spent waiting for it is kept.
-    pub(crate) fn next_batch(&mut self) -> Result<PixelBatch> {
+    /// The next batch; the time spent waiting for it is kept. None once the process was asked to stop.
+    pub(crate) fn next_batch(&mut self, stop: &StopWish) -> Result<Option<PixelBatch>> {
         let asked = Instant::now();
-        let batch = self.batches.recv().context("the loader has ended before the last step")?;
+        let batch = loop {
+            if stop.asked() {
+                break None;
+            }
+            match self.batches.recv_timeout(SLICE) {
+                Ok(batch) => break Some(batch?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the loader has ended before the last step"),
+            }
+        };
         self.waited_s += asked.elapsed().as_secs_f64();
-        batch
+        Ok(batch)
     }
 
     /// Seconds waited since this was last asked.
     pub(crate) fn take_waited_s(&mut self) -> f64 {
         std::mem::take(&mut self.waited_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn who_is_asked_to_stop_waits_for_no_batch() {
+        // The store is away: nothing comes, and nothing ends either.
+        let (_sender, batches) = sync_channel(1);
+        let mut loader = Loader { batches, waited_s: 0.0 };
+        let flag = Arc::new(AtomicBool::new(false));
+        let stop = StopWish::of(Arc::clone(&flag));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| loader.next_batch(&stop));
+            flag.store(true, Ordering::Relaxed);
+            assert!(waiting.join().unwrap().unwrap().is_none());
+        });
     }
 }

@@ -9,9 +9,11 @@ use collective::nccl::{CudaLanes, Joining, Library, Nccl};
 use collective::rendezvous::{Address, Meeting, RendezvousError};
 use collective::watch::{Rules, Word};
 use collective::{Collective, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
-use run_folder::failure::RANK_LOST;
+use run_folder::failure::{FailureKind, RANK_LOST};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::failure;
 
 /// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
 /// that it does, whatever else it waits for.
@@ -113,7 +115,10 @@ impl Ranks {
     pub(crate) fn agree<T>(&self, result: Result<T>) -> Result<T> {
         let failed = sum_numbers(self.peers(), &[f64::from(u8::from(result.is_err()))])?[0];
         match result {
-            Ok(_) if failed > 0.0 => bail!("{failed} of {} ranks could not go on; their logs say why", self.world()),
+            Ok(_) if failed > 0.0 => {
+                let told = anyhow::anyhow!("{failed} of {} ranks could not go on; their logs say why", self.world());
+                Err(failure::of_kind(FailureKind::Peer, told))
+            }
             result => result,
         }
     }
@@ -145,8 +150,10 @@ struct Joined {
 /// Ends this process, whose main thread waits for something else than its peers. Files are not at stake: what is written is
 /// published last.
 fn stuck(word: &Word) {
+    let (kind, code) = if word.lost { (FailureKind::RankLost, RANK_LOST.into()) } else { (FailureKind::Peer, 1) };
     tracing::error!("{}; this rank did not end by itself and is ended now", word.reason);
-    signal_hook::low_level::exit(if word.lost { RANK_LOST.into() } else { 1 });
+    failure::record(kind, None, word.reason.clone());
+    signal_hook::low_level::exit(code);
 }
 
 /// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
@@ -155,12 +162,14 @@ fn limit_meeting(limit: Duration, launch: &Launch) -> Result<Sender<()>> {
     let Launch { rank, world, .. } = *launch;
     let wait = move || {
         if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!(
+            let sentence = format!(
                 "rank {rank} ({}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
                  rank that waits says so in the log, the one that is missing does not",
                 run_folder::host(),
                 limit.as_secs_f64()
             );
+            tracing::error!("{sentence}");
+            failure::record(FailureKind::RankLost, None, sentence);
             signal_hook::low_level::exit(RANK_LOST.into());
         }
     };

@@ -1,6 +1,7 @@
 //! `worker requeue`: may a run that ended go back into the queue? Restarts are counted in the run's folder, so that a run that
 //! dies in the same place again and again, or whose time limit leaves no time to train, comes to an end with a sentence.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,8 @@ use crate::cli::RequeueArgs;
 
 /// Restarts in a row that may bring the run no further.
 const FRUITLESS: usize = 3;
+/// How many records of restarts may be missing before those that are there.
+const MISSING: usize = 100;
 /// Seconds of training that a start under a time limit must have given to count. Without this a limit that is hardly longer
 /// than the warning before it would give a step or two each time, and go on so for ever.
 const WORTH_A_START_S: f64 = 60.0;
@@ -126,17 +129,25 @@ fn number_of(key: &str) -> Option<usize> {
 /// The restarts so far, oldest first, at the places that their numbers give. One that is damaged or missing counts as one that
 /// brought nothing.
 fn restarts(run: &Run) -> Result<Vec<Restart>> {
-    let last = run.store().list("restarts")?.iter().filter_map(|key| number_of(key)).max().unwrap_or(0);
+    let keys = run.store().list("restarts")?;
+    let there: BTreeSet<usize> = keys.iter().filter_map(|key| number_of(key)).collect();
     let mut found: Vec<Restart> = Vec::new();
-    for key in (1..=last).map(key_of) {
-        match run.store().read_record(&key) {
-            Ok(restart) => found.push(restart),
-            Err(error @ (StoreError::Record { .. } | StoreError::NotFound { .. })) => {
-                tracing::warn!(%error, "the record of a restart does not count as one that brought the run further");
-                found.push(found.last().cloned().unwrap_or_default());
-            }
-            Err(error) => return Err(error.into()),
+    // A number far beyond the others is of no restart that was counted here.
+    for number in 1..=there.len() + MISSING {
+        let before = || found.last().cloned().unwrap_or_default();
+        if there.range(number..=there.len() + MISSING).next().is_none() {
+            break;
         }
+        let restart = match there.contains(&number).then(|| run.store().read_record(&key_of(number))) {
+            None => before(),
+            Some(Ok(restart)) => restart,
+            Some(Err(error @ StoreError::Record { .. })) => {
+                tracing::warn!(%error, "the record of a restart counts as one that brought the run no further");
+                before()
+            }
+            Some(Err(error)) => return Err(error.into()),
+        };
+        found.push(restart);
     }
     Ok(found)
 }
@@ -204,6 +215,8 @@ mod tests {
             run.store().create_record(&key_of(2), &at(7, 700.0, false)).unwrap();
             let steps: Vec<u64> = restarts(&run).unwrap().iter().map(|restart| restart.step).collect();
             assert_eq!(steps, [0, 7]);
+            run.store().create_record(&key_of(2_000_000), &at(9, 900.0, false)).unwrap();
+            assert_eq!(restarts(&run).unwrap().len(), 2, "a stray number is none of them");
         }
     }
 }

@@ -33,6 +33,12 @@ impl StopWish {
         Ok(Self(flag))
     }
 
+    /// A wish that a test expresses by the flag.
+    #[cfg(test)]
+    pub(crate) fn of(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
     /// The flag itself, for what waits elsewhere.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)

@@ -21,7 +21,7 @@ use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shards::{CacheReport, ShardCache, ShardSet};
-use store::{Store, StoreError, Waiting};
+use store::{Store, Waiting};
 use tch::{Kind, Tensor};
 
 use crate::cli::TrainArgs;
@@ -56,10 +56,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
     let ranks = Ranks::join(config.collective, place.device, deadline_s)?;
-    ranks.or_abort(train_on(&ranks, args, &config, resolved, place, &stop)).map_err(|error| {
+    let trained = train_on(&ranks, args, &config, resolved, place, &stop).map_err(|error| {
         let lost = ranks.lost() || device::failed(&crate::sentence(&error));
         if lost { failure::of_kind(FailureKind::RankLost, error) } else { error }
-    })
+    });
+    ranks.or_abort(trained)
 }
 
 fn bytes_of(gib: f64) -> Result<u64> {
@@ -110,7 +111,7 @@ fn train_on(
         let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;
         state.check_world(ranks.world())?;
         if let Some(uri) = &config.init.weights {
-            let init = weights::start_from(&mut state, uri)?;
+            let init = weights::start_from(&mut state, uri, &waiting)?;
             expect::digest(&args.expect, expect::Key::InitWeights, uri, &init.digest)?;
             if ranks.first() {
                 weights::log(&init, uri);
@@ -274,6 +275,7 @@ impl<'a> Trainer<'a> {
             self.finish(last)?;
         }
         let mut last_line = Instant::now();
+        let mut next = (self.step < total).then(|| loader.next_batch(stop)).transpose()?.flatten();
         // Asked while it was loading: nothing was done that a checkpoint could keep.
         if self.step < total && ranks.any(stop.asked())? {
             if first {
@@ -286,7 +288,7 @@ impl<'a> Trainer<'a> {
         }
         while self.step < total {
             ranks.note(format_args!("step {}", self.step));
-            let pixels = loader.next_batch()?;
+            let pixels = next.take().context("a step is begun with its batch in hand")?;
             let batch = self.crops(&pixels)?;
             let knobs = schedules.at(self.step);
             match self.state.step(&batch, &knobs, ranks.peers()) {
@@ -331,6 +333,8 @@ impl<'a> Trainer<'a> {
             }
             self.step += 1;
             bar.set_position(self.step);
+            // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
+            next = (self.step < total).then(|| loader.next_batch(stop)).transpose()?.flatten();
             // A signal reaches the ranks at different moments: they stop after the same step.
             let asked = ranks.any(stop.asked())? || args.stop_at == Some(self.step);
             let mut kept_at = Some(self.step);
@@ -441,17 +445,11 @@ impl<'a> Trainer<'a> {
             seconds: self.seconds(),
             metrics: None,
         };
-        match self.keeper.checkpoint(metrics.take(), record, bytes)? {
-            Some(checkpoint) if done => self.finish(checkpoint)?,
-            None if done => bail!(
-                "{}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which goes on \
-                 from the last one that was",
-                self.run.store().uri()
-            ),
-            Some(_) => {}
-            None => return Ok(None),
+        let kept = self.keeper.checkpoint(metrics.take(), record, bytes, done)?;
+        if let (Some(checkpoint), true) = (&kept, done) {
+            self.finish(checkpoint.clone())?;
         }
-        Ok(Some(self.step))
+        Ok(kept.map(|_| self.step))
     }
 
     fn finish(&self, last: CheckpointRecord) -> Result<()> {
@@ -466,7 +464,7 @@ impl<'a> Trainer<'a> {
 
 /// Whether the store is at fault: it is not asked once more.
 fn store_failed(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<RunError>() || cause.is::<StoreError>())
+    failure::of_store(error).is_some() || error.chain().any(|cause| cause.is::<RunError>())
 }
 
 /// A step's pixels as tensors on `device`, with the masks of (seed, step) for this share of the batch.

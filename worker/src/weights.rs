@@ -4,23 +4,23 @@ use anyhow::{Context, Result};
 use dino::State;
 use run_folder::InitRecord;
 use run_spec::ids::Digest;
-use store::Store;
+use store::{Store, Waiting};
 
-fn read(uri: &str) -> Result<bytes::Bytes> {
+fn read(uri: &str, waiting: &Waiting) -> Result<bytes::Bytes> {
     let (folder, name) = crate::export::split_uri(uri)?;
-    Store::open(folder)?.get(name).with_context(|| {
+    Store::open(folder)?.waiting(waiting.clone()).get(name).with_context(|| {
         format!("init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null")
     })
 }
 
 /// Refuses a file that is none of the layouts of weights.
 pub(crate) fn readable(uri: &str) -> Result<()> {
-    dino::weights::read(&read(uri)?, uri).map(drop).context("init.weights")
+    dino::weights::read(&read(uri, &Waiting::default())?, uri).map(drop).context("init.weights")
 }
 
-/// Puts the backbone at `uri`, a file of a folder or of a store, into student and teacher.
-pub(crate) fn start_from(state: &mut State, uri: &str) -> Result<InitRecord> {
-    let bytes = read(uri)?;
+/// Puts the backbone at `uri`, a file of a folder or of a store that is waited for, into student and teacher.
+pub(crate) fn start_from(state: &mut State, uri: &str, waiting: &Waiting) -> Result<InitRecord> {
+    let bytes = read(uri, waiting)?;
     let tensors = dino::weights::read(&bytes, uri).context("init.weights")?;
     let adopted = state.adopt_backbone(tensors, uri).context("init.weights")?;
     Ok(InitRecord {

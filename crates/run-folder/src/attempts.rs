@@ -15,7 +15,7 @@ impl Run {
         let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
         let keys = self.store().list("")?;
         let taken = keys.iter().filter_map(|key| attempt_of(key).or_else(|| attempt_in(key))).max().unwrap_or(0);
-        for attempt in taken + 1..taken + 1000 {
+        for attempt in (taken..taken.saturating_add(1000)).filter_map(|number| number.checked_add(1)) {
             if self.store().create_once(&key_of(attempt), &claim)? {
                 return Ok(attempt);
             }
@@ -89,5 +89,7 @@ mod tests {
         run.store().create("checkpoints/00000050-a9999.json", "{}".into()).unwrap();
         assert_eq!(run.claim_attempt("1.0").unwrap(), 10_000);
         assert_eq!(run.claim_attempt("1.0").unwrap(), 10_001);
+        run.store().create("metrics/x-a4294967295.jsonl", "".into()).unwrap();
+        assert!(matches!(run.claim_attempt("1.0"), Err(RunError::NoAttempt { .. })));
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use run_spec::ids::Digest;
 
 use crate::found::{self, Found};
+use crate::run::attempt_in;
 use crate::{CheckpointRecord, Run, RunError};
 
 /// What the key of a checkpoint says. A later attempt counts more than a later step: an attempt that was declared dead and
@@ -249,10 +250,10 @@ impl Run {
 
     /// Removes what killed writes of earlier attempts have left half-written: each may be as large as a checkpoint.
     fn remove_half_written(&self, own: Place) -> Result<(), RunError> {
-        let of_earlier = |key: &str| Place::of(key).is_some_and(|place| place.attempt < own.attempt);
-        let removed = self.store().remove_unfinished("checkpoints", of_earlier)?;
+        let of_earlier = |key: &str| attempt_in(key).is_some_and(|attempt| attempt < own.attempt);
+        let removed = self.store().remove_unfinished("", of_earlier)?;
         if !removed.is_empty() {
-            tracing::info!(files = removed.join(", "), "half-written checkpoints of earlier attempts are removed");
+            tracing::info!(files = removed.join(", "), "what earlier attempts left half-written is removed");
         }
         Ok(())
     }

@@ -51,6 +51,8 @@ pub enum FailureKind {
     OutOfMemory,
     /// Losses or gradients were not finite several times in a row.
     NonFinite,
+    /// Another rank could not go on, and knows why.
+    Peer,
     /// Anything else; also the kind of records of later versions that this one does not know.
     #[serde(other)]
     Other,
@@ -64,15 +66,23 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// Writes the record to `path` unless one is there: the first of several ranks knows the reason, the others are told of it.
+    /// Writes the record to `path` unless one is there. That of a rank that was only told of a failure gives way.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let bytes = serde_json::to_vec_pretty(self)?;
         match std::fs::File::create_new(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            file => file?.write_all(&serde_json::to_vec_pretty(self)?),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            file => return file?.write_all(&bytes),
         }
+        // Half of one is of a rank that was only told, or of one that is writing it now.
+        let knows = Self::read(path).is_some_and(|there| there.kind != FailureKind::Peer);
+        if knows || self.kind == FailureKind::Peer {
+            return Ok(());
+        }
+        let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+        std::fs::write(&beside, &bytes).and_then(|()| std::fs::rename(&beside, path))
     }
 
     /// The record at `path`; none where there is none, or half of one.
@@ -98,8 +108,14 @@ mod tests {
             host: "n2".to_owned(),
         };
         full.write(&path).unwrap();
-        Failure { kind: FailureKind::RankLost, ..full.clone() }.write(&path).unwrap();
-        assert_eq!(Failure::read(&path), Some(full));
+        for kind in [FailureKind::RankLost, FailureKind::Peer] {
+            Failure { kind, ..full.clone() }.write(&path).unwrap();
+        }
+        assert_eq!(Failure::read(&path).as_ref(), Some(&full));
+        let told = Failure { kind: FailureKind::Peer, rank: 0, ..full.clone() };
+        std::fs::write(&path, serde_json::to_vec(&told).unwrap()).unwrap();
+        full.write(&path).unwrap();
+        assert_eq!(Failure::read(&path), Some(full), "who was only told gives way to who knows");
         std::fs::write(&path, "{\"kind\": ").unwrap();
         assert_eq!(Failure::read(&path), None);
         std::fs::write(&path, r#"{"kind": "of_tomorrow", "sentence": "no", "rank": 0, "host": "n1"}"#).unwrap();

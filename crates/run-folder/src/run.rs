@@ -79,14 +79,13 @@ impl Run {
         }
     }
 
-    /// A key that shows that an attempt has begun.
+    /// A key that shows that an attempt has begun. Restarts do not: they are counted before the first attempt too.
     fn first_trace(&self) -> Result<Option<String>, RunError> {
-        for folder in ["attempts", "checkpoints"] {
-            if let Some(key) = self.store.list(folder)?.into_iter().next() {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
+        let of_an_attempt = |key: &String| {
+            let folder = key.split('/').next().unwrap_or_default();
+            is_final(key) || ["attempts", "checkpoints", "metrics", "stops", "failed"].contains(&folder)
+        };
+        Ok(self.store.list("")?.into_iter().find(of_an_attempt))
     }
 
     /// Marks the run as done, unless it is: `attempt` ended it on `device`, in words. Where an earlier final record is
@@ -245,7 +244,9 @@ mod tests {
 
     #[test]
     fn without_its_record_a_run_is_neither_begun_anew_nor_read() {
-        for key in ["attempts/0001.json", "checkpoints/00000005-a0001.json"] {
+        for key in
+            ["attempts/0001.json", "checkpoints/00000005-a0001.json", "final.json", "metrics/00000000-a0001.jsonl"]
+        {
             let run = Run::of(Store::open("memory://lost").unwrap().child(&key[..5]));
             run.store().create(key, "{}".into()).unwrap();
             let record = RunRecord::new(json!({}), Digest::of(b"shards"), 9, "1.0");

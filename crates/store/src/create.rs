@@ -8,7 +8,6 @@ use crate::error::io_kind;
 use crate::mark::Mark;
 use crate::open::Kind;
 use crate::retry::{BEGINNINGS, answer_was_lost, came_damaged, pause};
-use crate::runtime::wait;
 use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -88,7 +87,7 @@ impl Store {
         loop {
             let (objects, path, payload) = (Arc::clone(&self.backend.writes), path.clone(), bytes.clone());
             let options = PutOptions { mode: PutMode::Create, attributes: attributes.clone(), ..Default::default() };
-            let put = wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await });
+            let put = self.wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await });
             patient.ended(&put, &uri);
             let Err(error) = put else { return Ok(()) };
             if self.backend.kind == Kind::Directory {
@@ -211,7 +210,7 @@ impl Store {
             options = options.with_retry_policy(policy);
         }
         let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
-        let begun = wait(async move { objects.put_multipart_opts(&path, options).await });
+        let begun = self.wait(async move { objects.put_multipart_opts(&path, options).await });
         let mut upload = match begun {
             Ok(upload) => WriteMultipart::new_with_chunk_size(upload, PART),
             Err(error) => return Ok(Err(error)),
@@ -222,24 +221,28 @@ impl Store {
                 Ok(part) => part,
                 Err(error) => {
                     // The parts cost storage until the bucket's lifecycle rule ends them; say the first error only.
-                    let _ = wait(upload.abort());
+                    let _ = self.wait(upload.abort());
                     return Err(error);
                 }
             };
-            let step = wait(async move {
+            // The upload itself comes back even where a part of it failed.
+            let step = self.wait(async move {
                 let ready = upload.wait_for_capacity(PARTS_AT_ONCE).await;
                 if ready.is_ok() {
                     upload.put(part);
                 }
-                (upload, ready)
+                Ok((upload, ready))
             });
-            upload = step.0;
-            if let Err(error) = step.1 {
-                let _ = wait(upload.abort());
-                return Ok(Err(error));
+            match step {
+                Ok((going, Ok(()))) => upload = going,
+                Ok((failed, Err(error))) => {
+                    let _ = self.wait(failed.abort());
+                    return Ok(Err(error));
+                }
+                Err(error) => return Ok(Err(error)),
             }
         }
-        Ok(wait(upload.finish()).map(drop))
+        Ok(self.wait(upload.finish()).map(drop))
     }
 
     /// Whose object `key` holds.
@@ -248,7 +251,7 @@ impl Store {
         let looked = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
             let options = GetOptions::new().with_head(true);
-            wait(async move { objects.get_opts(&path, options).await.map(|found| found.attributes) })
+            self.wait(async move { objects.get_opts(&path, options).await.map(|found| found.attributes) })
         });
         match looked {
             Ok(attributes) if mark.made(&attributes) => Ok(Found::Ours),

@@ -198,11 +198,25 @@ fn missing(detail: &str) -> bool {
     detail.contains("404 Not Found")
 }
 
-/// Whether a general failure is a plain answer: no right, no such place, no room. Time does not heal it.
+/// The status of an answer that the client gives as a general failure: it stands in the text alone.
+fn status_of(detail: &str) -> Option<u16> {
+    let (_, rest) = detail.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// Whether an answer says that the request itself cannot be served. A request that took too long, a conflict and too many
+/// requests are 4xx too, and pass.
+fn is_wrong_request(detail: &str) -> bool {
+    let passes = [408, 409, 425, 429];
+    let wrong = status_of(detail).is_some_and(|status| (400..500).contains(&status) && !passes.contains(&status));
+    wrong && !detail.contains("RequestTimeout")
+}
+
+/// Whether a general failure is a plain answer: no right, no such place, no room, no such request. Time does not heal it.
 pub(crate) fn is_refusal(error: &object_store::Error) -> bool {
     let detail = clean(error);
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
-    refused(&detail) || missing(&detail) || io_kind(error).is_some_and(|kind| full.contains(&kind))
+    is_wrong_request(&detail) || io_kind(error).is_some_and(|kind| full.contains(&kind))
 }
 
 /// What gives the right to read and write at `uri`, and what it is reached through.
@@ -236,7 +250,7 @@ pub(crate) fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
 }
 
 /// The deepest message of the chain: the outer ones repeat it with addresses that the caller adds anyway.
-fn clean(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn clean(error: &(dyn Error + 'static)) -> String {
     let mut at = error;
     while let Some(inner) = at.source() {
         at = inner;
@@ -326,6 +340,30 @@ mod tests {
         let text = "<Error>\n<AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId> wJalrXUtnFEMI at http://me:pw@host/b";
         let clean = scrub_with(text, &secrets);
         assert_eq!(clean, "<Error> <AWSAccessKeyId>***</AWSAccessKeyId> *** at http://***@host/b");
+    }
+
+    #[test]
+    fn what_time_heals_is_told_from_what_it_does_not() {
+        let general = |text: &str| object_store::Error::Generic { store: "S3", source: text.to_owned().into() };
+        let status = |status: &str| {
+            general(&format!("Server returned non-2xx status code: {status}: <Error><Code>No</Code></Error>"))
+        };
+        for refusal in
+            ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "405 Method Not Allowed"]
+        {
+            assert!(is_refusal(&status(refusal)), "{refusal}");
+        }
+        for passing in [
+            "408 Request Timeout",
+            "409 Conflict",
+            "429 Too Many Requests",
+            "500 Internal Server Error",
+            "503 Slow Down",
+        ] {
+            assert!(!is_refusal(&status(passing)), "{passing}");
+        }
+        let slow = "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>";
+        assert!(!is_refusal(&general(slow)) && !is_refusal(&general("connection reset")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! the kind of the error: the general failure, which is what cut connections and busy servers give, and no refusal,
 //! conflict or missing key.
 
-use crate::error::is_refusal;
+use crate::error::{clean, is_refusal};
 use async_trait::async_trait;
 use object_store::retry::{RetryContext, RetryFailure, RetryPolicy};
 use std::collections::hash_map::RandomState;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_secs(30);
 /// What is left of the patience of a process that was asked to end: Slurm kills it 30 s after the signal.
 const HURRIED: Duration = Duration::from_secs(10);
+/// How long a request that was sent may go without its answer then: a large part on a slow line takes tens of seconds.
+const UNANSWERED: Duration = Duration::from_secs(60);
 /// How often a pause looks whether there is a hurry now.
 const SLICE: Duration = Duration::from_millis(500);
 
@@ -29,7 +31,7 @@ pub struct Waiting {
     pub limit: Duration,
     /// Whether the address is known to be right, so that a store that has not answered yet is waited for as well.
     pub known: bool,
-    /// Set from outside when the process is asked to end: a call then waits for 10 s at most.
+    /// Set from outside when the process is asked to end: a call then waits for 10 s at most, and for an answer 60 s.
     pub hurry: Arc<AtomicBool>,
 }
 
@@ -96,6 +98,17 @@ impl Patience {
         (self.waiting.limit > Duration::ZERO).then(|| Arc::new(OfParts(self.waiting.clone())) as Arc<dyn RetryPolicy>)
     }
 
+    /// Says when to give up a request that gets no answer: some time after the process was asked to end.
+    pub(crate) fn gives_up(&self) -> impl FnMut() -> bool {
+        let (hurry, clock) = (Arc::clone(&self.waiting.hurry), Arc::clone(&self.clock));
+        let mut since = None;
+        move || {
+            let now = clock.now();
+            let hurried = hurry.load(Ordering::Relaxed).then(|| *since.get_or_insert(now));
+            hurried.is_some_and(|since| now.saturating_sub(since) >= UNANSWERED)
+        }
+    }
+
     /// Takes note of an answer.
     pub(crate) fn answered<T>(&self, result: &object_store::Result<T>) {
         if result.as_ref().map_or_else(|error| !is_away(error), |_| true) {
@@ -128,7 +141,8 @@ impl Wait<'_> {
         }
         if self.tries == 0 {
             let seconds = waiting.limit_now().as_secs();
-            tracing::warn!(uri, "the store is away: trying again for up to {seconds} s");
+            let why = clean(error);
+            tracing::warn!(uri, why, "the store is away: trying again for up to {seconds} s");
         }
         let until = now + pause(self.tries);
         while clock.now() < until && !left().is_zero() {

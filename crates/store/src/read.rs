@@ -3,7 +3,6 @@
 use crate::local;
 use crate::mark::agrees;
 use crate::retry::{self, BEGINNINGS};
-use crate::runtime::wait;
 use crate::{Store, StoreError};
 use bytes::Bytes;
 use object_store::{GetOptions, ObjectStoreExt};
@@ -25,7 +24,7 @@ impl Store {
         for reading in 1..=BEGINNINGS {
             let read = self.outlast(key, || {
                 let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
-                wait(async move {
+                self.wait(async move {
                     let found = objects.get(&path).await?;
                     let (size, attributes) = (found.meta.size, found.attributes.clone());
                     Ok((size, attributes, found.bytes().await?))
@@ -63,7 +62,7 @@ impl Store {
             let read = retry::begin_again(|| {
                 let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
                 let options = GetOptions::new().with_range(Some(range.clone()));
-                wait(async move {
+                self.wait(async move {
                     let found = objects.get_opts(&path, options).await?;
                     Ok((found.meta.size, found.bytes().await?))
                 })
@@ -96,7 +95,7 @@ impl Store {
         let path = self.path(key)?;
         let found = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.reads), path.clone());
-            wait(async move { objects.head(&path).await.map(|meta| meta.size) })
+            self.wait(async move { objects.head(&path).await.map(|meta| meta.size) })
         });
         self.name("looked up", key, found)
     }

@@ -6,7 +6,7 @@ use crate::key::{join, path, verify_key};
 use crate::open::{Backend, Kind, backend};
 use crate::patience::{Clock, Patience, Waiting};
 use crate::retry;
-use crate::runtime::wait;
+use crate::runtime;
 use crate::uri::Location;
 use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
@@ -106,7 +106,7 @@ impl Store {
         let own = path(&self.backend.base, &self.prefix);
         let listed = self.outlast(prefix, || {
             let (objects, below) = (Arc::clone(&self.backend.reads), below.clone());
-            wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
+            self.wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
         });
         let paths: Vec<ObjectPath> = match listed {
             Err(object_store::Error::NotFound { .. }) => Vec::new(),
@@ -131,7 +131,7 @@ impl Store {
         let path = self.path(key)?;
         let deleted = self.outlast(key, || {
             let (objects, path) = (Arc::clone(&self.backend.writes), path.clone());
-            wait(async move { objects.delete(&path).await })
+            self.wait(async move { objects.delete(&path).await })
         });
         match self.name("deleted", key, deleted) {
             Err(StoreError::NotFound { .. }) => Ok(()),
@@ -155,6 +155,21 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Waits for `future` on the shared runtime; in a process that was asked to end, not for ever.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> object_store::Result<T> {
+        if self.backend.kind == Kind::Directory {
+            return runtime::wait(future);
+        }
+        let given_up = || object_store::Error::Generic {
+            store: "store",
+            source: "no answer came, and the process was asked to end".into(),
+        };
+        runtime::wait_unless(future, self.patience.gives_up()).unwrap_or_else(|| Err(given_up()))
     }
 
     pub(crate) fn path(&self, key: &str) -> Result<ObjectPath, StoreError> {

@@ -6,7 +6,6 @@
 use crate::key::{join, path, verify_key};
 use crate::open::Kind;
 use crate::retry;
-use crate::runtime::wait;
 use crate::{Store, StoreError};
 use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
@@ -133,7 +132,7 @@ impl Store {
         let own = path(&self.backend.base, &self.prefix);
         let listed = retry::begin_again(|| {
             let (objects, below) = (Arc::clone(&self.backend.reads), below.clone());
-            wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
+            self.wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
         });
         let paths: Vec<ObjectPath> = match listed {
             Err(object_store::Error::NotFound { .. }) => Vec::new(),

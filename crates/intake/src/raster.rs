@@ -126,8 +126,8 @@ impl Raster {
 const BLACK: u32 = 12;
 /// One in so many samples may be saturated or belong to something drawn into the picture, and says nothing of the camera's range.
 const FEW: usize = 50;
-/// The same of samples that all have the one value of a scale bar.
-const DRAWN: usize = 4;
+/// The same of samples most of which have one value, as a scale bar, a legend or a border has.
+const DRAWN: usize = 2;
 
 /// How often each value occurs among the colours of 16-bit samples.
 struct Counts {
@@ -157,8 +157,17 @@ impl Counts {
     /// Whether those are so few, or so alike, that they say nothing of the others.
     fn are_strays(&self, bits: u32) -> bool {
         let above = &self.of[1 << bits.min(u16::BITS)..];
+        let count = above.iter().sum::<usize>();
+        // What stands alone on black is the picture.
+        let few = count * FEW <= self.all || self.have_one_value(bits) && count * DRAWN < self.all;
+        count == 0 || few && self.of[0] + count < self.all
+    }
+
+    /// Whether most of the samples above so many bits have one value: they were drawn, or are saturated.
+    fn have_one_value(&self, bits: u32) -> bool {
+        let above = &self.of[1 << bits.min(u16::BITS)..];
         let (count, most) = (above.iter().sum::<usize>(), above.iter().copied().max().unwrap_or(0));
-        count * FEW <= self.all || count == most && count * DRAWN <= self.all && self.of[0] + count < self.all
+        most * 2 >= count
     }
 
     /// The fewest bits that all but strays need.
@@ -206,9 +215,12 @@ fn guessed_range(counts: &Counts, notes: &mut Vec<String>) -> Result<u16, String
     let but = if above > 0 { format!(" by all but {above} of its values") } else { String::new() };
     if used <= BLACK {
         let seen = format!("only {used} of 16 bits are used{but} (largest value {largest}), so it would be black");
-        return Err(format!(
-            "{seen}; say what its camera has in the description, as in `images: {{bits: 12}}`, or `bits: 16` if it is so dark"
-        ));
+        let remedy = if counts.have_one_value(used) {
+            "say what its camera has in the description, as in `images: {bits: 12}`, or `bits: 16` if it is so dark"
+        } else {
+            "if those are its cells, say `images: {bits: 16}` in the description; if they are not, what its camera has, as in `bits: 12`"
+        };
+        return Err(format!("{seen}; {remedy}"));
     }
     if used < u16::BITS {
         let remedy = "if that is not its light, say what its camera has in the description, as in `images: {bits: 12}`";
@@ -322,7 +334,12 @@ mod tests {
             let reason = read.expect_err("black");
             let count = few.len();
             assert!(reason.contains(&format!("by all but {count} of its values")), "{reason}");
-            assert!(reason.contains("only 12 of 16 bits") && reason.contains("images: {bits: 12}"), "{reason}");
+            assert!(reason.contains("only 12 of 16 bits") && reason.contains("bits: 12"), "{reason}");
+            assert_eq!(
+                reason.contains("if those are its cells, say `images: {bits: 16}`"),
+                few == &several,
+                "{reason}"
+            );
             let (read, note) = of(picture(few), Some(12));
             let (plain, _) = of(picture(&[]), Some(12));
             let (read, plain) = (read.expect("12 bits"), plain.expect("12 bits"));
@@ -335,7 +352,15 @@ mod tests {
         assert!(read.is_ok() && note.contains("only 13 of 16 bits"), "{note}");
         let (read, _) = of(picture(&(0..200).map(|at| 5000 + at).collect::<Vec<_>>()), Some(12));
         assert!(read.is_err_and(|reason| reason.contains("200 of 1000 values")));
-        // Black and white alone is a picture of its own.
+        // A legend: white with the grey edges of its letters; and a border of nearly half of the picture.
+        let legend: Vec<u16> = (0..60).map(|at| if at % 6 == 0 { 30_000 + at * 300 } else { 65_535 }).collect();
+        for drawn in [legend, vec![65_535; 440]] {
+            assert!(of(picture(&drawn), None).0.is_err_and(|reason| reason.contains("only 12 of 16 bits")));
+            assert!(of(picture(&drawn), Some(12)).0.is_ok());
+        }
+        // What stands on black alone is a picture of its own, however little it is.
+        let sparse = |at: u16| if at < 12 { 20_000 + 3000 * at } else { 0 };
+        assert!(of((0..1000).map(sparse).collect(), None).0.is_ok());
         assert!(of((0..1000).map(|at| if at < 100 { 65_535 } else { 0 }).collect(), None).0.is_ok());
     }
 

@@ -89,8 +89,10 @@ impl Sight {
         let (left, top, width, height) = extent(image.dimensions(), frame);
         // What lies farther out than some frames on either side is left out: a strip is not compared to its ends.
         let reach = |at: u32, length: u32, whole: u32| {
-            let margin = at.min(length * (LONGEST - 1) / 2);
-            (at - margin, (length + 2 * margin).min(whole - (at - margin)), margin)
+            // The frame need not lie in the middle to the pixel.
+            let (before, behind) = (at, whole - at - length);
+            let [before, behind] = [before, behind].map(|margin| margin.min(length * (LONGEST - 1) / 2));
+            (at - before, before + length + behind, before)
         };
         let (x, w, margin_x) = reach(left, width, image.width());
         let (y, h, margin_y) = reach(top, height, image.height());

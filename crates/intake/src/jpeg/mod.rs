@@ -158,9 +158,7 @@ pub(crate) fn whole(bytes: &[u8], tables: Option<&[u8]>) -> Result<Whole, String
         (walk.tables, walk.steps, walk.restart) = (walk_tables.tables, walk_tables.steps, walk_tables.restart);
     }
     let end = walk.segments()?;
-    if !walk.other_kind {
-        walk.complete()?;
-    }
+    walk.complete()?;
     let after = end.and_then(|end| bytes.get(end..)).unwrap_or_default();
     // Cameras fill up the space between the pictures of one file.
     let another = after.iter().position(|byte| *byte != 0).is_some_and(|at| after[at..].starts_with(&[0xff, 0xd8]));
@@ -180,8 +178,6 @@ struct Walk<'a> {
     passes: usize,
     /// Bytes that belong to nothing.
     spare: usize,
-    /// Whether it is coded in a way that is not known here: its decoder refuses it.
-    other_kind: bool,
 }
 
 impl Walk<'_> {
@@ -189,7 +185,8 @@ impl Walk<'_> {
     fn segments(&mut self) -> Result<Option<usize>, String> {
         let mut at = 2;
         while let Some((place, kind)) = marker(self.bytes, at) {
-            self.spare += place - at;
+            // Any number of filling bytes may stand before a marker.
+            self.spare += self.bytes[at..place].iter().filter(|byte| **byte != 0xff).count();
             match kind {
                 0xd9 => return Ok(Some(place + 2)),
                 0xd8 => return Err(format!("another image begins before it ends; {AGAIN}")),
@@ -206,9 +203,6 @@ impl Walk<'_> {
                 let reason = "holds data that belongs to no part of its picture, so it is damaged or two files in one";
                 return Err(format!("{reason}; {AGAIN}"));
             }
-            if self.other_kind {
-                return Ok(None);
-            }
         }
         Ok(None)
     }
@@ -221,7 +215,10 @@ impl Walk<'_> {
             0xdb => self.steps(content).ok_or_else(hurt)?,
             0xc0..=0xc2 if self.frame.is_some() => return Err(format!("holds two frames; {AGAIN}")),
             0xc0..=0xc2 => self.frame = Some(Frame::read(kind, content).ok_or_else(hurt)?),
-            _ if begins_frame(kind) => self.other_kind = true,
+            _ if begins_frame(kind) => {
+                return Err("is a JPEG that is coded in a rare way (arithmetic, lossless or in steps); save it as PNG"
+                    .to_owned());
+            }
             0xdd => self.restart = content.first_chunk().map(|of| u16::from_be_bytes(*of)).ok_or_else(hurt)?.into(),
             0xda => return self.scan(content, end),
             _ => {}
@@ -258,6 +255,9 @@ impl Walk<'_> {
         let hurt = || format!("the header of a pass is damaged; {AGAIN}");
         let frame = self.frame.as_mut().ok_or_else(hurt)?;
         let header = Header::read(content, frame).ok_or_else(hurt)?;
+        if !frame.progressive && frame.is_beyond_the_decoder(header.components.len()) {
+            return Err("keeps its colours in an order and size that is not read right here; save it as PNG".to_owned());
+        }
         self.passes += 1;
         if self.passes > MOST_PASSES {
             return Err(format!("has over {MOST_PASSES} passes; save it as PNG"));
@@ -291,6 +291,16 @@ impl Walk<'_> {
 }
 
 impl Frame {
+    /// Whether the decoder (zune-jpeg 0.5) gives wrong pixels without an error: colours of different sizes that come in passes of
+    /// their own (`together` of them in one), or a first one that is smaller than another.
+    fn is_beyond_the_decoder(&self, together: usize) -> bool {
+        let first = self.components[0].sampling;
+        let differ = self.components.iter().any(|component| component.sampling != first);
+        let smaller =
+            self.components.iter().any(|component| component.sampling.0 > first.0 || component.sampling.1 > first.1);
+        smaller || differ && together < self.components.len()
+    }
+
     fn read(kind: u8, content: &[u8]) -> Option<Self> {
         let [precision, h1, h0, w1, w0, count, rest @ ..] = content else { return None };
         let side = |high, low| usize::from(u16::from_be_bytes([high, low]));

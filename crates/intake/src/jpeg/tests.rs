@@ -123,3 +123,37 @@ fn headers_that_no_file_has_are_reasons() {
     let joined = reason(&[&file[..file.len() - 2], &file[..]].concat());
     assert!(joined.contains("another image begins before it ends"), "{joined}");
 }
+
+/// A JPEG of three colours up to the header of its first pass, which holds the first `together` of them.
+fn colours(sampling: [u8; 3], together: u8) -> Vec<u8> {
+    let [one, two, three] = sampling;
+    let mut file = vec![0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 16, 0, 16, 3, 1, one, 0, 2, two, 0, 3, three, 0];
+    file.extend([0xff, 0xda, 0, 6 + 2 * together, together]);
+    (1..=together).for_each(|id| file.extend([id, 0]));
+    file.extend([0, 63, 0]);
+    file
+}
+
+#[test]
+fn colours_that_the_decoder_would_read_wrong_are_refused() {
+    for (sampling, together) in [([0x22, 0x11, 0x11], 1), ([0x22, 0x11, 0x11], 2), ([0x11, 0x22, 0x11], 3)] {
+        let reason = reason(&colours(sampling, together));
+        assert!(reason.contains("not read right here; save it as PNG"), "{sampling:?} {together}: {reason}");
+    }
+    for (sampling, together) in [([0x22, 0x11, 0x11], 3), ([0x11, 0x11, 0x11], 1)] {
+        let reason = reason(&colours(sampling, together));
+        assert!(!reason.contains("not read right"), "{sampling:?} {together}: {reason}");
+    }
+}
+
+#[test]
+fn filling_bytes_before_a_marker_are_no_damage() {
+    let numbers: Vec<u8> = (0..19).map(|number| number % 8).collect();
+    let file = flat(20, &numbers);
+    for marker in [[0xff, 0xc0], [0xff, 0xc4], [0xff, 0xda]] {
+        let at = file.windows(2).position(|two| two == marker).expect("the marker");
+        let mut filled = file.clone();
+        filled.splice(at..at, [0xff; 40]);
+        assert!(whole(&filled, None).expect("sound").notes().is_empty(), "{marker:x?}");
+    }
+}

@@ -194,7 +194,7 @@ fn a_wave_whose_sbatch_timed_out_is_found_by_its_name() {
         "REAL \"$@\" >/dev/null; echo 'sbatch: error: Batch job submission failed: Socket timed out' >&2; exit 1",
     );
     // The controller is away now and then.
-    bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 4 | 6 | 7) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
+    bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 6 | 8 | 9) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
     let (_, err) = ended(&bench.sweep(&[]).env("PATH", sbatch).output().expect("runs"), 0);
     assert!(err.contains("Socket timed out") && err.contains("4 trials finished"), "{err}");
     assert!(

@@ -337,7 +337,7 @@ mod tests {
             assert!(reason.contains("only 12 of 16 bits") && reason.contains("bits: 12"), "{reason}");
             assert_eq!(
                 reason.contains("if those are its cells, say `images: {bits: 16}`"),
-                few == &several,
+                *few == several,
                 "{reason}"
             );
             let (read, note) = of(picture(few), Some(12));

@@ -8,7 +8,7 @@ use run_spec::ids::Product;
 
 use crate::cli::SegmentArgs;
 use crate::cut::segments::Agreement;
-use crate::locate::locate;
+use crate::locate::{Places, locate};
 use crate::output::{table, thousands};
 use crate::report;
 use crate::segment::Cell;
@@ -45,8 +45,8 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     if let Some(diameter) = args.diameter {
         ensure!((4.0..=2000.0).contains(&diameter), "--diameter: {diameter} px is outside 4 to 2000");
     }
-    let sources = locate(sources, &args.place)?;
-    prepare_folder(&args.out, &sources)?;
+    let Places { sources, data } = locate(sources, &args.place)?;
+    prepare_folder(&args.out, &data)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting =
         Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };

@@ -21,7 +21,7 @@ use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copies::{Found, Pair};
 use crate::duplicates;
 use crate::encode::Encoder;
-use crate::locate::locate;
+use crate::locate::{Places, locate};
 use crate::output::{Progress, thousands};
 use crate::part::Part;
 use intake::IntakeLimits;
@@ -47,7 +47,7 @@ const CELLS_PER_SHARD: u32 = 8192;
 /// # Errors
 /// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
 pub(crate) fn build(args: &BuildArgs) -> Result<String> {
-    let sources = locate(described(args)?, &args.place)?;
+    let Places { sources, data } = locate(described(args)?, &args.place)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let cutting = Cutting {
         product: args.product,
@@ -62,7 +62,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         Product::Cells => CELLS_PER_SHARD,
     });
     let config = configuration(&sources, &cutting, rows_per_shard);
-    let target = Target::take(&args.out, digest_json(&config), &sources)?;
+    let target = Target::take(&args.out, digest_json(&config), &data)?;
     let spool_bytes = u64::from(args.spool_gib) << 30;
     let build = Build { config, sources, cutting, rows_per_shard, target, part: args.part, spool_bytes };
     pool.install(|| build.run())
@@ -155,12 +155,13 @@ impl Build {
             spool: plan.spool.as_ref(),
         };
         let (manifest, resumed) = self.write_shards(&plan, &encoder)?;
-        self.write_report(&plan)?;
+        let stays = self.write_report(&plan)?;
         let lines = duplicates::lines(&self.sources, &plan.pictures, &plan.copies);
         let tally = duplicates::tally(&lines);
         let card = self.card(&plan, &manifest, &tally).text();
         let (digest, kept) = self.target.publish(&manifest, card, card::examples(&plan.shards, &encoder)?)?;
         let mut text = format!("{}\n{tally}", self.summary(&plan.pictures, &manifest, &digest, resumed));
+        text.push_str(&stays);
         text.push_str(&kept);
         text.push_str(&duplicates::only_alike(plan.alike));
         for warning in plan::much_joined(&self.sources, &plan.pictures, &plan.groups) {
@@ -267,7 +268,8 @@ impl Build {
         Ok(finished)
     }
 
-    fn write_report(&self, plan: &Plan) -> Result<()> {
+    /// Writes the report, and returns what to print of tables that stay as they are.
+    fn write_report(&self, plan: &Plan) -> Result<String> {
         let report = report::report(&self.sources, self.cutting.product, &plan.pictures, &plan.groups)?;
         let copies = duplicates::table(&duplicates::lines(&self.sources, &plan.pictures, &plan.copies))?;
         let tables = [
@@ -277,12 +279,10 @@ impl Build {
             ("quality", "csv", report.quality),
             ("config", "json", canonical_json(&self.config).into_bytes()),
         ];
-        let store = &self.target.store;
-        for (table, ending, bytes) in tables.into_iter().chain(report.cells.map(|cells| ("cells", "csv", cells))) {
-            let key = report_key(&plan.content, table, ending);
-            store.ensure(&key, bytes.into()).with_context(|| format!("write {}", store.uri_of(&key)))?;
-        }
-        Ok(())
+        let all = tables.into_iter().chain(report.cells.map(|cells| ("cells", "csv", cells)));
+        let files: Vec<(String, Vec<u8>)> =
+            all.map(|(table, ending, bytes)| (report_key(&plan.content, table, ending), bytes)).collect();
+        self.target.write_report(&files)
     }
 
     fn summary(&self, pictures: &[Picture], manifest: &Manifest, digest: &Digest, resumed: Resumed) -> String {

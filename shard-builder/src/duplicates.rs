@@ -12,7 +12,7 @@ use image::RgbImage;
 use crate::cli::DuplicatesArgs;
 use crate::contact_sheet::{Strip, draw};
 use crate::copies::{Frame, Likeness, Pair};
-use crate::locate::locate;
+use crate::locate::{Places, locate};
 use crate::output::thousands;
 use crate::plan;
 use crate::source::describe::{Role, Source, read_sources};
@@ -188,8 +188,8 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         let described = sources.iter_mut().filter(named).map(|source| source.role = Role::Evaluation).count();
         ensure!(described > 0, "--evaluation {name}: no source of that name is described");
     }
-    let sources = locate(sources, &args.place)?;
-    prepare_folder(&args.out, &sources)?;
+    let Places { sources, data } = locate(sources, &args.place)?;
+    prepare_folder(&args.out, &data)?;
     let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
     let cutting = Cutting {
         product: run_spec::ids::Product::Patches,

@@ -23,7 +23,7 @@ use intake::IntakeLimits;
 /// A row whose file is gone or shows other pixels; a source of the set that is not described.
 pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> {
     let Some(descriptions) = &args.sources else { return Ok(None) };
-    let sources = locate(read_sources(descriptions)?, &args.place)?;
+    let sources = locate(read_sources(descriptions)?, &args.place)?.sources;
     for source in &set.manifest().sources {
         ensure!(
             sources.iter().any(|located| located.source.name == source.name),

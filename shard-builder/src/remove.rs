@@ -117,14 +117,10 @@ impl Removal<'_> {
 
     /// Writes the report and the card and publishes the set, as a build does.
     fn finish(&self, manifest: &Manifest, report: &Inherited, config: &Value) -> Result<(Digest, String)> {
-        let store = &self.target.store;
-        let write = |key: &str, bytes: Vec<u8>| {
-            store.ensure(key, bytes.into()).map(drop).with_context(|| format!("write {}", store.uri_of(key)))
-        };
-        for (key, bytes) in report.files(&self.content) {
-            write(&key, bytes.to_vec())?;
-        }
-        write(&report_key(&self.content, "config", "json"), canonical_json(config).into_bytes())?;
+        let mut files: Vec<(String, Vec<u8>)> =
+            report.files(&self.content).map(|(key, bytes)| (key, bytes.to_vec())).collect();
+        files.push((report_key(&self.content, "config", "json"), canonical_json(config).into_bytes()));
+        let stays = self.target.write_report(&files)?;
         let lines = report.card_lines(manifest);
         let sources: Vec<(&str, &str)> = lines.iter().map(|line| (line.name, line.licence)).collect();
         let kept = self.set.metas().filter(|row| &*row.source != self.source);
@@ -138,7 +134,8 @@ impl Removal<'_> {
             lines,
         };
         // The rows of the old set are those of the new one, which is no set yet.
-        self.target.publish(manifest, card.text(), card::examples_of(&self.set, &sources)?)
+        let (digest, kept) = self.target.publish(manifest, card.text(), card::examples_of(&self.set, &sources)?)?;
+        Ok((digest, stays + &kept))
     }
 }
 
@@ -174,10 +171,14 @@ fn users(uri: &str, digest: &Digest) -> Result<String> {
     let keys = store.list("").with_context(|| format!("list {uri}"))?;
     let there = !keys.is_empty() || store.directory().is_some_and(|folder| folder.is_dir());
     ensure!(there, "--results {uri}: nothing lies there; name the folder or store in which the runs or sweeps are");
-    let records = keys.into_iter().filter(|key| key.ends_with(".json") || key.ends_with(".jsonl"));
-    let mut searched = 0;
+    let records: Vec<String> =
+        keys.into_iter().filter(|key| key.ends_with(".json") || key.ends_with(".jsonl")).collect();
+    ensure!(
+        !records.is_empty(),
+        "--results {uri}: no record (.json, .jsonl) lies there; name the folder or store in which the runs or sweeps are"
+    );
+    let searched = records.len() as u64;
     for key in records {
-        searched += 1;
         let bytes =
             store.get(&key).map_err(|error| anyhow!(error)).with_context(|| format!("read {}", store.uri_of(&key)))?;
         ensure!(bytes.len() as u64 <= LARGEST_RECORD, "{} is too large for a record", store.uri_of(&key));

@@ -25,6 +25,7 @@ use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Issue, Known, LabelBook};
+use crate::source::others::Others;
 use crate::source::page::{self, Pages};
 use crate::source::parts::{PartBook, Place};
 use crate::source::quality_rule::Action;
@@ -40,8 +41,6 @@ pub(crate) struct Located {
     pub(crate) root: Root,
     /// The folder or archive itself, with links followed.
     pub(crate) at: PathBuf,
-    /// For an archive that was found in --data: the folder that the next run would read in its stead, if it were there.
-    pub(crate) instead: Option<PathBuf>,
 }
 
 /// How images are read and cut.
@@ -155,7 +154,7 @@ pub(crate) fn survey(sources: &[Located], cutting: Cutting, keep: Keep<'_>) -> R
     Ok(pictures)
 }
 
-/// The images of a source, by its listing: all of the dataset, of which it may be a part.
+/// The images of a source, by its listing: all that the description includes, of which it may be a part.
 fn images_of(source: &Source, files: &[String]) -> Result<Vec<String>> {
     let globs = Globs::new(&source.images)?;
     let is_image = |path: &&String| globs.judge(path) == Verdict::Image && !source.images.pages.takes(path);
@@ -188,11 +187,16 @@ fn survey_one(index: usize, sources: &[Located], cutting: Cutting, keep: Keep<'_
     for Neighbour { source, images } in &neighbours {
         masks.add(images, |image| mask(source, image));
     }
+    let mut others = Others::of(source, root, &listing, &all, &neighbours)?;
+    if source.cells.masks.is_some() {
+        others.leave_out(|place| masks.holds(place));
+        masks.add_others(&others, |image| mask(source, image));
+    }
     let surveyor = Surveyor {
         index,
         source,
-        labels: LabelBook::open(source, root, &all, &neighbours)?,
-        groups: GroupBook::open(source, root, &all, &neighbours)?,
+        labels: LabelBook::open(source, root, &all, &neighbours, &others)?,
+        groups: GroupBook::open(source, root, &all, &neighbours, &others)?,
         masks,
         root,
         cutting,
@@ -256,7 +260,7 @@ fn unused(source: usize, image: String, reason: String) -> Picture {
 }
 
 /// Why what only a table names is not used.
-const NO_IMAGE: &str = "named by a table of labels, and there is no such image";
+const NO_IMAGE: &str = "named by a table of labels, and the description includes no such image";
 
 /// Why a page is not used that is no image of its own.
 const AID: &str = "the file calls this page a smaller copy or a mask of another";

@@ -10,6 +10,7 @@ use store::{Store, StoreError};
 use tracing::{info, warn};
 
 use crate::cli::VERSION;
+use crate::locate::DataPlace;
 use crate::output::megabytes;
 use crate::source::files::{Globs, Verdict};
 use crate::survey::Located;
@@ -27,18 +28,19 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes the place at `uri` for the set of a configuration that is made of `sources`.
+    /// Takes the place at `uri` for the set of a configuration. `data` is where the data of all described sources lie.
     ///
     /// # Errors
     /// Another set, another build's shards or other files there; a place that cannot be written; the data of a source, around or in it.
-    pub(crate) fn take(uri: &str, config: Digest, sources: &[Located]) -> Result<Self> {
+    pub(crate) fn take(uri: &str, config: Digest, data: &[DataPlace]) -> Result<Self> {
         let store = Store::open(uri).with_context(|| format!("open --out {uri}"))?;
         if let Some(folder) = store.directory() {
-            verify_apart(&folder, sources)?;
-            if let Some(Located { source, at, .. }) = sources.iter().find(|located| located.at.starts_with(&folder)) {
+            verify_apart(&folder, data)?;
+            let held = |place: &&DataPlace| place.at.starts_with(&folder);
+            if let Some(DataPlace { source, at, is_there, .. }) = data.iter().find(held) {
                 bail!(
-                    "--out {uri} holds the data of source {} ({}), and readers of the set would find both; choose another --out",
-                    source.name,
+                    "--out {uri} holds the {} of source {source} ({}), and readers of the set would find both; choose another --out",
+                    if *is_there { "data" } else { "place for the data" },
                     at.display()
                 );
             }
@@ -113,6 +115,19 @@ impl Target {
         if named.is_some_and(|name| name != content.short()) { Err(self.other_rows()) } else { Ok(()) }
     }
 
+    /// Writes the tables of the report, by key. As the card, those of an attempt which did not end are replaced, since files that give no
+    /// row may have changed since; those of a published set stay. Returns a line for each that stays and differs.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn write_report(&self, files: &[(String, Vec<u8>)]) -> Result<String> {
+        if self.published()?.is_some() {
+            return files.iter().map(|(key, bytes)| self.write_missing(key, bytes)).collect();
+        }
+        files.iter().try_for_each(|(key, bytes)| self.replace(key, bytes))?;
+        Ok(String::new())
+    }
+
     /// Writes the card and publishes the manifest, which makes the set: once it is there, all of the set is. `files` are the card and
     /// its picture. Returns the digest of the set, and lines on a card that stays because it was changed and on
     /// what others have put beside the set.
@@ -128,12 +143,7 @@ impl Target {
             Some(there) if there != *manifest => return Err(self.lost(&there, &[])),
             Some(_) => {
                 for (key, bytes) in &files {
-                    if self.write_missing(key, bytes)? {
-                        kept.push_str(&format!(
-                            "\n{} was changed after the build and stays as it is",
-                            self.store.uri_of(key)
-                        ));
-                    }
+                    kept.push_str(&self.write_missing(key, bytes)?);
                 }
             }
             None => files.iter().try_for_each(|(key, bytes)| self.replace(key, bytes))?,
@@ -173,11 +183,15 @@ impl Target {
         Manifest::read(&self.store).map(Some).with_context(|| format!("read {}", self.store.uri_of(key)))
     }
 
-    /// Writes a file of a published set where it is missing. Whether another lies there, which stays.
-    fn write_missing(&self, key: &str, bytes: &[u8]) -> Result<bool> {
+    /// Writes a file of a published set where it is missing. Another that lies there stays, and a line says so.
+    fn write_missing(&self, key: &str, bytes: &[u8]) -> Result<String> {
         match self.store.ensure(key, bytes.to_vec().into()) {
-            Err(StoreError::Differs { .. }) => Ok(true),
-            other => other.map(|_| false).with_context(|| format!("write {}", self.store.uri_of(key))),
+            Err(StoreError::Differs { .. }) => Ok(format!(
+                "\nwarning: {} stays as it is, though this run would write another: it was changed after the build, or files that give no row have \
+                 changed",
+                self.store.uri_of(key)
+            )),
+            other => other.map(|_| String::new()).with_context(|| format!("write {}", self.store.uri_of(key))),
         }
     }
 
@@ -223,26 +237,27 @@ impl Target {
     }
 }
 
-/// Proves that what is written to `out` does not become part of the data that it is made of.
+/// Proves that what is written to `out` does not become part of the data that it is made of, or of those of a source that is left out.
 ///
 /// # Errors
 /// A folder that is the data of a source, or lies in it.
-fn verify_apart(out: &Path, sources: &[Located]) -> Result<()> {
-    for Located { source, at, instead, .. } in sources {
-        if out.starts_with(at) {
-            bail!(
-                "--out {} is or lies in the data of source {} ({}), of which the next run would take it for a part; choose another --out",
-                out.display(),
-                source.name,
+fn verify_apart(out: &Path, data: &[DataPlace]) -> Result<()> {
+    for DataPlace { source, at, is_there, instead } in data {
+        let out_is = format!("--out {} is or lies in the", out.display());
+        match out.starts_with(at) {
+            true if *is_there => bail!(
+                "{out_is} data of source {source} ({}), of which the next run would take it for a part; choose another --out",
                 at.display()
-            );
+            ),
+            true => bail!(
+                "{out_is} folder that the next run would take for the data of source {source} ({}); choose another --out",
+                at.display()
+            ),
+            false => {}
         }
         if instead.as_ref().is_some_and(|folder| out.starts_with(folder)) {
             bail!(
-                "--out {} is or lies in the folder that the next run would take for the data of source {}, in place of {}; choose another \
-                 --out",
-                out.display(),
-                source.name,
+                "{out_is} folder that the next run would take for the data of source {source}, in place of {}; choose another --out",
                 at.display()
             );
         }
@@ -250,13 +265,13 @@ fn verify_apart(out: &Path, sources: &[Located]) -> Result<()> {
     Ok(())
 }
 
-/// Makes a folder for reports on `sources`, and proves that it can be written before hours of reading are spent on them.
+/// Makes a folder for reports on the sources at `data`, and proves that it can be written before hours of reading are spent on them.
 ///
 /// # Errors
 /// A folder that cannot be made or written, or that lies in the data of a source.
-pub(crate) fn prepare_folder(dir: &Path, sources: &[Located]) -> Result<()> {
+pub(crate) fn prepare_folder(dir: &Path, data: &[DataPlace]) -> Result<()> {
     if let Some(folder) = dir.to_str().and_then(|dir| Store::open(dir).ok()).and_then(|store| store.directory()) {
-        verify_apart(&folder, sources)?;
+        verify_apart(&folder, data)?;
     }
     fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
     tempfile::tempfile_in(dir).map(drop).with_context(|| format!("write to the folder {}", dir.display()))

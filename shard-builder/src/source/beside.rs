@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::describe::Source;
 use super::files::{inside, name_of, stem_of};
+use super::others::Others;
 
 /// What a path may hold for a part of the image's own path.
 const PLACES: [&str; 3] = ["{stem}", "{name}", "{folder}"];
@@ -83,8 +84,28 @@ pub(crate) struct Neighbour<'a> {
 /// What each image claims as its own: a file beside it, or rows of a table. What two images claim is neither's.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// How many images claim it, and the first two of them.
-    by: HashMap<String, (usize, String, String)>,
+    by: HashMap<String, Claimants>,
+}
+
+/// The images that claim one thing.
+#[derive(Debug, Default)]
+struct Claimants {
+    count: usize,
+    /// How many of them the description does not include.
+    others: usize,
+    first: String,
+    second: String,
+}
+
+impl Claimants {
+    fn add(&mut self, image: &str) {
+        match self.count {
+            0 => image.clone_into(&mut self.first),
+            1 => image.clone_into(&mut self.second),
+            _ => {}
+        }
+        self.count += 1;
+    }
 }
 
 impl Claims {
@@ -100,14 +121,32 @@ impl Claims {
         // To follow links takes a while on a file system that is far away.
         let all: Vec<Option<String>> = images.par_iter().map(|image| claim(image)).collect();
         for (image, claimed) in images.iter().zip(all) {
-            let Some(claimed) = claimed else { continue };
-            let (count, first, second) = self.by.entry(claimed).or_default();
-            match count {
-                0 => image.clone_into(first),
-                1 => image.clone_into(second),
-                _ => {}
+            if let Some(claimed) = claimed {
+                self.by.entry(claimed).or_default().add(image);
             }
-            *count += 1;
+        }
+    }
+
+    /// Adds the claims of image files that the description does not include, on what its own images claim: a label may be theirs.
+    ///
+    /// A file belongs to the images that lie nearest to it: none in `train/labels` is claimed by an image in `valid` where the
+    /// description's own image lies in `train`.
+    pub(crate) fn add_others(&mut self, others: &Others<'_>, claim: impl Fn(&str) -> Option<String> + Sync) {
+        let by = &self.by;
+        let of = |image: &String| {
+            let claimed = claim(image)?;
+            let own = by.get(&claimed)?;
+            let file = file_of(&claimed);
+            // An image that is named as a mask or as a label is not one of those that the mask or label may be of.
+            let may = image != file && nearness(file, image) >= nearness(file, &own.first) && others.is_image(image);
+            may.then_some(claimed)
+        };
+        let all: Vec<Option<String>> = others.files().par_iter().map(of).collect();
+        for (image, claimed) in others.files().iter().zip(all) {
+            if let Some(claimants) = claimed.and_then(|claimed| self.by.get_mut(&claimed)) {
+                claimants.add(image);
+                claimants.others += 1;
+            }
         }
     }
 
@@ -118,10 +157,26 @@ impl Claims {
 
     /// The images that claim this in words, where it is more than one.
     pub(crate) fn several(&self, claimed: &str) -> Option<String> {
-        let (count, first, second) = self.by.get(claimed).filter(|(count, ..)| *count > 1)?;
+        let Claimants { count, others, first, second } = self.by.get(claimed).filter(|by| by.count > 1)?;
         let more = if *count > 2 { ", …" } else { "" };
-        Some(format!("{count} images ({first}, {second}{more})"))
+        let note = match others {
+            0 => String::new(),
+            _ => format!("; {others} not included: exclude it with `unlabelled: true` if no label or mask is its own"),
+        };
+        Some(format!("{count} images ({first}, {second}{more}{note})"))
     }
+}
+
+/// The path of the file of what is claimed, which is the file itself or a row of it ([`row_name`](super::labels::row_name)).
+fn file_of(claimed: &str) -> &str {
+    claimed.split_once('\n').map_or(claimed, |(path, _)| path)
+}
+
+/// How many folders from the top the paths of two files have in common.
+fn nearness(a: &str, b: &str) -> usize {
+    let folders = |path: &str| path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+    let (a, b) = (folders(a), folders(b));
+    a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b && !a.is_empty()).count()
 }
 
 #[cfg(test)]
@@ -165,6 +220,16 @@ mod tests {
             let error = check_own("label.file", template).expect_err("refused").to_string();
             assert!(error.contains("path inside"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_nearest_images_have_the_most_folders_in_common() {
+        for (image, folders) in
+            [("train/images/a.png", 1), ("valid/images/a.png", 0), ("train/labels/a.png", 2), ("a.png", 0)]
+        {
+            assert_eq!(nearness("train/labels/a.xml", image), folders, "{image}");
+        }
+        assert_eq!(nearness("boxes.csv", "a.png"), nearness("boxes.csv", "x/a.png"));
     }
 
     #[test]

@@ -119,6 +119,9 @@ pub(crate) struct Exclude {
     pub(crate) glob: String,
     /// The reason that the report gives.
     pub(crate) why: String,
+    /// No label, group or mask of this description is of these files, whatever they are called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unlabelled: bool,
 }
 
 /// Which images may not be parted by a split.

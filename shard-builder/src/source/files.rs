@@ -16,6 +16,9 @@ use super::describe::Images;
 /// Bytes at the start of a file by which its format is told.
 const HEAD: u64 = intake::HEAD as u64;
 
+/// Links that are followed one after the other, as by Linux.
+const MOST_LINKS: usize = 40;
+
 /// Where a dataset lies: a folder, or an archive that is read as if it were one.
 #[derive(Debug, Clone)]
 pub(crate) enum Root {
@@ -188,7 +191,23 @@ impl Folder {
         let real = self.resolve(path).ok()?;
         let inner = real.strip_prefix(&self.dir).ok()?;
         // git-annex names files by their content there: equal files are one, and each has its name all the same.
-        if is_annexed(inner) { None } else { inner.to_str().map(str::to_owned) }
+        if is_annexed(inner) { self.annex_link(path) } else { inner.to_str().map(str::to_owned) }
+    }
+
+    /// The path inside the dataset of the link by which git-annex keeps the file that is read as `path`: links to it, and to folders above it,
+    /// are followed.
+    fn annex_link(&self, path: &str) -> Option<String> {
+        let (mut at, mut link) = (self.dir.join(path), None);
+        for _ in 0..MOST_LINKS {
+            let here = fs::canonicalize(at.parent()?).ok()?.join(at.file_name()?);
+            let inner = here.strip_prefix(&self.dir).ok()?;
+            if is_annexed(inner) {
+                return link;
+            }
+            link = inner.to_str().map(str::to_owned);
+            at = here.parent()?.join(fs::read_link(&here).ok()?);
+        }
+        None
     }
 
     fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
@@ -219,6 +238,8 @@ pub(crate) struct Globs {
     include: GlobSet,
     exclude: GlobSet,
     why: Vec<String>,
+    /// For each glob of `exclude`, whether no label is of its files.
+    unlabelled: Vec<bool>,
 }
 
 /// What the globs say of a path.
@@ -259,7 +280,13 @@ impl Globs {
                 .iter()
                 .map(|exclude| format!("{} (excluded by `{}`)", exclude.why, exclude.glob))
                 .collect(),
+            unlabelled: images.exclude.iter().map(|exclude| exclude.unlabelled).collect(),
         })
+    }
+
+    /// Whether the description says that none of its labels, groups and masks is of this file.
+    pub(crate) fn is_unlabelled(&self, path: &str) -> bool {
+        self.exclude.matches(path).into_iter().any(|glob| self.unlabelled[glob])
     }
 
     /// Judges a path.
@@ -317,7 +344,7 @@ mod tests {
     fn a_star_stays_in_its_folder_and_exclude_wins() {
         let globs = Globs::new(&Images {
             include: vec!["a/*.bmp".into(), "**/*.png".into()],
-            exclude: vec![Exclude { glob: "a/*.png".into(), why: "mask".into() }],
+            exclude: vec![Exclude { glob: "a/*.png".into(), why: "mask".into(), unlabelled: false }],
             pages: Pages::First,
             bits: None,
         })

@@ -12,7 +12,8 @@ use regex::Regex;
 use super::beside::{Claims, Neighbour};
 use super::describe::{GroupRule, ImageKey, Source};
 use super::files::{Root, folder_of, inside};
-use super::labels::{read, table_key};
+use super::labels::{read, row_name, table_key};
+use super::others::Others;
 use super::{labels_csv, text};
 
 /// The group rule of one dataset, with its table read once.
@@ -22,13 +23,15 @@ pub(crate) struct GroupBook<'a> {
     rule: &'a GroupRule,
     pattern: Option<Regex>,
     table: HashMap<String, Result<String, String>>,
-    /// Images by what the table calls them.
+    /// Place of the table.
+    place: String,
+    /// Rows of the table by the images that they belong to.
     claims: Claims,
 }
 
 impl<'a> GroupBook<'a> {
-    /// Reads the table that the rule names. `images` are all of the dataset, so that a name of two of them is known, as are
-    /// `neighbours`.
+    /// Reads the table that the rule names. `images` are all that the description includes, so that a name of two of them is known, as
+    /// are those of `neighbours`, and `others`.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
@@ -37,23 +40,34 @@ impl<'a> GroupBook<'a> {
         root: &Root,
         images: &[String],
         neighbours: &[Neighbour<'_>],
+        others: &Others<'_>,
     ) -> Result<Self> {
-        let (table, claims) = (HashMap::new(), Claims::default());
-        let mut book = Self { source: &source.name, rule: &source.group, pattern: None, table, claims };
+        let mut book = Self {
+            source: &source.name,
+            rule: &source.group,
+            pattern: None,
+            table: HashMap::new(),
+            place: String::new(),
+            claims: Claims::default(),
+        };
         match &source.group {
             GroupRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
             }
             GroupRule::Csv { file, image, group, key } => {
                 book.table = labels_csv::texts(&read(root, file)?, file, image, group, *key)?;
-                book.claims = Claims::of(images, |image| table_key(image, *key));
+                let place = root.place(inside(file).unwrap_or_default());
+                let claim = |image: &str, key: ImageKey| Some(row_name(&place, &table_key(image, key)?));
+                book.claims = Claims::of(images, |image| claim(image, *key));
                 for Neighbour { source, images } in neighbours {
                     if let GroupRule::Csv { file: other, key, .. } = &source.group
                         && inside(other) == inside(file)
                     {
-                        book.claims.add(images, |image| table_key(image, *key));
+                        book.claims.add(images, |image| claim(image, *key));
                     }
                 }
+                book.claims.add_others(others, |image| claim(image, *key));
+                book.place = place;
             }
             _ => {}
         }
@@ -82,7 +96,7 @@ impl<'a> GroupBook<'a> {
     fn in_table(&self, image: &str, key: ImageKey) -> Result<&str, String> {
         let key = table_key(image, key).filter(|key| self.table.contains_key(key));
         let key = key.ok_or("no row in the table of groups")?;
-        if let Some(several) = self.claims.several(&key) {
+        if let Some(several) = self.claims.several(&row_name(&self.place, &key)) {
             let apart = "tell them apart by their paths (`key: path`)";
             return Err(format!("`{key}` in the table of groups may be any of {several}; {apart}"));
         }

@@ -14,6 +14,7 @@ use super::files::{Root, folder_of, name_of, stem_of};
 use super::labels_csv::Table;
 use super::labels_place::{Said, of_this_size, scaled};
 use super::labels_points::points;
+use super::others::Others;
 use super::{labels_voc, text};
 
 /// Largest label file that is read, in bytes.
@@ -99,8 +100,8 @@ pub(crate) struct Entry {
 }
 
 impl<'a> LabelBook<'a> {
-    /// Reads the tables that the rule names. `images` are all of the dataset, so that a name of two of them is known, as are
-    /// `neighbours`.
+    /// Reads the tables that the rule names. `images` are all that the description includes, so that a name of two of them is known, as
+    /// are those of `neighbours`, and `others`.
     ///
     /// # Errors
     /// A table that cannot be read or lacks a column.
@@ -109,6 +110,7 @@ impl<'a> LabelBook<'a> {
         root: &'a Root,
         images: &[String],
         neighbours: &[Neighbour<'_>],
+        others: &Others<'_>,
     ) -> Result<Self> {
         let mut book = Self {
             rule: &source.label,
@@ -123,6 +125,7 @@ impl<'a> LabelBook<'a> {
         for Neighbour { source, images } in neighbours {
             book.claims.add(images, |image| claim(&source.label, root, image));
         }
+        book.claims.add_others(others, |image| claim(&source.label, root, image));
         match &source.label {
             LabelRule::Pattern { pattern } => {
                 book.pattern = Some(Regex::new(pattern).with_context(|| format!("pattern `{pattern}`"))?);
@@ -339,7 +342,7 @@ fn claim(rule: &LabelRule, root: &Root, image: &str) -> Option<String> {
 }
 
 /// What a table at `path` calls an image, among all tables.
-fn row_name(path: &str, key: &str) -> String {
+pub(super) fn row_name(path: &str, key: &str) -> String {
     format!("{path}\n{key}")
 }
 

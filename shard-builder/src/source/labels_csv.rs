@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::describe::{BoxColumns, ImageKey};
 use super::labels::{Entry, Issue, column_key};
@@ -84,7 +84,7 @@ impl Table {
         let strays = unclaimed.flat_map(|(key, rows)| rows.iter().map(move |row| (key.clone(), row)));
         let strays = strays.map(|(key, row)| {
             let key = shortened(&key);
-            let reason = format!("there is no image `{key}`");
+            let reason = format!("there is no image `{key}` that the description includes");
             (key, Issue { at: row.at.clone(), reason })
         });
         strays.chain(self.nameless.iter().cloned()).collect()
@@ -108,12 +108,19 @@ const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'
 /// Reads the columns `wanted` of each row. The separator is the first of [`SEPARATORS`] by which the header holds them all.
 fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<Row>> {
     let text = text::labels(bytes).map_err(|reason| anyhow!("table {file} {reason}"))?;
-    let separator = separator(&text, wanted);
-    check_quotes(&text, separator).with_context(|| format!("read {file}"))?;
+    // The reader numbers a row after CR and LF as the line before.
+    let text = text.replace("\r\n", "\n");
+    let (said, text) = said_separator(&text, file)?;
+    let separator = said.unwrap_or_else(|| separator(text, wanted));
+    check_quotes(text, separator).with_context(|| format!("read {file}"))?;
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().with_context(|| format!("read the header of {file}"))?.clone();
-    let places = places(&header, file, wanted)?;
+    let between = match said {
+        Some(separator) => format!("`{}`, as its first line says", char::from(separator).escape_debug()),
+        None => SEPARATORS.map(|(_, name)| name).join(" or "),
+    };
+    let places = places(&header, file, wanted, &between)?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.with_context(|| format!("read {file}"))?;
@@ -122,6 +129,23 @@ fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<Row>> {
         rows.push(Row { at, flaw: flaw(&record, &cells, (header.len(), separator)), cells });
     }
     Ok(rows)
+}
+
+/// The separator that a first line `sep=;` says, as Excel writes and reads it, and the text after that line, whose line break stays so that lines
+/// keep their numbers.
+fn said_separator<'a>(text: &'a str, file: &str) -> Result<(Option<u8>, &'a str)> {
+    let (line, rest) = text.split_at(text.find(['\r', '\n']).unwrap_or(text.len()));
+    let line = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap_or(line);
+    let Some(said) = line.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| &line[4..]) else {
+        return Ok((None, text));
+    };
+    match *said.as_bytes() {
+        [separator] if separator.is_ascii() && separator != b'"' => Ok((Some(separator), rest)),
+        _ => bail!(
+            "{file}: its first line says `{}`, which is no separator; write `sep=;` or take the line out",
+            shortened(line)
+        ),
+    }
 }
 
 /// The separator by which the header holds all `wanted` columns; a comma where none does, for the message.
@@ -138,14 +162,13 @@ fn separator(text: &str, wanted: &[&str]) -> u8 {
 }
 
 /// Where the `wanted` columns stand.
-fn places(header: &csv::StringRecord, file: &str, wanted: &[&str]) -> Result<Vec<usize>> {
+fn places(header: &csv::StringRecord, file: &str, wanted: &[&str], between: &str) -> Result<Vec<usize>> {
     let mut places = Vec::with_capacity(wanted.len());
     for &name in wanted {
         let mut found = (0..header.len()).filter(|&column| &header[column] == name);
         let place = found.next().ok_or_else(|| {
             let has: Vec<String> = header.iter().take(30).map(shortened).collect();
-            let separators = SEPARATORS.map(|(_, name)| name).join(" or ");
-            anyhow!("{file} has no column `{name}` between {separators}; it has {}", has.join(", "))
+            anyhow!("{file} has no column `{name}` between {between}; it has {}", has.join(", "))
         })?;
         ensure!(
             found.next().is_none(),
@@ -247,6 +270,27 @@ mod tests {
         }
         let error = Table::classes(b"image|b\na|rbc", "t.csv", "image", "b", ImageKey::Name).expect_err("refused");
         assert!(error.to_string().contains("commas or semicolons or tabs"), "{error}");
+    }
+
+    #[test]
+    fn a_first_line_of_excel_says_the_separator_and_lines_keep_their_numbers() {
+        let table = |text: &str| Table::classes(text.as_bytes(), "t.csv", "image", "b", ImageKey::Name);
+        for (first, separator) in [("sep=;", ";"), ("\u{feff}SEP=,", ","), ("sep=\t", "\t"), ("\"sep=|\"", "|")] {
+            for end in ["\n", "\r\n"] {
+                let text = [first, &format!("image{separator}b"), &format!("a{separator}rbc"), ""].join(end);
+                let table = table(&text).expect("a table");
+                let row = &table.of("a")[0];
+                assert_eq!((row.label.as_deref(), row.at.as_str()), (Ok("rbc"), "t.csv line 3"), "{text:?}");
+            }
+        }
+        for bad in ["sep=", "sep=ab", "sep=\"", "sep=ü"] {
+            let error = table(&format!("{bad}\nimage;b\na;rbc\n")).expect_err("refused").to_string();
+            assert!(error.contains("t.csv") && error.contains("take the line out"), "{bad}: {error}");
+        }
+        let windows = table("image,b\r\na,rbc\r\nb,wbc\r\n").expect("a table");
+        assert_eq!((windows.of("a")[0].at.as_str(), windows.of("b")[0].at.as_str()), ("t.csv line 2", "t.csv line 3"));
+        let other = table("sep=,\nimage;b\na;rbc\n").expect_err("refused").to_string();
+        assert!(other.contains("between `,`, as its first line says") && other.contains("image;b"), "{other}");
     }
 
     #[test]

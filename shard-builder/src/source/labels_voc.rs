@@ -31,11 +31,16 @@ pub(crate) fn boxes(text: &str) -> Result<Vec<Entry>, String> {
                 file.take(of_file(&path), &part);
                 object.take(of_object(&path), &part);
             }
-            Event::CData(part) => object.take(of_object(&path), &part),
+            Event::CData(part) => {
+                file.take(of_file(&path), &part);
+                object.take(of_object(&path), &part);
+            }
             Event::GeneralRef(name) => {
                 let character =
                     character(&name).ok_or_else(|| format!("uses the entity `{}`, which is not read", &*name))?;
-                object.take(of_object(&path), &character.to_string());
+                let character = character.to_string();
+                file.take(of_file(&path), &character);
+                object.take(of_object(&path), &character);
             }
             Event::End(_) => {
                 let closed = path.pop();
@@ -181,6 +186,9 @@ mod tests {
             boxes(&text).expect("xml")[0].size.clone()
         };
         assert_eq!(of("<width>320</width><height> 200 </height><depth>3</depth>"), Ok(Some((320.0, 200.0))));
+        assert_eq!(of("<width><![CDATA[320]]></width><height>2&#48;0</height>"), Ok(Some((320.0, 200.0))));
+        assert_eq!(of("<width>3<!-- wide -->20</width><height>\n<![CDATA[ 2]]>00</height>"), Ok(Some((320.0, 200.0))));
+        assert!(of("<width><![CDATA[x]]></width><height>200</height>").is_err());
         assert_eq!(of("<width>0</width><height>0</height>"), Ok(None));
         assert_eq!(of("<width>9</width><height>8</height><width>9</width><height>8</height>"), Ok(Some((9.0, 8.0))));
         for bad in

@@ -5,6 +5,7 @@
 //! * [`files`]: the files under a dataset's folder, and reading them without leaving it.
 //! * [`archive`]: the same for a dataset that still lies in its archive.
 //! * [`beside`]: which file beside an image is its own.
+//! * [`others`]: images that the description does not include, of which labels may be.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
 //! * [`segment_rule`]: how cells are found where there are no labels.
 //! * [`mask_rule`]: where masks lie that were made before.
@@ -29,6 +30,7 @@ mod labels_quotes;
 mod labels_voc;
 pub(crate) mod licence;
 pub(crate) mod mask_rule;
+pub(crate) mod others;
 pub(crate) mod page;
 pub(crate) mod parts;
 pub(crate) mod quality_rule;

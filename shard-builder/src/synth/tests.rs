@@ -18,6 +18,7 @@ use crate::source::describe::{LabelRule, Membership, read_sources};
 use crate::source::files::{Globs, Verdict};
 use crate::source::groups::GroupBook;
 use crate::source::labels::{Known, LabelBook, Shape as Place};
+use crate::source::others::Others;
 
 fn tiny(dir: &Path, seed: u64) -> SynthArgs {
     SynthArgs { out: Some(dir.to_owned()), seed, scale: Scale::Tiny, images: None, sheet: None }
@@ -180,11 +181,13 @@ fn build_understands_the_descriptions_and_finds_every_image_group_and_label() {
             )
             .expect("root");
             let globs = Globs::new(&source.images).expect("globs");
-            let files = root.list().expect("list").files;
-            let images: BTreeSet<_> = files.into_iter().filter(|path| globs.judge(path) == Verdict::Image).collect();
+            let listing = root.list().expect("list");
+            let images: BTreeSet<_> =
+                listing.files.iter().filter(|path| globs.judge(path) == Verdict::Image).cloned().collect();
             let all: Vec<String> = images.iter().cloned().collect();
-            let groups = GroupBook::open(&source, &root, &all, &[]).expect("groups");
-            let labels = LabelBook::open(&source, &root, &all, &[]).expect("labels");
+            let others = Others::of(&source, &root, &listing, &all, &[]).expect("others");
+            let groups = GroupBook::open(&source, &root, &all, &[], &others).expect("groups");
+            let labels = LabelBook::open(&source, &root, &all, &[], &others).expect("labels");
             let fields = set.fields(Scale::Tiny, None);
             assert_eq!(images, fields.iter().map(super::Field::path).collect(), "{}", source.name);
             let mut cells = 0;

@@ -372,3 +372,129 @@ fn a_label_with_a_line_break_is_no_label_wherever_it_stands() {
     let refused = bench.build("other", &["--size", "32"]);
     assert!(!refused.status.success() && stderr(&refused).contains("line break"), "{}", stderr(&refused));
 }
+
+/// Images of `train` and `valid`, of which a description with `rules` includes those of `train` alone.
+fn trained(rules: &str) -> Bench {
+    let bench = Bench::new();
+    for (image, seed) in [("train/1.png", 1), ("train/2.png", 2), ("valid/1.png", 3), ("valid/3.png", 4)] {
+        bench.save("parts", image, &picture(320, 200, seed));
+    }
+    bench.describe("parts", rules);
+    bench
+}
+
+#[test]
+fn labels_of_images_that_are_not_included_attach_to_no_other_of_the_same_name() {
+    let table = "image,x0,y0,x1,y1,label\n1.png,20,20,60,60,rbc\n1.png,90,90,130,130,rbc\n2.png,20,20,60,60,rbc\n3.png,20,20,60,60,rbc\n";
+    let exclude = "exclude: [{glob: 'valid/*', why: held back}]";
+    let voc_rule = "label: {from: voc, file: 'labels/{stem}.xml'}";
+    for (images, label, unused) in [
+        ("include: ['train/**']".to_owned(), BOXES.to_owned(), 2),
+        (format!("include: ['**/*.png'], {exclude}"), BOXES.to_owned(), 2),
+        (format!("include: ['**/*.png'], {exclude}"), BOXES.replace("units", "key: number, units"), 2),
+        ("include: ['train/**']".to_owned(), voc_rule.to_owned(), 1),
+    ] {
+        let bench = trained(&format!("images: {{{images}}}\n{label}"));
+        let by_number = label.contains("number");
+        bench.write(
+            "parts",
+            "boxes.csv",
+            if by_number { table.replace(".png", "") } else { table.to_owned() }.as_bytes(),
+        );
+        for file in ["labels/1.xml", "labels/2.xml", "labels/3.xml"] {
+            bench.write("parts", file, voc((320, 200), 1).as_bytes());
+        }
+        assert!(bench.build("set", &["--product", "cells"]).status.success(), "{images}, {label}");
+        assert!(bench.open("set").metas().all(|row| &*row.image == "train/2.png"), "{images}, {label}");
+        let rows = bench.labels("set");
+        let of_both = |row: &&std::collections::BTreeMap<String, String>| {
+            row["image"] == "train/1.png"
+                && row["reason"].contains("2 images (train/1.png, valid/1.png; 1 not included")
+        };
+        assert_eq!(rows.iter().filter(of_both).count(), unused, "{images}, {label}: {rows:?}");
+        let strays = rows.iter().filter(|row| row["reason"].contains("that the description includes")).count();
+        assert_eq!(strays, usize::from(label.contains("csv")), "{rows:?}");
+    }
+}
+
+#[test]
+fn groups_and_masks_of_images_that_are_not_included_attach_to_no_other_of_the_same_name() {
+    let group = "group: {by: csv, file: slides.csv, image: name, group: patient, key: name}";
+    let bench = trained(&format!("images: {{include: ['train/**']}}\n{group}"));
+    bench.write("parts", "slides.csv", b"name,patient\n1.png,a\n2.png,b\n");
+    assert!(bench.build("set", &["--size", "64"]).status.success());
+    assert!(bench.open("set").metas().all(|row| &*row.image == "train/2.png"));
+    assert!(
+        bench.images("set").iter().any(|row| row["image"] == "train/1.png" && row["reason"].contains("valid/1.png"))
+    );
+
+    // Masks are images too, and no claimants of themselves.
+    let bench = trained("images: {include: ['train/**']}\ncells: {masks: {file: 'masks/{name}'}}");
+    let mask = image::GrayImage::from_fn(320, 200, |x, y| {
+        image::Luma([u8::from(x.abs_diff(100) < 20 && y.abs_diff(90) < 20)])
+    });
+    for name in ["1.png", "2.png"] {
+        let path = bench.path(&format!("data/parts/masks/{name}"));
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        mask.save(path).expect("a mask");
+    }
+    assert!(bench.build("set", &["--product", "cells"]).status.success());
+    assert!(bench.open("set").metas().map(|row| row.image.to_string()).eq(["train/2.png"]));
+    assert!(
+        bench.images("set").iter().any(|row| row["image"] == "train/1.png" && row["reason"].contains("valid/1.png"))
+    );
+}
+
+#[test]
+fn files_that_labels_are_surely_not_of_take_none_away() {
+    let labelled = |images: &str, label: &str| {
+        let bench = trained(&format!("images: {{{images}}}\n{label}"));
+        let table = b"image,x0,y0,x1,y1,label\n1.png,20,20,60,60,rbc\n2.png,20,20,60,60,rbc\n";
+        for file in ["boxes.csv", "train/boxes.csv"] {
+            bench.write("parts", file, table);
+        }
+        bench.write("parts", "train/labels/1.xml", voc((320, 200), 1).as_bytes());
+        bench.write("parts", "valid/labels/1.xml", voc((320, 200), 2).as_bytes());
+        bench.write("parts", "train/1.jpg", b"\xff\xd8\xff\xe0 the same picture, smaller");
+        assert!(bench.build("set", &["--product", "cells"]).status.success(), "{images}, {label}");
+        bench.open("set").metas().filter(|row| &*row.image == "train/1.png").count()
+    };
+    // The description says whose they are not.
+    let exclude = "exclude: [{glob: 'valid/*', why: has a table of its own, unlabelled: true}]";
+    assert_eq!(labelled(&format!("include: ['**/*.png'], {exclude}"), BOXES), 1);
+    // What lies in the folder of the description's images is not of others.
+    assert_eq!(labelled("include: ['train/*.png']", &BOXES.replace("boxes.csv", "train/boxes.csv")), 1);
+    assert_eq!(labelled("include: ['train/*.png']", "label: {from: voc, file: 'train/labels/{stem}.xml'}"), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_git_annex_that_two_linked_folders_share_is_neither_s_and_equal_files_are_two() {
+    use std::os::unix::fs::symlink;
+    let bench = Bench::new();
+    bench.describe("annex", "images: {include: ['*/*.png']}\nlabel: {from: voc, file: '{folder}/labels/{stem}.xml'}");
+    for (image, seed) in [("x/a.png", 1), ("y/a.png", 2), ("x/b.png", 3), ("z/b.png", 4), ("z/c.png", 5)] {
+        bench.save("annex", image, &picture(320, 200, seed));
+    }
+    bench.write("annex", ".git/annex/objects/1/2/K/K", voc((320, 200), 1).as_bytes());
+    let link = |target: &str, name: &str| {
+        let path = bench.path(&format!("data/annex/{name}"));
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        symlink(target, path).expect("link");
+    };
+    for folder in ["x", "y"] {
+        link("../labels", &format!("{folder}/labels"));
+    }
+    let key = "../.git/annex/objects/1/2/K/K";
+    link(key, "labels/a.xml");
+    link(key, "labels/b.xml");
+    link(&format!("../{key}"), "z/labels/b.xml");
+    // A link of the dataset's own to a file of git-annex.
+    link("b.xml", "z/labels/c.xml");
+    assert!(bench.build("set", &["--product", "cells"]).status.success());
+    let set = bench.open("set");
+    let of = |image: &str| set.metas().filter(|row| &*row.image == image).count();
+    assert_eq!(["x/a.png", "y/a.png", "x/b.png", "z/b.png", "z/c.png"].map(of), [0, 0, 4, 0, 0]);
+    let rows = bench.labels("set");
+    assert!(rows.len() == 4 && rows.iter().all(|row| row["reason"].contains("any of 2 images")), "{rows:?}");
+}

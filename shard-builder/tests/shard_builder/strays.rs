@@ -259,11 +259,7 @@ fn a_set_is_complete_once_its_manifest_exists_wherever_a_build_was_killed() {
     assert!(bench.files("whole") == whole);
     put(&bench.path("whole/README.md"), b"in my own words");
     let again = bench.build("whole", &OPTIONS);
-    assert!(
-        again.status.success() && stdout(&again).contains("README.md was changed after the build"),
-        "{}",
-        stdout(&again)
-    );
+    assert!(again.status.success() && stdout(&again).contains("README.md stays as it is"), "{}", stdout(&again));
     assert_eq!(bench.files("whole")["README.md"], b"in my own words");
     // A card of an attempt that did not end gives way to that of the images which are there now.
     for name in &names[..names.len() - 1] {
@@ -273,6 +269,85 @@ fn a_set_is_complete_once_its_manifest_exists_wherever_a_build_was_killed() {
     assert!(bench.build("late", &OPTIONS).status.success());
     assert_eq!(listed(&bench, "late"), named(&bench, "late"));
     assert!(run(&["verify", &uri(&bench, "late")]).status.success());
+}
+
+#[test]
+fn files_that_give_no_row_may_change_before_a_build_is_run_again() {
+    let bench = bench();
+    bench.write("b", "broken.png", b"\x89PNG\r\n\x1a\n");
+    assert!(bench.build("whole", &OPTIONS).status.success());
+    let whole = bench.files("whole");
+    for (name, bytes) in whole.iter().filter(|(name, _)| *name != "manifest.json") {
+        put(&bench.path("killed").join(name), bytes);
+    }
+    let reason = |out: &str, image: &str| -> Option<String> {
+        bench.images(out).iter().find(|row| row["image"] == image).map(|row| row["reason"].clone())
+    };
+    bench.write("b", "broken.png", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    bench.write("b", "late.png", b"\x89PNG\r\n\x1a\n");
+    // The report of an attempt that did not end gives way, as its card does.
+    let resumed = bench.build("killed", &OPTIONS);
+    assert!(resumed.status.success() && !stdout(&resumed).contains("stays as it is"), "{}", stdout(&resumed));
+    assert!(
+        reason("killed", "late.png").is_some() && reason("killed", "broken.png").expect("a row").contains("git lfs")
+    );
+    assert!(run(&["verify", &uri(&bench, "killed")]).status.success());
+    assert_eq!(named(&bench, "killed"), named(&bench, "whole"));
+    // That of a published set stays, and the build says so.
+    let again = bench.build("whole", &OPTIONS);
+    let said = stdout(&again);
+    assert!(
+        again.status.success() && said.contains("warning: ") && said.contains("README.md stays as it is"),
+        "{said}"
+    );
+    assert!(said.contains("report/images-") && said.contains("files that give no row have changed"), "{said}");
+    assert!(bench.files("whole") == whole);
+
+    let remove = |out: &str| run(&["remove", &uri(&bench, "killed"), "--source", "a", "--out", &uri(&bench, out)]);
+    assert!(remove("less").status.success());
+    let less = bench.files("less");
+    let report = less.keys().find(|name| name.starts_with("report/images-")).expect("a report");
+    put(&bench.path("less").join(report), b"source,image\n");
+    let again = remove("less");
+    let said = stdout(&again);
+    assert!(again.status.success() && said.contains(report) && said.contains("stays as it is"), "{said}");
+    std::fs::remove_file(bench.path("less/manifest.json")).expect("removed");
+    let again = remove("less");
+    assert!(again.status.success() && bench.files("less") == less, "{}", stderr(&again));
+}
+
+#[test]
+fn the_place_of_a_source_that_is_left_out_is_no_place_for_a_set() {
+    let bench = bench();
+    bench.describe("c", ALL);
+    bench.save("c", "0.png", &picture(64, 64, 80));
+    let unknown = std::fs::read_to_string(bench.path("sources/c.yaml")).expect("text").replace("MIT", "unknown");
+    std::fs::write(bench.path("sources/c.yaml"), unknown).expect("description");
+    bench.describe("d", ALL);
+    std::fs::remove_dir(bench.path("data/d")).expect("an empty folder");
+    let root = format!("c={}", bench.path("elsewhere/c").display());
+    let more = ["--licences", "permissive", "--allow-missing"];
+    for (out, rooted, words) in [
+        ("data/c", false, "is or lies in the data of source c"),
+        ("data/c/sets/new", false, "is or lies in the data of source c"),
+        ("data/d", false, "would take for the data of source d"),
+        ("data/d/new", false, "would take for the data of source d"),
+        ("elsewhere/c/set", true, "would take for the data of source c"),
+        ("elsewhere", true, "holds the place for the data of source c"),
+    ] {
+        let more: Vec<&str> =
+            more.into_iter().chain(rooted.then_some(["--root", &root]).into_iter().flatten()).collect();
+        let made = bench.build(out, &[&OPTIONS[..], &more].concat());
+        let said = stderr(&made);
+        assert!(!made.status.success() && said.contains(words) && said.contains("--out"), "{out}: {said}");
+        assert!(!said.contains("read a") && !bench.path(out).join("build.json").exists(), "{out}: {said}");
+    }
+    let made = bench.build("set", &[&OPTIONS[..], &more].concat());
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut program = crate::support::program();
+    let program = program.arg("duplicates").arg(bench.path("sources")).arg("--data").arg(bench.path("data"));
+    let made = program.arg("--out").arg(bench.path("data/d")).arg("--allow-missing").output().expect("starts");
+    assert!(!made.status.success() && stderr(&made).contains("the data of source d"), "{}", stderr(&made));
 }
 
 #[test]
@@ -357,6 +432,13 @@ fn results_that_are_not_there_are_an_error_before_a_set_is_written() {
         !missing.status.success() && said.contains("nodir: nothing lies there") && said.contains("--results"),
         "{said}"
     );
+    std::fs::create_dir_all(bench.path("empty")).expect("folder");
+    put(&bench.path("texts/readme.txt"), b"about runs");
+    for results in ["empty", "texts"] {
+        let none = remove(results);
+        let said = stderr(&none);
+        assert!(!none.status.success() && said.contains(&format!("{results}: no record")), "{said}");
+    }
     assert!(!bench.path("less").exists());
     let digest = bench.open("set").digest().to_string();
     put(&bench.path("runs/a/run.json"), format!("{{\"shards\": \"{digest}\"}}").as_bytes());

@@ -20,10 +20,14 @@ step "2/5 cutting them into Parquet shards"
 step "3/5 checking digests, counts and splits"
 "$bin/shard-builder" verify "$out/patches"
 "$bin/shard-builder" verify "$out/cells"
-"$bin/shard-builder" show "$out/cells" --contact-sheet "$out/cells.png"
+"$bin/shard-builder" show "$out/cells" --contact-sheet "$out/cells.png" --samples 9
 
 step "4/5 training and probing: 3 arms × 2 seeds"
 "$bin/orchestrator" sweep configs/sweeps/quickstart.yaml --store "$out/store"
 
 step "5/5 done in $((SECONDS - start)) s"
-echo "pictures: $out/cells.png and the figures beside the tables under $out/store"
+newest() { ls -d -t "$@" | head -n 1; }
+echo "pictures: $out/cells.png and $(newest "$out"/store/sweeps/quickstart/*/tables/*/figure-*.svg)"
+echo "go on with:"
+echo "  $bin/orchestrator results configs/sweeps/quickstart.yaml"
+echo "  $bin/worker verify $(newest "$out"/store/trials/*/seed-0/run)"

@@ -98,15 +98,17 @@ pub(crate) fn failure(cause: Cause, stage: &str, message: String, stages: Vec<St
     Failed { cause, stage: stage.to_owned(), message, stages, unix_s: unix_s() }
 }
 
-/// Why the worker of a stage ended: what it says itself, else the end of its log.
-pub(crate) fn reason(log: &Path) -> String {
-    Failure::read(&error_file_of(log)).map_or_else(|| log::last_words(log), |failure| failure.sentence)
+/// Why the worker that wrote to `log` ended: kind and sentence of its own record, else the end of the log.
+pub(crate) fn reason(log: &Path) -> (FailureKind, String) {
+    match Failure::read(&error_file_of(log)) {
+        Some(failure) => (failure.kind, failure.sentence),
+        None => (FailureKind::Other, log::last_words(log)),
+    }
 }
 
 /// The failure of a stage whose worker ended with `status`, as its own record says; a worker that was killed leaves none.
 fn worker_failed(attempt: &Attempt<'_>, status: ExitStatus) -> (Cause, String) {
-    let (stage, why) = (&attempt.stage, reason(&attempt.log));
-    let kind = Failure::read(&error_file_of(&attempt.log)).map_or(FailureKind::Other, |failure| failure.kind);
+    let (stage, (kind, why)) = (&attempt.stage, reason(&attempt.log));
     if status.code() == Some(NOT_AS_PLANNED.into()) {
         return (Cause::Changed, format!("{stage}: {why}"));
     }

@@ -18,9 +18,9 @@ pub struct NonFinite {
 /// What a step computes and checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
-    /// A loss term.
+    /// A term of the loss of one step, in nats.
     Loss,
-    /// The norm of a submodule's gradient.
+    /// The L2 norm of one submodule's gradient before clipping.
     GradientNorm,
 }
 

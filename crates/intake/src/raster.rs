@@ -86,10 +86,10 @@ impl Raster {
     /// The picture whose samples are the numbers of `colours`.
     ///
     /// # Errors
-    /// Samples that are no numbers of colours.
+    /// The samples are not colours.
     pub(crate) fn coloured(self, colours: &[[u8; 3]; 256]) -> Result<RgbImage, String> {
         let (Samples::Eight(numbers), Colour::Grey) = (self.samples, self.colour) else {
-            return Err(format!("its samples are no numbers of colours; {AGAIN}"));
+            return Err(format!("its samples do not represent colours; {AGAIN}"));
         };
         let rgb = numbers.into_iter().flat_map(|number| colours[usize::from(number)]).collect();
         RgbImage::from_raw(self.width, self.height, rgb)

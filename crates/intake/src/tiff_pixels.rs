@@ -151,7 +151,7 @@ impl<'a> Pixels<'a> {
             }
             if compression == JPEG {
                 let whole = jpeg::whole(inside, tables.as_deref());
-                let whole = whole.map_err(|reason| format!("part {index} of it is no whole JPEG: {reason}"))?;
+                let whole = whole.map_err(|reason| format!("part {index} of it is a damaged JPEG: {reason}"))?;
                 self.notes.extend(whole.notes().into_iter().map(|note| format!("a JPEG inside it: {note}")));
             }
         }

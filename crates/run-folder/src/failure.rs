@@ -29,7 +29,7 @@ pub struct Failure {
     pub step: Option<u64>,
     /// The rank that says so.
     pub rank: usize,
-    /// Its node.
+    /// Host name of the node on which that rank ran.
     pub host: String,
 }
 

@@ -56,6 +56,10 @@ impl Store {
     /// As [`delete`](Self::delete).
     pub fn remove_unfinished(&self, prefix: &str, counts: impl Fn(&str) -> bool) -> Result<Vec<String>, StoreError> {
         let mut removed = Vec::new();
+        // Only a directory's creates leave such files: in a bucket there is nothing to list for.
+        if self.backend.kind != Kind::Directory {
+            return Ok(removed);
+        }
         for stranger in self.strangers(prefix)? {
             if stranger.unfinished.as_deref().is_none_or(|key| !counts(key)) {
                 continue;
@@ -272,6 +276,8 @@ mod tests {
         assert_eq!(store.remove_unfinished("a", |key| key == "a/key").unwrap(), ["a/key#1"]);
         assert_eq!(names("a"), ["a/key copy", "a/other#3"]);
         assert_eq!(names("nowhere"), [""; 0]);
+        let elsewhere = Store::open("memory://strangers-removed").unwrap();
+        assert_eq!(elsewhere.remove_unfinished("", |_| true).unwrap(), [""; 0]);
         assert!(store.room().unwrap() > 0);
         assert_eq!(Store::open("memory://strangers").unwrap().room(), None);
     }

@@ -198,7 +198,7 @@ impl<'a> Watch<'a> {
         if newest != attempt {
             return Ok(());
         }
-        let words = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
+        let (_, words) = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
         let (cause, message) = verdict::failure(over, &words);
         let record = failure(cause, "", message, Vec::new());
         ledger::record_failure(self.store, &trial, attempt, &record)

@@ -93,7 +93,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// The next symbol.
+    /// Decodes the next Huffman symbol.
     pub(super) fn symbol(&mut self, codes: &Codes) -> Result<u8, Lost> {
         self.fill();
         let ahead = (self.waiting >> 48) as u32;

@@ -60,7 +60,7 @@ enum Lost {
 /// What a frame says, and what is known of it so far.
 #[derive(Debug)]
 struct Frame {
-    /// Several passes.
+    /// Whether the image is sent in several passes, each of which refines it (progressive JPEG).
     progressive: bool,
     /// Bits of a sample.
     precision: u8,
@@ -226,7 +226,7 @@ impl Walk<'_> {
         Ok(end)
     }
 
-    /// Tables of codes.
+    /// Reads a segment of Huffman tables (DHT).
     fn codes(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((kind, rest)) = content.split_first() {
             let (counts, symbols) = rest.split_first_chunk::<16>()?;
@@ -238,7 +238,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Tables of steps, of which the first says by what means are divided.
+    /// Reads a segment of quantisation tables (DQT). The first step of each divides the mean of a block.
     fn steps(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((kind, rest)) = content.split_first() {
             let (wide, at) = (kind >> 4 != 0, usize::from(kind & 15));

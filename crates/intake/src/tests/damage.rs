@@ -80,7 +80,7 @@ fn a_damaged_jpeg_inside_a_tiff_is_refused() {
         let mut damaged = bytes.clone();
         damaged[start + (end - start) / 2..end].fill(0);
         let reason = reason(&damaged);
-        assert!(reason.contains("is no whole JPEG") && reason.contains("again"), "{name}: {reason}");
+        assert!(reason.contains("is a damaged JPEG") && reason.contains("again"), "{name}: {reason}");
     }
 }
 

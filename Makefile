@@ -80,7 +80,7 @@ bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in p
 parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)
 	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
 
-fuzz: ## fuzz image intake, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
+fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts

@@ -12,7 +12,7 @@ tools=$PWD/.tools/fuzz
 seeds() {
   mkdir -p "fuzz/corpus/$1"
   case $1 in
-    image) for file in crates/intake/tests/golden/intake/*; do [[ $file == *.expected.png ]] || cp "$file" fuzz/corpus/image/; done ;;
+    image) for file in crates/imaging/tests/golden/formats/*; do [[ $file == *.expected.png ]] || cp "$file" fuzz/corpus/image/; done ;;
     manifest) cp tests/golden/shards-v1/manifest.json fuzz/corpus/manifest/ ;;
     shard) cp tests/golden/shards-v1/shards/00000.parquet fuzz/corpus/shard/ ;;
   esac

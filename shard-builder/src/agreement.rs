@@ -17,7 +17,7 @@ use crate::source::files::stem_of;
 use crate::source::segment_rule::SegmentRule;
 use crate::survey::{Cutting, Located, Picture, survey};
 use crate::target::prepare_folder;
-use intake::{self, IntakeLimits};
+use imaging::DecodeLimits;
 
 /// Colour of outlines.
 const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);
@@ -47,7 +47,7 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     }
     let Places { sources, data } = locate(sources, &args.place)?;
     prepare_folder(&args.out, &data)?;
-    let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
+    let limits = DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() };
     let cutting =
         Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
@@ -121,7 +121,7 @@ fn by_source(sources: &[Located], pictures: &[Picture]) -> String {
 }
 
 /// The image with an outline around each cell.
-fn outlined(located: &Located, picture: &Picture, limits: IntakeLimits) -> Result<RgbImage> {
+fn outlined(located: &Located, picture: &Picture, limits: DecodeLimits) -> Result<RgbImage> {
     let read = located.rgb(&picture.image, limits).map_err(anyhow::Error::msg);
     let mut image = read.with_context(|| format!("draw {}", picture.image))?;
     for cell in picture.used.iter().flat_map(|used| &used.cells) {

@@ -24,7 +24,7 @@ use crate::encode::Encoder;
 use crate::locate::{Places, locate};
 use crate::output::{Progress, thousands};
 use crate::part::Part;
-use intake::IntakeLimits;
+use imaging::DecodeLimits;
 
 use crate::plan::{self, PlannedShard};
 use crate::report;
@@ -52,7 +52,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
     let cutting = Cutting {
         product: args.product,
         size: args.size,
-        limits: IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() },
+        limits: DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() },
         um_per_px: args.um_per_px,
         measured: true,
         fingerprints: args.near_copies == NearCopies::Join,

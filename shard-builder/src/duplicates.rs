@@ -19,7 +19,7 @@ use crate::source::describe::{Role, Source, read_sources};
 use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
 use crate::target::prepare_folder;
-use intake::{self, IntakeLimits};
+use imaging::DecodeLimits;
 
 /// Thumbnails in a line of the sheet: four pairs.
 const COLUMNS: u32 = 8;
@@ -190,7 +190,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     }
     let Places { sources, data } = locate(sources, &args.place)?;
     prepare_folder(&args.out, &data)?;
-    let limits = IntakeLimits { pixels: args.max_pixels, ..IntakeLimits::default() };
+    let limits = DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() };
     let cutting = Cutting {
         product: run_spec::ids::Product::Patches,
         size: 224,
@@ -227,7 +227,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
 }
 
 /// The worst pairs side by side, a strip for each kind of pair.
-fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLimits) -> Result<Vec<Strip>> {
+fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: DecodeLimits) -> Result<Vec<Strip>> {
     let mut strips = Vec::new();
     let shown = &lines[..most.min(lines.len())];
     for alike in shown.chunk_by(|p, q| p.crosses == q.crosses) {
@@ -246,6 +246,6 @@ fn strips(sources: &[Located], lines: &[Line<'_>], most: usize, limits: IntakeLi
     Ok(strips)
 }
 
-fn thumbnail(located: &Located, image: &str, limits: IntakeLimits) -> Result<RgbImage> {
+fn thumbnail(located: &Located, image: &str, limits: DecodeLimits) -> Result<RgbImage> {
     located.rgb(image, limits).map_err(anyhow::Error::msg).with_context(|| format!("show {image}"))
 }

@@ -11,7 +11,7 @@ use crate::plan::Row;
 use crate::source::files::stem_of;
 use crate::spool::Spool;
 use crate::survey::{Located, Picture};
-use intake::IntakeLimits;
+use imaging::DecodeLimits;
 
 /// What encoding needs of a build.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Encoder<'a> {
     /// The group of each.
     pub(crate) groups: &'a [String],
     /// What a file may ask for.
-    pub(crate) limits: IntakeLimits,
+    pub(crate) limits: DecodeLimits,
     /// How images are written.
     pub(crate) codec: Codec,
     /// Where the first pass has kept what it encoded.
@@ -72,8 +72,8 @@ impl Encoder<'_> {
         let (bytes, page) = located.file(&picture.image, self.limits).map_err(|reason| anyhow!(reason))?;
         let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
         ensure!(same, "the file changed while the set was built; run the build again");
-        let intake = located.source.images.decode(&bytes, page, self.limits);
-        Ok(intake.map_err(|reason| anyhow!(reason))?.rgb)
+        let decoded = located.source.images.decode(&bytes, page, self.limits);
+        Ok(decoded.map_err(|reason| anyhow!(reason))?.rgb)
     }
 
     /// Whether a row that was found in a shard says what this one would, apart from its pixels.

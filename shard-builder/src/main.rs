@@ -45,7 +45,7 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::log_to_stderr();
-    intake::quiet_decoders();
+    imaging::quiet_decoders();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

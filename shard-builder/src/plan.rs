@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use image::RgbImage;
-use intake::IntakeLimits;
+use imaging::DecodeLimits;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
 use crate::copies::{self, Found, Likeness, Maker, Pair, Subject, Surroundings};
@@ -39,7 +39,7 @@ pub(crate) struct PlannedShard {
 }
 
 /// The pictures that show the same, by position. Of each picture that was decoded the fingerprint is taken away.
-pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: IntakeLimits) -> Found {
+pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: DecodeLimits) -> Found {
     let (mut places, mut subjects) = (Vec::new(), Vec::new());
     for (place, picture) in pictures.iter_mut().enumerate() {
         if let Some(seen) = &mut picture.seen {
@@ -61,7 +61,7 @@ struct Around<'a> {
     pictures: &'a [Picture],
     /// The picture of each subject.
     places: &'a [usize],
-    limits: IntakeLimits,
+    limits: DecodeLimits,
 }
 
 impl Surroundings for Around<'_> {

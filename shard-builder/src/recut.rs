@@ -15,7 +15,7 @@ use crate::output::thousands;
 use crate::source::cut_rule::Fill;
 use crate::source::describe::read_sources;
 use crate::survey::Located;
-use intake::IntakeLimits;
+use imaging::DecodeLimits;
 
 /// Cuts rows again and returns what to print.
 ///
@@ -48,7 +48,7 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
         let source = source.ok_or_else(|| anyhow!("{at}: the source is not described"))?;
         let same_image = image.as_ref().is_some_and(|(of, _)| of.source == meta.source && of.image == meta.image);
         if !same_image {
-            let rgb = source.rgb(&meta.image, IntakeLimits::default()).map_err(|reason| anyhow!(reason));
+            let rgb = source.rgb(&meta.image, DecodeLimits::default()).map_err(|reason| anyhow!(reason));
             image = Some((meta.clone(), rgb.with_context(|| at.clone())?));
         }
         let Some((_, pixels_of_image)) = &image else { continue };

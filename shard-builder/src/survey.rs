@@ -30,7 +30,7 @@ use crate::source::page::{self, Pages};
 use crate::source::parts::{PartBook, Place};
 use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
-use intake::{self, IntakeLimits};
+use imaging::DecodeLimits;
 
 /// A description and the folder or archive in which its dataset lies.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct Cutting {
     /// Side of a patch, px. Cells take their size from the source.
     pub(crate) size: u32,
     /// What a file may ask for.
-    pub(crate) limits: IntakeLimits,
+    pub(crate) limits: DecodeLimits,
     /// Micrometres of the specimen to a pixel of every row; nothing leaves each source its own scale.
     pub(crate) um_per_px: Option<f64>,
     /// Whether rows are taken and measured, as a build needs it.
@@ -111,13 +111,13 @@ impl Picture {
 
 impl Located {
     /// The file of an image, and which page of it the image is. The error is a reason for the report, as of the next.
-    pub(crate) fn file(&self, image: &str, limits: IntakeLimits) -> Result<(Vec<u8>, u32), String> {
+    pub(crate) fn file(&self, image: &str, limits: DecodeLimits) -> Result<(Vec<u8>, u32), String> {
         let (file, page) = self.source.images.pages.place(image);
         Ok((self.root.read(&file, limits.file_bytes)?, page))
     }
 
     /// The pixels of an image.
-    pub(crate) fn rgb(&self, image: &str, limits: IntakeLimits) -> Result<RgbImage, String> {
+    pub(crate) fn rgb(&self, image: &str, limits: DecodeLimits) -> Result<RgbImage, String> {
         let (bytes, page) = self.file(image, limits)?;
         Ok(self.source.images.decode(&bytes, page, limits)?.rgb)
     }
@@ -209,7 +209,7 @@ fn survey_one(index: usize, sources: &[Located], cutting: Cutting, keep: Keep<'_
     let mut pictures: Vec<Picture> = refused.into_iter().map(|refused| unused(refused.path, refused.reason)).collect();
     let mut images = Vec::new();
     for path in listing.files {
-        let looks_like_image = || parts.reports() && intake::sniff(&root.head(&path)).is_some();
+        let looks_like_image = || parts.reports() && imaging::sniff(&root.head(&path)).is_some();
         match globs.judge(&path) {
             Verdict::Image => match parts.place(&path) {
                 Place::Own if source.images.pages.takes(&path) => {
@@ -294,9 +294,9 @@ impl Surveyor<'_> {
         };
         let pages = match self.source.images.pages {
             Pages::First => vec![true],
-            Pages::All => intake::pages(&bytes),
+            Pages::All => imaging::pages(&bytes),
         };
-        let capped = pages.len() == intake::MOST_PAGES;
+        let capped = pages.len() == imaging::MOST_PAGES;
         let file = File { path, digest: Digest::of(&bytes), bytes };
         let page = |(page, own)| {
             let mut picture = unused(self.index, page::named(path, page), AID.to_owned());
@@ -307,30 +307,30 @@ impl Surveyor<'_> {
         };
         let mut pictures: Vec<Picture> = (1..).zip(pages).map(page).collect();
         if capped {
-            pictures[0].notes.push(format!("of a file {} pages are read, and no more", intake::MOST_PAGES));
+            pictures[0].notes.push(format!("of a file {} pages are read, and no more", imaging::MOST_PAGES));
         }
         pictures
     }
 
     fn use_of(&self, file: &File<'_>, page: u32, picture: &mut Picture) -> Result<Used, String> {
-        let intake = self.source.images.decode(&file.bytes, page, self.cutting.limits)?;
-        let (width, height) = intake.rgb.dimensions();
-        picture.notes = intake.notes;
+        let decoded = self.source.images.decode(&file.bytes, page, self.cutting.limits)?;
+        let (width, height) = decoded.rgb.dimensions();
+        picture.notes = decoded.notes;
         let group = self.groups.group_of(file.path);
         picture.seen = Some(Seen {
-            format: intake.format,
+            format: decoded.format,
             width,
             height,
             file: file.digest,
             page,
-            pixels: pixel_digest(width, height, &intake.rgb),
-            fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&intake.rgb) } else { None },
+            pixels: pixel_digest(width, height, &decoded.rgb),
+            fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&decoded.rgb) } else { None },
             group: group.clone().ok(),
         });
         let group = group?;
         let (known, issues) = self.labels.look_up(file.path, width, height);
         picture.issues = issues;
-        let mut used = self.cut(picture, group, known, &intake.rgb)?;
+        let mut used = self.cut(picture, group, known, &decoded.rgb)?;
         if let Some(target) = self.cutting.um_per_px {
             match self.cutting.product {
                 Product::Patches => scale::patches_to(&mut used.cuts, self.cutting.size),
@@ -338,7 +338,7 @@ impl Surveyor<'_> {
             }
         }
         if self.cutting.measured {
-            self.take_rows(picture, &mut used, &intake.rgb)?;
+            self.take_rows(picture, &mut used, &decoded.rgb)?;
         }
         Ok(used)
     }

@@ -1,6 +1,6 @@
 //! Masks and flows as files: PNG, TIFF, NumPy's `.npy`, Cellpose's `_seg.npy`. All come from outside; nothing is trusted.
 
-use intake::{IntakeLimits, Numbers};
+use imaging::{DecodeLimits, Numbers};
 use npyz::{DType, Endianness, NpyHeader, Order};
 
 use super::pickle::{self, Found};
@@ -18,8 +18,8 @@ pub(super) fn labels(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
 }
 
 fn of_picture(bytes: &[u8], most_pixels: u64) -> Result<Labels, String> {
-    let limits = IntakeLimits { pixels: most_pixels, ..IntakeLimits::default() };
-    let Numbers { width, height, values } = intake::numbers(bytes, limits)?;
+    let limits = DecodeLimits { pixels: most_pixels, ..DecodeLimits::default() };
+    let Numbers { width, height, values } = imaging::numbers(bytes, limits)?;
     Ok(Labels { height: height as usize, width: width as usize, numbers: values })
 }
 
@@ -61,9 +61,9 @@ fn number(bytes: &[u8], signed: bool) -> Result<u32, String> {
     // The sign stands in the first bit of what was written.
     let below_zero = (number << unused).cast_signed() >> unused;
     if signed && below_zero < 0 {
-        return Err(intake::no_number(&below_zero));
+        return Err(imaging::no_number(&below_zero));
     }
-    u32::try_from(number).map_err(|_| intake::no_number(&number))
+    u32::try_from(number).map_err(|_| imaging::no_number(&number))
 }
 
 /// A file of flows, `[3, height, width]`, and its height and width.

@@ -14,7 +14,7 @@ use plane::Labels;
 use crate::segment::{Cell, measure};
 use crate::source::files::Root;
 use crate::source::mask_rule::{Holds, MaskRule};
-use intake::IntakeLimits;
+use imaging::DecodeLimits;
 
 /// The cells that `file`, which belongs to an image of `width` × `height`, holds, from the top left.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn cells(
     file: &str,
     (width, height): (u32, u32),
     rule: &MaskRule,
-    limits: IntakeLimits,
+    limits: DecodeLimits,
 ) -> Result<Vec<Cell>, String> {
     let said = |reason: String| format!("masks {file}: {reason}");
     let bytes = root.read(file, limits.file_bytes).map_err(said)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use intake::{Intake, IntakeLimits, Reading};
+use imaging::{DecodeLimits, DecodeOptions, DecodedImage};
 use run_spec::layer::ConfigError;
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
@@ -105,9 +105,9 @@ pub(crate) struct Images {
 
 impl Images {
     /// A page of a file that was read. The error is a reason for the report.
-    pub(crate) fn decode(&self, bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
+    pub(crate) fn decode(&self, bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, String> {
         let page = (self.pages == Pages::All).then_some(page);
-        intake::read(bytes, Reading { limits, page, bits: self.bits })
+        imaging::decode_with(bytes, DecodeOptions { limits, page, bits: self.bits })
     }
 }
 

@@ -14,7 +14,7 @@ use super::archive::Archive;
 use super::describe::Images;
 
 /// Bytes at the start of a file by which its format is told.
-const HEAD: u64 = intake::HEAD as u64;
+const HEAD: u64 = imaging::HEAD as u64;
 
 /// Links that are followed one after the other, as by Linux.
 const MOST_LINKS: usize = 40;
@@ -86,7 +86,7 @@ impl Root {
             Self::Folder(folder) => folder.read(&path, limit),
             Self::Archive(archive) => archive.read(&path, limit),
         }?;
-        intake::pointer(&bytes).map_or(Ok(bytes), Err)
+        imaging::pointer(&bytes).map_or(Ok(bytes), Err)
     }
 
     /// The path of the file that is read as `path`: links are followed, so two paths of one file give one place.

@@ -57,7 +57,7 @@ impl<'a> Others<'a> {
     /// Whether a file is an image by its ending or by its first bytes.
     pub(crate) fn is_image(&self, path: &str) -> bool {
         let ending = parted(path).1.to_ascii_lowercase();
-        (!ending.is_empty() && self.endings.contains(&ending)) || intake::sniff(&self.root.head(path)).is_some()
+        (!ending.is_empty() && self.endings.contains(&ending)) || imaging::sniff(&self.root.head(path)).is_some()
     }
 }
 

@@ -200,8 +200,8 @@ fn an_image_that_cannot_be_used_is_a_row_of_the_report_and_not_the_end_of_a_buil
 #[test]
 fn the_bits_of_a_camera_are_read_from_the_description_and_notes_are_counted() {
     let bench = Bench::new();
-    let twelve = include_bytes!("../../../crates/intake/tests/golden/kinds/twelve.tif");
-    let extra = include_bytes!("../../../crates/intake/tests/golden/kinds/extra.tif");
+    let twelve = include_bytes!("../../../crates/imaging/tests/golden/kinds/twelve.tif");
+    let extra = include_bytes!("../../../crates/imaging/tests/golden/kinds/extra.tif");
     for (name, bits) in [("dark", ""), ("said", ", bits: 12")] {
         bench.describe(name, &format!("images: {{include: ['*.tif']{bits}}}"));
         bench.write(name, "twelve.tif", twelve);

@@ -2,8 +2,8 @@
 
 use crate::support::{Bench, picture, run, stderr, stdout};
 
-/// Four pages, the third a smaller copy of the first (`crates/intake/tests/golden/make_intake.py`).
-const PAGES: &[u8] = include_bytes!("../../../crates/intake/tests/golden/intake/pages.tif");
+/// Four pages, the third a smaller copy of the first (`crates/imaging/tests/golden/make_formats.py`).
+const PAGES: &[u8] = include_bytes!("../../../crates/imaging/tests/golden/formats/pages.tif");
 
 const ALL: &str = "images: {include: ['**/*.tif'], pages: all}\nlabel: {from: csv-class, file: classes.csv, image: image, class: class}";
 

@@ -10,12 +10,12 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(golden().join(name)).expect("golden file")
 }
 
-fn decoded(name: &str) -> Intake {
-    decode(&read(name), IntakeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}"))
+fn decoded(name: &str) -> DecodedImage {
+    decode(&read(name), DecodeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}"))
 }
 
 fn refused(name: &str) -> String {
-    decode(&read(name), IntakeLimits::default()).map(|intake| intake.notes).expect_err(name)
+    decode(&read(name), DecodeLimits::default()).map(|decoded| decoded.notes).expect_err(name)
 }
 
 /// Largest difference of any value from what tifffile sees.
@@ -62,16 +62,16 @@ fn jpegs_in_a_tiff_are_read_as_tifffile_reads_them() {
 #[test]
 fn masks_of_any_whole_numbers_are_read_as_they_are() {
     for name in ["mask-u32.tif", "mask-u32-tiles.tif", "mask-i32.tif", "mask-f32.tif", "mask-u16.tif"] {
-        let seen = numbers(&read(name), IntakeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        let seen = numbers(&read(name), DecodeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}"));
         let expected = read(&format!("{name}.expected.u32"));
         let expected = expected.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
         assert_eq!((seen.width, seen.height), (42, 26), "{name}");
         assert!(seen.values.into_iter().eq(expected), "{name}");
     }
-    let reason = |name| numbers(&read(name), IntakeLimits::default()).expect_err(name);
+    let reason = |name| numbers(&read(name), DecodeLimits::default()).expect_err(name);
     assert!(reason("mask-negative.tif").contains("holds -1, which is the number of no cell"));
     assert!(reason("float.tif").contains("channels"));
-    assert!(numbers(&super::read("grey.jpg"), IntakeLimits::default()).is_err_and(|reason| reason.contains("JPEG")));
+    assert!(numbers(&super::read("grey.jpg"), DecodeLimits::default()).is_err_and(|reason| reason.contains("JPEG")));
 }
 
 #[test]
@@ -95,13 +95,13 @@ fn values_whose_range_no_one_states_are_refused_with_a_remedy() {
 
 #[test]
 fn twelve_bits_are_read_by_the_camera_s_range() {
-    let how = Reading { bits: Some(12), ..Reading::default() };
-    let twelve = crate::read(&read("twelve.tif"), how).expect("12 bits").rgb;
+    let how = DecodeOptions { bits: Some(12), ..DecodeOptions::default() };
+    let twelve = decode_with(&read("twelve.tif"), how).expect("12 bits").rgb;
     let sixteen = decoded("zstd-16.tif").rgb;
     let apart = twelve.iter().zip(sixteen.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(apart <= Some(1), "{apart:?}");
-    let few = Reading { bits: Some(10), ..Reading::default() };
-    assert!(crate::read(&read("twelve.tif"), few).expect_err("more bits").contains("images.bits"));
+    let few = DecodeOptions { bits: Some(10), ..DecodeOptions::default() };
+    assert!(decode_with(&read("twelve.tif"), few).expect_err("more bits").contains("images.bits"));
 }
 
 #[test]
@@ -125,22 +125,22 @@ fn a_jpeg_that_lacks_only_its_end_is_read_and_noted_and_half_a_jpeg_is_not() {
     for name in ["plain.jpg", "grey.jpg", "cmyk.jpg"] {
         let bytes = super::read(name);
         let without = &bytes[..bytes.len() - 2];
-        let intake = decode(without, IntakeLimits::default()).expect("all its pixels are there");
-        assert!(intake.notes.iter().any(|note| note.contains("end marker")), "{name}: {:?}", intake.notes);
-        assert_eq!(intake.rgb, decode(&bytes, IntakeLimits::default()).expect("whole").rgb, "{name}");
+        let decoded = decode(without, DecodeLimits::default()).expect("all its pixels are there");
+        assert!(decoded.notes.iter().any(|note| note.contains("end marker")), "{name}: {:?}", decoded.notes);
+        assert_eq!(decoded.rgb, decode(&bytes, DecodeLimits::default()).expect("whole").rgb, "{name}");
         for missing in 3..bytes.len() / 3 {
-            match decode(&bytes[..bytes.len() - missing], IntakeLimits::default()) {
+            match decode(&bytes[..bytes.len() - missing], DecodeLimits::default()) {
                 // The last byte may hold no bit of the picture.
-                Ok(cut) => assert!(cut.rgb == intake.rgb, "{name} without {missing} bytes"),
+                Ok(cut) => assert!(cut.rgb == decoded.rgb, "{name} without {missing} bytes"),
                 Err(reason) => assert!(reason.contains("ends before"), "{name} without {missing} bytes: {reason}"),
             }
         }
     }
     // A pass of a progressive file that is missing is known by the bits that were never sent.
     let progressive = super::read("progressive.jpg");
-    let intake =
-        decode(&progressive[..progressive.len() - 2], IntakeLimits::default()).expect("all its passes are there");
-    assert!(intake.notes.iter().any(|note| note.contains("end marker")), "{:?}", intake.notes);
+    let decoded =
+        decode(&progressive[..progressive.len() - 2], DecodeLimits::default()).expect("all its passes are there");
+    assert!(decoded.notes.iter().any(|note| note.contains("end marker")), "{:?}", decoded.notes);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_tile_that_holds_a_larger_image_than_it_says_is_refused_before_it_is_decoded
         let mut bytes = read(name);
         let frame = bytes.windows(2).position(|two| two == [0xff, 0xc0]).expect("a frame");
         bytes[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
-        let reason = decode(&bytes, IntakeLimits::default()).expect_err("a bomb");
+        let reason = decode(&bytes, DecodeLimits::default()).expect_err("a bomb");
         assert!(reason.contains("65535×65535"), "{reason}");
     }
     let mut bytes = read("one-tile.tif");
@@ -160,7 +160,7 @@ fn a_tile_that_holds_a_larger_image_than_it_says_is_refused_before_it_is_decoded
         let at = entry.expect("a tile's side");
         bytes[at + 2..at + 12].copy_from_slice(&[0, 4, 0, 0, 0, 1, 0, 1, 0, 0]);
     }
-    let reason = decode(&bytes, IntakeLimits::default()).expect_err("a bomb");
+    let reason = decode(&bytes, DecodeLimits::default()).expect_err("a bomb");
     assert!(reason.contains("tiles of 65536×65536"), "{reason}");
 }
 
@@ -172,7 +172,7 @@ fn files_that_are_no_images_say_what_they_are_and_what_to_do() {
         (b"GIF89a\x01\x00\x01\x00", "PNG"),
         (b"hello, I am a label file", "JPEG, PNG, BMP, TIFF, WebP"),
     ] {
-        let reason = decode(bytes, IntakeLimits::default()).expect_err("no image");
+        let reason = decode(bytes, DecodeLimits::default()).expect_err("no image");
         assert!(reason.contains(words), "{reason}");
     }
     assert_eq!(sniff(b"\0\0\0\x18ftypheic"), Some("a HEIC image"));

@@ -14,7 +14,7 @@ use tiff::tags::Tag;
 use crate::raster::{Alpha, Colour, Raster, Samples};
 use crate::remedy::{self, AGAIN};
 use crate::tiff_file::{Edited, View};
-use crate::{IntakeLimits, foreign, jpeg};
+use crate::{DecodeLimits, foreign, jpeg};
 
 /// TIFF's number of JPEG.
 const JPEG: u16 = 7;
@@ -56,7 +56,7 @@ struct Part {
 impl<'a> Pixels<'a> {
     /// # Errors
     /// What is not read, or is over the limits.
-    pub(crate) fn open(file: Edited<'a>, limits: IntakeLimits) -> Result<Self, String> {
+    pub(crate) fn open(file: Edited<'a>, limits: DecodeLimits) -> Result<Self, String> {
         let bytes = file.whole();
         let limit = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
         let mut decoder = Decoder::new(file).map_err(|error| remedy::of_tiff(&error))?;

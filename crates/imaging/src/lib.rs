@@ -20,8 +20,9 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use foreign::{HEAD, pointer};
+pub use image::RgbImage;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use raster::Raster;
 use remedy::AGAIN;
 pub use tiff_file::MOST_PAGES;
@@ -45,20 +46,20 @@ pub fn quiet_decoders() {
 
 /// What a file may ask for.
 #[derive(Debug, Clone, Copy)]
-pub struct IntakeLimits {
+pub struct DecodeLimits {
     /// Largest file, in bytes.
     pub file_bytes: u64,
     /// Largest image, in pixels.
     pub pixels: u64,
 }
 
-impl Default for IntakeLimits {
+impl Default for DecodeLimits {
     fn default() -> Self {
         Self { file_bytes: 1 << 30, pixels: 256_000_000 }
     }
 }
 
-impl IntakeLimits {
+impl DecodeLimits {
     /// Whether an image may be so large. The error is a reason for the report.
     fn allow(self, width: u32, height: u32) -> Result<(), String> {
         match u64::from(width) * u64::from(height) {
@@ -81,9 +82,9 @@ impl IntakeLimits {
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Reading {
+pub struct DecodeOptions {
     /// What it may ask for.
-    pub limits: IntakeLimits,
+    pub limits: DecodeLimits,
     /// The page, numbered from 1 as by [`pages`]; nothing reads the first and notes how many more there are.
     pub page: Option<u32>,
     /// How many bits of 16-bit values the camera uses; nothing takes all 16.
@@ -92,7 +93,7 @@ pub struct Reading {
 
 /// A decoded image.
 #[derive(Debug)]
-pub struct Intake {
+pub struct DecodedImage {
     /// Upright RGB pixels.
     pub rgb: RgbImage,
     /// `jpeg`, `png` …
@@ -139,26 +140,26 @@ pub fn pages(bytes: &[u8]) -> Vec<bool> {
 ///
 /// # Errors
 /// Content that is no image, is damaged or is over the limits.
-pub fn decode(bytes: &[u8], limits: IntakeLimits) -> Result<Intake, String> {
-    read(bytes, Reading { limits, page: None, bits: None })
+pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<DecodedImage, String> {
+    decode_with(bytes, DecodeOptions { limits, page: None, bits: None })
 }
 
 /// Decodes a page of a file, numbered from 1 as by [`pages`]. The error is a reason for the report.
 ///
 /// # Errors
 /// As [`decode`]; no such page.
-pub fn decode_page(bytes: &[u8], page: u32, limits: IntakeLimits) -> Result<Intake, String> {
-    read(bytes, Reading { limits, page: Some(page), bits: None })
+pub fn decode_page(bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, String> {
+    decode_with(bytes, DecodeOptions { limits, page: Some(page), bits: None })
 }
 
 /// Decodes a file as `how` says. The error is a reason for the report.
 ///
 /// # Errors
 /// As [`decode_page`]; values of more bits than the camera is said to have.
-pub fn read(bytes: &[u8], how: Reading) -> Result<Intake, String> {
+pub fn decode_with(bytes: &[u8], how: DecodeOptions) -> Result<DecodedImage, String> {
     let format = known(bytes)?;
     let (rgb, notes) = guarded(format, || decode_as(bytes, format, how))?;
-    Ok(Intake { rgb, format: name_of_format(format), notes })
+    Ok(DecodedImage { rgb, format: name_of_format(format), notes })
 }
 
 /// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette. The error is
@@ -166,7 +167,7 @@ pub fn read(bytes: &[u8], how: Reading) -> Result<Intake, String> {
 ///
 /// # Errors
 /// Content that is no such picture, is damaged or is over the limits; numbers below 0, fractions, colours, lossy formats.
-pub fn numbers(bytes: &[u8], limits: IntakeLimits) -> Result<Numbers, String> {
+pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, String> {
     let format = known(bytes)?;
     guarded(format, || match format {
         ImageFormat::Tiff => {
@@ -227,7 +228,7 @@ fn guarded<T>(format: ImageFormat, decode: impl FnOnce() -> Result<T, String>) -
     }
 }
 
-fn decode_as(bytes: &[u8], format: ImageFormat, how: Reading) -> Result<(RgbImage, Vec<String>), String> {
+fn decode_as(bytes: &[u8], format: ImageFormat, how: DecodeOptions) -> Result<(RgbImage, Vec<String>), String> {
     let mut notes = Vec::new();
     let (rgb, orientation) = match format {
         ImageFormat::Tiff => of_tiff(bytes, how, &mut notes)?,
@@ -247,7 +248,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat, how: Reading) -> Result<(RgbImag
 }
 
 /// A page of a TIFF, and how it is turned.
-fn of_tiff(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+fn of_tiff(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
     let (tiff, page) = page_of(bytes, how.page)?;
     if how.page.is_none() {
         let more = tiff.pages().len();
@@ -270,7 +271,7 @@ fn of_tiff(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbIm
 }
 
 /// A JPEG whose data is all there.
-fn of_jpeg(bytes: &[u8], how: Reading, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+fn of_jpeg(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
     if let Some(jpeg::Size { size: (width, height), .. }) = jpeg::size(bytes) {
         how.limits.allow(width, height)?;
     }
@@ -299,7 +300,7 @@ fn page_of(bytes: &[u8], page: Option<u32>) -> Result<(Tiff<'_>, Page), String> 
 fn of_others(
     bytes: &[u8],
     format: ImageFormat,
-    how: Reading,
+    how: DecodeOptions,
     notes: &mut Vec<String>,
 ) -> Result<(RgbImage, Orientation), String> {
     let mut decoder = decoder(bytes, format, how.limits)?;
@@ -312,7 +313,7 @@ fn of_others(
 }
 
 /// A decoder of the `image` crate for a file that is within the limits.
-fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: IntakeLimits) -> Result<impl ImageDecoder + 'a, String> {
+fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: DecodeLimits) -> Result<impl ImageDecoder + 'a, String> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.bounds());
     let decoder = reader.into_decoder().map_err(|error| remedy::of_image(&error))?;

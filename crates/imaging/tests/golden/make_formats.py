@@ -1,7 +1,7 @@
-"""Makes tests/golden/intake: images in formats that smear collections use, and what a reader must see in them.
+"""Makes tests/golden/formats: images in formats that smear collections use, and what a reader must see in them.
 
 NAME.EXT is the input and NAME.EXT.expected.png the upright RGB picture, computed by Pillow and NumPy alone.
-Versions: Python 3.11, Pillow 13.0.0, NumPy 2.4.6. Run from anywhere: python make_intake.py
+Versions: Python 3.11, Pillow 13.0.0, NumPy 2.4.6. Run from anywhere: python make_formats.py
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
-OUT = pathlib.Path(__file__).parent / "intake"
+OUT = pathlib.Path(__file__).parent / "formats"
 W, H = 40, 24
 
 

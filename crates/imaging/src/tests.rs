@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/intake")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/formats")
 }
 
 fn read(name: &str) -> Vec<u8> {
@@ -15,7 +15,7 @@ fn read(name: &str) -> Vec<u8> {
 
 /// Largest difference of any value from what Pillow sees.
 fn difference(name: &str) -> u8 {
-    let seen = decode(&read(name), IntakeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}")).rgb;
+    let seen = decode(&read(name), DecodeLimits::default()).unwrap_or_else(|reason| panic!("{name}: {reason}")).rgb;
     let expected = image::load_from_memory(&read(&format!("{name}.expected.png"))).expect("golden file").into_rgb8();
     assert_eq!(seen.dimensions(), expected.dimensions(), "{name}");
     seen.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels")
@@ -70,32 +70,32 @@ fn every_page_of_a_tiff_is_read_by_its_number() {
         assert_eq!(bytes[2], magic);
         assert_eq!(pages(&bytes), [true, true, false, true], "{name}");
         for number in 1..=4 {
-            let seen = decode_page(&bytes, number, IntakeLimits::default()).expect("a page");
+            let seen = decode_page(&bytes, number, DecodeLimits::default()).expect("a page");
             let expected =
                 image::load_from_memory(&read(&format!("{name}.{number}.expected.png"))).expect("golden file");
             assert_eq!(seen.rgb, expected.into_rgb8(), "{name}, page {number}");
             assert!(seen.notes.is_empty(), "{name}, page {number}: {:?}", seen.notes);
         }
-        let first = decode(&bytes, IntakeLimits::default()).expect("the first page");
+        let first = decode(&bytes, DecodeLimits::default()).expect("the first page");
         assert_eq!(first.notes, ["only the first of 4 pages is read"], "{name}");
         for none in [0, 5] {
-            assert!(decode_page(&bytes, none, IntakeLimits::default()).is_err(), "{name}, page {none}");
+            assert!(decode_page(&bytes, none, DecodeLimits::default()).is_err(), "{name}, page {none}");
         }
     }
     let png = read("plain.png");
     assert_eq!(pages(&png), [true]);
-    assert!(decode_page(&png, 2, IntakeLimits::default()).expect_err("one page").contains("no page 2"));
+    assert!(decode_page(&png, 2, DecodeLimits::default()).expect_err("one page").contains("no page 2"));
     assert_eq!(pages(b""), [true]);
 }
 
 #[test]
 fn what_happened_on_the_way_is_noted() {
-    let note = |name: &str| decode(&read(name), IntakeLimits::default()).expect("decodes").notes.join("; ");
+    let note = |name: &str| decode(&read(name), DecodeLimits::default()).expect("decodes").notes.join("; ");
     assert_eq!(note("plain.png"), "");
     assert!(note("two-pages.tif").contains("first of 2 pages"));
     assert!(note("exif-6.jpg").contains("upright"));
     assert!(note("alpha.png").contains("white"));
-    assert_eq!(decode(&read("png-data.jpg"), IntakeLimits::default()).expect("decodes").format, "png");
+    assert_eq!(decode(&read("png-data.jpg"), DecodeLimits::default()).expect("decodes").format, "png");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_file_that_ends_early_is_a_reason_and_never_half_an_image() {
         let bytes = read(name);
         for share in [50, 70, 90] {
             let cut = &bytes[..bytes.len() * share / 100];
-            let reason = decode(cut, IntakeLimits::default()).expect_err("half an image");
+            let reason = decode(cut, DecodeLimits::default()).expect_err("half an image");
             assert!(reason.starts_with("unreadable"), "{name} at {share} %: {reason}");
         }
     }
@@ -132,9 +132,9 @@ fn a_header_of_60000_by_60000_is_refused_before_memory_is_taken() {
         tiff[at + 8..at + 12].copy_from_slice(&60_000_u32.to_le_bytes());
     }
     // A strip cannot hold as much as this TIFF says: that is noticed first.
-    assert!(decode(&tiff, IntakeLimits::default()).is_err());
+    assert!(decode(&tiff, DecodeLimits::default()).is_err());
     for (name, bytes) in [("png", png), ("jpeg", jpeg)] {
-        let reason = decode(&bytes, IntakeLimits::default()).expect_err("3.6 billion pixels");
+        let reason = decode(&bytes, DecodeLimits::default()).expect_err("3.6 billion pixels");
         assert!(reason.contains("60000×60000") && reason.contains("--max-pixels"), "{name}: {reason}");
     }
 }
@@ -149,7 +149,7 @@ fn checksum(kind: &[u8], data: &[u8]) -> u32 {
 
 #[test]
 fn hostile_files_are_reasons_and_never_panics() {
-    let limits = IntakeLimits { file_bytes: 1 << 20, pixels: 100_000 };
+    let limits = DecodeLimits { file_bytes: 1 << 20, pixels: 100_000 };
     for reason in
         [decode(b"", limits), decode(b"hello, I am a label file", limits), decode(b"GIF89a\x01\x00\x01\x00", limits)]
     {
@@ -184,10 +184,10 @@ fn hostile_files_are_reasons_and_never_panics() {
 #[test]
 fn a_colour_profile_is_noted_by_name_and_not_applied() {
     for name in ["profile.jpg", "profile.png", "profile.tif"] {
-        let intake = decode(&read(name), IntakeLimits::default()).expect("golden file");
-        assert_eq!(intake.notes, ["its colour profile (sRGB built-in) is not applied"], "{name}");
+        let decoded = decode(&read(name), DecodeLimits::default()).expect("golden file");
+        assert_eq!(decoded.notes, ["its colour profile (sRGB built-in) is not applied"], "{name}");
         assert!(difference(name) <= 6, "{name}");
     }
-    let plain = decode(&read("plain.png"), IntakeLimits::default()).expect("golden file");
+    let plain = decode(&read("plain.png"), DecodeLimits::default()).expect("golden file");
     assert!(plain.notes.is_empty());
 }

@@ -12,11 +12,11 @@ fn data(bytes: &[u8]) -> usize {
 }
 
 fn reason(bytes: &[u8]) -> String {
-    decode(bytes, IntakeLimits::default()).map(|intake| intake.notes).expect_err("damage")
+    decode(bytes, DecodeLimits::default()).map(|decoded| decoded.notes).expect_err("damage")
 }
 
 fn notes(bytes: &[u8]) -> String {
-    decode(bytes, IntakeLimits::default()).unwrap_or_else(|reason| panic!("{reason}")).notes.join("; ")
+    decode(bytes, DecodeLimits::default()).unwrap_or_else(|reason| panic!("{reason}")).notes.join("; ")
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn a_progressive_jpeg_that_lacks_a_pass_is_refused() {
 #[test]
 fn what_follows_the_end_is_noted_and_the_first_picture_read() {
     let bytes = read("plain.jpg");
-    let alone = decode(&bytes, IntakeLimits::default()).expect("whole").rgb;
+    let alone = decode(&bytes, DecodeLimits::default()).expect("whole").rgb;
     for (more, words) in [
         (read("grey.jpg"), "another image follows its end"),
         ([vec![0; 5], read("grey.jpg")].concat(), "another image follows its end"),
         (b"trailer".to_vec(), "bytes follow its end"),
     ] {
-        let both = decode(&[bytes.clone(), more].concat(), IntakeLimits::default()).expect("whole");
+        let both = decode(&[bytes.clone(), more].concat(), DecodeLimits::default()).expect("whole");
         assert_eq!(both.rgb, alone);
         assert!(both.notes.iter().any(|note| note.contains(words)), "{:?}", both.notes);
     }
@@ -86,7 +86,7 @@ fn a_damaged_jpeg_inside_a_tiff_is_refused() {
 
 #[test]
 fn every_reason_says_what_to_do() {
-    let limits = IntakeLimits::default();
+    let limits = DecodeLimits::default();
     let png = read("plain.png");
     let tiff = |name: &str| std::fs::read(kinds().join(name)).expect("golden file");
     // Little-endian or not: the value of a tag of one number of 16 bits.
@@ -108,7 +108,7 @@ fn every_reason_says_what_to_do() {
         ("unknown compression", with(read("strips.tif"), 259, 65_000), "export"),
         ("no page", b"II\x2a\0\0\0\0\0".to_vec(), "again"),
     ] {
-        let reason = decode(&bytes, limits).map(|intake| intake.notes).expect_err(what);
+        let reason = decode(&bytes, limits).map(|decoded| decoded.notes).expect_err(what);
         assert!(reason.contains(words), "{what}: {reason}");
     }
     // The tag of the predictor becomes that of the depth of a volume's tiles.
@@ -121,7 +121,7 @@ fn every_reason_says_what_to_do() {
         volume[at + 8..at + 10].copy_from_slice(&number(2));
         assert!(reason(&volume).contains("save each slice"), "{}", reason(&volume));
     }
-    let few = IntakeLimits { pixels: 1, ..limits };
+    let few = DecodeLimits { pixels: 1, ..limits };
     let reason = numbers(&tiff("mask-u16.tif"), few).expect_err("over the limit");
     assert!(reason.contains("--max-pixels"), "{reason}");
 }

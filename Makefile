@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -79,6 +79,9 @@ bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in p
 
 parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)
 	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
+
+prove-same: build ## build another commit (BASE=…) and prove that both make the same sets, checkpoints, rows and pictures (half an hour)
+	@scripts/prove-same.sh $(or $(BASE),HEAD~1) $(BIN)
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)

@@ -69,7 +69,7 @@ parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on re
 
 measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (ten minutes)
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test shard_builder copies:: -- --nocapture
-	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --bin shard-builder how_long -- --nocapture
+	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --lib how_long -- --nocapture
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -18,13 +18,13 @@ use tracing::debug;
 
 use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
-use crate::copies::{Found, Pair};
 use crate::duplicates;
 use crate::encode::Encoder;
 use crate::locate::{Places, locate};
 use crate::output::{Progress, thousands};
 use crate::part::Part;
 use imaging::DecodeLimits;
+use near_copies::{FoundCopies, Pair};
 
 use crate::plan::{self, PlannedShard};
 use crate::report;
@@ -175,7 +175,7 @@ impl Build {
         self.target.expect_room(&self.sources, self.cutting.product)?;
         let spool = self.spool()?;
         let mut pictures = survey(&self.sources, self.cutting, spool.as_ref().map(|spool| (spool, CODEC)))?;
-        let Found { pairs: copies, alike } = plan::copies(&self.sources, &mut pictures, self.cutting.limits);
+        let FoundCopies { pairs: copies, alike } = plan::copies(&self.sources, &mut pictures, self.cutting.limits);
         let groups = plan::groups(&self.sources, &pictures, &copies);
         let (config, product) = (digest_json(&self.config), self.cutting.product);
         let shards = plan::shards(&config, product, &self.sources, &pictures, &groups, self.rows_per_shard as usize);

@@ -11,7 +11,6 @@ use image::RgbImage;
 
 use crate::cli::DuplicatesArgs;
 use crate::contact_sheet::{Strip, draw};
-use crate::copies::{Frame, Likeness, Pair};
 use crate::locate::{Places, locate};
 use crate::output::thousands;
 use crate::plan;
@@ -20,6 +19,7 @@ use crate::source::files::name_of;
 use crate::survey::{Cutting, Located, Picture, survey};
 use crate::target::prepare_folder;
 use imaging::DecodeLimits;
+use near_copies::{CopyKind, Frame, Pair};
 
 /// Thumbnails in a line of the sheet: four pairs.
 const COLUMNS: u32 = 8;
@@ -49,7 +49,7 @@ impl Crosses {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
     crosses: Crosses,
-    how: Likeness,
+    how: CopyKind,
     sides: [Side<'a>; 2],
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn lines<'a>(sources: &'a [Located], pictures: &'a [Picture], pairs: 
                 [a, b] if a.source != b.source => Crosses::Sources,
                 _ => Crosses::Images,
             };
-            Line { crosses, how: pair.how, sides }
+            Line { crosses, how: pair.kind, sides }
         })
         .collect();
     // The sort is stable and the pairs come in the order of their names.
@@ -98,13 +98,13 @@ pub(crate) fn table(lines: &[Line<'_>]) -> Result<Vec<u8>> {
     for Line { crosses, how, sides } in lines {
         let mut record = vec![crosses.name().to_owned(), how.name().to_owned(), format!("{:.3}", how.score())];
         match how {
-            Likeness::Near(overlay) => record.extend([
+            CopyKind::Near(overlay) => record.extend([
                 if overlay.mirrored { "yes" } else { "no" }.to_owned(),
                 format!("{:.1}", overlay.angle),
                 format!("{:.3}", overlay.scale),
                 if overlay.frame == Frame::Whole { "yes" } else { "no" }.to_owned(),
             ]),
-            Likeness::Bytes | Likeness::Pixels => record.extend(["no", "0.0", "1.000", "no"].map(str::to_owned)),
+            CopyKind::Bytes | CopyKind::Pixels => record.extend(["no", "0.0", "1.000", "no"].map(str::to_owned)),
         }
         for side in sides {
             record.extend([side.name, side.image, side.role.name(), side.group].map(str::to_owned));

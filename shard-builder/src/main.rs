@@ -8,7 +8,6 @@ mod assemble;
 mod card;
 mod cli;
 mod contact_sheet;
-mod copies;
 mod cut;
 mod diff;
 mod duplicates;

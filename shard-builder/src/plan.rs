@@ -9,11 +9,11 @@ use image::RgbImage;
 use imaging::DecodeLimits;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
-use crate::copies::{self, Found, Likeness, Maker, Pair, Subject, Surroundings};
 use crate::output::{Progress, thousands};
 use crate::source::describe::Source;
 use crate::source::groups::Joined;
 use crate::survey::{Located, Picture};
+use near_copies::{CopyKind, Fingerprinter, FoundCopies, Pair, SearchContext, Subject};
 
 /// Share of a source's groups from which joining is worth a warning.
 const MANY: f64 = 0.05;
@@ -39,7 +39,7 @@ pub(crate) struct PlannedShard {
 }
 
 /// The pictures that show the same, by position. Of each picture that was decoded the fingerprint is taken away.
-pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: DecodeLimits) -> Found {
+pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: DecodeLimits) -> FoundCopies {
     let (mut places, mut subjects) = (Vec::new(), Vec::new());
     for (place, picture) in pictures.iter_mut().enumerate() {
         if let Some(seen) = &mut picture.seen {
@@ -49,10 +49,10 @@ pub(crate) fn copies(sources: &[Located], pictures: &mut [Picture], limits: Deco
         }
     }
     let around = Around { sources, pictures, places: &places, limits };
-    let found = copies::find(&subjects, &Maker::new(), &around);
+    let found = near_copies::find(&subjects, &Fingerprinter::new(), &around);
     let pairs =
-        found.pairs.into_iter().map(|pair| Pair { a: places[pair.a], b: places[pair.b], how: pair.how }).collect();
-    Found { pairs, ..found }
+        found.pairs.into_iter().map(|pair| Pair { a: places[pair.a], b: places[pair.b], kind: pair.kind }).collect();
+    FoundCopies { pairs, ..found }
 }
 
 /// What the search for copies asks of a build: pixels, and a place to say how far it is.
@@ -64,7 +64,7 @@ struct Around<'a> {
     limits: DecodeLimits,
 }
 
-impl Surroundings for Around<'_> {
+impl SearchContext for Around<'_> {
     fn pixels(&self, subject: usize) -> Option<RgbImage> {
         let picture = &self.pictures[self.places[subject]];
         self.sources[picture.source].rgb(&picture.image, self.limits).ok()
@@ -102,7 +102,7 @@ pub(crate) fn groups(sources: &[Located], pictures: &[Picture], copies: &[Pair])
             }
         }
     }
-    for pair in copies.iter().filter(|pair| matches!(pair.how, Likeness::Near(_))) {
+    for pair in copies.iter().filter(|pair| matches!(pair.kind, CopyKind::Near(_))) {
         if let (Ok(a), Ok(b)) = (&pictures[pair.a].used, &pictures[pair.b].used) {
             joined.join(&a.group, &b.group);
         }

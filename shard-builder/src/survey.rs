@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
 use shards::Codec;
 
-use crate::copies::{Fingerprint, Maker};
 use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches, pixels, scale};
 use crate::encode::encode_taken;
@@ -31,6 +30,7 @@ use crate::source::parts::{PartBook, Place};
 use crate::source::quality_rule::Action;
 use crate::spool::{Spool, Spooled};
 use imaging::DecodeLimits;
+use near_copies::{Fingerprint, Fingerprinter};
 
 /// A description and the folder or archive in which its dataset lies.
 #[derive(Debug)]
@@ -200,7 +200,7 @@ fn survey_one(index: usize, sources: &[Located], cutting: Cutting, keep: Keep<'_
         masks,
         root,
         cutting,
-        maker: Maker::new(),
+        fingerprinter: Fingerprinter::new(),
         keep,
     };
     let unused = |image, reason| unused(index, image, reason);
@@ -281,7 +281,7 @@ struct Surveyor<'a> {
     /// Files of masks by the images that they belong to.
     masks: Claims,
     cutting: Cutting,
-    maker: Maker,
+    fingerprinter: Fingerprinter,
     keep: Keep<'a>,
 }
 
@@ -324,7 +324,7 @@ impl Surveyor<'_> {
             file: file.digest,
             page,
             pixels: pixel_digest(width, height, &decoded.rgb),
-            fingerprint: if self.cutting.fingerprints { self.maker.fingerprint(&decoded.rgb) } else { None },
+            fingerprint: if self.cutting.fingerprints { self.fingerprinter.fingerprint(&decoded.rgb) } else { None },
             group: group.clone().ok(),
         });
         let group = group?;

@@ -7,11 +7,12 @@
 //! nowhere a patch in which the two differ by more than they vary. Brightness and colour are compared as they are, at the
 //! resolution of the coarser image, place by place. Copies of a single cell that were trimmed or turned by odd angles are not found.
 
-use image::{RgbImage, imageops};
+use image::imageops;
+use imaging::RgbImage;
 
-use super::align::{Map, Overlay};
-use super::fingerprint::{Frame, SIDE, extent};
-use super::plane::Plane;
+use crate::align::{Affine, Registration};
+use crate::fingerprint::{Frame, SIDE, extent};
+use crate::plane::Plane;
 
 /// Short side at which two images are compared, at most, px.
 const FINEST: f32 = 256.0;
@@ -37,22 +38,22 @@ const MOST_DIFFERENCE: f32 = 0.8;
 const MOST_TINT: f32 = 3.5;
 /// How two images differ once one lies over the other.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// Squared difference of brightness over variance, at the worst place but [`SPARED`].
-    pub(super) detail: f32,
+    pub(crate) detail: f32,
     /// Difference of colour, grey levels, root of the mean square.
-    pub(super) tint: f32,
+    pub(crate) tint: f32,
 }
 
 impl Difference {
     /// Whether one image can be a copy of the other.
-    pub(super) fn is_of_copies(&self) -> bool {
+    pub(crate) fn is_of_copies(&self) -> bool {
         self.detail <= MOST_DIFFERENCE && self.tint <= MOST_TINT
     }
 }
 
 /// An image reduced to the size at which it is compared.
-struct Sight {
+struct ReducedImage {
     luma: Plane,
     /// Red less brightness, blue less brightness, without fine detail, of which JPEG keeps little.
     tints: [Plane; 2],
@@ -60,15 +61,15 @@ struct Sight {
     frame: [f32; 4],
 }
 
-/// An affine map between pixels of two sights, from the middle of the first pixel.
-type Pixels = [f32; 6];
+/// An affine map between pixels of two reduced images, from the middle of the first pixel.
+type PixelMap = [f32; 6];
 
-/// How `b` differs from `a` where `overlay` lays it; nothing where it does not lay corner on corner, or they are too small to say.
-pub(super) fn difference(a: &RgbImage, b: &RgbImage, overlay: &Overlay) -> Option<Difference> {
+/// How `b` differs from `a` where `registration` lays it; nothing where it does not lay corner on corner, or they are too small to say.
+pub(crate) fn difference(a: &RgbImage, b: &RgbImage, registration: &Registration) -> Option<Difference> {
     let [(_, _, a_width, a_height), (_, _, b_width, b_height)] =
-        [a, b].map(|image| extent(image.dimensions(), overlay.frame));
+        [a, b].map(|image| extent(image.dimensions(), registration.frame));
     // Both frames are reduced to the same size, the smaller of both along each side.
-    let [xx, xy, ..] = overlay.map.m;
+    let [xx, xy, ..] = registration.map.m;
     let upright = xx.abs() > xy.abs();
     let (b_along, b_across) = if upright { (b_width, b_height) } else { (b_height, b_width) };
     let (along, across) = (a_width.min(b_along) as f32, a_height.min(b_across) as f32);
@@ -77,13 +78,13 @@ pub(super) fn difference(a: &RgbImage, b: &RgbImage, overlay: &Overlay) -> Optio
     if along.min(across) < COARSEST {
         return None;
     }
-    let a = Sight::new(a, overlay.frame, (along, across));
-    let b = Sight::new(b, overlay.frame, if upright { (along, across) } else { (across, along) });
-    let exact = corners(&a, &b, &between(&a, &b, &overlay.map))?;
+    let a = ReducedImage::new(a, registration.frame, (along, across));
+    let b = ReducedImage::new(b, registration.frame, if upright { (along, across) } else { (across, along) });
+    let exact = corners(&a, &b, &between(&a, &b, &registration.map))?;
     compared(&a, &b, &exact)
 }
 
-impl Sight {
+impl ReducedImage {
     /// The image with its frame reduced to a size, px.
     fn new(image: &RgbImage, frame: Frame, (frame_width, frame_height): (f32, f32)) -> Self {
         let (left, top, width, height) = extent(image.dimensions(), frame);
@@ -120,15 +121,15 @@ impl Sight {
         }
     }
 
-    /// Scale and origin of the frame's own coordinates, those of an overlay: pixels from the middle of the first.
+    /// Scale and origin of the frame's own coordinates, those of an registration: pixels from the middle of the first.
     fn axes(&self) -> ([f32; 2], [f32; 2]) {
         let [left, top, width, height] = self.frame;
         ([width / SIDE as f32, height / SIDE as f32], [left + width / 2.0 - 0.5, top + height / 2.0 - 0.5])
     }
 }
 
-/// An overlay's map in pixels of the two sights.
-fn between(a: &Sight, b: &Sight, map: &Map) -> Pixels {
+/// The map of a registration in pixels of the two reduced images.
+fn between(a: &ReducedImage, b: &ReducedImage, map: &Affine) -> PixelMap {
     let (([ax, ay], [a0, a1]), ([bx, by], [b0, b1])) = (a.axes(), b.axes());
     let [xx, xy, x0, yx, yy, y0] = map.m;
     let (xx, xy) = (xx * bx / ax, xy * bx / ay);
@@ -136,12 +137,12 @@ fn between(a: &Sight, b: &Sight, map: &Map) -> Pixels {
     [xx, xy, x0 * bx + b0 - xx * a0 - xy * a1, yx, yy, y0 * by + b1 - yx * a0 - yy * a1]
 }
 
-fn of([xx, xy, x0, yx, yy, y0]: &Pixels, x: f32, y: f32) -> (f32, f32) {
+fn of([xx, xy, x0, yx, yy, y0]: &PixelMap, x: f32, y: f32) -> (f32, f32) {
     (xx * x + xy * y + x0, yx * x + yy * y + y0)
 }
 
 /// The map that lays the corners of `a` on those of `b` exactly, if `map` nearly does.
-fn corners(a: &Sight, b: &Sight, map: &Pixels) -> Option<Pixels> {
+fn corners(a: &ReducedImage, b: &ReducedImage, map: &PixelMap) -> Option<PixelMap> {
     let (aw, ah) = (a.luma.width as f32, a.luma.height as f32);
     let (bw, bh) = (b.luma.width as f32, b.luma.height as f32);
     // Along each axis of `b` the place is a share of one of `a`'s sides, forwards or backwards.
@@ -164,7 +165,7 @@ fn corners(a: &Sight, b: &Sight, map: &Pixels) -> Option<Pixels> {
 }
 
 /// Where a place of `a` lies in `b`, for each place that is not at an edge.
-fn places<'a>(a: &'a Plane, b: &'a Plane, map: &'a Pixels) -> impl Iterator<Item = (usize, f32, f32)> + 'a {
+fn places<'a>(a: &'a Plane, b: &'a Plane, map: &'a PixelMap) -> impl Iterator<Item = (usize, f32, f32)> + 'a {
     let within = |plane: &Plane, x: f32, y: f32| {
         x >= EDGE && y >= EDGE && x <= plane.width as f32 - 1.0 - EDGE && y <= plane.height as f32 - 1.0 - EDGE
     };
@@ -176,7 +177,7 @@ fn places<'a>(a: &'a Plane, b: &'a Plane, map: &'a Pixels) -> impl Iterator<Item
 }
 
 /// How `b` differs under a map; nothing where no place is left to compare.
-fn compared(a: &Sight, b: &Sight, map: &Pixels) -> Option<Difference> {
+fn compared(a: &ReducedImage, b: &ReducedImage, map: &PixelMap) -> Option<Difference> {
     let shown: Vec<(usize, f32, f32)> = places(&a.luma, &b.luma, map).collect();
     let smooth = moments(&a.luma.blurred(1, 2), &b.luma.blurred(1, 2), &shown);
     let mut apart: Vec<f32> =
@@ -185,7 +186,7 @@ fn compared(a: &Sight, b: &Sight, map: &Pixels) -> Option<Difference> {
 }
 
 /// The difference of colour, grey levels, root of the mean square.
-fn tint(a: &Sight, b: &Sight, shown: &[(usize, f32, f32)]) -> f32 {
+fn tint(a: &ReducedImage, b: &ReducedImage, shown: &[(usize, f32, f32)]) -> f32 {
     let square = |&(at, bx, by): &(usize, f32, f32)| -> f64 {
         let of =
             |(one, other): (&Plane, &Plane)| other.sample((bx, by)).map_or(0.0, |(value, ..)| value - one.values[at]);

@@ -1,32 +1,17 @@
-//! Which images show the same field: copies by bytes, by pixels, and near-copies that were turned, mirrored, compressed
-//! again, resized or trimmed.
-//!
-//! Near-copies are found in three steps. The signature of each image's spectrum names its few likeliest copies; each is then laid
-//! over the image, and goes on if their fine detail correlates by at least [`SAME`]. A field of cells is a copy if it is alike
-//! everywhere ([`align::spread`]), also where its pixels differ: it was photographed twice, or its colours were changed. A single cell
-//! is not: it is small, or its outline also fits itself when turned, and says little. There a second look compares the pixels of both
-//! images, laid corner on corner ([`second_look`]). What this does not find: a copy that shows less than about three quarters of the
-//! width of the other, copies of images that show nothing (blank fields have no fingerprint), and of single cells copies with other
-//! colours, turned by odd angles or trimmed.
-
-mod align;
-mod candidates;
-mod fft;
-mod fingerprint;
-mod plane;
-mod second_look;
+//! The search: equal files and pixels by digest, near-copies by candidates, registration and a check of pixels.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use image::RgbImage;
+use imaging::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::Digest;
 use rustfft::num_complex::Complex32;
 
-pub(crate) use align::Overlay;
-pub(crate) use fingerprint::{Fingerprint, Frame, Maker};
-use fingerprint::{Prepared, View};
+use crate::align::{self, Registration};
+use crate::fingerprint::{Fingerprint, Fingerprinter, Frame, PreparedView, View};
+use crate::pair::{CopyKind, FoundCopies, Pair, Subject};
+use crate::{candidates, pixel_check};
 
 /// Correlation of detail from which two images may be copies of each other.
 const SAME: f32 = 0.7;
@@ -41,75 +26,20 @@ const MOST_SCALE: f32 = 1.25;
 /// A picture that correlates so well with itself, turned or mirrored, says nothing by its outlines.
 const ITSELF: f32 = 0.5;
 
-/// An image that may have copies.
-#[derive(Debug, Clone)]
-pub(crate) struct Subject {
-    /// Digest of the file, and which page of it.
-    pub(crate) file: (Digest, u32),
-    /// Digest of the upright pixels.
-    pub(crate) pixels: Digest,
-    /// Its fingerprint; none where it shows nothing.
-    pub(crate) fingerprint: Option<Fingerprint>,
-}
-
-/// How two images are copies.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Likeness {
-    /// The files are the same.
-    Bytes,
-    /// The pixels are the same, the files are not.
-    Pixels,
-    /// The same field, seen again.
-    Near(Overlay),
-}
-
-/// Two images that show the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Pair {
-    /// Position of the earlier one.
-    pub(crate) a: usize,
-    /// Position of the later one.
-    pub(crate) b: usize,
-    /// How.
-    pub(crate) how: Likeness,
-}
-
-impl Likeness {
-    /// Its name in reports.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Bytes => "same bytes",
-            Self::Pixels => "same pixels",
-            Self::Near(_) => "near",
-        }
-    }
-
-    /// Correlation of the detail; 1 for equal pixels.
-    pub(crate) fn score(&self) -> f32 {
-        if let Self::Near(overlay) = self { overlay.score } else { 1.0 }
-    }
-}
-
-/// What a search needs of the program around it.
-pub(crate) trait Surroundings: Sync {
-    /// The pixels of a subject, read again; nothing where they cannot be read any more.
+/// What a search asks of its caller: pixels that it does not keep in memory, and a place to report progress.
+pub trait SearchContext: Sync {
+    /// The pixels of a subject, read again; `None` where they can no longer be read.
     fn pixels(&self, subject: usize) -> Option<RgbImage>;
 
-    /// Runs a step of so many parts, which calls what it is given after each part.
+    /// Calls `work`, a step named `step` of `parts` equal parts. `work` calls the function that it is given after each part, from any
+    /// thread.
     fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync)));
 }
 
-/// What a search has found.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Found {
-    /// All pairs of copies, sorted by position. Of several equal images each is paired with the first.
-    pub(crate) pairs: Vec<Pair>,
-    /// Pairs whose outlines are alike and whose pixels are not: no copies.
-    pub(crate) alike: usize,
-}
-
-/// Finds all copies. The result does not depend on the number of threads.
-pub(crate) fn find(subjects: &[Subject], maker: &Maker, around: &dyn Surroundings) -> Found {
+/// Finds all copies among `subjects`, in the current rayon pool. The result does not depend on the number of threads.
+///
+/// `fingerprinter` must be one that made the fingerprints' views comparable: any [`Fingerprinter`] of this version.
+pub fn find(subjects: &[Subject], fingerprinter: &Fingerprinter, context: &dyn SearchContext) -> FoundCopies {
     let mut pairs = Vec::new();
     let mut by_file: BTreeMap<(Digest, u32), usize> = BTreeMap::new();
     let mut by_pixels: BTreeMap<Digest, usize> = BTreeMap::new();
@@ -117,9 +47,9 @@ pub(crate) fn find(subjects: &[Subject], maker: &Maker, around: &dyn Surrounding
     for (b, subject) in subjects.iter().enumerate() {
         let same_pixels = by_pixels.get(&subject.pixels).copied();
         if let Some(a) = by_file.get(&subject.file).copied() {
-            pairs.push(Pair { a, b, how: Likeness::Bytes });
+            pairs.push(Pair { a, b, kind: CopyKind::Bytes });
         } else if let Some(a) = same_pixels {
-            pairs.push(Pair { a, b, how: Likeness::Pixels });
+            pairs.push(Pair { a, b, kind: CopyKind::Pixels });
         }
         by_file.entry(subject.file).or_insert(b);
         by_pixels.entry(subject.pixels).or_insert(b);
@@ -129,31 +59,31 @@ pub(crate) fn find(subjects: &[Subject], maker: &Maker, around: &dyn Surrounding
             firsts.push((b, fingerprint));
         }
     }
-    let search = Search { images: firsts, maker, around };
+    let search = Search { images: firsts, fingerprinter, context };
     let (near, alike) = search.near();
     pairs.extend(near);
     pairs.sort_by_key(|pair| (pair.a, pair.b));
-    Found { pairs, alike }
+    FoundCopies { pairs, alike }
 }
 
 /// The search for near-copies.
 struct Search<'a> {
     /// Position among the subjects, and what is kept of the image.
     images: Vec<(usize, &'a Fingerprint)>,
-    maker: &'a Maker,
-    around: &'a dyn Surroundings,
+    fingerprinter: &'a Fingerprinter,
+    context: &'a dyn SearchContext,
 }
 
 /// A view made ready, and its transform under the window.
 struct Laid {
-    view: Prepared,
+    view: PreparedView,
     spectrum: Vec<Complex32>,
 }
 
 impl Laid {
-    fn new(maker: &Maker, view: &View) -> Self {
-        let view = maker.prepare(view);
-        let spectrum = maker.windowed(&view.detail);
+    fn new(fingerprinter: &Fingerprinter, view: &View) -> Self {
+        let view = fingerprinter.prepare(view);
+        let spectrum = fingerprinter.windowed(&view.detail);
         Self { view, spectrum }
     }
 }
@@ -173,7 +103,7 @@ impl Search<'_> {
         let candidates = self.candidates();
         let of_one: Vec<&[(usize, usize, Frame)]> = candidates.chunk_by(|p, q| p.0 == q.0).collect();
         let mut looked = Vec::new();
-        self.around.run("look at likely copies", candidates.len(), &mut |tick| {
+        self.context.run("look at likely copies", candidates.len(), &mut |tick| {
             looked = of_one.par_iter().flat_map_iter(|of_one| self.look(of_one, tick)).collect();
         });
         let (pairs, others): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, copies)| *copies);
@@ -193,7 +123,7 @@ impl Search<'_> {
             if frame == Frame::Whole && !(1..views.len()).any(|other| wanted(0, other)) {
                 continue;
             }
-            self.around.run("compare signatures", candidates::pieces(only.len()), &mut |tick| {
+            self.context.run("compare signatures", candidates::pieces(only.len()), &mut |tick| {
                 let found = candidates::candidates(&only, wanted, tick);
                 all.extend(found.into_iter().map(|(a, b)| (views[a].0, views[b].0, frame)));
             });
@@ -208,15 +138,15 @@ impl Search<'_> {
         let (position, fingerprint) = self.images[first];
         let laid = [Frame::Centre, Frame::Whole].map(|frame| {
             let looked_at = of_one.iter().any(|(_, _, of)| *of == frame);
-            fingerprint.view(frame).filter(|_| looked_at).map(|view| Laid::new(self.maker, view))
+            fingerprint.view(frame).filter(|_| looked_at).map(|view| Laid::new(self.fingerprinter, view))
         });
-        let image = Looked { fingerprint, laid, pixels: LazyCell::new(|| self.around.pixels(position)) };
+        let image = Looked { fingerprint, laid, pixels: LazyCell::new(|| self.context.pixels(position)) };
         let mut found = Vec::new();
         for views in of_one.chunk_by(|p, q| p.1 == q.1) {
             let second = views[0].1;
             let frames = views.iter().map(|(_, _, frame)| *frame);
-            if let Some((overlay, copies)) = self.judge(&image, second, frames) {
-                let pair = Pair { a: position, b: self.images[second].0, how: Likeness::Near(overlay) };
+            if let Some((registration, copies)) = self.judge(&image, second, frames) {
+                let pair = Pair { a: position, b: self.images[second].0, kind: CopyKind::Near(registration) };
                 found.push((pair, copies));
             }
             views.iter().for_each(|_| tick());
@@ -230,42 +160,43 @@ impl Search<'_> {
         image: &Looked<'_, F>,
         second: usize,
         frames: impl Iterator<Item = Frame>,
-    ) -> Option<(Overlay, bool)> {
+    ) -> Option<(Registration, bool)> {
         let (position, other) = self.images[second];
         let mut best = None;
         for frame in frames {
             let (Some(a), Some(view)) = (&image.laid[frame as usize], other.view(frame)) else { continue };
-            let b = self.maker.prepare(view);
-            let overlay = align::overlay(self.maker, (&a.view, &a.spectrum), &b, frame);
-            let near = |overlay: &Overlay| overlay.scale.max(overlay.scale.recip()) <= MOST_SCALE;
-            let Some(overlay) = overlay.filter(|overlay| overlay.score >= SAME && near(overlay)) else { continue };
+            let b = self.fingerprinter.prepare(view);
+            let registration = align::register(self.fingerprinter, (&a.view, &a.spectrum), &b, frame);
+            let near = |registration: &Registration| registration.scale.max(registration.scale.recip()) <= MOST_SCALE;
+            let Some(registration) =
+                registration.filter(|registration| registration.score >= SAME && near(registration))
+            else {
+                continue;
+            };
             let tells = || {
                 let large = image.fingerprint.short.min(other.short) >= TELLING;
-                let least = if overlay.stays() { SPREAD_IN_PLACE } else { SPREAD };
-                let alike = || align::spread(self.maker, &a.view.detail, &b.detail, &overlay.map) >= least;
+                let least = if registration.stays() { SPREAD_IN_PLACE } else { SPREAD };
+                let alike = || align::spread(self.fingerprinter, &a.view.detail, &b.detail, &registration.map) >= least;
                 // What is alike everywhere tells as much as either of both.
-                large && alike() && (self.tells(a) || self.tells(&Laid::new(self.maker, view)))
+                large && alike() && (self.tells(a) || self.tells(&Laid::new(self.fingerprinter, view)))
             };
-            if self.same_pixels(&image.pixels, position, &overlay) || tells() {
-                return Some((overlay, true));
+            if self.same_pixels(&image.pixels, position, &registration) || tells() {
+                return Some((registration, true));
             }
-            best = Some((overlay, false));
+            best = Some((registration, false));
         }
         best
     }
 
     /// Whether outlines alone say which image a view is of.
     fn tells(&self, laid: &Laid) -> bool {
-        align::likeness_to_itself(self.maker, (&laid.view, &laid.spectrum)) < ITSELF
+        align::likeness_to_itself(self.fingerprinter, (&laid.view, &laid.spectrum)) < ITSELF
     }
 
     /// Whether the second look says copies. Where a file has gone in the meantime, the first look decides: a group too large leaks
     /// nothing.
-    fn same_pixels(&self, first: &Option<RgbImage>, second: usize, overlay: &Overlay) -> bool {
-        let (Some(a), Some(b)) = (first, self.around.pixels(second)) else { return true };
-        second_look::difference(a, &b, overlay).is_some_and(|difference| difference.is_of_copies())
+    fn same_pixels(&self, first: &Option<RgbImage>, second: usize, registration: &Registration) -> bool {
+        let (Some(a), Some(b)) = (first, self.context.pixels(second)) else { return true };
+        pixel_check::difference(a, &b, registration).is_some_and(|difference| difference.is_of_copies())
     }
 }
-
-#[cfg(test)]
-mod tests;

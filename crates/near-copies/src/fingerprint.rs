@@ -4,31 +4,32 @@
 //! In log-polar coordinates (rings, angles) a rotation of the picture is a cyclic shift along the angles, a mirroring
 //! reverses them, and a change of scale is a shift along the rings (Fourier-Mellin; Reddy and Chatterji, IEEE TIP 5, 1996).
 //! The magnitudes of the harmonics of each ring are thus the same for a picture turned by any angle or mirrored: they
-//! are the signature by which candidates are found. [`super::align`] decides about them.
+//! are the signature by which candidates are found. [`crate::align`] decides about them.
 
 use std::f32::consts::{PI, TAU};
 
-use image::{RgbImage, imageops};
+use image::imageops;
+use imaging::RgbImage;
 use rustfft::num_complex::Complex32;
 
-use super::fft::Fft;
+use crate::fft::Fft;
 
 /// Side of the reduced picture, px.
-pub(super) const SIDE: usize = 128;
+pub(crate) const SIDE: usize = 128;
 /// Angles over half a turn; the spectrum of a real picture repeats after it.
-pub(super) const ANGLES: usize = 128;
+pub(crate) const ANGLES: usize = 128;
 /// Rings of the spectrum.
-pub(super) const RINGS: usize = 46;
+pub(crate) const RINGS: usize = 46;
 /// Logarithm of the ratio of two neighbouring rings: two of them are a crop to 90 %.
-pub(super) const RING_STEP: f32 = 0.0527;
+pub(crate) const RING_STEP: f32 = 0.0527;
 /// The innermost ring: periods over the picture.
 const FIRST_RING: f32 = 4.0;
 /// Radius of the disc that is compared, px.
-pub(super) const DISC: f32 = 58.0;
+pub(crate) const DISC: f32 = 58.0;
 /// Harmonics of a ring in the signature.
 const HARMONICS: usize = 24;
 /// Rings by which a copy may be larger or smaller.
-pub(super) const SHIFTS: isize = 3;
+pub(crate) const SHIFTS: isize = 3;
 /// Below this deviation, in grey levels, a picture shows nothing that could be recognised.
 const FLAT: f32 = 2.5;
 
@@ -37,7 +38,7 @@ const SQUARE: f32 = 1.02;
 
 /// Which part of an image a view shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// The central square, at its own proportions: what copies share that were turned by any angle, resized or trimmed.
     Centre,
     /// The whole image, drawn out or squashed to a square: what copies share whose proportions were changed.
@@ -46,18 +47,18 @@ pub(crate) enum Frame {
 
 /// What is kept of an image: a view of its central square, and one of the whole where that differs.
 #[derive(Debug, Clone)]
-pub(crate) struct Fingerprint {
+pub struct Fingerprint {
     /// Width over height.
     aspect: f32,
     /// The shorter side of the image, px.
-    pub(super) short: u32,
+    pub(crate) short: u32,
     centre: Option<View>,
     whole: Option<View>,
 }
 
 /// A small grey picture and its signature.
 #[derive(Debug, Clone)]
-pub(super) struct View {
+pub(crate) struct View {
     /// The part of the image, [`SIDE`] × [`SIDE`].
     grey: Vec<u8>,
     /// [`RINGS`] × [`HARMONICS`], each ring with mean 0, in 1/32 of its deviation. Sixteen bits, of which eight are used: the
@@ -67,25 +68,37 @@ pub(super) struct View {
 
 /// A view made ready to be laid over another.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(crate) struct PreparedView {
     /// Transform along the angles of the rings, [`RINGS`] × [`ANGLES`], each ring with mean 0 and deviation 1.
-    pub(super) rings: Vec<Complex32>,
+    pub(crate) rings: Vec<Complex32>,
     /// The picture without its slow changes, at one contrast everywhere.
-    pub(super) detail: Vec<f32>,
+    pub(crate) detail: Vec<f32>,
 }
 
-/// Tables for making fingerprints.
-pub(crate) struct Maker {
-    pub(super) plane: Fft,
-    pub(super) circle: Fft,
-    pub(super) window: Vec<f32>,
+/// Makes fingerprints of images; holds the tables that all of them need.
+pub struct Fingerprinter {
+    pub(crate) plane: Fft,
+    pub(crate) circle: Fft,
+    pub(crate) window: Vec<f32>,
     /// Where the places of the disc that is compared lie in a picture, and where from its centre.
-    pub(super) disc: Vec<(usize, f32, f32)>,
+    pub(crate) disc: Vec<(usize, f32, f32)>,
 }
 
-impl Maker {
-    /// Prepares the tables.
-    pub(crate) fn new() -> Self {
+impl std::fmt::Debug for Fingerprinter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fingerprinter").finish_non_exhaustive()
+    }
+}
+
+impl Default for Fingerprinter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fingerprinter {
+    /// Plans the transforms and fills the tables: some milliseconds, once per search.
+    pub fn new() -> Self {
         let window = (0..SIDE * SIDE)
             .map(|at| {
                 let radius = away(centred(at));
@@ -97,8 +110,8 @@ impl Maker {
         Self { plane: Fft::new(SIDE), circle: Fft::new(ANGLES), window, disc }
     }
 
-    /// The fingerprint of an image; none of one that shows nothing.
-    pub(crate) fn fingerprint(&self, image: &RgbImage) -> Option<Fingerprint> {
+    /// The fingerprint of an image; `None` for one that shows nothing. The same on every machine.
+    pub fn fingerprint(&self, image: &RgbImage) -> Option<Fingerprint> {
         let (width, height) = image.dimensions();
         let aspect = width as f32 / height as f32;
         let centre = self.view(reduced(image, Frame::Centre));
@@ -127,14 +140,14 @@ impl Maker {
     }
 
     /// Recomputes from a view what laying it over another needs.
-    pub(super) fn prepare(&self, view: &View) -> Prepared {
+    pub(crate) fn prepare(&self, view: &View) -> PreparedView {
         let mut rings = complex(self.rings(&view.grey).unwrap_or_else(|| vec![0.0; RINGS * ANGLES]));
         self.circle.forward(&mut rings);
-        Prepared { rings, detail: detail(&view.grey) }
+        PreparedView { rings, detail: detail(&view.grey) }
     }
 
     /// The transform of a picture under the window, transposed.
-    pub(super) fn windowed(&self, picture: &[f32]) -> Vec<Complex32> {
+    pub(crate) fn windowed(&self, picture: &[f32]) -> Vec<Complex32> {
         let mut spectrum = complex(picture.iter().zip(&self.window).map(|(value, weight)| value * weight));
         self.plane.forward_2d(&mut spectrum);
         spectrum
@@ -170,7 +183,7 @@ impl Maker {
 
 impl Fingerprint {
     /// The view of a part; of a square image both parts are the same.
-    pub(super) fn view(&self, frame: Frame) -> Option<&View> {
+    pub(crate) fn view(&self, frame: Frame) -> Option<&View> {
         match frame {
             Frame::Whole if !is_square(self.aspect) => self.whole.as_ref(),
             Frame::Whole | Frame::Centre => self.centre.as_ref(),
@@ -178,7 +191,7 @@ impl Fingerprint {
     }
 
     /// Whether the proportions of two images differ, so that one could be the other squashed.
-    pub(super) fn differs_in_shape(&self, other: &Self) -> bool {
+    pub(crate) fn differs_in_shape(&self, other: &Self) -> bool {
         !is_square(self.aspect / other.aspect)
     }
 }
@@ -189,15 +202,15 @@ fn is_square(ratio: f32) -> bool {
 }
 
 impl View {
-    /// One of no picture.
+    /// A view with a random signature and no picture.
     #[cfg(test)]
-    pub(super) fn random(random: &mut run_spec::seed::Stream) -> Self {
+    pub(crate) fn random(random: &mut run_spec::seed::Stream) -> Self {
         let signature = (0..RINGS * HARMONICS).map(|_| random.below(255) as i16 - 127).collect();
         Self { grey: Vec::new(), signature }
     }
 
     /// How alike two signatures are: a correlation, the best over the changes of scale. One for equal pictures.
-    pub(super) fn likeness(&self, other: &Self) -> f32 {
+    pub(crate) fn likeness(&self, other: &Self) -> f32 {
         let mut best = f32::MIN;
         for shift in -SHIFTS..=SHIFTS {
             let (a, b) = overlapping(&self.signature, &other.signature, HARMONICS, shift);
@@ -214,7 +227,7 @@ fn products(a: &[i16], b: &[i16]) -> i32 {
 }
 
 /// The rings that two pictures share if those of the second lie `shift` rings further out.
-pub(super) fn overlapping<'a, T>(a: &'a [T], b: &'a [T], width: usize, shift: isize) -> (&'a [T], &'a [T]) {
+pub(crate) fn overlapping<'a, T>(a: &'a [T], b: &'a [T], width: usize, shift: isize) -> (&'a [T], &'a [T]) {
     let by = shift.unsigned_abs() * width;
     if shift >= 0 { (&a[..a.len() - by], &b[by..]) } else { (&a[by..], &b[..b.len() - by]) }
 }
@@ -224,7 +237,7 @@ fn complex(values: impl IntoIterator<Item = f32>) -> Vec<Complex32> {
 }
 
 /// Column and row of a place, from the centre.
-pub(super) fn centred(at: usize) -> (f32, f32) {
+pub(crate) fn centred(at: usize) -> (f32, f32) {
     let middle = (SIDE as f32 - 1.0) / 2.0;
     ((at % SIDE) as f32 - middle, (at / SIDE) as f32 - middle)
 }
@@ -247,7 +260,7 @@ fn reduced(image: &RgbImage, frame: Frame) -> Vec<u8> {
 }
 
 /// Where a part of an image lies in it: left, top, width, height.
-pub(super) fn extent((width, height): (u32, u32), frame: Frame) -> (u32, u32, u32, u32) {
+pub(crate) fn extent((width, height): (u32, u32), frame: Frame) -> (u32, u32, u32, u32) {
     match frame {
         Frame::Whole => (0, 0, width, height),
         Frame::Centre => {
@@ -288,7 +301,7 @@ fn detail(grey: &[u8]) -> Vec<f32> {
 }
 
 /// `times` running means of 2·`radius` + 1 pixels along both directions, the edge repeated.
-pub(super) fn blur(picture: &[f32], radius: usize, times: usize) -> Vec<f32> {
+pub(crate) fn blur(picture: &[f32], radius: usize, times: usize) -> Vec<f32> {
     let mut picture = picture.to_vec();
     let mut padded = vec![0.0; SIDE + 2 * radius];
     let mut above = vec![0.0; SIDE * SIDE];

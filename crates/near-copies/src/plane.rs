@@ -2,22 +2,22 @@
 
 /// A picture of one number a place.
 #[derive(Debug, Clone)]
-pub(super) struct Plane {
-    pub(super) width: usize,
-    pub(super) height: usize,
+pub(crate) struct Plane {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
     /// Brightness of each pixel, row by row from the top.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Plane {
     /// A plane of the same size with what `of` makes of each place's number.
-    pub(super) fn map(&self, values: impl IntoIterator<Item = f32>) -> Self {
+    pub(crate) fn map(&self, values: impl IntoIterator<Item = f32>) -> Self {
         Self { width: self.width, height: self.height, values: values.into_iter().collect() }
     }
 
     /// Value and slopes at a place, measured from the middle of the first pixel; nothing outside.
     #[inline(always)]
-    pub(super) fn sample(&self, (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
+    pub(crate) fn sample(&self, (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
         let (most_x, most_y) = (self.width as f32 - 1.0, self.height as f32 - 1.0);
         if !(x >= 0.0 && y >= 0.0 && x <= most_x && y <= most_y) {
             return None;
@@ -33,7 +33,7 @@ impl Plane {
     }
 
     /// `times` running means over 2·`radius` + 1 places along both directions; at the edges over the places that there are.
-    pub(super) fn blurred(&self, radius: usize, times: usize) -> Self {
+    pub(crate) fn blurred(&self, radius: usize, times: usize) -> Self {
         let mut plane = self.clone();
         let mut line = Vec::new();
         for _ in 0..times {

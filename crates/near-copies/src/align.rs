@@ -8,8 +8,8 @@ use std::f32::consts::PI;
 
 use rustfft::num_complex::Complex32;
 
-use super::fingerprint::{
-    ANGLES, DISC, Frame, Maker, Prepared, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping,
+use crate::fingerprint::{
+    ANGLES, DISC, Fingerprinter, Frame, PreparedView, RING_STEP, RINGS, SHIFTS, SIDE, blur, centred, overlapping,
 };
 
 /// Turns and scales that are tried, each with its half turn.
@@ -34,50 +34,50 @@ const TURNS: usize = 12;
 
 /// An affine map from places of the first picture to places of the second, both from their centres.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Map {
+pub(crate) struct Affine {
     /// Row by row: `x' = m0·x + m1·y + m2`, `y' = m3·x + m4·y + m5`.
-    pub(super) m: [f32; 6],
+    pub(crate) m: [f32; 6],
 }
 
-/// How one picture lies over another.
+/// How one image lies over another: the map between them and how well they fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Overlay {
-    /// Correlation of the detail, at most 1.
-    pub(crate) score: f32,
+pub struct Registration {
+    /// Correlation of the fine detail, at most 1.
+    pub score: f32,
     /// Which part of both images was compared.
-    pub(crate) frame: Frame,
+    pub frame: Frame,
     /// From places of the first view to places of the second.
-    pub(super) map: Map,
+    pub(crate) map: Affine,
     /// Whether the second is a mirror image of the first.
-    pub(crate) mirrored: bool,
-    /// Turn from the first to the second, degrees.
-    pub(crate) angle: f32,
+    pub mirrored: bool,
+    /// Rotation from the first to the second, degrees.
+    pub angle: f32,
     /// Size in the second over size in the first, each as a share of its short side.
-    pub(crate) scale: f32,
+    pub scale: f32,
 }
 
-impl Overlay {
+impl Registration {
     /// Whether everything lies in the same place of both pictures.
-    pub(super) fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         let [xx, xy, x0, yx, yy, y0] = self.map.m;
         let turned = [xx - 1.0, xy, yx, yy - 1.0].iter().any(|part| part.abs() > IN_PLACE / DISC);
         !turned && x0.abs() <= IN_PLACE && y0.abs() <= IN_PLACE
     }
 }
 
-/// The best overlay of `b` on `a` that was found, if there is one at all.
+/// The best registration of `b` on `a` that was found, if there is one at all.
 ///
 /// `spectrum` is the transform of `a`'s detail under the window, transposed.
-pub(super) fn overlay(
-    maker: &Maker,
-    (a, spectrum): (&Prepared, &[Complex32]),
-    b: &Prepared,
+pub(crate) fn register(
+    fingerprinter: &Fingerprinter,
+    (a, spectrum): (&PreparedView, &[Complex32]),
+    b: &PreparedView,
     frame: Frame,
-) -> Option<Overlay> {
-    let mut best: Option<(f32, Map)> = None;
-    for (mirrored, angle, scale) in hypotheses(maker, a, b) {
-        for found in placed(maker, spectrum, b, mirrored, angle, scale) {
-            let score = correlation(maker, &a.detail, &b.detail, &found);
+) -> Option<Registration> {
+    let mut best: Option<(f32, Affine)> = None;
+    for (mirrored, angle, scale) in hypotheses(fingerprinter, a, b) {
+        for found in placed(fingerprinter, spectrum, b, mirrored, angle, scale) {
+            let score = correlation(fingerprinter, &a.detail, &b.detail, &found);
             if best.is_none_or(|(before, _)| score > before) {
                 best = Some((score, found));
             }
@@ -85,33 +85,33 @@ pub(super) fn overlay(
     }
     let (coarse, map) = best?;
     let (score, map) =
-        if coarse < LEAST_COARSE { (coarse, map) } else { refined(maker, &a.detail, &b.detail, map, coarse) };
+        if coarse < LEAST_COARSE { (coarse, map) } else { refined(fingerprinter, &a.detail, &b.detail, map, coarse) };
     let [xx, xy, _, yx, yy, _] = map.m;
     let determinant = xx * yy - xy * yx;
     // The x axis is turned round where the map mirrors, so the angle is read from the y axis, which is not.
     let angle = libm::atan2f(-xy, yy).to_degrees();
-    Some(Overlay { score, frame, map, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
+    Some(Registration { score, frame, map, mirrored: determinant < 0.0, angle, scale: determinant.abs().sqrt() })
 }
 
 /// How well a picture lies over itself, turned or mirrored: near 1 for one round thing, low for a field of cells.
 ///
 /// A picture that does so says by its outlines little about which picture it is.
-pub(super) fn likeness_to_itself(maker: &Maker, (a, spectrum): (&Prepared, &[Complex32])) -> f32 {
+pub(crate) fn likeness_to_itself(fingerprinter: &Fingerprinter, (a, spectrum): (&PreparedView, &[Complex32])) -> f32 {
     let turns = (0..TURNS).flat_map(|turn| [(false, turn), (true, turn)]).skip(1);
-    let mut best: Option<(f32, Map)> = None;
+    let mut best: Option<(f32, Affine)> = None;
     for (mirrored, turn) in turns {
-        for found in placed(maker, spectrum, a, mirrored, PI * turn as f32 / TURNS as f32, 1.0) {
-            let score = correlation(maker, &a.detail, &a.detail, &found);
+        for found in placed(fingerprinter, spectrum, a, mirrored, PI * turn as f32 / TURNS as f32, 1.0) {
+            let score = correlation(fingerprinter, &a.detail, &a.detail, &found);
             if best.is_none_or(|(before, _)| score > before) {
                 best = Some((score, found));
             }
         }
     }
-    best.map_or(0.0, |(coarse, map)| refined(maker, &a.detail, &a.detail, map, coarse).0)
+    best.map_or(0.0, |(coarse, map)| refined(fingerprinter, &a.detail, &a.detail, map, coarse).0)
 }
 
 /// The turns and scales that the spectra speak for: (mirrored, angle, scale), the likeliest first.
-fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)> {
+fn hypotheses(fingerprinter: &Fingerprinter, a: &PreparedView, b: &PreparedView) -> Vec<(bool, f32, f32)> {
     let mut peaks: Vec<(f32, bool, isize, f32)> = Vec::new();
     for mirrored in [false, true] {
         for shift in -SHIFTS..=SHIFTS {
@@ -121,7 +121,7 @@ fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)
                 // The transform of a ring read backwards is the conjugate of its transform.
                 sum[at % ANGLES] += b * if mirrored { *a } else { a.conj() };
             }
-            maker.circle.inverse(&mut sum);
+            fingerprinter.circle.inverse(&mut sum);
             let re: Vec<f32> = sum.iter().map(|value| value.re).collect();
             let rings = RINGS as f32 - shift.unsigned_abs() as f32;
             let scale = 1.0 / (rings * (ANGLES * ANGLES) as f32);
@@ -153,11 +153,18 @@ fn hypotheses(maker: &Maker, a: &Prepared, b: &Prepared) -> Vec<(bool, f32, f32)
 }
 
 /// The maps of this turn and scale, and of half a turn more, moved to where the pictures correlate best.
-fn placed(maker: &Maker, a: &[Complex32], b: &Prepared, mirrored: bool, angle: f32, scale: f32) -> [Map; 2] {
+fn placed(
+    fingerprinter: &Fingerprinter,
+    a: &[Complex32],
+    b: &PreparedView,
+    mirrored: bool,
+    angle: f32,
+    scale: f32,
+) -> [Affine; 2] {
     let (sin, cos) = (scale * libm::sinf(angle), scale * libm::cosf(angle));
     let flip = if mirrored { -1.0 } else { 1.0 };
-    let map = Map { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
-    let half = Map { m: map.m.map(|value| -value) };
+    let map = Affine { m: [cos * flip, -sin, 0.0, sin * flip, cos, 0.0] };
+    let half = Affine { m: map.m.map(|value| -value) };
     let turned: Vec<f32> = (0..SIDE * SIDE)
         .map(|at| {
             let (x, y) = centred(at);
@@ -166,12 +173,12 @@ fn placed(maker: &Maker, a: &[Complex32], b: &Prepared, mirrored: bool, angle: f
         .collect();
     // Half a turn more is the picture read backwards. Both are real, so one transform holds both: one in the real parts, the
     // other in the imaginary parts.
-    let both = turned.iter().zip(turned.iter().rev()).zip(&maker.window);
+    let both = turned.iter().zip(turned.iter().rev()).zip(&fingerprinter.window);
     let mut product: Vec<Complex32> =
         both.map(|((turned, half), weight)| Complex32::new(turned * weight, half * weight)).collect();
-    maker.plane.forward_2d(&mut product);
+    fingerprinter.plane.forward_2d(&mut product);
     product.iter_mut().zip(a).for_each(|(b, a)| *b *= a.conj());
-    maker.plane.inverse_2d(&mut product);
+    fingerprinter.plane.inverse_2d(&mut product);
     let signed = |at: usize| if at < SIDE / 2 { at as f32 } else { at as f32 - SIDE as f32 };
     let mut best = [(f32::MIN, 0.0, 0.0); 2];
     for (at, value) in product.iter().enumerate() {
@@ -184,14 +191,14 @@ fn placed(maker: &Maker, a: &[Complex32], b: &Prepared, mirrored: bool, angle: f
             }
         }
     }
-    let moved = |mut map: Map, (_, x, y): (f32, f32, f32)| {
+    let moved = |mut map: Affine, (_, x, y): (f32, f32, f32)| {
         (map.m[2], map.m[5]) = map.of(x, y);
         map
     };
     [moved(map, best[0]), moved(half, best[1])]
 }
 
-impl Map {
+impl Affine {
     fn of(&self, x: f32, y: f32) -> (f32, f32) {
         let [xx, xy, x0, yx, yy, y0] = self.m;
         (xx * x + xy * y + x0, yx * x + yy * y + y0)
@@ -218,10 +225,10 @@ fn sample(picture: &[f32], (x, y): (f32, f32)) -> Option<(f32, f32, f32)> {
 }
 
 /// Correlation of two pictures over the disc; 0 where they share too little of it.
-fn correlation(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
+fn correlation(fingerprinter: &Fingerprinter, a: &[f32], b: &[f32], map: &Affine) -> f32 {
     let mut n = 0.0;
     let (mut sa, mut sb, mut saa, mut sbb, mut sab) = (0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32);
-    for &(at, x, y) in &maker.disc {
+    for &(at, x, y) in &fingerprinter.disc {
         let Some((value, _, _)) = sample(b, map.of(x, y)) else { continue };
         n += 1.0;
         sa += a[at];
@@ -230,7 +237,7 @@ fn correlation(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
         sbb += value * value;
         sab += a[at] * value;
     }
-    if n < LEAST_OVERLAP * maker.disc.len() as f32 {
+    if n < LEAST_OVERLAP * fingerprinter.disc.len() as f32 {
         return 0.0;
     }
     let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
@@ -245,10 +252,10 @@ const SPARED_BLOCKS: f32 = 0.1;
 /// Correlation of two pictures in the blocks of the disc that both show, the worst but [`SPARED_BLOCKS`].
 ///
 /// Copies are alike everywhere. Different fields under the dust of one sensor, or with the same mark, are alike in some blocks only.
-pub(super) fn spread(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
+pub(crate) fn spread(fingerprinter: &Fingerprinter, a: &[f32], b: &[f32], map: &Affine) -> f32 {
     let mut sums = [[0.0_f32; 6]; BLOCKS * BLOCKS];
     let block = |from_centre: f32| ((from_centre + DISC) / (2.0 * DISC) * BLOCKS as f32) as usize;
-    for &(at, x, y) in &maker.disc {
+    for &(at, x, y) in &fingerprinter.disc {
         let Some((value, _, _)) = sample(b, map.of(x, y)) else { continue };
         let found = [1.0, a[at], value, a[at] * a[at], value * value, a[at] * value];
         let sums = &mut sums[block(y).min(BLOCKS - 1) * BLOCKS + block(x).min(BLOCKS - 1)];
@@ -265,22 +272,22 @@ pub(super) fn spread(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> f32 {
 }
 
 /// Improves a map while the pictures fit better, first on blurred ones.
-fn refined(maker: &Maker, a: &[f32], b: &[f32], start: Map, coarse: f32) -> (f32, Map) {
+fn refined(fingerprinter: &Fingerprinter, a: &[f32], b: &[f32], start: Affine, coarse: f32) -> (f32, Affine) {
     let mut best = (coarse, start);
     for radius in [3, 1, 0] {
         let smooth = |picture: &[f32]| if radius == 0 { picture.to_vec() } else { blur(picture, radius, 2) };
         let (a_smooth, b_smooth) = (smooth(a), smooth(b));
         let mut map = best.1;
-        let mut fit = correlation(maker, &a_smooth, &b_smooth, &map);
+        let mut fit = correlation(fingerprinter, &a_smooth, &b_smooth, &map);
         for _ in 0..10 {
-            let Some(next) = step(maker, &a_smooth, &b_smooth, &map) else { break };
-            let better = correlation(maker, &a_smooth, &b_smooth, &next);
+            let Some(next) = step(fingerprinter, &a_smooth, &b_smooth, &map) else { break };
+            let better = correlation(fingerprinter, &a_smooth, &b_smooth, &next);
             if better <= fit + 1e-4 {
                 break;
             }
             (map, fit) = (next, better);
         }
-        let score = correlation(maker, a, b, &map);
+        let score = correlation(fingerprinter, a, b, &map);
         if score > best.0 {
             best = (score, map);
         }
@@ -292,9 +299,9 @@ fn refined(maker: &Maker, a: &[f32], b: &[f32], start: Map, coarse: f32) -> (f32
 }
 
 /// One Gauss-Newton step; nothing where the pictures do not determine it or it leads far away.
-fn step(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
+fn step(fingerprinter: &Fingerprinter, a: &[f32], b: &[f32], map: &Affine) -> Option<Affine> {
     let mut normal = [[0.0_f64; 7]; 6];
-    for &(at, x, y) in &maker.disc {
+    for &(at, x, y) in &fingerprinter.disc {
         let Some((value, slope_x, slope_y)) = sample(b, map.of(x, y)) else { continue };
         // Places are scaled to about 1 so that the six numbers weigh alike.
         let (u, v) = (x / DISC, y / DISC);
@@ -325,7 +332,7 @@ fn step(maker: &Maker, a: &[f32], b: &[f32], map: &Map) -> Option<Map> {
 }
 
 /// Solves six equations, the right side in the last column.
-pub(super) fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
+pub(crate) fn solve(mut rows: [[f64; 7]; 6]) -> Option<[f64; 6]> {
     for column in 0..6 {
         let pivot = (column..6).max_by(|&p, &q| rows[p][column].abs().total_cmp(&rows[q][column].abs()))?;
         rows.swap(column, pivot);

@@ -1,12 +1,15 @@
-use image::{Rgb, RgbImage, imageops};
+use image::{Rgb, imageops};
+use imaging::RgbImage;
 use run_spec::seed::stream;
+
+use run_spec::ids::Digest;
 
 use super::*;
 
 /// The pixels of the subjects, as they were given.
 struct Kept<'a>(&'a [RgbImage]);
 
-impl Surroundings for Kept<'_> {
+impl SearchContext for Kept<'_> {
     fn pixels(&self, subject: usize) -> Option<RgbImage> {
         self.0.get(subject).cloned()
     }
@@ -17,10 +20,10 @@ impl Surroundings for Kept<'_> {
 }
 
 /// All pairs among pictures.
-fn found(images: &[RgbImage]) -> Found {
-    let maker = Maker::new();
-    let subjects: Vec<Subject> = images.iter().map(|image| subject(&maker, image)).collect();
-    find(&subjects, &maker, &Kept(images))
+fn found(images: &[RgbImage]) -> FoundCopies {
+    let fingerprinter = Fingerprinter::new();
+    let subjects: Vec<Subject> = images.iter().map(|image| subject(&fingerprinter, image)).collect();
+    find(&subjects, &fingerprinter, &Kept(images))
 }
 
 /// A field of discs and rings of several sizes: something like a smear, another one for each seed.
@@ -59,9 +62,9 @@ fn turned(image: &RgbImage, degrees: f64) -> RgbImage {
     })
 }
 
-fn subject(maker: &Maker, image: &RgbImage) -> Subject {
+fn subject(fingerprinter: &Fingerprinter, image: &RgbImage) -> Subject {
     let pixels = run_spec::ids::pixel_digest(image.width(), image.height(), image);
-    Subject { file: (pixels, 1), pixels, fingerprint: maker.fingerprint(image) }
+    Subject { file: (pixels, 1), pixels, fingerprint: fingerprinter.fingerprint(image) }
 }
 
 #[test]
@@ -81,8 +84,8 @@ fn a_copy_is_found_with_its_turn_and_scale_and_another_field_is_not() {
     }
     let of = |index: usize| {
         let pair = pairs.iter().find(|pair| pair.a == 0 && pair.b == others + index).expect("the copy is found");
-        let Likeness::Near(overlay) = pair.how else { panic!("{pair:?}") };
-        overlay
+        let CopyKind::Near(registration) = pair.kind else { panic!("{pair:?}") };
+        registration
     };
     let expected =
         [(false, 10.0, 1.0), (false, 90.0, 1.0), (true, 0.0, 1.0), (false, 0.0, 1.0), (false, 0.0, 1.0 / 0.9)];
@@ -96,15 +99,15 @@ fn a_copy_is_found_with_its_turn_and_scale_and_another_field_is_not() {
 
 #[test]
 fn equal_bytes_and_equal_pixels_are_told_apart_and_blank_images_have_no_fingerprint() {
-    let maker = Maker::new();
+    let fingerprinter = Fingerprinter::new();
     let blank = RgbImage::from_pixel(64, 64, Rgb([230; 3]));
-    assert!(maker.fingerprint(&blank).is_none());
-    assert!(maker.fingerprint(&RgbImage::from_pixel(1, 1, Rgb([0; 3]))).is_none());
-    let one = subject(&maker, &field(100, 80, 5));
+    assert!(fingerprinter.fingerprint(&blank).is_none());
+    assert!(fingerprinter.fingerprint(&RgbImage::from_pixel(1, 1, Rgb([0; 3]))).is_none());
+    let one = subject(&fingerprinter, &field(100, 80, 5));
     let other_file = Subject { file: (Digest::of(b"another file"), 1), ..one.clone() };
-    let flat = Subject { file: (Digest::of(b"blank"), 1), ..subject(&maker, &blank) };
-    let pairs = find(&[one.clone(), flat.clone(), one, other_file, flat], &maker, &Kept(&[])).pairs;
-    let seen: Vec<(usize, usize, &str)> = pairs.iter().map(|pair| (pair.a, pair.b, pair.how.name())).collect();
+    let flat = Subject { file: (Digest::of(b"blank"), 1), ..subject(&fingerprinter, &blank) };
+    let pairs = find(&[one.clone(), flat.clone(), one, other_file, flat], &fingerprinter, &Kept(&[])).pairs;
+    let seen: Vec<(usize, usize, &str)> = pairs.iter().map(|pair| (pair.a, pair.b, pair.kind.name())).collect();
     assert_eq!(seen, [(0, 2, "same bytes"), (0, 3, "same pixels"), (1, 4, "same bytes")]);
 }
 
@@ -296,8 +299,8 @@ fn frames_with_a_cell_in_another_place_are_no_copies() {
 /// A file that has gone between the two looks is joined: a group too large leaks nothing.
 #[test]
 fn where_pixels_cannot_be_read_again_the_first_look_decides() {
-    let maker = Maker::new();
-    let cells: Vec<Subject> = (0..6).map(|seed| subject(&maker, &cell(80, seed))).collect();
-    let seen = find(&cells, &maker, &Kept(&[]));
+    let fingerprinter = Fingerprinter::new();
+    let cells: Vec<Subject> = (0..6).map(|seed| subject(&fingerprinter, &cell(80, seed))).collect();
+    let seen = find(&cells, &fingerprinter, &Kept(&[]));
     assert!(!seen.pairs.is_empty() && seen.alike == 0, "{seen:?}");
 }

@@ -1,19 +1,19 @@
 //! The likeliest copies of each image, by comparing all signatures with all: exact, in memory that grows with the number of images.
 //!
-//! Likeness goes both ways, so each pair is compared once: the images are cut into blocks, and each pair of blocks is one piece of
+//! CopyKind goes both ways, so each pair is compared once: the images are cut into blocks, and each pair of blocks is one piece of
 //! work, small enough for a processor's cache.
 
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::fingerprint::View;
+use crate::fingerprint::View;
 
-/// Likeliest copies of an image that are laid over it.
+/// TopMatches copies of an image that are laid over it.
 const MOST: usize = 8;
 /// Signatures so alike do not crowd each other out: frames of one video are all alike, and a copy of one is among them.
 const CLOSE: f32 = 0.8;
-/// Likeliest copies of an image, where so many are [`CLOSE`].
+/// TopMatches copies of an image, where so many are [`CLOSE`].
 const MOST_CLOSE: usize = 24;
 /// Signatures less alike are never candidates.
 const LEAST_LIKENESS: f32 = 0.05;
@@ -22,9 +22,9 @@ const BLOCK: usize = 256;
 
 /// The likeliest copies of one image, the likeliest first; among equals the earlier one.
 #[derive(Debug, Clone, Default)]
-struct Likeliest(Vec<(f32, usize)>);
+struct TopMatches(Vec<(f32, usize)>);
 
-impl Likeliest {
+impl TopMatches {
     fn add(&mut self, likeness: f32, image: usize) {
         let last = self.0.last().map_or(f32::MIN, |last| last.0);
         let room = if likeness >= CLOSE { MOST_CLOSE } else { MOST };
@@ -41,18 +41,18 @@ impl Likeliest {
 
 /// Images that may be copies of each other, by position in `images`: for each its likeliest, sorted. Only pairs that `wanted`
 /// accepts are compared; `tick` is called after each of the pieces of work that [`pieces`] counts.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     images: &[&View],
     wanted: impl Fn(usize, usize) -> bool + Sync,
     tick: impl Fn() + Sync,
 ) -> Vec<(usize, usize)> {
     let blocks: Vec<&[&View]> = images.chunks(BLOCK).collect();
-    let found: Vec<Mutex<Vec<Likeliest>>> =
-        blocks.iter().map(|block| Mutex::new(vec![Likeliest::default(); block.len()])).collect();
+    let found: Vec<Mutex<Vec<TopMatches>>> =
+        blocks.iter().map(|block| Mutex::new(vec![TopMatches::default(); block.len()])).collect();
     let pieces: Vec<(usize, usize)> = (0..blocks.len()).flat_map(|a| (a..blocks.len()).map(move |b| (a, b))).collect();
     pieces.into_par_iter().for_each(|(a, b)| {
-        let mut of_a = vec![Likeliest::default(); blocks[a].len()];
-        let mut of_b = vec![Likeliest::default(); blocks[b].len()];
+        let mut of_a = vec![TopMatches::default(); blocks[a].len()];
+        let mut of_b = vec![TopMatches::default(); blocks[b].len()];
         for (i, one) in blocks[a].iter().enumerate() {
             let first = if a == b { i + 1 } else { 0 };
             for (j, other) in blocks[b].iter().enumerate().skip(first) {
@@ -73,9 +73,9 @@ pub(super) fn candidates(
             }
         }
     });
-    let of_block = |(block, found): (usize, Mutex<Vec<Likeliest>>)| {
+    let of_block = |(block, found): (usize, Mutex<Vec<TopMatches>>)| {
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let of_image = move |(at, likeliest): (usize, Likeliest)| {
+        let of_image = move |(at, likeliest): (usize, TopMatches)| {
             let image = block * BLOCK + at;
             likeliest.0.into_iter().map(move |(_, other)| (image.min(other), image.max(other)))
         };
@@ -88,7 +88,7 @@ pub(super) fn candidates(
 }
 
 /// Pieces of work in a search among so many images.
-pub(super) fn pieces(images: usize) -> usize {
+pub(crate) fn pieces(images: usize) -> usize {
     let blocks = images.div_ceil(BLOCK);
     blocks * (blocks + 1) / 2
 }

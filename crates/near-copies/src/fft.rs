@@ -6,7 +6,7 @@ use rustfft::FftPlanner;
 use rustfft::num_complex::Complex32;
 
 /// A transform of one length and its inverse.
-pub(super) struct Fft {
+pub(crate) struct Fft {
     n: usize,
     forward: Arc<dyn rustfft::Fft<f32>>,
     inverse: Arc<dyn rustfft::Fft<f32>>,
@@ -14,30 +14,30 @@ pub(super) struct Fft {
 
 impl Fft {
     /// Plans transforms of length `n`.
-    pub(super) fn new(n: usize) -> Self {
+    pub(crate) fn new(n: usize) -> Self {
         let mut planner = FftPlanner::new();
         Self { n, forward: planner.plan_fft_forward(n), inverse: planner.plan_fft_inverse(n) }
     }
 
     /// Transforms each run of `n` values in place, without scaling.
-    pub(super) fn forward(&self, values: &mut [Complex32]) {
+    pub(crate) fn forward(&self, values: &mut [Complex32]) {
         self.forward.process(values);
     }
 
     /// `n` times the inverse of [`Fft::forward`].
-    pub(super) fn inverse(&self, values: &mut [Complex32]) {
+    pub(crate) fn inverse(&self, values: &mut [Complex32]) {
         self.inverse.process(values);
     }
 
     /// Transforms an `n` × `n` picture, row by row in memory, and leaves it transposed, without scaling.
-    pub(super) fn forward_2d(&self, picture: &mut [Complex32]) {
+    pub(crate) fn forward_2d(&self, picture: &mut [Complex32]) {
         self.forward.process(picture);
         self.transpose(picture);
         self.forward.process(picture);
     }
 
     /// `n²` times the inverse of [`Fft::forward_2d`].
-    pub(super) fn inverse_2d(&self, picture: &mut [Complex32]) {
+    pub(crate) fn inverse_2d(&self, picture: &mut [Complex32]) {
         self.inverse.process(picture);
         self.transpose(picture);
         self.inverse.process(picture);

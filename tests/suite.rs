@@ -2,6 +2,7 @@
 
 mod architecture;
 mod chain;
+mod circles;
 mod cloud_store;
 mod ranks;
 mod runs;

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Shows what a shard set holds.
     Show(ShowArgs),
     /// Draws synthetic blood smears, to try the tools and to test them.
-    Synth(crate::synth::SynthArgs),
+    Synth(SynthArgs),
 }
 
 /// `build`.
@@ -279,6 +279,37 @@ pub(crate) struct ShowArgs {
     /// Samples of each source on the contact sheet.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) samples: u32,
+}
+
+/// `synth`.
+#[derive(Debug, Args)]
+pub(crate) struct SynthArgs {
+    /// Folder to write: data/, sources/, eval-sources/ and README.md
+    #[arg(long, value_name = "DIR", required_unless_present = "sheet")]
+    pub(crate) out: Option<PathBuf>,
+    /// Number that everything random follows from
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub(crate) seed: u64,
+    /// How much to draw
+    #[arg(long, value_enum, default_value = "small")]
+    pub(crate) scale: SynthScale,
+    /// Images for each training source, instead of the scale's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) images: Option<u64>,
+    /// Draw a labelled sheet: a row for each shape, a column for each evaluation source
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) sheet: Option<PathBuf>,
+}
+
+/// How much of a synthetic set is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SynthScale {
+    /// For tests: one small field a source, three evaluation fields a source.
+    Tiny,
+    /// For the quickstart: six fields of about 680×456 a source; a few thousand labelled cells.
+    Small,
+    /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
+    Medium,
 }
 
 fn parse_scale(text: &str) -> Result<f64, String> {

@@ -30,7 +30,7 @@ mod source;
 mod split;
 mod spool;
 mod survey;
-mod synth;
+mod synth_command;
 mod target;
 mod verify;
 
@@ -64,7 +64,7 @@ fn run(command: Command) -> Result<()> {
         Command::Split(args) => output::say(&split::split(&args)?),
         Command::Verify(args) => output::say(&verify::verify(&args)?),
         Command::Show(args) => output::say(&show::show(&args)?),
-        Command::Synth(args) => output::say(synth::run(&args)?.to_string().trim_end()),
+        Command::Synth(args) => output::say(&synth_command::synth(&args)?),
     }
     Ok(())
 }

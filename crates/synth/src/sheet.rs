@@ -2,16 +2,16 @@
 
 use std::io::Cursor;
 
-use anyhow::{Context, Result};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 use rayon::prelude::*;
 
-use super::lettering::{self, LETTER_WIDTH, LINE_HEIGHT};
-use super::optics;
-use super::plan::{Scale, Set};
-use super::scene::Scene;
-use super::shape::Class;
+use crate::error::SynthError;
+use crate::lettering::{self, LETTER_WIDTH, LINE_HEIGHT};
+use crate::optics;
+use crate::plan::{DrawnSource, Scale};
+use crate::scene::Scene;
+use crate::shape::Class;
 
 /// Cells shown of each class and source.
 const CELLS: usize = 4;
@@ -27,8 +27,8 @@ const FIELDS: usize = 12;
 ///
 /// # Errors
 /// None is expected: encoding to memory fails only if the image crate refuses a format it was built with.
-pub(super) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>> {
-    let sets: Vec<Set> = Set::all().into_iter().filter(|set| set.evaluation.is_some()).collect();
+pub(crate) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>, SynthError> {
+    let sets: Vec<DrawnSource> = DrawnSource::all().into_iter().filter(|set| set.evaluation.is_some()).collect();
     let columns: Vec<Vec<Vec<RgbImage>>> = sets.par_iter().map(|set| examples(set, seed, scale)).collect();
     let column_width = CELLS as u32 * (TILE + GAP) + 3 * GAP;
     let width = LEFT + sets.len() as u32 * column_width;
@@ -40,7 +40,7 @@ pub(super) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>> {
     }
     for (column, (set, rows)) in (0u32..).zip(sets.iter().zip(columns)) {
         let left = LEFT + column * column_width;
-        lettering::write(&mut sheet, set.look.name, left, TOP - LINE_HEIGHT - GAP);
+        lettering::write(&mut sheet, set.style.name, left, TOP - LINE_HEIGHT - GAP);
         for (row, tiles) in (0u32..).zip(rows) {
             for (k, tile) in (0u32..).zip(tiles) {
                 let (x, y) = (left + k * (TILE + GAP), TOP + row * (TILE + GAP));
@@ -49,21 +49,22 @@ pub(super) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>> {
         }
     }
     let mut out = Cursor::new(Vec::new());
-    sheet.write_to(&mut out, ImageFormat::Png).context("encode the sheet as PNG")?;
+    let written = sheet.write_to(&mut out, ImageFormat::Png);
+    written.map_err(|source| SynthError::Encode { what: "the labelled sheet as PNG".to_owned(), source })?;
     Ok(out.into_inner())
 }
 
 /// The first cells of each class whose crop lies inside its field.
-fn examples(set: &Set, seed: u64, scale: Scale) -> Vec<Vec<RgbImage>> {
+fn examples(set: &DrawnSource, seed: u64, scale: Scale) -> Vec<Vec<RgbImage>> {
     let side = set.evaluation.map_or(TILE, |(_, side)| side);
     let mut tiles = vec![Vec::new(); Class::ALL.len()];
     for field in set.fields(scale, None).iter().take(FIELDS) {
         if tiles.iter().all(|of_class| of_class.len() >= CELLS) {
             break;
         }
-        let place = field.place(seed);
-        let scene = Scene::draw(set.look, place, field.width, field.height, true);
-        let exposure = optics::expose(&scene, set.look, place);
+        let key = field.key(seed);
+        let scene = Scene::draw(set.style, key, field.width, field.height, true);
+        let exposure = optics::expose(&scene, set.style, key);
         for label in scene.labels() {
             let of_class = &mut tiles[label.class as usize];
             let (left, top) = (label.x.checked_sub(side / 2), label.y.checked_sub(side / 2));

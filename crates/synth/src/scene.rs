@@ -5,8 +5,8 @@
 
 use run_spec::seed::{Stream, stream};
 
-use super::catalogue::Look;
-use super::shape::{Class, GRID_STEP, Shape, between, gauss};
+use crate::catalogue::SourceStyle;
+use crate::shape::{Class, GRID_STEP, Shape, between, gauss};
 
 /// Standard deviation of the logarithm of a cell's stain density.
 const DENSITY_SPREAD: f32 = 0.15;
@@ -17,17 +17,17 @@ const TRIES: usize = 40;
 
 /// Which image: everything that a field depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) seed: u64,
+pub(crate) struct FieldKey {
+    pub(crate) seed: u64,
     /// Index in the catalogue.
-    pub(super) source: usize,
+    pub(crate) source: usize,
     /// Slide number; evaluation slides have numbers that training slides never have.
-    pub(super) slide: u64,
-    pub(super) field: u64,
+    pub(crate) slide: u64,
+    pub(crate) field: u64,
 }
 
-impl Place {
-    pub(super) fn stream(&self, domain: &str) -> Stream {
+impl FieldKey {
+    pub(crate) fn stream(&self, domain: &str) -> Stream {
         stream(self.seed, domain, &[self.source as u64, self.slide, self.field])
     }
 
@@ -42,86 +42,86 @@ impl Place {
 
 /// A red cell on the glass. Positions are in pixels, the middle of the bounding box.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) class: Class,
-    pub(super) shape: Shape,
-    pub(super) x: f32,
-    pub(super) y: f32,
+pub(crate) struct Cell {
+    pub(crate) class: Class,
+    pub(crate) shape: Shape,
+    pub(crate) x: f32,
+    pub(crate) y: f32,
     /// Stain density of this cell, about 1.
-    pub(super) density: f32,
+    pub(crate) density: f32,
     /// Share of basophilic (purple) stain, about 0.
-    pub(super) tint: f32,
+    pub(crate) tint: f32,
 }
 
 /// A white cell: pale cytoplasm and a nucleus of one to four lobes (x, y, radius), in pixels from its middle.
 #[derive(Clone, Debug)]
-pub(super) struct WhiteCell {
-    pub(super) x: f32,
-    pub(super) y: f32,
-    pub(super) radius: f32,
-    pub(super) lobes: Vec<(f32, f32, f32)>,
-    pub(super) granules: f32,
+pub(crate) struct WhiteCell {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    pub(crate) radius: f32,
+    pub(crate) lobes: Vec<(f32, f32, f32)>,
+    pub(crate) granules: f32,
 }
 
 /// A soft spot: a platelet, or a grain of dirt.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
-    pub(super) x: f32,
-    pub(super) y: f32,
-    pub(super) radius: f32,
-    pub(super) density: f32,
-    pub(super) stained: bool,
+pub(crate) struct Spot {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    pub(crate) radius: f32,
+    pub(crate) density: f32,
+    pub(crate) stained: bool,
 }
 
 /// Everything in one field.
 #[derive(Clone, Debug)]
-pub(super) struct Scene {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Scene {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// Radius of an ordinary discocyte on this slide, in pixels.
-    pub(super) radius_px: f32,
+    pub(crate) radius_px: f32,
     /// Stain strength of this slide, about 1.
-    pub(super) stain: f32,
+    pub(crate) stain: f32,
     /// Colour cast of this slide, about 1 per channel.
-    pub(super) cast: [f32; 3],
-    pub(super) cells: Vec<Cell>,
-    pub(super) white_cells: Vec<WhiteCell>,
-    pub(super) spots: Vec<Spot>,
+    pub(crate) cast: [f32; 3],
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) white_cells: Vec<WhiteCell>,
+    pub(crate) spots: Vec<Spot>,
 }
 
 /// One label: a point, a box and a class. Pixels, origin in the upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Label {
-    pub(super) x: u32,
-    pub(super) y: u32,
-    pub(super) xmin: u32,
-    pub(super) ymin: u32,
-    pub(super) xmax: u32,
-    pub(super) ymax: u32,
-    pub(super) class: Class,
+pub(crate) struct CellLabel {
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+    pub(crate) xmin: u32,
+    pub(crate) ymin: u32,
+    pub(crate) xmax: u32,
+    pub(crate) ymax: u32,
+    pub(crate) class: Class,
 }
 
 impl Scene {
     /// Draws a field of `width` × `height` pixels.
-    pub(super) fn draw(look: &Look, place: Place, width: u32, height: u32, evaluation: bool) -> Self {
-        let mut slide = place.slide_stream();
+    pub(crate) fn draw(style: &SourceStyle, key: FieldKey, width: u32, height: u32, evaluation: bool) -> Self {
+        let mut slide = key.slide_stream();
         let mut scene = Self {
             width,
             height,
-            radius_px: look.diameter_px / 2.0 * (1.0 + gauss(&mut slide, 0.02)),
+            radius_px: style.diameter_px / 2.0 * (1.0 + gauss(&mut slide, 0.02)),
             stain: gauss(&mut slide, 0.07).exp(),
             cast: [(); 3].map(|()| 1.0 + gauss(&mut slide, 0.02)),
             cells: Vec::new(),
             white_cells: Vec::new(),
             spots: Vec::new(),
         };
-        let mix = class_mix(place, evaluation);
-        let mut stream = place.stream("synth/scene");
+        let mix = class_mix(key, evaluation);
+        let mut stream = key.stream("synth/scene");
         let mut glass = Glass::new(&scene);
-        for _ in 0..stream.poisson(f64::from(look.white_cells)) {
+        for _ in 0..stream.poisson(f64::from(style.white_cells)) {
             scene.add_white_cell(&mut glass, &mut stream);
         }
-        let cover = look.cover * (1.0 + gauss(&mut stream, 0.12));
+        let cover = style.cover * (1.0 + gauss(&mut stream, 0.12));
         let wanted = (cover * glass.area() as f32) as usize;
         let mut misses = 0;
         while glass.taken < wanted && misses < 12 {
@@ -129,7 +129,7 @@ impl Scene {
                 misses += 1;
             }
         }
-        for _ in 0..stream.poisson(f64::from(look.platelets)) {
+        for _ in 0..stream.poisson(f64::from(style.platelets)) {
             scene.add_platelet(&mut stream);
         }
         for _ in 0..stream.poisson(1.2) {
@@ -203,14 +203,14 @@ impl Scene {
         self.spots.push(Spot { x, y, radius, density: between(stream, 0.15, 0.6), stained: false });
     }
 
-    /// Labels of the cells whose middle lies at least 0.6 radii inside the field.
-    pub(super) fn labels(&self) -> Vec<Label> {
+    /// LabelFormat of the cells whose middle lies at least 0.6 radii inside the field.
+    pub(crate) fn labels(&self) -> Vec<CellLabel> {
         let margin = 0.6 * self.radius_px;
         let (w, h) = (self.width as f32, self.height as f32);
         let inside = |c: &&Cell| c.x >= margin && c.y >= margin && c.x < w - margin && c.y < h - margin;
         let label = |c: &Cell| {
             let (hx, hy) = (c.shape.footprint.half.0 * self.radius_px, c.shape.footprint.half.1 * self.radius_px);
-            Label {
+            CellLabel {
                 x: c.x as u32,
                 y: c.y as u32,
                 xmin: (c.x - hx).max(0.0) as u32,
@@ -225,8 +225,8 @@ impl Scene {
 }
 
 /// Shares of the nine classes in a source; evaluation fields hold more of the rare ones.
-fn class_mix(place: Place, evaluation: bool) -> [f64; 9] {
-    let mut stream = place.source_stream();
+fn class_mix(key: FieldKey, evaluation: bool) -> [f64; 9] {
+    let mut stream = key.source_stream();
     let discocytes = if evaluation { 1.7 } else { 4.5 };
     let mut mix = [1.0; 9];
     mix[0] = discocytes;

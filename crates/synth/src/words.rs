@@ -2,23 +2,24 @@
 
 use std::fmt::Write;
 
-use super::catalogue::{Format, Labels, Layout, SOURCES};
-use super::plan::{Field, Set};
-use super::scene::Label;
-use super::shape::Class;
+use crate::catalogue::{FileFormat, LabelFormat, Layout, SOURCES};
+use crate::plan::{DrawnSource, Field};
+use crate::scene::CellLabel;
+use crate::shape::Class;
 
 /// What the README and the descriptions say first.
-pub(super) const NOTICE: &str = "Synthetic: drawn by a program, no patient, no blood.";
+pub(crate) const NOTICE: &str = "Synthetic: drawn by a program, no patient, no blood.";
 
 /// The source description that `shard-builder build` reads.
-pub(super) fn source_yaml(set: &Set, arguments: &str) -> String {
-    let look = set.look;
-    let mut text = format!("# {NOTICE} Written by `shard-builder synth {arguments}`.\n");
-    let kind = if set.evaluation.is_some() { "labelled evaluation fields" } else { "fields" };
-    let modality = format!("synthetic bright field; {}; discocyte about {:.0} px across", look.about, look.diameter_px);
+pub(crate) fn source_yaml(source: &DrawnSource, command: &str) -> String {
+    let style = source.style;
+    let mut text = format!("# {NOTICE} Written by `{command}`.\n");
+    let kind = if source.evaluation.is_some() { "labelled evaluation fields" } else { "fields" };
+    let modality =
+        format!("synthetic bright field; {}; discocyte about {:.0} px across", style.about, style.diameter_px);
     for (key, value) in [
-        ("name", set.name()),
-        ("title", format!("'Synthetic smear, {} ({kind})'", look.name)),
+        ("name", source.name()),
+        ("title", format!("'Synthetic smear, {} ({kind})'", style.name)),
         ("home", "none".to_owned()),
         ("licence", "CC0-1.0".to_owned()),
         ("citation", "'Synthetic blood smears drawn by shard-builder synth.'".to_owned()),
@@ -27,25 +28,25 @@ pub(super) fn source_yaml(set: &Set, arguments: &str) -> String {
     ] {
         writeln!(text, "{key}: {value}").expect("a String takes any text");
     }
-    let extension = look.format.extension();
-    text += &match set.layout() {
+    let extension = style.format.extension();
+    text += &match source.layout() {
         Layout::Flat => format!("images:\n  include: ['images/*.{extension}']\n"),
         Layout::Folders => format!("images:\n  include: ['slide */*.{extension}']\n"),
         Layout::WithMasks => "images:\n  include: ['images/*']\n  exclude:\n    \
             - { glob: 'images/*_mask.png', why: cell mask }\n"
             .to_owned(),
     };
-    text += match set.layout() {
+    text += match source.layout() {
         Layout::Folders => "# A folder is a slide.\ngroup: { by: folder, up: 1 }\n",
         Layout::Flat | Layout::WithMasks => "group: { by: pattern, pattern: '(slide\\d+)_' }\n",
     };
-    match set.evaluation {
+    match source.evaluation {
         None => {}
-        Some((Labels::Points, size)) => {
+        Some((LabelFormat::Points, size)) => {
             text += "label: { from: points, file: 'labels/{stem}.txt' }\n";
             writeln!(text, "cells: {{ size: {size}, pad: reflect }}").expect("a String takes any text");
         }
-        Some((Labels::Boxes, size)) => {
+        Some((LabelFormat::Boxes, size)) => {
             text += "label:\n  from: csv-boxes\n  file: cells.csv\n  key: path\n  units: pixels\n";
             text += "  columns: { image: image, xmin: xmin, ymin: ymin, xmax: xmax, ymax: ymax, label: class }\n";
             writeln!(text, "cells: {{ size: {size}, fixed: true, pad: reflect }}").expect("a String takes any text");
@@ -55,15 +56,15 @@ pub(super) fn source_yaml(set: &Set, arguments: &str) -> String {
 }
 
 /// Side file of one image: a line `x y class` a cell.
-pub(super) fn points(labels: &[Label]) -> String {
+pub(crate) fn points(labels: &[CellLabel]) -> String {
     labels.iter().map(|label| format!("{} {} {}\n", label.x, label.y, label.class.name())).collect()
 }
 
 /// Every labelled cell of a set, one a line.
-pub(super) fn cells_csv<'a>(images: impl Iterator<Item = (&'a Field, &'a [Label])>) -> String {
+pub(crate) fn cells_csv<'a>(images: impl Iterator<Item = (&'a Field, &'a [CellLabel])>) -> String {
     let mut text = "image,x,y,xmin,ymin,xmax,ymax,class\n".to_owned();
     for (field, labels) in images {
-        for Label { x, y, xmin, ymin, xmax, ymax, class } in labels {
+        for CellLabel { x, y, xmin, ymin, xmax, ymax, class } in labels {
             writeln!(text, "{},{x},{y},{xmin},{ymin},{xmax},{ymax},{}", field.path(), class.name())
                 .expect("a String takes any text");
         }
@@ -72,10 +73,10 @@ pub(super) fn cells_csv<'a>(images: impl Iterator<Item = (&'a Field, &'a [Label]
 }
 
 /// The README at the root of the set.
-pub(super) fn readme(arguments: &str) -> String {
+pub(crate) fn readme(command: &str) -> String {
     let classes: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
     let mut text = format!(
-        "# Synthetic blood smears\n\n{NOTICE} Written by `shard-builder synth {arguments}`. Licence: CC0-1.0.\n\n\
+        "# Synthetic blood smears\n\n{NOTICE} Written by `{command}`. Licence: CC0-1.0.\n\n\
         For trying the tools and for tests. Nothing learnt on it is evidence about blood.\n\n\
         - `sources/NAME.yaml`: descriptions of the {} training sources; `data/NAME/` holds their images.\n\
         - `eval-sources/NAME.yaml`: the labelled evaluation set, over four of the sources; its slides are in no training source.\n\
@@ -88,24 +89,24 @@ pub(super) fn readme(arguments: &str) -> String {
         SOURCES.len(),
         classes.join(", "),
     );
-    for look in &SOURCES {
-        writeln!(text, "| {} | {} | {} |", look.name, format_words(look.format), look.about)
+    for style in &SOURCES {
+        writeln!(text, "| {} | {} | {} |", style.name, format_words(style.format), style.about)
             .expect("a String takes any text");
     }
     text
 }
 
 /// A format for people.
-pub(super) fn format_words(format: Format) -> &'static str {
+fn format_words(format: FileFormat) -> &'static str {
     match format {
-        Format::Jpeg(_) => "JPEG",
-        Format::JpegGrey(_) => "JPEG, one channel",
-        Format::JpegSomePng(_) => "JPEG, some PNG data named .jpg",
-        Format::Png => "PNG",
-        Format::PngAlpha => "PNG with alpha",
-        Format::PngGrey => "PNG, one channel",
-        Format::Bmp => "BMP",
-        Format::Tiff => "TIFF, 8 bits",
-        Format::Tiff16 => "TIFF, 16 bits",
+        FileFormat::Jpeg(_) => "JPEG",
+        FileFormat::JpegGrey(_) => "JPEG, one channel",
+        FileFormat::JpegSomePng(_) => "JPEG, some PNG data named .jpg",
+        FileFormat::Png => "PNG",
+        FileFormat::PngAlpha => "PNG with alpha",
+        FileFormat::PngGrey => "PNG, one channel",
+        FileFormat::Bmp => "BMP",
+        FileFormat::Tiff => "TIFF, 8 bits",
+        FileFormat::Tiff16 => "TIFF, 16 bits",
     }
 }

@@ -10,24 +10,23 @@ use tempfile::{TempDir, tempdir};
 
 use super::catalogue::SOURCES;
 use super::optics;
-use super::plan::Set;
+use super::plan::DrawnSource;
 use super::scene::Scene;
 use super::shape::Class;
-use super::{Scale, Summary, SynthArgs, run};
-use crate::source::describe::{LabelRule, Membership, read_sources};
-use crate::source::files::{Globs, Verdict};
-use crate::source::groups::GroupBook;
-use crate::source::labels::{Known, LabelBook, Shape as Place};
-use crate::source::others::Others;
+use super::{Scale, SmearSet, SourceSummary, SynthError};
 
-fn tiny(dir: &Path, seed: u64) -> SynthArgs {
-    SynthArgs { out: Some(dir.to_owned()), seed, scale: Scale::Tiny, images: None, sheet: None }
+fn tiny(seed: u64) -> SmearSet {
+    SmearSet { seed, scale: Scale::Tiny, images_per_source: None, command: format!("synth {seed}") }
 }
 
-fn drawn(seed: u64) -> (TempDir, Summary) {
+fn write(smears: &SmearSet, dir: &Path) -> Result<Vec<SourceSummary>, SynthError> {
+    smears.write(dir, &|| {})
+}
+
+fn drawn(seed: u64) -> (TempDir, Vec<SourceSummary>) {
     let dir = tempdir().expect("folder");
-    let summary = run(&tiny(dir.path(), seed)).expect("draw");
-    (dir, summary)
+    let summaries = write(&tiny(seed), dir.path()).expect("draw");
+    (dir, summaries)
 }
 
 /// Digest of every file under a folder.
@@ -64,7 +63,7 @@ fn the_same_seed_draws_the_same_bytes_on_any_number_of_threads() {
     let (one, many, other) = (tempdir().expect("folder"), tempdir().expect("folder"), drawn(8).0);
     for (dir, threads) in [(&one, 1), (&many, 3)] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
-        pool.install(|| run(&tiny(dir.path(), 7))).expect("draw");
+        pool.install(|| write(&tiny(7), dir.path())).expect("draw");
     }
     let (one, many, other) = (digests(one.path()), digests(many.path()), digests(other.path()));
     assert!(one == many);
@@ -77,7 +76,7 @@ fn the_same_seed_draws_the_same_bytes_on_any_number_of_threads() {
 fn asking_for_more_images_leaves_the_first_ones_as_they_are() {
     let (few, _) = drawn(3);
     let more = tempdir().expect("folder");
-    run(&SynthArgs { images: Some(2), ..tiny(more.path(), 3) }).expect("draw");
+    write(&SmearSet { images_per_source: Some(2), ..tiny(3) }, more.path()).expect("draw");
     let (few, more) = (digests(few.path()), digests(more.path()));
     for name in few.keys().filter(|name| name.contains("field")) {
         assert_eq!(few[name], more[name], "{name}");
@@ -87,8 +86,8 @@ fn asking_for_more_images_leaves_the_first_ones_as_they_are() {
 #[test]
 fn every_class_is_labelled_in_each_evaluation_source_and_the_tables_agree() {
     let (dir, summary) = drawn(0);
-    assert_eq!(summary.sets.len(), 22);
-    for set in &summary.sets {
+    assert_eq!(summary.len(), 22);
+    for set in &summary {
         let mut counted: BTreeMap<&str, u64> = Class::ALL.iter().map(|class| (class.name(), 0)).collect();
         let rows = cells(dir.path(), &set.name);
         for (_, _, class) in &rows {
@@ -99,14 +98,14 @@ fn every_class_is_labelled_in_each_evaluation_source_and_the_tables_agree() {
             assert!(set.cells.values().all(|n| *n >= 1), "{}: {:?}", set.name, set.cells);
         }
     }
-    let total: u64 = summary.sets.iter().filter(|set| set.evaluation).flat_map(|set| set.cells.values()).sum();
+    let total: u64 = summary.iter().filter(|set| set.evaluation).flat_map(|set| set.cells.values()).sum();
     assert!(total > 150, "{total} evaluation cells");
 }
 
 #[test]
 fn labels_lie_inside_their_images() {
     let (dir, summary) = drawn(1);
-    for set in &summary.sets {
+    for set in &summary {
         let root = dir.path().join("data").join(&set.name);
         let mut sizes = BTreeMap::new();
         for (image, [x, y, xmin, ymin, xmax, ymax], _) in cells(dir.path(), &set.name) {
@@ -121,14 +120,14 @@ fn labels_lie_inside_their_images() {
 
 #[test]
 fn files_hold_the_formats_that_the_catalogue_names() {
-    use super::catalogue::Format as F;
+    use super::catalogue::FileFormat as F;
     let dir = tempdir().expect("folder");
-    run(&SynthArgs { images: Some(3), ..tiny(dir.path(), 2) }).expect("draw");
-    for set in Set::all() {
+    write(&SmearSet { images_per_source: Some(3), ..tiny(2) }, dir.path()).expect("draw");
+    for set in DrawnSource::all() {
         for field in set.fields(Scale::Tiny, Some(3)) {
             let path = dir.path().join("data").join(set.name()).join(field.path());
             let bytes = fs::read(&path).expect("read");
-            let (format, colour) = match set.look.format {
+            let (format, colour) = match set.style.format {
                 F::JpegSomePng(_) if field.index == 2 => (ImageFormat::Png, ColorType::Rgb8),
                 F::Jpeg(_) | F::JpegSomePng(_) => (ImageFormat::Jpeg, ColorType::Rgb8),
                 F::JpegGrey(_) => (ImageFormat::Jpeg, ColorType::L8),
@@ -154,9 +153,9 @@ fn files_hold_the_formats_that_the_catalogue_names() {
 #[test]
 fn no_image_occurs_twice_so_nothing_leaks_into_the_evaluation() {
     let dir = tempdir().expect("folder");
-    run(&SynthArgs { images: Some(2), ..tiny(dir.path(), 5) }).expect("draw");
+    write(&SmearSet { images_per_source: Some(2), ..tiny(5) }, dir.path()).expect("draw");
     let mut seen = BTreeSet::new();
-    for set in Set::all() {
+    for set in DrawnSource::all() {
         for field in set.fields(Scale::Tiny, Some(2)) {
             let bytes = fs::read(dir.path().join("data").join(set.name()).join(field.path())).expect("read");
             let rgb = image::load_from_memory(&bytes).expect("decodes").to_rgb8();
@@ -166,86 +165,38 @@ fn no_image_occurs_twice_so_nothing_leaks_into_the_evaluation() {
 }
 
 #[test]
-fn build_understands_the_descriptions_and_finds_every_image_group_and_label() {
-    let (dir, summary) = drawn(4);
-    for (folder, evaluation) in [("sources", false), ("eval-sources", true)] {
-        for source in read_sources(&dir.path().join(folder)).expect("descriptions") {
-            assert_eq!((source.membership, source.licence.as_str()), (Membership::Synthetic, "CC0-1.0"));
-            assert!(source.title.contains("Synthetic"), "{}", source.title);
-            let set = Set::all().into_iter().find(|set| set.name() == source.name).expect("a set of that name");
-            let root = crate::source::files::Root::open(
-                &dir.path().join("data").join(&source.name),
-                0,
-                &source.images,
-                |_| false,
-            )
-            .expect("root");
-            let globs = Globs::new(&source.images).expect("globs");
-            let listing = root.list().expect("list");
-            let images: BTreeSet<_> =
-                listing.files.iter().filter(|path| globs.judge(path) == Verdict::Image).cloned().collect();
-            let all: Vec<String> = images.iter().cloned().collect();
-            let others = Others::of(&source, &root, &listing, &all, &[]).expect("others");
-            let groups = GroupBook::open(&source, &root, &all, &[], &others).expect("groups");
-            let labels = LabelBook::open(&source, &root, &all, &[], &others).expect("labels");
-            let fields = set.fields(Scale::Tiny, None);
-            assert_eq!(images, fields.iter().map(super::Field::path).collect(), "{}", source.name);
-            let mut cells = 0;
-            for field in &fields {
-                let group = groups.group_of(&field.path()).expect("a group");
-                assert!(group.ends_with(&format!("{:02}", field.slide)), "{group}");
-                match labels.look_up(&field.path(), field.width, field.height) {
-                    (Known::Marks(marks), issues) => {
-                        assert!(issues.is_empty(), "{issues:?}");
-                        let points = matches!(source.label, LabelRule::Points { .. });
-                        assert!(marks.iter().all(|mark| matches!(mark.shape, Place::Point { .. }) == points));
-                        cells += marks.len() as u64;
-                    }
-                    (known, _) => assert!(!evaluation, "{}: {known:?}", source.name),
-                }
-            }
-            let counted = summary.sets.iter().find(|set| set.name == source.name).expect("in the summary");
-            assert_eq!(cells, if evaluation { counted.cells.values().sum() } else { 0 }, "{}", source.name);
-        }
-    }
-}
-
-#[test]
 fn a_folder_that_holds_something_else_is_refused_and_the_same_set_drawn_again() {
     let foreign = tempdir().expect("folder");
     fs::write(foreign.path().join("thesis.tex"), "x").expect("write");
-    let error = run(&tiny(foreign.path(), 0)).expect_err("refused").to_string();
-    assert!(error.contains("not empty") && error.contains("--out"), "{error}");
+    let error = write(&tiny(0), foreign.path()).expect_err("refused");
+    assert!(matches!(error, SynthError::NotEmpty { .. }), "{error}");
     let (dir, _) = drawn(0);
     let before = digests(dir.path());
-    let error = run(&tiny(dir.path(), 1)).expect_err("refused").to_string();
-    assert!(error.contains("another set"), "{error}");
+    let error = write(&tiny(1), dir.path()).expect_err("refused");
+    assert!(matches!(error, SynthError::OtherSet { .. }), "{error}");
     let lost = dir.path().join("data/synth-pink-giemsa/images/slide01_field01.jpg");
     fs::remove_file(lost).expect("remove");
-    run(&tiny(dir.path(), 0)).expect("drawn again");
+    write(&tiny(0), dir.path()).expect("drawn again");
     assert!(before == digests(dir.path()));
 }
 
 #[test]
 fn the_sheet_shows_every_class_of_every_evaluation_source() {
-    let dir = tempdir().expect("folder");
-    let file = dir.path().join("sheet.png");
-    let args = SynthArgs { out: None, seed: 0, scale: Scale::Small, images: None, sheet: Some(file.clone()) };
-    run(&args).expect("draw");
-    let sheet = image::open(file).expect("sheet").to_rgb8();
-    let evaluations = SOURCES.iter().filter(|look| look.evaluation.is_some()).count() as u32;
+    let png = SmearSet { scale: Scale::Small, ..tiny(0) }.sheet().expect("draw");
+    let sheet = image::load_from_memory(&png).expect("sheet").to_rgb8();
+    let evaluations = SOURCES.iter().filter(|style| style.evaluation.is_some()).count() as u32;
     let coloured = sheet.pixels().filter(|pixel| pixel.0.iter().any(|v| *v != pixel.0[0])).count() as u32;
     assert!(coloured > evaluations * 9 * 4 * 84 * 84 / 2, "{coloured} coloured pixels");
 }
 
 /// Mean colours of all labelled crops of a source's evaluation fields: slide, class, mean of the crop, mean of its middle.
-fn mean_colours(set: &Set) -> Vec<(u64, Class, [[f64; 3]; 2])> {
+fn mean_colours(set: &DrawnSource) -> Vec<(u64, Class, [[f64; 3]; 2])> {
     let side = set.evaluation.expect("an evaluation set").1;
     let mut all = Vec::new();
     for field in set.fields(Scale::Small, None) {
-        let place = field.place(0);
-        let scene = Scene::draw(set.look, place, field.width, field.height, true);
-        let exposure = optics::expose(&scene, set.look, place);
+        let key = field.key(0);
+        let scene = Scene::draw(set.style, key, field.width, field.height, true);
+        let exposure = optics::expose(&scene, set.style, key);
         for label in scene.labels() {
             let mean = |half: u32| {
                 let (xs, ys) = (
@@ -284,7 +235,7 @@ fn nearest_mean_accuracy(cells: &[(u64, Class, [[f64; 3]; 2])], part: usize) -> 
 
 #[test]
 fn colour_does_not_give_the_class_away() {
-    for set in Set::all().iter().filter(|set| set.evaluation.is_some()) {
+    for set in DrawnSource::all().iter().filter(|set| set.evaluation.is_some()) {
         let cells = mean_colours(set);
         let (crop, middle) = (nearest_mean_accuracy(&cells, 0), nearest_mean_accuracy(&cells, 1));
         assert!(cells.len() > 300, "{} has {} cells", set.name(), cells.len());

@@ -7,14 +7,14 @@
 
 use run_spec::seed::Stream;
 
-use super::outline::Outline;
+use crate::outline::Outline;
 
 /// Half the side, in cell radii, of the square that holds any shape.
-pub(super) const REACH: f32 = 2.2;
+pub(crate) const REACH: f32 = 2.2;
 /// Samples per side of the square on which a shape is measured.
 const GRID: usize = 48;
 /// Distance between two samples of that square, in cell radii.
-pub(super) const GRID_STEP: f32 = 2.0 * REACH / GRID as f32;
+pub(crate) const GRID_STEP: f32 = 2.0 * REACH / GRID as f32;
 /// How strongly a smaller cell is denser: 0 keeps its darkness, 1 keeps its haemoglobin.
 const CONDENSE: f32 = 0.35;
 
@@ -23,7 +23,7 @@ const WARP: f32 = 0.12;
 
 /// The nine shape classes, in the order of the labelled sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Round, with a pale centre: the ordinary red cell.
     Discocyte,
     /// Round and smaller, without a pale centre.
@@ -46,7 +46,7 @@ pub(super) enum Class {
 
 impl Class {
     /// Every class, in the order of the labelled sheet.
-    pub(super) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Discocyte,
         Self::Spherocyte,
         Self::Elliptocyte,
@@ -59,7 +59,7 @@ impl Class {
     ];
 
     /// The label written beside the images.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Discocyte => "discocyte",
             Self::Spherocyte => "spherocyte",
@@ -75,17 +75,17 @@ impl Class {
 }
 
 /// A uniform draw in single precision.
-pub(super) fn between(stream: &mut Stream, lo: f32, hi: f32) -> f32 {
+pub(crate) fn between(stream: &mut Stream, lo: f32, hi: f32) -> f32 {
     stream.uniform(f64::from(lo), f64::from(hi)) as f32
 }
 
 /// Length of a vector. (`hypot` guards against overflow, at five times the price.)
-pub(super) fn length(x: f32, y: f32) -> f32 {
+pub(crate) fn length(x: f32, y: f32) -> f32 {
     (x * x + y * y).sqrt()
 }
 
 /// A normal draw in single precision, cut at three standard deviations.
-pub(super) fn gauss(stream: &mut Stream, deviation: f32) -> f32 {
+pub(crate) fn gauss(stream: &mut Stream, deviation: f32) -> f32 {
     stream.normal().clamp(-3.0, 3.0) as f32 * deviation
 }
 
@@ -130,16 +130,16 @@ impl Relief {
 
 /// What a shape looks like from outside, measured on a grid.
 #[derive(Clone, Debug)]
-pub(super) struct Footprint {
+pub(crate) struct Footprint {
     /// Half width and half height of the bounding box, in radii.
-    pub(super) half: (f32, f32),
+    pub(crate) half: (f32, f32),
     /// Grid offsets (in units of [`GRID_STEP`] from the middle) that lie inside the outline.
-    pub(super) inside: Vec<(i16, i16)>,
+    pub(crate) inside: Vec<(i16, i16)>,
 }
 
 /// One cell's form, turned as it lies in the image.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     outline: Outline,
     relief: Relief,
     cos: f32,
@@ -148,21 +148,21 @@ pub(super) struct Shape {
     warps: [[f32; 4]; 2],
     centre: (f32, f32),
     scale: f32,
-    pub(super) footprint: Footprint,
+    pub(crate) footprint: Footprint,
 }
 
 /// A point of a shape.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
+pub(crate) struct Point {
     /// Signed distance to the outline in radii, negative inside.
-    pub(super) distance: f32,
+    pub(crate) distance: f32,
     /// Thickness; about 1 on average over a discocyte. Meaningful inside and close to the outline.
-    pub(super) thickness: f32,
+    pub(crate) thickness: f32,
 }
 
 impl Shape {
     /// Draws a cell of `class`.
-    pub(super) fn draw(class: Class, stream: &mut Stream) -> Self {
+    pub(crate) fn draw(class: Class, stream: &mut Stream) -> Self {
         let (outline, relief) = form(class, stream);
         let turn = between(stream, 0.0, std::f32::consts::TAU);
         let mut shape = Self {
@@ -183,7 +183,7 @@ impl Shape {
     }
 
     /// The shape at an offset from the middle of its bounding box, in radii of the image frame.
-    pub(super) fn at(&self, x: f32, y: f32) -> Point {
+    pub(crate) fn at(&self, x: f32, y: f32) -> Point {
         let (mut x, mut y) = (x + self.centre.0, y + self.centre.1);
         for [amplitude, frequency, a, b] in self.warps {
             (x, y) = (x + amplitude * (frequency * y + a).sin(), y + amplitude * (frequency * x + b).sin());

@@ -1,6 +1,5 @@
 //! Writes an exposure in a source's file format.
 
-use anyhow::{Context, Result};
 use image::codecs::bmp::BmpEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -8,42 +7,43 @@ use image::codecs::tiff::TiffEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use std::io::Cursor;
 
-use super::catalogue::Format;
-use super::optics::Exposure;
+use crate::catalogue::FileFormat;
+use crate::error::SynthError;
+use crate::optics::Exposure;
 
 /// The bytes of file number `index` of a source.
 ///
 /// # Errors
 /// None is expected: encoding to memory fails only if the image crate refuses a format it was built with.
-pub(super) fn encode(exposure: &Exposure, format: Format, index: u64) -> Result<Vec<u8>> {
+pub(crate) fn encode(exposure: &Exposure, format: FileFormat, index: u64) -> Result<Vec<u8>, SynthError> {
     let (width, height) = (exposure.width, exposure.height);
     let rgb = || exposure.rgb.iter().map(|v| quantise(*v, 255.0) as u8).collect::<Vec<u8>>();
     let grey = || exposure.rgb.chunks_exact(3).map(|p| quantise(p[1], 255.0) as u8).collect::<Vec<u8>>();
     let mut out = Cursor::new(Vec::new());
     let written = match format {
-        Format::JpegSomePng(_) if index % 3 == 2 => {
+        FileFormat::JpegSomePng(_) if index % 3 == 2 => {
             png(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8)
         }
-        Format::Jpeg(quality) | Format::JpegSomePng(quality) => {
+        FileFormat::Jpeg(quality) | FileFormat::JpegSomePng(quality) => {
             JpegEncoder::new_with_quality(&mut out, quality).write_image(&rgb(), width, height, ExtendedColorType::Rgb8)
         }
-        Format::JpegGrey(quality) => {
+        FileFormat::JpegGrey(quality) => {
             JpegEncoder::new_with_quality(&mut out, quality).write_image(&grey(), width, height, ExtendedColorType::L8)
         }
-        Format::Png => png(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
-        Format::PngAlpha => {
+        FileFormat::Png => png(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
+        FileFormat::PngAlpha => {
             let rgba: Vec<u8> = rgb().chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
             png(&mut out).write_image(&rgba, width, height, ExtendedColorType::Rgba8)
         }
-        Format::PngGrey => png(&mut out).write_image(&grey(), width, height, ExtendedColorType::L8),
-        Format::Bmp => BmpEncoder::new(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
-        Format::Tiff => TiffEncoder::new(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
-        Format::Tiff16 => {
+        FileFormat::PngGrey => png(&mut out).write_image(&grey(), width, height, ExtendedColorType::L8),
+        FileFormat::Bmp => BmpEncoder::new(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
+        FileFormat::Tiff => TiffEncoder::new(&mut out).write_image(&rgb(), width, height, ExtendedColorType::Rgb8),
+        FileFormat::Tiff16 => {
             let deep = exposure.rgb.iter().flat_map(|v| (quantise(*v, 65535.0) as u16).to_ne_bytes());
             TiffEncoder::new(&mut out).write_image(&deep.collect::<Vec<u8>>(), width, height, ExtendedColorType::Rgb16)
         }
     };
-    written.with_context(|| format!("encode a synthetic image as {format:?}"))?;
+    written.map_err(|source| SynthError::Encode { what: format!("a synthetic image as {format:?}"), source })?;
     Ok(out.into_inner())
 }
 
@@ -51,9 +51,11 @@ pub(super) fn encode(exposure: &Exposure, format: Format, index: u64) -> Result<
 ///
 /// # Errors
 /// As for [`encode`].
-pub(super) fn encode_mask(mask: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
+pub(crate) fn encode_mask(mask: &[u8], width: u32, height: u32) -> Result<Vec<u8>, SynthError> {
     let mut out = Cursor::new(Vec::new());
-    png(&mut out).write_image(mask, width, height, ExtendedColorType::L8).context("encode a mask as PNG")?;
+    png(&mut out)
+        .write_image(mask, width, height, ExtendedColorType::L8)
+        .map_err(|source| SynthError::Encode { what: "a mask as PNG".to_owned(), source })?;
     Ok(out.into_inner())
 }
 

@@ -5,7 +5,7 @@
 
 /// How an image is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum FileFormat {
     /// JPEG in colour with this quality.
     Jpeg(u8),
     /// JPEG with one channel.
@@ -26,9 +26,9 @@ pub(super) enum Format {
     Tiff16,
 }
 
-impl Format {
+impl FileFormat {
     /// The ending of the file's name.
-    pub(super) fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Jpeg(_) | Self::JpegGrey(_) | Self::JpegSomePng(_) => "jpg",
             Self::Png | Self::PngAlpha | Self::PngGrey => "png",
@@ -38,14 +38,14 @@ impl Format {
     }
 
     /// Whether the camera saw only brightness.
-    pub(super) fn is_grey(self) -> bool {
+    pub(crate) fn is_grey(self) -> bool {
         matches!(self, Self::JpegGrey(_) | Self::PngGrey)
     }
 }
 
 /// How files are laid out in a source's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// `images/slide01_field02.EXT`
     Flat,
     /// `slide 01/field02.EXT`: folder names with spaces.
@@ -56,54 +56,54 @@ pub(super) enum Layout {
 
 /// How the labels of an evaluation set are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Labels {
+pub(crate) enum LabelFormat {
     /// `labels/slide03_field01.txt` with lines `x y class`.
     Points,
     /// One `cells.csv` with a box a line.
     Boxes,
 }
 
-/// One source.
+/// How the slides of one source look, and how its files are written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(crate) struct SourceStyle {
     /// Folder and description name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What a reader should know about it, half a sentence.
-    pub(super) about: &'static str,
-    pub(super) format: Format,
-    pub(super) layout: Layout,
+    pub(crate) about: &'static str,
+    pub(crate) format: FileFormat,
+    pub(crate) layout: Layout,
     /// Width and height of a field in pixels at `--scale small`.
-    pub(super) size: (u32, u32),
+    pub(crate) size: (u32, u32),
     /// Diameter of an ordinary discocyte in pixels.
-    pub(super) diameter_px: f32,
+    pub(crate) diameter_px: f32,
     /// Share of the field covered by cells.
-    pub(super) cover: f32,
-    pub(super) background: [u8; 3],
-    pub(super) cell: [u8; 3],
+    pub(crate) cover: f32,
+    pub(crate) background: [u8; 3],
+    pub(crate) cell: [u8; 3],
     /// Colour of white-cell nuclei and platelets.
-    pub(super) nucleus: [u8; 3],
+    pub(crate) nucleus: [u8; 3],
     /// Standard deviation of the point spread function in pixels.
-    pub(super) blur_px: f32,
+    pub(crate) blur_px: f32,
     /// Photons (in thousands) that a white pixel counts: fewer are noisier.
-    pub(super) photons: f32,
+    pub(crate) photons: f32,
     /// Loss of light in the corners, 0 to 1.
-    pub(super) vignette: f32,
+    pub(crate) vignette: f32,
     /// Slope of the illumination from edge to edge, 0 to 1.
-    pub(super) gradient: f32,
+    pub(crate) gradient: f32,
     /// Bright refraction line around cells, 0 to 1.
-    pub(super) halo: f32,
+    pub(crate) halo: f32,
     /// White cells a field, on average.
-    pub(super) white_cells: f32,
+    pub(crate) white_cells: f32,
     /// Platelets a field, on average.
-    pub(super) platelets: f32,
+    pub(crate) platelets: f32,
     /// The labelled evaluation set drawn from the same laboratory, if any, and its crop side in pixels.
-    pub(super) evaluation: Option<(Labels, u32)>,
+    pub(crate) evaluation: Option<(LabelFormat, u32)>,
 }
 
-const BASE: Look = Look {
+const BASE: SourceStyle = SourceStyle {
     name: "",
     about: "",
-    format: Format::Jpeg(90),
+    format: FileFormat::Jpeg(90),
     layout: Layout::Flat,
     size: (680, 456),
     diameter_px: 38.0,
@@ -122,18 +122,18 @@ const BASE: Look = Look {
 };
 
 /// The eighteen sources, in the order of their names' first appearance in reports.
-pub(super) const SOURCES: [Look; 18] = [
-    Look {
+pub(crate) const SOURCES: [SourceStyle; 18] = [
+    SourceStyle {
         name: "synth-pink-giemsa",
         about: "warm Giemsa-like stain, even light",
         background: [233, 226, 222],
         cell: [204, 138, 136],
         diameter_px: 37.0,
         white_cells: 0.3,
-        evaluation: Some((Labels::Points, 72)),
+        evaluation: Some((LabelFormat::Points, 72)),
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-grey-wright",
         about: "little contrast, neutral grey background",
         background: [166, 170, 166],
@@ -144,35 +144,35 @@ pub(super) const SOURCES: [Look; 18] = [
         halo: 0.45,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-teal-camera",
         about: "a camera with a green-blue cast; some files named .jpg hold PNG data",
-        format: Format::JpegSomePng(88),
+        format: FileFormat::JpegSomePng(88),
         background: [176, 214, 200],
         cell: [139, 115, 118],
         diameter_px: 35.0,
         cover: 0.34,
         platelets: 6.0,
-        evaluation: Some((Labels::Points, 68)),
+        evaluation: Some((LabelFormat::Points, 68)),
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-lilac-thin",
         about: "bluish cells on a white field, thin smear",
-        format: Format::Png,
+        format: FileFormat::Png,
         size: (672, 512),
         background: [244, 243, 250],
         cell: [147, 147, 190],
         diameter_px: 41.0,
         cover: 0.27,
         white_cells: 0.25,
-        evaluation: Some((Labels::Boxes, 80)),
+        evaluation: Some((LabelFormat::Boxes, 80)),
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-mint-zoom",
         about: "high magnification, strong stain, alpha channel",
-        format: Format::PngAlpha,
+        format: FileFormat::PngAlpha,
         size: (512, 512),
         background: [190, 240, 216],
         cell: [209, 74, 112],
@@ -184,10 +184,10 @@ pub(super) const SOURCES: [Look; 18] = [
         platelets: 1.0,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-olive-dark",
         about: "under-exposed, dark red cells",
-        format: Format::Jpeg(92),
+        format: FileFormat::Jpeg(92),
         background: [150, 158, 132],
         cell: [108, 52, 60],
         diameter_px: 36.0,
@@ -195,10 +195,10 @@ pub(super) const SOURCES: [Look; 18] = [
         vignette: 0.2,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-cream-faded",
         about: "old, faded slide, out of focus, uncompressed bitmaps",
-        format: Format::Bmp,
+        format: FileFormat::Bmp,
         size: (480, 480),
         background: [236, 227, 208],
         cell: [213, 177, 152],
@@ -208,10 +208,10 @@ pub(super) const SOURCES: [Look; 18] = [
         white_cells: 0.4,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-unstained-phase",
         about: "unstained, one grey channel, bright refraction lines",
-        format: Format::PngGrey,
+        format: FileFormat::PngGrey,
         size: (800, 450),
         background: [158, 158, 158],
         cell: [118, 118, 118],
@@ -222,10 +222,10 @@ pub(super) const SOURCES: [Look; 18] = [
         platelets: 0.5,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-amber-tiff",
         about: "halogen light, low magnification, TIFF",
-        format: Format::Tiff,
+        format: FileFormat::Tiff,
         layout: Layout::Folders,
         background: [246, 226, 182],
         cell: [192, 114, 74],
@@ -234,10 +234,10 @@ pub(super) const SOURCES: [Look; 18] = [
         blur_px: 0.7,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-rose-deep",
         about: "crowded field, 16 bits a channel, TIFF",
-        format: Format::Tiff16,
+        format: FileFormat::Tiff16,
         size: (512, 480),
         background: [240, 221, 226],
         cell: [190, 82, 112],
@@ -247,10 +247,10 @@ pub(super) const SOURCES: [Look; 18] = [
         white_cells: 0.3,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-violet-vignette",
         about: "strong vignetting",
-        format: Format::Jpeg(80),
+        format: FileFormat::Jpeg(80),
         layout: Layout::Folders,
         background: [216, 205, 230],
         cell: [142, 94, 150],
@@ -258,10 +258,10 @@ pub(super) const SOURCES: [Look; 18] = [
         vignette: 0.5,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-sepia-noise",
         about: "low light: noise and coarse compression",
-        format: Format::Jpeg(68),
+        format: FileFormat::Jpeg(68),
         background: [198, 178, 150],
         cell: [142, 102, 82],
         diameter_px: 30.0,
@@ -269,10 +269,10 @@ pub(super) const SOURCES: [Look; 18] = [
         gradient: 0.2,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-white-crisp",
         about: "slide scanner: sharp, white background",
-        format: Format::Png,
+        format: FileFormat::Png,
         background: [250, 250, 249],
         cell: [226, 122, 118],
         nucleus: [96, 50, 132],
@@ -283,13 +283,13 @@ pub(super) const SOURCES: [Look; 18] = [
         gradient: 0.02,
         halo: 0.1,
         white_cells: 0.3,
-        evaluation: Some((Labels::Boxes, 76)),
+        evaluation: Some((LabelFormat::Boxes, 76)),
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-green-filter",
         about: "green filter, one grey channel, JPEG",
-        format: Format::JpegGrey(88),
+        format: FileFormat::JpegGrey(88),
         background: [205, 205, 205],
         cell: [108, 108, 108],
         nucleus: [60, 60, 60],
@@ -297,10 +297,10 @@ pub(super) const SOURCES: [Look; 18] = [
         vignette: 0.25,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-brown-bitmap",
         about: "brownish stain, small bitmaps, uneven light",
-        format: Format::Bmp,
+        format: FileFormat::Bmp,
         layout: Layout::Folders,
         size: (480, 360),
         background: [222, 212, 190],
@@ -309,10 +309,10 @@ pub(super) const SOURCES: [Look; 18] = [
         gradient: 0.35,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-salmon-wide",
         about: "wide field of many small cells",
-        format: Format::Jpeg(85),
+        format: FileFormat::Jpeg(85),
         size: (960, 720),
         background: [238, 225, 212],
         cell: [222, 148, 122],
@@ -323,10 +323,10 @@ pub(super) const SOURCES: [Look; 18] = [
         platelets: 10.0,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-steel-soft",
         about: "cold light, soft focus",
-        format: Format::Png,
+        format: FileFormat::Png,
         background: [200, 210, 222],
         cell: [132, 122, 140],
         diameter_px: 47.0,
@@ -334,10 +334,10 @@ pub(super) const SOURCES: [Look; 18] = [
         cover: 0.33,
         ..BASE
     },
-    Look {
+    SourceStyle {
         name: "synth-peach-masks",
         about: "cell masks lie beside the images and are no images",
-        format: Format::Jpeg(94),
+        format: FileFormat::Jpeg(94),
         layout: Layout::WithMasks,
         size: (560, 448),
         background: [244, 220, 200],
@@ -355,16 +355,16 @@ mod tests {
 
     #[test]
     fn eighteen_sources_with_distinct_names_and_four_evaluation_sets() {
-        let names: BTreeSet<_> = SOURCES.iter().map(|look| look.name).collect();
+        let names: BTreeSet<_> = SOURCES.iter().map(|style| style.name).collect();
         assert_eq!(names.len(), 18);
-        assert_eq!(SOURCES.iter().filter(|look| look.evaluation.is_some()).count(), 4);
+        assert_eq!(SOURCES.iter().filter(|style| style.evaluation.is_some()).count(), 4);
     }
 
     #[test]
     fn cells_absorb_light_in_every_source() {
-        for look in &SOURCES {
+        for style in &SOURCES {
             let sum = |c: [u8; 3]| c.iter().map(|v| u32::from(*v)).sum::<u32>();
-            assert!(sum(look.cell) < sum(look.background), "{}", look.name);
+            assert!(sum(style.cell) < sum(style.background), "{}", style.name);
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Which images a synthetic set consists of: sizes, names, slides and fields.
 
-use clap::ValueEnum;
-use serde::Serialize;
-
-use super::catalogue::{Format, Labels, Layout, Look, SOURCES};
-use super::scene::Place;
+use crate::catalogue::{FileFormat, LabelFormat, Layout, SOURCES, SourceStyle};
+use crate::scene::FieldKey;
 
 /// Added to the printed number of an evaluation slide, so that it is never a training slide.
 const EVALUATION_SLIDES: u64 = 1_000_000;
@@ -14,9 +11,8 @@ const FIELDS_A_SLIDE: u64 = 2;
 const LEAST_SIDE: f64 = 232.0;
 
 /// How much is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Scale {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
     /// For tests: one small field a source, three evaluation fields a source.
     Tiny,
     /// For the quickstart: six fields of about 680×456 a source; a few thousand labelled cells.
@@ -36,8 +32,8 @@ struct Extent {
 }
 
 impl Scale {
-    /// As the command line spells it.
-    pub(super) fn word(self) -> &'static str {
+    /// Its name in commands: `tiny`, `small` or `medium`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Tiny => "tiny",
             Self::Small => "small",
@@ -54,49 +50,50 @@ impl Scale {
     }
 }
 
-/// A source as it is written: a training source, or the evaluation set of one.
+/// A source of the set: a training source, or the labelled evaluation set of one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Set {
+pub(crate) struct DrawnSource {
     /// Index in the catalogue.
-    pub(super) index: usize,
-    pub(super) look: &'static Look,
+    pub(crate) index: usize,
+    /// How its slides look and how its files are written.
+    pub(crate) style: &'static SourceStyle,
     /// How labels are written and the side of a cell's crop, for an evaluation set.
-    pub(super) evaluation: Option<(Labels, u32)>,
+    pub(crate) evaluation: Option<(LabelFormat, u32)>,
 }
 
-impl Set {
+impl DrawnSource {
     /// All training sources, then the evaluation sets.
-    pub(super) fn all() -> Vec<Self> {
-        let training = SOURCES.iter().enumerate().map(|(index, look)| Self { index, look, evaluation: None });
+    pub(crate) fn all() -> Vec<Self> {
+        let training = SOURCES.iter().enumerate().map(|(index, style)| Self { index, style, evaluation: None });
         let evaluation = SOURCES
             .iter()
             .enumerate()
-            .filter(|(_, look)| look.evaluation.is_some())
-            .map(|(index, look)| Self { index, look, evaluation: look.evaluation });
+            .filter(|(_, style)| style.evaluation.is_some())
+            .map(|(index, style)| Self { index, style, evaluation: style.evaluation });
         training.chain(evaluation).collect()
     }
 
     /// Name of the folder and of the source description.
-    pub(super) fn name(&self) -> String {
-        format!("{}{}", self.look.name, if self.evaluation.is_some() { "-eval" } else { "" })
+    pub(crate) fn name(&self) -> String {
+        format!("{}{}", self.style.name, if self.evaluation.is_some() { "-eval" } else { "" })
     }
 
     /// Evaluation sets lie flat, because their side files are found by the name of the image.
-    pub(super) fn layout(&self) -> Layout {
-        if self.evaluation.is_some() { Layout::Flat } else { self.look.layout }
+    pub(crate) fn layout(&self) -> Layout {
+        if self.evaluation.is_some() { Layout::Flat } else { self.style.layout }
     }
 
-    /// The images of this set; `images` a training source, if given, instead of the scale's number.
-    pub(super) fn fields(&self, scale: Scale, images: Option<u64>) -> Vec<Field> {
+    /// The images of this source. A training source has `images` of them, if given, instead of the scale's number.
+    pub(crate) fn fields(&self, scale: Scale, images: Option<u64>) -> Vec<Field> {
         let extent = scale.extent();
         let (count, a_slide, size) = match self.evaluation {
             None => (images.unwrap_or(extent.images), FIELDS_A_SLIDE, extent.size),
             Some(_) => (extent.slides * extent.fields, extent.fields, extent.evaluation_size),
         };
         let side = |px: u32| ((f64::from(px) * size).max(LEAST_SIDE) / 2.0).round() as u32 * 2;
-        let (width, height) = (side(self.look.size.0), side(self.look.size.1));
+        let (width, height) = (side(self.style.size.0), side(self.style.size.1));
         let field = |index: u64| Field {
-            set: *self,
+            source: *self,
             index,
             slide: index / a_slide + 1,
             field: index % a_slide + 1,
@@ -109,44 +106,49 @@ impl Set {
 
 /// One image to draw.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    pub(super) set: Set,
-    /// Running number within the set.
-    pub(super) index: u64,
-    /// Printed numbers, from 1.
-    pub(super) slide: u64,
-    pub(super) field: u64,
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Field {
+    /// The source that it belongs to.
+    pub(crate) source: DrawnSource,
+    /// Number of the image in its source, from 0.
+    pub(crate) index: u64,
+    /// Number of the slide as file names have it, from 1.
+    pub(crate) slide: u64,
+    /// Number of the field on its slide, from 1.
+    pub(crate) field: u64,
+    /// Width of the image in pixels.
+    pub(crate) width: u32,
+    /// Height of the image in pixels.
+    pub(crate) height: u32,
 }
 
 impl Field {
     /// The key of everything random in this image.
-    pub(super) fn place(&self, seed: u64) -> Place {
-        let offset = if self.set.evaluation.is_some() { EVALUATION_SLIDES } else { 0 };
-        Place { seed, source: self.set.index, slide: self.slide + offset, field: self.field }
+    pub(crate) fn key(&self, seed: u64) -> FieldKey {
+        let offset = if self.source.evaluation.is_some() { EVALUATION_SLIDES } else { 0 };
+        FieldKey { seed, source: self.source.index, slide: self.slide + offset, field: self.field }
     }
 
-    /// `slide03_field01`.
-    pub(super) fn stem(&self) -> String {
+    /// Its file name without the ending, such as `slide03_field01`.
+    pub(crate) fn stem(&self) -> String {
         format!("slide{:02}_field{:02}", self.slide, self.field)
     }
 
     /// Path of the image in its source's folder.
-    pub(super) fn path(&self) -> String {
-        let extension = self.set.look.format.extension();
-        match self.set.layout() {
+    pub(crate) fn path(&self) -> String {
+        let extension = self.source.style.format.extension();
+        match self.source.layout() {
             Layout::Flat | Layout::WithMasks => format!("images/{}.{extension}", self.stem()),
             Layout::Folders => format!("slide {:02}/field{:02}.{extension}", self.slide, self.field),
         }
     }
 
     /// Path of the mask beside the image, where the source has masks.
-    pub(super) fn mask_path(&self) -> Option<String> {
-        (self.set.layout() == Layout::WithMasks).then(|| format!("images/{}_mask.png", self.stem()))
+    pub(crate) fn mask_path(&self) -> Option<String> {
+        (self.source.layout() == Layout::WithMasks).then(|| format!("images/{}_mask.png", self.stem()))
     }
 
-    pub(super) fn format(&self) -> Format {
-        self.set.look.format
+    /// The file format of its source.
+    pub(crate) fn format(&self) -> FileFormat {
+        self.source.style.format
     }
 }

@@ -6,11 +6,11 @@
 
 use run_spec::seed::Stream;
 
-use super::shape::{between, gauss, length};
+use crate::shape::{between, gauss, length};
 
 /// A closed curve around the origin; the unit is the radius of an ordinary discocyte.
 #[derive(Clone, Debug)]
-pub(super) enum Outline {
+pub(crate) enum Outline {
     /// Half axes.
     Ellipse { a: f32, b: f32 },
     /// A disc of radius `body` that runs out into a tail along +x, ending at `tip`.
@@ -25,7 +25,7 @@ pub(super) enum Outline {
 
 impl Outline {
     /// A teardrop of about `size`.
-    pub(super) fn drop(size: f32, stream: &mut Stream) -> Self {
+    pub(crate) fn drop(size: f32, stream: &mut Stream) -> Self {
         let body = size * between(stream, 0.74, 0.86);
         Self::Drop {
             body,
@@ -37,14 +37,14 @@ impl Outline {
     }
 
     /// A crescent of about `size`.
-    pub(super) fn crescent(size: f32, stream: &mut Stream) -> Self {
+    pub(crate) fn crescent(size: f32, stream: &mut Stream) -> Self {
         let spine = size * between(stream, 0.95, 1.7);
         let along = size * between(stream, 2.7, 3.4);
         Self::Crescent { spine, span: along / 2.0 / spine, half_width: size * between(stream, 0.28, 0.42) }
     }
 
     /// A burr cell of about `size` with 9 to 16 spikes.
-    pub(super) fn crenated(size: f32, stream: &mut Stream) -> Self {
+    pub(crate) fn crenated(size: f32, stream: &mut Stream) -> Self {
         let count = stream.int(9, 16);
         let pitch = std::f32::consts::TAU / count as f32;
         let height = between(stream, 0.13, 0.24);
@@ -58,7 +58,7 @@ impl Outline {
     }
 
     /// A fragment of about `size`: a helmet, a triangle or a half-moon.
-    pub(super) fn fragment(size: f32, stream: &mut Stream) -> Self {
+    pub(crate) fn fragment(size: f32, stream: &mut Stream) -> Self {
         let radius = size * between(stream, 0.86, 1.0);
         let mut cuts = Vec::new();
         let mut bite = None;
@@ -91,7 +91,7 @@ impl Outline {
     }
 
     /// A radius around the origin that holds the whole outline.
-    pub(super) fn reach(&self) -> f32 {
+    pub(crate) fn reach(&self) -> f32 {
         match self {
             Self::Ellipse { a, b } => a.max(*b),
             Self::Drop { body, tip, end, .. } => body.max(tip + end) + 0.15,
@@ -104,7 +104,7 @@ impl Outline {
     }
 
     /// Signed distance (negative inside) and depth coordinate (0 middle, 1 outline) at a point.
-    pub(super) fn at(&self, x: f32, y: f32) -> (f32, f32) {
+    pub(crate) fn at(&self, x: f32, y: f32) -> (f32, f32) {
         match self {
             Self::Ellipse { a, b } => {
                 let (p, q) = (x / a, y / b);

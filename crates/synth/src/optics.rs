@@ -3,19 +3,19 @@
 //! Light is linear until the last step. Stain absorbs by Beer and Lambert, so overlapping cells multiply; the point spread
 //! function blurs intensities, not absorbances; noise grows with the square root of the light.
 
-use super::catalogue::Look;
-use super::scene::{Cell, Place, Scene, Spot, WhiteCell};
-use super::shape::{REACH, between, gauss, length};
+use crate::catalogue::SourceStyle;
+use crate::scene::{Cell, FieldKey, Scene, Spot, WhiteCell};
+use crate::shape::{REACH, between, gauss, length};
 
 /// Noise of the camera in the dark, as a share of white.
 const READ_NOISE: f32 = 0.0015;
 
 /// A field as the camera reports it: `width` × `height` × 3, values 0 to 1 after the tone curve.
 #[derive(Clone, Debug)]
-pub(super) struct Exposure {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) rgb: Vec<f32>,
+pub(crate) struct Exposure {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) rgb: Vec<f32>,
 }
 
 /// What absorbs or refracts, one value a pixel.
@@ -33,8 +33,8 @@ struct Layers {
 }
 
 /// Photographs a scene.
-pub(super) fn expose(scene: &Scene, look: &Look, place: Place) -> Exposure {
-    let mut stream = place.stream("synth/optics");
+pub(crate) fn expose(scene: &Scene, style: &SourceStyle, key: FieldKey) -> Exposure {
+    let mut stream = key.stream("synth/optics");
     let mut layers = Layers::new(scene);
     layers.add_film(stream.next_u64(), scene.radius_px);
     for cell in &scene.cells {
@@ -47,27 +47,27 @@ pub(super) fn expose(scene: &Scene, look: &Look, place: Place) -> Exposure {
         layers.add_spot(spot);
     }
     let light = Light {
-        slope: look.gradient * (1.0 + gauss(&mut stream, 0.2)),
+        slope: style.gradient * (1.0 + gauss(&mut stream, 0.2)),
         direction: between(&mut stream, 0.0, std::f32::consts::TAU),
-        vignette: look.vignette,
+        vignette: style.vignette,
         x: gauss(&mut stream, 0.12),
         y: gauss(&mut stream, 0.12),
         exposure: 1.0 + gauss(&mut stream, 0.02),
     };
-    let blur_px = (look.blur_px * (1.0 + gauss(&mut stream, 0.12))).max(0.4);
-    let photons = look.photons * 1000.0;
+    let blur_px = (style.blur_px * (1.0 + gauss(&mut stream, 0.12))).max(0.4);
+    let photons = style.photons * 1000.0;
     let noise_key = stream.next_u64();
     let tone = ToneCurve::new();
     let mut rgb = vec![0.0; layers.red.len() * 3];
     for channel in 0..3 {
-        let base = linear(look.background[channel]);
+        let base = linear(style.background[channel]);
         let absorb = |colour: [u8; 3]| (base / linear(colour[channel])).max(0.05).ln();
-        let (red, purple) = (absorb(look.cell) * scene.stain, absorb(look.nucleus) * scene.stain);
-        let mut plane = layers.transmit(red, purple, 0.16 * look.halo);
+        let (red, purple) = (absorb(style.cell) * scene.stain, absorb(style.nucleus) * scene.stain);
+        let mut plane = layers.transmit(red, purple, 0.16 * style.halo);
         light.apply(&mut plane, layers.width, base * scene.cast[channel]);
         // Shorter wavelengths are focused a little elsewhere.
         blur(&mut plane, layers.width, blur_px * [1.04, 0.96, 1.1][channel]);
-        let key = noise_key.wrapping_add(if look.format.is_grey() { 0 } else { channel as u64 });
+        let key = noise_key.wrapping_add(if style.format.is_grey() { 0 } else { channel as u64 });
         for (i, value) in plane.iter().enumerate() {
             let deviation = (value.max(0.0) / photons + READ_NOISE * READ_NOISE).sqrt();
             rgb[i * 3 + channel] = tone.at(value + deviation * noise(key, i as u64));
@@ -77,7 +77,7 @@ pub(super) fn expose(scene: &Scene, look: &Look, place: Place) -> Exposure {
 }
 
 /// 255 on red cells, 0 elsewhere.
-pub(super) fn mask(scene: &Scene) -> Vec<u8> {
+pub(crate) fn mask(scene: &Scene) -> Vec<u8> {
     let mut layers = Layers::new(scene);
     for cell in &scene.cells {
         layers.add_cell(cell, scene.radius_px);
@@ -250,7 +250,7 @@ fn blur(plane: &mut [f32], width: usize, sigma_px: f32) {
 }
 
 /// sRGB to linear light, by the standard's curve (IEC 61966-2-1).
-pub(super) fn linear(value: u8) -> f32 {
+pub(crate) fn linear(value: u8) -> f32 {
     let v = f32::from(value) / 255.0;
     if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
 }

@@ -18,7 +18,6 @@ use crate::evidence;
 use crate::guard::Signal;
 use crate::ledger::{self, unix_s};
 use crate::log;
-use crate::plan::config_of_seed;
 use crate::process::{Launcher, Process, error_file_of};
 use crate::records::{Cause, Failed, Finished, Plan, RowsRef, StageReport, Started, Trial};
 
@@ -124,7 +123,7 @@ impl<'a> Ground<'a> {
     pub(crate) fn begin(&self, trial: Trial<'a>, number: u32, chosen: impl Fn(&Stage) -> bool) -> Result<Attempt<'a>> {
         std::fs::create_dir_all(&self.work).with_context(|| format!("make work folder {}", self.work.display()))?;
         let config = self.work.join(format!("{}.json", stem(&trial, number)));
-        let text = serde_json::to_vec_pretty(&config_of_seed(trial.arm, trial.seed)).context("write the config")?;
+        let text = serde_json::to_vec_pretty(&trial.config()).context("write the config")?;
         std::fs::write(&config, &text).with_context(|| format!("write {}", config.display()))?;
         self.keep_config(&trial, text)?;
         let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key))?;

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use run_spec::config::TrainConfig;
 use run_spec::ids::digest_json;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,7 +17,6 @@ use store::Store;
 use crate::command::{self, Stage};
 use crate::evidence;
 use crate::output;
-use crate::plan::config_of_seed;
 use crate::records::{Plan, Trial};
 
 /// What `worker check` answers.
@@ -56,7 +54,7 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
     }
     let mut kinds = BTreeSet::new();
     for trial in trials {
-        let config = &trial.arm.config;
+        let config = trial.arm.config.value();
         let eval = trial.baseline.map(|baseline| &baseline.eval);
         let decide = ["model", "head", "loss", "crops", "data", "init", "optim", "checkpoint"].map(|key| &config[key]);
         let kind = json!([trial.baseline.is_some(), eval, trial.arm.shards.digest, decide]);
@@ -104,7 +102,7 @@ fn options(plan: &Plan) -> Vec<String> {
 /// Whether the step that is to be scored will be a checkpoint.
 fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
     let Some(asked) = plan.probe_options.get("step") else { return Ok(()) };
-    let (config, _) = TrainConfig::default().with_deltas(&trial.arm.config, &trial.label())?;
+    let config = trial.arm.config.resolve(&trial.label())?;
     let (step, last, every) = (evidence::step(plan, trial)?, config.total_steps(), config.checkpoint.every_steps);
     let kept = step.div_ceil(every.max(1)) + config.checkpoint.keep > last.div_ceil(every.max(1));
     ensure!(
@@ -119,8 +117,7 @@ fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
 /// Lets the worker check all stages of one trial. Returns the bytes of a checkpoint, 0 where nothing is trained.
 fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
     let file = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
-    std::fs::write(file.path(), config_of_seed(trial.arm, trial.seed).to_string())
-        .context("write a temporary config")?;
+    std::fs::write(file.path(), trial.config().value().to_string()).context("write a temporary config")?;
     if trial.baseline.is_none() {
         check_step(plan, trial).with_context(|| format!("sweep {}: arm `{}`", plan.name, trial.arm.name))?;
     }

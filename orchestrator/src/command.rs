@@ -81,7 +81,7 @@ impl Places<'_> {
         };
         args.extend(words(&["--shards", &eval.shards.uri, "--split", &eval.split, "--dataset", &eval.name]));
         args.extend(words(&["--out", &uri_of(&rows)]));
-        let threads = trial.arm.config["train"]["threads"].as_u64().unwrap_or(0);
+        let threads = trial.arm.config.threads();
         if threads > 0 {
             args.extend(words(&["--threads", &threads.to_string()]));
         }
@@ -165,9 +165,9 @@ mod tests {
         let shards = |uri: &str| ShardRef { uri: uri.into(), digest: Digest::of(uri.as_bytes()) };
         let arm = |name: &str, config: Value| Arm {
             name: name.into(),
-            delta: BTreeMap::new(),
+            delta: run_spec::config::Deltas::default(),
             trial: Digest::of(config.to_string().as_bytes()),
-            config,
+            config: config.into(),
             shards: shards("./patches"),
             init_weights: None,
         };

@@ -5,7 +5,6 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use results::{ResultRow, TEACHER, row};
-use run_spec::config::TrainConfig;
 use run_spec::ids::Digest;
 use store::{Store, StoreError};
 
@@ -32,10 +31,7 @@ pub(crate) fn step(plan: &Plan, trial: &Trial<'_>) -> Result<u64> {
         Some(step) => {
             step.as_u64().with_context(|| format!("`probe.options.step`: a step number is expected, not {step}"))
         }
-        None => {
-            let (config, _) = TrainConfig::default().with_deltas(&trial.arm.config, &trial.label())?;
-            Ok(config.total_steps())
-        }
+        None => Ok(trial.arm.config.resolve(&trial.label())?.total_steps()),
     }
 }
 

@@ -218,8 +218,8 @@ mod tests {
         let shards = ShardRef { uri: "x".into(), digest: Digest::of(b"x") };
         Arm {
             name: "a".into(),
-            delta: BTreeMap::new(),
-            config: serde_json::Value::Null,
+            delta: run_spec::config::Deltas::default(),
+            config: serde_json::Value::Null.into(),
             shards,
             init_weights: None,
             trial: Digest::of(b"t"),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use run_spec::config::{Delta, TrainConfig};
-use run_spec::ids::{Digest, config_of_trial, digest_json, trial_digest};
+use run_spec::config::{ArmConfig, Delta, Deltas, ResolvedConfig};
+use run_spec::ids::{Digest, digest_json};
 use run_spec::yaml::Yaml;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl Facts {
     /// The facts that a recorded plan was made of: with them, the same file gives the same plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let sets = plan.arms.iter().map(|arm| &arm.shards).chain(plan.evals.iter().map(|eval| &eval.shards));
-        let weights = |arm: &Arm| Some((weights_uri(&arm.config)?.to_owned(), arm.init_weights?));
+        let weights = |arm: &Arm| Some((arm.config.init_weights()?.to_owned(), arm.init_weights?));
         Self {
             shards: sets.map(|set| (set.uri.clone(), set.digest)).collect(),
             splits: plan.evals.iter().map(|eval| (eval.name.clone(), eval.split_digest)).collect(),
@@ -44,20 +44,14 @@ impl Facts {
     }
 }
 
-/// The URI of the initial weights in a resolved config, if it names any.
-fn weights_uri(config: &Value) -> Option<&str> {
-    config.pointer("/init/weights").and_then(Value::as_str)
-}
-
 /// The URIs of all initial weights that arms start from, each once.
 pub(crate) fn weights_uris(file: &SweepFile) -> Result<Vec<String>> {
     let base = read_base(file)?;
     let common = file.common()?;
     let mut uris = Vec::new();
     for spec in file.arm_specs()? {
-        let config =
-            config_without_seed(&base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
-        uris.extend(weights_uri(&config).map(str::to_owned));
+        let config = arm_config(&base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
+        uris.extend(config.init_weights().map(str::to_owned));
     }
     uris.sort();
     uris.dedup();
@@ -99,16 +93,15 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
     let label = facts.code.label(&file.name, facts.run);
     let mut arms = Vec::new();
     for spec in file.arm_specs()? {
-        let config =
-            config_without_seed(base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
+        let config = arm_config(base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
         let shards = shard_ref(spec.train_shards.as_deref().unwrap_or(&file.shards.train))?;
-        let init_weights = match weights_uri(&config) {
+        let init_weights = match config.init_weights() {
             None => None,
             Some(uri) => {
                 Some(*facts.init_weights.get(uri).with_context(|| format!("init.weights {uri} was not read"))?)
             }
         };
-        let trial = trial_digest(&config_of_trial(&config, init_weights.as_ref()), &shards.digest, &label);
+        let trial = config.trial_digest(init_weights.as_ref(), &shards.digest, &label);
         arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, init_weights, trial });
     }
     refuse_twins(&arms).with_context(|| file.path.display().to_string())?;
@@ -152,29 +145,27 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
 /// The baselines of a plan: a colour histogram per evaluation set, and random weights per evaluation set, model and seed
 /// of the weights. Each is scored once.
 fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
-    let models: BTreeSet<Digest> = plan.arms.iter().map(|arm| digest_json(&untrained_config(arm))).collect();
+    let models: BTreeSet<Digest> = plan.arms.iter().map(|arm| arm.config.untrained().digest()).collect();
     let mut found: Vec<Baseline> = Vec::new();
     for (trial, eval) in plan.trials().iter().flat_map(|trial| plan.evals.iter().map(move |eval| (trial, eval))) {
         let wanted = |features: &&str| plan.probe_options.get(&format!("no_{features}")) != Some(&json!(true));
         for features in ["histogram", "random"].into_iter().filter(wanted) {
             let (config, seed, name) = match features {
                 "random" => {
-                    let config = untrained_config(trial.arm);
-                    let model =
-                        if models.len() > 1 { format!("-{}", digest_json(&config).short()) } else { String::new() };
-                    let seed = trial.arm.config.pointer("/init/seed").and_then(Value::as_u64).unwrap_or(trial.seed);
+                    let config = trial.arm.config.untrained();
+                    let model = if models.len() > 1 { format!("-{}", config.digest().short()) } else { String::new() };
+                    let seed = trial.arm.config.init_seed().unwrap_or(trial.seed);
                     (config, seed, format!("random{model}@{}", eval.name))
                 }
-                _ => (json!({}), 0, format!("histogram@{}", eval.name)),
+                _ => (ArmConfig::empty(), 0, format!("histogram@{}", eval.name)),
             };
             if let Some(known) = found.iter_mut().find(|known| known.arm.name == name && known.seed == seed) {
                 known.trials.push(trial.label());
                 continue;
             }
             let digest = digest_json(&json!({"features": features, "config": config, "code": label}));
-            let mut config = config;
-            place(&mut config, &trial.arm.config);
-            let (delta, shards, init_weights) = (BTreeMap::new(), trial.arm.shards.clone(), None);
+            let config = config.placed_as(&trial.arm.config);
+            let (delta, shards, init_weights) = (Deltas::default(), trial.arm.shards.clone(), None);
             found.push(Baseline {
                 arm: Arm { name, delta, config, shards, init_weights, trial: digest },
                 seed,
@@ -198,24 +189,9 @@ fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>) -> Digest 
     }))
 }
 
-/// What of an arm's config decides about its model before training.
-fn untrained_config(arm: &Arm) -> Value {
-    json!({"model": arm.config["model"], "crops": {"global_size": arm.config["crops"]["global_size"]}})
-}
-
-/// Adds where an arm computes, which no digest covers.
-fn place(config: &mut Value, of: &Value) {
-    config["train"]["threads"] = of["train"]["threads"].clone();
-    config["device"] = of["device"].clone();
-}
-
 /// Base < `set` < arm < `threads`. Seed and everything drawn from it are the sweep's, not the arm's.
-fn config_without_seed(base: &Yaml, deltas: &[Delta]) -> Result<Value> {
-    let (_, mut config) = TrainConfig::from_layers(base.clone(), deltas)?;
-    if let Some(map) = config.as_object_mut() {
-        map.remove("seed");
-    }
-    Ok(config)
+fn arm_config(base: &Yaml, deltas: &[Delta]) -> Result<ArmConfig> {
+    Ok(ResolvedConfig::from_layers(base.clone(), deltas)?.record().without_seed())
 }
 
 /// Two names for one experiment would show a difference of exactly nothing, as if it had been measured.
@@ -241,15 +217,6 @@ fn probes_digest(evals: &[EvalSet], options: &BTreeMap<String, Value>) -> Digest
         })
     };
     digest_json(&json!({"evals": evals.iter().map(set).collect::<Vec<_>>(), "options": options}))
-}
-
-/// The config of one seed: what the worker reads and what lies beside the run.
-pub(crate) fn config_of_seed(arm: &Arm, seed: u64) -> Value {
-    let mut config = arm.config.clone();
-    if let Some(map) = config.as_object_mut() {
-        map.insert("seed".to_owned(), json!(seed));
-    }
-    config
 }
 
 #[cfg(test)]
@@ -287,12 +254,12 @@ seeds: [0, 1]
     #[test]
     fn arms_differ_by_their_delta_alone_and_no_config_holds_a_seed() {
         let plan = plan(SWEEP, "0.1.0+a").unwrap();
-        let (mut koleo, reference) = (plan.arms[1].config.clone(), &plan.arms[0].config);
+        let (mut koleo, reference) = (plan.arms[1].config.value().clone(), plan.arms[0].config.value());
         assert_eq!(koleo["loss"]["koleo_weight"], json!(0.1));
         koleo["loss"]["koleo_weight"] = reference["loss"]["koleo_weight"].clone();
         assert_eq!(&koleo, reference);
         assert!(reference.get("seed").is_none());
-        assert_eq!(config_of_seed(&plan.arms[0], 7)["seed"], json!(7));
+        assert_eq!(plan.arms[0].config.with_seed(7).value()["seed"], json!(7));
     }
 
     #[test]
@@ -319,7 +286,7 @@ seeds: [0, 1]
             let mut facts = facts("0.1.0+a");
             facts.init_weights = BTreeMap::from([(uri.to_owned(), Digest::of(bytes))]);
             let plan = resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), &base(), &facts).unwrap();
-            assert_eq!(plan.arms[0].config["init"]["weights"], json!(uri), "the worker is told where they are");
+            assert_eq!(plan.arms[0].config.value()["init"]["weights"], json!(uri), "the worker is told where they are");
             plan.arms[0].trial
         };
         assert_eq!(with("./w.pth", b"weights"), with("./moved.pth", b"weights"));
@@ -400,7 +367,7 @@ seeds: [0, 1]
     fn the_digest_of_a_trial_is_stable() {
         let config =
             json!({"model": {"dim": 96}, "loss": {"koleo_weight": 0.1}, "optim": {"lr": null, "min_lr": 1e-6}});
-        let digest = trial_digest(&config, &Digest::of(b"pixels"), "0.1.0+1a2b3c4");
+        let digest = run_spec::ids::trial_digest(&config, &Digest::of(b"pixels"), "0.1.0+1a2b3c4");
         assert_eq!(digest.to_string(), GOLDEN_TRIAL);
         let evals = [EvalSet {
             name: "cells".into(),

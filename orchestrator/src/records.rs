@@ -21,6 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use run_spec::config::{ArmConfig, Deltas, RecordedConfig};
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,9 +44,9 @@ pub(crate) struct Arm {
     /// Its name.
     pub(crate) name: String,
     /// What the sweep file changes in this arm alone.
-    pub(crate) delta: BTreeMap<String, Value>,
+    pub(crate) delta: Deltas,
     /// The resolved train config, without its seed.
-    pub(crate) config: Value,
+    pub(crate) config: ArmConfig,
     /// What it trains on.
     pub(crate) shards: ShardRef,
     /// The file of `init.weights`, by content; absent where the weights are drawn from the seed.
@@ -161,6 +162,11 @@ impl Trial<'_> {
     /// Where the records of attempt `n` lie.
     pub(crate) fn attempt_key(&self, n: u32) -> String {
         format!("{}/attempt-{n}", self.attempts_key())
+    }
+
+    /// The config of arm and seed: what the worker reads and what lies beside the run.
+    pub(crate) fn config(&self) -> RecordedConfig {
+        self.arm.config.with_seed(self.seed)
     }
 
     /// `arm/seed-3`, for people and globs.

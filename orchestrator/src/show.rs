@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde_json::Value;
 use store::Store;
 
 use crate::evidence;
@@ -152,8 +151,10 @@ fn median(values: &[f64]) -> Option<f64> {
 
 /// What makes an arm differ from the reference, as `key=value` words.
 pub(crate) fn delta(arm: &Arm, reference: &Arm) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut words: Vec<String> = arm.delta.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    let mut words = Vec::new();
+    if !arm.delta.is_empty() {
+        words.push(arm.delta.to_string());
+    }
     if arm.shards.digest != reference.shards.digest {
         words.push(format!("shards.train={}", arm.shards.uri));
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use run_spec::config::Delta;
+use run_spec::config::{Delta, Deltas};
 use run_spec::layer::{self, ConfigError};
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
@@ -228,10 +228,10 @@ impl SweepFile {
     }
 
     /// What is laid over the base config for `arm`, in order: `set`, the arm, `threads`; each with its line.
-    pub(crate) fn deltas(&self, common: &BTreeMap<String, Value>, arm: &ArmSpec) -> Vec<Delta> {
-        let delta = |place: &str, (key, value): (&String, &Value)| Delta {
+    pub(crate) fn deltas(&self, common: &Deltas, arm: &ArmSpec) -> Vec<Delta> {
+        let delta = |place: &str, (key, value): (&str, &Value)| Delta {
             what: self.places.at(&format!("{place}.{key}")),
-            key: key.clone(),
+            key: key.to_owned(),
             value: value.clone(),
         };
         let mut deltas: Vec<Delta> = common.iter().map(|pair| delta("set", pair)).collect();
@@ -270,7 +270,7 @@ seeds: [0, 1]
         let arms = SweepFile::parse(SMALL, "s.yaml").unwrap().arm_specs().unwrap();
         let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
         assert_eq!(names, ["reference", "koleo-on", "locals"]);
-        assert_eq!(arms[2].delta, BTreeMap::from([("loss.n_local".to_owned(), json!(8))]));
+        assert_eq!(arms[2].delta.to_string(), "loss.n_local=8");
         assert_eq!(arms[2].train_shards.as_deref(), Some("./other"));
     }
 
@@ -392,6 +392,6 @@ seeds: [0, 1]
         let file = SweepFile::parse(&format!("{text}slurm: {{partition: gpu}}\n"), "s.yaml").unwrap();
         let shapes = file.shapes().unwrap();
         assert_eq!((shapes["koleo-on"].train.nodes, shapes["reference"].train.nodes), (2, 1));
-        assert_eq!(file.arm_specs().unwrap()[1].delta.len(), 1);
+        assert_eq!(file.arm_specs().unwrap()[1].delta.keys().count(), 1);
     }
 }

@@ -18,7 +18,6 @@ use crate::cli::VerifyArgs;
 use crate::evidence;
 use crate::ledger::{self, State, unix_s};
 use crate::output;
-use crate::plan::config_of_seed;
 use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
 use crate::slurm::wave::{Submitted, Wave};
 
@@ -180,7 +179,7 @@ fn look_at_trials(store: &Store, plan: &Plan, known: &BTreeSet<String>, report: 
         let key = format!("{}/config.json", trial.key());
         let named = known.contains(&key) || report.damaged.iter().any(|damage| damage.key == key);
         let is_config =
-            |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok() == Some(config_of_seed(trial.arm, trial.seed));
+            |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok().as_ref() == Some(trial.config().value());
         if !named && store.exists(&key)? && !is_config(&store.get(&key)?) {
             let what = format!("{} is not the config of its trial", store.uri_of(&key));
             let remedy = "nothing reads it back: delete it, and the next attempt writes it anew".to_owned();

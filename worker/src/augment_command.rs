@@ -94,7 +94,7 @@ fn write_npy(out: &Path, height: usize, width: usize, values: &[f32]) -> Result<
 
 /// A contact sheet: the picture, each transform on it by name, then whole views as the network sees them.
 fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
-    let (config, _) = train::read_config(config, &[])?;
+    let config = train::read_config(config, &[])?;
     let (image, recipe) = (read_image(picture)?, Recipe::new(&config)?);
     let key = |draw: u64| ViewKey { seed: config.seed, draw };
     let whole = view_pixels(&image, &untouched(&config)?, key(0), 0);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use collective::Solo;
 use dino::{CropBatch, Share, State};
-use run_spec::config::{Precision, TrainConfig};
+use run_spec::config::{Precision, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -38,7 +38,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         if text == SMALL {
             sets.extend(["train.batch_size=8", "train.loss_groups=1", "train.precision=f32"].map(str::to_owned));
         }
-        let (config, _) = TrainConfig::from_yaml(text, what, &sets)?;
+        let config = ResolvedConfig::from_yaml(text, what, &sets)?;
         assert_eq!(config.train.precision, Precision::F32);
         let seconds = device::guard(what, || step_seconds(&config, place.device, args.repeats))?;
         rows.push(json!({
@@ -74,7 +74,7 @@ fn step_beside_a_peer(prototypes: i64, args: &BenchArgs, device: Device) -> Resu
         [&format!("head.prototypes={prototypes}"), "train.batch_size=8", "train.loss_groups=1", "train.precision=f32"];
     let mut sets: Vec<String> = sets.map(str::to_owned).into();
     sets.extend(args.set.iter().cloned());
-    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets)?;
+    let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets)?;
     let seconds = device::guard("a training step", || step_times(&config, device, args.repeats))?;
     let peak_mb = metrics::peak_mb();
     output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use collective::{Transfer, sum_};
 use dino::State;
-use run_spec::config::{Collective, Device, TrainConfig};
+use run_spec::config::{Collective, Device, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
@@ -74,7 +74,7 @@ fn all_reduce(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Valu
 fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value> {
     let batch_size = format!("train.batch_size={}", IMAGES_PER_RANK * ranks.world() as u64);
     let sets = [batch_size.as_str(), "train.loss_groups=1", "train.precision=f32", "head.prototypes=8192"];
-    let (config, _) = TrainConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
+    let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
     let mut state = State::new(&config, device)?;
     let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device)?;
     let schedules = Schedules::new(&config);

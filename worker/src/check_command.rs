@@ -37,7 +37,7 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
 
 /// Opens what training would open, and returns the bytes of its checkpoints.
 fn of_training(args: &TrainArgs) -> Result<u64> {
-    let (config, _) = crate::train::read_config(&args.config, &args.set)?;
+    let config = crate::train::read_config(&args.config, &args.set)?;
     let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
     expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
     Source::new(&config, shards, Place { rank: 0, world: 1 })?;
@@ -56,6 +56,7 @@ pub(crate) fn checkpoint_bytes(config: &TrainConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use run_spec::config::ResolvedConfig;
 
     #[test]
     fn the_size_of_a_checkpoint_is_that_of_its_tensors() {
@@ -68,7 +69,7 @@ mod tests {
             "head.bottleneck=8",
         ];
         let sets = sets.map(str::to_owned);
-        let (config, _) = TrainConfig::from_yaml("", "test", &sets).unwrap();
+        let config = ResolvedConfig::from_yaml("", "test", &sets).unwrap();
         let state = dino::State::new(&config, tch::Device::Cpu).unwrap();
         let bytes = crate::snapshot::to_bytes(&state.tensors(), &[]).unwrap().len() as u64;
         let said = checkpoint_bytes(&config);

@@ -30,8 +30,8 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
         title: args.title.clone().unwrap_or_else(|| format!("{steps} steps of {}", args.run)),
         subtitle: format!(
             "seed {}, {} images a step, {} rows, configuration {}",
-            record.config["seed"],
-            record.config["train"]["batch_size"],
+            record.config.value()["seed"],
+            record.config.value()["train"]["batch_size"],
             record.rows,
             record.config_digest.short()
         ),

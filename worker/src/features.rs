@@ -7,7 +7,7 @@ use dino::Encoder;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use run_folder::{CheckpointRecord, Run, RunRecord};
-use run_spec::config::TrainConfig;
+use run_spec::config::ResolvedConfig;
 use shards::ShardSet;
 use tch::Tensor;
 
@@ -23,7 +23,7 @@ pub(crate) struct Trained {
     /// What it is.
     pub(crate) record: RunRecord,
     /// Its configuration.
-    pub(crate) config: TrainConfig,
+    pub(crate) config: ResolvedConfig,
     /// The checkpoint taken.
     pub(crate) checkpoint: CheckpointRecord,
     /// The teacher's backbone.
@@ -36,7 +36,7 @@ pub(crate) struct Trained {
 pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
     let run = Run::at(&args.run)?;
     let record = run.record()?;
-    let (config, _) = TrainConfig::default().with_deltas(&record.config, &run.store().uri_of("run.json"))?;
+    let config = record.config.resolve(&run.store().uri_of("run.json"))?;
     let place = device::open(config.device, args.threads)?;
     let (checkpoint, bytes) = match args.step {
         Some(step) => run.checkpoint_of(step)?,

@@ -8,7 +8,7 @@ use probe::Features;
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
 use results::stats::Bootstrap;
-use run_spec::config::TrainConfig;
+use run_spec::config::ResolvedConfig;
 use shards::ShardSet;
 use store::Store;
 
@@ -47,16 +47,16 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
 /// Scores features that no training made, without a run; with `--out` the rows go there too.
 pub(crate) fn baseline(args: &BaselineArgs) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
-    let (config, resolved) = match &args.config {
+    let config = match &args.config {
         Some(path) => crate::train::read_config(path, &args.set)?,
         None if args.features == Baseline::Random => {
             bail!("random weights need a model: name its training configuration with --config")
         }
-        None => TrainConfig::from_yaml("", "the defaults", &args.set)?,
+        None => ResolvedConfig::from_yaml("", "the defaults", &args.set)?,
     };
     let place = device::open(config.device, args.threads)?;
     let (values, dim) = args.features.features(&config, place.device, &shards, args.scoring.batch)?;
-    let origin = Origin::of_nothing(&config, &resolved, args.features.name(), place.words);
+    let origin = Origin::of_nothing(&config, args.features.name(), place.words);
     let name = args.features.name();
     finish(&args.scoring, &shards, out, &[(name, origin, score(name, &cells, values, dim)?)])
 }

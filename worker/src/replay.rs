@@ -20,7 +20,7 @@ use crate::{device, output, snapshot};
 pub(crate) fn replay(args: &StepArgs, uri: &str) -> Result<()> {
     let run = Run::at(uri)?;
     let record = run.record()?;
-    let (mut config, _) = TrainConfig::default().with_deltas(&record.config, &run.store().uri_of("run.json"))?;
+    let mut config = record.config.resolve(&run.store().uri_of("run.json"))?.into_config();
     if let Some(word) = &args.dtype {
         config.train.precision = parse_dtype(word).map_err(|message| anyhow::anyhow!("--dtype: {message}"))?;
     }

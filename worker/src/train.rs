@@ -14,12 +14,11 @@ use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use run_folder::failure::{FailureKind, STOPPED};
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError, RunRecord, StepMetrics};
-use run_spec::config::TrainConfig;
+use run_spec::config::{ResolvedConfig, TrainConfig};
 use run_spec::ids::Digest;
 use run_spec::plan::{Place, SampleSums};
 use run_spec::schedule::Schedules;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use shards::{CacheReport, ShardCache, ShardSet};
 use store::{Store, Waiting};
 use tch::{Kind, Tensor};
@@ -41,22 +40,22 @@ const FAILURES_IN_A_ROW: u32 = 3;
 const AHEAD: usize = 3;
 
 /// Reads a configuration file with `--set` changes.
-pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<(TrainConfig, Value)> {
+pub(crate) fn read_config(path: &std::path::Path, sets: &[String]) -> Result<ResolvedConfig> {
     let bytes = std::fs::read(path).with_context(|| format!("read the train config {}", path.display()))?;
-    Ok(TrainConfig::from_yaml(&bytes, &path.display().to_string(), sets)?)
+    Ok(ResolvedConfig::from_yaml(&bytes, &path.display().to_string(), sets)?)
 }
 
 /// Trains until the last step, a wish to stop, or three failed steps in a row.
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let stop = StopWish::listen()?;
     expect::program(&args.expect)?;
-    let (config, resolved) = read_config(&args.config, &args.set)?;
+    let config = read_config(&args.config, &args.set)?;
     // The device first: on it depends what joins the ranks.
     let place = device::open(config.device, config.train.threads)?;
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
     let ranks = Ranks::join(config.collective, place.device, deadline_s)?;
-    let trained = train_on(&ranks, args, &config, resolved, place, &stop).map_err(|error| {
+    let trained = train_on(&ranks, args, &config, place, &stop).map_err(|error| {
         let lost = ranks.lost() || device::failed(&crate::sentence(&error));
         if lost { failure::of_kind(FailureKind::RankLost, error) } else { error }
     });
@@ -80,8 +79,7 @@ enum Opened {
 fn train_on(
     ranks: &Ranks,
     args: &TrainArgs,
-    config: &TrainConfig,
-    resolved: Value,
+    config: &ResolvedConfig,
     place: device::Place,
     stop: &StopWish,
 ) -> Result<ExitCode> {
@@ -105,7 +103,7 @@ fn train_on(
         }
         expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
         let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
-        let mut record = RunRecord::new(resolved, shards.digest(), shards.len(), crate::version::CODE);
+        let mut record = RunRecord::new(config, shards.digest(), shards.len(), crate::version::CODE);
         let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
         let source = Source::new(config, shards, data)?;
         let mut state = device::guard("make the model", || Ok(State::new(config, place.device)?))?;

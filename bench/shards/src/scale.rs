@@ -2,7 +2,7 @@
 
 use crate::process;
 use anyhow::Result;
-use run_spec::config::TrainConfig;
+use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use run_spec::plan::{Place, Plan};
 use run_spec::seed::stream;
@@ -96,7 +96,7 @@ pub(crate) fn open(uri: &str) -> Result<Value> {
     let mut told = serde_json::Map::new();
     for (name, sampling, temperature) in plans {
         let sets = [format!("data.sampling={sampling}"), format!("data.sampling_temperature={temperature}")];
-        let (config, _) = TrainConfig::from_yaml("", "bench", &sets)?;
+        let config = ResolvedConfig::from_yaml("", "bench", &sets)?;
         let before = process::resident_kb()?;
         let sources = set.source_rows();
         let plan = Plan::of(&config, &sources)?;

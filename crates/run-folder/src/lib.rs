@@ -34,7 +34,6 @@ mod verify;
 pub use attempts::host;
 pub use checkpoints::{Loaded, Retention};
 pub use error::RunError;
-pub use identity::{config_digest, differing_keys};
 pub use metrics_line::{MetricsLine, StepMetrics, StepOutcome};
 pub use records::{CaptureRecord, CheckpointRecord, FinalRecord, InitRecord, RunRecord, StopRecord};
 pub use run::Run;

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use run_spec::config::RecordedConfig;
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::config_digest;
 
 /// What a run is. Starting it again with anything else is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Resolved configuration.
-    pub config: Value,
-    /// Its [digest](config_digest).
+    pub config: RecordedConfig,
+    /// Its [digest](RecordedConfig::digest).
     pub config_digest: Digest,
     /// Digest of the shard set.
     pub shards: Digest,
@@ -28,8 +26,9 @@ pub struct RunRecord {
 
 impl RunRecord {
     /// The record of a run with this configuration on this shard set of `rows` rows, begun by the program `code`.
-    pub fn new(config: Value, shards: Digest, rows: u64, code: &str) -> Self {
-        Self { config_digest: config_digest(&config), config, shards, rows, code: code.to_owned(), init: None }
+    pub fn new(config: impl Into<RecordedConfig>, shards: Digest, rows: u64, code: &str) -> Self {
+        let config = config.into();
+        Self { config_digest: config.digest(), config, shards, rows, code: code.to_owned(), init: None }
     }
 }
 

@@ -1,19 +1,24 @@
 //! The training configuration: one struct a section, the same names in YAML, code, log and paper.
 //!
-//! [`TrainConfig::default`] is also the schema: [`TrainConfig::from_yaml`] refuses a key that it does not have. The
+//! [`TrainConfig::default`] is also the schema: [`ResolvedConfig::from_yaml`] refuses a key that it does not have. The
 //! sections `model`, `head`, `loss`, `optim` and `teacher` are those of `docs/step-files.md`. Where the published code of
 //! RedDino and its paper differ, there is a switch here, named in its documentation.
 
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod deltas;
 mod ranges;
 mod read;
+mod recorded;
+mod resolved;
 mod sections;
 mod words;
 
 pub use crate::layer::ConfigError;
-pub use read::Delta;
+pub use deltas::{Delta, Deltas};
+pub use recorded::{ArmConfig, RecordedConfig};
+pub use resolved::ResolvedConfig;
 pub use sections::{
     Augmentation, Checkpoint, Crops, Data, Head, Init, Log, Loss, Masks, Model, Optim, Store, Teacher, Train,
 };

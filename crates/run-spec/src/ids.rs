@@ -240,19 +240,6 @@ pub fn trial_digest(config: &Value, shards: &Digest, code: &str) -> Digest {
     digest_json(&serde_json::json!({ "config": config, "shards": shards, "code": code }))
 }
 
-/// A resolved config as it counts in [`trial_digest`]: without its seed, and with the initial weights named by the
-/// digest of their file instead of by where the file is.
-pub fn config_of_trial(config: &Value, init_weights: Option<&Digest>) -> Value {
-    let mut config = config.clone();
-    if let Some(map) = config.as_object_mut() {
-        map.remove("seed");
-    }
-    if let (Some(digest), Some(weights)) = (init_weights, config.pointer_mut("/init/weights")) {
-        *weights = Value::String(format!("blake3:{digest}"));
-    }
-    config
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,18 +274,6 @@ mod tests {
     fn an_integer_and_the_same_float_have_one_digest() {
         assert_eq!(digest_json(&json!({"n": 2})), digest_json(&json!({"n": 2.0})));
         assert_ne!(digest_json(&json!({"n": u64::MAX})), digest_json(&json!({"n": u64::MAX - 1})));
-    }
-
-    #[test]
-    fn a_trial_knows_its_initial_weights_by_content_and_not_by_place() {
-        let config = |place: &str| json!({"seed": 3, "init": {"weights": place, "seed": null}});
-        let of = |place: &str, bytes: &[u8]| config_of_trial(&config(place), Some(&Digest::of(bytes)));
-        assert_eq!(of("a.pth", b"weights"), of("s3://b/a.pth", b"weights"));
-        assert_ne!(of("a.pth", b"weights"), of("a.pth", b"others"));
-        assert_eq!(
-            config_of_trial(&json!({"seed": 3, "init": {"weights": null}}), None),
-            json!({"init": {"weights": null}})
-        );
     }
 
     #[test]

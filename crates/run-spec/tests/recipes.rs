@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use run_spec::{
-    config::{Ffn, TrainConfig},
+    config::{Ffn, ResolvedConfig, TrainConfig},
     schedule::Schedules,
 };
 use serde_json::{Value, json};
@@ -20,15 +20,15 @@ fn text(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap()
 }
 
-fn read(name: &str) -> (TrainConfig, Value) {
-    TrainConfig::from_yaml(&text(name), name, &[]).unwrap()
+fn read(name: &str) -> ResolvedConfig {
+    ResolvedConfig::from_yaml(&text(name), name, &[]).unwrap()
 }
 
 /// Compares dotted keys with values; `source` says where the values are published.
 fn expect(name: &str, source: &str, values: &Value) {
-    let (_, resolved) = read(name);
+    let resolved = read(name);
     for (key, value) in values.as_object().unwrap() {
-        let found = resolved.pointer(&format!("/{}", key.replace('.', "/"))).unwrap();
+        let found = resolved.record().value().pointer(&format!("/{}", key.replace('.', "/"))).unwrap();
         // 10 and 10.0 are the same value.
         let same = match (found.as_f64(), value.as_f64()) {
             (Some(found), Some(value)) => found == value,
@@ -96,7 +96,7 @@ fn the_released_reddino_code_is_configured_as_released() {
             "init.weights": format!("weights/dinov2_vit{}14_pretrain.pth", &size[..1]),
         });
         expect(&name, "RD code", &quirks);
-        let config = read(&name).0;
+        let config = read(&name);
         assert_eq!(config.total_steps(), all + 1, "{name}");
         let schedules = Schedules::new(&config);
         let warm = schedules.at(warmup).lr;
@@ -125,7 +125,7 @@ fn the_papers_reddino_is_configured_as_the_paper_says() {
         // The ratio of DINO to iBOT does not move with local crops.
         let ours = json!({ "loss.dino_normaliser": "terms", "loss.local_loss_above": 0, "train.extra_step": false });
         expect(&name, "docs/adr/0005", &ours);
-        let (config, _) = read(&name);
+        let config = read(&name);
         let warm = (config.optim.epoch_length as f64 * 0.1) as u64;
         assert!((Schedules::new(&config).at(warm).lr / peak - 1.0).abs() < 1e-5, "{name}");
     }
@@ -155,7 +155,7 @@ fn dinov2_is_configured_as_its_repository_does() {
     });
     expect(name, "D2 data/augmentations.py", &views);
     // 625,000 steps at a peak of 2e-4 · √(3072/1024).
-    let (config, _) = read(name);
+    let config = read(name);
     assert_eq!(config.total_steps(), 625_001);
     assert!((Schedules::new(&config).at(100_000).lr - 3.4641e-4).abs() < 1e-8);
 }
@@ -227,7 +227,7 @@ fn headers_say_what_is_needed_and_how_long_it_takes() {
         for part in ["# command ", "# hardware ", "# hours ", "# sources ", "# deviates "] {
             assert!(text.lines().any(|line| line.starts_with(part)), "{name} has no line `{part}`");
         }
-        let operations = operations(&read(&name).0);
+        let operations = operations(&read(&name));
         let hours = |used: f64| {
             let hours = operations / (312e12 * used * 3600.0);
             if hours < 10.0 { format!("{hours:.1}") } else { format!("{hours:.0}") }

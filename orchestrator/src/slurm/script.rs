@@ -101,10 +101,13 @@ mod tests {
     use super::*;
     use crate::slurm::section::Section;
     use run_spec::layer::parse_yaml;
-    use std::collections::BTreeMap;
 
     fn shape(text: &str) -> Shape {
-        Section::read(&parse_yaml(text, "slurm").unwrap()).unwrap().shapes(&BTreeMap::new()).unwrap().train
+        Section::read(&parse_yaml(text, "slurm").unwrap())
+            .unwrap()
+            .shapes(&run_spec::config::Deltas::default())
+            .unwrap()
+            .train
     }
 
     fn script(job: Job, shape: &Shape, after: Option<&str>) -> String {

@@ -3,8 +3,7 @@
 //! What is not written is left to the site's defaults. An arm may ask for something else (`slurm.nodes: 2`); none of it is in
 //! any digest, since a trial is the same experiment wherever it runs.
 
-use std::collections::BTreeMap;
-
+use run_spec::config::Deltas;
 use run_spec::layer::{ConfigError, layer};
 use run_spec::typed;
 use serde::{Deserialize, Serialize};
@@ -101,7 +100,7 @@ impl Section {
             train: Value::Object(all),
             probe,
         };
-        section.shapes_alone(&BTreeMap::new())?;
+        section.shapes_alone(&Deltas::default())?;
         Ok(section)
     }
 
@@ -109,19 +108,19 @@ impl Section {
     ///
     /// # Errors
     /// As [`Section::read`].
-    pub(crate) fn shapes(&self, delta: &BTreeMap<String, Value>) -> Result<Shapes> {
+    pub(crate) fn shapes(&self, delta: &Deltas) -> Result<Shapes> {
         self.shapes_alone(delta).map_err(|error| error.below("slurm"))
     }
 
-    fn shapes_alone(&self, delta: &BTreeMap<String, Value>) -> Result<Shapes> {
+    fn shapes_alone(&self, delta: &Deltas) -> Result<Shapes> {
         let (mut train, mut probe) = (Map::new(), Map::new());
-        for (key, value) in delta {
-            if OF_THE_SWEEP.contains(&key.as_str()) {
+        for (key, value) in delta.iter() {
+            if OF_THE_SWEEP.contains(&key) {
                 return Err(bad(key, "it is the same for all arms: write it in the section `slurm`"));
             }
             match key.strip_prefix("probe.") {
                 Some(key) => probe.insert(key.to_owned(), value.clone()),
-                None => train.insert(key.clone(), value.clone()),
+                None => train.insert(key.to_owned(), value.clone()),
             };
         }
         let train = layer(&self.train, Value::Object(train), "")?;
@@ -137,7 +136,7 @@ impl Section {
         let shapes = Shapes { train: shape(train)?, probe: shape(probe).map_err(in_probe)? };
         shapes.train.refuse_no_time_before_the_signal()?;
         // A probe is told nothing before its limit, unless it says how long before.
-        if self.probe["signal_s"].is_number() || delta.contains_key("probe.signal_s") {
+        if self.probe["signal_s"].is_number() || delta.keys().any(|key| key == "probe.signal_s") {
             shapes.probe.refuse_no_time_before_the_signal().map_err(in_probe)?;
         }
         let tasks = shapes.probe.nodes * shapes.probe.ntasks_per_node;
@@ -272,15 +271,15 @@ mod tests {
         Section::read(&run_spec::layer::parse_yaml(text, "slurm").unwrap())
     }
 
-    fn arm(key: &str, value: Value) -> BTreeMap<String, Value> {
-        BTreeMap::from([(key.to_owned(), value)])
+    fn arm(key: &str, value: Value) -> Deltas {
+        Deltas::of([(key.to_owned(), value)]).unwrap()
     }
 
     #[test]
     fn a_probe_asks_for_what_training_asks_for_on_one_gpu() {
         let text =
             "{partition: gpu, time: 24:00:00, nodes: 2, ntasks_per_node: 8, gpus_per_node: 8, probe: {time: 90}}";
-        let shapes = section(text).unwrap().shapes(&BTreeMap::new()).unwrap();
+        let shapes = section(text).unwrap().shapes(&Deltas::default()).unwrap();
         assert_eq!((shapes.train.tasks(), shapes.train.time.as_deref()), (16, Some("24:00:00")));
         let probe = shapes.probe;
         assert_eq!((probe.tasks(), probe.gpus_per_node, probe.time.as_deref()), (1, Some(1), Some("90")));

@@ -1,10 +1,9 @@
 //! The arms of a sweep: those that are written, and those of the grid.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
+use run_spec::config::Deltas;
 use run_spec::layer::{ConfigError, nearest, suggestion};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::grid::{self, Axis};
 use super::{MOST_ARMS, MOST_TRIALS, SweepFile};
@@ -15,20 +14,20 @@ use crate::only::Globs;
 pub(crate) struct ArmSpec {
     /// Name in tables, keys and file names.
     pub(crate) name: String,
-    /// Dotted key → value, of this arm alone.
-    pub(crate) delta: BTreeMap<String, Value>,
+    /// What this arm alone changes.
+    pub(crate) delta: Deltas,
     /// URI of another shard set to train on.
     pub(crate) train_shards: Option<String>,
     /// What its jobs ask of Slurm and others do not, without the leading `slurm.`.
-    pub(crate) slurm: BTreeMap<String, Value>,
+    pub(crate) slurm: Deltas,
     /// The section of the file that it comes from: `arms.NAME`, or `grid`.
     pub(crate) place: String,
 }
 
 impl SweepFile {
-    /// The common deltas: dotted key → value.
-    pub(crate) fn common(&self) -> Result<BTreeMap<String, Value>> {
-        let common = flattened(&self.set).and_then(|flat| refuse_seed(&flat).map(|()| flat));
+    /// What all arms change.
+    pub(crate) fn common(&self) -> Result<Deltas> {
+        let common = Deltas::read(&self.set).and_then(|flat| refuse_seed(&flat).map(|()| flat));
         Ok(common.map_err(|error| error.below("set").at(&self.places))?)
     }
 
@@ -39,10 +38,10 @@ impl SweepFile {
         self.refuse_too_many(arms.len() as u64, &axes)?;
         let mut specs = Vec::new();
         for (name, delta) in &arms {
-            specs.push(self.arm_spec(name, delta, format!("arms.{name}"))?);
+            specs.push(self.arm_spec(name, Deltas::read(delta), format!("arms.{name}"))?);
         }
         for (name, delta) in self.demand(grid::named(&axes, self.grid_names.as_deref()), "grid_names")? {
-            specs.push(self.arm_spec(&name, &json!(delta), "grid".to_owned())?);
+            specs.push(self.arm_spec(&name, Deltas::of(delta), "grid".to_owned())?);
         }
         specs.sort_by(|a, b| (a.name != self.reference, &a.name).cmp(&(b.name != self.reference, &b.name)));
         self.refuse_twins(&specs)?;
@@ -51,10 +50,11 @@ impl SweepFile {
 
     /// The grid as written, nothing built yet.
     fn axes(&self) -> Result<Vec<Axis>> {
-        let flat = flattened(&self.grid).map_err(|error| error.below("grid").at(&self.places))?;
-        flat.into_iter()
+        let written = Deltas::read(&self.grid).map_err(|error| error.below("grid").at(&self.places))?;
+        written
+            .iter()
             .map(|(key, values)| match values {
-                Value::Array(values) if !values.is_empty() => Ok(Axis { key, values }),
+                Value::Array(values) if !values.is_empty() => Ok(Axis { key: key.to_owned(), values: values.clone() }),
                 _ => Err(self.refused(&format!("grid.{key}"), "a list of values is expected: `[0, 8]`")),
             })
             .collect()
@@ -113,30 +113,29 @@ impl SweepFile {
         Ok(specs)
     }
 
-    fn arm_spec(&self, name: &str, delta: &Value, place: String) -> Result<ArmSpec> {
+    fn arm_spec(&self, name: &str, delta: Result<Deltas, ConfigError>, place: String) -> Result<ArmSpec> {
         let naming = if place == "grid" { "grid_names" } else { place.as_str() };
         self.demand(checked_name(name), naming)?;
-        Ok(parted(name, delta, &place).map_err(|error| error.below(&place).at(&self.places))?)
+        let spec = delta.and_then(|delta| parted(name, delta, &place));
+        Ok(spec.map_err(|error| error.below(&place).at(&self.places))?)
     }
 }
 
 /// Parts what an arm changes: the config, the pixels, the cluster. Keys of errors are the arm's own.
-fn parted(name: &str, delta: &Value, place: &str) -> Result<ArmSpec, ConfigError> {
-    let mut flat = flattened(delta)?;
-    refuse_seed(&flat)?;
-    let train_shards = match flat.remove("shards.train") {
+fn parted(name: &str, mut delta: Deltas, place: &str) -> Result<ArmSpec, ConfigError> {
+    refuse_seed(&delta)?;
+    let train_shards = match delta.take("shards.train") {
         None => None,
         Some(Value::String(uri)) if !uri.is_empty() => Some(uri),
         Some(_) => return Err(bad("shards.train", "the URI of a shard set is expected")),
     };
-    let slurm = flat.extract_if(.., |key, _| key.starts_with("slurm.")).collect::<BTreeMap<_, _>>();
-    let slurm = slurm.into_iter().map(|(key, value)| (key.replacen("slurm.", "", 1), value)).collect();
-    if let Some(key) = flat.keys().find(|key| key.starts_with("shards.") || key.starts_with("probe.")) {
+    let slurm = delta.take_section("slurm");
+    if let Some(key) = delta.keys().find(|key| key.starts_with("shards.") || key.starts_with("probe.")) {
         let message =
             "it is the same for all arms: an arm may change `shards.train`, `slurm` and the keys of the train config";
         return Err(bad(key, message));
     }
-    Ok(ArmSpec { name: name.to_owned(), delta: flat, train_shards, slurm, place: place.to_owned() })
+    Ok(ArmSpec { name: name.to_owned(), delta, train_shards, slurm, place: place.to_owned() })
 }
 
 fn bad(key: &str, message: impl Into<String>) -> ConfigError {
@@ -144,8 +143,8 @@ fn bad(key: &str, message: impl Into<String>) -> ConfigError {
 }
 
 /// Arms that differ in their seeds cannot be compared in pairs.
-fn refuse_seed(delta: &BTreeMap<String, Value>) -> Result<(), ConfigError> {
-    match delta.keys().find(|key| ["seed", "init.seed"].contains(&key.as_str())) {
+fn refuse_seed(delta: &Deltas) -> Result<(), ConfigError> {
+    match delta.keys().find(|key| ["seed", "init.seed"].contains(key)) {
         Some(key) => Err(bad(key, "seeds belong under `seeds`, so that all arms share them: leave it out here")),
         None => Ok(()),
     }
@@ -157,25 +156,6 @@ fn section(value: &Value) -> Result<Map<String, Value>, ConfigError> {
         Value::Object(map) => Ok(map.clone()),
         _ => Err(bad("", "a section is expected: names with their values")),
     }
-}
-
-/// Nested sections become dotted keys, so that `{loss: {n_local: 8}}` and `{loss.n_local: 8}` are one delta.
-fn flattened(value: &Value) -> Result<BTreeMap<String, Value>, ConfigError> {
-    let mut out = BTreeMap::new();
-    flatten(value, "", &mut out)?;
-    Ok(out)
-}
-
-fn flatten(value: &Value, prefix: &str, out: &mut BTreeMap<String, Value>) -> Result<(), ConfigError> {
-    for (key, value) in section(value)? {
-        let full = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
-        match &value {
-            Value::Object(inner) if !inner.is_empty() => flatten(&value, &full, out)?,
-            _ if out.contains_key(&full) => return Err(bad(&full, "it is given twice, dotted and nested: keep one")),
-            _ => drop(out.insert(full, value)),
-        }
-    }
-    Ok(())
 }
 
 /// Whether a name may hold this character.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use collective::{Solo, sum_};
 use dino::{CropBatch, State};
-use run_spec::config::TrainConfig;
+use run_spec::config::ResolvedConfig;
 use run_spec::schedule::Schedules;
 use tch::{Device, Kind, Tensor};
 
@@ -106,7 +106,7 @@ type Told = (f64, Vec<(&'static str, f64)>);
 /// One step of a small model from the same weights on the same batch.
 fn one_step(precision: &str, device: Device) -> Result<Told> {
     let sets = [format!("train.precision={precision}"), "train.batch_size=4".into(), "model.depth=2".into()];
-    let (config, _) = TrainConfig::from_yaml(TINY, "tiny.yaml", &sets)?;
+    let config = ResolvedConfig::from_yaml(TINY, "tiny.yaml", &sets)?;
     let mut state = State::new(&config, device)?;
     let kind = state.settings().kind();
     let batch = random_batch(&config, &state.share(0, 1)?, device)?;
@@ -156,7 +156,7 @@ fn timed(ranks: &Ranks, device: Device) -> Result<Finding> {
         format!("train.precision={precision}"),
         format!("optim.epoch_length={}", TIMED_STEPS + 2),
     ];
-    let (config, _) = TrainConfig::from_yaml(text, name, &sets)?;
+    let config = ResolvedConfig::from_yaml(text, name, &sets)?;
     let rate = matrix_rate(device, if cuda { Kind::BFloat16 } else { Kind::Float }, 5);
     let mut state = State::new(&config, device)?;
     let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device)?;

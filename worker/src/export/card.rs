@@ -134,7 +134,7 @@ fn recipe(out: &mut String, facts: &Facts<'_>) -> Result<()> {
         config.train.precision,
         record.config_digest,
     )?;
-    for (section, values) in record.config.as_object().into_iter().flatten() {
+    for (section, values) in record.config.value().as_object().into_iter().flatten() {
         // JSON is YAML.
         writeln!(out, "{section}: {values}")?;
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use results::ResultRow;
-use run_spec::config::TrainConfig;
-use run_spec::ids::{Digest, config_of_trial, digest_json, trial_digest};
+use run_spec::config::ResolvedConfig;
+use run_spec::ids::Digest;
 use serde_json::Value;
 use shards::{ShardSet, split_key};
 
@@ -47,10 +47,10 @@ impl Origin {
     pub(crate) fn of_run(trained: &Trained, arm: &str, transductive: Option<bool>) -> Result<Self> {
         let record = &trained.record;
         let init_weights = record.init.as_ref().map(|init| init.digest);
-        let config = config_of_trial(&record.config, init_weights.as_ref());
+        let config = record.config.without_seed();
         Ok(Self {
             run: trained.run.store().uri().to_owned(),
-            trial: trial_digest(&config, &record.shards, &record.code),
+            trial: config.trial_digest(init_weights.as_ref(), &record.shards, &record.code),
             seed: trained.config.seed,
             arm: arm.to_owned(),
             step: trained.checkpoint.step,
@@ -70,8 +70,8 @@ impl Origin {
     }
 
     /// Features without a run.
-    pub(crate) fn of_nothing(config: &TrainConfig, resolved: &Value, features: &str, device: String) -> Self {
-        let digest = digest_json(resolved);
+    pub(crate) fn of_nothing(config: &ResolvedConfig, features: &str, device: String) -> Self {
+        let digest = config.record().digest_of_all_keys();
         Self {
             run: features.to_owned(),
             trial: digest,

@@ -72,8 +72,7 @@ impl Case {
             "crops": {"global_size": patch, "local_size": patch},
             "train": {"batch_size": images * self.ranks, "loss_groups": self.ranks, "precision": dtype},
         });
-        let (config, _) = TrainConfig::default().with_deltas(&deltas, &self.what)?;
-        Ok(config)
+        Ok(TrainConfig::default().with_deltas(&deltas, &self.what)?)
     }
 }
 

@@ -2,78 +2,17 @@
 
 use serde_json::Value;
 
-use super::{ConfigError, TrainConfig};
-use crate::layer::{assigned, layer_over, put};
+use super::{ConfigError, Delta, TrainConfig};
+use crate::layer::{layer_over, put};
 use crate::typed;
-use crate::yaml::{Places, Yaml};
-
-/// One value laid over a configuration, and who says so.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delta {
-    /// Who says so, for messages: an argument, or a line of a file.
-    pub what: String,
-    /// Dotted key.
-    pub key: String,
-    /// Its value.
-    pub value: Value,
-}
-
-impl Delta {
-    /// An argument `--set a.b=value`; the value is read as YAML.
-    ///
-    /// # Errors
-    /// [`ConfigError::Syntax`] when there is no `=` or the value is not YAML.
-    pub fn set(assignment: &str) -> Result<Self, ConfigError> {
-        let (key, value) = assigned(assignment)?;
-        Ok(Self { what: format!("--set {assignment}"), key, value })
-    }
-
-    /// Whether this delta gives `key`, all of its section, or a part of it.
-    fn concerns(&self, key: &str) -> bool {
-        let within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        within(key, &self.key) || within(&self.key, key)
-    }
-}
+use crate::yaml::Places;
 
 impl TrainConfig {
-    /// Reads YAML `text` (or the bytes of a file) over the defaults, then `sets` (`a.b=value`) over both, and checks the whole.
-    ///
-    /// Returns the configuration and its resolved form, which is what is logged, stored and digested.
-    ///
-    /// # Errors
-    /// [`ConfigError`], naming `what` (the file), the line, the key and the remedy.
-    pub fn from_yaml(
-        text: &(impl AsRef<[u8]> + ?Sized),
-        what: &str,
-        sets: &[String],
-    ) -> Result<(Self, Value), ConfigError> {
-        // The file first: its mistakes are older than those of the command line.
-        let yaml = Yaml::read(text.as_ref(), what)?;
-        let deltas = sets.iter().map(|set| Delta::set(set)).collect::<Result<Vec<_>, _>>()?;
-        Self::from_layers(yaml, &deltas)
-    }
-
-    /// Lays a file over the defaults, then `deltas` in their order, and checks the whole.
-    ///
-    /// # Errors
-    /// [`ConfigError`], naming the file and the line, or the delta, that gave the key.
-    pub fn from_layers(file: Yaml, deltas: &[Delta]) -> Result<(Self, Value), ConfigError> {
-        let schema = Self::default().to_value();
-        let Yaml { value, places } = file;
-        let mut merged = layer_over(&schema, schema.clone(), value, "").map_err(|error| error.at(&places))?;
-        for delta in deltas {
-            merged = layer_over(&schema, merged, delta.alone()?, &delta.what)?;
-        }
-        Self::checked(&merged).map_err(|error| blamed(error, &places, deltas))
-    }
-
     /// Lays a mapping of deltas (nested sections or dotted keys) over this configuration.
     ///
     /// # Errors
-    /// As [`TrainConfig::from_yaml`].
-    pub fn with_deltas(&self, deltas: &Value, what: &str) -> Result<(Self, Value), ConfigError> {
+    /// As [`ResolvedConfig::from_yaml`](super::ResolvedConfig::from_yaml).
+    pub fn with_deltas(&self, deltas: &Value, what: &str) -> Result<Self, ConfigError> {
         let mut user = Value::Null;
         for (key, value) in deltas.as_object().into_iter().flatten() {
             put(&mut user, key, value.clone()).map_err(|message| ConfigError::BadValue {
@@ -83,15 +22,7 @@ impl TrainConfig {
             })?;
         }
         let merged = layer_over(&Self::default().to_value(), self.to_value(), user, what)?;
-        Self::checked(&merged).map_err(|error| error.of(what))
-    }
-
-    /// The configuration that `merged` says; errors name no file.
-    fn checked(merged: &Value) -> Result<(Self, Value), ConfigError> {
-        let config: Self = typed::read(merged, "")?;
-        config.validate("")?;
-        let resolved = config.to_value();
-        Ok((config, resolved))
+        checked(&merged).map_err(|error| error.of(what))
     }
 
     /// The configuration as JSON, every key present.
@@ -115,18 +46,15 @@ impl TrainConfig {
     }
 }
 
-impl Delta {
-    /// The sections that hold this delta alone.
-    fn alone(&self) -> Result<Value, ConfigError> {
-        let mut sections = Value::Null;
-        put(&mut sections, &self.key, self.value.clone())
-            .map_err(|message| ConfigError::Syntax { what: self.what.clone(), message })?;
-        Ok(sections)
-    }
+/// The configuration that `merged` says; errors name no file.
+pub(super) fn checked(merged: &Value) -> Result<TrainConfig, ConfigError> {
+    let config: TrainConfig = typed::read(merged, "")?;
+    config.validate("")?;
+    Ok(config)
 }
 
 /// Names whoever gave the key last: a delta, else a line of the file.
-fn blamed(error: ConfigError, places: &Places, deltas: &[Delta]) -> ConfigError {
+pub(super) fn blamed(error: ConfigError, places: &Places, deltas: &[Delta]) -> ConfigError {
     match deltas.iter().rev().find(|delta| delta.concerns(error.key())) {
         Some(delta) => error.of(&delta.what),
         None => error.at(places),
@@ -136,10 +64,11 @@ fn blamed(error: ConfigError, places: &Places, deltas: &[Delta]) -> ConfigError 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Centering;
+    use crate::config::{Centering, ResolvedConfig};
+    use crate::yaml::Yaml;
 
     fn refused(yaml: &str) -> String {
-        TrainConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string()
+        ResolvedConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -149,21 +78,21 @@ mod tests {
         assert!(files.len() >= 5, "{files:?}");
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap();
-            let read = TrainConfig::from_yaml(&text, &file.display().to_string(), &[]);
+            let read = ResolvedConfig::from_yaml(&text, &file.display().to_string(), &[]);
             assert!(read.is_ok(), "{}", read.unwrap_err());
         }
     }
 
     #[test]
     fn the_defaults_are_valid_and_round_trip() {
-        let (config, resolved) = TrainConfig::from_yaml("", "a.yaml", &[]).unwrap();
-        assert_eq!(config, TrainConfig::default());
-        assert_eq!(serde_json::from_value::<TrainConfig>(resolved).unwrap(), config);
+        let resolved = ResolvedConfig::from_yaml("", "a.yaml", &[]).unwrap();
+        assert_eq!(*resolved, TrainConfig::default());
+        assert_eq!(resolved.record().resolve("again").unwrap(), resolved);
     }
 
     #[test]
     fn file_then_sets() {
-        let (config, _) = TrainConfig::from_yaml(
+        let config = ResolvedConfig::from_yaml(
             "loss: {n_local: 8}\nseed: 4",
             "a.yaml",
             &["loss.n_local=0".into(), "loss.centering=centering".into(), "optim.lr=1e-3".into()],
@@ -190,11 +119,11 @@ mod tests {
     #[test]
     fn whoever_gave_the_value_is_named() {
         let sets = ["loss.koleo_weight=-5".to_owned()];
-        let error = TrainConfig::from_yaml("loss: {koleo_weight: 0.1}", "a.yaml", &sets).unwrap_err().to_string();
+        let error = ResolvedConfig::from_yaml("loss: {koleo_weight: 0.1}", "a.yaml", &sets).unwrap_err().to_string();
         assert_eq!(error, "--set loss.koleo_weight=-5: `loss.koleo_weight`: a number from 0 is expected, not -5");
         let line =
             Delta { what: "s.yaml line 9".to_owned(), key: "model".to_owned(), value: serde_json::json!({"dim": 0}) };
-        let error = TrainConfig::from_layers(Yaml::parse("", "a.yaml").unwrap(), &[line]).unwrap_err().to_string();
+        let error = ResolvedConfig::from_layers(Yaml::parse("", "a.yaml").unwrap(), &[line]).unwrap_err().to_string();
         assert_eq!(error, "s.yaml line 9: `model.dim`: a number from 1 to 1048576 is expected, not 0");
     }
 
@@ -202,16 +131,16 @@ mod tests {
     fn weights_of_sources_are_joined_over_layers() {
         let sets = ["data.source_weights.a=1", "data.source_weights.b=2"].map(str::to_owned);
         let text = "data: {sampling: weights, source_weights: {b: 5, c: 3}}";
-        let (config, _) = TrainConfig::from_yaml(text, "a.yaml", &sets).unwrap();
-        let weights: Vec<_> = config.data.source_weights.into_iter().collect();
+        let config = ResolvedConfig::from_yaml(text, "a.yaml", &sets).unwrap();
+        let weights: Vec<_> = config.into_config().data.source_weights.into_iter().collect();
         assert_eq!(weights, [("a".to_owned(), 1.0), ("b".to_owned(), 2.0), ("c".to_owned(), 3.0)]);
     }
 
     #[test]
     fn deltas_may_be_dotted_or_nested() {
         let base = TrainConfig::default();
-        let (a, _) = base.with_deltas(&serde_json::json!({"loss.koleo_weight": 0.1}), "arm").unwrap();
-        let (b, _) = base.with_deltas(&serde_json::json!({"loss": {"koleo_weight": 0.1}}), "arm").unwrap();
+        let a = base.with_deltas(&serde_json::json!({"loss.koleo_weight": 0.1}), "arm").unwrap();
+        let b = base.with_deltas(&serde_json::json!({"loss": {"koleo_weight": 0.1}}), "arm").unwrap();
         assert_eq!(a, b);
         assert_eq!(a.loss.koleo_weight, 0.1);
     }

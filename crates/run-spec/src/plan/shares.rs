@@ -140,7 +140,7 @@ fn quotas(weights: &[f64]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TrainConfig;
+    use crate::config::ResolvedConfig;
     use crate::plan::{Place, Plan};
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,8 +163,8 @@ mod tests {
     }
 
     fn plan(yaml: &str) -> Plan {
-        let (config, _) =
-            TrainConfig::from_yaml(&format!("seed: 3\ntrain: {{batch_size: 64}}\n{yaml}"), "a.yaml", &[]).unwrap();
+        let config =
+            ResolvedConfig::from_yaml(&format!("seed: 3\ntrain: {{batch_size: 64}}\n{yaml}"), "a.yaml", &[]).unwrap();
         Plan::of(&config, &sources()).unwrap()
     }
 
@@ -240,14 +240,14 @@ mod tests {
     #[test]
     fn weights_name_every_source_and_no_other() {
         let refused = |yaml: &str| {
-            let (config, _) = TrainConfig::from_yaml(yaml, "a.yaml", &[]).unwrap();
+            let config = ResolvedConfig::from_yaml(yaml, "a.yaml", &[]).unwrap();
             Plan::of(&config, &sources()).unwrap_err().to_string()
         };
         let near = refused("data: {sampling: weights, source_weights: {larg: 1, middle: 1, small: 1}}");
         assert!(near.contains("data.source_weights.larg") && near.contains("did you mean `large`"), "{near}");
         let missing = refused("data: {sampling: weights, source_weights: {large: 1, middle: 1}}");
         assert!(missing.contains("`small`") && missing.contains("0 leaves it out"), "{missing}");
-        let config = |yaml: &str| TrainConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string();
+        let config = |yaml: &str| ResolvedConfig::from_yaml(yaml, "a.yaml", &[]).unwrap_err().to_string();
         assert!(config("data: {source_weights: {a: 1}}").contains("data.sampling: weights only"));
         assert!(config("data: {sampling: weights}").contains("needs a weight"));
         assert!(

@@ -1,11 +1,11 @@
 //! One line for each kind of mistake in a file, with the whole message.
 
 use super::*;
-use crate::config::TrainConfig;
+use crate::config::ResolvedConfig;
 
 /// What a person is told of the train config `bytes`.
 fn told(bytes: &[u8]) -> String {
-    match Yaml::read(bytes, "a.yaml").and_then(|file| TrainConfig::from_layers(file, &[])) {
+    match Yaml::read(bytes, "a.yaml").and_then(|file| ResolvedConfig::from_layers(file, &[])) {
         Ok(_) => "nothing".to_owned(),
         Err(error) => error.to_string(),
     }

@@ -1,0 +1,103 @@
+//! A resolved configuration: with its types for the programs, as JSON for records and digests.
+
+use std::ops::Deref;
+
+use serde_json::Value;
+
+use super::read::{blamed, checked};
+use super::{ConfigError, Delta, RecordedConfig, TrainConfig};
+use crate::ids::Digest;
+use crate::layer::layer_over;
+use crate::yaml::Yaml;
+
+/// A configuration in which every key has its value: what the program computes with, and what is logged, stored and
+/// digested. It reads like the [`TrainConfig`] that it holds.
+///
+/// ```
+/// use run_spec::config::ResolvedConfig;
+///
+/// let sets = ["optim.lr=1e-3".to_owned()];
+/// let config = ResolvedConfig::from_yaml("seed: 4", "tiny.yaml", &sets)?;
+/// assert_eq!((config.seed, config.optim.lr), (4, Some(1e-3)));
+/// assert_eq!(config.record().value()["optim"]["lr"], 1e-3);
+/// # Ok::<(), run_spec::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedConfig {
+    config: TrainConfig,
+    record: RecordedConfig,
+}
+
+impl ResolvedConfig {
+    /// Reads YAML `text` (or the bytes of a file) over the defaults, then `sets` (`a.b=value`) over both, and checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming `what` (the file), the line, the key and the remedy.
+    pub fn from_yaml(text: &(impl AsRef<[u8]> + ?Sized), what: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        // The file first: its mistakes are older than those of the command line.
+        let yaml = Yaml::read(text.as_ref(), what)?;
+        let deltas = sets.iter().map(|set| Delta::set(set)).collect::<Result<Vec<_>, _>>()?;
+        Self::from_layers(yaml, &deltas)
+    }
+
+    /// Lays a file over the defaults, then `deltas` in their order, and checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the line, or the delta, that gave the key.
+    pub fn from_layers(file: Yaml, deltas: &[Delta]) -> Result<Self, ConfigError> {
+        let schema = TrainConfig::default().to_value();
+        let Yaml { value, places } = file;
+        let mut merged = layer_over(&schema, schema.clone(), value, "").map_err(|error| error.at(&places))?;
+        for delta in deltas {
+            merged = layer_over(&schema, merged, delta.alone()?, &delta.what)?;
+        }
+        checked(&merged).map(Self::from).map_err(|error| blamed(error, &places, deltas))
+    }
+
+    /// `config` as it was read from `record`, which stays as it was written.
+    pub(super) fn recorded(config: TrainConfig, record: RecordedConfig) -> Self {
+        Self { config, record }
+    }
+
+    /// The configuration as records hold it.
+    pub fn record(&self) -> &RecordedConfig {
+        &self.record
+    }
+
+    /// The digest by which result rows and checkpoints name the configuration.
+    pub fn digest(&self) -> Digest {
+        self.record.digest()
+    }
+
+    /// The configuration alone, to be changed.
+    pub fn into_config(self) -> TrainConfig {
+        self.config
+    }
+}
+
+impl Deref for ResolvedConfig {
+    type Target = TrainConfig;
+
+    fn deref(&self) -> &TrainConfig {
+        &self.config
+    }
+}
+
+impl From<TrainConfig> for ResolvedConfig {
+    fn from(config: TrainConfig) -> Self {
+        let record = RecordedConfig::from(config.to_value());
+        Self { config, record }
+    }
+}
+
+impl From<&ResolvedConfig> for RecordedConfig {
+    fn from(config: &ResolvedConfig) -> Self {
+        config.record.clone()
+    }
+}
+
+impl From<ResolvedConfig> for Value {
+    fn from(config: ResolvedConfig) -> Self {
+        config.record.value().clone()
+    }
+}

@@ -4,6 +4,7 @@
 //! sections `model`, `head`, `loss`, `optim` and `teacher` are those of `docs/step-files.md`. Where the published code of
 //! RedDino and its paper differ, there is a switch here, named in its documentation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -12,6 +13,7 @@ mod ranges;
 mod read;
 mod recorded;
 mod resolved;
+mod schema;
 mod sections;
 mod words;
 
@@ -28,7 +30,7 @@ pub use words::{
 };
 
 /// Everything that decides what a training run computes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Seed of data order, views and masks, and of the initial weights unless `init.seed` is set.

@@ -1,6 +1,6 @@
 //! The range of every number of a configuration.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::ConfigError;
 use crate::layer::join;
@@ -41,6 +41,16 @@ impl Range {
         let low = if self.above { number > self.least } else { number >= self.least };
         let high = if self.below { number < self.most } else { number <= self.most };
         low && high
+    }
+
+    /// Writes the range into the JSON schema of a number.
+    fn limit(self, schema: &mut Map<String, Value>) {
+        let least = if self.above { "exclusiveMinimum" } else { "minimum" };
+        let most = if self.below { "exclusiveMaximum" } else { "maximum" };
+        schema.insert(least.to_owned(), plain(self.least));
+        if self.most < f64::MAX {
+            schema.insert(most.to_owned(), plain(self.most));
+        }
     }
 
     fn words(self) -> String {
@@ -146,6 +156,29 @@ const RANGES: &[(&str, Range)] = &[
     ("store.retry_for", within(0.0, 604_800.0)),
     ("init.seed", ANY_SEED),
 ];
+
+/// A whole number without its point.
+fn plain(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e15 { json!(number as i64) } else { json!(number) }
+}
+
+/// Writes the range of every number into `schema`, the JSON schema of a configuration with all its sections in place.
+pub(super) fn limit_all(schema: &mut Value) {
+    for (key, range) in RANGES {
+        let place = key.split('.').fold(&mut *schema, |value, part| &mut value["properties"][part]);
+        limit(place, *range);
+    }
+}
+
+/// The numbers may be the value itself, the items of a list, or the values of a section.
+fn limit(place: &mut Value, range: Range) {
+    let inner = ["items", "additionalProperties"].into_iter().find(|inner| place[*inner].is_object());
+    match (inner, place) {
+        (Some(inner), place) => limit(&mut place[inner], range),
+        (None, Value::Object(schema)) => range.limit(schema),
+        (None, _) => {}
+    }
+}
 
 /// Checks every number of a resolved configuration.
 ///

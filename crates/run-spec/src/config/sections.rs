@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name { $($(#[$fdoc])* pub $field: $ty),+ }
         impl Default for $name {
@@ -198,6 +199,7 @@ section! {
         /// Which augmentation.
         pipeline: Pipeline = Pipeline::Albumentations,
         /// Transforms to choose from, by name or as `{Name: {parameter: value}}`; empty means all 33.
+        #[schemars(schema_with = "super::schema::ops")]
         ops: Vec<Value> = Vec::new(),
         /// How many of them a crop gets.
         n: u64 = 4,

@@ -1,5 +1,6 @@
 //! The words a configuration may use: one closed set a key.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A closed set of words; the first is the default.
@@ -9,7 +10,7 @@ macro_rules! word_enum {
         $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)?
     }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
         pub enum $name {
             $(#[$fdoc])* #[default] #[serde(rename = $fword)] $first,
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::AugmentCommand;
-use crate::{label, output, train};
+use crate::{config_file, label, output};
 
 /// Whole views on a contact sheet.
 const VIEWS: usize = 24;
@@ -94,7 +94,7 @@ fn write_npy(out: &Path, height: usize, width: usize, values: &[f32]) -> Result<
 
 /// A contact sheet: the picture, each transform on it by name, then whole views as the network sees them.
 fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
-    let config = train::read_config(config, &[])?;
+    let config = config_file::read(config, &[])?;
     let (image, recipe) = (read_image(picture)?, Recipe::new(&config)?);
     let key = |draw: u64| ViewKey { seed: config.seed, draw };
     let whole = view_pixels(&image, &untouched(&config)?, key(0), 0);

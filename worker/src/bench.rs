@@ -10,9 +10,11 @@ use run_spec::config::{Precision, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
+use torch_shim::panics::catch_torch_panic;
+use training::{PixelBatch, crop_batch, process_memory};
 
 use crate::cli::BenchArgs;
-use crate::{bench_ranks, device, loader, metrics, output, train};
+use crate::{bench_ranks, device, output};
 
 pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
@@ -40,19 +42,19 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         }
         let config = ResolvedConfig::from_yaml(text, what, &sets)?;
         assert_eq!(config.train.precision, Precision::F32);
-        let seconds = device::guard(what, || step_seconds(&config, place.device, args.repeats))?;
+        let seconds = catch_torch_panic(what, || step_seconds(&config, place.device, args.repeats))?;
         rows.push(json!({
             "what": what,
             "seconds_per_step": seconds,
             "images_per_s": config.train.batch_size as f64 / seconds,
-            "memory_mb": metrics::resident_mb(),
+            "memory_mb": process_memory::resident_mb(),
         }));
     }
     if args.json {
-        output::line(json!({ "device": place.words, "code": crate::version::CODE, "rows": rows }));
+        output::line(json!({ "device": place.description, "code": crate::version::CODE, "rows": rows }));
         return Ok(());
     }
-    output::line(format!("{}, medians of {} runs", place.words, args.repeats));
+    output::line(format!("{}, medians of {} runs", place.description, args.repeats));
     for row in rows {
         let what = row["what"].as_str().unwrap_or_default();
         match row["gflop_per_s"].as_f64() {
@@ -75,8 +77,8 @@ fn step_beside_a_peer(prototypes: i64, args: &BenchArgs, device: Device) -> Resu
     let mut sets: Vec<String> = sets.map(str::to_owned).into();
     sets.extend(args.set.iter().cloned());
     let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets)?;
-    let seconds = device::guard("a training step", || step_times(&config, device, args.repeats))?;
-    let peak_mb = metrics::peak_mb();
+    let seconds = catch_torch_panic("a training step", || step_times(&config, device, args.repeats))?;
+    let peak_mb = process_memory::peak_mb();
     output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }));
     Ok(())
 }
@@ -145,7 +147,7 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) 
     let plane = |side: i64| 3 * (side * side) as usize;
     let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
     let mut fill = |count: usize| (0..count).map(|_| noise.uniform(-2.0, 2.0) as f32).collect::<Vec<f32>>();
-    let pixels = loader::PixelBatch {
+    let pixels = PixelBatch {
         step: 0,
         images,
         twins: None,
@@ -153,5 +155,5 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) 
         global: fill(2 * images * plane(config.crops.global_size)),
         local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),
     };
-    train::crop_batch(config, &pixels, share, device)
+    Ok(crop_batch(config, &pixels, share, device))
 }

@@ -9,11 +9,12 @@ use run_spec::config::{Collective, Device, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
+use torch_shim::panics::catch_torch_panic;
+use training::Ranks;
 
 use crate::bench::{SMALL, median, random_batch};
 use crate::cli::BenchArgs;
-use crate::ranks::Ranks;
-use crate::{device, output};
+use crate::{device, output, ranks};
 
 /// Elements of the all-reduce: the parameters of ViT-S/14.
 const ELEMENTS: i64 = 22_056_576;
@@ -24,28 +25,36 @@ const IMAGES_PER_RANK: u64 = 4;
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let place = device::open(Device::Auto, args.threads)?;
     let deadline_s = TrainConfig::default().train.step_deadline_s;
-    let ranks = Ranks::join(Collective::Auto, place.device, deadline_s)?;
-    ranks.or_abort((|| {
-        let reduce = all_reduce(&ranks, place.device, args.repeats)?;
-        let step = device::guard("a training step", || training(&ranks, place.device, args.repeats))?;
-        let all = json!({ "ranks": ranks.world(), "over": ranks.words, "device": place.words, "all_reduce": reduce, "step": step });
-        if !ranks.first() {
-            return Ok(());
-        }
-        if args.json {
-            output::line(&all);
-            return Ok(());
-        }
-        output::line(format!("{}, {} each, medians of {} runs", ranks.words, place.words, args.repeats));
-        output::line(format!("all-reduce of {ELEMENTS} f32: {:.0} ms", 1e3 * number(&reduce["seconds"])));
-        output::line(format!(
-            "ViT-S/14, 224 px, {IMAGES_PER_RANK} images a rank: {:.3} s/step, of which {:.0} ms all-reduce, {:.0} % of it behind backward",
-            number(&step["seconds"]),
-            1e3 * number(&step["all_reduce_s"]),
-            100.0 * number(&step["hidden"])
-        ));
-        Ok(())
-    })())
+    let ranks = ranks::join(Collective::Auto, place.device, deadline_s)?;
+    ranks::or_abort(
+        &ranks,
+        (|| {
+            let reduce = all_reduce(&ranks, place.device, args.repeats)?;
+            let step = catch_torch_panic("a training step", || training(&ranks, place.device, args.repeats))?;
+            let all = json!({ "ranks": ranks.world(), "over": ranks.description(), "device": place.description, "all_reduce": reduce, "step": step });
+            if !ranks.first() {
+                return Ok(());
+            }
+            if args.json {
+                output::line(&all);
+                return Ok(());
+            }
+            output::line(format!(
+                "{}, {} each, medians of {} runs",
+                ranks.description(),
+                place.description,
+                args.repeats
+            ));
+            output::line(format!("all-reduce of {ELEMENTS} f32: {:.0} ms", 1e3 * number(&reduce["seconds"])));
+            output::line(format!(
+                "ViT-S/14, 224 px, {IMAGES_PER_RANK} images a rank: {:.3} s/step, of which {:.0} ms all-reduce, {:.0} % of it behind backward",
+                number(&step["seconds"]),
+                1e3 * number(&step["all_reduce_s"]),
+                100.0 * number(&step["hidden"])
+            ));
+            Ok(())
+        })(),
+    )
 }
 
 fn number(value: &Value) -> f64 {

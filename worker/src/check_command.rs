@@ -12,8 +12,9 @@ use shards::ShardSet;
 use store::Store;
 
 use crate::cli::{Cli, Command, TrainArgs};
-use crate::loader::Source;
-use crate::{expect, output, weights};
+use training::{Source, verify_init_weights};
+
+use crate::{expect, output};
 
 /// Refuses a command line as the command itself would: its configuration, its shard set, its split, its initial weights.
 pub(crate) fn check(words: &[String]) -> Result<()> {
@@ -37,12 +38,12 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
 
 /// Opens what training would open, and returns the bytes of its checkpoints.
 fn of_training(args: &TrainArgs) -> Result<u64> {
-    let config = crate::train::read_config(&args.config, &args.set)?;
+    let config = crate::config_file::read(&args.config, &args.set)?;
     let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
     expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
     Source::new(&config, shards, Place { rank: 0, world: 1 })?;
     if let Some(uri) = &config.init.weights {
-        weights::readable(uri)?;
+        verify_init_weights(uri)?;
     }
     Ok(checkpoint_bytes(&config))
 }
@@ -71,7 +72,7 @@ mod tests {
         let sets = sets.map(str::to_owned);
         let config = ResolvedConfig::from_yaml("", "test", &sets).unwrap();
         let state = dino::State::new(&config, tch::Device::Cpu).unwrap();
-        let bytes = crate::snapshot::to_bytes(&state.tensors(), &[]).unwrap().len() as u64;
+        let bytes = training::snapshot::to_bytes(&state.tensors(), &[]).unwrap().len() as u64;
         let said = checkpoint_bytes(&config);
         assert!(said <= bytes && bytes < said + said / 5, "{said} said, {bytes} are");
     }

@@ -38,8 +38,8 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
         panels: metric_panels(&lines).into_iter().chain(score_panels(&rows)?).collect(),
     };
     let svg = curves(&figure)?;
-    let (folder, name) = crate::export::split_uri(&args.out)?;
-    Store::open(folder)?.create(name, svg.into_bytes().into()).with_context(|| format!("write {}", args.out))?;
+    let (folder, name) = Store::open_file(&args.out)?;
+    folder.create(&name, svg.into_bytes().into()).with_context(|| format!("write {}", args.out))?;
     output::line(&args.out);
     Ok(())
 }

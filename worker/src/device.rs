@@ -1,26 +1,12 @@
-//! Where tensors live and how many threads they get. The one place where a panic of tensor maths becomes an error.
-
-use std::any::Any;
-use std::cell::Cell;
+//! Where tensors live and how many threads they get.
 
 use anyhow::{Result, bail};
-use run_folder::failure::FailureKind;
 use run_spec::config::Device as Wanted;
-
-use crate::{failure, memory};
-
-/// A device, and its name in words for result rows.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// For tensors.
-    pub(crate) device: tch::Device,
-    /// For people.
-    pub(crate) words: String,
-}
+use training::OpenDevice;
 
 /// Opens the device a configuration wants, with `threads` for tensors (0: all cores). Of several GPUs, a rank gets the one
 /// of its place on the node.
-pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<Place> {
+pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<OpenDevice> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { cores } else { threads as usize };
     tch::set_num_threads(threads as i32);
@@ -40,7 +26,7 @@ pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<Place> {
         let device = tch::Device::Cuda(index);
         // Else a library that asks for the current device would open a context on the first GPU too.
         torch_shim::device::make_current(device)?;
-        return Ok(Place { device, words: format!("CUDA device {index}") });
+        return Ok(OpenDevice { device, description: format!("CUDA device {index}") });
     }
     if wanted == Wanted::Cuda {
         let why = torch_shim::device::make_current(tch::Device::Cuda(0)).err();
@@ -49,7 +35,7 @@ pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<Place> {
             why.map_or_else(|| "it names no reason".to_owned(), |error| error.to_string())
         );
     }
-    Ok(Place { device: tch::Device::Cpu, words: format!("CPU, {threads} threads") })
+    Ok(OpenDevice { device: tch::Device::Cpu, description: format!("CPU, {threads} threads") })
 }
 
 /// The GPU of the rank that is `local_rank` on its node, of `gpus` that it sees; `bound` if a launcher chose what it sees.
@@ -66,55 +52,6 @@ fn gpu_of(local_rank: usize, gpus: usize, bound: bool) -> Result<usize> {
     )
 }
 
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Panics are reported as errors of the program, except those that [`guard`] turns into a sentence.
-pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        if GUARDED.get() {
-            tracing::debug!(%panic, "panic in tensor maths");
-        } else if let Some(remedy) = memory::remedy(&panic.to_string()) {
-            let sentence = format!("{remedy} ({})", memory::short(&words(panic.payload())));
-            tracing::error!("{sentence}");
-            failure::record(FailureKind::OutOfMemory, None, sentence);
-        } else {
-            tracing::error!(%panic, "this is a bug of the worker");
-            failure::record(FailureKind::Other, None, format!("this is a bug of the worker: {panic}"));
-        }
-    }));
-}
-
-/// Runs tensor maths; a panic of the tensor library (a wrong shape, memory that is not there) becomes an error.
-pub(crate) fn guard<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let outer = GUARDED.replace(true);
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    GUARDED.set(outer);
-    match result {
-        Ok(result) => result,
-        Err(panic) => {
-            let text = words(panic.as_ref());
-            let first = memory::short(&text);
-            match memory::remedy(&text) {
-                Some(remedy) => bail!("{what}: {remedy} ({first})"),
-                None => bail!("{what}: {first}"),
-            }
-        }
-    }
-}
-
-/// Whether an error's sentence says that the device itself failed, which may go better on another start or node.
-pub(crate) fn failed(sentence: &str) -> bool {
-    (sentence.contains("CUDA error") || sentence.contains("the GPU failed")) && memory::remedy(sentence).is_none()
-}
-
-/// What a panic says.
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,12 +60,6 @@ mod tests {
     fn a_rank_takes_the_gpu_of_its_place_on_the_node() {
         assert_eq!((gpu_of(0, 8, false).unwrap(), gpu_of(7, 8, true).unwrap()), (0, 7));
         assert_eq!(gpu_of(5, 1, true).unwrap(), 0, "a launcher showed it its own");
-    }
-
-    #[test]
-    fn a_device_that_failed_is_told_from_one_that_is_too_small() {
-        assert!(failed("train: CUDA error: uncorrectable ECC error encountered"));
-        assert!(!failed("train: CUDA error: out of memory") && !failed("train: 3 steps in a row were not finite"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use store::Store;
 
 use crate::cli::{EmbedArgs, ExportArgs, Layout};
 use crate::features::{self, Trained};
-use crate::snapshot;
+use training::snapshot;
 
 mod card;
 mod huggingface;
@@ -207,17 +207,8 @@ pub(crate) fn embed(args: &EmbedArgs) -> Result<()> {
     let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
     writer.write(&batch)?;
     writer.close()?;
-    let (folder, name) = split_uri(&args.out)?;
-    Store::open(folder)?.create(name, bytes.into())?;
+    let (folder, name) = Store::open_file(&args.out)?;
+    folder.create(&name, bytes.into())?;
     crate::output::line(format!("{}: {} features of {dim} dimensions", args.out, shards.len()));
     Ok(())
-}
-
-/// Folder and last part of the URI of a file.
-pub(crate) fn split_uri(uri: &str) -> Result<(&str, &str)> {
-    match uri.rsplit_once('/') {
-        Some((_, "")) => anyhow::bail!("{uri}: a file is expected, not a folder"),
-        Some((folder, name)) => Ok((if folder.is_empty() { "/" } else { folder }, name)),
-        None => Ok((".", uri)),
-    }
 }

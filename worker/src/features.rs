@@ -10,10 +10,11 @@ use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
 use shards::ShardSet;
 use tch::Tensor;
+use torch_shim::panics::catch_torch_panic;
+use training::{OpenDevice, snapshot};
 
 use crate::cli::ModelArgs;
 use crate::device;
-use crate::snapshot;
 
 /// A run's model, ready for features.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Trained {
     /// The teacher's backbone.
     pub(crate) teacher: Encoder,
     /// Where it lives.
-    pub(crate) place: device::Place,
+    pub(crate) device: OpenDevice,
 }
 
 /// Opens the model that `args` name.
@@ -37,15 +38,15 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
     let run = Run::at(&args.run)?;
     let record = run.record()?;
     let config = record.config.resolve(&run.store().uri_of("run.json"))?;
-    let place = device::open(config.device, args.threads)?;
+    let device = device::open(config.device, args.threads)?;
     let (checkpoint, bytes) = match args.step {
         Some(step) => run.checkpoint_of(step)?,
         // An older one does not stand in for it: what is said of a run is said of its last step.
         None => run.last_checkpoint()?,
     };
     let tensors = snapshot::of_run(&bytes, &checkpoint.key, &record.config_digest)?;
-    let teacher = Encoder::load(&config, tensors, &checkpoint.key, place.device)?;
-    Ok(Trained { run, record, config, checkpoint, teacher, place })
+    let teacher = Encoder::load(&config, tensors, &checkpoint.key, device.device)?;
+    Ok(Trained { run, record, config, checkpoint, teacher, device })
 }
 
 /// `[n, D]` features of all rows in order, row-major, and D.
@@ -65,7 +66,8 @@ pub(crate) fn extract(
         let end = (start + batch.max(1) as u64).min(rows);
         let views = (start..end).into_par_iter().map(|row| prepare(shards, row, side)).collect::<Result<Vec<_>>>()?;
         let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
-        let features = device::guard(what, || Ok(encoder.features(&images)))?.to_device(tch::Device::Cpu);
+        let features =
+            catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features(&images)))?.to_device(tch::Device::Cpu);
         let at = out.len();
         out.resize(at + features.numel(), 0.0);
         features.contiguous().copy_data(&mut out[at..], features.numel());

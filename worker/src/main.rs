@@ -6,6 +6,7 @@ mod bench;
 mod bench_ranks;
 mod check_command;
 mod cli;
+mod config_file;
 mod curves;
 mod device;
 mod doctor;
@@ -13,12 +14,9 @@ mod expect;
 mod export;
 mod failure;
 mod features;
-mod keeper;
 mod label;
-mod loader;
 mod log;
 mod memory;
-mod metrics;
 mod metrics_command;
 mod output;
 mod plan;
@@ -29,14 +27,11 @@ mod ranks;
 mod replay;
 mod requeue;
 mod signals;
-mod snapshot;
 mod step;
-mod train;
+mod train_command;
 mod transductive;
-mod twins;
 mod verify_command;
 mod version;
-mod weights;
 
 use std::ffi::CString;
 use std::io::Write;
@@ -52,7 +47,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "the environment could not be set: {error}");
     }
     log::begin();
-    device::report_panics();
+    failure::report_panics();
     torch_shim::abort::say_on_abort(memory::LAST_WORDS);
     match dispatch(Cli::parse().command) {
         Ok(code) => code,
@@ -92,7 +87,7 @@ fn with_environment() -> std::io::Result<()> {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Train(args) => return train::train(&args),
+        Command::Train(args) => return train_command::train(&args),
         Command::Verify(args) => return verify_command::run(&args),
         Command::Requeue(args) => return requeue::requeue(&args),
         Command::Step(args) => step::step(&args)?,
@@ -113,18 +108,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An error and its causes as one sentence; a cause that the sentence already holds is not said twice.
+/// An error and its causes as one sentence, with the remedy where memory was short.
 fn sentence(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.contains(&cause) {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause);
-    }
-    text
+    memory::with_remedy(run_folder::failure::sentence(error.as_ref()))
 }

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail};
 use run_folder::Run;
 
 use crate::cli::MetricsArgs;
-use crate::metrics::sides::{event_file, now};
 use crate::output;
+use training::metrics::{event_file, now};
 
 /// Writes one event file. Of a step that several attempts did, the latest counts.
 pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {

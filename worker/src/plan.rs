@@ -6,12 +6,12 @@ use shards::ShardSet;
 use store::Store;
 
 use crate::cli::PlanArgs;
+use crate::config_file;
 use crate::output;
-use crate::train::read_config;
 
 /// Prints one line an image: step, rank, draw, row, source and image.
 pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
-    let config = read_config(&args.config, &args.set)?;
+    let config = config_file::read(&args.config, &args.set)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
     anyhow::ensure!(!shards.is_empty(), "{}: the shard set has no rows", args.shards);
     anyhow::ensure!(args.world > 0, "--world 0: at least one rank is needed");

@@ -14,7 +14,6 @@ use store::Store;
 
 use crate::baseline::Baseline;
 use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
-use crate::export::split_uri;
 use crate::probe_command::rows::Origin;
 use crate::{device, expect, features, output, transductive};
 
@@ -37,7 +36,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
             Baseline::Histogram => args.no_histogram,
         };
         if !left_out {
-            let (values, dim) = baseline.features(&trained.config, trained.place.device, &shards, batch)?;
+            let (values, dim) = baseline.features(&trained.config, trained.device.device, &shards, batch)?;
             scored.push((baseline.name(), of_run.untrained(), score(baseline.name(), &cells, values, dim)?));
         }
     }
@@ -48,7 +47,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
 pub(crate) fn baseline(args: &BaselineArgs) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
     let config = match &args.config {
-        Some(path) => crate::train::read_config(path, &args.set)?,
+        Some(path) => crate::config_file::read(path, &args.set)?,
         None if args.features == Baseline::Random => {
             bail!("random weights need a model: name its training configuration with --config")
         }
@@ -56,7 +55,7 @@ pub(crate) fn baseline(args: &BaselineArgs) -> Result<()> {
     };
     let place = device::open(config.device, args.threads)?;
     let (values, dim) = args.features.features(&config, place.device, &shards, args.scoring.batch)?;
-    let origin = Origin::of_nothing(&config, args.features.name(), place.words);
+    let origin = Origin::of_nothing(&config, args.features.name(), place.description);
     let name = args.features.name();
     finish(&args.scoring, &shards, out, &[(name, origin, score(name, &cells, values, dim)?)])
 }
@@ -92,10 +91,7 @@ impl ScoringArgs {
     /// Opens the evaluation set, and refuses it where it is not the expected one.
     pub(crate) fn open(&self) -> Result<Scoring> {
         expect::program(&self.expect)?;
-        let out = match self.out.as_deref().map(split_uri).transpose()? {
-            Some((folder, name)) => Some((Store::open(folder)?, name.to_owned())),
-            None => None,
-        };
+        let out = self.out.as_deref().map(Store::open_file).transpose()?;
         let shards = ShardSet::open(&Store::open(&self.shards)?)?;
         expect::digest(&self.expect, expect::Key::Shards, &self.shards, &shards.digest())?;
         let cells = Arc::new(labelled_cells(&shards, &self.split)?);

@@ -1,150 +1,32 @@
-//! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
+//! Joins the ranks that a launcher started, and ends this process where a library waits for a peer and cannot return.
 
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use collective::nccl::{CudaLanes, Joining, Library, Nccl};
-use collective::rendezvous::{Address, Meeting, RendezvousError};
-use collective::watch::{Rules, Word};
-use collective::{Collective, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
+use anyhow::Result;
+use collective::Launch;
+use collective::watch::Word;
 use run_folder::failure::{FailureKind, RANK_LOST};
-use run_spec::config::Collective as Wanted;
-use serde::{Serialize, de::DeserializeOwned};
+use run_spec::config::Collective;
+use training::{ForcedEnd, RankSettings, Ranks};
 
 use crate::failure;
 
-/// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
-/// that it does, whatever else it waits for.
-const SILENCE: Duration = Duration::from_secs(12);
-/// What a rank may take at the store before its peers give it up: the store itself tries again for up to a quarter of an
-/// hour, and a checkpoint of tens of gigabytes takes minutes.
-const AT_STORE: Duration = Duration::from_secs(30 * 60);
-/// What ranks that a launcher started together may take to meet: the slowest of them loads its libraries from a shared disk.
-/// Until they have met they cannot watch one another.
-const MEETING: Duration = Duration::from_secs(300);
-/// What a rank may take to end by itself when the world has ended.
-const GRACE: Duration = Duration::from_secs(6);
-
-/// The ranks, seen from one of them.
-#[derive(Debug)]
-pub(crate) struct Ranks {
-    peers: Watched,
-    /// What joins them, in words.
-    pub(crate) words: String,
+/// Joins the ranks as a configuration wants it for tensors on `device`. A call that waits longer than `deadline_s` seconds for
+/// its peers fails, and the world with it.
+pub(crate) fn join(wanted: Collective, device: tch::Device, deadline_s: f64) -> Result<Ranks> {
+    Ok(Ranks::join(&RankSettings {
+        wanted,
+        device,
+        deadline: Duration::from_secs_f64(deadline_s),
+        launch: Launch::here(),
+        host: run_folder::host(),
+        forced_end: ForcedEnd { stuck, not_joined },
+    })?)
 }
 
-impl Ranks {
-    /// Joins the ranks that a launcher started, as a configuration wants it for tensors on `device`. A call that waits
-    /// longer than `deadline_s` seconds for its peers fails, and the world with it.
-    pub(crate) fn join(wanted: Wanted, device: tch::Device, deadline_s: f64) -> Result<Self> {
-        let launch = Launch::here();
-        let deadline = Duration::from_secs_f64(deadline_s);
-        let patience = Patience::from(deadline);
-        let way = decide(wanted, device, &launch)?;
-        if way == Way::Solo {
-            return Ok(Self::solo());
-        }
-        let met = limit_meeting(MEETING.min(deadline), &launch)?;
-        let joined = match way {
-            Way::Nccl(gpu) => nccl(gpu, &launch, &patience)?,
-            Way::Mpi | Way::Solo => mpi(&patience)?,
-        };
-        let at_store = AT_STORE.max(deadline);
-        let rules = Rules { host: run_folder::host(), silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
-        let peers = Watched::join(joined.peers, rules)?;
-        drop(met);
-        match peers.unwatched() {
-            // Whoever waits too long is ended by the watch, which knows who is late; the calls' own limit comes after it.
-            None => patience.set(at_store + deadline),
-            Some(why) => tracing::warn!(
-                why,
-                "the ranks cannot watch one another over TCP: one that dies or hangs is noticed after train.step_deadline_s alone"
-            ),
-        }
-        Ok(Self { peers, words: joined.words })
-    }
-
-    /// A world of one.
-    pub(crate) fn solo() -> Self {
-        Self { peers: Watched::alone(Box::new(Solo::new())), words: "one rank".to_owned() }
-    }
-
-    /// For tensors.
-    pub(crate) fn peers(&self) -> &dyn Collective {
-        &self.peers
-    }
-
-    /// Tells the others what this rank does from now on, for the sentence about it should it die or hang.
-    pub(crate) fn note(&self, doing: impl std::fmt::Display) {
-        self.peers.note(doing);
-    }
-
-    /// Does `work` that reads or writes at the store: the others wait longer for it than for a step.
-    pub(crate) fn at_store<T>(&self, doing: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
-        self.peers.at_store(doing, work)
-    }
-
-    /// Whether the world ended because a rank died or hung, so that a new start may go well.
-    pub(crate) fn lost(&self) -> bool {
-        self.peers.word().is_some_and(|word| word.lost)
-    }
-
-    /// This rank, from 0.
-    pub(crate) fn rank(&self) -> usize {
-        self.peers.rank()
-    }
-
-    /// Number of ranks.
-    pub(crate) fn world(&self) -> usize {
-        self.peers.world()
-    }
-
-    /// Whether this is the rank that speaks and writes for all.
-    pub(crate) fn first(&self) -> bool {
-        self.rank() == 0
-    }
-
-    /// Tells the other ranks if this one fails: they would wait for it otherwise.
-    pub(crate) fn or_abort<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| self.peers.abort(&crate::sentence(error)))
-    }
-
-    /// Goes on only if `result` is good on every rank: one that fails alone would leave the others waiting.
-    pub(crate) fn agree<T>(&self, result: Result<T>) -> Result<T> {
-        let failed = sum_numbers(self.peers(), &[f64::from(u8::from(result.is_err()))])?[0];
-        match result {
-            Ok(_) if failed > 0.0 => {
-                let told = anyhow::anyhow!("{failed} of {} ranks could not go on; their logs say why", self.world());
-                Err(failure::of_kind(FailureKind::Peer, told))
-            }
-            result => result,
-        }
-    }
-
-    /// What the first rank makes, on all of them.
-    pub(crate) fn made_by_first<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
-        let made = if self.first() { Some(make()).transpose() } else { Ok(None) };
-        let made = self.agree(made)?;
-        let bytes = made.as_ref().map(serde_json::to_vec).transpose()?;
-        let bytes = broadcast_bytes(self.peers(), bytes.unwrap_or_default(), 0)?;
-        match made {
-            Some(made) => Ok(made),
-            None => serde_json::from_slice(&bytes).context("read what rank 0 sent"),
-        }
-    }
-
-    /// Whether any rank says so.
-    pub(crate) fn any(&self, mine: bool) -> Result<bool> {
-        Ok(sum_numbers(self.peers(), &[f64::from(u8::from(mine))])?[0] > 0.0)
-    }
-}
-
-/// Ranks that a backend joined.
-struct Joined {
-    peers: Box<dyn Collective>,
-    words: String,
+/// Tells the other ranks if this one fails: they would wait for it otherwise.
+pub(crate) fn or_abort<T>(ranks: &Ranks, result: Result<T>) -> Result<T> {
+    result.inspect_err(|error| ranks.abort(&crate::sentence(error)))
 }
 
 /// Ends this process, whose main thread waits for something else than its peers. Files are not at stake: what is written is
@@ -156,141 +38,9 @@ fn stuck(word: &Word) {
     signal_hook::low_level::exit(code);
 }
 
-/// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
-fn limit_meeting(limit: Duration, launch: &Launch) -> Result<Sender<()>> {
-    let (met, wait) = channel::<()>();
-    let Launch { rank, world, .. } = *launch;
-    let wait = move || {
-        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            let sentence = format!(
-                "rank {rank} ({}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
-                 rank that waits says so in the log, the one that is missing does not",
-                run_folder::host(),
-                limit.as_secs_f64()
-            );
-            tracing::error!("{sentence}");
-            failure::record(FailureKind::RankLost, None, sentence);
-            signal_hook::low_level::exit(RANK_LOST.into());
-        }
-    };
-    std::thread::Builder::new().name("meeting".to_owned()).spawn(wait).context("start a thread")?;
-    Ok(met)
-}
-
-/// What joins the ranks.
-#[derive(Debug, PartialEq, Eq)]
-enum Way {
-    Solo,
-    Mpi,
-    /// With this CUDA device.
-    Nccl(usize),
-}
-
-/// What a configuration and a launcher ask for together.
-fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
-    if launch.rank >= launch.world {
-        bail!(
-            "the launcher's variables say that this process is rank {} of {}, and ranks count from 0; set RANK and WORLD_SIZE right, or unset \
-             them where one process trains alone",
-            launch.rank,
-            launch.world
-        );
-    }
-    match (wanted, device) {
-        (Wanted::Solo, _) => Ok(Way::Solo),
-        (Wanted::Auto, _) if launch.world <= 1 => Ok(Way::Solo),
-        (Wanted::Nccl | Wanted::Auto, tch::Device::Cuda(gpu)) => Ok(Way::Nccl(gpu)),
-        (Wanted::Nccl, _) => bail!(
-            "collective: nccl needs tensors on a CUDA device; set device: cuda on a GPU node, or collective: auto or mpi on a CPU"
-        ),
-        (Wanted::Mpi, tch::Device::Cuda(_)) => bail!(
-            "collective: mpi reaches host memory only, and the tensors are on a CUDA device; set collective: auto or nccl, or device: cpu"
-        ),
-        (Wanted::Auto, _) if !launch.pmix => bail!(
-            "{} tasks were started, but not in a way that MPI can join them; start them with `srun --mpi=pmix` or `mpirun`, \
-             or set collective: solo to train the same run {} times over",
-            launch.world,
-            launch.world
-        ),
-        (Wanted::Mpi | Wanted::Auto, _) => Ok(Way::Mpi),
-    }
-}
-
-/// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
-fn nccl(gpu: usize, launch: &Launch, patience: &Patience) -> Result<Joined> {
-    let library = Library::open()?;
-    let line: Box<dyn Line> = match mpi_line(launch, patience)? {
-        Some(line) => line,
-        None => {
-            let address = Address::of(|name| std::env::var(name).ok(), launch.world);
-            Box::new(Meeting::join(&alone_or(address, launch)?, launch, patience.get())?)
-        }
-    };
-    let deadline = patience.clone();
-    let nccl = Nccl::join(Joining { library, lanes: Arc::new(CudaLanes::of(gpu)), line, deadline })?;
-    let words = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
-    Ok(Joined { peers: Box::new(nccl), words })
-}
-
-/// An address is needed by more than one.
-fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Result<Address, RendezvousError> {
-    address.or_else(|error| {
-        let nowhere = Address { host: String::new(), port: 0, run: 0 };
-        (launch.world == 1).then_some(nowhere).ok_or(error)
-    })
-}
-
-#[cfg(feature = "mpi")]
-fn mpi(patience: &Patience) -> Result<Joined> {
-    let mpi = collective::Mpi::join(patience.clone())?;
-    let words = format!("{} ranks over {}", Collective::world(&mpi), mpi.library());
-    Ok(Joined { peers: Box::new(mpi), words })
-}
-
-#[cfg(not(feature = "mpi"))]
-fn mpi(_: &Patience) -> Result<Joined> {
-    bail!("collective: mpi is not in this program; build it with the feature `mpi` (it is in the default build)")
-}
-
-#[cfg(feature = "mpi")]
-fn mpi_line(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn Line>>> {
-    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
-    launch.pmix.then(join).transpose()
-}
-
-#[cfg(not(feature = "mpi"))]
-fn mpi_line(_: &Launch, _: &Patience) -> Result<Option<Box<dyn Line>>> {
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::Device;
-
-    fn launch(world: usize, pmix: bool) -> Launch {
-        Launch { rank: 0, world, local_rank: 0, pmix }
-    }
-
-    #[test]
-    fn the_device_and_the_launcher_decide_what_joins_the_ranks() {
-        let auto = |device, world, pmix| decide(Wanted::Auto, device, &launch(world, pmix)).unwrap();
-        assert_eq!(auto(Device::Cpu, 1, false), Way::Solo);
-        assert_eq!(auto(Device::Cuda(0), 1, true), Way::Solo);
-        assert_eq!(auto(Device::Cpu, 2, true), Way::Mpi);
-        assert_eq!(auto(Device::Cuda(3), 8, true), Way::Nccl(3));
-        assert_eq!(auto(Device::Cuda(3), 8, false), Way::Nccl(3));
-        assert_eq!(decide(Wanted::Solo, Device::Cuda(0), &launch(8, true)).unwrap(), Way::Solo);
-    }
-
-    #[test]
-    fn what_cannot_work_is_refused_with_a_remedy() {
-        let refused = |wanted, device| decide(wanted, device, &launch(2, false)).unwrap_err().to_string();
-        assert!(refused(Wanted::Nccl, Device::Cpu).contains("set device: cuda on a GPU node"));
-        assert!(refused(Wanted::Mpi, Device::Cuda(0)).contains("set collective: auto or nccl"));
-        assert!(refused(Wanted::Auto, Device::Cpu).contains("srun --mpi=pmix"));
-        let outside = Launch { rank: 4, world: 4, local_rank: 0, pmix: false };
-        let error = decide(Wanted::Auto, Device::Cpu, &outside).unwrap_err().to_string();
-        assert!(error.contains("rank 4 of 4") && error.contains("WORLD_SIZE"), "{error}");
-    }
+/// Ends this process, which waits inside MPI for a rank that does not come.
+fn not_joined(sentence: &str) {
+    tracing::error!("{sentence}");
+    failure::record(FailureKind::RankLost, None, sentence.to_owned());
+    signal_hook::low_level::exit(RANK_LOST.into());
 }

@@ -11,10 +11,11 @@ use run_spec::config::TrainConfig;
 use run_spec::schedule::Schedules;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
+use torch_shim::panics::catch_torch_panic;
+use training::{Ranks, snapshot};
 
 use crate::cli::StepArgs;
-use crate::ranks::Ranks;
-use crate::{device, output, snapshot};
+use crate::{device, output, ranks};
 
 /// Does the captured step of the run at `uri` again, on as many ranks as did it, and prints how it ends as a line of JSON.
 pub(crate) fn replay(args: &StepArgs, uri: &str) -> Result<()> {
@@ -25,9 +26,9 @@ pub(crate) fn replay(args: &StepArgs, uri: &str) -> Result<()> {
         config.train.precision = parse_dtype(word).map_err(|message| anyhow::anyhow!("--dtype: {message}"))?;
     }
     let place = device::open(config.device, args.threads)?;
-    let ranks = Ranks::join(config.collective, place.device, config.train.step_deadline_s)?;
-    let result = device::guard("step", || again(&run, args.step, &config, &ranks, place.device));
-    let line = ranks.or_abort(result)?;
+    let ranks = ranks::join(config.collective, place.device, config.train.step_deadline_s)?;
+    let result = catch_torch_panic("step", || again(&run, args.step, &config, &ranks, place.device));
+    let line = ranks::or_abort(&ranks, result)?;
     if ranks.first() {
         output::line(line);
     }

@@ -2,52 +2,32 @@
 //! written.
 //!
 //! Loading LibTorch takes a second, in which a signal would end the process. Whoever starts a worker that may be signalled so
-//! early starts it with the signal blocked (`env --block-signal=USR1 worker train …`): it then waits for [`StopWish::listen`].
+//! early starts it with the signal blocked (`env --block-signal=USR1 worker train …`): it then waits for [`listen`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use training::StopWish;
 
-/// True once a signal asked to stop. A second Ctrl-C ends the process at once.
-#[derive(Debug, Clone)]
-pub(crate) struct StopWish(Arc<AtomicBool>);
-
-impl StopWish {
-    /// Begins to listen. Signals that were held back until now arrive.
-    pub(crate) fn listen() -> Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        // Under `nohup` the end of the terminal is nothing to stop for.
-        let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        for signal in [SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hang_up) {
-            if signal == SIGINT {
-                signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())
-                    .context("listen for signals")?;
-            }
-            signal_hook::flag::register(signal, flag.clone()).context("listen for signals")?;
+/// Begins to listen; the wish is expressed once a signal asked to stop. Signals that were held back until now arrive. A second
+/// Ctrl-C ends the process at once.
+pub(crate) fn listen() -> Result<StopWish> {
+    let flag = Arc::new(AtomicBool::new(false));
+    // Under `nohup` the end of the terminal is nothing to stop for.
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hang_up) {
+        if signal == SIGINT {
+            signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())
+                .context("listen for signals")?;
         }
-        let held: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGHUP].into_iter().collect();
-        held.thread_unblock().context("let signals through")?;
-        Ok(Self(flag))
+        signal_hook::flag::register(signal, flag.clone()).context("listen for signals")?;
     }
-
-    /// A wish that a test expresses by the flag.
-    #[cfg(test)]
-    pub(crate) fn of(flag: Arc<AtomicBool>) -> Self {
-        Self(flag)
-    }
-
-    /// The flag itself, for what waits elsewhere.
-    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
-    }
-
-    /// Whether somebody asked.
-    pub(crate) fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
+    let held: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGHUP].into_iter().collect();
+    held.thread_unblock().context("let signals through")?;
+    Ok(StopWish::of(flag))
 }
 
 /// Whether this process was started with `signal` ignored.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use dino::stepfile::{Grads, StepFileArgs, parse_dtype, run_step_file};
+use torch_shim::panics::catch_torch_panic;
 
 use crate::cli::{self, StepArgs};
-use crate::device;
-use crate::ranks::Ranks;
+use crate::ranks;
 
 /// Runs a case, on as many ranks as the launcher started.
 pub(crate) fn step(args: &StepArgs) -> Result<()> {
@@ -31,6 +31,6 @@ pub(crate) fn step(args: &StepArgs) -> Result<()> {
         device: tch::Device::Cpu,
     };
     let deadline_s = run_spec::config::TrainConfig::default().train.step_deadline_s;
-    let ranks = Ranks::join(run_spec::config::Collective::Auto, case.device, deadline_s)?;
-    ranks.or_abort(device::guard("step", || Ok(run_step_file(&case, ranks.peers())?)))
+    let ranks = ranks::join(run_spec::config::Collective::Auto, case.device, deadline_s)?;
+    ranks::or_abort(&ranks, catch_torch_panic("step", || Ok(run_step_file(&case, ranks.peers())?)))
 }

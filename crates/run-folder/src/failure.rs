@@ -3,6 +3,7 @@
 //! A program that starts workers names a file in [`ERROR_FILE`]. The first rank that fails writes a [`Failure`] there. Without
 //! such a file the reason would have to be read from the last line of a log.
 
+use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
@@ -63,6 +64,22 @@ impl FailureKind {
     pub fn is_of_the_store(self) -> bool {
         matches!(self, Self::StoreUnavailable | Self::StoreFull | Self::StoreDenied)
     }
+}
+
+/// An error and its causes as one sentence; a cause that the sentence already holds is not said twice.
+pub fn sentence(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in std::iter::successors(Some(error), |error| (*error).source()) {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 impl Failure {

@@ -101,6 +101,12 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// The address of a folder where a file's was expected.
+    #[error("{uri}: a file is expected, not a folder")]
+    NotAFile {
+        /// The address, without credentials.
+        uri: String,
+    },
     /// A variable of the environment that names the server is no address.
     #[error("{uri} cannot be reached: {variable} {why}")]
     BadVariable {

@@ -42,6 +42,15 @@ impl Store {
         Ok(Self { backend: backend(&location)?, root: uri.as_str().into(), prefix: String::new(), patience, uri })
     }
 
+    /// Opens the folder of the file at `uri`, and gives the key of the file in it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAFile`], and those of [`open`](Self::open).
+    pub fn open_file(uri: &str) -> Result<(Self, String), StoreError> {
+        let (folder, name) = crate::uri::folder_and_name(uri)?;
+        Ok((Self::open(folder)?, name.to_owned()))
+    }
+
     /// The address of this store, normalised, without credentials.
     pub fn uri(&self) -> &str {
         &self.uri

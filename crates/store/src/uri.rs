@@ -41,6 +41,18 @@ impl Service {
     }
 }
 
+/// Folder and last part of the address of a file.
+///
+/// # Errors
+/// [`StoreError::NotAFile`].
+pub(crate) fn folder_and_name(uri: &str) -> Result<(&str, &str), StoreError> {
+    match uri.rsplit_once('/') {
+        Some((_, "")) => Err(StoreError::NotAFile { uri: shown(uri) }),
+        Some((folder, name)) => Ok((if folder.is_empty() { "/" } else { folder }, name)),
+        None => Ok((".", uri)),
+    }
+}
+
 impl Location {
     /// Reads an address.
     ///
@@ -159,6 +171,14 @@ mod tests {
         }
         assert_eq!(Location::parse("memory://t").unwrap().uri(), "memory://t");
         assert!(matches!(Location::parse("relative/dir").unwrap(), Location::Directory(p) if p.is_absolute()));
+    }
+
+    #[test]
+    fn the_address_of_a_file_is_its_folder_and_its_name() {
+        assert_eq!(folder_and_name("s3://bucket/a/rows.jsonl").unwrap(), ("s3://bucket/a", "rows.jsonl"));
+        assert_eq!(folder_and_name("/rows.jsonl").unwrap(), ("/", "rows.jsonl"));
+        assert_eq!(folder_and_name("rows.jsonl").unwrap(), (".", "rows.jsonl"));
+        assert!(matches!(folder_and_name("s3://bucket/a/"), Err(StoreError::NotAFile { .. })));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing, a layer that keeps less;
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
 //! * [`stream`]: CUDA streams and events;
-//! * [`abort`]: a last word where a library ends the process.
+//! * [`abort`]: a last word where a library ends the process;
+//! * [`panics`]: panics of tensor maths as errors.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.
 #![allow(unsafe_code, reason = "the calls into the C++ shim; each names the precondition it relies on")]
@@ -14,6 +15,7 @@ pub mod autograd;
 pub mod device;
 mod ffi;
 pub mod optimise;
+pub mod panics;
 pub mod stream;
 
 use std::ffi::CStr;

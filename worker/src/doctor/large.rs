@@ -38,7 +38,7 @@ fn size_of(size: &str) -> Result<u64> {
         std::path::Path::new(size).is_file(),
         "--checkpoint-size {size}: neither a number of bytes nor the file of a training configuration"
     );
-    let config = crate::train::read_config(size.as_ref(), &[])?;
+    let config = crate::config_file::read(size.as_ref(), &[])?;
     Ok(crate::check_command::checkpoint_bytes(&config))
 }
 

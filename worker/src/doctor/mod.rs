@@ -21,9 +21,9 @@ use report::Report;
 use run_spec::config::{Collective, Device};
 
 use crate::cli::DoctorArgs;
-use crate::device::{self, Place};
+use crate::device;
 use crate::output;
-use crate::ranks::Ranks;
+use training::{OpenDevice, Ranks};
 
 /// Seconds that a rank waits for its peers.
 const DEADLINE_S: f64 = 120.0;
@@ -40,7 +40,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
         findings.push(Finding::fail("device", crate::sentence(&error), remedy));
         device::open(Device::Cpu, args.threads)
     })?;
-    let ranks = Ranks::join(Collective::Auto, place.device, DEADLINE_S);
+    let ranks = crate::ranks::join(Collective::Auto, place.device, DEADLINE_S);
     let ranks = ranks.unwrap_or_else(|error| {
         let remedy = "start the ranks with `srun --mpi=pmix` or `mpirun`, one for each GPU";
         findings.push(Finding::fail("ranks", crate::sentence(&error), remedy));
@@ -50,7 +50,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
         1 => {
             Some(Finding::not_checked("ranks", "one process; `mpirun -n 2 worker doctor` checks MPI between processes"))
         }
-        world if world == ranks.world() => Some(Finding::ok("ranks", ranks.words.clone())),
+        world if world == ranks.world() => Some(Finding::ok("ranks", ranks.description())),
         _ => None,
     });
     // One rank is enough to test a store, and others would only slow it.
@@ -77,8 +77,8 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// The report of all ranks; where they can no longer speak to each other, that of this one.
-fn gathered(ranks: &Ranks, place: &Place, mut findings: Vec<Finding>) -> Result<Report> {
-    let words = format!("{}, {}", run_folder::host(), place.words);
+fn gathered(ranks: &Ranks, place: &OpenDevice, mut findings: Vec<Finding>) -> Result<Report> {
+    let words = format!("{}, {}", run_folder::host(), place.description);
     let mine = serde_json::to_vec(&(&words, &findings))?;
     let mut all = (Vec::new(), Vec::new());
     for root in 0..ranks.world() {

@@ -15,8 +15,8 @@ use tch::{Device, Kind, Tensor};
 use super::finding::Finding;
 use super::{flops, node};
 use crate::bench::{SMALL, TINY, matrix_rate, median, random_batch};
-use crate::device;
-use crate::ranks::Ranks;
+use torch_shim::panics::catch_torch_panic;
+use training::{OpenDevice, Ranks};
 
 /// Largest relative difference of a loss between devices, or between f32 and f64.
 const LOSS_BAR: f64 = 1e-4;
@@ -28,7 +28,7 @@ const DRAIN: &str = "the device computes wrongly: check ECC errors and the drive
 const TIMED_STEPS: u64 = 20;
 
 /// Runs all parts on all ranks.
-pub(crate) fn run(ranks: &Ranks, place: &device::Place) -> Vec<Finding> {
+pub(crate) fn run(ranks: &Ranks, place: &OpenDevice) -> Vec<Finding> {
     vec![
         told(ranks, "all-reduce", "check the network between the nodes; NCCL_DEBUG=INFO shows NCCL's view", || {
             all_reduce(ranks, place.device)
@@ -36,7 +36,7 @@ pub(crate) fn run(ranks: &Ranks, place: &device::Place) -> Vec<Finding> {
         told(ranks, "bus bandwidth", "check the links (`nvidia-smi topo -m`, NCCL_DEBUG=INFO)", || {
             bandwidth(ranks, place.device)
         }),
-        failed("step compared", DRAIN, device::guard("step compared", || compared(place.device))),
+        failed("step compared", DRAIN, catch_torch_panic("step compared", || compared(place.device))),
         told(ranks, "20 steps", "see the message; with too little memory free the device or take a larger one", || {
             timed(ranks, place.device)
         }),
@@ -45,7 +45,7 @@ pub(crate) fn run(ranks: &Ranks, place: &device::Place) -> Vec<Finding> {
 
 /// A part that calls the other ranks.
 fn told(ranks: &Ranks, check: &str, remedy: &str, part: impl FnOnce() -> Result<Finding>) -> Finding {
-    let result = ranks.or_abort(device::guard(check, part));
+    let result = crate::ranks::or_abort(ranks, catch_torch_panic(check, part));
     failed(check, remedy, result)
 }
 
@@ -68,7 +68,7 @@ fn all_reduce(ranks: &Ranks, device: Device) -> Result<Finding> {
     let by_hand = (&pattern * (world * (world + 1) / 2)).to_kind(Kind::Float);
     let wrong = mine.not_equal_tensor(&by_hand).sum(Kind::Int64).int64_value(&[]);
     ensure!(wrong == 0, "{wrong} of 65536 sums over {world} ranks differ from the sum by hand");
-    Ok(Finding::ok("all-reduce", format!("65536 sums equal those by hand: {}", ranks.words)))
+    Ok(Finding::ok("all-reduce", format!("65536 sums equal those by hand: {}", ranks.description())))
 }
 
 /// Bus bandwidth of an all-reduce of `bytes` in `seconds` over `world` ranks, in GB/s (as NCCL's tests define it).

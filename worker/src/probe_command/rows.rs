@@ -58,7 +58,7 @@ impl Origin {
             shards_train: record.shards,
             init_weights,
             code: codes(trained)?,
-            device: trained.run.finished()?.map_or_else(|| trained.place.words.clone(), |done| done.device),
+            device: trained.run.finished()?.map_or_else(|| trained.device.description.clone(), |done| done.device),
             hours: trained.checkpoint.seconds / 3600.0,
             transductive,
         })

@@ -2,7 +2,7 @@
 //! after a restart has one line that counts.
 
 mod prometheus;
-pub(crate) mod sides;
+mod sinks;
 mod tensorboard;
 
 use std::time::Instant;
@@ -10,16 +10,19 @@ use std::time::Instant;
 use dino::StepReport;
 use run_folder::{MetricsLine, StepMetrics, StepOutcome};
 use run_spec::schedule::Knobs;
-use sides::Sides;
 
-/// Collects the lines of a run.
+pub(crate) use sinks::open as open_sinks;
+pub use sinks::{MetricSink, event_file, now};
+pub use tensorboard::EventFile;
+
+/// Collects the lines of an attempt.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     lines: String,
     window: Window,
+    /// Whether lines are kept; all ranks but the first make them and drop them.
     keep: bool,
-    print: bool,
-    sides: Sides,
+    sinks: Vec<Box<dyn MetricSink>>,
 }
 
 /// What happened since the last line.
@@ -38,10 +41,14 @@ impl Window {
 }
 
 impl Metrics {
-    /// Without `keep`, lines are made and dropped, as on all ranks but the first; with `print`, each goes to standard
-    /// output too. Lines that are kept go to the `sides` at once.
-    pub(crate) fn new(keep: bool, print: bool, sides: Sides) -> Self {
-        Self { lines: String::new(), window: Window::new(), keep, print, sides }
+    /// Keeps lines and passes them on to `sinks` at once.
+    pub(crate) fn kept(sinks: Vec<Box<dyn MetricSink>>) -> Self {
+        Self { lines: String::new(), window: Window::new(), keep: true, sinks }
+    }
+
+    /// Makes lines and drops them.
+    pub(crate) fn dropped() -> Self {
+        Self { keep: false, ..Self::kept(Vec::new()) }
     }
 
     /// Counts a step.
@@ -51,8 +58,8 @@ impl Metrics {
         self.window.waited_s += waited_s;
     }
 
-    /// Adds the line of `step` to what `measured` holds already. Returns images per second and the share of time waiting.
-    pub(crate) fn add(&mut self, step: u64, report: &StepReport, knobs: &Knobs, measured: StepMetrics) -> (f64, f64) {
+    /// Adds the line of `step`: what `measured` holds already, and what the report says.
+    pub(crate) fn add(&mut self, step: u64, report: &StepReport, knobs: &Knobs, measured: StepMetrics) -> MetricsLine {
         let window = std::mem::replace(&mut self.window, Window::new());
         let elapsed = window.since.elapsed().as_secs_f64().max(1e-9);
         let (images_per_s, data_wait) = (window.images as f64 / elapsed, window.waited_s / elapsed);
@@ -72,54 +79,34 @@ impl Metrics {
             grad_norm: norms.collect(),
             images_per_s: Some(images_per_s),
             data_wait: Some(data_wait),
-            memory_mb: Some(resident_mb()),
+            memory_mb: Some(crate::process_memory::resident_mb()),
             all_reduce_s: several.then_some(report.transfer.seconds),
             all_reduce_hidden: several.then(|| report.transfer.hidden()),
             ..measured
         };
-        self.push(&MetricsLine { step, outcome: StepOutcome::Done(Box::new(metrics)) });
-        (images_per_s, data_wait)
+        self.push(MetricsLine { step, outcome: StepOutcome::Done(Box::new(metrics)) })
     }
 
     /// Adds the line of a step that was left out.
-    pub(crate) fn add_failed(&mut self, step: u64, term: &str) {
-        self.push(&MetricsLine::left_out(step, term));
+    pub(crate) fn add_failed(&mut self, step: u64, term: &str) -> MetricsLine {
+        self.push(MetricsLine::left_out(step, term))
     }
 
-    fn push(&mut self, line: &MetricsLine) {
-        if !self.keep {
-            return;
+    fn push(&mut self, line: MetricsLine) -> MetricsLine {
+        match serde_json::to_string(&line) {
+            _ if !self.keep => {}
+            Ok(text) => {
+                self.sinks.iter_mut().for_each(|sink| sink.take(&line));
+                self.lines.push_str(&text);
+                self.lines.push('\n');
+            }
+            Err(error) => tracing::error!(step = line.step, %error, "a line of metrics is not JSON"),
         }
-        let text = match serde_json::to_string(line) {
-            Ok(text) => text,
-            Err(error) => return tracing::error!(step = line.step, %error, "a line of metrics is no JSON"),
-        };
-        if self.print {
-            crate::output::line(&text);
-        }
-        self.sides.take(line);
-        self.lines.push_str(&text);
-        self.lines.push('\n');
+        line
     }
 
     /// The lines since this was last asked.
     pub(crate) fn take(&mut self) -> String {
         std::mem::take(&mut self.lines)
     }
-}
-
-/// Memory of this process in mebibytes, 0 where the system does not say.
-pub(crate) fn resident_mb() -> u64 {
-    memory_mb("VmRSS:")
-}
-
-/// The most memory that this process has had, in mebibytes.
-pub(crate) fn peak_mb() -> u64 {
-    memory_mb("VmHWM:")
-}
-
-fn memory_mb(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(key));
-    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

@@ -1,4 +1,4 @@
-//! Which images KoLeo must not push apart, as numbers: images of the same number are twins.
+//! Which images KoLeo must not push apart, as numbers: images of the same number are excluded from each other's neighbours.
 
 use run_spec::config::KoleoExclude;
 use run_spec::ids::Digest;
@@ -12,7 +12,7 @@ const BLANK_STD: f64 = 4.0;
 const BLANK: i64 = 0;
 
 /// The number of an image: below 2⁵³, so that ranks can exchange it as f64.
-pub(crate) fn number(exclude: KoleoExclude, meta: &RowMeta, pixels: &RgbImage) -> i64 {
+pub(crate) fn number_of(exclude: KoleoExclude, meta: &RowMeta, pixels: &RgbImage) -> i64 {
     if std_of_grey(&pixels.data) < BLANK_STD {
         return BLANK;
     }
@@ -66,11 +66,11 @@ mod tests {
     }
 
     #[test]
-    fn twins_are_copies_or_neighbours_and_all_blanks() {
+    fn copies_patches_of_an_image_and_blanks_share_a_number() {
         let cells = image((0..).map(|i: u32| (i * 4 % 256) as u8));
         let others = image((0..).map(|i: u32| (i * 3 % 256) as u8));
         let [pale, dim] = [230, 40].map(|level| image((0..).map(move |i: u32| level + (i % 3) as u8)));
-        let n = |exclude, path: &str, pixels: &RgbImage| number(exclude, &meta(path, pixels), pixels);
+        let n = |exclude, path: &str, pixels: &RgbImage| number_of(exclude, &meta(path, pixels), pixels);
         use KoleoExclude::{Copies, SameImage};
         assert_eq!(n(Copies, "x", &cells), n(Copies, "y", &cells));
         assert_ne!(n(Copies, "x", &cells), n(Copies, "x", &others));

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
 use bytes::Bytes;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Retention, Run, RunError, StopRecord};
 use run_spec::ids::Digest;
+
+use crate::error::{Result, TrainingError};
 
 /// One attempt's hand on the run's folder.
 #[derive(Debug)]
@@ -59,13 +60,9 @@ impl<'a> Keeper<'a> {
         self.take(lines, record.step);
         let step = record.step;
         match self.publish(record, bytes.into()) {
-            Err(error) if last => Err(error).with_context(|| {
-                format!(
-                    "{}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which \
-                     goes on from the last one that was",
-                    self.run.store().uri()
-                )
-            }),
+            Err(source) if last => {
+                Err(TrainingError::LastCheckpoint { uri: self.run.store().uri().to_owned(), source })
+            }
             Err(error) if error.may_pass() => {
                 tracing::error!(step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
                 Ok(None)
@@ -173,10 +170,8 @@ mod tests {
         let full = Run::of(run.store().with_faults([(3, store::Fault::Unavailable)]));
         let error = Keeper::new(&full, attempt, 2).checkpoint("{}\n".to_owned(), record(5), vec![1], true).unwrap_err();
         assert!(error.to_string().contains("the last checkpoint could not be written"), "{error}");
-        assert!(
-            matches!(error.downcast_ref(), Some(RunError::Store(store::StoreError::Unavailable { .. }))),
-            "{error:?}"
-        );
+        let TrainingError::LastCheckpoint { source, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(source, RunError::Store(store::StoreError::Unavailable { .. })), "{source:?}");
     }
 
     #[test]

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
 use dino::tensor_bytes;
 use run_spec::ids::Digest;
 use serde_json::Value;
 use tch::Tensor;
 
+use crate::error::{Result, TrainingError};
+
 /// The tensors as safetensors bytes; equal tensors and facts give equal bytes.
-pub(crate) fn to_bytes(tensors: &[(String, Tensor)], facts: &[(&str, String)]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// A dtype that the format lacks, or a name given twice.
+pub fn to_bytes(tensors: &[(String, Tensor)], facts: &[(&str, String)]) -> Result<Vec<u8>> {
     let facts: BTreeMap<&str, &str> = facts.iter().map(|(key, value)| (*key, value.as_str())).collect();
     Ok(tensor_bytes::to_bytes(tensors, Some(("reddino", &serde_json::to_string(&facts)?)))?)
 }
@@ -18,16 +22,15 @@ pub(crate) fn to_bytes(tensors: &[(String, Tensor)], facts: &[(&str, String)]) -
 ///
 /// A checkpoint that was copied from another run is whole by its digest, and wrong all the same: the facts in its header
 /// say so. Checkpoints of older versions have no such fact and are read unchecked.
-pub(crate) fn of_run(bytes: &[u8], key: &str, config: &Digest) -> Result<Vec<(String, Tensor)>> {
+///
+/// # Errors
+/// [`TrainingError::OtherRun`]; damaged bytes.
+pub fn of_run(bytes: &[u8], key: &str, config: &Digest) -> Result<Vec<(String, Tensor)>> {
     if let Some(found) = config_of(bytes)
         && found != config.to_string()
     {
-        bail!(
-            "{key} is a checkpoint of another run: its configuration is {}, this run's is {}; put the right file back, or \
-             delete the run and train again",
-            found.get(..12).unwrap_or(&found),
-            config.short()
-        );
+        let found = found.get(..12).unwrap_or(&found).to_owned();
+        return Err(TrainingError::OtherRun { key: key.to_owned(), found, expected: config.short().to_owned() });
     }
     from_bytes(bytes, key)
 }
@@ -41,7 +44,10 @@ fn config_of(bytes: &[u8]) -> Option<String> {
 }
 
 /// Tensors of safetensors bytes, sorted by name, on the CPU. `what` names them in messages.
-pub(crate) fn from_bytes(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>> {
+///
+/// # Errors
+/// Damaged bytes, or a dtype that tensors lack.
+pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>> {
     Ok(tensor_bytes::from_bytes(bytes, what)?)
 }
 

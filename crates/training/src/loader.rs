@@ -9,35 +9,35 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use augment::{Image, Recipe, ViewKey, views_into};
 use bytes::Bytes;
 use rayon::prelude::*;
 use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
-use shards::ShardSet;
+use shards::{ShardError, ShardSet};
 
-use crate::signals::StopWish;
-use crate::twins;
+use crate::StopWish;
+use crate::error::{Result, TrainingError};
+use crate::koleo_exclusion;
 
 /// How often one that waits for a batch looks whether it was asked to stop.
 const SLICE: Duration = Duration::from_millis(100);
 
 /// The pixels of one rank's part of a step, normalised.
 #[derive(Debug)]
-pub(crate) struct PixelBatch {
+pub struct PixelBatch {
     /// The step.
-    pub(crate) step: u64,
+    pub step: u64,
     /// Images B.
-    pub(crate) images: usize,
+    pub images: usize,
     /// Which of them are twins, `[B]`, where KoLeo leaves some out.
-    pub(crate) twins: Option<Vec<i64>>,
+    pub twins: Option<Vec<i64>>,
     /// Which they are.
-    pub(crate) samples: SampleSums,
+    pub samples: SampleSums,
     /// `[2, B, 3, S, S]`.
-    pub(crate) global: Vec<f32>,
+    pub global: Vec<f32>,
     /// `[L, B, 3, s, s]`, empty where no local loss counts.
-    pub(crate) local: Vec<f32>,
+    pub local: Vec<f32>,
 }
 
 /// The image files of a step, not yet decoded.
@@ -49,27 +49,30 @@ struct Fetched {
 
 /// Batches of successive steps.
 #[derive(Debug)]
-pub(crate) struct Loader {
+pub struct Loader {
     batches: Receiver<Result<PixelBatch>>,
     waited_s: f64,
 }
 
 /// What a loader works on.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub struct Source {
     /// The shard set.
-    pub(crate) shards: Arc<ShardSet>,
+    pub shards: Arc<ShardSet>,
     /// The augmentation.
-    pub(crate) recipe: Arc<Recipe>,
+    pub recipe: Arc<Recipe>,
     /// The data walk.
-    pub(crate) plan: Plan,
+    pub plan: Plan,
     /// Which part of each step.
-    pub(crate) place: Place,
+    pub place: Place,
 }
 
 impl Source {
     /// The source of a configuration.
-    pub(crate) fn new(config: &TrainConfig, shards: Arc<ShardSet>, place: Place) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A configuration that does not fit the shard set, or an augmentation that cannot be made.
+    pub fn new(config: &TrainConfig, shards: Arc<ShardSet>, place: Place) -> Result<Self> {
         let plan = Plan::of(config, &shards.source_rows())?;
         Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place })
     }
@@ -77,9 +80,7 @@ impl Source {
     /// Reads this rank's part of `step`.
     fn fetch(&self, step: u64) -> Result<Fetched> {
         let draws = self.plan.rows_at(step, self.place);
-        let files = draws.par_iter().map(|draw| {
-            self.shards.image_bytes(draw.row).with_context(|| format!("read row {} of the shard set", draw.row))
-        });
+        let files = draws.par_iter().map(|draw| self.shards.image_bytes(draw.row).map_err(of_row(draw.row)));
         let files = files.collect::<Result<_>>()?;
         Ok(Fetched { step, draws, files })
     }
@@ -114,16 +115,19 @@ impl Source {
     /// Makes the views of an image, and gives its number among twins, if that is asked for.
     fn views_of(&self, config: &TrainConfig, draw: Draw, file: &[u8], places: Vec<&mut [f32]>) -> Result<i64> {
         let seed = config.seed;
-        let rgb =
-            self.shards.rgb_of(draw.row, file).with_context(|| format!("read row {} of the shard set", draw.row))?;
+        let rgb = self.shards.rgb_of(draw.row, file).map_err(of_row(draw.row))?;
         let number = match excludes(config) {
-            true => twins::number(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
+            true => koleo_exclusion::number_of(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
             false => 0,
         };
         let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
         views_into(&image, &self.recipe, ViewKey { seed, draw: draw.draw }, places);
         Ok(number)
     }
+}
+
+fn of_row(row: u64) -> impl Fn(ShardError) -> TrainingError {
+    move |source| TrainingError::Row { row, source }
 }
 
 fn excludes(config: &TrainConfig) -> bool {
@@ -136,16 +140,20 @@ fn plane(side: i64) -> usize {
 
 impl Loader {
     /// Starts loading the steps `from..to`, at most `ahead` batches before they are asked for.
-    pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
-        let pool = |threads: u64, what: &str| {
-            let builder = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
-            builder.build().with_context(|| format!("start the threads that {what}"))
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
+        let pool = |threads: u64, purpose: &'static str| {
+            let built = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build();
+            built.map_err(|error| TrainingError::Threads { purpose, source: error.into() })
         };
+        let not_started = |error: std::io::Error| TrainingError::Threads { purpose: "load", source: error.into() };
         let (readers, makers) =
             (pool(config.train.read_threads, "read")?, pool(config.train.data_threads, "make views")?);
         let (read, files) = sync_channel(ahead.max(1));
         let reader = source.clone();
-        std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        let spawned = std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
             for step in from..to {
                 let fetched = readers.install(|| reader.fetch(step));
                 let failed = fetched.is_err();
@@ -154,10 +162,11 @@ impl Loader {
                     return;
                 }
             }
-        })?;
+        });
+        spawned.map_err(not_started)?;
         let (sender, batches) = sync_channel(ahead.max(1));
         let config = config.clone();
-        std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+        let spawned = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for fetched in files {
                 let batch = makers.install(|| source.batch(&config, fetched?));
                 let failed = batch.is_err();
@@ -165,12 +174,16 @@ impl Loader {
                     return;
                 }
             }
-        })?;
+        });
+        spawned.map_err(not_started)?;
         Ok(Self { batches, waited_s: 0.0 })
     }
 
     /// The next batch; the time spent waiting for it is kept. None once the process was asked to stop.
-    pub(crate) fn next_batch(&mut self, stop: &StopWish) -> Result<Option<PixelBatch>> {
+    ///
+    /// # Errors
+    /// A row that cannot be read or decoded.
+    pub fn next_batch(&mut self, stop: &StopWish) -> Result<Option<PixelBatch>> {
         let asked = Instant::now();
         let batch = loop {
             if stop.asked() {
@@ -179,7 +192,7 @@ impl Loader {
             match self.batches.recv_timeout(SLICE) {
                 Ok(batch) => break Some(batch?),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => bail!("the loader has ended before the last step"),
+                Err(RecvTimeoutError::Disconnected) => return Err(TrainingError::LoaderEnded),
             }
         };
         self.waited_s += asked.elapsed().as_secs_f64();
@@ -187,7 +200,7 @@ impl Loader {
     }
 
     /// Seconds waited since this was last asked.
-    pub(crate) fn take_waited_s(&mut self) -> f64 {
+    pub fn take_waited_s(&mut self) -> f64 {
         std::mem::take(&mut self.waited_s)
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io::{self, Write};
 
+use prost::encoding::encode_varint;
+
 /// Table of CRC-32C (Castagnoli), byte by byte.
 const CRC: [u32; 256] = {
     let mut table = [0; 256];
@@ -34,18 +36,10 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&length[..], &masked_crc(&length).to_le_bytes(), payload, &masked_crc(payload).to_le_bytes()].concat()
 }
 
-fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 /// A field of wire type 2: text or a message.
 fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(tag);
-    varint(bytes.len() as u64, out);
+    encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
@@ -55,7 +49,7 @@ fn event(wall_time: f64, step: u64, what: (u8, &[u8])) -> Vec<u8> {
     out.extend_from_slice(&wall_time.to_le_bytes());
     if step > 0 {
         out.push(0x10);
-        varint(step, &mut out);
+        encode_varint(step, &mut out);
     }
     field(what.0, what.1, &mut out);
     out
@@ -69,7 +63,7 @@ const START: [u8; 2] = [0x08, 0x01];
 
 /// An event file being written.
 #[derive(Debug)]
-pub(crate) struct EventFile<W> {
+pub struct EventFile<W> {
     out: W,
 }
 
@@ -78,7 +72,7 @@ impl<W: Write> EventFile<W> {
     ///
     /// # Errors
     /// `out` does not take the bytes.
-    pub(crate) fn begin(mut out: W, wall_time: f64, first_step: u64) -> io::Result<Self> {
+    pub fn begin(mut out: W, wall_time: f64, first_step: u64) -> io::Result<Self> {
         let mut bytes = frame(&event(wall_time, 0, (FILE_VERSION, b"brain.Event:2")));
         bytes.extend(frame(&event(wall_time, first_step, (SESSION_LOG, &START))));
         out.write_all(&bytes)?;
@@ -95,7 +89,7 @@ impl<W: Write> EventFile<W> {
     ///
     /// # Errors
     /// `out` does not take the bytes; the file then ends in a broken record, and nothing may be added to it.
-    pub(crate) fn scalars(&mut self, wall_time: f64, step: u64, values: &[(String, f64)]) -> io::Result<()> {
+    pub fn scalars(&mut self, wall_time: f64, step: u64, values: &[(String, f64)]) -> io::Result<()> {
         let mut summary = Vec::new();
         for (tag, value) in values {
             let mut one = Vec::new();
@@ -128,6 +122,6 @@ mod tests {
         file.scalars(1_700_000_001.5, 300, &values).unwrap();
         file.scalars(1_700_000_002.0, 4_000_000_000, &[("lr".to_owned(), 0.0)]).unwrap();
         file.scalars(1_700_000_003.0, 0, &[("loss".to_owned(), -1.5)]).unwrap();
-        assert_eq!(bytes, include_bytes!("../../../tests/golden/events.tfevents"));
+        assert_eq!(bytes, include_bytes!("../../../../tests/golden/events.tfevents"));
     }
 }

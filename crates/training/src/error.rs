@@ -1,0 +1,135 @@
+//! Why training cannot begin or go on.
+
+use std::error::Error;
+
+use augment::AugmentError;
+use dino::DinoError;
+use dino::tensor_bytes::BytesError;
+use run_folder::RunError;
+use run_spec::layer::ConfigError;
+use shards::ShardError;
+use store::StoreError;
+use torch_shim::panics::TorchPanic;
+
+use crate::ranks::RanksError;
+
+/// An error of this crate. The error of another crate that it wraps is its source too, so that
+/// [`kind_of`](crate::kind_of) finds it.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The run's folder, or the store below it.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The shard set.
+    #[error("{0}")]
+    Shards(#[from] ShardError),
+    /// One row of the shard set.
+    #[error("read row {row} of the shard set")]
+    Row {
+        /// Its number.
+        row: u64,
+        /// Why it cannot be read.
+        source: ShardError,
+    },
+    /// A shard set without rows.
+    #[error("{uri}: the shard set has no rows to train on")]
+    NoRows {
+        /// Its address.
+        uri: String,
+    },
+    /// The program refused an input.
+    #[error("{0}")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The file of `init.weights` cannot be read.
+    #[error(
+        "init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null"
+    )]
+    NoInitWeights {
+        /// Its address.
+        uri: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The file of `init.weights` does not fit.
+    #[error("init.weights")]
+    InitWeights(#[source] Box<dyn Error + Send + Sync>),
+    /// A checkpoint that was copied from another run.
+    #[error(
+        "{key} is a checkpoint of another run: its configuration is {found}, this run's is {expected}; put the right file back, or \
+         delete the run and train again"
+    )]
+    OtherRun {
+        /// Its key.
+        key: String,
+        /// Short digest of the configuration that it names.
+        found: String,
+        /// Short digest of the run's configuration.
+        expected: String,
+    },
+    /// Tensors that are no bytes, or the reverse.
+    #[error("{0}")]
+    Bytes(#[from] BytesError),
+    /// The configuration does not fit the shard set.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The augmentation cannot be made.
+    #[error("{0}")]
+    Augment(#[from] AugmentError),
+    /// The step was refused.
+    #[error("{0}")]
+    Dino(#[from] DinoError),
+    /// LibTorch failed.
+    #[error("{0}")]
+    Torch(#[from] TorchPanic),
+    /// The ranks did not join, or are lost.
+    #[error("{0}")]
+    Ranks(#[from] RanksError),
+    /// Several steps in a row had a loss or gradient that was not finite.
+    #[error(
+        "{steps} steps in a row were not finite (last: {term} at step {step}); they are under {captured} and `worker step --failed` \
+         does them again; lower optim.{rate} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run"
+    )]
+    NotFinite {
+        /// How many.
+        steps: u32,
+        /// The first number of the last of them that was not finite.
+        term: String,
+        /// The last of them.
+        step: u64,
+        /// Address of what was captured of them.
+        captured: String,
+        /// The key of `optim` that sets the learning rate.
+        rate: &'static str,
+    },
+    /// The last checkpoint could not be written.
+    #[error(
+        "{uri}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which \
+         goes on from the last one that was"
+    )]
+    LastCheckpoint {
+        /// Address of the run.
+        uri: String,
+        /// Why.
+        source: RunError,
+    },
+    /// The threads of the loader could not be started.
+    #[error("start the threads that {purpose}")]
+    Threads {
+        /// What they were for.
+        purpose: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The loader ended without an error before the last step: a bug.
+    #[error("the loader has ended before the last step")]
+    LoaderEnded,
+    /// Facts in the header of a checkpoint that are no JSON: a bug.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The result of this crate's functions.
+pub(crate) type Result<T, E = TrainingError> = std::result::Result<T, E>;

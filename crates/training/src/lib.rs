@@ -1,0 +1,32 @@
+//! Trains a model on a shard set: reads a plan's images, makes batches, takes steps, keeps checkpoints and metrics.
+//!
+//! A program gives a [`TrainingJob`], the [`Ranks`] that it has joined and an [`Observer`] that shows progress to people. Nothing here
+//! reads the environment, the command line or the terminal, so that a test trains in its own process. One process is one
+//! rank with one thread that owns every tensor.
+
+mod diagnosis;
+mod error;
+mod failure;
+mod init_weights;
+mod keeper;
+mod koleo_exclusion;
+mod loader;
+pub mod metrics;
+mod observer;
+pub mod process_memory;
+mod ranks;
+pub mod snapshot;
+mod stop;
+mod train;
+mod trainer;
+
+pub use diagnosis::Diagnosis;
+pub use error::TrainingError;
+pub use failure::{TrainingFailure, kind_of};
+pub use init_weights::verify_init_weights;
+pub use loader::{Loader, PixelBatch, Source};
+pub use observer::{Observer, Silent};
+pub use ranks::{ForcedEnd, RankSettings, Ranks, RanksError};
+pub use stop::StopWish;
+pub use train::{CacheFolder, Ending, Input, OpenDevice, TrainingJob, train};
+pub use trainer::crop_batch;

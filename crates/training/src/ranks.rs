@@ -1,0 +1,376 @@
+//! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use collective::nccl::{CudaLanes, Joining, Library, Nccl, NcclError};
+use collective::rendezvous::{Address, Meeting, RendezvousError};
+use collective::watch::{Rules, Word};
+use collective::{Collective, CollectiveError, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
+use run_spec::config::Collective as Wanted;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
+/// that it does, whatever else it waits for.
+const SILENCE: Duration = Duration::from_secs(12);
+/// What a rank may take at the store before its peers give it up: the store itself tries again for up to a quarter of an
+/// hour, and a checkpoint of tens of gigabytes takes minutes.
+const AT_STORE: Duration = Duration::from_secs(30 * 60);
+/// What ranks that a launcher started together may take to meet: the slowest of them loads its libraries from a shared disk.
+/// Until they have met they cannot watch one another.
+const MEETING: Duration = Duration::from_secs(300);
+/// What a rank may take to end by itself when the world has ended.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// Why ranks cannot join or go on together.
+#[derive(Debug, thiserror::Error)]
+pub enum RanksError {
+    /// The launcher's variables contradict each other.
+    #[error(
+        "the launcher's variables say that this process is rank {rank} of {world}, and ranks count from 0; set RANK and WORLD_SIZE right, or \
+         unset them where one process trains alone"
+    )]
+    OutsideWorld {
+        /// This process.
+        rank: usize,
+        /// Processes started together.
+        world: usize,
+    },
+    /// NCCL is wanted for tensors in host memory.
+    #[error(
+        "collective: nccl needs tensors on a CUDA device; set device: cuda on a GPU node, or collective: auto or mpi on a CPU"
+    )]
+    NcclOnCpu,
+    /// MPI is wanted for tensors on a GPU.
+    #[error(
+        "collective: mpi reaches host memory only, and the tensors are on a CUDA device; set collective: auto or nccl, or device: cpu"
+    )]
+    MpiOnCuda,
+    /// The launcher started several tasks, and nothing joins them.
+    #[error(
+        "{world} tasks were started, but not in a way that MPI can join them; start them with `srun --mpi=pmix` or `mpirun`, \
+         or set collective: solo to train the same run {world} times over"
+    )]
+    NotByMpi {
+        /// Processes started together.
+        world: usize,
+    },
+    /// The program was built without MPI.
+    #[error("collective: mpi is not in this program; build it with the feature `mpi` (it is in the default build)")]
+    WithoutMpi,
+    /// NCCL does not load.
+    #[error("{0}")]
+    Nccl(#[from] NcclError),
+    /// The ranks do not find each other.
+    #[error("{0}")]
+    Rendezvous(#[from] RendezvousError),
+    /// A call failed.
+    #[error("{0}")]
+    Collective(#[from] CollectiveError),
+    /// Other ranks failed.
+    #[error("{failed} of {world} ranks could not go on; their logs say why")]
+    Others {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        world: usize,
+    },
+    /// What the first rank sent is not what this rank expects: they run different programs.
+    #[error("read what rank 0 sent")]
+    Received(#[source] serde_json::Error),
+    /// A thread could not be started.
+    #[error("start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+type Result<T, E = RanksError> = std::result::Result<T, E>;
+
+/// How a process ends whose main thread waits for a peer and cannot return. Both end the process.
+#[derive(Debug, Clone, Copy)]
+pub struct ForcedEnd {
+    /// The world has ended, and this rank did not end by itself.
+    pub stuck: fn(&Word),
+    /// A rank did not join in time, as the sentence says.
+    pub not_joined: fn(&str),
+}
+
+/// How ranks are to join.
+#[derive(Debug, Clone)]
+pub struct RankSettings {
+    /// What the configuration wants.
+    pub wanted: Wanted,
+    /// Where the tensors are.
+    pub device: tch::Device,
+    /// A call that waits longer than this for its peers fails, and the world with it.
+    pub deadline: Duration,
+    /// What the launcher says.
+    pub launch: Launch,
+    /// Name of this host, for the others' messages.
+    pub host: String,
+    /// What to do when this process cannot end by itself.
+    pub forced_end: ForcedEnd,
+}
+
+/// The ranks, seen from one of them.
+#[derive(Debug)]
+pub struct Ranks {
+    peers: Watched,
+    description: String,
+}
+
+impl Ranks {
+    /// Joins the ranks that a launcher started.
+    ///
+    /// # Errors
+    /// What cannot join them; a peer that is lost meanwhile.
+    pub fn join(settings: &RankSettings) -> Result<Self> {
+        let RankSettings { launch, deadline, .. } = settings;
+        let (launch, deadline) = (*launch, *deadline);
+        let patience = Patience::from(deadline);
+        let way = decide(settings.wanted, settings.device, &launch)?;
+        if way == Way::Solo {
+            return Ok(Self::solo());
+        }
+        let met = limit_meeting(MEETING.min(deadline), settings)?;
+        let joined = match way {
+            Way::Nccl(gpu) => nccl(gpu, &launch, &patience)?,
+            Way::Mpi | Way::Solo => mpi(&patience)?,
+        };
+        let at_store = AT_STORE.max(deadline);
+        let (host, stuck) = (settings.host.clone(), settings.forced_end.stuck);
+        let rules = Rules { host, silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
+        let peers = Watched::join(joined.peers, rules)?;
+        drop(met);
+        match peers.unwatched() {
+            // Whoever waits too long is ended by the watch, which knows who is late; the calls' own limit comes after it.
+            None => patience.set(at_store + deadline),
+            Some(why) => tracing::warn!(
+                why,
+                "the ranks cannot watch one another over TCP: one that dies or hangs is noticed after train.step_deadline_s alone"
+            ),
+        }
+        Ok(Self { peers, description: joined.description })
+    }
+
+    /// A world of one.
+    pub fn solo() -> Self {
+        Self { peers: Watched::alone(Box::new(Solo::new())), description: "one rank".to_owned() }
+    }
+
+    /// How many they are and what joins them, for people.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// For tensors.
+    pub fn peers(&self) -> &dyn Collective {
+        &self.peers
+    }
+
+    /// Tells the others what this rank does from now on, for the sentence about it should it die or hang.
+    pub(crate) fn note(&self, doing: impl std::fmt::Display) {
+        self.peers.note(doing);
+    }
+
+    /// Does `work` that reads or writes at the store: the others wait longer for it than for a step.
+    pub(crate) fn at_store<T>(&self, doing: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+        self.peers.at_store(doing, work)
+    }
+
+    /// Whether the world ended because a rank died or hung, so that a new start may go well.
+    pub(crate) fn lost(&self) -> bool {
+        self.peers.word().is_some_and(|word| word.lost)
+    }
+
+    /// This rank, from 0.
+    pub fn rank(&self) -> usize {
+        self.peers.rank()
+    }
+
+    /// Number of ranks.
+    pub fn world(&self) -> usize {
+        self.peers.world()
+    }
+
+    /// Whether this is the rank that speaks and writes for all.
+    pub fn first(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// Tells the other ranks that this one fails, and why: they would wait for it otherwise.
+    pub fn abort(&self, reason: &str) {
+        self.peers.abort(reason);
+    }
+
+    /// Goes on only if `result` is good on every rank: one that fails alone would leave the others waiting.
+    ///
+    /// # Errors
+    /// That of `result`; [`RanksError::Others`]; a lost peer.
+    pub fn agree<T, E: From<RanksError>>(&self, result: Result<T, E>) -> Result<T, E> {
+        let failed = self.sum(f64::from(u8::from(result.is_err())))?;
+        match result {
+            Ok(_) if failed > 0.0 => Err(RanksError::Others { failed: failed as usize, world: self.world() }.into()),
+            result => result,
+        }
+    }
+
+    /// What the first rank makes, on all of them.
+    ///
+    /// # Errors
+    /// That of `make` on the first rank; [`RanksError::Others`] on the others; a lost peer.
+    pub(crate) fn made_by_first<T, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<RanksError> + From<serde_json::Error>,
+    {
+        let made = if self.first() { Some(make()).transpose() } else { Ok(None) };
+        let made = self.agree(made)?;
+        let bytes = made.as_ref().map(serde_json::to_vec).transpose()?;
+        let bytes = broadcast_bytes(self.peers(), bytes.unwrap_or_default(), 0).map_err(RanksError::from)?;
+        match made {
+            Some(made) => Ok(made),
+            None => Ok(serde_json::from_slice(&bytes).map_err(RanksError::Received)?),
+        }
+    }
+
+    /// Whether any rank says so.
+    ///
+    /// # Errors
+    /// A lost peer.
+    pub(crate) fn any(&self, mine: bool) -> Result<bool> {
+        Ok(self.sum(f64::from(u8::from(mine)))? > 0.0)
+    }
+
+    fn sum(&self, mine: f64) -> Result<f64> {
+        Ok(sum_numbers(self.peers(), &[mine])?[0])
+    }
+}
+
+/// Ranks that a backend joined.
+struct Joined {
+    peers: Box<dyn Collective>,
+    description: String,
+}
+
+/// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
+fn limit_meeting(limit: Duration, settings: &RankSettings) -> Result<Sender<()>> {
+    let (met, wait) = channel::<()>();
+    let RankSettings { launch: Launch { rank, world, .. }, forced_end, .. } = *settings;
+    let host = settings.host.clone();
+    let wait = move || {
+        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            (forced_end.not_joined)(&format!(
+                "rank {rank} ({host}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
+                 rank that waits says so in the log, the one that is missing does not",
+                limit.as_secs_f64()
+            ));
+        }
+    };
+    std::thread::Builder::new().name("meeting".to_owned()).spawn(wait).map_err(RanksError::Thread)?;
+    Ok(met)
+}
+
+/// What joins the ranks.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    Solo,
+    Mpi,
+    /// With this CUDA device.
+    Nccl(usize),
+}
+
+/// What a configuration and a launcher ask for together.
+fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
+    if launch.rank >= launch.world {
+        return Err(RanksError::OutsideWorld { rank: launch.rank, world: launch.world });
+    }
+    match (wanted, device) {
+        (Wanted::Solo, _) => Ok(Way::Solo),
+        (Wanted::Auto, _) if launch.world <= 1 => Ok(Way::Solo),
+        (Wanted::Nccl | Wanted::Auto, tch::Device::Cuda(gpu)) => Ok(Way::Nccl(gpu)),
+        (Wanted::Nccl, _) => Err(RanksError::NcclOnCpu),
+        (Wanted::Mpi, tch::Device::Cuda(_)) => Err(RanksError::MpiOnCuda),
+        (Wanted::Auto, _) if !launch.pmix => Err(RanksError::NotByMpi { world: launch.world }),
+        (Wanted::Mpi | Wanted::Auto, _) => Ok(Way::Mpi),
+    }
+}
+
+/// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
+fn nccl(gpu: usize, launch: &Launch, patience: &Patience) -> Result<Joined> {
+    let library = Library::open()?;
+    let line: Box<dyn Line> = match mpi_line(launch, patience)? {
+        Some(line) => line,
+        None => {
+            let address = Address::of(|name| std::env::var(name).ok(), launch.world);
+            Box::new(Meeting::join(&alone_or(address, launch)?, launch, patience.get())?)
+        }
+    };
+    let deadline = patience.clone();
+    let nccl = Nccl::join(Joining { library, lanes: Arc::new(CudaLanes::of(gpu)), line, deadline })?;
+    let description = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
+    Ok(Joined { peers: Box::new(nccl), description })
+}
+
+/// An address is needed by more than one.
+fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Result<Address, RendezvousError> {
+    address.or_else(|error| {
+        let nowhere = Address { host: String::new(), port: 0, run: 0 };
+        (launch.world == 1).then_some(nowhere).ok_or(error)
+    })
+}
+
+#[cfg(feature = "mpi")]
+fn mpi(patience: &Patience) -> Result<Joined> {
+    let mpi = collective::Mpi::join(patience.clone())?;
+    let description = format!("{} ranks over {}", Collective::world(&mpi), mpi.library());
+    Ok(Joined { peers: Box::new(mpi), description })
+}
+
+#[cfg(not(feature = "mpi"))]
+fn mpi(_: &Patience) -> Result<Joined> {
+    Err(RanksError::WithoutMpi)
+}
+
+#[cfg(feature = "mpi")]
+fn mpi_line(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn Line>>> {
+    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
+    launch.pmix.then(join).transpose()
+}
+
+#[cfg(not(feature = "mpi"))]
+fn mpi_line(_: &Launch, _: &Patience) -> Result<Option<Box<dyn Line>>> {
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn launch(world: usize, pmix: bool) -> Launch {
+        Launch { rank: 0, world, local_rank: 0, pmix }
+    }
+
+    #[test]
+    fn the_device_and_the_launcher_decide_what_joins_the_ranks() {
+        let auto = |device, world, pmix| decide(Wanted::Auto, device, &launch(world, pmix)).unwrap();
+        assert_eq!(auto(Device::Cpu, 1, false), Way::Solo);
+        assert_eq!(auto(Device::Cuda(0), 1, true), Way::Solo);
+        assert_eq!(auto(Device::Cpu, 2, true), Way::Mpi);
+        assert_eq!(auto(Device::Cuda(3), 8, true), Way::Nccl(3));
+        assert_eq!(auto(Device::Cuda(3), 8, false), Way::Nccl(3));
+        assert_eq!(decide(Wanted::Solo, Device::Cuda(0), &launch(8, true)).unwrap(), Way::Solo);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_a_remedy() {
+        let refused = |wanted, device| decide(wanted, device, &launch(2, false)).unwrap_err().to_string();
+        assert!(refused(Wanted::Nccl, Device::Cpu).contains("set device: cuda on a GPU node"));
+        assert!(refused(Wanted::Mpi, Device::Cuda(0)).contains("set collective: auto or nccl"));
+        assert!(refused(Wanted::Auto, Device::Cpu).contains("srun --mpi=pmix"));
+        let outside = Launch { rank: 4, world: 4, local_rank: 0, pmix: false };
+        let error = decide(Wanted::Auto, Device::Cpu, &outside).unwrap_err().to_string();
+        assert!(error.contains("rank 4 of 4") && error.contains("WORLD_SIZE"), "{error}");
+    }
+}

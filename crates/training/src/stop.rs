@@ -1,0 +1,25 @@
+//! The wish to stop: training then finishes the step in hand and writes a checkpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A flag that the program sets, from a signal handler or another thread.
+#[derive(Debug, Clone, Default)]
+pub struct StopWish(Arc<AtomicBool>);
+
+impl StopWish {
+    /// A wish that is expressed by setting `flag`.
+    pub fn of(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
+    /// The flag itself, for code that waits elsewhere.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Whether the process was asked to stop.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

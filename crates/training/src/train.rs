@@ -1,0 +1,197 @@
+//! Training from the job to its end: what is needed is made ready, the run is opened, the trainer takes its steps.
+//!
+//! Start-up rules: 1. a finished run says so and ends well; 2. a run with a checkpoint goes on from the newest whole one, and
+//! where none is whole it says so and ends; 3. anything else begins at step 0. The step number, the configuration and the shard
+//! set decide everything that is random, so going on needs no further state.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dino::{Share, State};
+use run_folder::failure::sentence;
+use run_folder::{CheckpointRecord, Loaded, Run, RunRecord};
+use run_spec::config::ResolvedConfig;
+use run_spec::ids::Digest;
+use run_spec::plan::Place;
+use serde::{Deserialize, Serialize};
+use shards::{ShardCache, ShardSet};
+use store::{Store, Waiting};
+use torch_shim::panics::catch_torch_panic;
+
+use crate::diagnosis::Diagnosis;
+use crate::error::{Result, TrainingError};
+use crate::loader::Source;
+use crate::trainer::{Attempt, Trainer};
+use crate::{Observer, Ranks, StopWish, TrainingFailure, init_weights};
+
+/// The device that a program opened.
+#[derive(Debug, Clone)]
+pub struct OpenDevice {
+    /// For tensors.
+    pub device: tch::Device,
+    /// Its name for people and for result rows.
+    pub description: String,
+}
+
+/// A local folder that keeps whole shards.
+#[derive(Debug, Clone)]
+pub struct CacheFolder {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// The most that it may hold.
+    pub bytes: u64,
+}
+
+/// What a program gives to train on.
+pub struct TrainingJob<'a> {
+    /// The configuration.
+    pub config: &'a ResolvedConfig,
+    /// Where the run is kept.
+    pub run: Store,
+    /// The shard set.
+    pub shards: Store,
+    /// How long the store of `init.weights` is waited for.
+    pub waiting: Waiting,
+    /// Where whole shards are kept on this node.
+    pub cache: Option<CacheFolder>,
+    /// Where tensors live.
+    pub device: OpenDevice,
+    /// The code version that the run's records name.
+    pub code: &'a str,
+    /// Stop after this step with a checkpoint, as a time limit would.
+    pub stop_at: Option<u64>,
+    /// The wish to stop.
+    pub stop: StopWish,
+    /// Refuses an input that is not what the program was told to expect.
+    pub verify: &'a dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + Send + Sync>>,
+}
+
+impl std::fmt::Debug for TrainingJob<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrainingJob").field("run", &self.run).field("shards", &self.shards).finish_non_exhaustive()
+    }
+}
+
+/// What a run is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The shard set.
+    Shards,
+    /// The file of initial weights at this address.
+    InitWeights(&'a str),
+}
+
+/// How training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps are done.
+    Done,
+    /// It was asked to stop; the same job goes on from the last checkpoint.
+    Stopped,
+}
+
+/// Trains until the last step, a wish to stop, or an error. The other ranks are told of an error.
+///
+/// # Errors
+/// What ended it, with the step and whether a rank was lost.
+pub fn train(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> Result<Ending, TrainingFailure> {
+    begin(job, ranks, observer).map_err(|mut failure| {
+        let reason = sentence(&failure);
+        failure.rank_lost = ranks.lost() || Diagnosis::of(&reason) == Some(Diagnosis::DeviceFailed);
+        ranks.abort(&reason);
+        failure
+    })
+}
+
+fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> Result<Ending, TrainingFailure> {
+    let run = Run::of(job.run.clone());
+    // Everything that can be refused is refused before anything is written.
+    let Prepared { record, source, share, state } = ranks.agree(prepare(job, ranks))?;
+    let mut loaded = None;
+    let opened = ranks.made_by_first(|| open(job, &run, &record, &mut loaded))?;
+    let (begun, attempt, checkpoint) = match opened {
+        Opened::Going { record, attempt, checkpoint } => (record, attempt, checkpoint),
+        Opened::Done(steps) => {
+            if ranks.first() {
+                tracing::info!(steps, run = run.store().uri(), "the run is done already");
+            }
+            return Ok(Ending::Done);
+        }
+    };
+    ranks.agree(record.same_as(&begun, run.store().uri()).map_err(TrainingError::from))?;
+    let attempt = Attempt { job, record: &begun, run: &run, ranks, share, number: attempt };
+    let mut trainer = Trainer::new(attempt, state, observer);
+    let resumed = match checkpoint {
+        Some(record) => trainer.resume(record, loaded),
+        None => Ok(()),
+    };
+    ranks.agree(resumed)?;
+    let ended: Result<Result<Ending, TrainingFailure>> = catch_torch_panic("train", || Ok(trainer.go(source)));
+    ended?
+}
+
+/// What every rank has made before the run is touched.
+struct Prepared {
+    record: RunRecord,
+    source: Source,
+    share: Share,
+    state: State,
+}
+
+fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
+    let TrainingJob { config, device, .. } = job;
+    let cache = match &job.cache {
+        Some(CacheFolder { folder, bytes }) => Some(Arc::new(ShardCache::open(folder, *bytes)?)),
+        None => None,
+    };
+    let shards = Arc::new(ShardSet::open_with(&job.shards, cache)?);
+    if shards.is_empty() {
+        return Err(TrainingError::NoRows { uri: job.shards.uri().to_owned() });
+    }
+    (job.verify)(Input::Shards, &shards.digest()).map_err(TrainingError::Refused)?;
+    let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
+    let mut record = RunRecord::new(job.config, shards.digest(), shards.len(), job.code);
+    let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
+    let source = Source::new(config, shards, data)?;
+    let made: Result<State> = catch_torch_panic("make the model", || Ok(State::new(config, device.device)?));
+    let mut state = made?;
+    state.check_world(ranks.world())?;
+    if let Some(uri) = &config.init.weights {
+        let init = init_weights::start_from(&mut state, uri, &job.waiting)?;
+        (job.verify)(Input::InitWeights(uri), &init.digest).map_err(TrainingError::Refused)?;
+        if ranks.first() {
+            init_weights::log(&init, uri);
+        }
+        record.init = Some(init);
+    }
+    Ok(Prepared { record, source, share, state })
+}
+
+/// What rank 0 finds when it opens the run, for all ranks.
+#[derive(Serialize, Deserialize)]
+enum Opened {
+    /// The run is done, after so many steps.
+    Done(u64),
+    /// The run goes on as `attempt`, from `checkpoint` if there is one.
+    Going { record: Box<RunRecord>, attempt: u32, checkpoint: Option<CheckpointRecord> },
+}
+
+fn open(job: &TrainingJob<'_>, run: &Run, mine: &RunRecord, loaded: &mut Option<Loaded>) -> Result<Opened> {
+    let record = run.begin(mine)?;
+    if run.finished()?.is_some() {
+        // Whoever asks for a run that is done relies on its result.
+        return Ok(Opened::Done(run.last_checkpoint()?.0.step));
+    }
+    // First what can be refused, so that a start that cannot go on takes nothing over.
+    *loaded = run.newest_whole()?;
+    if loaded.is_none() && run.has_metrics()? {
+        tracing::warn!(
+            run = run.store().uri(),
+            "no checkpoint is there, though metrics of earlier steps are: training begins again at step 0"
+        );
+    }
+    let attempt = run.claim_attempt(job.code)?;
+    let checkpoint = loaded.as_ref().map(|loaded| loaded.record.clone());
+    Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
+}

@@ -1,0 +1,395 @@
+//! The training loop: step, log, checkpoint.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use collective::sum_numbers;
+use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
+use run_folder::failure::sentence;
+use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
+use run_spec::config::{ResolvedConfig, TrainConfig};
+use run_spec::ids::Digest;
+use run_spec::plan::SampleSums;
+use run_spec::schedule::{Knobs, Schedules};
+use shards::{CacheReport, ShardSet};
+use tch::{Kind, Tensor};
+
+use crate::error::{Result, TrainingError};
+use crate::failure::is_of_the_run_folder;
+use crate::keeper::Keeper;
+use crate::loader::{Loader, PixelBatch, Source};
+use crate::metrics::{Metrics, open_sinks};
+use crate::{Ending, Observer, Ranks, RanksError, TrainingFailure, TrainingJob, snapshot};
+
+/// Steps that may fail in a row before the run stops.
+const FAILURES_IN_A_ROW: u32 = 3;
+/// Batches made ahead of the step that needs them.
+const AHEAD: usize = 3;
+
+/// One start of a run, on one rank.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    /// What the program wants.
+    pub(crate) job: &'a TrainingJob<'a>,
+    /// What the run is.
+    pub(crate) record: &'a RunRecord,
+    /// Its folder.
+    pub(crate) run: &'a Run,
+    /// The ranks.
+    pub(crate) ranks: &'a Ranks,
+    /// This rank's part of each step.
+    pub(crate) share: Share,
+    /// Its number, from 1.
+    pub(crate) number: u32,
+}
+
+/// An attempt under way.
+pub(crate) struct Trainer<'a> {
+    attempt: Attempt<'a>,
+    observer: &'a mut dyn Observer,
+    state: State,
+    keeper: Keeper<'a>,
+    metrics: Metrics,
+    /// The checkpoint that this attempt goes on from.
+    resumed: Option<CheckpointRecord>,
+    step: u64,
+    failed_in_a_row: u32,
+    failed_steps: u64,
+    /// Seconds of earlier attempts.
+    seconds_before: f64,
+    began: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    /// An attempt that begins at step 0.
+    pub(crate) fn new(attempt: Attempt<'a>, state: State, observer: &'a mut dyn Observer) -> Self {
+        Self {
+            attempt,
+            observer,
+            state,
+            keeper: Keeper::new(attempt.run, attempt.number, attempt.job.config.checkpoint.keep),
+            metrics: Metrics::dropped(),
+            resumed: None,
+            step: 0,
+            failed_in_a_row: 0,
+            failed_steps: 0,
+            seconds_before: 0.0,
+            began: Instant::now(),
+        }
+    }
+
+    /// Goes on from a checkpoint; rank 0 has its bytes already, the others read them.
+    pub(crate) fn resume(&mut self, record: CheckpointRecord, loaded: Option<Loaded>) -> Result<()> {
+        let Attempt { run, record: begun, number, .. } = self.attempt;
+        let bytes = match loaded {
+            Some(loaded) => {
+                self.keeper.go_on(&loaded)?;
+                loaded.bytes
+            }
+            None => run.read_checkpoint(&record)?,
+        };
+        self.state.load(&snapshot::of_run(&bytes, &record.key, &begun.config_digest)?, &record.key)?;
+        self.step = record.step;
+        self.failed_in_a_row = record.failed_in_a_row;
+        self.failed_steps = record.failed_steps;
+        self.seconds_before = record.seconds;
+        if self.first() {
+            tracing::info!(step = record.step, attempt = number, "the run goes on from a checkpoint");
+        }
+        self.resumed = Some(record);
+        Ok(())
+    }
+
+    /// Trains; what ends it before its time keeps the metrics up to there.
+    pub(crate) fn go(&mut self, source: Source) -> Result<Ending, TrainingFailure> {
+        if self.first() {
+            let uri = self.attempt.run.store().uri();
+            self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step));
+        }
+        let ended = self.take_steps(source);
+        if let Err(error) = &ended
+            && self.first()
+            && !is_of_the_run_folder(error)
+            && let Err(lost) = self.keeper.stop(self.metrics.take(), self.step, sentence(error))
+        {
+            tracing::warn!("the metrics since the last checkpoint are not kept: {}", sentence(&lost));
+        }
+        ended.map_err(|error| TrainingFailure { step: Some(self.step), ..error.into() })
+    }
+
+    fn take_steps(&mut self, source: Source) -> Result<Ending> {
+        let (ranks, total) = (self.attempt.ranks, self.config().total_steps());
+        let schedules = Schedules::new(self.config());
+        let shards = Arc::clone(&source.shards);
+        let mut loader = Loader::start(source, self.config(), self.step, total, AHEAD)?;
+        self.on_begin(total);
+        self.finish_what_was_resumed(total)?;
+        let mut next = self.next_batch(&mut loader, total)?;
+        // Asked while it was loading: nothing was done that a checkpoint could keep.
+        if self.step < total && ranks.any(self.attempt.job.stop.asked())? {
+            self.say_stopped_before_first_step();
+            return Ok(Ending::Stopped);
+        }
+        while self.step < total {
+            ranks.note(format_args!("step {}", self.step));
+            let pixels = next.take().ok_or(TrainingError::LoaderEnded)?;
+            let knobs = schedules.at(self.step);
+            if let Some(report) = self.take_step(&pixels, &knobs)? {
+                self.metrics.count(self.attempt.share.total as usize, loader.take_waited_s());
+                self.log(&report, &pixels, &knobs, total)?;
+            }
+            self.step += 1;
+            if self.first() {
+                self.observer.on_step(self.step);
+            }
+            // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
+            next = self.next_batch(&mut loader, total)?;
+            // A signal reaches the ranks at different moments: they stop after the same step.
+            let asked = ranks.any(self.attempt.job.stop.asked())? || self.attempt.job.stop_at == Some(self.step);
+            let kept_at = self.checkpoint(asked, total)?;
+            if asked && self.step < total {
+                self.say_stopped(kept_at);
+                return Ok(Ending::Stopped);
+            }
+        }
+        self.on_end(total, &shards);
+        Ok(Ending::Done)
+    }
+
+    fn next_batch(&self, loader: &mut Loader, total: u64) -> Result<Option<PixelBatch>> {
+        if self.step < total { loader.next_batch(&self.attempt.job.stop) } else { Ok(None) }
+    }
+
+    /// Takes a step. None where it was not finite: it was left out, and what it was given is kept for replay.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotFinite`] after several of these in a row.
+    fn take_step(&mut self, pixels: &PixelBatch, knobs: &Knobs) -> Result<Option<StepReport>> {
+        let Attempt { ranks, share, job, .. } = self.attempt;
+        let batch = crop_batch(job.config, pixels, &share, job.device.device);
+        match self.state.step(&batch, knobs, ranks.peers()) {
+            Ok(report) => {
+                self.failed_in_a_row = 0;
+                Ok(Some(report))
+            }
+            Err(DinoError::NonFinite(found)) => {
+                let term = found.to_string();
+                let captured = self.leave_out(&batch, &term);
+                ranks.agree(captured)?;
+                if self.failed_in_a_row >= FAILURES_IN_A_ROW { Err(self.not_finite(term)) } else { Ok(None) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Adds a line of metrics, every so many steps and at the last one.
+    fn log(&mut self, report: &StepReport, pixels: &PixelBatch, knobs: &Knobs, total: u64) -> Result<()> {
+        let last = self.step + 1 == total;
+        if !last && !self.step.is_multiple_of(self.config().log.every_steps) {
+            return Ok(());
+        }
+        let measured = self.measure(report, pixels, last)?;
+        let line = self.metrics.add(self.step, report, knobs, measured);
+        if self.first() {
+            self.observer.on_metrics(&line);
+        }
+        Ok(())
+    }
+
+    /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
+    ///
+    /// All are of the global batch, so every rank takes part.
+    fn measure(&self, report: &StepReport, pixels: &PixelBatch, last: bool) -> Result<StepMetrics> {
+        let Attempt { ranks, share, .. } = self.attempt;
+        let samples = sum_numbers(ranks.peers(), &pixels.samples.numbers()).map_err(RanksError::from)?;
+        let samples = SampleSums::digest(&samples);
+        let mut measured = StepMetrics {
+            teacher_entropy: Some(report.teacher_entropy),
+            samples: Some(samples.short().to_owned()),
+            ..StepMetrics::default()
+        };
+        if last || self.step.is_multiple_of(self.config().log.collapse_every_steps) {
+            let d = report.features.size()[1];
+            let all =
+                share.gather(&report.features.view([2, share.images, d]), ranks.peers()).map_err(RanksError::from)?;
+            if self.first() {
+                measured.rankme = Some(dino::collapse::rank_me(&all.view([-1, d])));
+            }
+        }
+        Ok(measured)
+    }
+
+    /// Publishes metrics and a checkpoint where one is due. Gives the step of the last checkpoint written if that is this one;
+    /// none where the store cannot be written now and the next checkpoint will do.
+    fn checkpoint(&mut self, asked: bool, total: u64) -> Result<Option<u64>> {
+        let Attempt { ranks, .. } = self.attempt;
+        let every = self.config().checkpoint.every_steps;
+        if self.step != total && !asked && !self.step.is_multiple_of(every) {
+            return Ok(Some(self.step));
+        }
+        ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
+        let doing = format!("the checkpoint of step {}", self.step);
+        let kept =
+            if self.first() { ranks.at_store(doing, || self.keep(self.step == total)) } else { Ok(Some(self.step)) };
+        ranks.agree(kept)
+    }
+
+    /// Publishes metrics and a checkpoint, and after the last step that the run is done.
+    fn keep(&mut self, done: bool) -> Result<Option<u64>> {
+        let config = self.attempt.record.config_digest.to_string();
+        let facts = [("step", self.step.to_string()), ("config", config)];
+        let bytes = snapshot::to_bytes(&self.state.tensors(), &facts)?;
+        let record = CheckpointRecord {
+            step: self.step,
+            attempt: self.attempt.number,
+            key: String::new(),
+            bytes: 0,
+            digest: Digest::of(b""),
+            failed_in_a_row: self.failed_in_a_row,
+            failed_steps: self.failed_steps,
+            seconds: self.seconds(),
+            metrics: None,
+        };
+        let kept = self.keeper.checkpoint(self.metrics.take(), record, bytes, done)?;
+        if let (Some(checkpoint), true) = (&kept, done) {
+            self.finish(checkpoint.clone())?;
+        }
+        Ok(kept.map(|_| self.step))
+    }
+
+    fn finish(&self, last: CheckpointRecord) -> Result<()> {
+        let Attempt { run, number, job, .. } = self.attempt;
+        run.still_ours(number)?;
+        Ok(run.finish(last, job.device.description.clone(), number)?)
+    }
+
+    /// Ends a run whose last checkpoint was written by an attempt that ended before it could say so.
+    fn finish_what_was_resumed(&mut self, total: u64) -> Result<()> {
+        match self.resumed.take() {
+            Some(last) if self.first() && last.step == total => self.finish(last),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps what is needed to run the step again: each rank its batch and masks, the first the state before it.
+    fn leave_out(&mut self, batch: &CropBatch, term: &str) -> Result<()> {
+        self.failed_in_a_row += 1;
+        self.failed_steps += 1;
+        let (step, first) = (self.step, self.first());
+        let line = self.metrics.add_failed(step, term);
+        if first {
+            tracing::warn!(step, term, in_a_row = self.failed_in_a_row, "a step was not finite and was left out");
+            self.observer.on_metrics(&line);
+        }
+        let mut tensors = vec![
+            ("global".to_owned(), batch.global.shallow_clone()),
+            ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8)),
+        ];
+        tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
+        if first {
+            tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
+        }
+        tensors.extend(batch.twins.as_ref().map(|twins| ("twins".to_owned(), twins.shallow_clone())));
+        let bytes = snapshot::to_bytes(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
+        let record = CaptureRecord {
+            step,
+            attempt: self.attempt.number,
+            rank: self.attempt.ranks.rank() as u32,
+            world: self.attempt.ranks.world() as u32,
+            term: term.to_owned(),
+            key: String::new(),
+            bytes: 0,
+            digest: Digest::of(b""),
+        };
+        self.keeper.capture(record, bytes)
+    }
+
+    fn not_finite(&self, term: String) -> TrainingError {
+        TrainingError::NotFinite {
+            steps: FAILURES_IN_A_ROW,
+            term,
+            step: self.step,
+            captured: self.attempt.run.store().uri_of("failed"),
+            rate: if self.config().optim.lr.is_some() { "lr" } else { "base_lr" },
+        }
+    }
+
+    fn on_begin(&mut self, total: u64) {
+        let Attempt { job, record, ranks, .. } = self.attempt;
+        if !self.first() {
+            return;
+        }
+        tracing::info!(
+            steps = total,
+            from = self.step,
+            batch_size = job.config.train.batch_size,
+            rows = record.rows,
+            device = job.device.description,
+            ranks = ranks.description(),
+            code = job.code,
+            config = record.config_digest.short(),
+            "training"
+        );
+        self.observer.on_begin(self.step, total);
+    }
+
+    fn on_end(&mut self, total: u64, shards: &ShardSet) {
+        if !self.first() {
+            return;
+        }
+        self.observer.on_end();
+        tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+        if let Some(cache) = shards.cache_report() {
+            let CacheReport { here, no_room, failed, hits, misses } = cache;
+            tracing::info!(here, no_room, failed, hits, misses, "shard cache");
+        }
+    }
+
+    fn say_stopped_before_first_step(&self) {
+        if self.first() {
+            let step = self.step;
+            tracing::warn!(step, "stopped as asked before its first step; the same command goes on from here");
+        }
+    }
+
+    fn say_stopped(&self, kept_at: Option<u64>) {
+        match kept_at {
+            Some(step) if self.first() => {
+                tracing::warn!(step, "stopped as asked; the same command goes on from here");
+            }
+            None => {
+                tracing::warn!("stopped as asked; the same command goes on from the last checkpoint that was written")
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn config(&self) -> &'a ResolvedConfig {
+        self.attempt.job.config
+    }
+
+    fn first(&self) -> bool {
+        self.attempt.ranks.first()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+}
+
+/// A step's pixels as tensors on `device`, with the masks of (seed, step) for this share of the batch.
+pub fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, share: &Share, device: tch::Device) -> CropBatch {
+    let (b, s, l) = (pixels.images as i64, config.crops.global_size, config.crops.local_size);
+    let global = Tensor::from_slice(&pixels.global).view([2, b, 3, s, s]).to_device(device);
+    let local = (!pixels.local.is_empty())
+        .then(|| Tensor::from_slice(&pixels.local).view([config.loss.n_local, b, 3, l, l]).to_device(device));
+    let masks = dino::masks::batch(&MaskPlan {
+        config: &config.masks,
+        seed: config.seed,
+        step: pixels.step,
+        share: *share,
+        grid: config.grid(),
+    });
+    let twins = pixels.twins.as_deref().map(Tensor::from_slice);
+    CropBatch { global, local, masks: masks.to_device(device), twins }
+}

@@ -1,0 +1,124 @@
+//! `worker train`: the arguments as a job, and its progress for people.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use run_folder::MetricsLine;
+use run_folder::failure::STOPPED;
+use store::{Store, Waiting};
+use training::{CacheFolder, Ending, Input, Observer, TrainingJob};
+
+use crate::cli::TrainArgs;
+use crate::{config_file, device, expect, output, ranks, signals, version};
+
+/// Seconds between log lines about steps, where no bar shows them.
+const LINE_EVERY_S: u64 = 10;
+
+/// Trains until the last step, a wish to stop, or an error.
+pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
+    let stop = signals::listen()?;
+    expect::program(&args.expect)?;
+    let config = config_file::read(&args.config, &args.set)?;
+    // The device first: on it depends what joins the ranks.
+    let device = device::open(config.device, config.train.threads)?;
+    // A rank may be waiting for its store while the others wait for it.
+    let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
+    let ranks = ranks::join(config.collective, device.device, deadline_s)?;
+    let waiting = Waiting {
+        limit: Duration::from_secs(config.store.retry_for),
+        // What Slurm starts again has reached its store before.
+        known: std::env::var("SLURM_RESTART_COUNT").is_ok_and(|count| count != "0"),
+        hurry: stop.flag(),
+    };
+    let patient = |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.waiting(waiting.clone())) };
+    let verify = |input: Input<'_>, digest: &_| {
+        let (key, place) = match input {
+            Input::Shards => (expect::Key::Shards, args.shards.as_str()),
+            Input::InitWeights(uri) => (expect::Key::InitWeights, uri),
+        };
+        Ok(expect::digest(&args.expect, key, place, digest)?)
+    };
+    let job = ranks::or_abort(
+        &ranks,
+        (|| {
+            Ok(TrainingJob {
+                config: &config,
+                run: patient(&args.out)?,
+                shards: patient(&args.shards)?,
+                waiting: waiting.clone(),
+                cache: cache(args)?,
+                device,
+                code: version::CODE,
+                stop_at: args.stop_at,
+                stop,
+                verify: &verify,
+            })
+        })(),
+    )?;
+    match training::train(&job, &ranks, &mut Progress::new(args.print_metrics))? {
+        Ending::Done => Ok(ExitCode::SUCCESS),
+        Ending::Stopped => Ok(ExitCode::from(STOPPED)),
+    }
+}
+
+fn cache(args: &TrainArgs) -> Result<Option<CacheFolder>> {
+    let gib = args.shard_cache_gib;
+    anyhow::ensure!(gib.is_finite() && gib >= 0.0, "--shard-cache-gib {gib}: a number of GiB, 0 or more, is needed");
+    let bytes = (gib * (1u64 << 30) as f64) as u64;
+    Ok(args.shard_cache.clone().map(|folder| CacheFolder { folder, bytes }))
+}
+
+/// Shows a bar on a terminal, and elsewhere a log line now and then.
+#[derive(Debug)]
+struct Progress {
+    bar: ProgressBar,
+    total: u64,
+    last_line: Option<Instant>,
+    /// Whether each line of metrics goes to standard output too.
+    print_metrics: bool,
+}
+
+impl Progress {
+    fn new(print_metrics: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), total: 0, last_line: None, print_metrics }
+    }
+
+    fn line_is_due(&self, step: u64) -> bool {
+        let waited = self.last_line.is_none_or(|last| last.elapsed().as_secs() >= LINE_EVERY_S);
+        self.bar.is_hidden() && (step + 1 == self.total || step == 0 || waited)
+    }
+}
+
+impl Observer for Progress {
+    fn on_begin(&mut self, from: u64, total: u64) {
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {eta} left, {msg}");
+        self.bar = ProgressBar::new(total).with_position(from);
+        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        (self.total, self.last_line) = (total, Some(Instant::now()));
+    }
+
+    fn on_metrics(&mut self, line: &MetricsLine) {
+        if let Some(text) = self.print_metrics.then(|| serde_json::to_string(line).ok()).flatten() {
+            output::line(text);
+        }
+        let Some(metrics) = line.done() else { return };
+        let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let (loss, images_per_s) = (number(metrics.loss), number(metrics.images_per_s));
+        self.bar.set_message(format!("loss {loss:.4}, {images_per_s:.1} images/s"));
+        if self.line_is_due(line.step) {
+            self.last_line = Some(Instant::now());
+            let (step, data_wait) = (line.step, number(metrics.data_wait));
+            tracing::info!(step, of = self.total, loss, images_per_s, data_wait, "step");
+        }
+    }
+
+    fn on_step(&mut self, done: u64) {
+        self.bar.set_position(done);
+    }
+
+    fn on_end(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -85,6 +85,10 @@ prove-same: build ## build another commit (BASE=…) and prove that both make th
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+schemas: build ## rewrite configs/schema/ from the types of the programs
+	$(BIN)/orchestrator schema train >configs/schema/train.json
+	$(BIN)/orchestrator schema sweep >configs/schema/sweep.json
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

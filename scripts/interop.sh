@@ -11,6 +11,7 @@ export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_DATASETS_CACHE="$work/hf" HF_HO
 passed=0
 check() { echo "interop: $1"; shift; "$@"; passed=$((passed + 1)); }
 
+check "every file of configs/ holds under its JSON schema" "$python" tests/interop/check_schemas.py configs
 "$bin/shard-builder" synth --out "$work/smears" --seed 1
 "$bin/shard-builder" build "$work/smears/eval-sources" --data "$work/smears/data" --product cells --out "$work/cells"
 check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/check_shards.py "$work/cells"

@@ -32,7 +32,6 @@ impl Source {
             syn::UseTree::Name(name) => self.leaf(name.ident.to_string(), with(&name.ident), public),
             syn::UseTree::Rename(name) => self.leaf(name.rename.to_string(), with(&name.ident), public),
             syn::UseTree::Glob(_) => self.leaf("*".to_owned(), before.to_vec(), public),
-            _ => {}
         }
     }
 

@@ -9,6 +9,7 @@ mod runs;
 mod s3;
 mod s3_builders;
 mod s3_store;
+mod schemas;
 mod slurm;
 mod slurm_sweep;
 mod stops;

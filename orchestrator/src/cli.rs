@@ -26,12 +26,27 @@ pub(crate) enum Command {
     Cancel(TargetArgs),
     /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.
     Verify(VerifyArgs),
+    /// Print the JSON schema of a file that people write, for editors and checkers; `configs/schema/` has them too.
+    Schema {
+        /// Which file.
+        #[arg(value_enum)]
+        of: Written,
+    },
     /// Run one task of a Slurm job array.
     #[command(hide = true)]
     Task(TaskArgs),
     /// Run a program until it ends or standard input closes.
     #[command(hide = true)]
     Guard(GuardArgs),
+}
+
+/// A kind of file that people write.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Written {
+    /// A training configuration: `configs/train/`.
+    Train,
+    /// A sweep: `configs/sweeps/`.
+    Sweep,
 }
 
 /// Exit status: 0 when every trial is finished, 3 when some failed or are left, 130 when a signal ended it, 1 on an error.

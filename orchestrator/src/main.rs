@@ -47,7 +47,7 @@ use anyhow::Result;
 use clap::Parser;
 use store::Store;
 
-use cli::{Cli, Command, Format, ResultsArgs, TargetArgs};
+use cli::{Cli, Command, Format, ResultsArgs, TargetArgs, Written};
 use only::Globs;
 use prepare::Found;
 use records::Plan;
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Results(args) => run_results(&args),
         Command::Cancel(args) => run_cancel(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Schema { of } => print_schema(of),
         Command::Task(args) => task::run(&args.store, &args.wave, args.job),
         Command::Guard(args) => guard::run(&args.command[0], &args.command[1..], Duration::from_secs_f64(args.grace_s)),
     };
@@ -115,5 +116,14 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
         Format::Md => tables::report(&plan, &table),
         Format::Csv => results::render::csv(&table)?,
     });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_schema(of: Written) -> Result<ExitCode> {
+    let schema = match of {
+        Written::Train => run_spec::config::TrainConfig::schema(),
+        Written::Sweep => SweepFile::schema(),
+    };
+    output::line(&serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use run_spec::config::{Delta, Deltas};
 use run_spec::layer::{self, ConfigError};
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ use crate::slurm::section::{Section, Shapes};
 
 mod arms;
 mod grid;
+mod schema;
 
 pub(crate) use arms::ArmSpec;
 
@@ -29,7 +31,7 @@ const MOST_TRIALS: u64 = 10_000;
 const LONGEST_S: u64 = 1_000_000_000;
 
 /// A sweep as written, with its defaults filled in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SweepFile {
     /// Where it was read from, for messages and for `base`.
@@ -47,24 +49,31 @@ pub(crate) struct SweepFile {
     /// Where the pixels are.
     pub(crate) shards: Shards,
     /// Deltas common to all arms: dotted key → value.
+    #[schemars(schema_with = "schema::set")]
     pub(crate) set: Value,
     /// The arm that the others are compared with.
     pub(crate) reference: String,
     /// Arm → its deltas.
+    #[schemars(schema_with = "schema::arms")]
     pub(crate) arms: Value,
     /// Optional grid: dotted key → list of values. Each combination is one more arm.
+    #[schemars(schema_with = "schema::grid")]
     pub(crate) grid: Value,
     /// How arms of the grid are called: `lr{optim.lr}`; none: `key=value,key=value`.
     pub(crate) grid_names: Option<String>,
     /// Globs over arm names to leave out.
     pub(crate) exclude: Vec<String>,
     /// Seeds that all arms share.
+    #[schemars(length(min = 1))]
     pub(crate) seeds: Vec<u64>,
     /// Trials at once.
+    #[schemars(range(min = 1, max = 10_000))]
     pub(crate) slots: usize,
     /// Seconds that one attempt may take, training and probes together.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(crate) time_limit_s: Option<u64>,
     /// Threads of one trial; written into `train.threads`.
+    #[schemars(range(max = 4096))]
     pub(crate) threads: Option<u32>,
     /// False: the tables say that they are a smoke test and no evidence.
     pub(crate) evidence: bool,
@@ -72,21 +81,23 @@ pub(crate) struct SweepFile {
     pub(crate) probe: Probe,
     /// What a trial asks of a Slurm cluster, as written; [`SweepFile::slurm`] reads it.
     #[serde(rename = "slurm")]
+    #[schemars(schema_with = "schema::slurm")]
     slurm_written: Value,
 }
 
 /// Where the pixels are.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shards {
     /// URI of the shard set that arms train on, unless an arm names another under `shards.train`.
     pub(crate) train: String,
     /// Labelled shard sets that every trained model is probed on.
+    #[schemars(schema_with = "schema::eval")]
     pub(crate) eval: Vec<Value>,
 }
 
 /// A labelled shard set.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Eval {
     /// Short name.
@@ -100,7 +111,7 @@ pub(crate) struct Eval {
 }
 
 /// How the trained model is measured.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Probe {
     /// The split of evaluation sets that name none.

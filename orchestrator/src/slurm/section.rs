@@ -6,6 +6,8 @@
 use run_spec::config::Deltas;
 use run_spec::layer::{ConfigError, layer};
 use run_spec::typed;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -17,18 +19,23 @@ const SLURM_RESOLUTION_S: u64 = 60;
 type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Keys that hold for the whole sweep and not for one arm.
-const OF_THE_SWEEP: [&str; 3] = ["max_parallel", "max_array_size", "poll_s"];
+pub(crate) const OF_THE_SWEEP: [&str; 3] = ["max_parallel", "max_array_size", "poll_s"];
 
 /// What one job asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Shape {
     /// Partition.
+    #[schemars(schema_with = "word")]
     pub(crate) partition: Option<String>,
     /// Account.
+    #[schemars(schema_with = "word")]
     pub(crate) account: Option<String>,
     /// Quality of service.
+    #[schemars(schema_with = "word")]
     pub(crate) qos: Option<String>,
     /// Time limit as Slurm writes it (`24:00:00`, or minutes).
+    #[schemars(schema_with = "word")]
     pub(crate) time: Option<String>,
     /// Nodes.
     pub(crate) nodes: u32,
@@ -39,6 +46,7 @@ pub(crate) struct Shape {
     /// CPUs of each task.
     pub(crate) cpus_per_task: Option<u32>,
     /// Memory of each node, as Slurm writes it (`60G`).
+    #[schemars(schema_with = "word")]
     pub(crate) mem: Option<String>,
     /// Seconds before the time limit at which a job is told to write its checkpoint.
     pub(crate) signal_s: u32,
@@ -73,6 +81,30 @@ fn shape_defaults() -> Value {
         "partition": null, "account": null, "qos": null, "time": null, "nodes": 1, "ntasks_per_node": 1, "gpus_per_node": null,
         "cpus_per_task": null, "mem": null, "signal_s": 300, "extra": [],
     })
+}
+
+/// A word of Slurm's; YAML may take it for a number.
+fn word(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "integer", "null"] })
+}
+
+/// The JSON schema of the section.
+pub(crate) fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut job = settings.into_generator().into_root_schema_for::<Shape>().to_value()["properties"].take();
+    for (key, default) in object(&shape_defaults()) {
+        job[key]["default"] = default;
+    }
+    let section = |properties: &Value, description: &str| json!({"type": "object", "description": description, "properties": properties, "additionalProperties": false});
+    let count = |description: &str| json!({"type": ["integer", "null"], "minimum": 1, "description": description});
+    let mut all = job.clone();
+    all["probe"] = section(&job, "What the job of the probes asks for where it differs from training");
+    all["max_parallel"] = count("Trials of one array that may run at once; null: as many as fit");
+    all["max_array_size"] = count("Tasks of one array; null: the cluster's MaxArraySize");
+    all["poll_s"] = json!({
+        "type": "number", "minimum": 0, "maximum": 3600, "default": 15.0, "description": "Minimum seconds between two questions to Slurm",
+    });
+    section(&all, "What a trial asks of a Slurm cluster; what is not written is left to the site")
 }
 
 impl Section {

@@ -5,16 +5,15 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use image::{Rgb, RgbImage};
 use run_spec::ids::Product;
+use segmentation::{Cell, SegmentOptions};
 
 use crate::cli::SegmentArgs;
 use crate::cut::segments::Agreement;
 use crate::locate::{Places, locate};
 use crate::output::{table, thousands};
 use crate::report;
-use crate::segment::Cell;
 use crate::source::describe::read_sources;
 use crate::source::files::stem_of;
-use crate::source::segment_rule::SegmentRule;
 use crate::survey::{Cutting, Located, Picture, survey};
 use crate::target::prepare_folder;
 use imaging::DecodeLimits;
@@ -35,7 +34,7 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
         }
         source.cells.segment = match (source.cells.segment.take(), args.diameter) {
             (Some(rule), _) => Some(rule),
-            (None, Some(diameter)) => Some(SegmentRule::of(diameter)),
+            (None, Some(diameter)) => Some(SegmentOptions::for_diameter(diameter)),
             (None, None) => bail!(
                 "source {}: says no `cells: {{segment: {{diameter: PX}}}}`; write it there or give --diameter PX",
                 source.name
@@ -134,7 +133,7 @@ fn outline(image: &mut RgbImage, cell: &Cell) {
     for y in cell.y..cell.y + cell.h {
         for x in cell.x..cell.x + cell.w {
             let beside = [(x.wrapping_sub(1), y), (x + 1, y), (x, y.wrapping_sub(1)), (x, y + 1)];
-            if cell.holds(x, y) && beside.iter().any(|&(x, y)| !cell.holds(x, y)) {
+            if cell.contains(x, y) && beside.iter().any(|&(x, y)| !cell.contains(x, y)) {
                 image.put_pixel(x, y, OUTLINE);
             }
         }

@@ -10,15 +10,14 @@ use anyhow::{Context, Result};
 use image::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
+use segmentation::{Cell, cells_of_masks, segment};
 use shards::Codec;
 
 use crate::cut::segments::{self, Agreement};
 use crate::cut::{Cut, cells, patches, pixels, scale};
 use crate::encode::encode_taken;
-use crate::masks;
 use crate::output::Progress;
 use crate::quality::{Flawed, judge, measure};
-use crate::segment::{Cell, segment};
 use crate::source::beside::{Claims, Neighbour};
 use crate::source::describe::Source;
 use crate::source::files::{Globs, Root, Verdict};
@@ -399,7 +398,11 @@ impl Surveyor<'_> {
                     let apart = "name them by `{folder}` or `{name}`";
                     return Err(format!("masks {file}: may be of any of {several}; {apart}"));
                 }
-                masks::cells(self.root, &file, rgb.dimensions(), how, self.cutting.limits).map(Some)
+                let limits = self.cutting.limits;
+                let bytes =
+                    self.root.read(&file, limits.file_bytes).map_err(|reason| format!("masks {file}: {reason}"))?;
+                let cells = cells_of_masks(&bytes, rgb.dimensions(), &how.options(), limits.pixels);
+                cells.map(Some).map_err(|error| format!("masks {file}: {error}"))
             }
             (None, None) => Ok(None),
         }

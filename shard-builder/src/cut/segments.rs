@@ -1,8 +1,9 @@
 //! Cells with outlines, found by their looks or given as masks, and the labels that lie in them.
 
+use segmentation::Cell;
+
 use super::Cut;
 use crate::cut::cells;
-use crate::segment::Cell;
 use crate::source::cut_rule::CellRule;
 use crate::source::labels::{Issue, Known, Mark, Shape};
 
@@ -115,5 +116,5 @@ fn lies_in(mark: &Mark, cell: &Cell) -> bool {
         Shape::Point { x, y } => (x, y),
         Shape::Box { x0, y0, x1, y1 } => (f64::midpoint(x0, x1), f64::midpoint(y0, y1)),
     };
-    x >= 0.0 && y >= 0.0 && x < f64::from(u32::MAX) && y < f64::from(u32::MAX) && cell.holds(x as u32, y as u32)
+    x >= 0.0 && y >= 0.0 && x < f64::from(u32::MAX) && y < f64::from(u32::MAX) && cell.contains(x as u32, y as u32)
 }

@@ -1,10 +1,10 @@
 //! How a description has images cut: into patches, and around cells.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
+use segmentation::SegmentOptions;
 use serde::{Deserialize, Serialize};
 
 use super::mask_rule::MaskRule;
-use super::segment_rule::SegmentRule;
 
 /// How fields of view are cut into patches.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub(crate) struct CellRule {
     pub(crate) pad: Fill,
     /// Cells are found by their looks instead of being cut around labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) segment: Option<SegmentRule>,
+    pub(crate) segment: Option<SegmentOptions>,
     /// Cells are those of masks that lie beside the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) masks: Option<MaskRule>,
@@ -76,7 +76,9 @@ impl CellRule {
     pub(crate) fn check(&self) -> Result<()> {
         ensure!((1..=4096).contains(&self.size), "cells.size: {} px is outside 1 to 4096", self.size);
         ensure!((0.0..=4.0).contains(&self.margin), "cells.margin: {} is outside 0 to 4", self.margin);
-        self.segment.as_ref().map_or(Ok(()), SegmentRule::check)?;
+        if let Some(options) = &self.segment {
+            options.check().map_err(|error| anyhow!("cells.segment.{error}"))?;
+        }
         self.masks.as_ref().map_or(Ok(()), MaskRule::check)?;
         ensure!(
             self.segment.is_none() || self.masks.is_none(),

@@ -1,6 +1,7 @@
 //! Where masks of cells lie beside the images: `cells.masks` of a description.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow};
+use segmentation::{MaskContent, MaskOptions};
 use serde::{Deserialize, Serialize};
 
 use super::beside::{check_own, path_of};
@@ -14,7 +15,7 @@ pub(crate) struct MaskRule {
     pub(crate) file: String,
     /// What the file holds.
     #[serde(default)]
-    pub(crate) holds: Holds,
+    pub(crate) holds: MaskContent,
     /// For flows: a pixel of greater cell probability (a logit) is part of a cell. Cellpose's default.
     #[serde(default)]
     pub(crate) cellprob_threshold: f64,
@@ -27,23 +28,12 @@ pub(crate) struct MaskRule {
     pub(crate) least_px: u32,
 }
 
-/// What a file of masks holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Holds {
-    /// The number of its cell in each pixel, 0 outside: PNG or TIFF of 8, 16 or 32 bits, `.npy`, or Cellpose's `_seg.npy`.
-    #[default]
-    Masks,
-    /// Cellpose's flows: `.npy` of f32 `[3, height, width]`: down, right, cell probability.
-    Flows,
-}
-
 fn flow_threshold() -> f64 {
-    0.4
+    MaskOptions::default().flow_threshold
 }
 
 fn least_px() -> u32 {
-    15
+    MaskOptions::default().least_px
 }
 
 impl MaskRule {
@@ -55,20 +45,16 @@ impl MaskRule {
         path_of(&self.file, image)
     }
 
+    /// How its file is read.
+    pub(crate) fn options(&self) -> MaskOptions {
+        let Self { holds, cellprob_threshold, flow_threshold, least_px, .. } = *self;
+        MaskOptions { holds, cellprob_threshold, flow_threshold, least_px }
+    }
+
     /// # Errors
     /// One file for all images; a threshold that is no number, or one of flows below 0.
     pub(super) fn check(&self) -> Result<()> {
         check_own("cells.masks.file", &self.file)?;
-        ensure!(
-            self.cellprob_threshold.is_finite(),
-            "cells.masks.cellprob_threshold: {} is no number",
-            self.cellprob_threshold
-        );
-        ensure!(
-            self.flow_threshold.is_finite() && self.flow_threshold >= 0.0,
-            "cells.masks.flow_threshold: {} is no threshold; 0 checks no flows, Cellpose's default is 0.4",
-            self.flow_threshold
-        );
-        Ok(())
+        self.options().check().map_err(|error| anyhow!("cells.masks.{error}"))
     }
 }

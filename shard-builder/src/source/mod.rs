@@ -7,7 +7,6 @@
 //! * [`beside`]: which file beside an image is its own.
 //! * [`others`]: images that the description does not include, of which labels may be.
 //! * [`labels`]: what a side file, a folder or a table says about an image.
-//! * [`segment_rule`]: how cells are found where there are no labels.
 //! * [`mask_rule`]: where masks lie that were made before.
 //! * [`quality_rule`]: when a row shows nothing or shows it badly.
 //! * [`page`]: pages of a TIFF as images of their own.
@@ -34,6 +33,5 @@ pub(crate) mod others;
 pub(crate) mod page;
 pub(crate) mod parts;
 pub(crate) mod quality_rule;
-pub(crate) mod segment_rule;
 mod standing;
 mod text;

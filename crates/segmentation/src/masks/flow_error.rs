@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::dynamics::{FLOW_SCALE, Flows};
-use super::plane::Labels;
+use super::labels::Labels;
+use crate::error::MaskError;
 
 /// Pixels that may be renewed for one mask, all rounds together: some ten seconds. A mask 1,000 pixels across takes a fifth of it.
 const MOST_WORK: usize = 20_000_000_000;
@@ -30,7 +31,7 @@ struct Mask {
 ///
 /// # Errors
 /// A mask so large that its check would take minutes.
-pub(super) fn drop_inconsistent(labels: &mut Labels, flows: &Flows<'_>, threshold: f64) -> Result<(), String> {
+pub(super) fn drop_inconsistent(labels: &mut Labels, flows: &Flows<'_>, threshold: f64) -> Result<(), MaskError> {
     if threshold > 0.0 {
         let errors = errors(labels, flows)?;
         for number in &mut labels.numbers {
@@ -46,7 +47,7 @@ pub(super) fn drop_inconsistent(labels: &mut Labels, flows: &Flows<'_>, threshol
 ///
 /// # Errors
 /// As [`drop_inconsistent`].
-pub(super) fn errors(labels: &Labels, flows: &Flows<'_>) -> Result<BTreeMap<u32, f64>, String> {
+pub(super) fn errors(labels: &Labels, flows: &Flows<'_>) -> Result<BTreeMap<u32, f64>, MaskError> {
     masks(labels).par_iter().map(|mask| Ok((mask.number, error(mask, flows)?))).collect()
 }
 
@@ -66,7 +67,7 @@ fn masks(labels: &Labels) -> Vec<Mask> {
     pixels.into_iter().map(boxed).collect()
 }
 
-fn error(mask: &Mask, flows: &Flows<'_>) -> Result<f64, String> {
+fn error(mask: &Mask, flows: &Flows<'_>) -> Result<f64, MaskError> {
     let heat = heat(mask)?;
     let squares = mask.pixels.iter().map(|&(y, x)| {
         let at = (y + 1 - mask.top) * mask.columns + x + 1 - mask.left;
@@ -82,13 +83,11 @@ fn error(mask: &Mask, flows: &Flows<'_>) -> Result<f64, String> {
 
 /// Heat in the mask's box: a unit is put into the middle and spread over three by three pixels, twice as often as the box has pixels
 /// along two of its sides.
-fn heat(mask: &Mask) -> Result<Vec<f64>, String> {
+fn heat(mask: &Mask) -> Result<Vec<f64>, MaskError> {
     let Mask { rows, columns, .. } = *mask;
     let rounds = 2 * (rows + columns);
     if rounds.saturating_mul(rows).saturating_mul(columns) > MOST_WORK {
-        return Err(format!(
-            "one of its masks is {columns}×{rows} pixels, too many to check its flows; set cells.masks.flow_threshold: 0"
-        ));
+        return Err(MaskError::TooLargeToCheck { columns, rows });
     }
     let place = |(y, x): (usize, usize)| y * columns + x;
     let framed: Vec<(usize, usize)> = mask.pixels.iter().map(|&(y, x)| (y + 1 - mask.top, x + 1 - mask.left)).collect();
@@ -134,7 +133,7 @@ mod tests {
         let none = vec![0.0; width];
         let flows =
             |width| Flows { height, width, down: &none[..width], right: &none[..width], cellprob: &none[..width] };
-        let refused = drop_inconsistent(&mut labels, &flows(width), 0.4).expect_err("too large");
+        let refused = drop_inconsistent(&mut labels, &flows(width), 0.4).expect_err("too large").to_string();
         assert!(refused.contains("60002×3") && refused.contains("flow_threshold: 0"), "{refused}");
         drop_inconsistent(&mut labels, &flows(width), 0.0).expect("not checked");
         assert!(labels.numbers.iter().all(|&number| number == 1));

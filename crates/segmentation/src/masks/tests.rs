@@ -2,7 +2,7 @@ use super::*;
 
 /// Goldens made by Cellpose 3.1.1.2 (`tests/golden/make_cellpose.py`).
 fn golden(name: &str) -> Vec<u8> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/cellpose/");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/cellpose/");
     std::fs::read(format!("{path}{name}")).expect("a golden file")
 }
 
@@ -26,16 +26,8 @@ fn average_precision(truth: &Labels, found: &Labels) -> (usize, f64) {
     (there, matched as f64 / (there + found - matched) as f64)
 }
 
-/// The parts of a file of flows, `[3, height, width]`.
-fn parts(((height, width), flows): &((usize, usize), Vec<f32>)) -> Flows<'_> {
-    let (height, width) = (*height, *width);
-    let pixels = height * width;
-    Flows { height, width, down: &flows[..pixels], right: &flows[pixels..2 * pixels], cellprob: &flows[2 * pixels..] }
-}
-
-fn rule(flow_threshold: f64) -> MaskRule {
-    let file = "{stem}.npy".to_owned();
-    MaskRule { file, holds: Holds::Flows, cellprob_threshold: 0.0, flow_threshold, least_px: 15 }
+fn options(flow_threshold: f64) -> MaskOptions {
+    MaskOptions { holds: MaskContent::Flows, flow_threshold, ..MaskOptions::default() }
 }
 
 #[test]
@@ -49,9 +41,9 @@ fn followed_flows_give_cellpose_s_masks() {
         ("turned", 0.0, "masks"),
         ("turned", 0.4, "checked"),
     ] {
-        let flows = array::flows(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
-        let found = followed(&parts(&flows), &rule(threshold)).expect("masks");
-        let theirs = array::labels(&golden(&format!("{name}_{masks}.npy")), MOST).expect("masks");
+        let flows = npy::FlowArray::read(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
+        let found = follow(&flows.flows(), &options(threshold)).expect("masks");
+        let theirs = npy::labels(&golden(&format!("{name}_{masks}.npy")), MOST).expect("masks");
         let (there, precision) = average_precision(&theirs, &found);
         cells += there;
         assert!(precision >= 0.99, "{name}: average precision {precision} over {there} cells");
@@ -69,11 +61,11 @@ fn followed_flows_give_cellpose_s_masks() {
 fn flow_errors_are_cellpose_s() {
     let (mut checked, mut failed) = (0, 0);
     for name in ["discs", "crowd", "shapes", "noise", "turned"] {
-        let flows = array::flows(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
-        let masks = array::labels(&golden(&format!("{name}_masks.npy")), MOST).expect("masks");
+        let flows = npy::FlowArray::read(&golden(&format!("{name}_flows.npy")), MOST).expect("flows");
+        let masks = npy::labels(&golden(&format!("{name}_masks.npy")), MOST).expect("masks");
         let bytes = golden(&format!("{name}_errors.npy"));
         let theirs: Vec<f64> = npyz::NpyFile::new(&bytes[..]).expect("npy").into_vec().expect("f64");
-        let ours = flow_error::errors(&masks, &parts(&flows)).expect("errors");
+        let ours = flow_error::errors(&masks, &flows.flows()).expect("errors");
         assert!(ours.keys().copied().eq(1..=theirs.len() as u32), "{name}: numbers of masks");
         for ((number, ours), theirs) in ours.iter().zip(&theirs) {
             assert!((ours - theirs).abs() < 1e-6, "{name}, mask {number}: {ours} and {theirs}");
@@ -86,9 +78,9 @@ fn flow_errors_are_cellpose_s() {
 
 #[test]
 fn every_file_of_the_same_masks_gives_the_same() {
-    let plain = array::labels(&golden("discs_masks.npy"), MOST).expect("npy");
+    let plain = npy::labels(&golden("discs_masks.npy"), MOST).expect("npy");
     for name in ["discs_seg.npy", "discs_cp_masks.png", "discs_cp_masks.tif"] {
-        assert_eq!(array::labels(&golden(name), MOST).expect(name), plain, "{name}");
+        assert_eq!(npy::labels(&golden(name), MOST).expect(name), plain, "{name}");
     }
 }
 
@@ -105,27 +97,51 @@ fn a_number_that_no_cell_has_is_said_in_words() {
         ("i8", &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "-2"),
         ("u8", &[0, 0, 0, 0, 1, 0, 0, 0], "4294967296"),
     ] {
-        let reason = array::labels(&file(kind, bytes), MOST).expect_err(kind);
+        let reason = npy::labels(&file(kind, bytes), MOST).expect_err(kind).to_string();
         assert!(reason.contains(&format!("holds {value}, which is the number of no cell")), "{kind}: {reason}");
     }
-    assert_eq!(array::labels(&file("u4", &[0xff; 4]), MOST).expect("a number").numbers, [u32::MAX]);
-    assert_eq!(array::labels(&file("i4", &[5, 0, 0, 0]), MOST).expect("a number").numbers, [5]);
+    assert_eq!(npy::labels(&file("u4", &[0xff; 4]), MOST).expect("a number").numbers, [u32::MAX]);
+    assert_eq!(npy::labels(&file("i4", &[5, 0, 0, 0]), MOST).expect("a number").numbers, [5]);
 }
 
 #[test]
 fn files_that_are_no_masks_are_refused_in_words() {
     let seg = golden("discs_seg.npy");
     for cut in [0, 5, 60, 100, 140, seg.len() / 2, seg.len() - 1] {
-        assert!(array::labels(&seg[..cut], MOST).is_err(), "cut to {cut}");
+        assert!(npy::labels(&seg[..cut], MOST).is_err(), "cut to {cut}");
     }
     // Any byte changed: an error or masks, never more.
     for at in (0..seg.len().min(4000)).step_by(3) {
         let mut changed = seg.clone();
         changed[at] ^= 0x55;
-        let _ = array::labels(&changed, MOST);
+        let _ = npy::labels(&changed, MOST);
     }
     let flows = golden("discs_flows.npy");
-    assert!(array::labels(&flows, MOST).expect_err("flows").contains("[3, "));
-    assert!(array::flows(&golden("discs_masks.npy"), MOST).expect_err("masks").contains("down, right"));
-    assert!(array::labels(&golden("discs_masks.npy"), 100).expect_err("limit").contains("limit of 100"));
+    assert!(npy::labels(&flows, MOST).expect_err("flows").to_string().contains("[3, "));
+    assert!(
+        npy::FlowArray::read(&golden("discs_masks.npy"), MOST).expect_err("masks").to_string().contains("down, right")
+    );
+    assert!(npy::labels(&golden("discs_masks.npy"), 100).expect_err("limit").to_string().contains("limit of 100"));
+}
+
+#[test]
+fn a_header_that_is_long_or_damaged_is_refused_in_one_short_line() {
+    for depth in [1000, 9000] {
+        let text = format!("{{'descr': {}{}", "(".repeat(depth), ")".repeat(depth));
+        let bytes = [b"\x93NUMPY\x01\0".as_slice(), &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
+        let reason = npy::labels(&bytes, MOST).expect_err("a header").to_string();
+        assert!(reason.len() < 120 && !reason.contains('\n'), "{reason}");
+    }
+    // A header that claims to have four gigabytes.
+    let claimed = [b"\x93NUMPY\x02\0".as_slice(), &[0xff; 4], b"{'descr': '<u2'}"].concat();
+    assert!(matches!(npy::labels(&claimed, MOST), Err(MaskError::Header(_))));
+}
+
+#[test]
+fn masks_of_the_other_byte_order_are_read() {
+    let mut header = "{'descr': '>u2', 'fortran_order': False, 'shape': (1, 2), }".to_owned();
+    header.push_str(&" ".repeat(117 - header.len()));
+    header.push('\n');
+    let bytes = [b"\x93NUMPY\x01\0\x76\0".as_slice(), header.as_bytes(), &[0, 7, 1, 0]].concat();
+    assert_eq!(npy::labels(&bytes, MOST).expect("numbers").numbers, [7, 256]);
 }

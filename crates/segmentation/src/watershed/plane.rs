@@ -1,6 +1,6 @@
 //! A grey picture and what is done to it before cells are looked for: running means, a threshold, distances.
 
-use image::RgbImage;
+use imaging::RgbImage;
 
 /// Levels of a histogram.
 const LEVELS: usize = 256;

@@ -2,9 +2,9 @@
 //!
 //! It is told from cells by its darkness in every colour. A stained nucleus is dark in green and red and stays bright in blue.
 
-use image::RgbImage;
+use imaging::RgbImage;
 
-use super::basins;
+use super::basins::parts;
 use super::plane::squared_distance;
 
 /// Share of the field's light below which a pixel shows nothing.
@@ -24,7 +24,7 @@ pub(super) fn outside(image: &RgbImage, diameter: f32, disc: f32) -> Option<Vec<
     if !dark.contains(&true) {
         return None;
     }
-    let (part, count) = basins::parts(&dark, width, height);
+    let (part, count) = parts(&dark, width, height);
     let mut size = vec![0_u32; count as usize + 1];
     let mut at_edge = vec![false; count as usize + 1];
     for (at, &part) in part.iter().enumerate() {

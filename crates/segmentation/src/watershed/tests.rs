@@ -1,4 +1,5 @@
-use image::{Rgb, RgbImage};
+use image::Rgb;
+use imaging::RgbImage;
 
 use super::plane::{otsu, squared_distance};
 use super::*;
@@ -27,10 +28,10 @@ fn lit(width: u32, height: u32, discs: &[(f32, f32, f32)], fall_off: f32) -> Rgb
 fn cells_in_uneven_light_are_found_whole_with_their_pale_centres() {
     let discs =
         [(50.0, 50.0, 24.0), (150.0, 60.0, 20.0), (250.0, 55.0, 26.0), (60.0, 150.0, 22.0), (240.0, 150.0, 24.0)];
-    let cells = segment(&smear(300, 200, &discs), &SegmentRule::of(48.0));
+    let cells = segment(&smear(300, 200, &discs), &SegmentOptions::for_diameter(48.0));
     assert_eq!(cells.len(), discs.len(), "{:?}", cells.iter().map(|cell| cell.centre).collect::<Vec<_>>());
     for (x, y, radius) in discs {
-        let cell = cells.iter().find(|cell| cell.holds(x as u32, y as u32)).expect("the centre is inside");
+        let cell = cells.iter().find(|cell| cell.contains(x as u32, y as u32)).expect("the centre is inside");
         let area = std::f64::consts::PI * f64::from(radius * radius);
         assert!((f64::from(cell.area) / area - 1.0).abs() < 0.12, "{} px for {area}", cell.area);
         assert!((cell.centre.0 - f64::from(x)).hypot(cell.centre.1 - f64::from(y)) < 1.0, "{:?}", cell.centre);
@@ -40,15 +41,16 @@ fn cells_in_uneven_light_are_found_whole_with_their_pale_centres() {
 
 #[test]
 fn touching_cells_are_parted_and_a_long_one_is_not() {
-    let two = segment(&smear(200, 120, &[(70.0, 60.0, 24.0), (112.0, 60.0, 24.0)]), &SegmentRule::of(48.0));
+    let two =
+        segment(&smear(200, 120, &[(70.0, 60.0, 24.0), (112.0, 60.0, 24.0)]), &SegmentOptions::for_diameter(48.0));
     assert_eq!(two.len(), 2);
-    assert!(two[0].holds(60, 60) && two[1].holds(122, 60) || two[1].holds(60, 60) && two[0].holds(122, 60));
+    assert!(two[0].contains(60, 60) && two[1].contains(122, 60) || two[1].contains(60, 60) && two[0].contains(122, 60));
     let chain: Vec<(f32, f32, f32)> = (0..30).map(|step| (70.0 + 1.5 * step as f32, 60.0, 20.0)).collect();
     let image = RgbImage::from_fn(200, 120, |x, y| {
         let inside = chain.iter().any(|(cx, cy, radius)| (x as f32 - cx).hypot(y as f32 - cy) < *radius);
         Rgb([200, if inside { 120 } else { 230 }, 200])
     });
-    assert_eq!(segment(&image, &SegmentRule::of(48.0)).len(), 1, "an elliptocyte is one cell");
+    assert_eq!(segment(&image, &SegmentOptions::for_diameter(48.0)).len(), 1, "an elliptocyte is one cell");
 }
 
 #[test]
@@ -63,24 +65,24 @@ fn the_black_around_a_round_field_is_no_cell_and_hides_none() {
         let light = ((195.0 - apart) / 10.0).clamp(0.03, 1.0);
         field.get_pixel(x, y).0.map(|value| (f32::from(value) * light) as u8 + random.below(5) as u8).into()
     });
-    let cells = segment(&round, &SegmentRule::of(40.0));
+    let cells = segment(&round, &SegmentOptions::for_diameter(40.0));
     assert_eq!(cells.len(), discs.len(), "{:?}", cells.iter().map(|cell| cell.centre).collect::<Vec<_>>());
     for (x, y, _) in &discs {
-        assert!(cells.iter().any(|cell| cell.holds(*x as u32, *y as u32)), "({x}, {y})");
+        assert!(cells.iter().any(|cell| cell.contains(*x as u32, *y as u32)), "({x}, {y})");
     }
     // A band along one edge is no cell either, and a dark cell at the edge is one.
     let band = RgbImage::from_fn(400, 400, |x, y| if x < 60 { Rgb([4, 2, 6]) } else { *field.get_pixel(x, y) });
-    assert_eq!(segment(&band, &SegmentRule::of(40.0)).len(), discs.len());
+    assert_eq!(segment(&band, &SegmentOptions::for_diameter(40.0)).len(), discs.len());
     let mut nucleus = field.clone();
     for (x, y) in (0..30).flat_map(|x| (180..220).map(move |y| (x, y))) {
         nucleus.put_pixel(x, y, Rgb([70, 30, 120]));
     }
-    assert_eq!(segment(&nucleus, &SegmentRule::of(40.0)).len(), discs.len() + 1);
+    assert_eq!(segment(&nucleus, &SegmentOptions::for_diameter(40.0)).len(), discs.len() + 1);
 }
 
 #[test]
 fn an_empty_field_noise_and_dirt_are_no_cells() {
-    let rule = SegmentRule::of(48.0);
+    let rule = SegmentOptions::for_diameter(48.0);
     assert!(segment(&RgbImage::from_pixel(100, 80, Rgb([230; 3])), &rule).is_empty());
     let mut random = run_spec::seed::stream(3, "empty-field", &[]);
     let noise = RgbImage::from_fn(200, 160, |_, _| Rgb([(225 + random.below(7)) as u8; 3]));
@@ -93,7 +95,8 @@ fn an_empty_field_noise_and_dirt_are_no_cells() {
 
 #[test]
 fn a_cell_at_the_edge_says_so_and_its_mask_reads_back() {
-    let cells = segment(&smear(160, 120, &[(0.0, 60.0, 24.0), (100.0, 60.0, 24.0)]), &SegmentRule::of(48.0));
+    let cells =
+        segment(&smear(160, 120, &[(0.0, 60.0, 24.0), (100.0, 60.0, 24.0)]), &SegmentOptions::for_diameter(48.0));
     assert_eq!(cells.len(), 2);
     let (edge, whole) = if cells[0].at_edge { (&cells[0], &cells[1]) } else { (&cells[1], &cells[0]) };
     assert!(edge.at_edge && edge.x == 0 && !whole.at_edge);
@@ -119,7 +122,7 @@ fn distances_thresholds_and_perimeters_are_those_of_scipy_and_scikit_image() {
         let expected =
             case["squared_distance"].as_array().expect("distances").iter().map(|v| v.as_f64().expect("number") as f32);
         assert!(seen.iter().copied().eq(expected), "{}", case["name"]);
-        let perimeter = measure::perimeter(&mask, width, height);
+        let perimeter = crate::cell::perimeter(&mask, width, height);
         let expected = case["perimeter"].as_f64().expect("number");
         assert!((perimeter - expected).abs() < 1e-9, "{}: {perimeter} is not {expected}", case["name"]);
     }

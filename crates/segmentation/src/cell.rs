@@ -1,39 +1,39 @@
-//! What is kept of a cell: place, size, roundness, mask.
+//! A cell and its measures: place, size, roundness, mask.
 
 use std::f64::consts::{PI, SQRT_2};
 
 /// A segmented cell.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Cell {
+pub struct Cell {
     /// Left edge of its bounding box, px.
-    pub(crate) x: u32,
-    /// Top edge.
-    pub(crate) y: u32,
-    /// Width of its bounding box.
-    pub(crate) w: u32,
-    /// Height.
-    pub(crate) h: u32,
+    pub x: u32,
+    /// Top edge of its bounding box, px.
+    pub y: u32,
+    /// Width of its bounding box, px.
+    pub w: u32,
+    /// Height of its bounding box, px.
+    pub h: u32,
     /// Centre of mass, px; the middle of the first pixel is 0.
-    pub(crate) centre: (f64, f64),
-    /// Pixels.
-    pub(crate) area: u32,
+    pub centre: (f64, f64),
+    /// How many pixels it has.
+    pub area: u32,
     /// 4π·area/perimeter²: 1 for a disc, less for anything else; small cells may exceed it.
-    pub(crate) circularity: f64,
+    pub circularity: f64,
     /// Whether it lies at the edge of the image, where part of it is missing.
-    pub(crate) at_edge: bool,
-    /// Its pixels in the bounding box, row by row.
-    pub(crate) mask: Vec<bool>,
+    pub at_edge: bool,
+    /// `h × w` flags, row by row: which pixels of the bounding box belong to the cell.
+    pub mask: Vec<bool>,
 }
 
 impl Cell {
     /// Whether the pixel (x, y) of the image is part of it.
-    pub(crate) fn holds(&self, x: u32, y: u32) -> bool {
+    pub fn contains(&self, x: u32, y: u32) -> bool {
         let inside = x >= self.x && y >= self.y && x < self.x + self.w && y < self.y + self.h;
         inside && self.mask[((y - self.y) * self.w + (x - self.x)) as usize]
     }
 
     /// The mask as run lengths, row by row: pixels outside, pixels inside, outside …, spaces between.
-    pub(crate) fn runs(&self) -> String {
+    pub fn runs(&self) -> String {
         let mut runs = Vec::new();
         let (mut inside, mut length) = (false, 0_u32);
         for &pixel in &self.mask {
@@ -86,7 +86,7 @@ pub(crate) fn measure(basin: &[u32], width: usize, height: usize, least: u32) ->
 
 /// Length of the outline through the middles of its border pixels: straight steps count 1, oblique ones √2, corners the
 /// mean (Benkrid and Crookes, 2000; what scikit-image calls `perimeter`).
-pub(super) fn perimeter(mask: &[bool], width: usize, height: usize) -> f64 {
+pub(crate) fn perimeter(mask: &[bool], width: usize, height: usize) -> f64 {
     let inside = |x: isize, y: isize| {
         x >= 0 && y >= 0 && x < width as isize && y < height as isize && mask[y as usize * width + x as usize]
     };

@@ -3,7 +3,7 @@
 //! As `cellpose.dynamics` 3.1 does it on a CPU in two dimensions: 200 Euler steps by bilinear interpolation, a histogram of where they
 //! end, a seed at each peak of it, five rounds of growing. Its check of the masks is in `flow_error.rs`.
 
-use super::plane::Labels;
+use super::labels::Labels;
 
 /// Euler steps.
 const STEPS: usize = 200;
@@ -26,9 +26,9 @@ const LARGEST_SHARE: f64 = 0.4;
 pub(crate) struct Flows<'a> {
     pub(crate) height: usize,
     pub(crate) width: usize,
-    /// Downwards, px a step times five.
+    /// Downwards, in fifths of a pixel a step.
     pub(crate) down: &'a [f32],
-    /// To the right.
+    /// To the right, in the same unit.
     pub(crate) right: &'a [f32],
     /// Logits of being part of a cell.
     pub(crate) cellprob: &'a [f32],

@@ -5,25 +5,24 @@
 //! diameter of a red cell in pixels. Nothing is learnt and nothing is random.
 
 mod basins;
-mod measure;
 mod outside;
 mod plane;
 
-use image::RgbImage;
-
-pub(crate) use measure::{Cell, measure};
+use basins::{basins, parts};
+use imaging::RgbImage;
 use plane::{Plane, otsu, squared_distance};
 
-use crate::source::segment_rule::SegmentRule;
+use crate::cell::{Cell, measure};
+use crate::options::SegmentOptions;
 
 /// Cells and field must differ by this share of the field's light, or there are no cells.
 const LEAST_CONTRAST: f32 = 0.04;
 /// A hole up to this share of a usual cell is its pale centre and not the field between cells.
 const LARGEST_HOLE: f32 = 0.4;
 
-/// The cells of an image, from the top left; none in an image that shows none.
-pub(crate) fn segment(image: &RgbImage, rule: &SegmentRule) -> Vec<Cell> {
-    let (diameter, least_rise) = (rule.diameter as f32, rule.least_rise as f32);
+/// The cells of an image, from the top left; an empty list where it shows none.
+pub fn segment(image: &RgbImage, options: &SegmentOptions) -> Vec<Cell> {
+    let (diameter, least_rise) = (options.diameter as f32, options.least_rise as f32);
     if image.width() == 0 || image.height() == 0 {
         return Vec::new();
     }
@@ -37,11 +36,11 @@ pub(crate) fn segment(image: &RgbImage, rule: &SegmentRule) -> Vec<Cell> {
     let depth = green.with(inside.into_iter().map(f32::sqrt).collect()).blurred(1, 2);
     let depth: Vec<f32> =
         depth.values.iter().zip(&cells).map(|(depth, &inside)| if inside { *depth } else { 0.0 }).collect();
-    let mut basins = basins::basins(&depth, green.width, green.height, least_rise);
+    let mut basin = basins(&depth, green.width, green.height, least_rise);
     if let Some(outside) = &outside {
-        outside::drop_basins_in(outside, &mut basins);
+        outside::drop_basins_in(outside, &mut basin);
     }
-    measure(&basins, green.width, green.height, (rule.least_area as f32 * disc(diameter)) as u32)
+    measure(&basin, green.width, green.height, (options.least_area as f32 * disc(diameter)) as u32)
 }
 
 fn disc(diameter: f32) -> f32 {
@@ -94,7 +93,7 @@ fn open(cells: &mut [bool], width: usize, height: usize, radius: f32) {
 /// Fills holes of at most `largest` pixels that do not reach the edge of the image.
 fn fill(cells: &mut [bool], width: usize, height: usize, largest: f32) {
     let field: Vec<bool> = cells.iter().map(|cell| !cell).collect();
-    let (part, count) = basins::parts(&field, width, height);
+    let (part, count) = parts(&field, width, height);
     let mut size = vec![0_u32; count as usize + 1];
     let mut open = vec![false; count as usize + 1];
     for (at, &part) in part.iter().enumerate() {

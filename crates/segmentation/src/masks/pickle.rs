@@ -4,19 +4,13 @@
 //! Values lie in one arena and refer to each other by index, so a file can neither nest deep enough to overflow a stack nor grow by
 //! doubling.
 
+use npyz::DType;
+
+use super::npy::RawArray;
+use crate::error::MaskError;
+
 /// Values that a pickle may make; a file of 65,535 outlines has some hundred thousand.
 const MOST_VALUES: usize = 4_000_000;
-
-/// An array as it was pickled.
-#[derive(Debug, PartialEq)]
-pub(super) struct Found<'a> {
-    pub(super) shape: Vec<u64>,
-    /// NumPy's name of the element type, such as `u2`; little-endian.
-    pub(super) kind: String,
-    /// Whether columns come first.
-    pub(super) fortran: bool,
-    pub(super) bytes: &'a [u8],
-}
 
 type At = usize;
 
@@ -41,7 +35,11 @@ enum Value<'a> {
 ///
 /// # Errors
 /// A pickle that is damaged, or holds no array `masks`.
-pub(super) fn masks(bytes: &[u8]) -> Result<Found<'_>, String> {
+pub(super) fn masks(bytes: &[u8]) -> Result<RawArray<'_>, MaskError> {
+    array(bytes).map_err(MaskError::Pickle)
+}
+
+fn array(bytes: &[u8]) -> Result<RawArray<'_>, String> {
     let mut machine =
         Machine { rest: bytes, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
     let root = loop {
@@ -66,7 +64,7 @@ fn items<'v>(values: &'v [Value<'_>], at: At) -> Option<&'v [At]> {
     if let Value::Items(items) = &values[at] { Some(items) } else { None }
 }
 
-fn read_array<'a>(values: &[Value<'a>], state: &[At]) -> Option<Found<'a>> {
+fn read_array<'a>(values: &[Value<'a>], state: &[At]) -> Option<RawArray<'a>> {
     let &[_, shape, kind, order, bytes] = state else { return None };
     let shape = items(values, shape)?.iter().map(|&side| match values[side] {
         Value::Int(side) => u64::try_from(side).ok(),
@@ -85,7 +83,8 @@ fn read_array<'a>(values: &[Value<'a>], state: &[At]) -> Option<Found<'a>> {
     }
     let Value::Truth(fortran) = values[order] else { return None };
     let Value::Text(bytes) = values[bytes] else { return None };
-    Some(Found { shape: shape.collect::<Option<_>>()?, kind, fortran, bytes })
+    let element = DType::new_scalar(format!("<{kind}").parse().ok()?);
+    Some(RawArray { shape: shape.collect::<Option<_>>()?, element, fortran, bytes })
 }
 
 struct Machine<'a> {

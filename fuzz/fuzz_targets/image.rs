@@ -5,7 +5,7 @@ use imaging::{DecodeLimits, decode, decode_page, numbers, pages};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: quiet(), |bytes: &[u8]| {
-    let limits = DecodeLimits { file_bytes: 1 << 20, pixels: 1 << 22 };
+    let limits = DecodeLimits { file_bytes: 1 << 20, pixels: 1 << 22, setting: None };
     let last = pages(bytes).len() as u32;
     for image in [decode(bytes, limits), decode_page(bytes, last, limits)].into_iter().flatten() {
         let (width, height) = image.rgb.dimensions();

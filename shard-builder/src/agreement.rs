@@ -46,7 +46,7 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     }
     let Places { sources, data } = locate(sources, &args.place)?;
     prepare_folder(&args.out, &data)?;
-    let limits = DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() };
+    let limits = args.decoding.limits();
     let cutting =
         Cutting { product: Product::Cells, size: 0, limits, um_per_px: None, measured: false, fingerprints: false };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;

@@ -23,7 +23,6 @@ use crate::encode::Encoder;
 use crate::locate::{Places, locate};
 use crate::output::{Progress, thousands};
 use crate::part::Part;
-use imaging::DecodeLimits;
 use near_copies::{FoundCopies, Pair};
 
 use crate::plan::{self, PlannedShard};
@@ -52,7 +51,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
     let cutting = Cutting {
         product: args.product,
         size: args.size,
-        limits: DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() },
+        limits: args.decoding.limits(),
         um_per_px: args.um_per_px,
         measured: true,
         fingerprints: args.near_copies == NearCopies::Join,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use imaging::DecodeLimits;
 use run_spec::ids::Product;
 
 use crate::part::Part;
@@ -65,9 +66,8 @@ pub(crate) struct BuildArgs {
     /// Rows in a shard [default: 1024 patches, 8192 cells].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rows_per_shard: Option<u32>,
-    /// Largest image that is decoded, in pixels.
-    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
-    pub(crate) max_pixels: u64,
+    #[command(flatten)]
+    pub(crate) decoding: DecodeArgs,
     /// This is builder I of N that write one set together: the same command on N machines, each with its own I.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     pub(crate) part: Part,
@@ -139,9 +139,8 @@ pub(crate) struct SegmentArgs {
     /// Threads; the result does not depend on it. 0: one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
-    /// Largest image that is decoded, in pixels.
-    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
-    pub(crate) max_pixels: u64,
+    #[command(flatten)]
+    pub(crate) decoding: DecodeArgs,
 }
 
 /// Where the datasets lie.
@@ -210,9 +209,8 @@ pub(crate) struct DuplicatesArgs {
     /// Threads; the result does not depend on it. 0: one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
-    /// Largest image that is decoded, in pixels.
-    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
-    pub(crate) max_pixels: u64,
+    #[command(flatten)]
+    pub(crate) decoding: DecodeArgs,
 }
 
 /// `split`.
@@ -323,5 +321,20 @@ fn parse_root(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, dir)) if !name.is_empty() && !dir.is_empty() => Ok((name.to_owned(), PathBuf::from(dir))),
         _ => Err("write NAME=DIR, with the name of the source".to_owned()),
+    }
+}
+
+/// What an image file may ask for.
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// Largest image that is decoded, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    max_pixels: u64,
+}
+
+impl DecodeArgs {
+    /// The limits; errors about them name the flag.
+    pub(crate) fn limits(&self) -> DecodeLimits {
+        DecodeLimits { pixels: self.max_pixels, setting: Some("--max-pixels"), ..DecodeLimits::default() }
     }
 }

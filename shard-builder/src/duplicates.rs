@@ -190,7 +190,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     }
     let Places { sources, data } = locate(sources, &args.place)?;
     prepare_folder(&args.out, &data)?;
-    let limits = DecodeLimits { pixels: args.max_pixels, ..DecodeLimits::default() };
+    let limits = args.decoding.limits();
     let cutting = Cutting {
         product: run_spec::ids::Product::Patches,
         size: 224,

@@ -72,8 +72,7 @@ impl Encoder<'_> {
         let (bytes, page) = located.file(&picture.image, self.limits).map_err(|reason| anyhow!(reason))?;
         let same = picture.seen.as_ref().is_some_and(|seen| seen.file == Digest::of(&bytes));
         ensure!(same, "the file changed while the set was built; run the build again");
-        let decoded = located.source.images.decode(&bytes, page, self.limits);
-        Ok(decoded.map_err(|reason| anyhow!(reason))?.rgb)
+        Ok(located.source.images.decode(&bytes, page, self.limits)?.rgb)
     }
 
     /// Whether a row that was found in a shard says what this one would, apart from its pixels.

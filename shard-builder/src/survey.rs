@@ -118,7 +118,8 @@ impl Located {
     /// The pixels of an image.
     pub(crate) fn rgb(&self, image: &str, limits: DecodeLimits) -> Result<RgbImage, String> {
         let (bytes, page) = self.file(image, limits)?;
-        Ok(self.source.images.decode(&bytes, page, limits)?.rgb)
+        let decoded = self.source.images.decode(&bytes, page, limits);
+        Ok(decoded.map_err(|error| error.to_string())?.rgb)
     }
 }
 
@@ -312,7 +313,8 @@ impl Surveyor<'_> {
     }
 
     fn use_of(&self, file: &File<'_>, page: u32, picture: &mut Picture) -> Result<Used, String> {
-        let decoded = self.source.images.decode(&file.bytes, page, self.cutting.limits)?;
+        let decoded = self.source.images.decode(&file.bytes, page, self.cutting.limits);
+        let decoded = decoded.map_err(|error| error.to_string())?;
         let (width, height) = decoded.rgb.dimensions();
         picture.notes = decoded.notes;
         let group = self.groups.group_of(file.path);
@@ -401,7 +403,7 @@ impl Surveyor<'_> {
                 let limits = self.cutting.limits;
                 let bytes =
                     self.root.read(&file, limits.file_bytes).map_err(|reason| format!("masks {file}: {reason}"))?;
-                let cells = cells_of_masks(&bytes, rgb.dimensions(), &how.options(), limits.pixels);
+                let cells = cells_of_masks(&bytes, rgb.dimensions(), &how.options(), limits);
                 cells.map(Some).map_err(|error| format!("masks {file}: {error}"))
             }
             (None, None) => Ok(None),

@@ -1,6 +1,8 @@
 //! Recognises files that this crate does not read, by content alone, and says how to convert each kind.
 
-/// Bytes at the start of a file that are enough to tell it.
+use crate::error::{DecodeError, Problem};
+
+/// Bytes at the start of a file that are enough to tell its format.
 pub const HEAD: usize = 192;
 
 /// What a file is that is not read.
@@ -76,9 +78,9 @@ fn pointer_kind(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     annexed.then_some(("a git-annex pointer and not the file itself", GET))
 }
 
-/// Why a file cannot be what was looked for, if Git LFS or git-annex keeps a pointer in its place.
-pub fn pointer(bytes: &[u8]) -> Option<String> {
-    pointer_kind(bytes).map(|(name, remedy)| format!("is {name}; {remedy}"))
+/// Why a file is not what it is named, if Git LFS or git-annex keeps a pointer in its place.
+pub fn pointer(bytes: &[u8]) -> Option<DecodeError> {
+    pointer_kind(bytes).map(|(name, remedy)| DecodeError::Foreign { name, remedy })
 }
 
 /// What the compression of a TIFF is called, if it is one that is not read.
@@ -101,9 +103,9 @@ pub(crate) fn compression(number: u16) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The reason for the report on a page compressed in a way that is not read.
-pub(crate) fn compressed(name: &str) -> String {
-    format!("its pixels are compressed as {name}, which is not read; {EXPORT}")
+/// The problem of a page that is compressed in a way that is not read.
+pub(crate) fn compressed(name: &str) -> Problem {
+    Problem::unsupported(format!("its pixels are compressed as {name}, which is not read"), EXPORT)
 }
 
 #[cfg(test)]
@@ -119,7 +121,7 @@ mod tests {
             (b"image,label\n/annex/objects/a.png,rbc\n", None),
             (b"", None),
         ] {
-            let said = pointer(bytes);
+            let said = pointer(bytes).map(|error| error.to_string());
             assert_eq!(said.is_some(), remedy.is_some(), "{said:?}");
             assert!(remedy.is_none_or(|remedy| said.unwrap_or_default().contains(remedy)));
             assert_eq!(told(bytes).is_some(), remedy.is_some());
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn a_pointer_in_place_of_a_file_says_how_to_fetch_it() {
         let text = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
-        assert!(pointer(text).is_some_and(|reason| reason.contains("git lfs pull")));
+        assert!(pointer(text).is_some_and(|error| error.to_string().contains("git lfs pull")));
         assert_eq!(pointer(b"version 5"), None);
     }
 

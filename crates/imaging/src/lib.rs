@@ -6,43 +6,28 @@
 //! its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
 //! reason in the report.
 
+mod error;
 mod foreign;
 mod frames;
 mod jpeg;
+mod panics;
 mod profile;
 mod raster;
-mod remedy;
 mod tiff_file;
 mod tiff_pixels;
 
-use std::cell::Cell;
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use error::{DecodeError, NotACellNumber, Problem};
 pub use foreign::{HEAD, pointer};
 pub use image::RgbImage;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+pub use panics::quiet_decoders;
 use raster::Raster;
-use remedy::AGAIN;
 pub use tiff_file::MOST_PAGES;
 use tiff_file::{Page, Tiff};
 use tiff_pixels::Pixels;
-
-thread_local! {
-    /// Whether this thread is inside a decoder.
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps panics of decoders, which are caught and reported, from being printed. Other panics are printed as ever.
-pub fn quiet_decoders() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !DECODING.get() {
-            before(panic);
-        }
-    }));
-}
 
 /// What a file may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -51,22 +36,22 @@ pub struct DecodeLimits {
     pub file_bytes: u64,
     /// Largest image, in pixels.
     pub pixels: u64,
+    /// What raises these limits, in the caller's words, such as the name of a flag; errors name it.
+    pub setting: Option<&'static str>,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { file_bytes: 1 << 30, pixels: 256_000_000 }
+        Self { file_bytes: 1 << 30, pixels: 256_000_000, setting: None }
     }
 }
 
 impl DecodeLimits {
-    /// Whether an image may be so large. The error is a reason for the report.
-    fn allow(self, width: u32, height: u32) -> Result<(), String> {
+    /// Whether an image may be so large.
+    fn allow(self, width: u32, height: u32) -> Result<(), Problem> {
         match u64::from(width) * u64::from(height) {
-            0 => Err(format!("has no pixels; {AGAIN}")),
-            pixels if pixels > self.pixels => {
-                Err(format!("{width}×{height} pixels are over the limit of {}; see --max-pixels", self.pixels))
-            }
+            0 => Err(Problem::damaged("has no pixels")),
+            pixels if pixels > self.pixels => Err(Problem::TooManyPixels { width, height, limit: self.pixels }),
             _ => Ok(()),
         }
     }
@@ -136,58 +121,56 @@ pub fn pages(bytes: &[u8]) -> Vec<bool> {
     own
 }
 
-/// Decodes a file, of a TIFF its first page. The error is a reason for the report.
+/// Decodes a file, of a TIFF its first page.
 ///
 /// # Errors
 /// Content that is no image, is damaged or is over the limits.
-pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<DecodedImage, String> {
+pub fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<DecodedImage, DecodeError> {
     decode_with(bytes, DecodeOptions { limits, page: None, bits: None })
 }
 
-/// Decodes a page of a file, numbered from 1 as by [`pages`]. The error is a reason for the report.
+/// Decodes a page of a file, numbered from 1 as by [`pages`].
 ///
 /// # Errors
 /// As [`decode`]; no such page.
-pub fn decode_page(bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, String> {
+pub fn decode_page(bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, DecodeError> {
     decode_with(bytes, DecodeOptions { limits, page: Some(page), bits: None })
 }
 
-/// Decodes a file as `how` says. The error is a reason for the report.
+/// Decodes a file as `how` says.
 ///
 /// # Errors
 /// As [`decode_page`]; values of more bits than the camera is said to have.
-pub fn decode_with(bytes: &[u8], how: DecodeOptions) -> Result<DecodedImage, String> {
+pub fn decode_with(bytes: &[u8], how: DecodeOptions) -> Result<DecodedImage, DecodeError> {
     let format = known(bytes)?;
-    let (rgb, notes) = guarded(format, || decode_as(bytes, format, how))?;
+    let (rgb, notes) = guarded(format, how.limits, || decode_as(bytes, format, how))?;
     Ok(DecodedImage { rgb, format: name_of_format(format), notes })
 }
 
-/// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette. The error is
-/// a reason for the report.
+/// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette.
 ///
 /// # Errors
 /// Content that is no such picture, is damaged or is over the limits; numbers below 0, fractions, colours, lossy formats.
-pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, String> {
+pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, DecodeError> {
     let format = known(bytes)?;
-    guarded(format, || match format {
+    guarded(format, limits, || match format {
         ImageFormat::Tiff => {
             let (tiff, page) = page_of(bytes, None)?;
             let pixels = Pixels::open(tiff.edited(page).0, limits)?;
             Ok(Numbers { width: pixels.width, height: pixels.height, values: pixels.numbers()? })
         }
-        ImageFormat::Jpeg => Err("a JPEG changes numbers; save masks as PNG or TIFF".to_owned()),
+        ImageFormat::Jpeg => Err(Problem::NotNumbers("a JPEG changes numbers; save masks as PNG or TIFF".to_owned())),
         _ => {
-            let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?)
-                .map_err(|error| remedy::of_image(&error))?;
+            let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?)?;
             let (width, height) = (image.width(), image.height());
             let values = match image {
                 DynamicImage::ImageLuma8(grey) => grey.iter().map(|&value| value.into()).collect(),
                 DynamicImage::ImageLuma16(grey) => grey.iter().map(|&value| value.into()).collect(),
                 other => {
-                    return Err(format!(
-                        "is {:?} and no grey picture of numbers; save masks as grey PNG or TIFF",
-                        other.color()
-                    ));
+                    let colour = other.color();
+                    return Err(Problem::NotNumbers(format!(
+                        "is {colour:?} and not a grey picture of numbers; save masks as grey PNG or TIFF"
+                    )));
                 }
             };
             Ok(Numbers { width, height, values })
@@ -195,45 +178,42 @@ pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, String> {
     })
 }
 
-/// What is said of a value that is the number of no cell.
-pub fn no_number(value: &dyn std::fmt::Display) -> String {
-    format!("holds {value}, which is the number of no cell: those are whole, from 0 (no cell) to {}", u32::MAX)
-}
-
 /// The format of a file that is read.
-fn known(bytes: &[u8]) -> Result<ImageFormat, String> {
+fn known(bytes: &[u8]) -> Result<ImageFormat, DecodeError> {
     let Some(format) = format_of(bytes) else {
         return Err(match foreign::told(bytes) {
-            _ if bytes.is_empty() => "empty file".to_owned(),
-            Some(foreign) => format!("is {}; {}", foreign.name, foreign.remedy),
-            None => "content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)".to_owned(),
+            _ if bytes.is_empty() => DecodeError::Empty,
+            Some(foreign) => DecodeError::Foreign { name: foreign.name, remedy: foreign.remedy },
+            None => DecodeError::UnknownFormat,
         });
     };
-    match format {
-        _ if format.reading_enabled() => Ok(format),
-        ImageFormat::Gif => Err("gif images are not read; save the frame that is wanted as PNG".to_owned()),
-        _ => Err(format!("{} images are not read; convert to PNG", name_of_format(format))),
-    }
+    let remedy = match format {
+        _ if format.reading_enabled() => return Ok(format),
+        ImageFormat::Gif => "save the frame that is wanted as PNG",
+        _ => "convert to PNG",
+    };
+    Err(DecodeError::FormatNotRead { format: name_of_format(format), remedy })
 }
 
 /// What a decoder makes of a file, be it a panic.
-fn guarded<T>(format: ImageFormat, decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    DECODING.set(true);
-    let decoded = catch_unwind(AssertUnwindSafe(decode));
-    DECODING.set(false);
-    let name = name_of_format(format);
-    match decoded {
-        Ok(decoded) => decoded.map_err(|reason| format!("unreadable {name}: {reason}")),
-        Err(_) => Err(format!("unreadable {name}: the decoder gave up; {AGAIN}")),
-    }
+fn guarded<T>(
+    format: ImageFormat,
+    limits: DecodeLimits,
+    decode: impl FnOnce() -> Result<T, Problem>,
+) -> Result<T, DecodeError> {
+    let decoded = panics::catch(decode).unwrap_or_else(|| Err(Problem::damaged("the decoder gave up")));
+    let unreadable =
+        |problem| DecodeError::Unreadable { format: name_of_format(format), problem, limit_setting: limits.setting };
+    decoded.map_err(unreadable)
 }
 
-fn decode_as(bytes: &[u8], format: ImageFormat, how: DecodeOptions) -> Result<(RgbImage, Vec<String>), String> {
+fn decode_as(bytes: &[u8], format: ImageFormat, how: DecodeOptions) -> Result<(RgbImage, Vec<String>), Problem> {
     let mut notes = Vec::new();
     let (rgb, orientation) = match format {
         ImageFormat::Tiff => of_tiff(bytes, how, &mut notes)?,
         _ if how.page.is_some_and(|page| page != 1) => {
-            return Err(format!("it has no page {}, only one picture", how.page.unwrap_or_default()));
+            let number = how.page.unwrap_or_default();
+            return Err(Problem::NoPage(format!("it has no page {number}, only one picture")));
         }
         ImageFormat::Jpeg => of_jpeg(bytes, how, &mut notes)?,
         _ => of_others(bytes, format, how, &mut notes)?,
@@ -248,7 +228,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat, how: DecodeOptions) -> Result<(R
 }
 
 /// A page of a TIFF, and how it is turned.
-fn of_tiff(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+fn of_tiff(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), Problem> {
     let (tiff, page) = page_of(bytes, how.page)?;
     if how.page.is_none() {
         let more = tiff.pages().len();
@@ -271,7 +251,7 @@ fn of_tiff(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<
 }
 
 /// A JPEG whose data is all there.
-fn of_jpeg(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), String> {
+fn of_jpeg(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<(RgbImage, Orientation), Problem> {
     if let Some(jpeg::Size { size: (width, height), .. }) = jpeg::size(bytes) {
         how.limits.allow(width, height)?;
     }
@@ -284,14 +264,15 @@ fn of_jpeg(bytes: &[u8], how: DecodeOptions, notes: &mut Vec<String>) -> Result<
 }
 
 /// A page by its number, or the first.
-fn page_of(bytes: &[u8], page: Option<u32>) -> Result<(Tiff<'_>, Page), String> {
-    let tiff = Tiff::open(bytes).ok_or_else(|| format!("it has no directory of pages; {AGAIN}"))?;
+fn page_of(bytes: &[u8], page: Option<u32>) -> Result<(Tiff<'_>, Page), Problem> {
+    let tiff = Tiff::open(bytes).ok_or_else(|| Problem::damaged("it has no directory of pages"))?;
     let number = page.unwrap_or(1);
-    let index = number.checked_sub(1).ok_or("pages are numbered from 1")? as usize;
+    let from_1 = || Problem::NoPage("pages are numbered from 1".to_owned());
+    let index = number.checked_sub(1).ok_or_else(from_1)? as usize;
     let pages = tiff.pages();
     let page = *pages.get(index).ok_or_else(|| match pages.len() {
-        0 => format!("it has no page; {AGAIN}"),
-        count => format!("it has no page {number}, only {count}"),
+        0 => Problem::damaged("it has no page"),
+        count => Problem::NoPage(format!("it has no page {number}, only {count}")),
     })?;
     Ok((tiff, page))
 }
@@ -302,21 +283,21 @@ fn of_others(
     format: ImageFormat,
     how: DecodeOptions,
     notes: &mut Vec<String>,
-) -> Result<(RgbImage, Orientation), String> {
+) -> Result<(RgbImage, Orientation), Problem> {
     let mut decoder = decoder(bytes, format, how.limits)?;
     notes.extend(frames::note(bytes));
     // A profile that cannot be read is no reason to refuse the image.
     notes.extend(decoder.icc_profile().ok().flatten().map(|profile| not_applied(profile::name(&profile))));
-    let orientation = decoder.orientation().map_err(|error| remedy::of_image(&error))?;
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| remedy::of_image(&error))?;
+    let orientation = decoder.orientation()?;
+    let image = DynamicImage::from_decoder(decoder)?;
     Ok((Raster::of(image)?.into_rgb(how.bits, notes)?, orientation))
 }
 
 /// A decoder of the `image` crate for a file that is within the limits.
-fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: DecodeLimits) -> Result<impl ImageDecoder + 'a, String> {
+fn decoder<'a>(bytes: &'a [u8], format: ImageFormat, limits: DecodeLimits) -> Result<impl ImageDecoder + 'a, Problem> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.bounds());
-    let decoder = reader.into_decoder().map_err(|error| remedy::of_image(&error))?;
+    let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
     Ok(decoder)

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, RgbImage};
 
-use crate::remedy::AGAIN;
+use crate::error::Problem;
 
 /// A picture as its file holds it.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Colour {
 
 impl Raster {
     /// The picture of a decoder of the `image` crate.
-    pub(crate) fn of(image: DynamicImage) -> Result<Self, String> {
+    pub(crate) fn of(image: DynamicImage) -> Result<Self, Problem> {
         let (width, height) = (image.width(), image.height());
         let (colour, alpha) = match image.color().channel_count() {
             1 => (Colour::Grey, Alpha::None),
@@ -78,7 +78,10 @@ impl Raster {
             DynamicImage::ImageLumaA16(pixels) => Samples::Sixteen(pixels.into_raw()),
             DynamicImage::ImageRgb16(pixels) => Samples::Sixteen(pixels.into_raw()),
             DynamicImage::ImageRgba16(pixels) => Samples::Sixteen(pixels.into_raw()),
-            other => return Err(format!("{:?} is not read; save it with 8 or 16 bits a value", other.color())),
+            other => {
+                let what = format!("{:?} is not read", other.color());
+                return Err(Problem::unsupported(what, "save it with 8 or 16 bits a value"));
+            }
         };
         Ok(Self { width, height, samples, colour, alpha })
     }
@@ -87,20 +90,20 @@ impl Raster {
     ///
     /// # Errors
     /// The samples are not colours.
-    pub(crate) fn coloured(self, colours: &[[u8; 3]; 256]) -> Result<RgbImage, String> {
+    pub(crate) fn coloured(self, colours: &[[u8; 3]; 256]) -> Result<RgbImage, Problem> {
         let (Samples::Eight(numbers), Colour::Grey) = (self.samples, self.colour) else {
-            return Err(format!("its samples do not represent colours; {AGAIN}"));
+            return Err(Problem::damaged("its samples do not represent colours"));
         };
         let rgb = numbers.into_iter().flat_map(|number| colours[usize::from(number)]).collect();
         RgbImage::from_raw(self.width, self.height, rgb)
-            .ok_or_else(|| format!("has fewer pixels than it says; {AGAIN}"))
+            .ok_or_else(|| Problem::damaged("has fewer pixels than it says"))
     }
 
     /// The picture as 8-bit RGB. `bits` is how many of 16 bits its camera uses, where the description says it.
     ///
     /// # Errors
     /// Samples that do not say what they mean; a picture that is transparent everywhere.
-    pub(crate) fn into_rgb(self, bits: Option<u8>, notes: &mut Vec<String>) -> Result<RgbImage, String> {
+    pub(crate) fn into_rgb(self, bits: Option<u8>, notes: &mut Vec<String>) -> Result<RgbImage, Problem> {
         let Self { width, height, samples, colour, alpha } = self;
         let channels = colour.channels() + usize::from(alpha != Alpha::None);
         let samples = match samples {
@@ -118,7 +121,7 @@ impl Raster {
                 pixels.flat_map(|pixel| over_white(rgb(&pixel[..colour.channels()], colour), pixel, alpha)).collect()
             }
         };
-        RgbImage::from_raw(width, height, rgb).ok_or_else(|| format!("has fewer pixels than it says; {AGAIN}"))
+        RgbImage::from_raw(width, height, rgb).ok_or_else(|| Problem::damaged("has fewer pixels than it says"))
     }
 }
 
@@ -183,7 +186,7 @@ fn whole_range(
     channels: usize,
     bits: Option<u8>,
     notes: &mut Vec<String>,
-) -> Result<u16, String> {
+) -> Result<u16, Problem> {
     let counts = Counts::new(samples, colours, channels);
     match bits {
         Some(bits) => said_range(&counts, u32::from(bits).clamp(1, u16::BITS), notes),
@@ -192,13 +195,13 @@ fn whole_range(
 }
 
 /// The range that the description says the camera has. What lies above is white.
-fn said_range(counts: &Counts, bits: u32, notes: &mut Vec<String>) -> Result<u16, String> {
+fn said_range(counts: &Counts, bits: u32, notes: &mut Vec<String>) -> Result<u16, Problem> {
     let above = counts.above(bits);
     if above > 0 && !counts.are_strays(bits) {
         let (all, largest) = (counts.all, counts.largest());
         let holds =
             format!("holds {above} of {all} values of more than the {bits} bits of `images.bits` (largest {largest})");
-        return Err(format!("{holds}; say how many bits its camera has"));
+        return Err(Problem::BitDepth(format!("{holds}; say how many bits its camera has")));
     }
     if above > 0 {
         notes.push(format!(
@@ -209,7 +212,7 @@ fn said_range(counts: &Counts, bits: u32, notes: &mut Vec<String>) -> Result<u16
 }
 
 /// All 16 bits, unless the picture would be black.
-fn guessed_range(counts: &Counts, notes: &mut Vec<String>) -> Result<u16, String> {
+fn guessed_range(counts: &Counts, notes: &mut Vec<String>) -> Result<u16, Problem> {
     let (used, largest) = (counts.bits(), counts.largest());
     let above = counts.above(used);
     let but = if above > 0 { format!(" by all but {above} of its values") } else { String::new() };
@@ -220,7 +223,7 @@ fn guessed_range(counts: &Counts, notes: &mut Vec<String>) -> Result<u16, String
         } else {
             "if those are its cells, say `images: {bits: 16}` in the description; if they are not, what its camera has, as in `bits: 12`"
         };
-        return Err(format!("{seen}; {remedy}"));
+        return Err(Problem::BitDepth(format!("{seen}; {remedy}")));
     }
     if used < u16::BITS {
         let remedy = "if that is not its light, say what its camera has in the description, as in `images: {bits: 12}`";
@@ -236,13 +239,16 @@ fn eight(sample: u16, most: u16) -> u8 {
 }
 
 /// Notes what becomes of the last channel.
-fn seen(samples: &[u8], channels: usize, alpha: Alpha, notes: &mut Vec<String>) -> Result<(), String> {
+fn seen(samples: &[u8], channels: usize, alpha: Alpha, notes: &mut Vec<String>) -> Result<(), Problem> {
     let mut opacities = samples.chunks_exact(channels).map(|pixel| pixel[channels - 1]);
     match alpha {
         Alpha::None => {}
         Alpha::Unknown => notes.push("a channel beside its colours is left out".to_owned()),
         Alpha::Straight | Alpha::Premultiplied if opacities.clone().all(|opacity| opacity == 0) => {
-            return Err("is transparent everywhere, so it shows nothing; remove its alpha channel".to_owned());
+            return Err(Problem::unsupported(
+                "is transparent everywhere, so it shows nothing",
+                "remove its alpha channel",
+            ));
         }
         Alpha::Straight | Alpha::Premultiplied if opacities.any(|opacity| opacity < 255) => {
             notes.push("transparency laid over white".to_owned());
@@ -288,7 +294,10 @@ mod tests {
     fn read(samples: Samples, alpha: Alpha, bits: Option<u8>) -> (Result<Vec<u8>, String>, String) {
         let mut notes = Vec::new();
         let raster = Raster { width: 2, height: 1, samples, colour: Colour::Grey, alpha };
-        let rgb = raster.into_rgb(bits, &mut notes).map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect());
+        let rgb = raster
+            .into_rgb(bits, &mut notes)
+            .map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect())
+            .map_err(|problem| problem.to_string());
         (rgb, notes.join("; "))
     }
 
@@ -324,8 +333,10 @@ mod tests {
                 colour: Colour::Grey,
                 alpha: Alpha::None,
             };
-            let read =
-                raster.into_rgb(bits, &mut notes).map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect::<Vec<_>>());
+            let read = raster
+                .into_rgb(bits, &mut notes)
+                .map(|rgb| rgb.pixels().map(|pixel| pixel[0]).collect::<Vec<_>>())
+                .map_err(|problem| problem.to_string());
             (read, notes.join("; "))
         };
         let several: Vec<u16> = (0..20).map(|at| 60_000 + 100 * at).collect();

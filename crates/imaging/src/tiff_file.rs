@@ -1,7 +1,7 @@
 //! Facts about a TIFF that its decoder keeps to itself: its pages, a page's palette, its colour profile.
 //!
-//! The decoder reads the first page only, refuses palette images, and mistakes the place of samples beside a channel that no one names.
-//! All are got around by an edited view of the file ([`Edited`]): its header names another page, the tag of a palette image says grey,
+//! The decoder reaches a page only through all pages before it, refuses palette images at every door, and mistakes the place of samples
+//! beside a channel that no one names (ADR 0015). All are got around by an edited view of the file ([`Edited`]): its header names another page, the tag of a palette image says grey,
 //! and it is coloured afterwards, or the unnamed channel is called alpha, and left out afterwards. Offsets come from the file and are
 //! not trusted.
 
@@ -129,6 +129,12 @@ impl<'a> Tiff<'a> {
     pub(super) fn orientation(&self, page: Page) -> Option<u8> {
         let entry = self.entries(page.0).find(|entry| entry.tag == ORIENTATION)?;
         self.u16(entry.value).and_then(|turned| u8::try_from(turned).ok())
+    }
+
+    /// Where the value of a tag of a page stands.
+    #[cfg(test)]
+    pub(super) fn place_of_tag(&self, page: Page, tag: u16) -> Option<usize> {
+        self.entries(page.0).find(|entry| entry.tag == tag).map(|entry| entry.value)
     }
 
     /// Where the header names the first page.

@@ -11,8 +11,8 @@ use tiff::ColorType;
 use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
+use crate::error::{NotACellNumber, Problem};
 use crate::raster::{Alpha, Colour, Raster, Samples};
-use crate::remedy::{self, AGAIN};
 use crate::tiff_file::{Edited, View};
 use crate::{DecodeLimits, foreign, jpeg};
 
@@ -26,6 +26,9 @@ const IMAGE_DEPTH: u16 = 32_997;
 const TILE_DEPTH: u16 = 32_998;
 /// Channels beyond which samples are no picture.
 const MOST_CHANNELS: usize = 8;
+
+/// What helps against samples of another kind.
+const EIGHT_OR_SIXTEEN: &str = "save it with 8 or 16 bits";
 
 /// A page that is ready to be decoded.
 pub(crate) struct Pixels<'a> {
@@ -56,21 +59,21 @@ struct Part {
 impl<'a> Pixels<'a> {
     /// # Errors
     /// What is not read, or is over the limits.
-    pub(crate) fn open(file: Edited<'a>, limits: DecodeLimits) -> Result<Self, String> {
+    pub(crate) fn open(file: Edited<'a>, limits: DecodeLimits) -> Result<Self, Problem> {
         let bytes = file.whole();
         let limit = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
-        let mut decoder = Decoder::new(file).map_err(|error| remedy::of_tiff(&error))?;
+        let mut decoder = Decoder::new(file)?;
         let mut bounds = Limits::default();
         bounds.decoding_buffer_size = limit(limits.pixels.saturating_mul(16));
         bounds.intermediate_buffer_size = bytes.len();
         decoder = decoder.with_limits(bounds);
-        let (width, height) = decoder.dimensions().map_err(|error| remedy::of_tiff(&error))?;
-        limits.allow(width, height).map_err(|reason| format!("{reason}; of a slide, export fields of view"))?;
+        let (width, height) = decoder.dimensions()?;
+        limits.allow(width, height).map_err(|problem| match problem {
+            Problem::TooManyPixels { width, height, limit } => Problem::TooLargeAPage { width, height, limit },
+            other => other,
+        })?;
         let number = |decoder: &mut Decoder<Edited<'a>>, tag, default: u16| {
-            decoder
-                .find_tag_unsigned(tag)
-                .map(|found| found.unwrap_or(default))
-                .map_err(|error| remedy::of_tiff(&error))
+            decoder.find_tag_unsigned(tag).map(|found| found.unwrap_or(default)).map_err(Problem::from)
         };
         let compression = number(&mut decoder, Tag::Compression, 1)?;
         if let Some(name) = foreign::compression(compression) {
@@ -79,17 +82,18 @@ impl<'a> Pixels<'a> {
         for (tag, what) in [(IMAGE_DEPTH, "it is a volume"), (TILE_DEPTH, "its tiles are volumes")] {
             let slices = number(&mut decoder, Tag::Unknown(tag), 1)?;
             if slices > 1 {
-                return Err(format!("{what} of {slices} slices; save each slice as a page or a file"));
+                let what = format!("{what} of {slices} slices");
+                return Err(Problem::unsupported(what, "save each slice as a page or a file"));
             }
         }
-        let colour = decoder.colortype().map_err(|error| remedy::of_tiff(&error))?;
+        let colour = decoder.colortype()?;
         let planar = number(&mut decoder, Tag::PlanarConfiguration, 1)? == 2;
         let channels = usize::from(number(&mut decoder, Tag::SamplesPerPixel, 1)?);
         if channels > MOST_CHANNELS {
-            return Err(format!("has {channels} channels; save one as grey or three as RGB"));
+            return Err(Problem::unsupported(format!("has {channels} channels"), "save one as grey or three as RGB"));
         }
         if usize::from(colour.num_samples()) < channels && !planar && number(&mut decoder, Tag::Predictor, 1)? != 1 {
-            return Err(format!("has {channels} channels behind a predictor; save it as RGB"));
+            return Err(Problem::unsupported(format!("has {channels} channels behind a predictor"), "save it as RGB"));
         }
         let (chunk_width, chunk_height) = decoder.chunk_dimensions();
         let chunk_height = match decoder.get_chunk_type() {
@@ -101,9 +105,7 @@ impl<'a> Pixels<'a> {
             .into_iter()
             .try_fold(1_u64, |area, side| area.checked_mul(side.into()));
         if area.is_none_or(|area| area > limits.pixels.saturating_mul(2)) {
-            return Err(format!(
-                "its tiles of {chunk_width}×{chunk_height} px are over the limit of --max-pixels; save it in smaller ones"
-            ));
+            return Err(Problem::TooLargeTiles { width: chunk_width, height: chunk_height });
         }
         let planes = if planar { u32::from(colour.num_samples()) } else { 1 };
         let chunk_channels = if planar { 1 } else { channels.min(colour.num_samples().into()) };
@@ -117,23 +119,23 @@ impl<'a> Pixels<'a> {
     }
 
     /// Checks the images inside the chunks, which have sizes of their own.
-    fn look_inside(&mut self, bytes: &[u8], compression: u16, channels: usize) -> Result<(), String> {
+    fn look_inside(&mut self, bytes: &[u8], compression: u16, channels: usize) -> Result<(), Problem> {
         let (offsets, lengths) = match self.decoder.get_chunk_type() {
             ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
             ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
         };
-        let tables = match self.decoder.find_tag(Tag::JPEGTables).map_err(|error| remedy::of_tiff(&error))? {
-            Some(tables) => Some(tables.into_u8_vec().map_err(|error| remedy::of_tiff(&error))?),
+        let tables = match self.decoder.find_tag(Tag::JPEGTables)? {
+            Some(tables) => Some(tables.into_u8_vec()?),
             None => None,
         };
-        let mut all = |tag| self.decoder.find_tag_unsigned_vec::<u64>(tag).map_err(|error| remedy::of_tiff(&error));
+        let mut all = |tag| self.decoder.find_tag_unsigned_vec::<u64>(tag).map_err(Problem::from);
         let (offsets, lengths) = (all(offsets)?.unwrap_or_default(), all(lengths)?.unwrap_or_default());
         for (index, (offset, length)) in offsets.into_iter().zip(lengths).enumerate() {
             let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             let inside = end
                 .and_then(|end| bytes.get(start..end))
-                .ok_or_else(|| format!("the file ends before its image does; {AGAIN}"))?;
+                .ok_or_else(|| Problem::damaged("the file ends before its image does"))?;
             let size = match compression {
                 JPEG => jpeg::size(inside).filter(|frame| frame.channels == channels).map(|frame| frame.size),
                 _ => WebPDecoder::new(Cursor::new(inside)).ok().map(|decoder| decoder.dimensions()),
@@ -145,13 +147,13 @@ impl<'a> Pixels<'a> {
             if !fits {
                 let (width, height) = size.unwrap_or_default();
                 let (across, down) = self.chunk;
-                return Err(format!(
-                    "part {index} holds an image of {width}×{height} px where one of {across}×{down} belongs; {AGAIN}"
-                ));
+                return Err(Problem::Damaged(format!(
+                    "part {index} holds an image of {width}×{height} px where one of {across}×{down} belongs"
+                )));
             }
             if compression == JPEG {
                 let whole = jpeg::whole(inside, tables.as_deref());
-                let whole = whole.map_err(|reason| format!("part {index} of it is a damaged JPEG: {reason}"))?;
+                let whole = whole.map_err(|problem| Problem::Part { part: index, problem: problem.into() })?;
                 self.notes.extend(whole.notes().into_iter().map(|note| format!("a JPEG inside it: {note}")));
             }
         }
@@ -162,7 +164,7 @@ impl<'a> Pixels<'a> {
     ///
     /// # Errors
     /// Samples that are no colours, or none of 8 or 16 bits; damage.
-    pub(crate) fn raster(mut self, view: &View, notes: &mut Vec<String>) -> Result<Raster, String> {
+    pub(crate) fn raster(mut self, view: &View, notes: &mut Vec<String>) -> Result<Raster, Problem> {
         self.notes.sort();
         self.notes.dedup();
         notes.append(&mut self.notes);
@@ -172,16 +174,18 @@ impl<'a> Pixels<'a> {
         match self.number(Tag::SampleFormat, 1)? {
             1 => {}
             2 => {
-                return Err(
-                    "holds signed numbers, whose range no one states; save it with 8 or 16 bits from 0".to_owned()
-                );
+                return Err(Problem::unsupported(
+                    "holds signed numbers, whose range no one states",
+                    "save it with 8 or 16 bits from 0",
+                ));
             }
             3 => {
-                return Err(
-                    "holds floating-point numbers, whose range no one states; save it with 8 or 16 bits".to_owned()
-                );
+                return Err(Problem::unsupported(
+                    "holds floating-point numbers, whose range no one states",
+                    EIGHT_OR_SIXTEEN,
+                ));
             }
-            _ => return Err("holds numbers of an unknown kind; save it with 8 or 16 bits".to_owned()),
+            _ => return Err(Problem::unsupported("holds numbers of an unknown kind", EIGHT_OR_SIXTEEN)),
         }
         if self.number(Tag::SamplesPerPixel, 1)? as usize > channels {
             notes.push("channels beside its colours are left out".to_owned());
@@ -199,7 +203,7 @@ impl<'a> Pixels<'a> {
                         let unpacked = unpacked(&packed, part.width, bits, scale);
                         frame.place(&mut samples, &part, &unpacked)
                     }
-                    _ => Err(format!("its samples are of another type than it says; {AGAIN}")),
+                    _ => Err(Problem::damaged("its samples are of another type than it says")),
                 })?;
                 Samples::Eight(samples)
             }
@@ -207,11 +211,16 @@ impl<'a> Pixels<'a> {
                 let mut samples = vec![0_u16; pixels * channels];
                 self.parts(|part, decoded, frame| match decoded {
                     DecodingResult::U16(part_samples) => frame.place(&mut samples, &part, &part_samples),
-                    _ => Err(format!("its samples are of another type than it says; {AGAIN}")),
+                    _ => Err(Problem::damaged("its samples are of another type than it says")),
                 })?;
                 Samples::Sixteen(samples)
             }
-            bits => return Err(format!("holds {bits}-bit numbers; save it with 8 or 16 bits a value")),
+            bits => {
+                return Err(Problem::unsupported(
+                    format!("holds {bits}-bit numbers"),
+                    "save it with 8 or 16 bits a value",
+                ));
+            }
         };
         Ok(Raster { width, height, samples, colour, alpha })
     }
@@ -220,15 +229,15 @@ impl<'a> Pixels<'a> {
     ///
     /// # Errors
     /// Several channels, fractions, numbers that a cell cannot have; damage.
-    pub(crate) fn numbers(mut self) -> Result<Vec<u32>, String> {
+    pub(crate) fn numbers(mut self) -> Result<Vec<u32>, Problem> {
         let ColorType::Gray(bits) = self.colour else {
-            return Err(format!(
-                "has {} channels; save masks as grey, with one number a pixel",
-                self.colour.num_samples()
-            ));
+            let channels = self.colour.num_samples();
+            return Err(Problem::NotNumbers(format!(
+                "has {channels} channels; save masks as grey, with one number a pixel"
+            )));
         };
         if self.number(Tag::PhotometricInterpretation, 1)? == 0 {
-            return Err("calls 0 white; save masks with 0 as black".to_owned());
+            return Err(Problem::NotNumbers("calls 0 white; save masks with 0 as black".to_owned()));
         }
         let mut numbers = vec![0_u32; self.width as usize * self.height as usize];
         self.parts(|part, decoded, frame| {
@@ -241,13 +250,13 @@ impl<'a> Pixels<'a> {
         Ok(numbers)
     }
 
-    fn number(&mut self, tag: Tag, default: u16) -> Result<u16, String> {
-        let all = self.decoder.find_tag_unsigned_vec::<u16>(tag).map_err(|error| remedy::of_tiff(&error))?;
+    fn number(&mut self, tag: Tag, default: u16) -> Result<u16, Problem> {
+        let all = self.decoder.find_tag_unsigned_vec::<u16>(tag)?;
         Ok(all.and_then(|all| all.first().copied()).unwrap_or(default))
     }
 
     /// What the samples mean.
-    fn meaning(&mut self) -> Result<(Colour, Alpha), String> {
+    fn meaning(&mut self) -> Result<(Colour, Alpha), Problem> {
         let alpha = match self.number(Tag::ExtraSamples, 0)? {
             1 => Alpha::Premultiplied,
             2 => Alpha::Straight,
@@ -262,17 +271,20 @@ impl<'a> Pixels<'a> {
             ColorType::CMYKA(_) => Ok((Colour::Cmyk, alpha)),
             ColorType::Multiband { num_samples: 2, .. } if alpha != Alpha::Unknown => Ok((Colour::Grey, alpha)),
             ColorType::Multiband { num_samples, .. } => {
-                Err(format!("has {num_samples} channels that it does not call colours; save it as grey or RGB"))
+                let what = format!("has {num_samples} channels that it does not call colours");
+                Err(Problem::unsupported(what, "save it as grey or RGB"))
             }
-            other => Err(format!("its colours are {other:?}, which is not read; save it as RGB")),
+            other => {
+                Err(Problem::unsupported(format!("its colours are {other:?}, which is not read"), "save it as RGB"))
+            }
         }
     }
 
     /// Decodes all parts in turn.
     fn parts(
         &mut self,
-        mut take: impl FnMut(Part, DecodingResult, &Frame) -> Result<(), String>,
-    ) -> Result<(), String> {
+        mut take: impl FnMut(Part, DecodingResult, &Frame) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         let frame = Frame {
             width: self.width as usize,
             height: self.height as usize,
@@ -289,7 +301,7 @@ impl<'a> Pixels<'a> {
                 width: self.chunk.0.min(self.width - x) as usize,
                 plane: plane as usize,
             };
-            let decoded = self.decoder.read_chunk(index).map_err(|error| remedy::of_tiff(&error))?;
+            let decoded = self.decoder.read_chunk(index)?;
             take(part, decoded, &frame)?;
         }
         Ok(())
@@ -306,7 +318,7 @@ struct Frame {
 
 impl Frame {
     /// Puts the samples of a part where they belong. It may hold more rows than are in the image, never fewer.
-    fn place<T: Copy>(&self, to: &mut [T], part: &Part, from: &[T]) -> Result<(), String> {
+    fn place<T: Copy>(&self, to: &mut [T], part: &Part, from: &[T]) -> Result<(), Problem> {
         let line = part.width * self.chunk_channels;
         let rows = from.chunks_exact(line.max(1)).take(self.height - part.y);
         for (row, samples) in rows.enumerate() {
@@ -334,12 +346,12 @@ fn unpacked(packed: &[u8], width: usize, bits: u8, scale: u8) -> Vec<u8> {
 }
 
 /// Samples of any type as numbers of cells.
-fn whole(decoded: DecodingResult) -> Result<Vec<u32>, String> {
+fn whole(decoded: DecodingResult) -> Result<Vec<u32>, Problem> {
     fn each<T: Copy + std::fmt::Display>(
         samples: Vec<T>,
         number: impl Fn(T) -> Option<u32>,
-    ) -> Result<Vec<u32>, String> {
-        let one = |sample| number(sample).ok_or_else(|| crate::no_number(&sample));
+    ) -> Result<Vec<u32>, Problem> {
+        let one = |sample: T| number(sample).ok_or_else(|| NotACellNumber(sample.to_string()).into());
         samples.into_iter().map(one).collect()
     }
     let of_float =
@@ -355,6 +367,8 @@ fn whole(decoded: DecodingResult) -> Result<Vec<u32>, String> {
         DecodingResult::I64(samples) => each(samples, |sample| sample.try_into().ok()),
         DecodingResult::F32(samples) => each(samples, |sample| of_float(sample.into())),
         DecodingResult::F64(samples) => each(samples, of_float),
-        DecodingResult::F16(_) => Err("holds 16-bit fractions; save masks as whole numbers".to_owned()),
+        DecodingResult::F16(_) => {
+            Err(Problem::NotNumbers("holds 16-bit fractions; save masks as whole numbers".to_owned()))
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! What can be wrong with a file of masks.
 
+use imaging::{DecodeError, NotACellNumber};
 use thiserror::Error;
 
 /// Why a file of masks gives no cells. The texts are reasons for a report; they do not name the file.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum MaskError {
     /// The file is neither `.npy` nor an image of whole numbers.
-    #[error("{0}")]
-    Image(String),
+    #[error(transparent)]
+    Image(#[from] DecodeError),
     /// The header of a `.npy` file is damaged.
     #[error("{0}")]
     Header(String),
@@ -39,8 +40,8 @@ pub enum MaskError {
         expected: usize,
     },
     /// A value that cannot be the number of a cell.
-    #[error("{0}")]
-    NotACellNumber(String),
+    #[error(transparent)]
+    NotACellNumber(#[from] NotACellNumber),
     /// The array is not one of flows.
     #[error("{0}; flows are an array of f32 [3, height, width], rows first: down, right, cell probability")]
     NotFlows(String),

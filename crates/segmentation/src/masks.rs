@@ -9,6 +9,7 @@ mod pickle;
 mod tests;
 
 use dynamics::Flows;
+use imaging::DecodeLimits;
 use labels::Labels;
 
 use crate::cell::{Cell, measure};
@@ -17,7 +18,7 @@ use crate::options::{MaskContent, MaskOptions};
 
 /// The cells of a file of masks that belongs to an image of `width × height` pixels, from the top left.
 ///
-/// `bytes` may be anything; at most `most_pixels` pixels are read.
+/// `bytes` may be anything; no more pixels are read than `limits` allow.
 ///
 /// # Errors
 /// A file that holds no masks or flows, or those of an image of another size.
@@ -25,11 +26,11 @@ pub fn cells_of_masks(
     bytes: &[u8],
     (width, height): (u32, u32),
     options: &MaskOptions,
-    most_pixels: u64,
+    limits: DecodeLimits,
 ) -> Result<Vec<Cell>, MaskError> {
     let mut labels = match options.holds {
-        MaskContent::Masks => npy::labels(bytes, most_pixels)?,
-        MaskContent::Flows => follow(&npy::FlowArray::read(bytes, most_pixels)?.flows(), options)?,
+        MaskContent::Masks => npy::labels(bytes, limits)?,
+        MaskContent::Flows => follow(&npy::FlowArray::read(bytes, limits)?.flows(), options)?,
     };
     if (labels.width, labels.height) != (width as usize, height as usize) {
         return Err(MaskError::OtherSize { masks: (labels.width, labels.height), image: (width, height) });

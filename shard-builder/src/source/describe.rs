@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use imaging::{DecodeLimits, DecodeOptions, DecodedImage};
+use imaging::{DecodeError, DecodeLimits, DecodeOptions, DecodedImage};
 use run_spec::layer::ConfigError;
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
@@ -105,7 +105,7 @@ pub(crate) struct Images {
 
 impl Images {
     /// A page of a file that was read. The error is a reason for the report.
-    pub(crate) fn decode(&self, bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, String> {
+    pub(crate) fn decode(&self, bytes: &[u8], page: u32, limits: DecodeLimits) -> Result<DecodedImage, DecodeError> {
         let page = (self.pages == Pages::All).then_some(page);
         imaging::decode_with(bytes, DecodeOptions { limits, page, bits: self.bits })
     }

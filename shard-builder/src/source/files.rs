@@ -86,7 +86,7 @@ impl Root {
             Self::Folder(folder) => folder.read(&path, limit),
             Self::Archive(archive) => archive.read(&path, limit),
         }?;
-        imaging::pointer(&bytes).map_or(Ok(bytes), Err)
+        imaging::pointer(&bytes).map_or(Ok(bytes), |error| Err(error.to_string()))
     }
 
     /// The path of the file that is read as `path`: links are followed, so two paths of one file give one place.

@@ -15,7 +15,7 @@ mod scan;
 use bits::{Bits, Codes};
 use scan::{COEFFICIENTS, Component, Header, Scan, Tables};
 
-use crate::remedy::AGAIN;
+use crate::error::Problem;
 
 /// Bytes of data that may belong to no block: some programs write a few before a marker.
 const SPARE: usize = 16;
@@ -89,15 +89,15 @@ impl Whole {
 }
 
 impl Lost {
-    fn reason(self, unit: usize, units: usize) -> String {
-        let at = format!("at part {} of {units}; {AGAIN}", unit + 1);
-        match self {
+    fn problem(self, unit: usize, units: usize) -> Problem {
+        let at = format!("at part {} of {units}", unit + 1);
+        Problem::Damaged(match self {
             Self::Ended => format!("its data ends before its image does, {at}"),
             Self::Code => format!("its data is damaged, {at}"),
             Self::Zeros => format!("zeros stand where data belongs, {at}"),
             Self::Interval => format!("a stretch of its data is lost, {at}"),
-            Self::Tables => format!("it lacks a table of codes; {AGAIN}"),
-        }
+            Self::Tables => "it lacks a table of codes".to_owned(),
+        })
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn size(bytes: &[u8]) -> Option<Size> {
 ///
 /// # Errors
 /// What is missing, with what to do; a reason for the report.
-pub(crate) fn whole(bytes: &[u8], tables: Option<&[u8]>) -> Result<Whole, String> {
+pub(crate) fn whole(bytes: &[u8], tables: Option<&[u8]>) -> Result<Whole, Problem> {
     let mut walk = Walk { bytes, ..Walk::default() };
     if let Some(tables) = tables {
         let mut walk_tables = Walk { bytes: tables, ..Walk::default() };
@@ -182,42 +182,42 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Walks up to the end marker; returns where it ends, or nothing where the file ends without one.
-    fn segments(&mut self) -> Result<Option<usize>, String> {
+    fn segments(&mut self) -> Result<Option<usize>, Problem> {
         let mut at = 2;
         while let Some((place, kind)) = marker(self.bytes, at) {
             // Any number of filling bytes may stand before a marker.
             self.spare += self.bytes[at..place].iter().filter(|byte| **byte != 0xff).count();
             match kind {
                 0xd9 => return Ok(Some(place + 2)),
-                0xd8 => return Err(format!("another image begins before it ends; {AGAIN}")),
+                0xd8 => return Err(Problem::damaged("another image begins before it ends")),
                 0x01 => at = place + 2,
                 0xd0..=0xd7 => (self.spare, at) = (self.spare + 2, place + 2),
                 _ => {
                     let Some((content, end)) = segment(self.bytes, place) else {
-                        return Err(format!("the file ends before its image does; {AGAIN}"));
+                        return Err(Problem::damaged("the file ends before its image does"));
                     };
                     at = self.part(kind, content, end)?;
                 }
             }
             if self.spare > SPARE {
                 let reason = "holds data that belongs to no part of its picture, so it is damaged or two files in one";
-                return Err(format!("{reason}; {AGAIN}"));
+                return Err(Problem::damaged(reason));
             }
         }
         Ok(None)
     }
 
     /// Takes in a segment; returns where to go on.
-    fn part(&mut self, kind: u8, content: &[u8], end: usize) -> Result<usize, String> {
-        let hurt = || format!("a header of it is damaged; {AGAIN}");
+    fn part(&mut self, kind: u8, content: &[u8], end: usize) -> Result<usize, Problem> {
+        let hurt = || Problem::damaged("a header of it is damaged");
         match kind {
             0xc4 => self.codes(content).ok_or_else(hurt)?,
             0xdb => self.steps(content).ok_or_else(hurt)?,
-            0xc0..=0xc2 if self.frame.is_some() => return Err(format!("holds two frames; {AGAIN}")),
+            0xc0..=0xc2 if self.frame.is_some() => return Err(Problem::damaged("holds two frames")),
             0xc0..=0xc2 => self.frame = Some(Frame::read(kind, content).ok_or_else(hurt)?),
             _ if begins_frame(kind) => {
-                return Err("is a JPEG that is coded in a rare way (arithmetic, lossless or in steps); save it as PNG"
-                    .to_owned());
+                let what = "is a JPEG that is coded in a rare way (arithmetic, lossless or in steps)";
+                return Err(Problem::unsupported(what, "save it as PNG"));
             }
             0xdd => self.restart = content.first_chunk().map(|of| u16::from_be_bytes(*of)).ok_or_else(hurt)?.into(),
             0xda => return self.scan(content, end),
@@ -251,16 +251,17 @@ impl Walk<'_> {
         Some(())
     }
 
-    fn scan(&mut self, content: &[u8], start: usize) -> Result<usize, String> {
-        let hurt = || format!("the header of a pass is damaged; {AGAIN}");
+    fn scan(&mut self, content: &[u8], start: usize) -> Result<usize, Problem> {
+        let hurt = || Problem::damaged("the header of a pass is damaged");
         let frame = self.frame.as_mut().ok_or_else(hurt)?;
         let header = Header::read(content, frame).ok_or_else(hurt)?;
         if !frame.progressive && frame.is_beyond_the_decoder(header.components.len()) {
-            return Err("keeps its colours in an order and size that is not read right here; save it as PNG".to_owned());
+            let what = "keeps its colours in an order and size that is not read right here";
+            return Err(Problem::unsupported(what, "save it as PNG"));
         }
         self.passes += 1;
         if self.passes > MOST_PASSES {
-            return Err(format!("has over {MOST_PASSES} passes; save it as PNG"));
+            return Err(Problem::unsupported(format!("has over {MOST_PASSES} passes"), "save it as PNG"));
         }
         let bits = Bits::new(self.bytes, start);
         let progressive = frame.progressive;
@@ -271,7 +272,7 @@ impl Walk<'_> {
             component.most = ((1024_i32 << (frame.precision.clamp(8, 12) - 8)) + 32) / step + 2;
         }
         let mut scan = Scan { header: &header, tables: &self.tables, bits, progressive, idle: 0 };
-        let rest = scan.walk(frame, self.restart).map_err(|(lost, unit, units)| lost.reason(unit, units))?;
+        let rest = scan.walk(frame, self.restart).map_err(|(lost, unit, units)| lost.problem(unit, units))?;
         self.spare += rest.spare;
         for &(at, ..) in &header.components {
             frame.components[at].missing[header.band.0..=header.band.1].fill(Some(header.low));
@@ -280,13 +281,13 @@ impl Walk<'_> {
     }
 
     /// Whether every bit of every coefficient was sent.
-    fn complete(&self) -> Result<(), String> {
-        let Some(frame) = &self.frame else { return Err(format!("it ends before its image begins; {AGAIN}")) };
+    fn complete(&self) -> Result<(), Problem> {
+        let Some(frame) = &self.frame else { return Err(Problem::damaged("it ends before its image begins")) };
         let complete = |of: &Component| of.missing.iter().all(|missing| *missing == Some(0));
         if frame.components.iter().all(complete) {
             return Ok(());
         }
-        Err(format!("it ends before the last pass of its image; {AGAIN}"))
+        Err(Problem::damaged("it ends before the last pass of its image"))
     }
 }
 

@@ -30,7 +30,7 @@ fn flat(columns: u8, restarts: &[u8]) -> Vec<u8> {
 }
 
 fn reason(bytes: &[u8]) -> String {
-    whole(bytes, None).expect_err("damage")
+    whole(bytes, None).expect_err("damage").to_string()
 }
 
 #[test]

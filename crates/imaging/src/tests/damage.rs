@@ -12,7 +12,7 @@ fn data(bytes: &[u8]) -> usize {
 }
 
 fn reason(bytes: &[u8]) -> String {
-    decode(bytes, DecodeLimits::default()).map(|decoded| decoded.notes).expect_err("damage")
+    decode(bytes, DecodeLimits::default()).map(|decoded| decoded.notes).expect_err("damage").to_string()
 }
 
 fn notes(bytes: &[u8]) -> String {
@@ -108,7 +108,7 @@ fn every_reason_says_what_to_do() {
         ("unknown compression", with(read("strips.tif"), 259, 65_000), "export"),
         ("no page", b"II\x2a\0\0\0\0\0".to_vec(), "again"),
     ] {
-        let reason = decode(&bytes, limits).map(|decoded| decoded.notes).expect_err(what);
+        let reason = decode(&bytes, limits).map(|decoded| decoded.notes).expect_err(what).to_string();
         assert!(reason.contains(words), "{what}: {reason}");
     }
     // The tag of the predictor becomes that of the depth of a volume's tiles.
@@ -121,7 +121,10 @@ fn every_reason_says_what_to_do() {
         volume[at + 8..at + 10].copy_from_slice(&number(2));
         assert!(reason(&volume).contains("save each slice"), "{}", reason(&volume));
     }
-    let few = DecodeLimits { pixels: 1, ..limits };
-    let reason = numbers(&tiff("mask-u16.tif"), few).expect_err("over the limit");
-    assert!(reason.contains("--max-pixels"), "{reason}");
+    let few = DecodeLimits { pixels: 1, setting: Some("--max-pixels"), ..limits };
+    let reason = numbers(&tiff("mask-u16.tif"), few).expect_err("over the limit").to_string();
+    assert!(reason.ends_with("over the limit of 1; of a slide, export fields of view; see --max-pixels"), "{reason}");
+    let unnamed = numbers(&tiff("mask-u16.tif"), DecodeLimits { setting: None, ..few }).expect_err("over the limit");
+    assert!(!unnamed.to_string().contains("see"), "only the caller knows what raises the limit: {unnamed}");
+    assert!(matches!(unnamed, DecodeError::Unreadable { problem, .. } if problem.is_limit()));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use imaging::{DecodeLimits, Numbers};
+use imaging::{DecodeLimits, NotACellNumber, Numbers};
 use npyz::{DType, Deserialize, NpyFile, NpyHeader, Order, TypeRead};
 
 use super::dynamics::Flows;
@@ -32,17 +32,16 @@ pub(super) struct RawArray<'a> {
 ///
 /// # Errors
 /// A file that holds no masks.
-pub(super) fn labels(bytes: &[u8], most_pixels: u64) -> Result<Labels, MaskError> {
-    if bytes.starts_with(NPY) { of_npy(bytes, most_pixels) } else { of_image(bytes, most_pixels) }
+pub(super) fn labels(bytes: &[u8], limits: DecodeLimits) -> Result<Labels, MaskError> {
+    if bytes.starts_with(NPY) { of_npy(bytes, limits) } else { of_image(bytes, limits) }
 }
 
-fn of_image(bytes: &[u8], most_pixels: u64) -> Result<Labels, MaskError> {
-    let limits = DecodeLimits { pixels: most_pixels, ..DecodeLimits::default() };
-    let Numbers { width, height, values } = imaging::numbers(bytes, limits).map_err(MaskError::Image)?;
+fn of_image(bytes: &[u8], limits: DecodeLimits) -> Result<Labels, MaskError> {
+    let Numbers { width, height, values } = imaging::numbers(bytes, limits)?;
     Ok(Labels { height: height as usize, width: width as usize, numbers: values })
 }
 
-fn of_npy(bytes: &[u8], most_pixels: u64) -> Result<Labels, MaskError> {
+fn of_npy(bytes: &[u8], limits: DecodeLimits) -> Result<Labels, MaskError> {
     let (header, rest) = header(bytes)?;
     let array = if header.dtype().uses_pickled_array() {
         // Cellpose's `_seg.npy`: one Python dictionary.
@@ -52,7 +51,7 @@ fn of_npy(bytes: &[u8], most_pixels: u64) -> Result<Labels, MaskError> {
         RawArray { shape: header.shape().to_vec(), element: header.dtype(), fortran, bytes: rest }
     };
     let &[height, width] = array.shape.as_slice() else { return Err(MaskError::Shape(array.shape)) };
-    let count = pixels(height, width, most_pixels)?;
+    let count = pixels(height, width, limits.pixels)?;
     let numbers = numbers(&array, count)?;
     Ok(plane((height as usize, width as usize), numbers, array.fortran))
 }
@@ -112,7 +111,7 @@ fn each<T: Deserialize + TryInto<u32> + Display + Copy>(
     let reader = T::reader(&array.element).map_err(|error| unreadable(&error))?;
     let element = |bytes: &[u8]| {
         let value: T = reader.read_one(bytes).map_err(|error| unreadable(&error))?;
-        value.try_into().map_err(|_| MaskError::NotACellNumber(imaging::no_number(&value)))
+        value.try_into().map_err(|_| NotACellNumber(value.to_string()).into())
     };
     array.bytes.chunks_exact(size_of::<T>()).map(element).collect()
 }
@@ -130,12 +129,12 @@ impl FlowArray {
     ///
     /// # Errors
     /// An array of other elements or of another shape; damage.
-    pub(super) fn read(bytes: &[u8], most_pixels: u64) -> Result<Self, MaskError> {
+    pub(super) fn read(bytes: &[u8], limits: DecodeLimits) -> Result<Self, MaskError> {
         let (header, rest) = header(bytes)?;
         let &[3, height, width] = header.shape() else {
             return Err(MaskError::NotFlows(format!("its shape is {:?}", header.shape())));
         };
-        let count = pixels(height, width, most_pixels / 3)?;
+        let count = pixels(height, width, limits.pixels / 3)?;
         let (element, order) = (header.dtype().descr(), header.order());
         if element != "'<f4'" || order == Order::Fortran {
             return Err(MaskError::NotFlows(format!("its elements are {element} in {order:?}'s order")));

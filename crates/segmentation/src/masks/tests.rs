@@ -6,7 +6,7 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(format!("{path}{name}")).expect("a golden file")
 }
 
-const MOST: u64 = 1 << 20;
+const MOST: DecodeLimits = DecodeLimits { file_bytes: 1 << 30, pixels: 1 << 20, setting: None };
 
 /// Average precision at an intersection over union of 0.5 (Caicedo et al., 2019): matches over matches, misses and inventions.
 fn average_precision(truth: &Labels, found: &Labels) -> (usize, f64) {
@@ -121,7 +121,12 @@ fn files_that_are_no_masks_are_refused_in_words() {
     assert!(
         npy::FlowArray::read(&golden("discs_masks.npy"), MOST).expect_err("masks").to_string().contains("down, right")
     );
-    assert!(npy::labels(&golden("discs_masks.npy"), 100).expect_err("limit").to_string().contains("limit of 100"));
+    assert!(
+        npy::labels(&golden("discs_masks.npy"), DecodeLimits { pixels: 100, ..MOST })
+            .expect_err("limit")
+            .to_string()
+            .contains("limit of 100")
+    );
 }
 
 #[test]

@@ -6,7 +6,8 @@ use image::RgbImage;
 use run_spec::ids::Product;
 use shards::{EXAMPLES_KEY, ShardSet};
 
-use crate::contact_sheet::{Strip, draw};
+use imaging::contact_sheet::{self, Strip};
+
 use crate::encode::Encoder;
 use crate::output::thousands;
 use crate::plan::{PlannedShard, Row};
@@ -208,7 +209,7 @@ fn strip(source: &str, licence: &str, rows: usize, tiles: Vec<(RgbImage, String)
 
 fn png(strips: &[Strip]) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    draw(strips, EXAMPLES_EACH as u32)
+    contact_sheet::strips(strips, EXAMPLES_EACH as u32)
         .write_to(&mut bytes, image::ImageFormat::Png)
         .context("encode the picture of examples")?;
     Ok(bytes.into_inner())

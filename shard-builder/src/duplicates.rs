@@ -9,8 +9,9 @@ use std::{fmt, fs};
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 
+use imaging::contact_sheet::{self, Strip};
+
 use crate::cli::DuplicatesArgs;
-use crate::contact_sheet::{Strip, draw};
 use crate::locate::{Places, locate};
 use crate::output::thousands;
 use crate::plan;
@@ -218,7 +219,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     );
     if !lines.is_empty() {
         let sheet = args.out.join("duplicates.png");
-        draw(&strips(&sources, &lines, args.pairs as usize, limits)?, COLUMNS)
+        contact_sheet::strips(&strips(&sources, &lines, args.pairs as usize, limits)?, COLUMNS)
             .save_with_format(&sheet, image::ImageFormat::Png)
             .with_context(|| format!("write the contact sheet {}", sheet.display()))?;
         text.push_str(&format!("\nworst pairs: {}", sheet.display()));

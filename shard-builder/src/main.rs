@@ -7,7 +7,6 @@ mod agreement;
 mod assemble;
 mod card;
 mod cli;
-mod contact_sheet;
 mod cut;
 mod diff;
 mod duplicates;

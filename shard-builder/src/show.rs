@@ -8,8 +8,9 @@ use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 use store::Store;
 
+use imaging::contact_sheet::{self, Strip};
+
 use crate::cli::ShowArgs;
-use crate::contact_sheet::{Strip, draw};
 use crate::output::{megabytes, table, thousands};
 
 /// Thumbnails in a line of the sheet.
@@ -38,7 +39,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
             .iter()
             .map(|(source, by_label)| strip(&set, source, by_label, args.samples))
             .collect::<Result<_>>()?;
-        draw(&strips, COLUMNS.min(args.samples))
+        contact_sheet::strips(&strips, COLUMNS.min(args.samples))
             .save_with_format(file, image::ImageFormat::Png)
             .with_context(|| format!("write the contact sheet {}", file.display()))?;
         text.push_str(&format!("\ncontact sheet: {}", file.display()));

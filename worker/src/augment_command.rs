@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use augment::case::{Case, Output, parse_npz};
 use augment::{Image, Op, Recipe, ViewKey, names, view_pixels};
+use imaging::{DecodeLimits, RgbImage, contact_sheet};
 use run_spec::config::{ChannelOrder, Pipeline, TrainConfig};
 use run_spec::seed::stream;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::AugmentCommand;
-use crate::{config_file, label, output};
+use crate::{config_file, output};
 
 /// Whole views on a contact sheet.
 const VIEWS: usize = 24;
@@ -20,6 +21,7 @@ const COLUMNS: usize = 6;
 
 /// Applies or previews.
 pub(crate) fn augment(command: &AugmentCommand) -> Result<()> {
+    imaging::quiet_decoders();
     match command {
         AugmentCommand::Apply { case: Some(folder), channel_order, out, .. } => {
             let out = out.as_deref().context("--out OUT.png (or .npy) is needed with --case")?;
@@ -50,17 +52,21 @@ fn order(word: &str) -> Result<ChannelOrder> {
     ChannelOrder::deserialize(Value::from(word)).map_err(|_| anyhow!("--channel-order {word}: rgb or bgr"))
 }
 
+/// The pixels of a picture as training sees them: upright, transparency laid over white.
 fn read_image(path: &Path) -> Result<Image> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let rgb =
-        image::load_from_memory(&bytes).with_context(|| format!("{} is not a picture", path.display()))?.to_rgb8();
+    let decoded = imaging::decode(&bytes, DecodeLimits::default()).with_context(|| path.display().to_string())?;
+    for note in decoded.notes {
+        tracing::info!(picture = %path.display(), "{note}");
+    }
+    let rgb = decoded.rgb;
     Ok(Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?)
 }
 
 fn save(result: &Output, out: &Path) -> Result<()> {
     let npy = out.extension().is_some_and(|extension| extension == "npy");
     match (result, npy) {
-        (Output::Image(image), false) => write_png(out, image),
+        (Output::Image(image), false) => write_png(out, &to_rgb(image.clone())?),
         (Output::Image(image), true) => {
             let values: Vec<f32> = image.data.iter().map(|&level| f32::from(level)).collect();
             write_npy(out, image.height, image.width, &values)
@@ -72,10 +78,14 @@ fn save(result: &Output, out: &Path) -> Result<()> {
     }
 }
 
-fn write_png(out: &Path, picture: &Image) -> Result<()> {
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    image::save_buffer_with_format(out, &picture.data, width, height, image::ColorType::Rgb8, image::ImageFormat::Png)
-        .with_context(|| format!("write {}", out.display()))
+fn write_png(out: &Path, picture: &RgbImage) -> Result<()> {
+    picture.save_with_format(out, image::ImageFormat::Png).with_context(|| format!("write {}", out.display()))
+}
+
+/// The pixels of a view as a picture to be saved.
+fn to_rgb(image: Image) -> Result<RgbImage> {
+    let (width, height) = (image.width as u32, image.height as u32);
+    RgbImage::from_raw(width, height, image.data.clone()).context("an image holds as many pixels as its sides say")
 }
 
 /// NumPy's format 1.0: f32, height × width × 3, C order.
@@ -110,7 +120,8 @@ fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
     tiles.extend((0..VIEWS).map(|index| {
         (format!("view {}", ["a", "b"][index % 2]), view_pixels(&image, &recipe, key((index / 2) as u64), index % 2))
     }));
-    write_png(out, &sheet(&tiles)?)?;
+    let tiles = tiles.into_iter().map(|(name, tile)| Ok((name, to_rgb(tile)?))).collect::<Result<Vec<_>>>()?;
+    write_png(out, &contact_sheet::labelled_grid(&tiles, COLUMNS as u32))?;
     output::line(format!("{}: {transforms} transforms and {VIEWS} views of {}", out.display(), picture.display()));
     Ok(())
 }
@@ -137,24 +148,4 @@ fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Imag
     let params = op.draw(&seen, &mut stream(config.seed, "preview", &[]));
     let made = op.apply(&params, seen);
     Ok(if reversed { made.swap_red_blue() } else { made })
-}
-
-/// Tiles of one size in rows, each under its label.
-fn sheet(tiles: &[(String, Image)]) -> Result<Image> {
-    const GAP: usize = 4;
-    let side = tiles.first().context("a sheet holds at least one picture")?.1.width;
-    // Columns are as wide as the longest name, where that is wider than a picture.
-    let longest = tiles.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let (across, down) = (side.max(longest * label::PITCH) + GAP, side + GAP + label::HEIGHT);
-    let (width, height) = (COLUMNS * across + GAP, tiles.len().div_ceil(COLUMNS) * down + GAP);
-    let mut sheet = vec![255u8; width * height * 3];
-    for (index, (name, tile)) in tiles.iter().enumerate() {
-        let (x, y) = (GAP + index % COLUMNS * across, GAP + index / COLUMNS * down);
-        label::write(name, |dx, dy, ink| sheet[((y + dy) * width + x + dx) * 3..][..3].fill(255 - ink));
-        for (line, row) in tile.data.chunks_exact(tile.width * 3).enumerate() {
-            let at = ((y + label::HEIGHT + line) * width + x) * 3;
-            sheet[at..at + row.len()].copy_from_slice(row);
-        }
-    }
-    Ok(Image::new(height, width, sheet)?)
 }

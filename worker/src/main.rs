@@ -14,7 +14,6 @@ mod expect;
 mod export;
 mod failure;
 mod features;
-mod label;
 mod log;
 mod memory;
 mod metrics_command;

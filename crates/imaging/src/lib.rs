@@ -6,6 +6,7 @@
 //! its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
 //! reason in the report.
 
+pub mod contact_sheet;
 mod error;
 mod foreign;
 mod frames;
@@ -13,6 +14,7 @@ mod jpeg;
 mod panics;
 mod profile;
 mod raster;
+pub mod text;
 mod tiff_file;
 mod tiff_pixels;
 

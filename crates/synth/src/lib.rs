@@ -15,7 +15,6 @@ mod catalogue;
 mod encode;
 mod error;
 mod files;
-mod lettering;
 mod optics;
 mod outline;
 mod plan;

@@ -3,11 +3,12 @@
 use std::io::Cursor;
 
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, Rgb};
+use imaging::RgbImage;
+use imaging::text::{self, LETTER_WIDTH, LINE_HEIGHT};
 use rayon::prelude::*;
 
 use crate::error::SynthError;
-use crate::lettering::{self, LETTER_WIDTH, LINE_HEIGHT};
 use crate::optics;
 use crate::plan::{DrawnSource, Scale};
 use crate::scene::Scene;
@@ -34,13 +35,13 @@ pub(crate) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>, SynthError> {
     let width = LEFT + sets.len() as u32 * column_width;
     let height = TOP + Class::ALL.len() as u32 * (TILE + GAP);
     let mut sheet = RgbImage::from_pixel(width, height, Rgb([255, 255, 255]));
-    lettering::write(&mut sheet, &format!("synthetic red cells, seed {seed}"), GAP * 2, GAP * 2);
+    text::write(&mut sheet, GAP * 2, GAP * 2, &format!("synthetic red cells, seed {seed}"));
     for (row, class) in (0u32..).zip(Class::ALL) {
-        lettering::write(&mut sheet, class.name(), GAP * 2, TOP + row * (TILE + GAP) + (TILE - LINE_HEIGHT) / 2);
+        text::write(&mut sheet, GAP * 2, TOP + row * (TILE + GAP) + (TILE - LINE_HEIGHT) / 2, class.name());
     }
     for (column, (set, rows)) in (0u32..).zip(sets.iter().zip(columns)) {
         let left = LEFT + column * column_width;
-        lettering::write(&mut sheet, set.style.name, left, TOP - LINE_HEIGHT - GAP);
+        text::write(&mut sheet, left, TOP - LINE_HEIGHT - GAP, set.style.name);
         for (row, tiles) in (0u32..).zip(rows) {
             for (k, tile) in (0u32..).zip(tiles) {
                 let (x, y) = (left + k * (TILE + GAP), TOP + row * (TILE + GAP));

@@ -2,7 +2,10 @@
 //! what they look like. Written from the plan (or, for a set made of another, from that one's report) in the form that the Hugging Face Hub shows.
 
 use anyhow::{Context, Result, anyhow};
-use image::RgbImage;
+use datasets::reading::LocatedSource;
+use datasets::schema::Source;
+use datasets::survey::SourceCounts;
+use imaging::RgbImage;
 use run_spec::ids::Product;
 use shards::{EXAMPLES_KEY, ShardSet};
 
@@ -11,9 +14,6 @@ use imaging::contact_sheet::{self, Strip};
 use crate::encode::Encoder;
 use crate::output::thousands;
 use crate::plan::{PlannedShard, Row};
-use crate::report::Tally;
-use crate::source::describe::Source;
-use crate::survey::Located;
 
 /// Examples of each source.
 const EXAMPLES_EACH: usize = 8;
@@ -21,9 +21,9 @@ const EXAMPLES_EACH: usize = 8;
 /// What a card says.
 #[derive(Debug)]
 pub(crate) struct Card<'a> {
-    /// Patches or cells.
+    /// Whether the rows are patches or cells.
     pub(crate) product: Product,
-    /// Sources with rows.
+    /// A line for each source that gives rows.
     pub(crate) lines: Vec<CardLine<'a>>,
     /// Groups of the set.
     pub(crate) groups: u64,
@@ -54,9 +54,9 @@ pub(crate) struct CardLine<'a> {
 
 impl<'a> CardLine<'a> {
     /// The line of a described source.
-    pub(crate) fn of(source: &'a Source, tally: Tally) -> Self {
+    pub(crate) fn of(source: &'a Source, counts: SourceCounts) -> Self {
         let Source { name, title, home, citation, licence, modality, role, .. } = source;
-        let Tally { used, unused, rows, .. } = tally;
+        let SourceCounts { used, unused, rows, .. } = counts;
         Self { name, title, home, citation, licence, modality, role: role.name(), used, unused, rows }
     }
 
@@ -158,8 +158,8 @@ fn plain(text: &str) -> String {
 /// An image that is no longer what the first pass saw.
 pub(crate) fn examples(planned: &[PlannedShard], encoder: &Encoder<'_>) -> Result<Vec<u8>> {
     let mut strips = Vec::new();
-    for (index, Located { source, .. }) in encoder.sources.iter().enumerate() {
-        let of_source = |row: &&Row| encoder.pictures[row.picture].source == index;
+    for (index, LocatedSource { source, .. }) in encoder.sources.iter().enumerate() {
+        let of_source = |row: &&Row| encoder.images[row.image].source == index;
         let rows: Vec<&Row> = planned.iter().flat_map(|shard| &shard.rows).filter(of_source).collect();
         let chosen: Vec<Row> = evenly(&rows).map(|&row| row.clone()).collect();
         let mut tiles = Vec::new();

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use datasets::schema::FlawAction;
 use imaging::DecodeLimits;
 use run_spec::ids::Product;
 
-use crate::part::Part;
-use crate::source::quality_rule::Action;
+use crate::builder_share::BuilderShare;
 
 /// Version with the commit it was built from.
 pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
@@ -16,12 +16,12 @@ pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
 #[derive(Debug, Parser)]
 #[command(name = "shard-builder", version = VERSION, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command that is run.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// The commands.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Cuts the images of described sources into patches or cells and writes them as a shard set.
@@ -32,11 +32,11 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Says what two shard sets do not have in common.
     Diff(DiffArgs),
-    /// Finds cells by their looks and says how they agree with the labels.
+    /// Finds cells in images or masks, and says how well they agree with the labels.
     Segment(SegmentArgs),
     /// Writes a split: which fold each group of images belongs to.
     Split(SplitArgs),
-    /// Proves a shard set: digests, counts, and that no split parts a group.
+    /// Checks a shard set: digests, counts, and that no split divides a group.
     Verify(VerifyArgs),
     /// Shows what a shard set holds.
     Show(ShowArgs),
@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Synth(SynthArgs),
 }
 
-/// `build`.
+/// Arguments of `build`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -70,24 +70,24 @@ pub(crate) struct BuildArgs {
     pub(crate) decoding: DecodeArgs,
     /// This is builder I of N that write one set together: the same command on N machines, each with its own I.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
-    pub(crate) part: Part,
+    pub(crate) part: BuilderShare,
     /// Show every source at this scale, in micrometres of the specimen to a pixel. Without it each source keeps its own, as in
     /// the published training.
     #[arg(long, value_name = "UM", value_parser = parse_scale)]
     pub(crate) um_per_px: Option<f64>,
-    /// What becomes of sources whose `um_per_px` is not known, where --um-per-px is given.
+    /// How to handle sources whose `um_per_px` is not known, where --um-per-px is given.
     #[arg(long, value_name = "refuse|keep", default_value = "refuse")]
     pub(crate) unknown_scale: UnknownScale,
-    /// What becomes of rows that show nothing but field, for sources that do not say.
+    /// How to handle blank rows, which show nothing but field, of sources that do not say.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
-    pub(crate) blank: Action,
-    /// What becomes of rows out of focus, for sources that do not say.
+    pub(crate) blank: FlawAction,
+    /// How to handle rows out of focus, of sources that do not say.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
-    pub(crate) out_of_focus: Action,
-    /// What becomes of rows that are white for the most part, for sources that do not say.
+    pub(crate) out_of_focus: FlawAction,
+    /// How to handle rows that are mostly white, of sources that do not say.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
-    pub(crate) saturated: Action,
-    /// What becomes of copies that were turned, mirrored, compressed again, resized or trimmed.
+    pub(crate) saturated: FlawAction,
+    /// How to handle copies that were turned, mirrored, compressed again, resized or trimmed.
     #[arg(long, value_name = "join|ignore", default_value = "join")]
     pub(crate) near_copies: NearCopies,
     /// Most that a temporary file (under TMPDIR) may hold, so that images need not be decoded twice. 0: none.
@@ -95,10 +95,10 @@ pub(crate) struct BuildArgs {
     pub(crate) spool_gib: u32,
 }
 
-/// `remove`.
+/// Arguments of `remove`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
-    /// The shard set.
+    /// Folder or URI of the shard set.
     pub(crate) uri: String,
     /// The source to be left out.
     #[arg(long, value_name = "NAME")]
@@ -111,16 +111,16 @@ pub(crate) struct RemoveArgs {
     pub(crate) results: Vec<String>,
 }
 
-/// `diff`.
+/// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// A shard set.
+    /// Folder or URI of a shard set.
     pub(crate) a: String,
-    /// Another one.
+    /// Folder or URI of the set that it is compared with.
     pub(crate) b: String,
 }
 
-/// `segment`.
+/// Arguments of `segment`.
 #[derive(Debug, Args)]
 pub(crate) struct SegmentArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -166,31 +166,31 @@ pub(crate) struct PlaceArgs {
 /// Which licences sources may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Licences {
-    /// Any.
+    /// Every licence, known or not.
     Any,
     /// Those that let anyone use, change and pass on the images.
     Permissive,
 }
 
-/// What becomes of sources whose scale is not known.
+/// How to handle sources whose scale is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnknownScale {
-    /// The build stops.
+    /// The build stops and names them.
     Refuse,
     /// They keep their own scale.
     Keep,
 }
 
-/// What becomes of near-copies.
+/// How to handle near-copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NearCopies {
-    /// They share a group, so no split can part them.
+    /// They share a group, so no split can divide them.
     Join,
     /// They are not looked for. Equal bytes and equal pixels share a group all the same.
     Ignore,
 }
 
-/// `duplicates`.
+/// Arguments of `duplicates`.
 #[derive(Debug, Args)]
 pub(crate) struct DuplicatesArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -213,10 +213,10 @@ pub(crate) struct DuplicatesArgs {
     pub(crate) decoding: DecodeArgs,
 }
 
-/// `split`.
+/// Arguments of `split`.
 #[derive(Debug, Args)]
 pub(crate) struct SplitArgs {
-    /// The shard set.
+    /// Folder or URI of the shard set.
     pub(crate) uri: String,
     /// Name of the split: letters, digits, `-`, `_`.
     #[arg(long)]
@@ -241,10 +241,10 @@ pub(crate) enum SplitKind {
     LeaveOneSourceOut,
 }
 
-/// `verify`.
+/// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The shard set.
+    /// Folder or URI of the shard set.
     pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) recut: RecutArgs,
@@ -259,17 +259,17 @@ pub(crate) struct RecutArgs {
     /// Rows that are cut again.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "sources")]
     pub(crate) recut: u64,
-    /// Chooses the rows.
+    /// Seed of the choice of rows.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "sources")]
     pub(crate) recut_seed: u64,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
 
-/// `show`.
+/// Arguments of `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The shard set.
+    /// Folder or URI of the shard set.
     pub(crate) uri: String,
     /// Draw a labelled sample of each source.
     #[arg(long, value_name = "FILE.png")]
@@ -279,7 +279,7 @@ pub(crate) struct ShowArgs {
     pub(crate) samples: u32,
 }
 
-/// `synth`.
+/// Arguments of `synth`.
 #[derive(Debug, Args)]
 pub(crate) struct SynthArgs {
     /// Folder to write: data/, sources/, eval-sources/ and README.md

@@ -12,8 +12,8 @@ use shards::{ShardSet, report_key};
 use tracing::warn;
 
 use crate::card::CardLine;
-use crate::duplicates::CopyCounts;
-use crate::report;
+use crate::copy_counts::CopyCounts;
+use crate::summary;
 
 /// A row of a table, by column.
 pub(crate) type Record = BTreeMap<String, String>;
@@ -31,7 +31,7 @@ impl Inherited {
     /// Reads the report of a set.
     ///
     /// # Errors
-    /// The store's.
+    /// A store that cannot be read.
     pub(crate) fn read(set: &ShardSet) -> Result<Self> {
         let store = set.store();
         let mut inherited = Self::default();
@@ -121,7 +121,7 @@ impl Inherited {
                 own.iter().filter(flaws).count() as u64
             };
             let became = |action: &str| own.iter().filter(|row| is(row, "action", action)).count() as u64;
-            report::flaw_sentence(has, became).map(|sentence| (name.to_owned(), sentence))
+            summary::flaw_sentence(has, became).map(|sentence| (name.to_owned(), sentence))
         };
         names.iter().filter_map(|name| of_source(name)).collect()
     }

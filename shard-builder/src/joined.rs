@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use datasets::survey::GroupUnion;
+
 use crate::inherit::Inherited;
 use crate::output::thousands;
-use crate::source::groups::Joined;
 
 /// Groups by the sources' own rules that copies joined.
 #[derive(Debug, Default)]
 pub(crate) struct JoinedGroups {
-    /// What became one.
-    joined: Joined,
+    /// Which groups became one.
+    joined: GroupUnion,
     /// All groups that were joined to another.
     groups: BTreeSet<String>,
     /// Pairs of copies in two such groups.

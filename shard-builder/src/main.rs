@@ -3,30 +3,28 @@
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
 
-mod agreement;
-mod assemble;
+mod build;
+mod builder_share;
 mod card;
 mod cli;
-mod cut;
+mod copy_counts;
+mod data_place;
 mod diff;
 mod duplicates;
 mod encode;
 mod inherit;
 mod joined;
-mod locate;
 mod output;
-mod part;
 mod plan;
-mod quality;
 mod recut;
 mod remove;
-mod report;
-mod resumed;
+mod resume;
+mod segment_command;
 mod show;
-mod source;
+mod sources;
 mod split;
 mod spool;
-mod survey;
+mod summary;
 mod synth_command;
 mod target;
 mod verify;
@@ -53,11 +51,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Build(args) => output::say(&assemble::build(&args)?),
+        Command::Build(args) => output::say(&build::build(&args)?),
         Command::Duplicates(args) => output::say(&duplicates::duplicates(&args)?),
         Command::Remove(args) => output::say(&remove::remove(&args)?),
         Command::Diff(args) => output::say(&diff::diff(&args)?),
-        Command::Segment(args) => output::say(&agreement::segment(&args)?),
+        Command::Segment(args) => output::say(&segment_command::segment(&args)?),
         Command::Split(args) => output::say(&split::split(&args)?),
         Command::Verify(args) => output::say(&verify::verify(&args)?),
         Command::Show(args) => output::say(&show::show(&args)?),

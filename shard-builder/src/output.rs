@@ -70,7 +70,7 @@ pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// Progress of a long step: a bar on a terminal, a line every ten seconds elsewhere.
+/// How far a long step is: a bar on a terminal, a line every ten seconds elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {
     what: String,
@@ -112,6 +112,18 @@ impl Progress {
             Some(bar) => bar.finish_and_clear(),
             None => info!(done = self.done.load(Ordering::Relaxed), of = self.total, "{}", self.what),
         }
+    }
+}
+
+/// Shows how far the long steps of a library are, each as a [`Progress`] of its own.
+#[derive(Debug)]
+pub(crate) struct Terminal;
+
+impl datasets::survey::Progress for Terminal {
+    fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync))) {
+        let progress = Progress::start(step, parts as u64);
+        work(&|| progress.tick());
+        progress.end();
     }
 }
 

@@ -3,19 +3,17 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use image::RgbImage;
+use datasets::cutting::{Cut, take};
+use datasets::reading::{LocatedSource, read_sources};
+use datasets::schema::Fill;
+use imaging::{DecodeLimits, RgbImage};
 use run_spec::ids::{Product, pixel_digest};
 use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 
 use crate::cli::RecutArgs;
-use crate::cut::{Cut, pixels};
-use crate::locate::locate;
 use crate::output::thousands;
-use crate::source::cut_rule::Fill;
-use crate::source::describe::read_sources;
-use crate::survey::Located;
-use imaging::DecodeLimits;
+use crate::sources::locate;
 
 /// Cuts rows again and returns what to print.
 ///
@@ -23,7 +21,7 @@ use imaging::DecodeLimits;
 /// A row whose file is gone or shows other pixels; a source of the set that is not described.
 pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> {
     let Some(descriptions) = &args.sources else { return Ok(None) };
-    let sources = locate(read_sources(descriptions)?, &args.place)?.sources;
+    let sources = locate(read_sources(descriptions)?, &args.place)?.located;
     for source in &set.manifest().sources {
         ensure!(
             sources.iter().any(|located| located.source.name == source.name),
@@ -53,7 +51,7 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
         }
         let Some((_, pixels_of_image)) = &image else { continue };
         let stored = set.rgb(row)?;
-        let taken = pixels::take(pixels_of_image, &cut(set.manifest().product, source, &meta, stored.width));
+        let taken = take(pixels_of_image, &cut(set.manifest().product, source, &meta, stored.width));
         if pixel_digest(taken.width(), taken.height(), &taken) != meta.pixel_digest {
             bad.push(format!("  {at}"));
         }
@@ -65,7 +63,7 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
 }
 
 /// The cut that made a row which is `stored` pixels wide.
-fn cut(product: Product, source: &Located, meta: &RowMeta, stored: u32) -> Cut {
+fn cut(product: Product, source: &LocatedSource, meta: &RowMeta, stored: u32) -> Cut {
     let fill = match product {
         Product::Patches => Fill::Reflect,
         Product::Cells => source.source.cells.pad,

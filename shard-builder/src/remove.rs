@@ -19,7 +19,7 @@ use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
 use crate::inherit::Inherited;
 use crate::output::{Progress, thousands};
-use crate::resumed::Resumed;
+use crate::resume::Resumed;
 use crate::target::Target;
 
 /// Largest record that is searched for the digest of the old set, in bytes.
@@ -141,7 +141,7 @@ impl Removal<'_> {
 
 fn patch(set: &ShardSet, row: u64, meta: RowMeta) -> Result<PatchRow> {
     let bytes = set.image_bytes(row)?.to_vec();
-    let stem = crate::source::files::stem_of(&meta.image);
+    let stem = datasets::schema::stem_of(&meta.image);
     let path = format!("{}-{stem}-{}-{}.{}", meta.source, meta.x, meta.y, set.manifest().codec.extension());
     Ok(PatchRow {
         id: meta.id,

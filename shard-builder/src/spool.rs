@@ -1,67 +1,93 @@
 //! Encoded images of the first pass, kept in a file without a name until the second pass writes them.
 //!
 //! Which shard a row belongs to, and its group, are known only when every image has been seen. Without the spool each image would
-//! be decoded again then. It is a help and no more: what does not fit, or cannot be written, is made again from its source.
+//! be decoded again then. It only saves time: what does not fit, or cannot be written, is made again from its source.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use datasets::cutting::Cut;
+use datasets::survey::{KeptRow, RowSink};
+use imaging::RgbImage;
 use run_spec::ids::Digest;
-use shards::Encoded;
+use shards::{Codec, Encoded};
 
-/// The file, and how much of it is taken.
+use crate::encode::encode;
+
+/// The file, and what it holds.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
+    codec: Codec,
+    /// Most bytes that the file may hold.
     limit: u64,
+    /// Bytes of the file that are taken.
     taken: AtomicU64,
+    /// The images that were kept, by the number of their handle.
+    images: Mutex<Vec<SpooledImage>>,
 }
 
-/// Where an encoded image lies.
+/// Where an encoded image lies in the file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spooled {
+struct SpooledImage {
     at: u64,
     length: u32,
     pixel_digest: Digest,
 }
 
-impl Spooled {
-    /// Bytes of the encoded image.
-    pub(crate) fn bytes(self) -> u64 {
-        u64::from(self.length)
-    }
-}
-
 impl Spool {
-    /// A spool of at most `limit` bytes in the folder for temporary files (`TMPDIR`); it is gone when the process is.
+    /// A spool of at most `limit` bytes of images encoded by `codec`, in the folder for temporary files (`TMPDIR`); it is gone when the
+    /// process is.
     ///
     /// # Errors
     /// A folder that cannot be written.
-    pub(crate) fn new(limit: u64) -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile()?, limit, taken: AtomicU64::new(0) })
+    pub(crate) fn new(limit: u64, codec: Codec) -> io::Result<Self> {
+        let (taken, images) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { file: tempfile::tempfile()?, codec, limit, taken, images })
     }
 
-    /// Keeps an image; nothing where there is no room or the disk refuses.
-    pub(crate) fn keep(&self, image: &Encoded) -> Option<Spooled> {
+    /// Bytes of all images that were kept.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.images().iter().map(|image| u64::from(image.length)).sum()
+    }
+
+    /// The image that was kept.
+    ///
+    /// # Errors
+    /// A disk that does not give back what it took.
+    pub(crate) fn take(&self, row: KeptRow) -> io::Result<Encoded> {
+        let image = self.images().get(row.0 as usize).copied();
+        let image = image.ok_or_else(|| io::Error::other("the spool has no such row"))?;
+        let mut bytes = vec![0; image.length as usize];
+        self.file.read_exact_at(&mut bytes, image.at)?;
+        Ok(Encoded { bytes, pixel_digest: image.pixel_digest })
+    }
+
+    fn add(&self, image: &Encoded) -> Option<KeptRow> {
         let length = u32::try_from(image.bytes.len()).ok()?;
         let at = self.taken.fetch_add(u64::from(length), Ordering::Relaxed);
         if at + u64::from(length) > self.limit {
             return None;
         }
         self.file.write_all_at(&image.bytes, at).ok()?;
-        Some(Spooled { at, length, pixel_digest: image.pixel_digest })
+        let mut images = self.images();
+        images.push(SpooledImage { at, length, pixel_digest: image.pixel_digest });
+        Some(KeptRow(images.len() as u64 - 1))
     }
 
-    /// What was kept.
-    ///
-    /// # Errors
-    /// A disk that does not give back what it took.
-    pub(crate) fn take(&self, spooled: Spooled) -> io::Result<Encoded> {
-        let mut bytes = vec![0; spooled.length as usize];
-        self.file.read_exact_at(&mut bytes, spooled.at)?;
-        Ok(Encoded { bytes, pixel_digest: spooled.pixel_digest })
+    fn images(&self) -> MutexGuard<'_, Vec<SpooledImage>> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RowSink for Spool {
+    /// Nothing is kept where there is no room, or the disk refuses. What cannot be encoded is found out again, and said, when it is to be
+    /// written.
+    fn keep(&self, pixels: RgbImage, cut: &Cut) -> Option<KeptRow> {
+        self.add(&encode(self.codec, pixels, cut).ok()?)
     }
 }
 
@@ -71,12 +97,13 @@ mod tests {
 
     #[test]
     fn what_fits_is_given_back_and_the_rest_refused() {
-        let spool = Spool::new(10).expect("a temporary file");
+        let spool = Spool::new(10, Codec::Png).expect("a temporary file");
         let image = |byte: u8, length: usize| Encoded { bytes: vec![byte; length], pixel_digest: Digest::of(&[byte]) };
         let (first, second) = (image(1, 4), image(2, 6));
-        let kept = [spool.keep(&first).expect("room"), spool.keep(&second).expect("room")];
-        assert!(spool.keep(&image(3, 1)).is_none());
+        let kept = [spool.add(&first).expect("room"), spool.add(&second).expect("room")];
+        assert!(spool.add(&image(3, 1)).is_none());
         assert_eq!(spool.take(kept[1]).expect("kept"), second);
         assert_eq!(spool.take(kept[0]).expect("kept"), first);
+        assert_eq!(spool.bytes(), 10);
     }
 }

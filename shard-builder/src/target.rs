@@ -1,19 +1,15 @@
 //! Where a set goes: taken for it before anything is read, with room for it as far as that can be known, and left tidy.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, Result, anyhow, bail};
+use datasets::reading::LocatedSource;
 use run_spec::ids::{Digest, Product};
 use shards::{CARD_KEY, Claim, EXAMPLES_KEY, MANIFEST_KEY, Manifest, ShardError, remove_debris, strays};
 use store::{Store, StoreError};
 use tracing::{info, warn};
 
 use crate::cli::VERSION;
-use crate::locate::DataPlace;
+use crate::data_place::{DataPlace, verify_apart};
 use crate::output::megabytes;
-use crate::source::files::{Globs, Verdict};
-use crate::survey::Located;
 
 /// A set of patches takes at least this part of the bytes of its image files. They are stored without loss as PNG: files of JPEG become
 /// larger, and those without compression, with 16 bits and alpha, some five times smaller.
@@ -22,7 +18,7 @@ const LEAST_PART: u64 = 8;
 /// A place that belongs to one build.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// The place.
+    /// The store at the place.
     pub(crate) store: Store,
     claim: Claim,
 }
@@ -78,10 +74,11 @@ impl Target {
     ///
     /// # Errors
     /// A file system that surely cannot hold the set. One that perhaps cannot is a warning.
-    pub(crate) fn expect_room(&self, sources: &[Located], product: Product) -> Result<()> {
+    pub(crate) fn expect_room(&self, sources: &[LocatedSource], product: Product) -> Result<()> {
         // Of an interrupted build most may be there.
         let Some(room) = self.store.room().filter(|_| self.is_empty()) else { return Ok(()) };
-        let files: u64 = sources.iter().map(image_bytes).collect::<Result<Vec<_>>>()?.iter().sum();
+        let bytes = sources.iter().map(LocatedSource::image_bytes);
+        let files: u64 = bytes.collect::<Result<Vec<_>, _>>()?.iter().sum();
         let uri = self.store.uri();
         match expected(room, files, product) {
             Room::Enough => {}
@@ -119,7 +116,7 @@ impl Target {
     /// row may have changed since; those of a published set stay. Returns a line for each that stays and differs.
     ///
     /// # Errors
-    /// The store's.
+    /// A store that cannot be read or written.
     pub(crate) fn write_report(&self, files: &[(String, Vec<u8>)]) -> Result<String> {
         if self.published()?.is_some() {
             return files.iter().map(|(key, bytes)| self.write_missing(key, bytes)).collect();
@@ -237,46 +234,6 @@ impl Target {
     }
 }
 
-/// Proves that what is written to `out` does not become part of the data that it is made of, or of those of a source that is left out.
-///
-/// # Errors
-/// A folder that is the data of a source, or lies in it.
-fn verify_apart(out: &Path, data: &[DataPlace]) -> Result<()> {
-    for DataPlace { source, at, is_there, instead } in data {
-        let out_is = format!("--out {} is or lies in the", out.display());
-        match out.starts_with(at) {
-            true if *is_there => bail!(
-                "{out_is} data of source {source} ({}), of which the next run would take it for a part; choose another --out",
-                at.display()
-            ),
-            true => bail!(
-                "{out_is} folder that the next run would take for the data of source {source} ({}); choose another --out",
-                at.display()
-            ),
-            false => {}
-        }
-        if instead.as_ref().is_some_and(|folder| out.starts_with(folder)) {
-            bail!(
-                "{out_is} folder that the next run would take for the data of source {source}, in place of {}; choose another --out",
-                at.display()
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Makes a folder for reports on the sources at `data`, and proves that it can be written before hours of reading are spent on them.
-///
-/// # Errors
-/// A folder that cannot be made or written, or that lies in the data of a source.
-pub(crate) fn prepare_folder(dir: &Path, data: &[DataPlace]) -> Result<()> {
-    if let Some(folder) = dir.to_str().and_then(|dir| Store::open(dir).ok()).and_then(|store| store.directory()) {
-        verify_apart(&folder, data)?;
-    }
-    fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
-    tempfile::tempfile_in(dir).map(drop).with_context(|| format!("write to the folder {}", dir.display()))
-}
-
 /// Whether a set fits in.
 #[derive(Debug, PartialEq, Eq)]
 enum Room {
@@ -292,13 +249,6 @@ fn expected(room: u64, files: u64, product: Product) -> Room {
         Product::Patches if room < files / LEAST_PART => Room::Lacking,
         Product::Patches | Product::Cells => Room::Doubtful,
     }
-}
-
-/// Bytes of the files that the description names as images.
-fn image_bytes(located: &Located) -> Result<u64> {
-    let globs = Globs::new(&located.source.images)?;
-    let files = located.root.list()?.files;
-    Ok(files.iter().filter(|path| globs.judge(path) == Verdict::Image).map(|path| located.root.size(path)).sum())
 }
 
 #[cfg(test)]

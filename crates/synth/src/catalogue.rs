@@ -12,13 +12,13 @@ pub(crate) enum FileFormat {
     JpegGrey(u8),
     /// Named `.jpg`; every third file holds PNG data, as happens in public datasets.
     JpegSomePng(u8),
-    /// PNG in colour.
+    /// PNG with three channels.
     Png,
     /// PNG with an opaque alpha channel.
     PngAlpha,
     /// PNG with one channel.
     PngGrey,
-    /// 24-bit Windows bitmap.
+    /// Windows bitmap, 24 bits a pixel.
     Bmp,
     /// TIFF, 8 bits a channel.
     Tiff,
@@ -46,7 +46,7 @@ impl FileFormat {
 /// How files are laid out in a source's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// `images/slide01_field02.EXT`
+    /// All in one folder: `images/slide01_field02.EXT`
     Flat,
     /// `slide 01/field02.EXT`: folder names with spaces.
     Folders,

@@ -50,7 +50,7 @@ pub(crate) fn encode(exposure: &Exposure, format: FileFormat, index: u64) -> Res
 /// A one-channel PNG, 255 inside cells.
 ///
 /// # Errors
-/// As for [`encode`].
+/// None is expected: encoding to memory fails only if the image crate refuses a format it was built with.
 pub(crate) fn encode_mask(mask: &[u8], width: u32, height: u32) -> Result<Vec<u8>, SynthError> {
     let mut out = Cursor::new(Vec::new());
     png(&mut out)

@@ -32,7 +32,7 @@ struct Layers {
     halo: Vec<f32>,
 }
 
-/// Photographs a scene.
+/// Photographs a scene as the source's laboratory does; `key` seeds lamp, blur and noise.
 pub(crate) fn expose(scene: &Scene, style: &SourceStyle, key: FieldKey) -> Exposure {
     let mut stream = key.stream("synth/optics");
     let mut layers = Layers::new(scene);

@@ -11,7 +11,7 @@ use crate::shape::{between, gauss, length};
 /// A closed curve around the origin; the unit is the radius of an ordinary discocyte.
 #[derive(Clone, Debug)]
 pub(crate) enum Outline {
-    /// Half axes.
+    /// An ellipse with the half axes `a` and `b`.
     Ellipse { a: f32, b: f32 },
     /// A disc of radius `body` that runs out into a tail along +x, ending at `tip`.
     Drop { body: f32, neck: f32, tip: f32, end: f32, bend: f32 },

@@ -44,7 +44,7 @@ pub struct SourceSummary {
     pub name: String,
     /// Whether it belongs to the labelled evaluation set.
     pub evaluation: bool,
-    /// Number of images.
+    /// Number of its images.
     pub images: u64,
     /// Bytes of the image files.
     pub bytes: u64,

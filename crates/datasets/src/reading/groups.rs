@@ -1,0 +1,91 @@
+//! Which images belong together in a split, by the rule of their description.
+
+use std::collections::HashMap;
+
+use regex::Regex;
+
+use super::claims::{Claims, DatasetImages, row_of};
+use super::labels::{read_table, texts};
+use super::root::Root;
+use crate::error::DatasetError;
+use crate::schema::{GroupRule, ImageKey, Source, compile_pattern, folder_of, inside, text};
+
+/// The group rule of one dataset, with its table read once.
+#[derive(Debug)]
+pub(crate) struct GroupBook<'a> {
+    source: &'a str,
+    rule: &'a GroupRule,
+    pattern: Option<Regex>,
+    table: HashMap<String, Result<String, String>>,
+    /// Path of the table, with links followed.
+    table_path: String,
+    /// Rows of the table by the images that they belong to.
+    claims: Claims,
+}
+
+impl<'a> GroupBook<'a> {
+    /// Reads the table that the rule names. `images` are all to which its rows may belong.
+    ///
+    /// # Errors
+    /// A table that cannot be read or lacks a column.
+    pub(crate) fn open(source: &'a Source, root: &Root, images: DatasetImages<'_>) -> Result<Self, DatasetError> {
+        let mut book = Self {
+            source: &source.name,
+            rule: &source.group,
+            pattern: None,
+            table: HashMap::new(),
+            table_path: String::new(),
+            claims: Claims::default(),
+        };
+        match &source.group {
+            GroupRule::Pattern { pattern } => book.pattern = Some(compile_pattern("group.pattern", pattern)?),
+            GroupRule::Csv { file, image, group, key } => {
+                let table = texts(&read_table(root, file)?, file, [image, group], *key);
+                book.table = table.map_err(|error| DatasetError::Table { file: file.clone(), error })?;
+                book.claims = images.claims(source, |source, image| claim(source, root, image));
+                book.table_path = root.canonical(inside(file).unwrap_or_default());
+            }
+            _ => {}
+        }
+        Ok(book)
+    }
+
+    /// The group of an image, `dataset/value`. An image that the rule does not cover has none: taking it for a group of
+    /// its own could part it from its patient, so it is not used. The error is that reason.
+    pub(crate) fn group_of(&self, image: &str) -> Result<String, String> {
+        let value = match self.rule {
+            GroupRule::Image => image,
+            GroupRule::Constant { value } => value,
+            GroupRule::Folder { up } => folder_of(image, *up).ok_or("no folder that many levels up gives its group")?,
+            GroupRule::Pattern { .. } => self
+                .pattern
+                .as_ref()
+                .and_then(|pattern| pattern.captures(image))
+                .and_then(|captures| captures.get(1))
+                .ok_or("the group pattern does not match")?
+                .as_str(),
+            GroupRule::Csv { key, .. } => self.in_table(image, *key)?,
+        };
+        Ok(format!("{}/{value}", self.source))
+    }
+
+    fn in_table(&self, image: &str, key: ImageKey) -> Result<&str, String> {
+        let key = key.of_image(image).filter(|key| self.table.contains_key(key));
+        let key = key.ok_or("no row in the table of groups")?;
+        if let Some(several) = self.claims.several(&row_of(&self.table_path, &key)) {
+            let apart = "tell them apart by their paths (`key: path`)";
+            return Err(format!("`{key}` in the table of groups may be any of {several}; {apart}"));
+        }
+        match &self.table[&key] {
+            Ok(group) if group.is_empty() => Err("its row in the table of groups names none".to_owned()),
+            Ok(group) => text::plain(group).map(|()| group.as_str()).map_err(|reason| format!("its group {reason}")),
+            Err(reason) => Err(reason.clone()),
+        }
+    }
+}
+
+/// The row of a table of groups that an image claims as its own.
+fn claim(source: &Source, root: &Root, image: &str) -> Option<String> {
+    let GroupRule::Csv { file, key, .. } = &source.group else { return None };
+    Some(row_of(&root.canonical(inside(file).unwrap_or_default()), &key.of_image(image)?))
+}

@@ -1,0 +1,289 @@
+//! The labels of an image: what a folder, a pattern, a side file or a table says about it.
+//!
+//! A line that cannot be understood is not an error: it is an issue with its place, for the report.
+
+mod entry;
+mod numbers;
+mod points;
+mod quotes;
+mod table;
+mod voc;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use self::entry::LabelEntry;
+use self::numbers::{of_this_size, scaled};
+use self::table::LabelTable;
+pub(crate) use self::table::texts;
+use super::claims::{Claims, DatasetImages, row_of};
+use super::root::Root;
+use super::text;
+use crate::annotation::{Annotation, ImageLabels, LabelIssue};
+use crate::error::{DatasetError, TableError};
+use crate::schema::text::plain;
+use crate::schema::{ImageKey, LabelRule, Source, Units, compile_pattern, folder_of, path_of};
+
+/// Largest label file that is read, in bytes.
+const LABEL_FILE_LIMIT: u64 = 256 << 20;
+
+/// The labels of one dataset, with its tables read once.
+#[derive(Debug)]
+pub(crate) struct LabelBook<'a> {
+    rule: &'a LabelRule,
+    map: &'a BTreeMap<String, Option<String>>,
+    root: &'a Root,
+    pattern: Option<Regex>,
+    /// By place ([`Root::canonical`]); a table of its own for each folder may be missing.
+    tables: BTreeMap<String, Result<LabelTable, String>>,
+    key: ImageKey,
+    /// Side files, or rows of tables, by the images that they belong to.
+    claims: Claims,
+}
+
+impl<'a> LabelBook<'a> {
+    /// Reads the tables that the rule names. `images` are all to which labels may belong.
+    ///
+    /// # Errors
+    /// A table that cannot be read or lacks a column.
+    pub(crate) fn open(source: &'a Source, root: &'a Root, images: DatasetImages<'_>) -> Result<Self, DatasetError> {
+        let mut book = Self {
+            rule: &source.label,
+            map: &source.labels,
+            root,
+            pattern: None,
+            tables: BTreeMap::new(),
+            key: ImageKey::Name,
+            claims: images.claims(source, |source, image| claim(&source.label, root, image)),
+        };
+        match &source.label {
+            LabelRule::Pattern { pattern } => book.pattern = Some(compile_pattern("label.pattern", pattern)?),
+            LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
+                book.key = *key;
+                let is_named = !file.contains('{');
+                let of_images = images.described.iter().filter_map(|image| canonical(file, root, image));
+                let own = is_named.then(|| canonical(file, root, "")).flatten();
+                for path in of_images.chain(own).collect::<BTreeSet<_>>() {
+                    book.add_table(path, is_named)?;
+                }
+            }
+            LabelRule::None | LabelRule::Folder { .. } | LabelRule::Points { .. } | LabelRule::Voc { .. } => {}
+        }
+        Ok(book)
+    }
+
+    /// Reads the table at `path`. One that the description names must be there; one of a folder may be missing.
+    fn add_table(&mut self, path: String, is_named: bool) -> Result<(), DatasetError> {
+        let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(reason) if is_named => {
+                return Err(DatasetError::Table { file: path, error: TableError::Unreadable { reason } });
+            }
+            Err(reason) => {
+                self.tables.insert(path, Err(reason));
+                return Ok(());
+            }
+        };
+        let table = match self.rule {
+            LabelRule::CsvBoxes { columns, .. } => LabelTable::boxes(&bytes, &path, columns, self.key),
+            LabelRule::CsvClass { image, class, .. } => LabelTable::classes(&bytes, &path, [image, class], self.key),
+            _ => return Ok(()),
+        };
+        let table = table.map_err(|error| DatasetError::Table { file: path.clone(), error })?;
+        self.tables.insert(path, Ok(table));
+        Ok(())
+    }
+
+    /// The rows of tables that are about no image, by what they call it.
+    pub(crate) fn strays(&self) -> BTreeMap<String, Vec<LabelIssue>> {
+        let mut strays: BTreeMap<String, Vec<LabelIssue>> = BTreeMap::new();
+        for (path, table) in &self.tables {
+            for (name, issue) in
+                table.iter().flat_map(|table| table.strays(|key| self.claims.holds(&row_of(path, key))))
+            {
+                strays.entry(name).or_default().push(issue);
+            }
+        }
+        strays
+    }
+
+    /// The labels of `image`, which is `width` × `height` pixels, and what could not be understood.
+    pub(crate) fn look_up(&self, image: &str, width: u32, height: u32) -> (ImageLabels, Vec<LabelIssue>) {
+        let size = (f64::from(width), f64::from(height));
+        match self.rule {
+            LabelRule::None => nothing("the source has no labels"),
+            LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image lies in no such folder"),
+            LabelRule::Pattern { .. } => {
+                let found = self.pattern.as_ref().and_then(|pattern| pattern.captures(image)).and_then(|c| c.get(1));
+                self.whole(found.map(|label| label.as_str()), "the label pattern does not match")
+            }
+            LabelRule::Points { file } => self.side_file(image, file, size, points::points),
+            LabelRule::Voc { file } => self.side_file(image, file, size, voc::boxes),
+            LabelRule::CsvBoxes { file, units, .. } => {
+                let scale = match units {
+                    Units::Pixels => (1.0, 1.0),
+                    Units::Fractions => size,
+                };
+                match self.rows(image, file) {
+                    Err(unknown) => unknown,
+                    Ok(rows) => {
+                        let rows = rows.iter().cloned().map(|row| scaled(row, scale)).collect();
+                        self.annotations(rows, size, "the table")
+                    }
+                }
+            }
+            LabelRule::CsvClass { file, .. } => match self.rows(image, file) {
+                Err(unknown) => unknown,
+                Ok(rows) => self.class(rows),
+            },
+        }
+    }
+
+    /// The rows of a table that are about `image` and about no other.
+    fn rows(&self, image: &str, file: &str) -> Result<&[LabelEntry], (ImageLabels, Vec<LabelIssue>)> {
+        let path = path_of(file, image).map_err(|reason| nothing(&format!("table {reason}")))?;
+        let path = self.root.canonical(path);
+        let table = match self.tables.get(&path) {
+            Some(Ok(table)) => table,
+            Some(Err(reason)) => return Err(nothing(&format!("table {path}: {reason}"))),
+            None => return Err(nothing("no table")),
+        };
+        let Some(key) = self.key.of_image(image) else { return Err(nothing("its name is no number")) };
+        let rows = table.of(&key);
+        if rows.is_empty() {
+            return Err(nothing("no row in the table"));
+        }
+        let Some(several) = self.claims.several(&row_of(&path, &key)) else { return Ok(rows) };
+        let reason =
+            format!("the table's `{key}` may be any of {several}; tell them apart by their paths (`key: path`)");
+        let issues = rows.iter().map(|row| LabelIssue { at: row.at.clone(), reason: reason.clone() }).collect();
+        Err((ImageLabels::Missing(reason), issues))
+    }
+
+    /// The label of an image from its rows, which must agree.
+    fn class(&self, rows: &[LabelEntry]) -> (ImageLabels, Vec<LabelIssue>) {
+        let mapped = |row: &LabelEntry| row.label.clone().and_then(|label| self.mapped(&label));
+        let first = rows.first().map_or_else(|| Err("no row in the table".to_owned()), mapped);
+        let other = rows.iter().find(|row| mapped(row) != first);
+        let issue = |row: &LabelEntry, reason: String| LabelIssue { at: row.at.clone(), reason };
+        match (first, other) {
+            (Ok(label), None) => {
+                let repeats = rows.iter().skip(1).map(|row| issue(row, format!("repeats {}", rows[0].at)));
+                (ImageLabels::Whole(label), repeats.collect())
+            }
+            (Err(reason), None) => {
+                let unused = rows.iter().map(|row| issue(row, reason.clone())).collect();
+                (ImageLabels::Missing(reason), unused)
+            }
+            (_, Some(other)) => {
+                let reason = format!("{} and {} contradict each other", rows[0].at, other.at);
+                (ImageLabels::Missing(reason.clone()), rows.iter().map(|row| issue(row, reason.clone())).collect())
+            }
+        }
+    }
+
+    fn whole(&self, label: Option<&str>, missing: &str) -> (ImageLabels, Vec<LabelIssue>) {
+        match label.map(|label| self.mapped(label)) {
+            None => nothing(missing),
+            Some(Ok(label)) => (ImageLabels::Whole(label), Vec::new()),
+            Some(Err(reason)) => {
+                let issue = LabelIssue { at: "its path".to_owned(), reason: reason.clone() };
+                (ImageLabels::Missing(reason), vec![issue])
+            }
+        }
+    }
+
+    fn side_file(
+        &self,
+        image: &str,
+        file: &str,
+        size: (f64, f64),
+        parse: ParseSideFile,
+    ) -> (ImageLabels, Vec<LabelIssue>) {
+        let path = match path_of(file, image) {
+            Ok(path) => path,
+            Err(reason) => return nothing(&format!("label file {reason}")),
+        };
+        let unread = |reason: String| nothing(&format!("label file {path}: {reason}"));
+        let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(reason) => return unread(reason),
+        };
+        if let Some(several) = self.claims.several(&self.root.canonical(path.clone())) {
+            let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
+            let issue = LabelIssue { at: path.clone(), reason: reason.clone() };
+            return (ImageLabels::Missing(format!("label file {path} {reason}")), vec![issue]);
+        }
+        match text::labels(&bytes).and_then(|text| parse(&text)) {
+            Ok(entries) => self.annotations(entries, size, &format!("label file {path}")),
+            Err(reason) => unread(reason),
+        }
+    }
+
+    /// Labelled places of an image of `size`, from a file called `what`.
+    fn annotations(&self, entries: Vec<LabelEntry>, size: (f64, f64), what: &str) -> (ImageLabels, Vec<LabelIssue>) {
+        let mut annotations = Vec::new();
+        let mut issues = Vec::new();
+        for entry in entries {
+            let label = entry.label.and_then(|label| self.mapped(&label));
+            match (label.and_then(|label| of_this_size(entry.size, size).map(|()| label)), entry.geometry) {
+                (Ok(label), Some(geometry)) => annotations.push(Annotation { geometry, label, at: entry.at }),
+                (Ok(_), None) => issues.push(LabelIssue { at: entry.at, reason: "has no place".to_owned() }),
+                (Err(reason), _) => issues.push(LabelIssue { at: entry.at, reason }),
+            }
+        }
+        match issues.first() {
+            _ if !annotations.is_empty() => (ImageLabels::Annotations(annotations), issues),
+            Some(first) => (ImageLabels::Missing(format!("{what} gives no cell: {}", first.reason)), issues),
+            None => (ImageLabels::Missing(format!("{what} names no cell")), issues),
+        }
+    }
+
+    fn mapped(&self, label: &str) -> Result<String, String> {
+        if label.contains(text::UNREADABLE) {
+            return Err(format!("label `{label}` holds bytes that are not UTF-8"));
+        }
+        plain(label).map_err(|reason| format!("label {reason}"))?;
+        if self.map.is_empty() {
+            return if label.is_empty() { Err("empty label".to_owned()) } else { Ok(label.to_owned()) };
+        }
+        match self.map.get(label) {
+            Some(Some(name)) => Ok(name.clone()),
+            Some(None) => Err(format!("label `{label}` is dropped by the label map")),
+            None => Err(format!("label `{label}` is not in the label map")),
+        }
+    }
+}
+
+/// Reads the text of a side file. The error is a reason for the report.
+type ParseSideFile = fn(&str) -> Result<Vec<LabelEntry>, String>;
+
+fn nothing(reason: &str) -> (ImageLabels, Vec<LabelIssue>) {
+    (ImageLabels::Missing(reason.to_owned()), Vec::new())
+}
+
+/// The path, with links followed, of the file that a template names for an image.
+fn canonical(file: &str, root: &Root, image: &str) -> Option<String> {
+    path_of(file, image).ok().map(|path| root.canonical(path))
+}
+
+/// The side file, or the rows of a table, that an image claims as its own by a rule.
+fn claim(rule: &LabelRule, root: &Root, image: &str) -> Option<String> {
+    match rule {
+        LabelRule::Points { file } | LabelRule::Voc { file } => canonical(file, root, image),
+        LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
+            Some(row_of(&canonical(file, root, image)?, &key.of_image(image)?))
+        }
+        LabelRule::None | LabelRule::Folder { .. } | LabelRule::Pattern { .. } => None,
+    }
+}
+
+/// Reads a table that a description names, whole.
+///
+/// # Errors
+/// A file that is missing, too large or outside the dataset.
+pub(crate) fn read_table(root: &Root, file: &str) -> Result<Vec<u8>, DatasetError> {
+    let read = root.read(file, LABEL_FILE_LIMIT);
+    read.map_err(|reason| DatasetError::Table { file: file.to_owned(), error: TableError::Unreadable { reason } })
+}

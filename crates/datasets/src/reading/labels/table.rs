@@ -1,0 +1,337 @@
+//! Tables of labels: one box a row, or one image a row.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::entry::LabelEntry;
+use super::numbers::{NO_NUMBERS, box_of, size_of};
+use super::quotes::{check_quotes, holds_rows};
+use crate::annotation::LabelIssue;
+use crate::error::TableError;
+use crate::reading::text;
+use crate::schema::text::{plain, shortened};
+use crate::schema::{BoxColumns, ImageKey};
+
+/// A table of labels, its rows filed by image.
+#[derive(Debug)]
+pub(crate) struct LabelTable {
+    rows: BTreeMap<String, Vec<LabelEntry>>,
+    /// Rows whose image column names no image, by what stands there.
+    nameless: Vec<(String, LabelIssue)>,
+}
+
+impl LabelTable {
+    /// Reads a table of boxes. Its rows may say of which size their image is.
+    ///
+    /// # Errors
+    /// A missing column, or one that occurs twice.
+    pub(crate) fn boxes(bytes: &[u8], file: &str, columns: &BoxColumns, key: ImageKey) -> Result<Self, TableError> {
+        let BoxColumns { image, xmin, ymin, xmax, ymax, label, width, height } = columns;
+        let mut wanted = vec![image.as_str(), xmin, ymin, xmax, ymax, label];
+        let sides = width.as_deref().zip(height.as_deref());
+        wanted.extend(sides.into_iter().flat_map(|(width, height)| [width, height]));
+        let size = |cells: &[String]| match cells.get(6).zip(cells.get(7)) {
+            Some((width, height)) => size_of(width, height),
+            None => Ok(None),
+        };
+        Ok(Self::filed(rows(bytes, file, &wanted)?, key, |TableRow { at, cells, .. }| {
+            let geometry = box_of([&cells[1], &cells[2], &cells[3], &cells[4]]);
+            let label = geometry.map(|_| cells[5].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
+            LabelEntry { at, geometry, label, size: size(&cells) }
+        }))
+    }
+
+    /// Reads a table of classes.
+    ///
+    /// # Errors
+    /// A missing column, or one that occurs twice.
+    pub(crate) fn classes(
+        bytes: &[u8],
+        file: &str,
+        [image, class]: [&str; 2],
+        key: ImageKey,
+    ) -> Result<Self, TableError> {
+        let rows = rows(bytes, file, &[image, class])?;
+        let entry = |TableRow { at, mut cells, .. }: TableRow| LabelEntry {
+            at,
+            geometry: None,
+            label: Ok(cells.remove(1)),
+            size: Ok(None),
+        };
+        Ok(Self::filed(rows, key, entry))
+    }
+
+    /// Files rows, whose first cell names the image.
+    fn filed(rows: Vec<TableRow>, key: ImageKey, entry: impl Fn(TableRow) -> LabelEntry) -> Self {
+        let mut table = Self { rows: BTreeMap::new(), nameless: Vec::new() };
+        for row in rows {
+            match key.of_cell(&row.cells[0]) {
+                Some(name) => {
+                    let (at, flaw) = (row.at.clone(), row.flaw.clone());
+                    let entry = match flaw {
+                        Some(reason) => LabelEntry { at, geometry: None, label: Err(reason), size: Ok(None) },
+                        None => entry(row),
+                    };
+                    table.rows.entry(name).or_default().push(entry);
+                }
+                None => {
+                    let name = shortened(&row.cells[0]);
+                    let reason = row.flaw.unwrap_or_else(|| format!("`{name}` names no image"));
+                    table.nameless.push((name, LabelIssue { at: row.at, reason }));
+                }
+            }
+        }
+        table
+    }
+
+    /// The rows about the image that the table calls `key`.
+    pub(crate) fn of(&self, key: &str) -> &[LabelEntry] {
+        self.rows.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The rows about images that are not `there`, by what they call them.
+    pub(crate) fn strays(&self, there: impl Fn(&str) -> bool) -> Vec<(String, LabelIssue)> {
+        let unclaimed = self.rows.iter().filter(|(key, _)| !there(key));
+        let strays = unclaimed.flat_map(|(key, rows)| rows.iter().map(move |row| (key.clone(), row)));
+        let strays = strays.map(|(key, row)| {
+            let key = shortened(&key);
+            let reason = format!("there is no image `{key}` that the description includes");
+            (key, LabelIssue { at: row.at.clone(), reason })
+        });
+        strays.chain(self.nameless.iter().cloned()).collect()
+    }
+}
+
+/// A row of a table, as it is read.
+#[derive(Debug)]
+struct TableRow {
+    /// Its table and line, as messages name them.
+    at: String,
+    /// The cells of the wanted columns, in their order.
+    cells: Vec<String>,
+    /// Why it cannot be used.
+    flaw: Option<String>,
+}
+
+/// What stands between the cells of a row: a comma, or what programs write where the comma is the decimal point.
+const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs")];
+
+/// Reads the columns `wanted` of each row. The separator is the first of [`SEPARATORS`] by which the header holds them all.
+fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<TableRow>, TableError> {
+    let text = text::labels(bytes).map_err(|reason| TableError::NotATable { reason })?;
+    // The reader numbers a row after CR and LF as the line before.
+    let text = text.replace("\r\n", "\n");
+    let (stated, text) = stated_separator(&text)?;
+    let separator = stated.unwrap_or_else(|| separator(text, wanted));
+    check_quotes(text, separator)?;
+    let mut reader = reader(text, separator);
+    let header = reader.headers()?.clone();
+    let separators = match stated {
+        Some(separator) => format!("`{}`, as its first line says", char::from(separator).escape_debug()),
+        None => SEPARATORS.map(|(_, name)| name).join(" or "),
+    };
+    let columns = columns(&header, wanted, &separators)?;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record?;
+        let at = format!("{file} line {}", record.position().map_or(0, csv::Position::line));
+        let cells: Vec<String> = columns.iter().map(|&column| record.get(column).unwrap_or("").to_owned()).collect();
+        rows.push(TableRow { at, flaw: flaw(&record, &cells, (header.len(), separator)), cells });
+    }
+    Ok(rows)
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes())
+}
+
+/// The separator that a first line `sep=;` states, as Excel writes and reads it, and the text after that line, whose line break stays so
+/// that lines keep their numbers.
+fn stated_separator(text: &str) -> Result<(Option<u8>, &str), TableError> {
+    let (line, rest) = text.split_at(text.find(['\r', '\n']).unwrap_or(text.len()));
+    let line = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap_or(line);
+    let Some(stated) = line.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).map(|_| &line[4..]) else {
+        return Ok((None, text));
+    };
+    match *stated.as_bytes() {
+        [separator] if separator.is_ascii() && separator != b'"' => Ok((Some(separator), rest)),
+        _ => Err(TableError::Separator { line: shortened(line) }),
+    }
+}
+
+/// The separator by which the header holds all `wanted` columns; a comma where none does, for the message.
+fn separator(text: &str, wanted: &[&str]) -> u8 {
+    let holds = |separator: u8| {
+        let mut reader = reader(text, separator);
+        reader.headers().is_ok_and(|header| wanted.iter().all(|name| header.iter().any(|own| own == *name)))
+    };
+    SEPARATORS.into_iter().map(|(separator, _)| separator).find(|separator| holds(*separator)).unwrap_or(b',')
+}
+
+/// The positions of the `wanted` columns. `separators` are those that were tried, for the message.
+fn columns(header: &csv::StringRecord, wanted: &[&str], separators: &str) -> Result<Vec<usize>, TableError> {
+    let mut columns = Vec::with_capacity(wanted.len());
+    for &name in wanted {
+        let mut found = (0..header.len()).filter(|&column| &header[column] == name);
+        let column = found.next().ok_or_else(|| TableError::NoColumn {
+            name: name.to_owned(),
+            separators: separators.to_owned(),
+            columns: header.iter().take(30).map(shortened).collect(),
+        })?;
+        if found.next().is_some() {
+            return Err(TableError::TwoColumns { name: name.to_owned() });
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// Why a record cannot be used, under a header of so many cells.
+fn flaw(record: &csv::StringRecord, cells: &[String], (header, separator): (usize, u8)) -> Option<String> {
+    let surplus = record.iter().skip(header).any(|cell| !cell.is_empty());
+    if let Some(swallowed) = record.iter().find(|cell| holds_rows(cell, header, separator)) {
+        let runs = swallowed.lines().count();
+        return Some(format!(
+            "holds a quoted cell of {runs} lines that look like rows; close its quote or take it out"
+        ));
+    }
+    if record.len() < header || surplus {
+        return Some(format!("has {} cells under a header of {header}", record.len()));
+    }
+    cells.iter().find_map(|cell| plain(cell).err())
+}
+
+/// Reads two columns of a table as a map from what names the image to the text. The error is the reason for which an image has none.
+///
+/// # Errors
+/// A missing column, or one that occurs twice.
+pub(crate) fn texts(
+    bytes: &[u8],
+    file: &str,
+    [image, text]: [&str; 2],
+    key: ImageKey,
+) -> Result<HashMap<String, Result<String, String>>, TableError> {
+    let table = LabelTable::classes(bytes, file, [image, text], key)?;
+    let text = |rows: Vec<LabelEntry>| {
+        let other = rows.iter().find(|row| row.label != rows[0].label);
+        match other {
+            Some(other) => Err(format!("{} and {} contradict each other", rows[0].at, other.at)),
+            None => rows[0].label.clone().map_err(|reason| format!("{} {reason}", rows[0].at)),
+        }
+    };
+    Ok(table.rows.into_iter().map(|(image, rows)| (image, text(rows))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotation::Geometry;
+
+    #[test]
+    fn a_missing_column_is_named_with_those_there_are_and_a_double_one_refused() {
+        let error = |text: &[u8]| {
+            LabelTable::classes(text, "t.csv", ["image", "b"], ImageKey::Name).expect_err("refused").to_string()
+        };
+        let missing = error(b"a,b\n1,2\n");
+        assert!(missing.contains("`image`") && missing.contains("a, b"), "{missing}");
+        assert!(error(b"image,b,b\n1,2,3\n").contains("two columns `b`"));
+    }
+
+    fn columns(width: Option<&str>) -> BoxColumns {
+        BoxColumns {
+            image: "image".into(),
+            xmin: "x0".into(),
+            ymin: "y0".into(),
+            xmax: "x1".into(),
+            ymax: "y1".into(),
+            label: "label".into(),
+            width: width.map(str::to_owned),
+            height: width.map(|_| "h".to_owned()),
+        }
+    }
+
+    #[test]
+    fn boxes_are_filed_by_image_and_bad_numbers_kept_as_such() {
+        let text = b"\xef\xbb\xbfimage,x0,y0,x1,y1,label\na.png,0,0.5,1,1,rbc\na.png,0,?,1,1,rbc\na.png,0,0,1\n";
+        let table = LabelTable::boxes(text, "t.csv", &columns(None), ImageKey::Name).expect("table");
+        let rows = table.of("a.png");
+        assert_eq!(rows[0].geometry, Some(Geometry::Box { x0: 0.0, y0: 0.5, x1: 1.0, y1: 1.0 }));
+        assert!(rows[1].label.is_err() && rows[1].at.ends_with("line 3"), "{:?}", rows[1]);
+        assert_eq!(rows[2].label, Err("has 4 cells under a header of 6".to_owned()));
+    }
+
+    #[test]
+    fn a_row_may_say_of_which_size_its_image_is() {
+        let text = b"image,x0,y0,x1,y1,label,w,h\na.png,0,0,9,9,rbc,640,480\na.png,0,0,9,9,rbc,0,0\n";
+        let table = LabelTable::boxes(text, "t.csv", &columns(Some("w")), ImageKey::Name).expect("table");
+        let sizes: Vec<_> = table.of("a.png").iter().map(|row| row.size.clone()).collect();
+        assert_eq!(sizes, [Ok(Some((640.0, 480.0))), Ok(None)]);
+    }
+
+    #[test]
+    fn the_separator_is_the_one_by_which_the_header_holds_the_columns() {
+        for separator in [",", ";", "\t"] {
+            let text = "image|b|note\na|rbc|x".replace('|', separator);
+            let table = LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name).expect("table");
+            assert_eq!(table.of("a")[0].label.as_deref(), Ok("rbc"), "{separator:?}");
+        }
+        let error =
+            LabelTable::classes(b"image|b\na|rbc", "t.csv", ["image", "b"], ImageKey::Name).expect_err("refused");
+        assert!(error.to_string().contains("commas or semicolons or tabs"), "{error}");
+    }
+
+    #[test]
+    fn a_first_line_of_excel_says_the_separator_and_lines_keep_their_numbers() {
+        let table = |text: &str| LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name);
+        for (first, separator) in [("sep=;", ";"), ("\u{feff}SEP=,", ","), ("sep=\t", "\t"), ("\"sep=|\"", "|")] {
+            for end in ["\n", "\r\n"] {
+                let text = [first, &format!("image{separator}b"), &format!("a{separator}rbc"), ""].join(end);
+                let table = table(&text).expect("a table");
+                let row = &table.of("a")[0];
+                assert_eq!((row.label.as_deref(), row.at.as_str()), (Ok("rbc"), "t.csv line 3"), "{text:?}");
+            }
+        }
+        for bad in ["sep=", "sep=ab", "sep=\"", "sep=ü"] {
+            let error = table(&format!("{bad}\nimage;b\na;rbc\n")).expect_err("refused").to_string();
+            assert!(error.contains("take the line out"), "{bad}: {error}");
+        }
+        let windows = table("image,b\r\na,rbc\r\nb,wbc\r\n").expect("a table");
+        assert_eq!((windows.of("a")[0].at.as_str(), windows.of("b")[0].at.as_str()), ("t.csv line 2", "t.csv line 3"));
+        let other = table("sep=,\nimage;b\na;rbc\n").expect_err("refused").to_string();
+        assert!(other.contains("between `,`, as its first line says") && other.contains("image;b"), "{other}");
+    }
+
+    #[test]
+    fn a_quoted_cell_swallows_no_rows() {
+        let table = |text: &str| LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name);
+        let open = format!("{:#}", table("image,b\na,\"rbc\nb,wbc\n").expect_err("an open quote"));
+        assert!(open.contains("line 2"), "{open}");
+        // Closed by chance, rows later: the row that swallowed others is none, in a wanted cell or in another.
+        for text in ["image,b\na,\"rbc\nb,wbc\nc,\"\n", "image,b,note\na,rbc,\"x\nb,wbc,y\nc,rbc,\"\n"] {
+            let table = table(text).expect("closed");
+            let row = &table.of("a")[0];
+            assert!(row.label.as_ref().expect_err("no label").contains("look like rows"), "{row:?}");
+            assert_eq!(row.at, "t.csv line 2");
+        }
+        let notes = table("image,b,note\na,rbc,\"two\nlines\"\nb,\"r\nbc\",x\n").expect("table");
+        assert_eq!(notes.of("a")[0].label.as_deref(), Ok("rbc"));
+        assert!(notes.of("b")[0].label.as_ref().expect_err("no label").contains("line break"));
+    }
+
+    #[test]
+    fn rows_about_no_image_are_told_with_their_lines() {
+        let text = b"image,b\n7,x\n8,y\n,z\nseven,z\n";
+        let table = LabelTable::classes(text, "t.csv", ["image", "b"], ImageKey::Number).expect("table");
+        let strays: Vec<(String, String)> =
+            table.strays(|key| key == "7").into_iter().map(|(name, issue)| (name, issue.at)).collect();
+        let expected = [("8", "t.csv line 3"), ("", "t.csv line 4"), ("seven", "t.csv line 5")];
+        assert_eq!(strays, expected.map(|(name, at)| (name.to_owned(), at.to_owned())));
+    }
+
+    #[test]
+    fn two_groups_of_one_image_are_none() {
+        let text = b"image,g\na,1\na,1\nb,1\nb,2\n";
+        let groups = texts(text, "t.csv", ["image", "g"], ImageKey::Name).expect("table");
+        assert_eq!(groups["a"], Ok("1".to_owned()));
+        assert_eq!(groups["b"], Err("t.csv line 4 and t.csv line 5 contradict each other".to_owned()));
+    }
+}

@@ -1,0 +1,320 @@
+//! `build`: sources in, a shard set out.
+//!
+//! First the place is taken ([`Target`]); then everything is read and planned ([`survey`](datasets::survey), [`plan`]); then shard after shard is encoded and
+//! published in a folder that names the planned content; then come the report, a card for people, and last the manifest, which makes the
+//! set: once it is there, all of the set is. A build that was killed plans again, finds
+//! its finished shards by their keys, makes damaged ones again, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
+//! source, on the clock, or on how often the build was interrupted.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use datasets::reading::{LocatedSource, read_sources};
+use datasets::schema::{FlawAction, Source};
+use datasets::survey::{
+    ImageRecord, RowSink, SurveyOptions, cell_table, copy_table, count_by_source, find_copies, image_table,
+    joined_groups, label_table, quality_table, rank_copies, survey,
+};
+use near_copies::{FoundCopies, Pair};
+use run_spec::ids::{Digest, Product, canonical_json, digest_json};
+use serde_json::{Value, json};
+use shards::{
+    Codec, FinishedShard, Header, Manifest, RowMeta, ShardLimits, ShardWriter, planned_shard_key, report_key,
+};
+use tracing::debug;
+
+use crate::builder_share::BuilderShare;
+use crate::card::{self, Card, CardLine};
+use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
+use crate::copy_counts::{count_pairs, only_alike};
+use crate::encode::Encoder;
+use crate::output::{Progress, Terminal, thousands};
+use crate::plan::{self, PlannedShard};
+use crate::resume::Resumed;
+use crate::sources::{Sources, locate};
+use crate::spool::Spool;
+use crate::summary;
+use crate::target::Target;
+
+/// How images are written.
+const CODEC: Codec = Codec::Png;
+/// Rows in a shard of patches, some 100 MB.
+const PATCHES_PER_SHARD: u32 = 1024;
+/// Rows in a shard of cells, some 100 MB.
+const CELLS_PER_SHARD: u32 = 8192;
+
+/// Builds a shard set and returns what to print.
+///
+/// # Errors
+/// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
+pub(crate) fn build(args: &BuildArgs) -> Result<String> {
+    let Sources { located: sources, data } = locate(described(args)?, &args.place)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let options = SurveyOptions {
+        product: args.product,
+        patch_px: args.size,
+        limits: args.decoding.limits(),
+        um_per_px: args.um_per_px,
+        measured: true,
+        fingerprints: args.near_copies == NearCopies::Join,
+    };
+    let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
+        Product::Patches => PATCHES_PER_SHARD,
+        Product::Cells => CELLS_PER_SHARD,
+    });
+    let config = configuration(&sources, &options, rows_per_shard);
+    let target = Target::take(&args.out, digest_json(&config), &data)?;
+    let spool_bytes = u64::from(args.spool_gib) << 30;
+    let build = Build { config, sources, options, rows_per_shard, target, share: args.part, spool_bytes };
+    pool.install(|| build.run())
+}
+
+/// The descriptions, with what the command line says where they do not.
+fn described(args: &BuildArgs) -> Result<Vec<Source>> {
+    let mut sources = read_sources(&args.sources)?;
+    for source in &mut sources {
+        if args.um_per_px.is_some() && source.um_per_px.is_none() && args.unknown_scale == UnknownScale::Refuse {
+            bail!(
+                "--um-per-px: source `{}` does not say its own scale; add `um_per_px` to its description, or let it keep its scale \
+                 with --unknown-scale keep",
+                source.name
+            );
+        }
+        let quality = &mut source.quality;
+        let said = [
+            (&mut quality.blank.action, args.blank),
+            (&mut quality.out_of_focus.action, args.out_of_focus),
+            (&mut quality.saturated.action, args.saturated),
+        ];
+        // `keep` is what a description means that says nothing, so it leaves the configuration's digest alone.
+        for (action, default) in said {
+            if action.is_none() && default != FlawAction::Keep {
+                *action = Some(default);
+            }
+        }
+    }
+    Ok(sources)
+}
+
+/// All that decides the content of a set, apart from the sources' files: no folder, no number of threads.
+fn configuration(sources: &[LocatedSource], options: &SurveyOptions, rows_per_shard: u32) -> Value {
+    let descriptions: Vec<_> = sources.iter().map(|located| &located.source).collect();
+    let size_px = match options.product {
+        Product::Patches => Some(options.patch_px),
+        Product::Cells => None,
+    };
+    let mut configuration = json!({
+        "builder": format!("shard-builder {VERSION}"),
+        "product": options.product,
+        "size_px": size_px,
+        "rows_per_shard": rows_per_shard,
+        "codec": CODEC,
+        "max_pixels": options.limits.pixels,
+        "max_file_bytes": options.limits.file_bytes,
+        "near_copies": if options.fingerprints { "join" } else { "ignore" },
+        "sources": descriptions,
+    });
+    // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
+    if let Some(um) = options.um_per_px {
+        configuration["um_per_px"] = json!(um);
+    }
+    configuration
+}
+
+struct Build {
+    sources: Vec<LocatedSource>,
+    options: SurveyOptions,
+    rows_per_shard: u32,
+    config: Value,
+    target: Target,
+    share: BuilderShare,
+    spool_bytes: u64,
+}
+
+/// What the first pass found: every row of the set, and nothing written yet.
+struct Plan {
+    spool: Option<Spool>,
+    images: Vec<ImageRecord>,
+    copies: Vec<Pair>,
+    /// Pairs that are alike and no copies.
+    alike: usize,
+    groups: Vec<String>,
+    shards: Vec<PlannedShard>,
+    /// Digest of all that is planned, which names the folder of the shards.
+    content: Digest,
+}
+
+impl Build {
+    fn run(&self) -> Result<String> {
+        let plan = self.plan().inspect_err(|_| self.target.release())?;
+        let encoder = Encoder {
+            sources: &self.sources,
+            images: &plan.images,
+            groups: &plan.groups,
+            limits: self.options.limits,
+            codec: CODEC,
+            spool: plan.spool.as_ref(),
+        };
+        let (manifest, resumed) = self.write_shards(&plan, &encoder)?;
+        let stays = self.write_report(&plan)?;
+        let tally = count_pairs(&rank_copies(&self.sources, &plan.images, &plan.copies));
+        let card = self.card(&plan, &manifest, &tally).text();
+        let (digest, kept) = self.target.publish(&manifest, card, card::examples(&plan.shards, &encoder)?)?;
+        let mut text = format!("{}\n{tally}", self.summary(&plan.images, &manifest, &digest, resumed));
+        text.push_str(&stays);
+        text.push_str(&kept);
+        text.push_str(&only_alike(plan.alike));
+        for warning in plan::much_joined(&self.sources, &plan.images, &plan.groups) {
+            text.push_str(&format!("\nwarning: {warning}"));
+        }
+        Ok(text)
+    }
+
+    /// The first pass: reads everything, writes nothing.
+    fn plan(&self) -> Result<Plan> {
+        self.target.expect_room(&self.sources, self.options.product)?;
+        let spool = self.spool()?;
+        let sink = spool.as_ref().map(|spool| spool as &dyn RowSink);
+        let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
+        let limits = self.options.limits;
+        let FoundCopies { pairs: copies, alike } = find_copies(&self.sources, &mut images, limits, &Terminal);
+        let groups = joined_groups(&self.sources, &images, &copies);
+        let (config, product) = (digest_json(&self.config), self.options.product);
+        let shards = plan::shards(&config, product, &self.sources, &images, &groups, self.rows_per_shard as usize);
+        if shards.is_empty() {
+            let summary = summary::summary(&self.sources, &images, &vec![0; self.sources.len()]);
+            bail!("no images produced any rows\n{summary}{}", summary::labels_unused(&self.sources, &images));
+        }
+        let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
+        self.target.verify_same(&content)?;
+        // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.
+        let known = spool.as_ref().map_or(0, Spool::bytes);
+        self.target.verify_ready(known)?;
+        Ok(Plan { spool, images, copies, alike, groups, shards, content })
+    }
+
+    /// The second pass. Returns the manifest, and what was there of an earlier attempt.
+    fn write_shards(&self, plan: &Plan, encoder: &Encoder<'_>) -> Result<(Manifest, Resumed)> {
+        let mut shards: Vec<Option<FinishedShard>> = vec![None; plan.shards.len()];
+        let mut resumed = Resumed::default();
+        let progress = Progress::start("write shards", plan.shards.len() as u64);
+        for number in self.share.order(plan.shards.len()) {
+            let key = planned_shard_key(&plan.content, number as u64);
+            let mut finished = self.shard(&key, &plan.shards[number], encoder, &mut resumed)?;
+            finished.bytes.clear();
+            shards[number] = Some(finished);
+            progress.tick();
+        }
+        progress.end();
+        let product = self.options.product;
+        let mut manifest = Manifest::builder(Header {
+            product,
+            codec: CODEC,
+            builder: format!("shard-builder {VERSION}"),
+            config: digest_json(&self.config),
+            patch_px: match product {
+                Product::Patches => self.options.patch_px,
+                Product::Cells => common_side(&plan.images),
+            },
+        });
+        shards.iter().flatten().for_each(|shard| manifest.add(shard));
+        Ok((manifest.finish(), resumed))
+    }
+
+    fn card<'a>(&'a self, plan: &Plan, manifest: &Manifest, copies: &'a str) -> Card<'a> {
+        let used = self.sources.iter().zip(count_by_source(self.sources.len(), &plan.images));
+        let lines =
+            used.filter(|(_, tally)| tally.rows > 0).map(|(located, tally)| CardLine::of(&located.source, tally));
+        let groups: BTreeSet<&str> = plan.groups.iter().map(String::as_str).filter(|group| !group.is_empty()).collect();
+        Card {
+            product: self.options.product,
+            lines: lines.collect(),
+            groups: groups.len() as u64,
+            flaws: summary::flaws(&self.sources, &plan.images),
+            copies,
+            glob: manifest.shard_glob(),
+        }
+    }
+
+    /// A place for what the first pass encodes. None where most shards may be there already, or are made by others.
+    fn spool(&self) -> Result<Option<Spool>> {
+        if self.spool_bytes == 0 || !self.share.is_whole() || !self.target.is_empty() {
+            return Ok(None);
+        }
+        Spool::new(self.spool_bytes, CODEC)
+            .map(Some)
+            .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
+    }
+
+    /// The shard, made or found finished.
+    fn shard(
+        &self,
+        key: &str,
+        shard: &PlannedShard,
+        encoder: &Encoder<'_>,
+        resumed: &mut Resumed,
+    ) -> Result<FinishedShard> {
+        let (store, product) = (&self.target.store, self.options.product);
+        let planned = shard.rows.len() as u64;
+        let is_planned = |place: usize, there: &RowMeta| encoder.is_of(&shard.rows[place], there);
+        if let Some(finished) = resumed.find(store, key, (planned, product, CODEC), is_planned)? {
+            return Ok(finished);
+        }
+        let mut writer = ShardWriter::new(product, CODEC, ShardLimits::default());
+        for row in encoder.rows(&shard.rows)? {
+            writer.push(row)?;
+        }
+        let finished = writer.finish(key)?;
+        finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)))?;
+        debug!(key, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
+        Ok(finished)
+    }
+
+    /// Writes the report, and returns what to print of tables that stay as they are.
+    fn write_report(&self, plan: &Plan) -> Result<String> {
+        let (sources, images) = (&self.sources, &plan.images);
+        let tables = [
+            ("images", "csv", image_table(sources, images, &plan.groups)?),
+            ("labels", "csv", label_table(sources, images)?),
+            ("copies", "csv", copy_table(&rank_copies(sources, images, &plan.copies))?),
+            ("quality", "csv", quality_table(sources, images, self.options.product)?),
+            ("config", "json", canonical_json(&self.config).into_bytes()),
+        ];
+        let cells = cell_table(sources, images)?;
+        let all = tables.into_iter().chain(cells.map(|cells| ("cells", "csv", cells)));
+        let files: Vec<(String, Vec<u8>)> =
+            all.map(|(table, ending, bytes)| (report_key(&plan.content, table, ending), bytes)).collect();
+        self.target.write_report(&files)
+    }
+
+    fn summary(&self, images: &[ImageRecord], manifest: &Manifest, digest: &Digest, resumed: Resumed) -> String {
+        let bytes: Vec<u64> = self
+            .sources
+            .iter()
+            .map(|located| {
+                let entry = manifest.sources.iter().find(|source| source.name == located.source.name);
+                entry.map_or(0, |source| source.bytes)
+            })
+            .collect();
+        let mut text = summary::summary(&self.sources, images, &bytes);
+        let shards = manifest.shards.len() as u64;
+        text.push_str(&format!(
+            "\n\n{} {} in {} shards at {}, set {}",
+            thousands(manifest.rows),
+            manifest.product,
+            thousands(shards),
+            self.target.store.uri(),
+            digest.short()
+        ));
+        text.push_str(&format!("\nother readers find its shards by {}", manifest.shard_glob()));
+        text.push_str(&resumed.to_string());
+        text
+    }
+}
+
+/// The side that all rows have, px; 0 where they differ.
+fn common_side(images: &[ImageRecord]) -> u32 {
+    let mut cuts = images.iter().flat_map(ImageRecord::cuts);
+    let Some(side) = cuts.next().map(|cut| cut.w) else { return 0 };
+    if cuts.all(|cut| cut.w == side && cut.h == side) { side } else { 0 }
+}

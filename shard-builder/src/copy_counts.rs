@@ -1,0 +1,70 @@
+//! What was found of copies, in sentences.
+
+use std::fmt;
+
+use datasets::survey::{CopyPair, Crosses};
+
+use crate::output::thousands;
+
+/// How many pairs of copies there are of each kind; its text is a sentence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CopyCounts {
+    bytes: u64,
+    pixels: u64,
+    near: u64,
+    sources: u64,
+    roles: u64,
+    apart: u64,
+}
+
+impl CopyCounts {
+    /// Adds a pair: how alike, and whether it is in two sources, on both sides of training and evaluation, in groups that the group
+    /// rules alone would not keep together.
+    pub(crate) fn add(&mut self, how: &str, sources: bool, roles: bool, apart: bool) {
+        match how {
+            "same bytes" => self.bytes += 1,
+            "same pixels" => self.pixels += 1,
+            _ => self.near += 1,
+        }
+        self.sources += u64::from(sources);
+        self.roles += u64::from(roles);
+        self.apart += u64::from(apart);
+    }
+}
+
+impl fmt::Display for CopyCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "copies: {} pairs with the same bytes, {} with the same pixels, {} near; {} across sources, {} between training \
+             and evaluation, {} that the group rules alone would not keep together",
+            thousands(self.bytes),
+            thousands(self.pixels),
+            thousands(self.near),
+            thousands(self.sources),
+            thousands(self.roles),
+            thousands(self.apart),
+        )
+    }
+}
+
+/// How many pairs of each kind there are, in a sentence.
+pub(crate) fn count_pairs(pairs: &[CopyPair<'_>]) -> String {
+    let mut counts = CopyCounts::default();
+    for CopyPair { crosses, kind, sides: [a, b] } in pairs {
+        counts.add(kind.name(), a.source != b.source, *crosses == Crosses::Roles, a.group != b.group);
+    }
+    counts.to_string()
+}
+
+/// How many pairs are alike without being copies, in a sentence; nothing if there are none.
+pub(crate) fn only_alike(pairs: usize) -> String {
+    match pairs {
+        0 => String::new(),
+        some => format!(
+            "\n{} more pairs have outlines alike and other pixels, and were not joined; a single cell that was trimmed, turned by an odd angle or \
+             coloured otherwise cannot be told from another cell",
+            thousands(some as u64)
+        ),
+    }
+}

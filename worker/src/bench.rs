@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use anyhow::Result;
 use collective::Solo;
-use dino::{CropBatch, Share, State};
+use dino::{CropBatch, MaskPlan, Share, State};
 use run_spec::config::{Precision, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
+use torch_shim::host::HostBuffer;
 use torch_shim::panics::catch_torch_panic;
-use training::{PixelBatch, crop_batch, process_memory};
+use training::process_memory;
 
 use crate::cli::BenchArgs;
 use crate::{bench_ranks, device, output};
@@ -132,7 +133,7 @@ fn step_seconds(config: &TrainConfig, device: Device, repeats: usize) -> Result<
 fn step_times(config: &TrainConfig, device: Device, repeats: usize) -> Result<Vec<f64>> {
     let mut state = State::new(config, device)?;
     let schedules = Schedules::new(config);
-    let batch = random_batch(config, &state.share(0, 1)?, device)?;
+    let batch = random_batch(config, &state.share(0, 1)?, device);
     let mut step = 0;
     times(device, repeats, || {
         state.step(&batch, &schedules.at(step), &Solo::new())?;
@@ -142,18 +143,18 @@ fn step_times(config: &TrainConfig, device: Device, repeats: usize) -> Result<Ve
 }
 
 /// A share of a step of random pixels.
-pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) -> Result<CropBatch> {
-    let images = share.images as usize;
-    let plane = |side: i64| 3 * (side * side) as usize;
+pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) -> CropBatch {
+    let (b, s, l) = (share.images, config.crops.global_size, config.crops.local_size);
     let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
-    let mut fill = |count: usize| (0..count).map(|_| noise.uniform(-2.0, 2.0) as f32).collect::<Vec<f32>>();
-    let pixels = PixelBatch {
-        step: 0,
-        images,
-        twins: None,
-        samples: run_spec::plan::SampleSums::default(),
-        global: fill(2 * images * plane(config.crops.global_size)),
-        local: fill(config.loss.n_local as usize * images * plane(config.crops.local_size)),
+    let mut random = |shape: &[i64]| {
+        let mut buffer = HostBuffer::zeros(shape);
+        buffer.values().iter_mut().for_each(|value| *value = noise.uniform(-2.0, 2.0) as f32);
+        buffer.into_tensor()
     };
-    Ok(crop_batch(config, &pixels, share, device))
+    let global = random(&[2, b, 3, s, s]);
+    let n_local = config.loss.n_local;
+    let local = (n_local > 0).then(|| random(&[n_local, b, 3, l, l]));
+    let (seed, grid) = (config.seed, config.grid());
+    let masks = dino::masks::batch(&MaskPlan { config: &config.masks, seed, step: 0, share: *share, grid });
+    CropBatch { global, local, masks, twins: None }.to_device(device)
 }

@@ -85,7 +85,7 @@ fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value>
     let sets = [batch_size.as_str(), "train.loss_groups=1", "train.precision=f32", "head.prototypes=8192"];
     let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
     let mut state = State::new(&config, device)?;
-    let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device)?;
+    let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device);
     let schedules = Schedules::new(&config);
     let (mut times, mut transfers): (Vec<f64>, Vec<Transfer>) = (Vec::new(), Vec::new());
     for step in 0..=repeats.max(1) as u64 {

@@ -7,7 +7,6 @@ use anyhow::Result;
 use clap::Parser;
 use dino::Architecture;
 use run_spec::config::TrainConfig;
-use run_spec::plan::Place;
 use shards::ShardSet;
 use store::Store;
 
@@ -41,7 +40,7 @@ fn of_training(args: &TrainArgs) -> Result<u64> {
     let config = crate::config_file::read(&args.config, &args.set)?;
     let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
     expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
-    Source::new(&config, shards, Place { rank: 0, world: 1 })?;
+    Source::new(&config, shards, 0, 1)?;
     if let Some(uri) = &config.init.weights {
         verify_init_weights(uri)?;
     }

@@ -21,6 +21,16 @@ pub struct CropBatch {
 }
 
 impl CropBatch {
+    /// The batch with its images and masks on `device`; those that are there already are shared, not copied.
+    pub fn to_device(&self, device: Device) -> Self {
+        Self {
+            global: self.global.to_device(device),
+            local: self.local.as_ref().map(|local| local.to_device(device)),
+            masks: self.masks.to_device(device),
+            twins: self.twins.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+
     /// Images on this rank.
     pub fn images(&self) -> i64 {
         self.global.size().get(1).copied().unwrap_or(0)

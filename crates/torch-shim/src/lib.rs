@@ -5,6 +5,7 @@
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
 //! * [`stream`]: CUDA streams and events;
 //! * [`abort`]: a last word where a library ends the process;
+//! * [`host`]: tensors in host memory that Rust writes in place;
 //! * [`panics`]: panics of tensor maths as errors.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.
@@ -14,6 +15,7 @@ pub mod abort;
 pub mod autograd;
 pub mod device;
 mod ffi;
+pub mod host;
 pub mod optimise;
 pub mod panics;
 pub mod stream;

@@ -1,9 +1,10 @@
 //! From plan to batch: rows are read, decoded and turned into views ahead of the step that needs them.
 //!
 //! One thread walks the plan in order and has `read_threads` helpers fetch the images of a step, most of whose time is waiting
-//! for the store; another shares the images of a step that has come among `data_threads` helpers, which decode them and make
-//! the views. Both hand on through bounded channels, so memory is flat. A view depends on (seed, draw, view) only, so
-//! the number of helpers changes nothing but the time.
+//! for the store; another shares the images of a step that has come among `data_threads` helpers, which decode them and write
+//! the views into the tensors of the batch, and draws the masks. The thread that trains owns a batch from then on. Both hand on
+//! through bounded channels, so memory is flat. A view depends on (seed, draw, view) only, so the number of helpers changes
+//! nothing but the time.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -11,10 +12,14 @@ use std::time::{Duration, Instant};
 
 use augment::{Image, Recipe, ViewKey, views_into};
 use bytes::Bytes;
+use dino::{CropBatch, MaskPlan, Share};
 use rayon::prelude::*;
 use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
 use shards::{ShardError, ShardSet};
+use tch::Tensor;
+use torch_shim::host::HostBuffer;
+use torch_shim::panics::catch_torch_panic;
 
 use crate::StopWish;
 use crate::error::{Result, TrainingError};
@@ -23,21 +28,13 @@ use crate::koleo_exclusion;
 /// How often one that waits for a batch looks whether it was asked to stop.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// The pixels of one rank's part of a step, normalised.
+/// One rank's part of a step.
 #[derive(Debug)]
-pub struct PixelBatch {
-    /// The step.
-    pub step: u64,
-    /// Images B.
-    pub images: usize,
-    /// Which of them are twins, `[B]`, where KoLeo leaves some out.
-    pub twins: Option<Vec<i64>>,
-    /// Which they are.
+pub struct LoadedBatch {
+    /// Crops and masks, on the CPU.
+    pub crops: CropBatch,
+    /// Which images they are of.
     pub samples: SampleSums,
-    /// `[2, B, 3, S, S]`.
-    pub global: Vec<f32>,
-    /// `[L, B, 3, s, s]`, empty where no local loss counts.
-    pub local: Vec<f32>,
 }
 
 /// The image files of a step, not yet decoded.
@@ -50,7 +47,7 @@ struct Fetched {
 /// Batches of successive steps.
 #[derive(Debug)]
 pub struct Loader {
-    batches: Receiver<Result<PixelBatch>>,
+    batches: Receiver<Result<LoadedBatch>>,
     waited_s: f64,
 }
 
@@ -63,18 +60,22 @@ pub struct Source {
     pub recipe: Arc<Recipe>,
     /// The data walk.
     pub plan: Plan,
-    /// Which part of each step.
+    /// This rank's part of each step, as the plan counts ranks.
     pub place: Place,
+    /// The same part, with the loss groups that it touches.
+    pub share: Share,
 }
 
 impl Source {
-    /// The source of a configuration.
+    /// What `config` asks for, for one rank of `world`.
     ///
     /// # Errors
-    /// A configuration that does not fit the shard set, or an augmentation that cannot be made.
-    pub fn new(config: &TrainConfig, shards: Arc<ShardSet>, place: Place) -> Result<Self> {
+    /// More ranks than images in a step; a configuration that does not fit the shard set; an augmentation that cannot be made.
+    pub fn new(config: &TrainConfig, shards: Arc<ShardSet>, rank: usize, world: usize) -> Result<Self> {
+        let share = Share::of(config.train.batch_size, config.train.loss_groups, rank, world)?;
         let plan = Plan::of(config, &shards.source_rows())?;
-        Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place })
+        let place = Place { rank: rank as u64, world: world as u64 };
+        Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place, share })
     }
 
     /// Reads this rank's part of `step`.
@@ -85,34 +86,47 @@ impl Source {
         Ok(Fetched { step, draws, files })
     }
 
-    /// Decodes and augments what was read.
-    fn batch(&self, config: &TrainConfig, fetched: Fetched) -> Result<PixelBatch> {
+    /// Decodes and augments what was read, and draws the masks of (seed, step).
+    fn batch(&self, config: &TrainConfig, fetched: Fetched) -> Result<LoadedBatch> {
         let Fetched { step, draws, files } = fetched;
-        let images = draws.len();
         let mut samples = SampleSums::default();
         for draw in &draws {
             samples.add(draw.draw, self.shards.meta(draw.row)?.id);
         }
-        let (global_len, local_len) = (plane(config.crops.global_size), plane(config.crops.local_size));
+        let (b, s, l) = (draws.len() as i64, config.crops.global_size, config.crops.local_size);
         // The published `n_local: 1` makes none: its loss is never counted.
         let locals = self.recipe.n_local();
-        let mut global = vec![0.0; 2 * images * global_len];
-        let mut local = vec![0.0; locals * images * local_len];
+        let mut global = HostBuffer::zeros(&[2, b, 3, s, s]);
+        let mut local = (locals > 0).then(|| HostBuffer::zeros(&[locals as i64, b, 3, l, l]));
         // Where each image's views go, in the order of their numbers.
-        let mut places: Vec<Vec<&mut [f32]>> = (0..images).map(|_| Vec::with_capacity(2 + locals)).collect();
-        let slots = global.chunks_exact_mut(global_len).chain(local.chunks_exact_mut(local_len));
-        slots.enumerate().for_each(|(i, slot)| places[i % images].push(slot));
-        let twins: Vec<i64> = draws
+        let mut places: Vec<Vec<&mut [f32]>> = draws.iter().map(|_| Vec::with_capacity(2 + locals)).collect();
+        let global_slots = global.values().chunks_exact_mut(plane(s));
+        let local_slots = local.iter_mut().flat_map(|local| local.values().chunks_exact_mut(plane(l)));
+        let slots = global_slots.chain(local_slots);
+        slots.enumerate().for_each(|(i, slot)| places[i % draws.len()].push(slot));
+        let numbers: Vec<i64> = draws
             .par_iter()
             .zip(files)
             .zip(places)
             .map(|((draw, file), places)| self.views_of(config, *draw, &file, places))
             .collect::<Result<_>>()?;
-        let twins = excludes(config).then_some(twins);
-        Ok(PixelBatch { step, images, twins, samples, global, local })
+        let masks = dino::masks::batch(&MaskPlan {
+            config: &config.masks,
+            seed: config.seed,
+            step,
+            share: self.share,
+            grid: config.grid(),
+        });
+        let crops = CropBatch {
+            global: global.into_tensor(),
+            local: local.map(HostBuffer::into_tensor),
+            masks,
+            twins: excludes(config).then(|| Tensor::from_slice(&numbers)),
+        };
+        Ok(LoadedBatch { crops, samples })
     }
 
-    /// Makes the views of an image, and gives its number among twins, if that is asked for.
+    /// Makes the views of an image, and gives its number for KoLeo, if that leaves some images out.
     fn views_of(&self, config: &TrainConfig, draw: Draw, file: &[u8], places: Vec<&mut [f32]>) -> Result<i64> {
         let seed = config.seed;
         let rgb = self.shards.rgb_of(draw.row, file).map_err(of_row(draw.row))?;
@@ -168,7 +182,7 @@ impl Loader {
         let config = config.clone();
         let spawned = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for fetched in files {
-                let batch = makers.install(|| source.batch(&config, fetched?));
+                let batch = makers.install(|| catch_torch_panic("make a batch", || source.batch(&config, fetched?)));
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     return;
@@ -183,7 +197,7 @@ impl Loader {
     ///
     /// # Errors
     /// A row that cannot be read or decoded.
-    pub fn next_batch(&mut self, stop: &StopWish) -> Result<Option<PixelBatch>> {
+    pub fn next_batch(&mut self, stop: &StopWish) -> Result<Option<LoadedBatch>> {
         let asked = Instant::now();
         let batch = loop {
             if stop.asked() {

@@ -8,12 +8,11 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dino::{Share, State};
+use dino::State;
 use run_folder::failure::sentence;
 use run_folder::{CheckpointRecord, Loaded, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::Digest;
-use run_spec::plan::Place;
 use serde::{Deserialize, Serialize};
 use shards::{ShardCache, ShardSet};
 use store::{Store, Waiting};
@@ -107,7 +106,7 @@ pub fn train(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) 
 fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> Result<Ending, TrainingFailure> {
     let run = Run::of(job.run.clone());
     // Everything that can be refused is refused before anything is written.
-    let Prepared { record, source, share, state } = ranks.agree(prepare(job, ranks))?;
+    let Prepared { record, source, state } = ranks.agree(prepare(job, ranks))?;
     let mut loaded = None;
     let opened = ranks.made_by_first(|| open(job, &run, &record, &mut loaded))?;
     let (begun, attempt, checkpoint) = match opened {
@@ -120,7 +119,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
         }
     };
     ranks.agree(record.same_as(&begun, run.store().uri()).map_err(TrainingError::from))?;
-    let attempt = Attempt { job, record: &begun, run: &run, ranks, share, number: attempt };
+    let attempt = Attempt { job, record: &begun, run: &run, ranks, share: source.share, number: attempt };
     let mut trainer = Trainer::new(attempt, state, observer);
     let resumed = match checkpoint {
         Some(record) => trainer.resume(record, loaded),
@@ -135,7 +134,6 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
 struct Prepared {
     record: RunRecord,
     source: Source,
-    share: Share,
     state: State,
 }
 
@@ -150,10 +148,8 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
         return Err(TrainingError::NoRows { uri: job.shards.uri().to_owned() });
     }
     (job.verify)(Input::Shards, &shards.digest()).map_err(TrainingError::Refused)?;
-    let share = Share::of(config.train.batch_size, config.train.loss_groups, ranks.rank(), ranks.world())?;
     let mut record = RunRecord::new(job.config, shards.digest(), shards.len(), job.code);
-    let data = Place { rank: ranks.rank() as u64, world: ranks.world() as u64 };
-    let source = Source::new(config, shards, data)?;
+    let source = Source::new(config, shards, ranks.rank(), ranks.world())?;
     let made: Result<State> = catch_torch_panic("make the model", || Ok(State::new(config, device.device)?));
     let mut state = made?;
     state.check_world(ranks.world())?;
@@ -165,7 +161,7 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
         }
         record.init = Some(init);
     }
-    Ok(Prepared { record, source, share, state })
+    Ok(Prepared { record, source, state })
 }
 
 /// What rank 0 finds when it opens the run, for all ranks.

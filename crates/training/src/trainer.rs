@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use collective::sum_numbers;
-use dino::{CropBatch, DinoError, MaskPlan, Share, State, StepReport};
+use dino::{CropBatch, DinoError, Share, State, StepReport};
 use run_folder::failure::sentence;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
-use run_spec::config::{ResolvedConfig, TrainConfig};
+use run_spec::config::ResolvedConfig;
 use run_spec::ids::Digest;
 use run_spec::plan::SampleSums;
 use run_spec::schedule::{Knobs, Schedules};
 use shards::{CacheReport, ShardSet};
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use crate::error::{Result, TrainingError};
 use crate::failure::is_of_the_run_folder;
 use crate::keeper::Keeper;
-use crate::loader::{Loader, PixelBatch, Source};
+use crate::loader::{LoadedBatch, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
 use crate::{Ending, Observer, Ranks, RanksError, TrainingFailure, TrainingJob, snapshot};
 
@@ -132,11 +132,11 @@ impl<'a> Trainer<'a> {
         }
         while self.step < total {
             ranks.note(format_args!("step {}", self.step));
-            let pixels = next.take().ok_or(TrainingError::LoaderEnded)?;
+            let loaded = next.take().ok_or(TrainingError::LoaderEnded)?;
             let knobs = schedules.at(self.step);
-            if let Some(report) = self.take_step(&pixels, &knobs)? {
+            if let Some(report) = self.take_step(&loaded, &knobs)? {
                 self.metrics.count(self.attempt.share.total as usize, loader.take_waited_s());
-                self.log(&report, &pixels, &knobs, total)?;
+                self.log(&report, &loaded, &knobs, total)?;
             }
             self.step += 1;
             if self.first() {
@@ -156,7 +156,7 @@ impl<'a> Trainer<'a> {
         Ok(Ending::Done)
     }
 
-    fn next_batch(&self, loader: &mut Loader, total: u64) -> Result<Option<PixelBatch>> {
+    fn next_batch(&self, loader: &mut Loader, total: u64) -> Result<Option<LoadedBatch>> {
         if self.step < total { loader.next_batch(&self.attempt.job.stop) } else { Ok(None) }
     }
 
@@ -164,9 +164,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`TrainingError::NotFinite`] after several of these in a row.
-    fn take_step(&mut self, pixels: &PixelBatch, knobs: &Knobs) -> Result<Option<StepReport>> {
-        let Attempt { ranks, share, job, .. } = self.attempt;
-        let batch = crop_batch(job.config, pixels, &share, job.device.device);
+    fn take_step(&mut self, loaded: &LoadedBatch, knobs: &Knobs) -> Result<Option<StepReport>> {
+        let Attempt { ranks, job, .. } = self.attempt;
+        let batch = loaded.crops.to_device(job.device.device);
         match self.state.step(&batch, knobs, ranks.peers()) {
             Ok(report) => {
                 self.failed_in_a_row = 0;
@@ -183,12 +183,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// Adds a line of metrics, every so many steps and at the last one.
-    fn log(&mut self, report: &StepReport, pixels: &PixelBatch, knobs: &Knobs, total: u64) -> Result<()> {
+    fn log(&mut self, report: &StepReport, loaded: &LoadedBatch, knobs: &Knobs, total: u64) -> Result<()> {
         let last = self.step + 1 == total;
         if !last && !self.step.is_multiple_of(self.config().log.every_steps) {
             return Ok(());
         }
-        let measured = self.measure(report, pixels, last)?;
+        let measured = self.measure(report, loaded, last)?;
         let line = self.metrics.add(self.step, report, knobs, measured);
         if self.first() {
             self.observer.on_metrics(&line);
@@ -199,9 +199,9 @@ impl<'a> Trainer<'a> {
     /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
     ///
     /// All are of the global batch, so every rank takes part.
-    fn measure(&self, report: &StepReport, pixels: &PixelBatch, last: bool) -> Result<StepMetrics> {
+    fn measure(&self, report: &StepReport, loaded: &LoadedBatch, last: bool) -> Result<StepMetrics> {
         let Attempt { ranks, share, .. } = self.attempt;
-        let samples = sum_numbers(ranks.peers(), &pixels.samples.numbers()).map_err(RanksError::from)?;
+        let samples = sum_numbers(ranks.peers(), &loaded.samples.numbers()).map_err(RanksError::from)?;
         let samples = SampleSums::digest(&samples);
         let mut measured = StepMetrics {
             teacher_entropy: Some(report.teacher_entropy),
@@ -375,21 +375,4 @@ impl<'a> Trainer<'a> {
     fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
     }
-}
-
-/// A step's pixels as tensors on `device`, with the masks of (seed, step) for this share of the batch.
-pub fn crop_batch(config: &TrainConfig, pixels: &PixelBatch, share: &Share, device: tch::Device) -> CropBatch {
-    let (b, s, l) = (pixels.images as i64, config.crops.global_size, config.crops.local_size);
-    let global = Tensor::from_slice(&pixels.global).view([2, b, 3, s, s]).to_device(device);
-    let local = (!pixels.local.is_empty())
-        .then(|| Tensor::from_slice(&pixels.local).view([config.loss.n_local, b, 3, l, l]).to_device(device));
-    let masks = dino::masks::batch(&MaskPlan {
-        config: &config.masks,
-        seed: config.seed,
-        step: pixels.step,
-        share: *share,
-        grid: config.grid(),
-    });
-    let twins = pixels.twins.as_deref().map(Tensor::from_slice);
-    CropBatch { global, local, masks: masks.to_device(device), twins }
 }

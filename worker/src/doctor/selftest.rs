@@ -109,7 +109,7 @@ fn one_step(precision: &str, device: Device) -> Result<Told> {
     let config = ResolvedConfig::from_yaml(TINY, "tiny.yaml", &sets)?;
     let mut state = State::new(&config, device)?;
     let kind = state.settings().kind();
-    let batch = random_batch(&config, &state.share(0, 1)?, device)?;
+    let batch = random_batch(&config, &state.share(0, 1)?, device);
     let batch = CropBatch {
         global: batch.global.to_kind(kind),
         local: batch.local.map(|local| local.to_kind(kind)),
@@ -159,7 +159,7 @@ fn timed(ranks: &Ranks, device: Device) -> Result<Finding> {
     let config = ResolvedConfig::from_yaml(text, name, &sets)?;
     let rate = matrix_rate(device, if cuda { Kind::BFloat16 } else { Kind::Float }, 5);
     let mut state = State::new(&config, device)?;
-    let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device)?;
+    let batch = random_batch(&config, &state.share(ranks.rank(), ranks.world())?, device);
     let schedules = Schedules::new(&config);
     let mut began = Instant::now();
     for step in 0..TIMED_STEPS + 2 {

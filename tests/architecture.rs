@@ -11,8 +11,8 @@ const PROGRAMS: &[&str] = &["orchestrator", "shard-builder", "worker"];
 
 /// Outside crates that only these members may name.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("tch", &["torch-shim", "collective", "dino", "training", "probe", "worker"]),
-    ("torch-sys", &["torch-shim", "collective", "dino", "training", "probe", "worker"]),
+    ("tch", &["torch-shim", "collective", "dino", "training", "export", "probe", "worker"]),
+    ("torch-sys", &["torch-shim", "collective", "dino", "training", "export", "probe", "worker"]),
     ("mpi", &["collective"]),
     ("libloading", &["collective"]),
     ("tokio", &["store", "shards", "orchestrator", "shard-builder", "worker"]),

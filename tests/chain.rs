@@ -284,7 +284,7 @@ fn every_layout_is_exported_with_a_card() {
     };
     assert!(refused(&["--shards", cells]).contains("the run was trained on shard set"));
     assert!(refused(&["--size", "56"]).contains("--size is for --layout onnx"));
-    assert!(refused(&["--layout", "onnx", "--size", "57"]).contains("no multiple of the patch side 14"));
+    assert!(refused(&["--layout", "onnx", "--size", "57"]).contains("not a multiple of the patch side 14"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ mod tests {
         let sets = sets.map(str::to_owned);
         let config = ResolvedConfig::from_yaml("", "test", &sets).unwrap();
         let state = dino::State::new(&config, tch::Device::Cpu).unwrap();
-        let bytes = training::snapshot::to_bytes(&state.tensors(), &[]).unwrap().len() as u64;
+        let bytes = dino::tensor_bytes::to_bytes_with_facts(&state.tensors(), &[]).unwrap().len() as u64;
         let said = checkpoint_bytes(&config);
         assert!(said <= bytes && bytes < said + said / 5, "{said} said, {bytes} are");
     }

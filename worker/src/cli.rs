@@ -252,7 +252,7 @@ pub(crate) struct EmbedArgs {
     pub(crate) batch: usize,
 }
 
-/// Whose files an export has.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
     /// model.safetensors and config.json, as `timm.create_model("local-dir:…")` loads them.
@@ -265,14 +265,14 @@ pub(crate) enum Layout {
     State,
 }
 
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Timm => "timm",
-            Self::Huggingface => "huggingface",
-            Self::Onnx => "onnx",
-            Self::State => "state",
-        })
+impl From<Layout> for export::Layout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Timm => Self::Timm,
+            Layout::Huggingface => Self::Huggingface,
+            Layout::Onnx => Self::Onnx,
+            Layout::State => Self::State,
+        }
     }
 }
 
@@ -283,7 +283,7 @@ pub(crate) struct ExportArgs {
     /// Folder to write the files and README.md, the model card, into: none of them may exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Whose files.
+    /// Export format.
     #[arg(long, default_value = "timm")]
     pub(crate) layout: Layout,
     /// Side of the images in pixels, for `onnx`; the side trained on where it is not given.

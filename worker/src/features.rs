@@ -33,6 +33,14 @@ pub(crate) struct Trained {
     pub(crate) device: OpenDevice,
 }
 
+impl Trained {
+    /// The model as an export takes it.
+    pub(crate) fn model(&self) -> export::Model<'_> {
+        let Self { record, config, checkpoint, teacher, .. } = self;
+        export::Model { record, config, checkpoint, teacher }
+    }
+}
+
 /// Opens the model that `args` name.
 pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
     let run = Run::at(&args.run)?;

@@ -10,8 +10,9 @@ mod config_file;
 mod curves;
 mod device;
 mod doctor;
+mod embed_command;
 mod expect;
-mod export;
+mod export_command;
 mod failure;
 mod features;
 mod log;
@@ -20,8 +21,6 @@ mod metrics_command;
 mod output;
 mod plan;
 mod probe_command;
-#[cfg(test)]
-mod published;
 mod ranks;
 mod replay;
 mod requeue;
@@ -95,8 +94,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check { command } => check_command::check(&command)?,
         Command::Curves(args) => curves::draw(&args)?,
         Command::Metrics(args) => metrics_command::metrics(&args)?,
-        Command::Embed(args) => export::embed(&args)?,
-        Command::Export(args) => export::export(&args)?,
+        Command::Embed(args) => embed_command::embed(&args)?,
+        Command::Export(args) => export_command::export(&args)?,
         Command::Augment(args) => augment_command::augment(&args.command)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Bench(args) => bench::bench(&args)?,

@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 use dino::stepfile::parse_dtype;
+use dino::tensor_bytes;
 use dino::{CropBatch, DinoError, State};
 use run_folder::Run;
 use run_spec::config::TrainConfig;
@@ -12,7 +13,7 @@ use run_spec::schedule::Schedules;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use torch_shim::panics::catch_torch_panic;
-use training::{Ranks, snapshot};
+use training::Ranks;
 
 use crate::cli::StepArgs;
 use crate::{device, output, ranks};
@@ -50,12 +51,12 @@ fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, devi
         mine.world,
         mine.world
     );
-    let tensors = snapshot::from_bytes(&bytes, &mine.key)?;
+    let tensors = tensor_bytes::from_bytes(&bytes, &mine.key)?;
     let first = match ranks.first() {
         true => None,
         false => Some(run.capture(step, 0)?),
     };
-    let first = first.map(|(record, bytes)| snapshot::from_bytes(&bytes, &record.key)).transpose()?;
+    let first = first.map(|(record, bytes)| tensor_bytes::from_bytes(&bytes, &record.key)).transpose()?;
     let mut state = state_of(config, first.as_ref().unwrap_or(&tensors), &mine.key, device)?;
     let find = |name: &str| tensors.iter().find(|(found, _)| found == name).map(|(_, tensor)| tensor);
     let need = |name: &str| find(name).with_context(|| format!("{}: it holds no tensor `{name}`", mine.key));

@@ -1,7 +1,7 @@
 //! Named tensors as safetensors bytes and back. The same tensors always give the same bytes.
 
 use safetensors::{Dtype, SafeTensors, tensor::View};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 use tch::{Device, Kind, Tensor};
 
 /// Why bytes are not tensors, or tensors not bytes.
@@ -38,6 +38,9 @@ const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::U8, Kind::Uint8),
     (Dtype::BOOL, Kind::Bool),
 ];
+
+/// The key of a file's metadata under which [`to_bytes_with_facts`] writes.
+pub const FACTS_KEY: &str = "reddino";
 
 struct Piece {
     dtype: Dtype,
@@ -84,6 +87,17 @@ pub fn to_bytes(tensors: &[(String, Tensor)], note: Option<(&str, &str)>) -> Res
     let pieces = tensors.iter().map(piece).collect::<Result<Vec<_>, _>>()?;
     let note = note.map(|(key, value)| [(key.to_owned(), value.to_owned())].into());
     safetensors::serialize(pieces, note).map_err(|source| BytesError::Format { what: "the output".to_owned(), source })
+}
+
+/// Writes `tensors` with `facts` about them, as JSON under the key `reddino` of the header's metadata. Equal tensors and facts
+/// give equal bytes.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn to_bytes_with_facts(tensors: &[(String, Tensor)], facts: &[(&str, String)]) -> Result<Vec<u8>, BytesError> {
+    // Sorted by key.
+    let facts: BTreeMap<&str, &str> = facts.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    to_bytes(tensors, Some((FACTS_KEY, &serde_json::json!(facts).to_string())))
 }
 
 /// Reads all tensors, on the CPU, sorted by name. `what` names the file in messages.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use collective::sum_numbers;
+use dino::tensor_bytes;
 use dino::{CropBatch, DinoError, Share, State, StepReport};
 use run_folder::failure::sentence;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
@@ -238,7 +239,7 @@ impl<'a> Trainer<'a> {
     fn keep(&mut self, done: bool) -> Result<Option<u64>> {
         let config = self.attempt.record.config_digest.to_string();
         let facts = [("step", self.step.to_string()), ("config", config)];
-        let bytes = snapshot::to_bytes(&self.state.tensors(), &facts)?;
+        let bytes = tensor_bytes::to_bytes_with_facts(&self.state.tensors(), &facts)?;
         let record = CheckpointRecord {
             step: self.step,
             attempt: self.attempt.number,
@@ -290,7 +291,8 @@ impl<'a> Trainer<'a> {
             tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
         }
         tensors.extend(batch.twins.as_ref().map(|twins| ("twins".to_owned(), twins.shallow_clone())));
-        let bytes = snapshot::to_bytes(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
+        let bytes =
+            tensor_bytes::to_bytes_with_facts(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
         let record = CaptureRecord {
             step,
             attempt: self.attempt.number,

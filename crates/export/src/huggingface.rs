@@ -1,20 +1,37 @@
 //! What `transformers` reads beside the weights: `config.json` and `preprocessor_config.json`.
 
-use anyhow::{Result, ensure};
+use dino::tensor_bytes;
 use run_spec::config::{Ffn, TrainConfig};
 use serde_json::{Value, json};
+
+use crate::error::ExportError;
+use crate::{Model, NamedFile, Result};
+
+/// The files that `AutoModel` and `AutoImageProcessor` load; images have `side` pixels a side.
+///
+/// # Errors
+/// [`ExportError::MlpRatio`].
+pub fn huggingface(model: &Model<'_>, side: i64) -> Result<Vec<NamedFile>> {
+    let config = config(model.config)?;
+    // transformers looks for this key of the header.
+    let weights = tensor_bytes::to_bytes(&dino::export::huggingface(model.teacher.params()), Some(("format", "pt")))?;
+    let json = |value: &Value| serde_json::to_vec_pretty(value);
+    Ok(vec![
+        ("model.safetensors", weights),
+        ("config.json", json(&config)?),
+        ("preprocessor_config.json", json(&preprocessor(side))?),
+    ])
+}
 
 /// The `config.json` of `Dinov2Model`, or of `Dinov2WithRegistersModel` where there are registers.
 ///
 /// # Errors
 /// A width of the feed-forward layer that `transformers` cannot be told.
-pub(super) fn config(config: &TrainConfig) -> Result<Value> {
+fn config(config: &TrainConfig) -> Result<Value> {
     let model = &config.model;
-    ensure!(
-        model.mlp_ratio.fract() == 0.0,
-        "model.mlp_ratio: transformers takes whole numbers only, this model has {}; export it with --layout timm",
-        model.mlp_ratio
-    );
+    if model.mlp_ratio.fract() != 0.0 {
+        return Err(ExportError::MlpRatio { ratio: model.mlp_ratio });
+    }
     let (kind, class) = match model.registers {
         0 => ("dinov2", "Dinov2Model"),
         _ => ("dinov2_with_registers", "Dinov2WithRegistersModel"),
@@ -50,7 +67,7 @@ pub(super) fn config(config: &TrainConfig) -> Result<Value> {
 
 /// The `preprocessor_config.json`: RGB, resized to `side` whatever the aspect (bilinear, antialiased), ImageNet's
 /// statistics: as probes see images (recipe §6).
-pub(super) fn preprocessor(side: i64) -> Value {
+fn preprocessor(side: i64) -> Value {
     json!({
         "image_processor_type": "BitImageProcessor",
         "do_convert_rgb": true,

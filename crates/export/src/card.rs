@@ -3,37 +3,37 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use anyhow::{Result, ensure};
 use results::{ResultRow, stats};
-use run_spec::config::{ChannelOrder, TrainConfig};
+use run_spec::config::ChannelOrder;
 use shards::Manifest;
 
-use crate::cli::Layout;
-use run_folder::{CheckpointRecord, RunRecord};
+use crate::error::ExportError;
+use crate::{Layout, Model, Result};
 
 /// All that a card tells.
-pub(super) struct Facts<'a> {
-    pub(super) record: &'a RunRecord,
-    pub(super) config: &'a TrainConfig,
-    pub(super) checkpoint: &'a CheckpointRecord,
-    pub(super) layout: Layout,
+#[derive(Debug, Clone, Copy)]
+pub struct Card<'a> {
+    /// The exported checkpoint.
+    pub model: Model<'a>,
+    /// The format of the files beside the card.
+    pub layout: Layout,
     /// Side of the images in pixels.
-    pub(super) side: i64,
-    /// What it was trained on; none when `--shards` was not given.
-    pub(super) manifest: Option<&'a Manifest>,
+    pub side: i64,
+    /// The shard set that it was trained on, where the exporter names it.
+    pub manifest: Option<&'a Manifest>,
     /// What it scored.
-    pub(super) rows: &'a [ResultRow],
+    pub rows: &'a [ResultRow],
 }
 
 /// The card as Markdown with the header that Hugging Face reads.
 ///
 /// # Errors
 /// Result rows of another run or step.
-pub(super) fn render(facts: &Facts<'_>) -> Result<String> {
-    let Facts { record, config, checkpoint, .. } = facts;
+pub fn model_card(card: &Card<'_>) -> Result<String> {
+    let Model { record, config, checkpoint, .. } = card.model;
     let m = &config.model;
     let mut out = String::new();
-    let library = match facts.layout {
+    let library = match card.layout {
         Layout::Timm => "timm",
         Layout::Huggingface => "transformers",
         Layout::Onnx => "onnx",
@@ -45,7 +45,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String> {
          # ViT {}/{}, {} blocks, self-supervised on blood smears\n\n",
         m.dim, m.patch, m.depth
     )?;
-    let what = match facts.layout {
+    let what = match card.layout {
         Layout::State => {
             "The whole training state: student, **EMA teacher**, heads, optimiser. For features take the teacher."
         }
@@ -59,7 +59,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String> {
         record.code
     )?;
     out.push_str("## Use\n\n");
-    out.push_str(&usage(facts));
+    out.push_str(&usage(card));
     let trained = match config.channel_order {
         ChannelOrder::Rgb => "It was trained on RGB.",
         ChannelOrder::Bgr => {
@@ -70,11 +70,11 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String> {
         out,
         "\n**Channel order**: give RGB. {trained}\n\n**Preparation**: resize to {0} x {0} (bilinear, antialiased, aspect not kept), scale to 0..1, \
          subtract (0.485, 0.456, 0.406), divide by (0.229, 0.224, 0.225). Features are the normed CLS token, {1} dimensions, not L2-normalised.\n",
-        facts.side, m.dim
+        card.side, m.dim
     )?;
-    data(&mut out, facts)?;
-    recipe(&mut out, facts)?;
-    scores(&mut out, facts)?;
+    data(&mut out, card)?;
+    recipe(&mut out, card)?;
+    scores(&mut out, card)?;
     out.push_str(
         "## Licence and limits\n\nThe code that trained it is MIT OR Apache-2.0. The weights derive from the data above and, where the recipe names \
          them, from weights it started from: both sets of terms apply, and whoever publishes this card says under which licence they pass it on. \
@@ -83,9 +83,9 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String> {
     Ok(out)
 }
 
-fn usage(facts: &Facts<'_>) -> String {
-    let side = facts.side;
-    match facts.layout {
+fn usage(card: &Card<'_>) -> String {
+    let side = card.side;
+    match card.layout {
         Layout::Timm => "```python\nmodel = timm.create_model(\"local-dir:FOLDER\", pretrained=True).eval()\nfeatures = model(images)  # [B, D]\n```\n".to_owned(),
         Layout::Huggingface => {
             "```python\nprocessor = AutoImageProcessor.from_pretrained(\"FOLDER\")\nmodel = AutoModel.from_pretrained(\"FOLDER\").eval()\n\
@@ -100,9 +100,9 @@ fn usage(facts: &Facts<'_>) -> String {
     }
 }
 
-fn data(out: &mut String, facts: &Facts<'_>) -> Result<()> {
-    writeln!(out, "## Data\n\nShard set `{}`, {} rows.", facts.record.shards, facts.record.rows)?;
-    let Some(manifest) = facts.manifest else {
+fn data(out: &mut String, card: &Card<'_>) -> Result<()> {
+    writeln!(out, "## Data\n\nShard set `{}`, {} rows.", card.model.record.shards, card.model.record.rows)?;
+    let Some(manifest) = card.manifest else {
         out.push_str("Its sources are not listed: the export was made without `--shards`.\n\n");
         return Ok(());
     };
@@ -114,8 +114,8 @@ fn data(out: &mut String, facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-fn recipe(out: &mut String, facts: &Facts<'_>) -> Result<()> {
-    let (record, config) = (facts.record, facts.config);
+fn recipe(out: &mut String, card: &Card<'_>) -> Result<()> {
+    let (record, config) = (card.model.record, card.model.config);
     let start = match (&record.init, &config.init.weights) {
         (Some(init), Some(uri)) => format!("from `{uri}` ({} layout, digest `{}`)", init.layout, init.digest),
         _ => format!("from random weights (seed {})", config.init_seed()),
@@ -125,7 +125,7 @@ fn recipe(out: &mut String, facts: &Facts<'_>) -> Result<()> {
         "## Recipe\n\nStarted {start}. Batch {}, {} steps done of {}, {} prototypes, {} local crops, {}, `{}` augmentation, {}. \
          Configuration digest `{}`; in full:\n\n```yaml",
         config.train.batch_size,
-        facts.checkpoint.step,
+        card.model.checkpoint.step,
         config.total_steps(),
         config.head.prototypes,
         config.loss.n_local,
@@ -142,21 +142,19 @@ fn recipe(out: &mut String, facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-fn scores(out: &mut String, facts: &Facts<'_>) -> Result<()> {
+fn scores(out: &mut String, card: &Card<'_>) -> Result<()> {
     out.push_str("## Probes\n\n");
-    if facts.rows.is_empty() {
+    if card.rows.is_empty() {
         out.push_str("None: the export was made without `--rows`.\n\n");
         return Ok(());
     }
     // (data set, split, features, probe, note) to the folds' scores.
     let mut table: BTreeMap<[&str; 5], Vec<f64>> = BTreeMap::new();
-    for row in facts.rows {
-        let ours = row.config == facts.record.config_digest && row.shards_train == facts.record.shards;
-        ensure!(
-            ours && (row.features != results::TEACHER || row.step == facts.checkpoint.step),
-            "--rows: {} is of another run or step than this export; give rows of `worker probe --run` on it",
-            row.subject()
-        );
+    for row in card.rows {
+        let ours = row.config == card.model.record.config_digest && row.shards_train == card.model.record.shards;
+        if !ours || (row.features == results::TEACHER && row.step != card.model.checkpoint.step) {
+            return Err(ExportError::OtherRow { row: row.subject() });
+        }
         if row.metric == "weighted_f1" {
             let key = [&row.dataset, &row.split, &row.features, &row.probe, &row.note].map(String::as_str);
             table.entry(key).or_default().push(row.value);

@@ -21,7 +21,8 @@ fn reddino_small_gives_its_published_features() {
         );
         return;
     };
-    let published: Vec<f64> = serde_json::from_str(include_str!("../../tests/golden/reddino-small-cls.json")).unwrap();
+    let published: Vec<f64> =
+        serde_json::from_str(include_str!("../../../../tests/golden/reddino-small-cls.json")).unwrap();
     let config = TrainConfig::default();
     let tensors = weights::read(&std::fs::read(&file).unwrap(), &file).unwrap();
     let encoder = Encoder::load(&config, tensors, &file, Device::Cpu).unwrap();

@@ -1,25 +1,42 @@
 //! The full training state as one safetensors file: what the checkpoint holds, and what the configuration implies about the
 //! steps to come, so that other code can go on. docs/weights.md lists every key and shape.
 
-use anyhow::{Result, bail};
 use run_spec::config::TrainConfig;
 use run_spec::plan::{Place, Plan};
 use run_spec::schedule::{Knobs, Schedules};
 use tch::Tensor;
 
+use crate::error::ExportError;
+use crate::{Model, NamedFile, Result};
+
+/// The whole training state as `training_state.safetensors`, and the run's record.
+///
+/// * `tensors` of the checkpoint.
+/// * `plan` the walk over the shard set that was trained on.
+///
+/// # Errors
+/// A seed beyond what a signed number holds.
+pub fn whole_state(model: &Model<'_>, tensors: Vec<(String, Tensor)>, plan: &Plan) -> Result<Vec<NamedFile>> {
+    let walk = (plan, model.record.rows);
+    let tensors = complete(tensors, model.config, model.checkpoint.step, walk)?;
+    let facts = model.facts("the whole training state: docs/weights.md");
+    let weights = dino::tensor_bytes::to_bytes_with_facts(&tensors, &facts)?;
+    Ok(vec![("training_state.safetensors", weights), ("run.json", serde_json::to_vec_pretty(model.record)?)])
+}
+
 /// Adds schedules, random keys and data position to the tensors of the checkpoint before `step` of a run that walks `rows` rows by `plan`.
 ///
 /// # Errors
 /// A seed beyond what a signed number holds.
-pub(super) fn complete(
+fn complete(
     mut tensors: Vec<(String, Tensor)>,
     config: &TrainConfig,
     step: u64,
     (plan, rows): (&Plan, u64),
 ) -> Result<Vec<(String, Tensor)>> {
-    let number = |n: u64, what: &str| match i64::try_from(n) {
+    let number = |n: u64, what: &'static str| match i64::try_from(n) {
         Ok(n) => Ok(Tensor::from_slice(&[n])),
-        Err(_) => bail!("{what} {n} does not fit a signed 64-bit number, the widest that safetensors readers agree on"),
+        Err(_) => Err(ExportError::TooWide { what, number: n }),
     };
     let batch = plan.global_batch();
     let next: Vec<i64> = plan.rows_at(step, Place::SOLO).iter().map(|draw| draw.row as i64).collect();

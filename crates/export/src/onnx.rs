@@ -3,30 +3,32 @@
 //! In: `images` `[batch, 3, S, S]`, RGB, normalised. Out: `features` `[batch, D]`, the normed CLS token, and `patches`
 //! `[batch, N, D]`, the normed patch tokens row by row. Checked in onnxruntime by `tests/interop/check_onnx.py`.
 
-use anyhow::{Result, bail};
 use dino::backbone::{self, Feed, Shape};
 use dino::params::Parameters;
 use tch::{Device, Kind, Tensor};
 
-use super::proto::{self, FLOAT, INT64, Message, float, int, ints};
+use crate::error::ExportError;
+use crate::proto::{self, FLOAT, INT64, Message, float, int, ints};
+use crate::{Model, NamedFile, Result};
 
 /// Protobuf counts the bytes of a message in 31 bits.
 const MOST_BYTES: usize = i32::MAX as usize;
 
-/// The file's bytes. `side` is the images' side in pixels, a multiple of the patch.
+/// The file that ONNX runtimes load.
+///
+/// * `side` the images' side in pixels, a multiple of the patch.
+/// * `producer` the code version that writes the file.
 ///
 /// # Errors
-/// A side that is no multiple, weights beyond 2 GiB, a parameter that is missing.
-pub(super) fn to_bytes(shape: &Shape, params: &Parameters, side: i64, facts: &[(&str, String)]) -> Result<Vec<u8>> {
+/// A side that is not a multiple, weights beyond 2 GiB, a parameter that is missing.
+pub fn onnx(model: &Model<'_>, side: i64, producer: &str) -> Result<Vec<NamedFile>> {
+    let (shape, params) = (model.teacher.backbone().shape(), model.teacher.params());
     if side <= 0 || side % shape.patch != 0 {
-        bail!("--size {side} is no multiple of the patch side {}; give one, such as {}", shape.patch, shape.patch * 16);
+        return Err(ExportError::Side { side, patch: shape.patch });
     }
     let weights: usize = params.tensors().iter().map(|t| t.numel() * 4).sum();
     if weights > MOST_BYTES - (1 << 20) {
-        bail!(
-            "an ONNX file holds at most 2 GiB, this backbone has {} MiB of weights; export it with --layout timm or huggingface",
-            weights >> 20
-        );
+        return Err(ExportError::TooLarge { mib: weights >> 20 });
     }
     let mut writer = Writer { shape, params, nodes: Vec::new(), constants: Vec::new() };
     tch::no_grad(|| writer.network(side))?;
@@ -35,7 +37,8 @@ pub(super) fn to_bytes(shape: &Shape, params: &Parameters, side: i64, facts: &[(
     let outputs = [proto::value("features", &[shape.dim]), proto::value("patches", &[n, shape.dim])];
     let graph = proto::graph("backbone", &writer.nodes, &writer.constants, &inputs, &outputs);
     let doc = "EMA teacher backbone; images are RGB, scaled to 0..1, normalised with ImageNet's mean and deviation";
-    Ok(proto::model(crate::version::CODE, doc, &graph, facts).0)
+    let facts = model.facts("EMA teacher backbone (not the student)");
+    Ok(vec![("model.onnx", proto::model(producer, doc, &graph, &facts).0)])
 }
 
 /// The graph as it grows. A node is called as its output.

@@ -4,13 +4,13 @@
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// Element type of 32-bit floats.
-pub(super) const FLOAT: i64 = 1;
+pub(crate) const FLOAT: i64 = 1;
 /// Element type of 64-bit integers.
-pub(super) const INT64: i64 = 7;
+pub(crate) const INT64: i64 = 7;
 
 /// The encoded fields of one message.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Message(pub(super) Vec<u8>);
+pub(crate) struct Message(pub(crate) Vec<u8>);
 
 impl Message {
     fn int(mut self, field: u32, value: i64) -> Self {
@@ -41,7 +41,7 @@ impl Message {
 }
 
 /// `ModelProto`; `facts` are kept as its metadata.
-pub(super) fn model(producer_version: &str, doc: &str, graph: &Message, facts: &[(&str, String)]) -> Message {
+pub(crate) fn model(producer_version: &str, doc: &str, graph: &Message, facts: &[(&str, String)]) -> Message {
     let entries: Vec<Message> =
         facts.iter().map(|(key, value)| Message::default().text(1, key).text(2, value)).collect();
     // The standard set has no name.
@@ -57,7 +57,7 @@ pub(super) fn model(producer_version: &str, doc: &str, graph: &Message, facts: &
 }
 
 /// `GraphProto`.
-pub(super) fn graph(
+pub(crate) fn graph(
     name: &str,
     nodes: &[Message],
     constants: &[Message],
@@ -73,19 +73,19 @@ pub(super) fn graph(
 }
 
 /// `NodeProto`, called as its first output.
-pub(super) fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Message {
+pub(crate) fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Message {
     let message = inputs.iter().fold(Message::default(), |all, name| all.text(1, name));
     let message = outputs.iter().fold(message, |all, name| all.text(2, name));
     message.text(3, outputs.first().unwrap_or(&"")).text(4, op).messages(5, attributes)
 }
 
 /// `AttributeProto` of a whole number.
-pub(super) fn int(name: &str, value: i64) -> Message {
+pub(crate) fn int(name: &str, value: i64) -> Message {
     Message::default().text(1, name).int(3, value).int(20, 2)
 }
 
 /// `AttributeProto` of a float.
-pub(super) fn float(name: &str, value: f32) -> Message {
+pub(crate) fn float(name: &str, value: f32) -> Message {
     let mut message = Message::default().text(1, name);
     encode_key(2, WireType::ThirtyTwoBit, &mut message.0);
     message.0.extend(value.to_le_bytes());
@@ -93,18 +93,18 @@ pub(super) fn float(name: &str, value: f32) -> Message {
 }
 
 /// `AttributeProto` of several whole numbers.
-pub(super) fn ints(name: &str, values: &[i64]) -> Message {
+pub(crate) fn ints(name: &str, values: &[i64]) -> Message {
     values.iter().fold(Message::default().text(1, name), |all, value| all.int(8, *value)).int(20, 7)
 }
 
 /// `TensorProto`: a tensor that is part of the file, its elements little-endian.
-pub(super) fn constant(name: &str, dims: &[i64], element: i64, data: &[u8]) -> Message {
+pub(crate) fn constant(name: &str, dims: &[i64], element: i64, data: &[u8]) -> Message {
     let message = dims.iter().fold(Message::default(), |all, n| all.int(1, *n));
     message.int(2, element).text(8, name).bytes(9, data)
 }
 
 /// `ValueInfoProto` of floats `[batch, rest…]`.
-pub(super) fn value(name: &str, rest: &[i64]) -> Message {
+pub(crate) fn value(name: &str, rest: &[i64]) -> Message {
     let batch = Message::default().text(2, "batch");
     let shape = rest
         .iter()

@@ -1,7 +1,7 @@
 //! The data card of a set, `README.md` beside its shards: where the images come from, under which licences, how many, and
 //! what they look like. Written from the plan (or, for a set made of another, from that one's report) in the form that the Hugging Face Hub shows.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use datasets::reading::LocatedSource;
 use datasets::schema::Source;
 use datasets::survey::SourceCounts;
@@ -165,7 +165,7 @@ pub(crate) fn examples(planned: &[PlannedShard], encoder: &Encoder<'_>) -> Resul
         let mut tiles = Vec::new();
         for row in encoder.rows(&chosen)? {
             let decoded = encoder.codec.decode(&row.bytes).context("decode an example")?;
-            tiles.push((tile(decoded, &row.source)?, row.label.unwrap_or_default()));
+            tiles.push((decoded, row.label.unwrap_or_default()));
         }
         strips.extend(strip(&source.name, &source.licence, rows.len(), tiles));
     }
@@ -184,7 +184,7 @@ pub(crate) fn examples_of(set: &ShardSet, sources: &[(&str, &str)]) -> Result<Ve
         let mut tiles = Vec::new();
         for &row in evenly(&rows) {
             let label = set.meta(row)?.label.map(|label| label.to_string()).unwrap_or_default();
-            tiles.push((tile(set.rgb(row)?, source)?, label));
+            tiles.push((set.rgb(row)?, label));
         }
         strips.extend(strip(source, licence, rows.len(), tiles));
     }
@@ -195,11 +195,6 @@ pub(crate) fn examples_of(set: &ShardSet, sources: &[(&str, &str)]) -> Result<Ve
 fn evenly<T>(rows: &[T]) -> impl Iterator<Item = &T> {
     let shown = rows.len().min(EXAMPLES_EACH);
     (0..shown).map(move |number| &rows[number * rows.len() / shown])
-}
-
-fn tile(image: shards::RgbImage, source: &str) -> Result<RgbImage> {
-    RgbImage::from_raw(image.width, image.height, image.data)
-        .ok_or_else(|| anyhow!("an example of {source} has the wrong size"))
 }
 
 fn strip(source: &str, licence: &str, rows: usize, tiles: Vec<(RgbImage, String)>) -> Option<Strip> {

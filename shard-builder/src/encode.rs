@@ -59,7 +59,7 @@ impl Encoder<'_> {
                 let cut = &used.cuts[row.cut];
                 let encoded = match (kept(row), self.spool, &rgb) {
                     (Some(kept), Some(spool), _) => spool.take(kept).context("read a temporary file"),
-                    (_, _, Some(rgb)) => encode(self.codec, cutting::take(rgb, cut), cut),
+                    (_, _, Some(rgb)) => encode(self.codec, &cutting::take(rgb, cut), cut),
                     _ => Err(anyhow!("neither spooled nor decoded")),
                 };
                 Ok(self.row(row, image, cut, encoded.with_context(name)?))
@@ -109,8 +109,6 @@ impl Encoder<'_> {
 ///
 /// # Errors
 /// Pixels that the codec cannot write.
-pub(crate) fn encode(codec: Codec, pixels: RgbImage, cut: &Cut) -> Result<Encoded> {
-    let (width, height) = pixels.dimensions();
-    let encoded = codec.encode(&shards::RgbImage { width, height, data: pixels.into_raw() });
-    encoded.with_context(|| format!("encode the square at {}, {}", cut.x, cut.y))
+pub(crate) fn encode(codec: Codec, pixels: &RgbImage, cut: &Cut) -> Result<Encoded> {
+    codec.encode(pixels).with_context(|| format!("encode the square at {}, {}", cut.x, cut.y))
 }

@@ -51,7 +51,7 @@ pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> 
         }
         let Some((_, pixels_of_image)) = &image else { continue };
         let stored = set.rgb(row)?;
-        let taken = take(pixels_of_image, &cut(set.manifest().product, source, &meta, stored.width));
+        let taken = take(pixels_of_image, &cut(set.manifest().product, source, &meta, stored.width()));
         if pixel_digest(taken.width(), taken.height(), &taken) != meta.pixel_digest {
             bad.push(format!("  {at}"));
         }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow};
-use image::RgbImage;
+use anyhow::{Context, Result};
 use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 use store::Store;
@@ -111,10 +110,7 @@ fn strip(set: &ShardSet, source: &str, by_label: &ByLabel, samples: u32) -> Resu
     let mut tiles = Vec::new();
     for row in chosen {
         let meta = set.meta(row)?;
-        let rgb = set.rgb(row)?;
-        let tile = RgbImage::from_raw(rgb.width, rgb.height, rgb.data)
-            .ok_or_else(|| anyhow!("row {row} has too few pixels"))?;
-        tiles.push((tile, caption(&meta)));
+        tiles.push((set.rgb(row)?, caption(&meta)));
     }
     let rows: usize = by_label.values().map(Vec::len).sum();
     let licence = set.manifest().sources.iter().find(|entry| entry.name == source);

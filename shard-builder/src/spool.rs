@@ -87,7 +87,7 @@ impl RowSink for Spool {
     /// Nothing is kept where there is no room, or the disk refuses. What cannot be encoded is found out again, and said, when it is to be
     /// written.
     fn keep(&self, pixels: RgbImage, cut: &Cut) -> Option<KeptRow> {
-        self.add(&encode(self.codec, pixels, cut).ok()?)
+        self.add(&encode(self.codec, &pixels, cut).ok()?)
     }
 }
 

@@ -42,7 +42,7 @@ impl Baseline {
                 features::extract(&random, config.crops.global_size, shards, batch, "random-weights features")
             }
             Self::Histogram => {
-                let row = |row| Ok(histogram::colour_histogram(&shards.rgb(row)?.data));
+                let row = |row| Ok(histogram::colour_histogram(&shards.rgb(row)?));
                 let rows = (0..shards.len()).into_par_iter().map(row).collect::<Result<Vec<_>>>()?;
                 Ok((rows.concat(), histogram::DIM))
             }

@@ -87,6 +87,6 @@ pub(crate) fn extract(
 
 fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {
     let rgb = shards.rgb(row).with_context(|| format!("read row {row} of the shard set"))?;
-    let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
+    let image = Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?;
     Ok(resize_for_probe(&image, side as usize).data)
 }

@@ -86,7 +86,7 @@ fn shared(train: &ShardSet, eval: &ShardSet) -> Result<Option<Shared>> {
     }
     for meta in train.metas() {
         if let Some((row, id)) = pixels.get(&meta.pixel_digest).copied() {
-            if !of_one_colour(&eval.rgb(row)?.data) {
+            if !of_one_colour(&eval.rgb(row)?) {
                 return Ok(Some(Shared::Pixels { id }));
             }
             pixels.remove(&meta.pixel_digest);
@@ -115,7 +115,7 @@ mod tests {
         let size = 8u32;
         let data =
             (0..size * size * 3).map(|i| if pattern == 0 { 200 } else { (i as u8).wrapping_mul(pattern) }).collect();
-        let encoded = Codec::Png.encode(&RgbImage { width: size, height: size, data }).unwrap();
+        let encoded = Codec::Png.encode(&RgbImage::from_raw(size, size, data).unwrap()).unwrap();
         let key = run_spec::ids::PatchKey { source, image, x: 0, y: 0, w: size, h: size, product: Product::Cells };
         let mut writer = ShardWriter::new(Product::Cells, Codec::Png, ShardLimits::default());
         writer

@@ -42,12 +42,12 @@ fn measure(candidate: &Candidate, images: &[RgbImage]) -> Result<Value> {
     let pixels: Vec<Vec<u8>> = files
         .iter()
         .zip(images)
-        .map(|(file, image)| (candidate.decode)(file, image.data.len()))
+        .map(|(file, image)| (candidate.decode)(file, image.as_raw().len()))
         .collect::<Result<_>>()?;
     let read = start.elapsed().as_secs_f64();
     if candidate.lossless {
         ensure!(
-            pixels.iter().zip(images).all(|(pixels, image)| *pixels == image.data),
+            pixels.iter().zip(images).all(|(pixels, image)| pixels == image.as_raw()),
             "{}: other pixels",
             candidate.name
         );
@@ -86,7 +86,7 @@ fn candidates() -> Vec<Candidate> {
     all.push(Candidate {
         name: "QOI".to_owned(),
         lossless: true,
-        encode: Box::new(|image| Ok(qoi::encode_to_vec(&image.data, image.width, image.height)?)),
+        encode: Box::new(|image| Ok(qoi::encode_to_vec(image.as_raw(), image.width(), image.height())?)),
         decode: Box::new(|file, _| Ok(qoi::decode_to_vec(file)?.1)),
     });
     all.push(Candidate {
@@ -99,7 +99,7 @@ fn candidates() -> Vec<Candidate> {
         all.push(Candidate {
             name: format!("raw, zstd {level}"),
             lossless: true,
-            encode: Box::new(move |image| Ok(zstd::bulk::compress(&image.data, level)?)),
+            encode: Box::new(move |image| Ok(zstd::bulk::compress(image, level)?)),
             decode: Box::new(|file, len| Ok(zstd::bulk::decompress(file, len)?)),
         });
     }
@@ -127,7 +127,7 @@ fn file(write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Vec<u8>> {
 }
 
 fn write(encoder: impl ImageEncoder, image: &RgbImage) -> Result<()> {
-    Ok(encoder.write_image(&image.data, image.width, image.height, ExtendedColorType::Rgb8)?)
+    Ok(encoder.write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)?)
 }
 
 fn pixels(decoder: impl ImageDecoder, length: usize) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! A set of as many rows as the paper's, of tiny images: what opening it and planning over it takes.
 
 use crate::process;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use run_spec::plan::{Place, Plan};
@@ -40,7 +40,8 @@ pub(crate) fn make(out: &str, rows: u64) -> Result<Value> {
         let mut writer = ShardWriter::new(Product::Patches, codec, ShardLimits::default());
         for row in shard * ROWS_PER_SHARD..rows.min((shard + 1) * ROWS_PER_SHARD) {
             let data = (0..SIDE * SIDE * 3).map(|_| random.next_u64() as u8).collect();
-            writer.push(tiny(row, rows, codec, RgbImage { width: SIDE, height: SIDE, data })?)?;
+            let pixels = RgbImage::from_raw(SIDE, SIDE, data).context("as many values as pixels")?;
+            writer.push(tiny(row, rows, codec, pixels)?)?;
         }
         let finished = writer.finish(&shard_key(shard))?;
         finished.publish(&store)?;

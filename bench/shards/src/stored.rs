@@ -8,16 +8,16 @@ const BLOCK: usize = 65_535;
 
 /// `image` as a PNG with filter Up and stored blocks.
 pub(crate) fn png(image: &RgbImage) -> Vec<u8> {
-    let line = 3 * image.width as usize;
-    let mut filtered = Vec::with_capacity((line + 1) * image.height as usize);
+    let line = 3 * image.width() as usize;
+    let mut filtered = Vec::with_capacity((line + 1) * image.height() as usize);
     let mut above = vec![0; line];
-    for row in image.data.chunks_exact(line) {
+    for row in image.chunks_exact(line) {
         filtered.push(2);
         filtered.extend(row.iter().zip(&above).map(|(here, above)| here.wrapping_sub(*above)));
         above.copy_from_slice(row);
     }
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    let [width, height] = [image.width, image.height].map(u32::to_be_bytes);
+    let [width, height] = [image.width(), image.height()].map(u32::to_be_bytes);
     chunk(&mut file, b"IHDR", &[&width[..], &height, &[8, 2, 0, 0, 0]].concat());
     chunk(&mut file, b"IDAT", &stored(&filtered));
     chunk(&mut file, b"IEND", &[]);

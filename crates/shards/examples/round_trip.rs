@@ -10,7 +10,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (product, codec) = (Product::Patches, Codec::Png);
     let mut writer = ShardWriter::new(product, codec, ShardLimits::default());
     for n in 0..3u8 {
-        let rgb = RgbImage { width: 8, height: 8, data: (0..192u8).map(|i| i.wrapping_mul(n)).collect() };
+        let rgb = RgbImage::from_fn(8, 8, |x, y| {
+            image::Rgb([0, 1, 2].map(|channel| (((y * 8 + x) * 3) as u8 + channel).wrapping_mul(n)))
+        });
         let encoded = codec.encode(&rgb)?;
         let (source, image) = ("example".to_owned(), format!("smear-{n}.png"));
         let key = PatchKey { source: &source, image: &image, x: 0, y: 0, w: 8, h: 8, product };
@@ -42,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!((set.len(), set.digest()), (3, digest));
     set.write_split("folds", &shards::grouped_kfold(set.metas(), 3, 0)?)?;
     assert_eq!(set.meta(2)?.label.as_deref(), Some("discocyte"));
-    assert_eq!(set.rgb(2)?.data[191], 191u8.wrapping_mul(2));
+    assert_eq!(set.rgb(2)?.as_raw()[191], 191u8.wrapping_mul(2));
     assert!(shards::verify(&store, shards::VerifyOptions::default())?.is_good());
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::error::one_line;
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageEncoder, Limits};
+use imaging::RgbImage;
 use run_spec::ids::{Digest, pixel_digest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,22 +19,9 @@ const MAX_ALLOC: u64 = 512 << 20;
 /// Quality of JPEG shards: small, and close to lossless for the eye.
 const JPEG_QUALITY: u8 = 95;
 
-/// Decoded pixels: `data` is height × width × 3, row-major, RGB, 8 bits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RgbImage {
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-    /// `height * width * 3` bytes.
-    pub data: Vec<u8>,
-}
-
-impl RgbImage {
-    /// The digest of these pixels.
-    pub fn digest(&self) -> Digest {
-        pixel_digest(self.width, self.height, &self.data)
-    }
+/// The digest of an image's pixels: that which readers find in the manifest's rows and check.
+pub fn digest_of(rgb: &RgbImage) -> Digest {
+    pixel_digest(rgb.width(), rgb.height(), rgb)
 }
 
 /// How the images of a shard set are encoded; recorded in its manifest.
@@ -69,12 +57,13 @@ impl Codec {
     /// # Errors
     /// [`ShardError::Image`] for an empty or oversized image, or data of the wrong length.
     pub fn encode(self, rgb: &RgbImage) -> Result<Encoded, ShardError> {
-        let (width, height) = (rgb.width, rgb.height);
+        let (width, height) = rgb.dimensions();
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Err(self.bad(format!("{width}x{height} pixels")));
         }
-        if rgb.data.len() != width as usize * height as usize * 3 {
-            return Err(self.bad(format!("{} bytes for {width}x{height} RGB pixels", rgb.data.len())));
+        // A buffer may be longer than its image.
+        if rgb.as_raw().len() != width as usize * height as usize * 3 {
+            return Err(self.bad(format!("{} bytes for {width}x{height} RGB pixels", rgb.as_raw().len())));
         }
         let mut bytes = Vec::new();
         let color = ExtendedColorType::Rgb8;
@@ -82,15 +71,15 @@ impl Codec {
             // Chosen by `make bench-shards` (docs/log.md): a sixth larger than the best of PNG, thirty times as fast to
             // write, and of all filters the fastest to read.
             Self::Png => PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up)
-                .write_image(&rgb.data, width, height, color),
+                .write_image(rgb, width, height, color),
             Self::Jpeg => {
-                JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).write_image(&rgb.data, width, height, color)
+                JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).write_image(rgb, width, height, color)
             }
         };
         written.map_err(|e| self.bad(e))?;
         let pixel_digest = match self {
-            Self::Png => rgb.digest(),
-            Self::Jpeg => self.decode(&bytes)?.digest(),
+            Self::Png => digest_of(rgb),
+            Self::Jpeg => digest_of(&self.decode(&bytes)?),
         };
         Ok(Encoded { bytes, pixel_digest })
     }
@@ -120,7 +109,7 @@ impl Codec {
         if color == ColorType::L8 {
             data = data.into_iter().flat_map(|grey| [grey; 3]).collect();
         }
-        Ok(RgbImage { width, height, data })
+        RgbImage::from_raw(width, height, data).ok_or_else(|| self.bad("fewer pixels than its header says"))
     }
 
     fn bad(self, why: impl ToString) -> ShardError {
@@ -163,7 +152,7 @@ mod tests {
 
     fn image(width: u32, height: u32) -> RgbImage {
         let data = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
-        RgbImage { width, height, data }
+        RgbImage::from_raw(width, height, data).unwrap()
     }
 
     #[test]
@@ -171,10 +160,10 @@ mod tests {
         let rgb = image(17, 9);
         let png = Codec::Png.encode(&rgb).unwrap();
         assert_eq!(Codec::Png.decode(&png.bytes).unwrap(), rgb);
-        assert_eq!(png.pixel_digest, rgb.digest());
+        assert_eq!(png.pixel_digest, digest_of(&rgb));
         let jpeg = Codec::Jpeg.encode(&rgb).unwrap();
-        assert_eq!(Codec::Jpeg.decode(&jpeg.bytes).unwrap().digest(), jpeg.pixel_digest);
-        assert_ne!(jpeg.pixel_digest, rgb.digest());
+        assert_eq!(digest_of(&Codec::Jpeg.decode(&jpeg.bytes).unwrap()), jpeg.pixel_digest);
+        assert_ne!(jpeg.pixel_digest, digest_of(&rgb));
     }
 
     #[test]
@@ -189,6 +178,6 @@ mod tests {
         let png = Codec::Png.encode(&image(4, 4)).unwrap().bytes;
         assert!(Codec::Jpeg.decode(&png).is_err());
         assert!(Codec::Png.decode(b"").is_err());
-        assert!(Codec::Png.encode(&RgbImage { width: 2, height: 2, data: vec![0; 11] }).is_err());
+        assert!(Codec::Png.encode(&RgbImage::from_raw(2, 2, vec![0; 13]).unwrap()).is_err());
     }
 }

@@ -30,9 +30,10 @@ mod writer;
 
 pub use cache::{CacheReport, ShardCache};
 pub use claim::Claim;
-pub use codec::{Codec, Encoded, RgbImage};
+pub use codec::{Codec, Encoded, digest_of};
 pub use error::ShardError;
 pub use found::FoundRows;
+pub use imaging::RgbImage;
 pub use layout::{CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, planned_shard_key, report_key, shard_folder};
 pub use manifest::{Header, MANIFEST_KEY, Manifest, ManifestBuilder, ShardEntry, SourceEntry, shard_key};
 pub use row::{PatchRow, RowMeta};

@@ -1,6 +1,7 @@
 //! A shard set opened for reading: any row's columns from memory, any row's image in one ranged read.
 
 use crate::cache::CachedSet;
+use crate::codec::digest_of;
 use crate::load::{LoadedShard, NO_LABEL, Names, PackedRow, load_shard};
 use crate::page::image_of_page;
 use crate::{CacheReport, Manifest, RgbImage, RowMeta, ShardCache, ShardError, Split};
@@ -199,7 +200,7 @@ impl ShardSet {
         let name = || self.inner.store.uri_of(&shard.key);
         let local = row - shard.first_row;
         let rgb = self.inner.manifest.codec.decode(bytes).map_err(|e| ShardError::row(&name(), local, e))?;
-        let (expected, found) = (packed.pixel_digest, rgb.digest());
+        let (expected, found) = (packed.pixel_digest, digest_of(&rgb));
         if expected != found {
             return Err(ShardError::Pixels { shard: name(), row: local, expected, found });
         }

@@ -1,5 +1,6 @@
 //! Proves a shard set: every file, every row, every split. Reads everything once.
 
+use crate::codec::digest_of;
 use crate::load::load_shard;
 use crate::manifest::{SourceTally, source_entries};
 use crate::page::image_of_page;
@@ -196,7 +197,7 @@ fn check_shard(
                         Err(error) => checked.faults.push(ShardError::row(&uri, row, error)),
                         Ok(rgb) => {
                             checked.decoded += 1;
-                            let (expected, found) = (meta.pixel_digest, rgb.digest());
+                            let (expected, found) = (meta.pixel_digest, digest_of(&rgb));
                             if expected != found {
                                 checked.faults.push(ShardError::Pixels { shard: uri.clone(), row, expected, found });
                             }

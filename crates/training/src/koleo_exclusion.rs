@@ -13,7 +13,7 @@ const BLANK: i64 = 0;
 
 /// The number of an image: below 2⁵³, so that ranks can exchange it as f64.
 pub(crate) fn number_of(exclude: KoleoExclude, meta: &RowMeta, pixels: &RgbImage) -> i64 {
-    if std_of_grey(&pixels.data) < BLANK_STD {
+    if std_of_grey(pixels) < BLANK_STD {
         return BLANK;
     }
     match exclude {
@@ -46,13 +46,13 @@ mod tests {
     use super::*;
 
     fn image(levels: impl Iterator<Item = u8>) -> RgbImage {
-        RgbImage { width: 8, height: 8, data: levels.take(64).flat_map(|level| [level; 3]).collect() }
+        RgbImage::from_raw(8, 8, levels.take(64).flat_map(|level| [level; 3]).collect()).unwrap()
     }
 
     fn meta(image: &str, pixels: &RgbImage) -> RowMeta {
         RowMeta {
             id: Digest::of(image.as_bytes()),
-            pixel_digest: pixels.digest(),
+            pixel_digest: shards::digest_of(pixels),
             source: "a".into(),
             image: image.into(),
             group: "g".into(),

@@ -134,7 +134,7 @@ impl Source {
             true => koleo_exclusion::number_of(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
             false => 0,
         };
-        let image = Image::new(rgb.height as usize, rgb.width as usize, rgb.data)?;
+        let image = Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?;
         views_into(&image, &self.recipe, ViewKey { seed, draw: draw.draw }, places);
         Ok(number)
     }

@@ -51,8 +51,8 @@ fn boxes_of_another_size_or_of_an_image_before_it_was_turned_are_reported_and_cu
     assert_eq!(["plain.png", "silent.png", "half.png", "turned.jpg"].map(of), [4, 4, 0, 0]);
     for (row, meta) in set.metas().enumerate() {
         let rgb = set.rgb(row as u64).expect("pixels");
-        let middle = 3 * (rgb.height / 2 * rgb.width + rgb.width / 2) as usize;
-        assert!(rgb.data[middle + 1] < 100, "{} at ({}, {}) has no cell in its middle", meta.image, meta.x, meta.y);
+        let middle = rgb.get_pixel(rgb.width() / 2, rgb.height() / 2);
+        assert!(middle[1] < 100, "{} at ({}, {}) has no cell in its middle", meta.image, meta.x, meta.y);
     }
     let reasons = |image: &str| -> Vec<String> {
         bench.labels("set").iter().filter(|row| row["image"] == image).map(|row| row["reason"].clone()).collect()

@@ -97,13 +97,13 @@ fn sources_are_brought_to_one_scale() {
         [place("fine", 0, 64), place("fine", 64, 64), place("unknown", 0, 32), place("unknown", 32, 32)]
     );
     let shown = set.rgb(0).expect("pixels");
-    assert_eq!((shown.width, shown.height), (32, 32));
+    assert_eq!(shown.dimensions(), (32, 32));
     let mut off = 0.0;
-    for (index, pixel) in shown.data.chunks_exact(3).enumerate() {
+    for (index, pixel) in shown.chunks_exact(3).enumerate() {
         let there = small.get_pixel(index as u32 % 32, index as u32 / 32);
         off += pixel.iter().zip(there.0).map(|(&a, b)| (f64::from(a) - f64::from(b)).abs()).sum::<f64>();
     }
-    let mean = off / shown.data.len() as f64;
+    let mean = off / shown.as_raw().len() as f64;
     assert!(mean < 8.0, "mean difference {mean} levels");
     let (uri, sources, data) = (bench.path("set"), bench.path("sources"), bench.path("data"));
     let verified = run(&[

@@ -57,7 +57,7 @@ fn all_eight_sources_become_patches_and_masks_do_not() {
     let small =
         (0..set.len()).find(|&row| &*set.meta(row).expect("row").source == "zxaoyou-wbc").expect("a small image");
     let enlarged = set.rgb(small).expect("pixels");
-    assert_eq!((enlarged.width, enlarged.height, set.meta(small).expect("row").w < 224), (224, 224, true));
+    assert_eq!((enlarged.width(), enlarged.height(), set.meta(small).expect("row").w < 224), (224, 224, true));
     let masks = report(&out, "report/images-").into_iter().filter(|row| row["reason"].contains("mask")).count();
     assert_eq!(masks, 181);
     assert_eq!(set.len(), 3664);

@@ -8,7 +8,7 @@ use store::Store;
 /// A patch that differs with every argument.
 pub fn row(source: &str, image: &str, n: u32, side: u32, label: Option<&str>) -> PatchRow {
     let data = (0..side * side * 3).map(|i| (i.wrapping_mul(n * 2 + 1) ^ (i / 7)) as u8).collect();
-    let encoded = Codec::Png.encode(&RgbImage { width: side, height: side, data }).unwrap();
+    let encoded = Codec::Png.encode(&RgbImage::from_raw(side, side, data).unwrap()).unwrap();
     let (x, y) = (n as i32 * 10 - 5, -3);
     let product = Product::Patches;
     let id = patch_id(&PatchKey { source, image, x: x.into(), y: y.into(), w: side, h: side, product });

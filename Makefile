@@ -87,6 +87,7 @@ fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZ
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 schemas: build ## rewrite configs/schema/ from the types of the programs
+	$(BIN)/shard-builder schema >configs/schema/source.json
 	$(BIN)/orchestrator schema train >configs/schema/train.json
 	$(BIN)/orchestrator schema sweep >configs/schema/sweep.json
 

@@ -6,14 +6,19 @@ use std::process::Command;
 
 use system_tests::{program, root};
 
-const SCHEMAS: &[(&str, &[&str])] = &[("orchestrator", &["schema", "train"]), ("orchestrator", &["schema", "sweep"])];
+/// A file of `configs/schema/`, and the command that prints it.
+const SCHEMAS: &[(&str, &str, &[&str])] = &[
+    ("source", "shard-builder", &["schema"]),
+    ("train", "orchestrator", &["schema", "train"]),
+    ("sweep", "orchestrator", &["schema", "sweep"]),
+];
 
 #[test]
 fn schemas_are_those_of_the_programs() {
-    for (name, arguments) in SCHEMAS {
+    for (kind, name, arguments) in SCHEMAS {
         let output = Command::new(program(name)).args(*arguments).output().expect("the program runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let file = root().join(format!("configs/schema/{}.json", arguments.last().expect("a kind")));
+        let file = root().join(format!("configs/schema/{kind}.json"));
         let kept = std::fs::read_to_string(&file).expect("a schema");
         assert!(kept.as_bytes() == output.stdout, "{} is out of date: run `make schemas`", file.display());
     }
@@ -21,7 +26,7 @@ fn schemas_are_those_of_the_programs() {
 
 #[test]
 fn every_configuration_names_its_schema_in_its_first_line() {
-    for (folder, kind) in [("train", "train"), ("sweeps", "sweep")] {
+    for (folder, kind) in [("sources", "source"), ("train", "train"), ("sweeps", "sweep")] {
         let files = yaml_files(&root().join("configs").join(folder));
         assert!(files.len() > 2, "{files:?}");
         for file in files {

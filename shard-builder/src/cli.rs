@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Draws synthetic blood smears, to try the tools and to test them.
     Synth(SynthArgs),
+    /// Prints the JSON schema of a source description, for editors and checkers; `configs/schema/` has it too.
+    Schema,
 }
 
 /// Arguments of `build`.

@@ -60,6 +60,7 @@ fn run(command: Command) -> Result<()> {
         Command::Verify(args) => output::say(&verify::verify(&args)?),
         Command::Show(args) => output::say(&show::show(&args)?),
         Command::Synth(args) => output::say(&synth_command::synth(&args)?),
+        Command::Schema => output::say(&serde_json::to_string_pretty(&datasets::schema::Source::json_schema())?),
     }
     Ok(())
 }

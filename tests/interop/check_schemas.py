@@ -14,6 +14,13 @@ from ruamel.yaml import YAML
 NAMED = "# yaml-language-server: $schema="
 # A kind of file, and mistakes in one of them: where, and what is written there.
 MISTAKES = {
+    "source": [
+        (["licenses"], "MIT"),
+        (["membership"], "perhaps"),
+        (["images", "include"], "*.jpg"),
+        (["label"], {"from": "voc", "path": "x.xml"}),
+        (["cells", "size"], "wide"),
+    ],
     "train": [
         (["model", "dept"], 12),
         (["model", "dim"], "wide"),
@@ -34,6 +41,13 @@ MISTAKES = {
         (["shards", "eval"], [{"name": "cells"}]),
     ],
 }
+
+
+def with_text_keys(value):
+    """Keys of YAML may be numbers, as in a table of labels; those of JSON are text."""
+    if isinstance(value, dict):
+        return {str(key): with_text_keys(item) for key, item in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def with_mistake(value, path, wrong):
@@ -57,7 +71,7 @@ def main() -> None:
         schema = json.loads(path.read_text())
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema)
-        value = YAML(typ="safe", pure=True).load(file)
+        value = with_text_keys(YAML(typ="safe", pure=True).load(file))
         errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
         assert not errors, f"{file}: {errors}"
         for where, wrong in MISTAKES[path.stem]:

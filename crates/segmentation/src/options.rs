@@ -1,10 +1,11 @@
 //! How cells are found: what a description of a source says under `cells.segment` and `cells.masks`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How cells are found in pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentOptions {
     /// Usual diameter of a red cell, px of the image. All other lengths follow from it.
@@ -85,7 +86,7 @@ impl MaskOptions {
 }
 
 /// What a file of masks holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskContent {
     /// The number of its cell in each pixel, 0 outside: PNG or TIFF of 8, 16 or 32 bits, `.npy`, or Cellpose's `_seg.npy`.

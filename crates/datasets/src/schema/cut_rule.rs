@@ -1,5 +1,6 @@
 //! How a description has images cut: into patches, and around cells.
 
+use schemars::JsonSchema;
 use segmentation::SegmentOptions;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::error::RuleError;
 use super::mask_rule::MaskRule;
 
 /// How fields of view are cut into patches: `patches` of a description.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchRule {
     /// What happens to the strip at the right and the bottom that holds no whole patch.
@@ -19,7 +20,7 @@ pub struct PatchRule {
 }
 
 /// What happens to the strip at the border that holds no whole patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
     /// It is left out, and its pixels are counted in the report.
@@ -34,7 +35,7 @@ pub enum Border {
 }
 
 /// What happens to an image with a side shorter than the patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Small {
     /// The short side is centred and filled up by mirroring: cells keep their scale.
@@ -47,7 +48,7 @@ pub enum Small {
 }
 
 /// How single cells are found and cut: `cells` of a description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CellRule {
     /// Side in pixels around a point label; around a box too, where `fixed` is set.
@@ -103,7 +104,7 @@ impl Default for CellRule {
 }
 
 /// How the part of a square that lies outside its image is filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fill {
     /// The image mirrored at its edge, the edge itself not repeated (reflect-101).

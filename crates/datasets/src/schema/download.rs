@@ -1,11 +1,12 @@
 //! What is to be fetched of a dataset: `downloads` of a description.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
 
 /// A file that is offered for download.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Download {
     /// Where it is offered; a page, where each file has no address of its own.

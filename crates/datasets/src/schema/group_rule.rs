@@ -1,5 +1,6 @@
 //! Which images belong together in a split: `group` of a description.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
@@ -7,7 +8,7 @@ use super::pattern;
 use super::table_key::ImageKey;
 
 /// By what images belong to one group, which a split does not divide.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum GroupRule {
     /// Each image stands alone.

@@ -1,6 +1,7 @@
 //! Which files of a dataset are images: globs of files that are included and excluded.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
@@ -8,7 +9,7 @@ use super::pages::Pages;
 
 /// Which files are images. Globs see the path inside the dataset; `*` stays in one folder, `**` crosses folders, and
 /// case does not matter. What an image is made of (JPEG, PNG …) is read from its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Images {
     /// Globs of the files that are images.
@@ -25,7 +26,7 @@ pub struct Images {
 }
 
 /// A glob of files that are not images of the dataset, and the reason.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Exclude {
     /// The glob, of paths inside the dataset.

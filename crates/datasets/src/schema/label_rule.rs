@@ -1,5 +1,6 @@
 //! Where labels come from: `label` of a description.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
@@ -7,7 +8,7 @@ use super::table_key::ImageKey;
 use super::{pattern, template};
 
 /// Where the labels of images, or of cells in them, are written.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LabelRule {
     /// The dataset has no labels.
@@ -61,7 +62,7 @@ pub enum LabelRule {
 }
 
 /// Columns of a table of boxes; `width` and `height` are those of the image on which the box was drawn, in pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each field is named for the column it names")]
 pub struct BoxColumns {
@@ -78,7 +79,7 @@ pub struct BoxColumns {
 }
 
 /// Unit of the coordinates of a table of boxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Units {
     /// Pixels of the upright image.

@@ -1,5 +1,6 @@
 //! Where masks of cells lie beside the images: `cells.masks` of a description.
 
+use schemars::JsonSchema;
 use segmentation::{MaskContent, MaskOptions};
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::error::RuleError;
 use super::template::{check_own, path_of};
 
 /// Masks that were made before, by hand or by Cellpose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaskRule {
     /// Path of the file of an image; `{stem}` stands for its file name without its ending, `{name}` for its file name, `{folder}` for its

@@ -12,6 +12,7 @@ mod download;
 mod error;
 mod group_rule;
 mod images;
+mod json;
 mod label_rule;
 mod licence;
 mod mask_rule;

@@ -1,9 +1,10 @@
 //! Pages of a TIFF as images of their own: `a/stack.tif` is the first, `a/stack#2.tif` the second.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is read of a TIFF of several pages: `images.pages` of a description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pages {
     /// The first page; the report says how many there are.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
 
 /// What happens to a row with a flaw. It is counted and listed in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlawAction {
     /// It is a row like any other, as in the published training.
@@ -49,7 +50,7 @@ impl FromStr for FlawAction {
 }
 
 /// When a row has a flaw, and what happens to it then. An action that is not given is that of the build, or `keep`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QualityRule {
     /// When a row shows nothing but field.
@@ -61,7 +62,7 @@ pub struct QualityRule {
 }
 
 /// A row is blank if too few of its pixels stand out from the field. (Colour tells less: pale cells have as little as some fields.)
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Blank {
     /// What happens to such a row.
@@ -74,7 +75,7 @@ pub struct Blank {
 }
 
 /// A row is out of focus if its green channel has too little curvature.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutOfFocus {
     /// What happens to such a row.
@@ -85,7 +86,7 @@ pub struct OutOfFocus {
 }
 
 /// A row is saturated if too many of its pixels have a channel at 255.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Saturated {
     /// What happens to such a row.

@@ -1,9 +1,10 @@
 //! The role of a dataset: whether it is one of the published training sets, and what it is used for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether the dataset is known to be among the published 18 training sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Membership {
     /// The publication says so.
@@ -17,7 +18,7 @@ pub enum Membership {
 }
 
 /// What a dataset is for. The report on copies says which images are on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Models learn on it.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use run_spec::layer::ConfigError;
 use run_spec::typed;
 use run_spec::yaml::Yaml;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cut_rule::{CellRule, PatchRule};
@@ -43,7 +44,7 @@ use super::text;
 /// assert!(error.to_string().contains("`cells.size`: 0 px is outside 1 to 4096"));
 /// # Ok::<(), run_spec::layer::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Name in shards, tables and on the command line: lower-case letters, digits, `-`, `_`, `.`.
@@ -107,7 +108,7 @@ pub struct Source {
 }
 
 /// An image that shows the same field as another one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SameAs {
     /// Path inside this dataset.

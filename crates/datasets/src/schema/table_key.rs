@@ -1,11 +1,12 @@
 //! How a table names an image: `key` of a rule that reads a table.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::paths::{name_of, stem_of};
 
 /// How a table names an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageKey {
     /// By file name, with its ending.

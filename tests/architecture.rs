@@ -107,7 +107,9 @@ fn unsafe_stays_at_the_borders() {
             let inside = allowed.iter().any(|prefix| path.starts_with(prefix));
             let block = format!("{} {{", "unsafe");
             let function = format!("{} fn", "unsafe");
-            if !inside && (text.contains(&block) || text.contains(&function)) {
+            // A macro of the borders may make unsafe code elsewhere, and allows it there itself: no file outside names the lint.
+            let lint = format!("{}_code", "unsafe");
+            if !inside && [&block, &function, &lint].iter().any(|word| text.contains(*word)) {
                 found.push(path.to_owned());
             }
         });

@@ -14,13 +14,13 @@ pub enum AugmentError {
         /// Bytes given.
         length: usize,
     },
-    /// A name that is no transform.
-    #[error("no transform is called {name:?}; the nearest is {nearest:?}")]
+    /// A name that no transform has.
+    #[error("no transform is called {name:?}; {}", hint(*nearest))]
     UnknownOp {
         /// The name given.
         name: String,
-        /// The known name with the smallest edit distance.
-        nearest: &'static str,
+        /// The known name nearest to it, where one is near.
+        nearest: Option<&'static str>,
     },
     /// Arguments of a transform that it does not have or cannot take.
     #[error("transform {name}: {reason}; docs/augment-ops.md lists its arguments")]
@@ -42,4 +42,8 @@ pub enum AugmentError {
         /// What is wrong, and the remedy.
         reason: String,
     },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "docs/augment-ops.md lists them".to_owned(), |near| format!("did you mean {near:?}?"))
 }

@@ -10,6 +10,7 @@
 //!
 //! `docs/augment-ops.md` says for each transform how closely it follows and how that is checked.
 
+mod arrays;
 pub mod case;
 mod error;
 mod image;
@@ -18,6 +19,7 @@ mod pixels;
 mod pool;
 mod rand_augment;
 mod recipe;
+mod round;
 mod simd;
 mod views;
 

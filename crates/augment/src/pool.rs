@@ -9,15 +9,13 @@ use std::thread::LocalKey;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::ops::FlareCircle;
-use crate::pixels::draw::Edge;
-
 /// Elements above which a buffer is given back to the system.
 const LARGEST: usize = 1 << 23;
 /// Buffers of one type that a thread keeps.
 const KEPT: usize = 24;
 
-type Store<T> = RefCell<Vec<Vec<T>>>;
+/// The buffers of one element type that a thread keeps.
+pub(crate) type Store<T> = RefCell<Vec<Vec<T>>>;
 
 /// An element type whose buffers are kept.
 pub(crate) trait Pooled: Copy + Default + 'static {
@@ -25,16 +23,26 @@ pub(crate) trait Pooled: Copy + Default + 'static {
     fn store() -> &'static LocalKey<Store<Self>>;
 }
 
+/// Keeps buffers of these element types; a type of its own stands beside its transform or drawing.
 macro_rules! pooled {
-    ($($type:ty),+) => {$(
-        impl Pooled for $type {
-            fn store() -> &'static LocalKey<Store<Self>> {
-                thread_local!(static STORE: Store<$type> = RefCell::new(Vec::with_capacity(KEPT)));
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::pool::Pooled for $type {
+            fn store() -> &'static std::thread::LocalKey<$crate::pool::Store<Self>> {
+                thread_local! {
+                    static STORE: $crate::pool::Store<$type> = $crate::pool::empty_store();
+                }
                 &STORE
             }
         }
     )+};
 }
+pub(crate) use pooled;
+
+/// A store that has room for all that it may keep.
+pub(crate) fn empty_store<T>() -> Store<T> {
+    RefCell::new(Vec::with_capacity(KEPT))
+}
+
 pooled!(
     u8,
     u16,
@@ -52,8 +60,6 @@ pooled!(
     (usize, usize, f32),
     (u32, u32),
     (i64, i64),
-    Edge,
-    FlareCircle
 );
 
 /// An empty vector with room for `capacity` elements: a kept one, the smallest that fits, or a new one.

@@ -131,7 +131,7 @@ pub(crate) fn operate(name: &str, magnitude: f64, mut image: Image) -> Image {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::{Array, parse_npz};
+    use crate::arrays::{Array, parse_npz};
 
     fn image(array: &Array) -> Image {
         Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect())

@@ -4,40 +4,19 @@
 //! Besides [`ALL_33`](crate::ALL_33), cases may name the geometric stages: `Resize224`, `RandomResizedCrop224`,
 //! `RandomResizedCrop98`, `HorizontalFlip`, `VerticalFlip`, `RandomRotate90`, `Normalize`.
 
-mod npz;
+mod drawn;
 mod stage;
-
-use std::collections::BTreeMap;
 
 use run_spec::config::ChannelOrder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use npz::{Array, parse_npy, parse_npz};
-
+pub use crate::arrays::{Array, Arrays, parse_npy, parse_npz};
 use crate::error::AugmentError;
 use crate::image::Image;
 use crate::ops::{Op, Params};
+pub use stage::Output;
 use stage::Stage;
-
-/// Arrays of a case by name.
-pub type Arrays = BTreeMap<String, Array>;
-
-/// What a case gives.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Pixels, in the channel order of the input.
-    Image(Image),
-    /// `Normalize`: floats, in the channel order the model sees (`bgr`: reversed).
-    Float {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-        /// `[height, width, 3]`.
-        data: Vec<f32>,
-    },
-}
 
 /// A transform with the parameters of one application.
 #[derive(Debug, Clone)]
@@ -106,7 +85,7 @@ impl Case {
             ),
             None => {
                 let op = Op::with_arguments(&name, Value::Object(init))?;
-                let params = op.params(params, arrays)?;
+                let params = op.params(drawn::with_fields(&name, params, arrays))?;
                 What::Op(op, params)
             }
         };

@@ -4,11 +4,26 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Output;
 use crate::image::Image;
 use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
 use crate::pixels::interpolate::Interpolation;
 use crate::pixels::{normalize, resize};
+
+/// What replaying a case gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Pixels, in the channel order of the input.
+    Image(Image),
+    /// `Normalize`: floats, in the channel order the model sees (`bgr`: reversed).
+    Float {
+        /// Rows of the image.
+        height: usize,
+        /// Columns of the image.
+        width: usize,
+        /// `[height, width, 3]` in row order.
+        data: Vec<f32>,
+    },
+}
 
 #[derive(Debug, Clone)]
 pub(super) enum Stage {

@@ -3,7 +3,7 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_odd, check_range, every_second, whole};
 use crate::image::Image;
 use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side};

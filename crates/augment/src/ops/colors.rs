@@ -3,15 +3,15 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_range, floor_mod};
 use crate::image::Image;
-use crate::pixels::hsv::{hsv_to_rgb, rgb_to_hsv};
-use crate::pixels::lut;
+use crate::pixels::blend::add_weighted;
+use crate::pixels::hsv::{gray, hsv_to_rgb, rgb_to_hsv};
+use crate::pixels::lut::{self, keep_and_fill};
 use crate::pixels::pca::eigh3;
-use crate::pixels::round::{trunc_u8, trunc_u8_f32};
 use crate::pool::Buf;
-use crate::simd::{add_weighted, gray, keep_and_fill};
+use crate::round::{trunc_u8, trunc_u8_f32};
 
 /// Channels in a random order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -2,15 +2,15 @@
 
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_range, flat};
-use crate::case::Arrays;
 use crate::image::Image;
-use crate::pixels::field::Lanes;
+use crate::pixels::border::Border;
+use crate::pixels::field::{Lanes, fill_bits};
 use crate::pixels::interpolate::Interpolation;
-use crate::pixels::warp::{self, Border, fetch, gaussian, rounded, shifted, smooth, through_lens, warp_affine};
+use crate::pixels::warp::{self, fetch, gaussian, rounded, shifted, smooth, through_lens, warp_affine};
 use crate::pool::Buf;
 
 /// OpenCV's number of bilinear interpolation.
@@ -134,7 +134,7 @@ impl Transform for ElasticTransform {
         let mut lanes = Lanes::new(random);
         let mut field = |count: usize| {
             let mut words = Buf::<u32>::zeroed(count);
-            crate::simd::bits(&mut lanes, &mut words);
+            fill_bits(&mut lanes, &mut words);
             Buf::collect(count, words.iter().map(|&word| f64::from(word) / 4_294_967_296.0))
         };
         Shifts { points, across: field(count), down: field(if self.same_dxdy { 0 } else { count }) }
@@ -157,14 +157,6 @@ impl Transform for ElasticTransform {
             shifted(0.0, 1.0, &across[row.clone()], interpolation, xs);
             shifted(y as f64, 0.0, &down[row], interpolation, ys);
         })
-    }
-
-    fn adopt(params: &mut Map<String, Value>, arrays: &Arrays) {
-        for (name, recorded) in [("points", "drawn_0_uniform"), ("across", "drawn_1_rand"), ("down", "drawn_2_rand")] {
-            if let Some(array) = arrays.get(recorded) {
-                params.insert(name.into(), array.data.clone().into());
-            }
-        }
     }
 }
 

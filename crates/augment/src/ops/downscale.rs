@@ -3,7 +3,7 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::check_range;
 use crate::image::Image;
 use crate::pixels::interpolate::Interpolation;

@@ -3,14 +3,14 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_range, flat};
 use crate::image::Image;
+use crate::pixels::blend::add_weighted;
 use crate::pixels::draw::{disc_spans, fill_disc, fill_polygon};
 use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
 use crate::pixels::lut;
 use crate::pool::Buf;
-use crate::simd::add_weighted;
 
 /// Dark polygons in a region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,7 +124,9 @@ impl Default for RandomSunFlare {
 }
 
 /// `(alpha, (x, y), radius, colour)` of each disc.
-pub(crate) type FlareCircle = (f64, (i64, i64), i64, [u8; 3]);
+type FlareCircle = (f64, (i64, i64), i64, [u8; 3]);
+
+crate::pool::pooled!(FlareCircle);
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Flare {

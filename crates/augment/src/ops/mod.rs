@@ -12,39 +12,17 @@ mod light;
 mod noises;
 mod stain;
 mod tones;
-pub(crate) mod values;
+mod transform;
+mod values;
 mod weather;
 
-pub(crate) use light::FlareCircle;
-
+use run_spec::layer::nearest;
 use run_spec::seed::Stream;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::case::Arrays;
 use crate::error::AugmentError;
 use crate::image::Image;
-
-/// One kind of transform; the implementing type holds its constructor arguments.
-trait Transform: Default + Serialize + DeserializeOwned {
-    /// What one application needs to know.
-    type Params: DeserializeOwned;
-
-    /// Refuses arguments that cannot be honoured.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// Draws parameters for `image`; only its shape and (`ISONoise`) its spread of lightness are looked at.
-    fn draw(&self, image: &Image, random: &mut Stream) -> Self::Params;
-
-    /// Applies drawn parameters.
-    fn apply(&self, params: &Self::Params, image: Image) -> Image;
-
-    /// Puts recorded arrays that are no parameters of the reference among `params`.
-    fn adopt(_params: &mut Map<String, Value>, _arrays: &Arrays) {}
-}
+use transform::Transform;
 
 macro_rules! ops {
     ($($name:ident => $type:ty),+; $($more:ident => $more_type:ty),+ $(,)?) => {
@@ -93,10 +71,9 @@ macro_rules! kinds {
                 match self { $(Self::$name(op) => Drawn::$name(op.draw(image, random))),+ }
             }
 
-            fn params(&self, mut params: Map<String, Value>, arrays: &Arrays) -> Result<Drawn, String> {
+            fn params(&self, params: Map<String, Value>) -> Result<Drawn, String> {
                 match self {
                     $(Self::$name(_) => {
-                        <$type as Transform>::adopt(&mut params, arrays);
                         serde_json::from_value(Value::Object(params)).map(Drawn::$name).map_err(|e| e.to_string())
                     }),+
                 }
@@ -184,7 +161,7 @@ impl Op {
         match Kind::parse(name, arguments) {
             Some(Ok(kind)) => Ok(Self(kind)),
             Some(Err(reason)) => Err(AugmentError::Arguments { name: name.into(), reason }),
-            None => Err(AugmentError::UnknownOp { name: name.into(), nearest: nearest(name) }),
+            None => Err(AugmentError::UnknownOp { name: name.into(), nearest: nearest(name, names()) }),
         }
     }
 
@@ -224,13 +201,13 @@ impl Op {
         Params(self.0.draw(image, random))
     }
 
-    /// Reads recorded parameters under the reference's names; `arrays` holds what stands outside the JSON.
+    /// The parameters of one application from their values by name, arrays as (nested) lists of numbers.
     ///
     /// # Errors
     /// [`AugmentError::Case`] when one is missing or has another form.
-    pub fn params(&self, params: Map<String, Value>, arrays: &Arrays) -> Result<Params, AugmentError> {
+    pub fn params(&self, params: Map<String, Value>) -> Result<Params, AugmentError> {
         self.0
-            .params(params, arrays)
+            .params(params)
             .map(Params)
             .map_err(|reason| AugmentError::Case { reason: format!("parameters of {}: {reason}", self.name()) })
     }
@@ -242,25 +219,6 @@ impl Op {
     pub fn apply(&self, params: &Params, image: Image) -> Image {
         self.0.apply(&params.0, image)
     }
-}
-
-/// The known name with the smallest edit distance, letter case ignored.
-fn nearest(name: &str) -> &'static str {
-    let distance = |known: &str| {
-        let (a, b) = (name.to_lowercase(), known.to_lowercase());
-        let mut row: Vec<usize> = (0..=b.len()).collect();
-        for (i, x) in a.bytes().enumerate() {
-            let mut diagonal = row[0];
-            row[0] = i + 1;
-            for (j, y) in b.bytes().enumerate() {
-                let changed = diagonal + usize::from(x != y);
-                diagonal = row[j + 1];
-                row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-            }
-        }
-        row[b.len()]
-    };
-    names().min_by_key(|known| distance(known)).expect("the list is not empty")
 }
 
 #[cfg(test)]

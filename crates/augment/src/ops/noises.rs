@@ -2,19 +2,16 @@
 
 use run_spec::seed::Stream;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_range, flat};
-use crate::case::Arrays;
 use crate::image::Image;
-use crate::pixels::field::{Noise, Poisson, normals};
-use crate::pixels::hls::lightness_spread;
+use crate::pixels::field::{Noise, Poisson, add_noise, normals};
+use crate::pixels::hls::{iso_noise, lightness_spread};
 use crate::pixels::jpeg;
 use crate::pixels::lut;
-use crate::pixels::round::{trunc_u8, trunc_u8_f32};
 use crate::pool::Buf;
-use crate::simd::{add_noise, iso_noise};
+use crate::round::{trunc_u8, trunc_u8_f32};
 
 /// Independent normal noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,14 +133,6 @@ impl Transform for IsoNoise {
     fn apply(&self, params: &IsoFields, mut image: Image) -> Image {
         iso_noise(&mut image.data, params.luminance_noise.noise(), params.color_noise.noise());
         image
-    }
-
-    fn adopt(params: &mut Map<String, Value>, arrays: &Arrays) {
-        for (name, field) in [("drawn_0_poisson", "luminance_noise"), ("drawn_1_normal", "color_noise")] {
-            if let Some(array) = arrays.get(name) {
-                params.insert(field.into(), array.data.clone().into());
-            }
-        }
     }
 }
 

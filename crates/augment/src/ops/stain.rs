@@ -3,8 +3,8 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
 use super::tones::Nothing;
+use super::transform::Transform;
 use super::values::check_range;
 use crate::image::Image;
 use crate::pixels::stain::{Macenko, jitter_hed, macenko, reinhard};

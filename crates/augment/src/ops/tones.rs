@@ -3,16 +3,15 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::check_range;
 use crate::image::Image;
 use crate::pixels::contrast::{clahe_channel, equalize_channel};
 use crate::pixels::lab::{lab_to_rgb, rgb_to_lab};
-use crate::pixels::lut;
+use crate::pixels::lut::{self, keep_and_fill};
 use crate::pixels::pil_ops;
-use crate::pixels::round::{trunc_u8, trunc_u8_f32};
 use crate::pixels::ycrcb::{rgb_to_ycrcb, ycrcb_to_rgb};
-use crate::simd::keep_and_fill;
+use crate::round::{trunc_u8, trunc_u8_f32};
 
 /// Nothing to draw.
 #[derive(Debug, Clone, Deserialize)]

@@ -3,7 +3,7 @@
 use run_spec::seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Transform;
+use super::transform::Transform;
 use super::values::{check_range, int_or_low};
 use crate::image::Image;
 use crate::pixels::blur::box_blur;
@@ -11,9 +11,9 @@ use crate::pixels::draw::{disc_spans, line};
 use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
 use crate::pixels::hsv::{hsv_to_rgb, rgb_to_hsv};
 use crate::pixels::lut;
-use crate::pixels::round::trunc_u8_f32;
 use crate::pixels::thick::thick_line;
 use crate::pool::Buf;
+use crate::round::trunc_u8_f32;
 
 /// Slanted drops, blurred and darkened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use super::border::{padded_row, reflect_101};
 use super::filter::{Window, pitch};
-use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::round::round_u8;
 use crate::simd;
 
 /// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`; `k` is at most 255.
@@ -17,7 +17,7 @@ pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
     let mut padded = Buf::<u8>::zeroed(stride + (k - 1) * 3);
     let mut row_sums = |y: usize, out: &mut [u16]| {
         padded_row(image, y as isize - before as isize, (before, after), reflect_101, &mut padded);
-        simd::box_row(&padded, k, out);
+        box_row(&padded, k, out);
     };
     // Sums of k values fit 16 bits. The ring holds the last k rows; a slot is zero until its first row comes.
     let mut ring = Buf::<u16>::zeroed(k * stride);
@@ -27,18 +27,22 @@ pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
     for y in 0..image.height + k - 1 {
         row_sums(y, &mut newest);
         let slot = &mut ring[y % k * stride..][..stride];
-        simd::box_slide(&mut sum, &newest, slot);
+        box_slide(&mut sum, &newest, slot);
         slot.copy_from_slice(&newest);
         if y + 1 >= k {
-            simd::box_mean(&sum, (k * k) as u32, &mut out.data[(y + 1 - k) * stride..][..stride]);
+            box_mean(&sum, (k * k) as u32, &mut out.data[(y + 1 - k) * stride..][..stride]);
         }
     }
     out
 }
 
-/// `out[i] = Σ padded[i + 3 j]` over `j` of `0..k`.
+simd::wide! {
+    /// `out[i] = Σ padded[i + 3 j]` over `j` of `0..k`.
+    pub(crate) fn box_row(padded: &[u8], k: usize, out: &mut [u16]) = box_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
+pub(super) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
     if k <= 16 {
         out.iter_mut().zip(padded).for_each(|(o, &p)| *o = u16::from(p));
         for j in 1..k {
@@ -57,17 +61,25 @@ pub(crate) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
     }
 }
 
-/// `sum += newest - oldest`.
+simd::wide! {
+    /// `sum += newest - oldest`.
+    pub(crate) fn box_slide(sum: &mut [u32], newest: &[u16], oldest: &[u16]) = box_slide_body;
+}
+
 #[inline(always)]
-pub(crate) fn box_slide_body(sum: &mut [u32], newest: &[u16], oldest: &[u16]) {
+pub(super) fn box_slide_body(sum: &mut [u32], newest: &[u16], oldest: &[u16]) {
     for ((s, &n), &o) in sum.iter_mut().zip(newest).zip(oldest) {
         *s = *s + u32::from(n) - u32::from(o);
     }
 }
 
-/// `out = sum / area`, rounded the way OpenCV rounds: fixed point up to 256 pixels, float above.
+simd::wide! {
+    /// `out = sum / area`, rounded the way OpenCV rounds: fixed point up to 256 pixels, float above.
+    pub(crate) fn box_mean(sum: &[u32], area: u32, out: &mut [u8]) = box_mean_body;
+}
+
 #[inline(always)]
-pub(crate) fn box_mean_body(sum: &[u32], area: u32, out: &mut [u8]) {
+pub(super) fn box_mean_body(sum: &[u32], area: u32, out: &mut [u8]) {
     if area <= 256 {
         const SHIFT: u32 = 23;
         let exact = f64::from(1u32 << SHIFT) / f64::from(area);
@@ -142,7 +154,7 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let mut window = Window::<u16>::new(side, pitch(stride));
     let mut push = |window: &mut Window<u16>, y: isize| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
-        window.push(|row| simd::weigh_across(&padded, &weights, &mut row[..stride]));
+        window.push(|row| weigh_across(&padded, &weights, &mut row[..stride]));
     };
     for y in 0..side - 1 {
         push(&mut window, y as isize - half as isize);
@@ -150,14 +162,18 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let mut out = Image::unwritten(image.height, image.width);
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         push(&mut window, (y + side - 1) as isize - half as isize);
-        simd::weigh_down(window.rows(), window.pitch, &weights, line);
+        weigh_down(window.rows(), window.pitch, &weights, line);
     }
     out
 }
 
-/// `out[i] = Σ weights[j] · padded[i + 3 j]`.
+simd::wide! {
+    /// `out[i] = Σ weights[j] · padded[i + 3 j]`.
+    pub(crate) fn weigh_across(padded: &[u8], weights: &[u16], out: &mut [u16]) = weigh_across_body;
+}
+
 #[inline(always)]
-pub(crate) fn weigh_across_body(padded: &[u8], weights: &[u16], out: &mut [u16]) {
+pub(super) fn weigh_across_body(padded: &[u8], weights: &[u16], out: &mut [u16]) {
     for (block, part) in out.chunks_mut(64).enumerate() {
         let mut sums = [0u16; 64];
         for (j, &w) in weights.iter().enumerate() {
@@ -168,9 +184,13 @@ pub(crate) fn weigh_across_body(padded: &[u8], weights: &[u16], out: &mut [u16])
     }
 }
 
-/// `out[i] = Σ weights[j] · rows[i + j pitch] / 65536`, half up.
+simd::wide! {
+    /// `out[i] = Σ weights[j] · rows[i + j pitch] / 65536`, half up.
+    pub(crate) fn weigh_down(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) = weigh_down_body;
+}
+
 #[inline(always)]
-pub(crate) fn weigh_down_body(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) {
+pub(super) fn weigh_down_body(rows: &[u16], pitch: usize, weights: &[u16], out: &mut [u8]) {
     for (block, part) in out.chunks_mut(32).enumerate() {
         let mut sums = [0x8000u32; 32];
         for (j, &w) in weights.iter().enumerate() {

@@ -2,8 +2,9 @@
 #![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::border::reflect_101;
-use super::round::round_u8;
 use crate::pool::Buf;
+use crate::round::round_u8;
+use crate::simd;
 
 /// `cv2.equalizeHist` on channel `c` of `[.., 3]` data, in place.
 pub(crate) fn equalize_channel(data: &mut [u8], c: usize) {
@@ -88,13 +89,17 @@ pub(crate) fn clahe_channel(
                 }
             }
         }
-        crate::simd::clahe_row(row, &cells, &columns, down);
+        clahe_row(row, &cells, &columns, down);
     }
 }
 
-/// Channel 0 of a row through the tables of `cells`; `columns` holds each pixel's cell and its place across it.
+simd::wide! {
+    /// Channel 0 of a row through the tables of `cells`; `columns` holds each pixel's cell and its place across it.
+    pub(crate) fn clahe_row(row: &mut [u8], cells: &[[u8; 4]], columns: &[(usize, f32)], down: f32) = clahe_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn clahe_row_body(row: &mut [u8], cells: &[[u8; 4]], columns: &[(usize, f32)], down: f32) {
+pub(super) fn clahe_row_body(row: &mut [u8], cells: &[[u8; 4]], columns: &[(usize, f32)], down: f32) {
     for (part, places) in row.chunks_mut(3 * PART).zip(columns.chunks(PART)) {
         let mut corners = [0u32; PART];
         let mut across = [0f32; PART];

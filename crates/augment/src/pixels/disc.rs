@@ -3,9 +3,9 @@
 
 use super::border::{padded_row, reflect_101};
 use super::filter::Window;
-use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::round::round_u8;
 use crate::simd;
 
 /// The largest radius. The kernels of the reference reach 8 places, and what the Gaussian brings to their edge it mirrors there: larger
@@ -50,9 +50,9 @@ pub(crate) fn blur_disc(image: &Image, radius: usize, taps: [f64; 3]) -> Image {
         if y < 2 * radius {
             continue;
         }
-        discs.push(|row| simd::disc_row(running.rows(), running.pitch, spans, row));
+        discs.push(|row| disc_row(running.rows(), running.pitch, spans, row));
         if let Some(line) = y.checked_sub(2 * margin) {
-            simd::disc_rim(discs.rows(), weights, scale, &mut down, &mut out.data[line * stride..][..stride]);
+            disc_rim(discs.rows(), weights, scale, &mut down, &mut out.data[line * stride..][..stride]);
         }
     }
     out
@@ -69,9 +69,13 @@ fn run(levels: &[u16], out: &mut [u16]) {
     last.copy_from_slice(&sums);
 }
 
-/// Sums over the disc: for each of its rows the running sum at its end less that at its begin.
+simd::wide! {
+    /// Sums over the disc: for each of its rows the running sum at its end less that at its begin.
+    pub(crate) fn disc_row(running: &[u16], pitch: usize, spans: &[(usize, usize)], out: &mut [u16]) = disc_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn disc_row_body(running: &[u16], pitch: usize, spans: &[(usize, usize)], out: &mut [u16]) {
+pub(super) fn disc_row_body(running: &[u16], pitch: usize, spans: &[(usize, usize)], out: &mut [u16]) {
     for (block, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
         let mut sums = [0_u16; BLOCK];
         for (row, &(begin, end)) in running.chunks_exact(pitch).zip(spans) {
@@ -85,9 +89,13 @@ pub(crate) fn disc_row_body(running: &[u16], pitch: usize, spans: &[(usize, usiz
     }
 }
 
-/// The Gaussian over three rows of sums, times `scale`: `weights` are those of a neighbour and of the middle.
+simd::wide! {
+    /// The Gaussian over three rows of sums, times `scale`: `weights` are those of a neighbour and of the middle.
+    pub(crate) fn disc_rim(rows: &[u16], weights: [f32; 2], scale: f32, down: &mut [f32], out: &mut [u8]) = disc_rim_body;
+}
+
 #[inline(always)]
-pub(crate) fn disc_rim_body(rows: &[u16], weights: [f32; 2], scale: f32, down: &mut [f32], out: &mut [u8]) {
+pub(super) fn disc_rim_body(rows: &[u16], weights: [f32; 2], scale: f32, down: &mut [f32], out: &mut [u8]) {
     let [side, middle] = weights;
     let length = down.len();
     let (above, rest) = rows.split_at(length);

@@ -136,6 +136,8 @@ pub(crate) struct Edge {
     step: i64,
 }
 
+crate::pool::pooled!(Edge);
+
 const ONE: i64 = 1 << 16;
 
 /// Marks the inside (even-odd) and the outline of a polygon in `mask` (`[height, width]`).

@@ -5,8 +5,9 @@
 
 use run_spec::seed::Stream;
 
-use super::round::trunc_u8_f32;
 use crate::pool::Buf;
+use crate::round::trunc_u8_f32;
+use crate::simd;
 
 const WIDTH: usize = 8;
 
@@ -51,14 +52,14 @@ impl Lanes {
 /// `count` independent normal numbers.
 pub(crate) fn normals(random: &mut Stream, count: usize, mean: f64, spread: f64) -> Buf<f32> {
     let mut out = Buf::any(count);
-    crate::simd::normals(&mut Lanes::new(random), mean as f32, spread as f32, &mut out);
+    fill_normals(&mut Lanes::new(random), mean as f32, spread as f32, &mut out);
     out
 }
 
 /// `count` independent uniform integers of `low..low + range`.
 pub(crate) fn integers(random: &mut Stream, count: usize, low: i32, range: u32) -> Buf<i32> {
     let mut out = Buf::any(count);
-    crate::simd::integers(&mut Lanes::new(random), low, range, &mut out);
+    fill_integers(&mut Lanes::new(random), low, range, &mut out);
     out
 }
 
@@ -101,9 +102,13 @@ fn normal_pair(a: u32, b: u32) -> (f32, f32) {
     (radius * sine, radius * side)
 }
 
-/// Fills `out` with normal numbers.
+simd::wide! {
+    /// Fills `out` with normal numbers.
+    pub(crate) fn fill_normals(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut [f32]) = fill_normals_body;
+}
+
 #[inline(always)]
-pub(crate) fn normals_body(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut [f32]) {
+pub(super) fn fill_normals_body(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut [f32]) {
     for part in out.chunks_mut(2 * WIDTH) {
         let (a, b) = (lanes.next(), lanes.next());
         let mut pairs = [0f32; 2 * WIDTH];
@@ -117,27 +122,39 @@ pub(crate) fn normals_body(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut 
     }
 }
 
-/// Fills `out` with uniform words.
+simd::wide! {
+    /// Fills `out` with uniform words.
+    pub(crate) fn fill_bits(lanes: &mut Lanes, out: &mut [u32]) = fill_bits_body;
+}
+
 #[inline(always)]
-pub(crate) fn bits_body(lanes: &mut Lanes, out: &mut [u32]) {
+pub(super) fn fill_bits_body(lanes: &mut Lanes, out: &mut [u32]) {
     for part in out.chunks_mut(WIDTH) {
         let words = lanes.next();
         part.copy_from_slice(&words[..part.len()]);
     }
 }
 
-/// Fills `out` with integers of `low..low + count`; the bias is below `count` / 2^32.
+simd::wide! {
+    /// Fills `out` with integers of `low..low + count`; the bias is below `count` / 2^32.
+    pub(crate) fn fill_integers(lanes: &mut Lanes, low: i32, count: u32, out: &mut [i32]) = fill_integers_body;
+}
+
 #[inline(always)]
-pub(crate) fn integers_body(lanes: &mut Lanes, low: i32, count: u32, out: &mut [i32]) {
+pub(super) fn fill_integers_body(lanes: &mut Lanes, low: i32, count: u32, out: &mut [i32]) {
     for part in out.chunks_mut(WIDTH) {
         let words = lanes.next().map(|word| ((u64::from(word) * u64::from(count)) >> 32) as i32 + low);
         part.copy_from_slice(&words[..part.len()]);
     }
 }
 
-/// `data + noise`, clipped, the fraction dropped.
+simd::wide! {
+    /// `data + noise`, clipped, the fraction dropped.
+    pub(crate) fn add_noise(data: &mut [u8], noise: &[f32]) = add_noise_body;
+}
+
 #[inline(always)]
-pub(crate) fn add_body(data: &mut [u8], noise: &[f32]) {
+pub(super) fn add_noise_body(data: &mut [u8], noise: &[f32]) {
     for (v, &n) in data.iter_mut().zip(noise) {
         *v = trunc_u8_f32(f32::from(*v) + n);
     }
@@ -239,7 +256,7 @@ impl Poisson {
     /// `count` independent draws.
     pub(crate) fn draw(&self, random: &mut Stream, count: usize) -> Buf<f32> {
         let mut words = Buf::<u32>::any(count);
-        crate::simd::bits(&mut Lanes::new(random), &mut words);
+        fill_bits(&mut Lanes::new(random), &mut words);
         Buf::collect(count, words.iter().map(|&word| self.at(word)))
     }
 }

@@ -1,9 +1,9 @@
 //! Correlation with a small float kernel (`cv2.filter2D` on 8 bits), border `REFLECT_101`.
 
 use super::border::{pad_row, padded_row, reflect_101};
-use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::{Buf, Pooled};
+use crate::round::round_u8;
 use crate::simd::{self, Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
 
 /// A kernel of `height` x `width` weights, anchored at its middle (`side / 2`).
@@ -99,12 +99,12 @@ pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
     let mut sums = Buf::any(stride.next_multiple_of(LANES));
     for y in 0..image.height + height - 1 {
         window.push(|row| {
-            simd::to_floats(image.row(reflect_101(source(y), image.height)), &mut row[left * 3..]);
+            to_floats(image.row(reflect_101(source(y), image.height)), &mut row[left * 3..]);
             pad_row(image, source(y), (left, right), reflect_101, row);
         });
         if let Some(line) = (y + 1).checked_sub(height) {
             correlate(&mut sums, window.rows(), &taps);
-            simd::round_row(&sums, &mut out.data[line * stride..][..stride]);
+            round_row(&sums, &mut out.data[line * stride..][..stride]);
         }
     }
     out
@@ -148,7 +148,7 @@ fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
     let mut padded = Buf::<f32>::any(rows * across);
     for (y, row) in padded.chunks_exact_mut(across).enumerate() {
         let from = y as isize - (height / 2) as isize;
-        simd::to_floats(image.row(reflect_101(from, image.height)), &mut row[half * 3..]);
+        to_floats(image.row(reflect_101(from, image.height)), &mut row[half * 3..]);
         pad_row(image, from, (half, half), reflect_101, row);
     }
     let mut out = Image::unwritten(image.height, image.width);
@@ -158,12 +158,12 @@ fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
         window.clear();
         let count = STRIP.min(stride - left);
         for (y, row) in padded.chunks_exact(across).enumerate() {
-            window.push(|sums| simd::fold(&row[left..][..STRIP + 6 * half], half, sums));
+            window.push(|sums| fold(&row[left..][..STRIP + 6 * half], half, sums));
             if let Some(top) = (y + 2).checked_sub(height + ROWS)
                 && top.is_multiple_of(ROWS)
             {
                 correlate_rows(&mut sums, window.rows(), &taps);
-                simd::round_row(&sums, &mut levels);
+                round_row(&sums, &mut levels);
                 let lines = out.data.chunks_exact_mut(stride).skip(top);
                 for (line, levels) in lines.zip(levels.chunks_exact(STRIP)) {
                     line[left..left + count].copy_from_slice(&levels[..count]);
@@ -174,9 +174,13 @@ fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
     out
 }
 
-/// A strip of a row, and for each distance up to `half` pixels the sums of what lies left and right of it by that much.
+simd::wide! {
+    /// A strip of a row, and for each distance up to `half` pixels the sums of what lies left and right of it by that much.
+    pub(crate) fn fold(padded: &[f32], half: usize, out: &mut [f32]) = fold_body;
+}
+
 #[inline(always)]
-pub(crate) fn fold_body(padded: &[f32], half: usize, out: &mut [f32]) {
+pub(super) fn fold_body(padded: &[f32], half: usize, out: &mut [f32]) {
     for (arm, part) in out.as_chunks_mut::<STRIP>().0.iter_mut().enumerate() {
         let right = &padded[3 * (half + arm)..][..STRIP];
         if arm == 0 {
@@ -188,14 +192,22 @@ pub(crate) fn fold_body(padded: &[f32], half: usize, out: &mut [f32]) {
     }
 }
 
-/// Levels to floats, as many as there are levels.
+simd::wide! {
+    /// Levels to floats, as many as there are levels.
+    pub(crate) fn to_floats(levels: &[u8], out: &mut [f32]) = to_floats_body;
+}
+
 #[inline(always)]
-pub(crate) fn to_floats_body(levels: &[u8], out: &mut [f32]) {
+pub(super) fn to_floats_body(levels: &[u8], out: &mut [f32]) {
     out.iter_mut().zip(levels).for_each(|(o, &v)| *o = f32::from(v));
 }
 
-/// Sums to levels, nearest even.
+simd::wide! {
+    /// Sums to levels, nearest even.
+    pub(crate) fn round_row(sums: &[f32], out: &mut [u8]) = round_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn round_row_body(sums: &[f32], out: &mut [u8]) {
+pub(super) fn round_row_body(sums: &[f32], out: &mut [u8]) {
     out.iter_mut().zip(sums).for_each(|(o, &s)| *o = round_u8(s));
 }

@@ -4,7 +4,8 @@
 
 use super::field::Noise;
 use super::hsv::{BLOCK, by_blocks, by_sector};
-use super::round::{round_u8, trunc_u8_f32};
+use crate::round::{round_u8, trunc_u8_f32};
+use crate::simd;
 
 const UNIT: f32 = 1.0 / 255.0;
 
@@ -42,18 +43,13 @@ fn hls_to_rgb_pixel([h, l, s]: [f32; 3], hue_to_sixth: f32) -> [f32; 3] {
     by_sector(whole, t0, t1, (-chroma).mul_add(twice, t0), chroma.mul_add(twice, t1))
 }
 
-/// Converts `[.., 3]` 8-bit RGB to HLS in place.
-pub(crate) fn rgb_to_hls(data: &mut [u8]) {
-    crate::simd::rgb_to_hls(data);
-}
-
-/// Converts `[.., 3]` 8-bit HLS to RGB in place.
-pub(crate) fn hls_to_rgb(data: &mut [u8]) {
-    crate::simd::hls_to_rgb(data);
+simd::wide! {
+    /// Converts `[.., 3]` 8-bit RGB to HLS in place.
+    pub(crate) fn rgb_to_hls(data: &mut [u8]) = rgb_to_hls_body;
 }
 
 #[inline(always)]
-pub(crate) fn rgb_to_hls_body(data: &mut [u8]) {
+pub(super) fn rgb_to_hls_body(data: &mut [u8]) {
     by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [h, l, s] = rgb_to_hls_pixel([0, 1, 2].map(|c| f32::from(lanes[c][i]) * UNIT), 0.5);
@@ -64,8 +60,13 @@ pub(crate) fn rgb_to_hls_body(data: &mut [u8]) {
     });
 }
 
+simd::wide! {
+    /// Converts `[.., 3]` 8-bit HLS to RGB in place.
+    pub(crate) fn hls_to_rgb(data: &mut [u8]) = hls_to_rgb_body;
+}
+
 #[inline(always)]
-pub(crate) fn hls_to_rgb_body(data: &mut [u8]) {
+pub(super) fn hls_to_rgb_body(data: &mut [u8]) {
     by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [h, l, s] = [0, 1, 2].map(|c| f32::from(lanes[c][i]));
@@ -77,9 +78,13 @@ pub(crate) fn hls_to_rgb_body(data: &mut [u8]) {
     });
 }
 
-/// Shot noise on lightness (in levels) and a turn of the hue (in degrees), pixel by pixel.
+simd::wide! {
+    /// Shot noise on lightness (in levels) and a turn of the hue (in degrees), pixel by pixel.
+    pub(crate) fn iso_noise(data: &mut [u8], shots: Noise<'_>, turns: Noise<'_>) = iso_noise_body;
+}
+
 #[inline(always)]
-pub(crate) fn iso_noise_body(data: &mut [u8], shots: Noise<'_>, turns: Noise<'_>) {
+pub(super) fn iso_noise_body(data: &mut [u8], shots: Noise<'_>, turns: Noise<'_>) {
     let noisy = shots.len().min(turns.len()).min(data.len() / 3);
     let mut start = 0;
     by_blocks!(data[..noisy * 3], |lanes| {

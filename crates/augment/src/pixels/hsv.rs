@@ -4,7 +4,8 @@
 //! through in blocks, one array for each channel, without branches.
 #![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
-use super::round::{rint_i32, round_u8, trunc_u8_f32};
+use crate::round::{rint_i32, round_u8, trunc_u8_f32};
+use crate::simd;
 
 /// Pixels of a block.
 pub(crate) const BLOCK: usize = 32;
@@ -58,18 +59,13 @@ pub(crate) fn put_lanes(lanes: &[Lane<u8>; 3], block: &mut [u8]) {
     }
 }
 
-/// Converts `[.., 3]` RGB to HSV in place.
-pub(crate) fn rgb_to_hsv(data: &mut [u8]) {
-    crate::simd::rgb_to_hsv(data);
-}
-
-/// Converts `[height, width, 3]` HSV to RGB in place; `width` in pixels.
-pub(crate) fn hsv_to_rgb(data: &mut [u8], width: usize) {
-    crate::simd::hsv_to_rgb(data, width);
+simd::wide! {
+    /// Converts `[.., 3]` RGB to HSV in place.
+    pub(crate) fn rgb_to_hsv(data: &mut [u8]) = rgb_to_hsv_body;
 }
 
 #[inline(always)]
-pub(crate) fn rgb_to_hsv_body(data: &mut [u8]) {
+pub(super) fn rgb_to_hsv_body(data: &mut [u8]) {
     by_blocks!(data, |lanes| {
         for i in 0..BLOCK {
             let [r, g, b] = [0, 1, 2].map(|c| i32::from(lanes[c][i]));
@@ -92,9 +88,13 @@ pub(crate) fn rgb_to_hsv_body(data: &mut [u8]) {
     });
 }
 
-/// OpenCV truncates in its blocks of 32 pixels and rounds in the rest of a row; so do we.
+simd::wide! {
+    /// OpenCV truncates in its blocks of 32 pixels and rounds in the rest of a row; so do we.
+    pub(crate) fn hsv_to_rgb(data: &mut [u8], width: usize) = hsv_to_rgb_body;
+}
+
 #[inline(always)]
-pub(crate) fn hsv_to_rgb_body(data: &mut [u8], width: usize) {
+pub(super) fn hsv_to_rgb_body(data: &mut [u8], width: usize) {
     const UNIT: f32 = 1.0 / 255.0;
     let wide = width / BLOCK * BLOCK * 3;
     for row in data.chunks_exact_mut(width * 3) {
@@ -148,9 +148,13 @@ fn pick(sector: i32, levels: [f32; 6]) -> f32 {
     if sector == 0 { levels[0] } else { level }
 }
 
-/// `cv2.cvtColor(RGB2GRAY)` of `[n, 3]` data into `out` (15-bit weights).
+simd::wide! {
+    /// `cv2.cvtColor(RGB2GRAY)` of `[n, 3]` data into `out` (15-bit weights).
+    pub(crate) fn gray(data: &[u8], out: &mut [u8]) = gray_body;
+}
+
 #[inline(always)]
-pub(crate) fn gray_body(data: &[u8], out: &mut [u8]) {
+pub(super) fn gray_body(data: &[u8], out: &mut [u8]) {
     for (o, pixel) in out.iter_mut().zip(data.chunks_exact(3)) {
         let sum = u32::from(pixel[0]) * 9798 + u32::from(pixel[1]) * 19235 + u32::from(pixel[2]) * 3735;
         *o = ((sum + (1 << 14)) >> 15) as u8;

@@ -23,21 +23,21 @@ pub(crate) fn round_trip(image: &Image, quality: u8) -> Image {
     let (height, width) = (image.height, image.width);
     let mut planes: [Plane; 3] = std::array::from_fn(|_| Plane::new(height, width));
     let [y, cb, cr] = &mut planes;
-    simd::jpeg_to_planes(&image.data, &mut y.data, &mut cb.data, &mut cr.data);
+    to_planes(&image.data, &mut y.data, &mut cb.data, &mut cr.data);
     let [y, cb, cr] = planes;
     let mut luma = y.padded(height.next_multiple_of(8), width.next_multiple_of(8));
-    simd::jpeg_coded(&mut luma.data, luma.width, &table(&LUMA, quality));
+    code_blocks(&mut luma.data, luma.width, &table(&LUMA, quality));
     let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
     let [cb, cr] = [cb, cr].map(|plane| {
         // libjpeg extends rows to the right before it halves, and columns downwards after.
         let half = plane.padded(rows * 2, columns.next_multiple_of(8) * 2).halved();
         let mut coded = half.padded(rows.next_multiple_of(8), half.width);
-        simd::jpeg_coded(&mut coded.data, coded.width, &table(&CHROMA, quality));
+        code_blocks(&mut coded.data, coded.width, &table(&CHROMA, quality));
         coded.cut(rows, columns).doubled(height, width)
     });
     let mut out = Image::unwritten(height, width);
     let luma = luma.cut(height, width);
-    simd::jpeg_from_planes(&luma.data, &cb.data, &cr.data, &mut out.data);
+    from_planes(&luma.data, &cb.data, &cr.data, &mut out.data);
     out
 }
 
@@ -52,9 +52,13 @@ const fn fix(x: f64) -> i32 {
     (x * 65536.0 + 0.5) as i32
 }
 
-/// Interleaved B, G, R to planes of Y, Cb, Cr.
+simd::wide! {
+    /// Interleaved B, G, R to planes of Y, Cb, Cr.
+    pub(crate) fn to_planes(bgr: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) = to_planes_body;
+}
+
 #[inline(always)]
-pub(crate) fn to_planes_body(bgr: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+pub(super) fn to_planes_body(bgr: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
     const CHROMA: i32 = (128 << 16) + (1 << 15) - 1;
     for (((pixel, y), cb), cr) in bgr.chunks_exact(3).zip(y).zip(cb).zip(cr) {
         let (b, g, r) = (i32::from(pixel[0]), i32::from(pixel[1]), i32::from(pixel[2]));
@@ -64,9 +68,13 @@ pub(crate) fn to_planes_body(bgr: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [
     }
 }
 
-/// Planes of Y, Cb, Cr to interleaved B, G, R.
+simd::wide! {
+    /// Planes of Y, Cb, Cr to interleaved B, G, R.
+    pub(crate) fn from_planes(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) = from_planes_body;
+}
+
 #[inline(always)]
-pub(crate) fn from_planes_body(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) {
+pub(super) fn from_planes_body(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) {
     const HALF: i32 = 1 << 15;
     for (((pixel, &y), &cb), &cr) in bgr.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
         let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
@@ -166,9 +174,13 @@ fn transposed(v: &[Lane; 8]) -> [Lane; 8] {
     std::array::from_fn(|i| each(|j| v[j][i]))
 }
 
-/// Every 8 x 8 block of a plane transformed, quantised and transformed back.
+simd::wide! {
+    /// Every 8 x 8 block of a plane transformed, quantised and transformed back.
+    pub(crate) fn code_blocks(plane: &mut [u8], width: usize, table: &[i32; 64]) = code_blocks_body;
+}
+
 #[inline(always)]
-pub(crate) fn coded_body(plane: &mut [u8], width: usize, table: &[i32; 64]) {
+pub(super) fn code_blocks_body(plane: &mut [u8], width: usize, table: &[i32; 64]) {
     for band in plane.chunks_exact_mut(width * 8) {
         for left in (0..width).step_by(8) {
             let mut block: [Lane; 8] = [[0; 8]; 8];

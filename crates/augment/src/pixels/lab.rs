@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use super::hsv::{BLOCK, by_blocks};
+use crate::simd;
 
 /// Bits of the fixed-point matrices.
 const LAB_SHIFT: u32 = 12;
@@ -114,18 +115,13 @@ fn descale(x: i32, bits: u32) -> i32 {
     (x + (1 << (bits - 1))) >> bits
 }
 
-/// Converts `[.., 3]` RGB to Lab in place.
-pub(crate) fn rgb_to_lab(data: &mut [u8]) {
-    crate::simd::rgb_to_lab(data);
-}
-
-/// Converts `[.., 3]` Lab to RGB in place.
-pub(crate) fn lab_to_rgb(data: &mut [u8]) {
-    crate::simd::lab_to_rgb(data);
+simd::wide! {
+    /// Converts `[.., 3]` RGB to Lab in place.
+    pub(crate) fn rgb_to_lab(data: &mut [u8]) = rgb_to_lab_body;
 }
 
 #[inline(always)]
-pub(crate) fn rgb_to_lab_body(data: &mut [u8]) {
+pub(super) fn rgb_to_lab_body(data: &mut [u8]) {
     const L_SCALE: i32 = (116 * 255 + 50) / 100;
     const L_SHIFT: i32 = -((16 * 255 * (1 << LAB_SHIFT_2) + 50) / 100);
     let t = &*TABLES;
@@ -160,8 +156,13 @@ pub(crate) fn rgb_to_lab_body(data: &mut [u8]) {
     });
 }
 
+simd::wide! {
+    /// Converts `[.., 3]` Lab to RGB in place.
+    pub(crate) fn lab_to_rgb(data: &mut [u8]) = lab_to_rgb_body;
+}
+
 #[inline(always)]
-pub(crate) fn lab_to_rgb_body(data: &mut [u8]) {
+pub(super) fn lab_to_rgb_body(data: &mut [u8]) {
     const SHIFT: u32 = LAB_SHIFT + 2;
     let t = &*TABLES;
     let cube = &t.cube[..CUBES];

@@ -1,7 +1,8 @@
 //! Tables of 256 levels, one for all channels or one for each.
 
+use super::blend::add_weighted;
 use crate::pool::Buf;
-use crate::simd::add_weighted;
+use crate::simd;
 
 /// Applies one table to all of `data`.
 pub(crate) fn apply(data: &mut [u8], table: &[u8; 256]) {
@@ -33,9 +34,13 @@ pub(crate) fn successive(color: u8, n: usize, strength: impl Fn(usize) -> f64) -
     tables
 }
 
-/// `data & keep | fill`, channel by channel.
+simd::wide! {
+    /// `data & keep | fill`, channel by channel.
+    pub(crate) fn keep_and_fill(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) = keep_and_fill_body;
+}
+
 #[inline(always)]
-pub(crate) fn keep_and_fill_body(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) {
+pub(super) fn keep_and_fill_body(data: &mut [u8], keep: [u8; 3], fill: [u8; 3]) {
     let (mut kept, mut filled) = ([0u8; 96], [0u8; 96]);
     for i in 0..96 {
         kept[i] = keep[i % 3];

@@ -1,5 +1,6 @@
 //! Pixel operations as OpenCV, Pillow, libjpeg and NumPy define them; each is pure and knows nothing of randomness.
 
+pub(crate) mod blend;
 pub(crate) mod blur;
 pub(crate) mod border;
 pub(crate) mod contrast;
@@ -22,7 +23,6 @@ pub(crate) mod pil_color;
 pub(crate) mod pil_ops;
 pub(crate) mod resize;
 pub(crate) mod resize_float;
-pub(crate) mod round;
 pub(crate) mod stain;
 pub(crate) mod thick;
 pub(crate) mod warp;
@@ -31,3 +31,5 @@ pub(crate) mod ycrcb;
 
 #[cfg(test)]
 mod pil_test;
+#[cfg(test)]
+mod wide_test;

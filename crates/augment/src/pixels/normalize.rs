@@ -4,6 +4,7 @@
 use super::geometry::{Turn, Walk, walked};
 use super::hsv::{BLOCK, lanes_of};
 use crate::image::{Image, View};
+use crate::simd;
 
 /// ImageNet's mean of R, G, B in the unit range.
 pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -54,16 +55,20 @@ pub(crate) fn planar(image: &Image, turn: Turn, levels: &Levels) -> View {
 pub(crate) fn planar_into(image: &Image, turn: Turn, levels: &Levels, out: &mut [f32]) {
     let walk = turn.walk(image);
     if turn.quarters.is_multiple_of(2) {
-        crate::simd::planar(&image.data, walk, levels, out);
+        write_planar(&image.data, walk, levels, out);
     } else {
         let turned = walked(image, walk);
-        crate::simd::planar(&turned.data, Turn::default().walk(&turned), levels, out);
+        write_planar(&turned.data, Turn::default().walk(&turned), levels, out);
     }
 }
 
-/// A walk along rows, in either direction.
+simd::wide! {
+    /// A walk along rows, in either direction.
+    pub(crate) fn write_planar(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) = write_planar_body;
+}
+
 #[inline(always)]
-pub(crate) fn planar_body(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) {
+pub(super) fn write_planar_body(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) {
     let (width, mirrored) = (walk.width, walk.across < 0);
     let (red, rest) = out.split_at_mut(walk.height * width);
     let (green, blue) = rest.split_at_mut(walk.height * width);

@@ -2,6 +2,7 @@
 
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::simd;
 
 /// A reconstruction filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
     for (y, (first, weights)) in windows(image.height, height, filter).iter().enumerate() {
         sums.fill(1 << (BITS - 1));
         for (dy, &w) in weights.iter().enumerate() {
-            crate::simd::pil_add_row(&mut sums, across.row(first + dy), w);
+            add_row(&mut sums, across.row(first + dy), w);
         }
         for (o, &s) in out.data[y * stride..(y + 1) * stride].iter_mut().zip(sums.iter()) {
             *o = level(s);
@@ -98,8 +99,12 @@ pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
     out
 }
 
-/// `sums += weight * row`.
+simd::wide! {
+    /// `sums += weight * row`.
+    pub(crate) fn add_row(sums: &mut [i32], row: &[u8], weight: i32) = add_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn add_row_body(sums: &mut [i32], row: &[u8], weight: i32) {
+pub(super) fn add_row_body(sums: &mut [i32], row: &[u8], weight: i32) {
     sums.iter_mut().zip(row).for_each(|(s, &p)| *s += i32::from(p) * weight);
 }

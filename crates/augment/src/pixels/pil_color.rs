@@ -122,7 +122,7 @@ pub(crate) fn gaussian_blur_9(image: &Image, sigma: f64) -> Image {
             let row = super::border::reflect_101(y as isize + k as isize - 4, image.height);
             acc.iter_mut().zip(&across[row * stride..]).for_each(|(a, &r)| *a += r * w);
         }
-        line.iter_mut().zip(acc.iter()).for_each(|(o, &a)| *o = super::round::round_u8(a));
+        line.iter_mut().zip(acc.iter()).for_each(|(o, &a)| *o = crate::round::round_u8(a));
     }
     out
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use super::{pil, pil_color};
-use crate::case::{Array, parse_npz};
+use crate::arrays::{Array, parse_npz};
 use crate::image::Image;
 
 fn image(array: &Array) -> Image {

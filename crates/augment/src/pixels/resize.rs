@@ -1,9 +1,9 @@
 //! `cv2.resize` on 8 bits: bilinear (11-bit fixed point), bicubic and nearest, without antialiasing.
 
-use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
-use crate::simd::Columns;
+use crate::round::round_u8;
+use crate::simd::{self, Columns};
 
 /// Unit of the fixed-point weights.
 const UNIT: f32 = 2048.0;
@@ -62,14 +62,18 @@ pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
         let slots = cache.rows(rows, |row, line| columns.blend(image.row(row), line));
         let (b0, b1) = (fixed(1.0 - fraction), fixed(fraction));
         let (s0, s1) = (&cache.lines[slots[0]], &cache.lines[slots[1]]);
-        crate::simd::blend_rows(s0, s1, [b0, b1], &mut out.data[y * stride..(y + 1) * stride]);
+        blend_rows(s0, s1, [b0, b1], &mut out.data[y * stride..(y + 1) * stride]);
     }
     out
 }
 
-/// Two rows in fixed point to one of levels.
+simd::wide! {
+    /// Two rows in fixed point to one of levels.
+    pub(crate) fn blend_rows(upper: &[i32], lower: &[i32], weights: [i32; 2], out: &mut [u8]) = blend_rows_body;
+}
+
 #[inline(always)]
-pub(crate) fn blend_rows_body(upper: &[i32], lower: &[i32], [b0, b1]: [i32; 2], out: &mut [u8]) {
+pub(super) fn blend_rows_body(upper: &[i32], lower: &[i32], [b0, b1]: [i32; 2], out: &mut [u8]) {
     for ((o, &p), &q) in out.iter_mut().zip(upper).zip(lower) {
         *o = ((((b0 * (p >> 4)) >> 16) + ((b1 * (q >> 4)) >> 16) + 2) >> 2).clamp(0, 255) as u8;
     }

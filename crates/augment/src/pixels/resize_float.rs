@@ -1,9 +1,9 @@
 //! `cv2.resize` on 32-bit floats, every interpolation; the order of operations is OpenCV's (with Intel's library for 1 and 2).
 
 use super::interpolate::{Interpolation, cubic, lanczos4};
-use super::round::trunc_u8_f32;
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::round::trunc_u8_f32;
 
 /// RGB levels over 255 (`[height, width, 3]`).
 pub(crate) struct Floats {

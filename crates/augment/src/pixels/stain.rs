@@ -1,9 +1,9 @@
 //! Colour as amounts of dye: optical densities, the H, E and DAB space, and the two classical normalisations.
 
 use super::pca::eigh3;
-use super::round::round_u8;
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::round::round_u8;
 
 /// A 3 x 3 matrix by rows.
 pub(crate) type Matrix = [[f64; 3]; 3];
@@ -119,7 +119,7 @@ pub(crate) fn macenko(image: &mut Image, how: &Macenko) {
         let amounts = [amount(&d, 0) * ratio[0], amount(&d, 1) * ratio[1]];
         *pixel = std::array::from_fn(|c| {
             let sum = amounts[0] * how.stains[0][c] + amounts[1] * how.stains[1][c];
-            super::round::trunc_u8(how.light * (-sum).exp())
+            crate::round::trunc_u8(how.light * (-sum).exp())
         });
     }
 }

@@ -1,58 +1,14 @@
 //! Pixels fetched from elsewhere (`cv2.remap`, `cv2.warpAffine` on 8 bits), and the smooth fields that say from where.
 
+use super::border::{Border, pixel_at, short};
 use super::interpolate::Interpolation;
 use super::warp_wide::{fetch_row_cubic, fetch_row_lanczos};
 use crate::image::Image;
 use crate::pool::Buf;
+use crate::simd;
 
 /// Steps within a pixel that OpenCV tells apart.
 const STEPS: f32 = 32.0;
-
-/// What lies outside an image, by OpenCV's names.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Border {
-    /// One colour.
-    Constant([u8; 3]),
-    /// `aaa|abcd|ddd`.
-    Replicate,
-    /// `cba|abcd|dcb`.
-    Reflect,
-    /// `bcd|abcd|abc`.
-    Wrap,
-    /// `dcb|abcd|cba`.
-    Reflect101,
-}
-
-impl Border {
-    /// OpenCV's number (0 to 4); `value` fills a constant border.
-    pub(crate) fn numbered(number: i64, value: [u8; 3]) -> Option<Self> {
-        [Self::Constant(value), Self::Replicate, Self::Reflect, Self::Wrap, Self::Reflect101]
-            .get(usize::try_from(number).ok()?)
-            .copied()
-    }
-
-    /// The index within `0..len` that stands for `p`; none where a constant does.
-    fn index(self, p: i64, len: i64) -> Option<usize> {
-        if (0..len).contains(&p) {
-            return Some(p as usize);
-        }
-        let inside = match self {
-            Self::Constant(_) => return None,
-            Self::Replicate => p.clamp(0, len - 1),
-            Self::Wrap => p.rem_euclid(len),
-            Self::Reflect => {
-                let q = p.rem_euclid(2 * len);
-                q.min(2 * len - 1 - q)
-            }
-            Self::Reflect101 => {
-                let turn = (2 * len - 2).max(1);
-                let q = p.rem_euclid(turn);
-                q.min(turn - q).min(len - 1)
-            }
-        };
-        Some(inside as usize)
-    }
-}
 
 /// The image whose pixel (x, y) is taken from `places(y, xs, ys)`, which fills in where each pixel of a row comes from, in 1/32
 /// pixels: the four (sixteen, sixty-four) around it, by distance, rounded half up. With [`Interpolation::Nearest`], places are
@@ -74,7 +30,7 @@ pub(crate) fn fetch(
                     *pixel = pixel_at(image, border, short(x), short(y));
                 }
             }
-            Interpolation::Linear | Interpolation::Area => crate::simd::fetch_row(image, border, &xs, &ys, row),
+            Interpolation::Linear | Interpolation::Area => fetch_row(image, border, &xs, &ys, row),
             Interpolation::Cubic => fetch_row_cubic(image, border, &xs, &ys, row),
             Interpolation::Lanczos4 => fetch_row_lanczos(image, border, &xs, &ys, row),
         }
@@ -82,30 +38,16 @@ pub(crate) fn fetch(
     out
 }
 
-/// OpenCV keeps whole positions in 16 bits.
-pub(super) fn short(v: i32) -> i64 {
-    i64::from(v.clamp(i32::from(i16::MIN), i32::from(i16::MAX)))
-}
-
-pub(super) fn pixel_at(image: &Image, border: Border, x: i64, y: i64) -> [u8; 3] {
-    match (border.index(x, image.width as i64), border.index(y, image.height as i64)) {
-        (Some(x), Some(y)) => {
-            let at = y * image.stride() + x * 3;
-            [image.data[at], image.data[at + 1], image.data[at + 2]]
-        }
-        _ => match border {
-            Border::Constant(value) => value,
-            _ => [0; 3],
-        },
-    }
-}
-
 /// Pixels of a row that are mixed side by side.
 const ABREAST: usize = 8;
 
-/// A row of [`fetch`] between pixels.
+simd::wide! {
+    /// A row of [`fetch`] between pixels.
+    pub(crate) fn fetch_row(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) = fetch_row_body;
+}
+
 #[inline(always)]
-pub(crate) fn fetch_row_body(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+pub(super) fn fetch_row_body(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
     let (parts, rest) = out.as_chunks_mut::<{ 3 * ABREAST }>();
     let ((xs, last_xs), (ys, last_ys)) = (xs.as_chunks::<ABREAST>(), ys.as_chunks::<ABREAST>());
     for ((out, xs), ys) in parts.iter_mut().zip(xs).zip(ys) {
@@ -181,16 +123,21 @@ pub(crate) fn rounded(at: &[f32], interpolation: Interpolation) -> Buf<i32> {
     Buf::collect(at.len(), places)
 }
 
-/// `first + i * step + shifts[i]` as [`fetch`] takes them.
-pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], interpolation: Interpolation, out: &mut [i32]) {
-    crate::simd::shifted(first, step, shifts, unit(interpolation), out);
+simd::wide! {
+    /// `first + i * step + shifts[i]` as [`fetch`] takes them.
+    pub(crate) fn shifted_row(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) = shifted_row_body;
 }
 
 #[inline(always)]
-pub(crate) fn shifted_body(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) {
+pub(super) fn shifted_row_body(first: f64, step: f64, shifts: &[f64], unit: f32, out: &mut [i32]) {
     for ((i, out), shift) in (0i32..).zip(out).zip(shifts) {
         *out = ((first + f64::from(i) * step + shift) as f32 * unit).round_ties_even() as i32;
     }
+}
+
+/// As [`shifted_row`], for positions that [`fetch`] takes.
+pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], interpolation: Interpolation, out: &mut [i32]) {
+    shifted_row(first, step, shifts, unit(interpolation), out);
 }
 
 /// A lens of `1 + k r² + k r⁴`, and what a row of pixels needs of it.
@@ -206,13 +153,13 @@ pub(crate) struct Lens {
     pub(crate) interpolation: Interpolation,
 }
 
-/// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size of the image.
-pub(crate) fn through_lens(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
-    crate::simd::lens_row(lens, y, columns, xs, ys);
+simd::wide! {
+    /// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size of the image.
+    pub(crate) fn through_lens(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) = through_lens_body;
 }
 
 #[inline(always)]
-pub(crate) fn lens_row_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
+pub(super) fn through_lens_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) {
     let unit = unit(lens.interpolation);
     let ([width, height], [cx, cy], k) = (lens.size, lens.middle, lens.k);
     for ((x, to_x), to_y) in columns.iter().zip(xs).zip(ys) {
@@ -272,7 +219,7 @@ pub(crate) fn smooth(field: &mut Buf<f64>, (height, width): (usize, usize), weig
         for reach in (1..=radius).rev() {
             let upper = &field[index(y as i64 - reach as i64, height) * width..][..width];
             let lower = &field[index(y as i64 + reach as i64, height) * width..][..width];
-            crate::simd::add_pair(sums, upper, lower, weights[radius - reach]);
+            add_pair(sums, upper, lower, weights[radius - reach]);
         }
     }
     let mut line = Buf::<f64>::zeroed(width + 2 * radius);
@@ -283,14 +230,18 @@ pub(crate) fn smooth(field: &mut Buf<f64>, (height, width): (usize, usize), weig
         sums.iter_mut().zip(row).for_each(|(s, &v)| *s = v * weights[radius]);
         for reach in (1..=radius).rev() {
             let (left, right) = (&line[radius - reach..][..width], &line[radius + reach..][..width]);
-            crate::simd::add_pair(sums, left, right, weights[radius - reach]);
+            add_pair(sums, left, right, weights[radius - reach]);
         }
     }
 }
 
-/// `sums += weight * (a + b)`.
+simd::wide! {
+    /// `sums += weight * (a + b)`.
+    pub(crate) fn add_pair(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) = add_pair_body;
+}
+
 #[inline(always)]
-pub(crate) fn add_pair_body(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) {
+pub(super) fn add_pair_body(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64) {
     for ((s, &a), &b) in sums.iter_mut().zip(a).zip(b) {
         *s += (a + b) * weight;
     }
@@ -299,20 +250,6 @@ pub(crate) fn add_pair_body(sums: &mut [f64], a: &[f64], b: &[f64], weight: f64)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn borders_continue_an_image_as_their_names_say() {
-        let border = |number| Border::numbered(number, [7; 3]).unwrap_or_else(|| panic!("{number} is a border"));
-        let around = |b: Border| (-4..8).map(|p| b.index(p, 4)).collect::<Vec<_>>();
-        let letters = |word: &str| word.bytes().map(|b| Some((b - b'a') as usize)).collect::<Vec<_>>();
-        assert_eq!(around(border(1)), letters("aaaaabcddddd"));
-        assert_eq!(around(border(2)), letters("dcbaabcddcba"));
-        assert_eq!(around(border(3)), letters("abcdabcdabcd"));
-        assert_eq!(around(border(4)), letters("cdcbabcdcbab"));
-        assert_eq!((border(0).index(-1, 4), border(0).index(3, 4)), (None, Some(3)));
-        assert!((1..5).all(|n| border(n).index(-9, 1) == Some(0)));
-        assert_eq!(Border::numbered(5, [0; 3]), None);
-    }
 
     #[test]
     fn fetching_each_pixel_from_its_own_place_changes_nothing() {

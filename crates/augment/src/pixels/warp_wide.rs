@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::border::{Border, pixel_at, short};
 use super::interpolate::{cubic, lanczos4};
-use super::warp::{Border, pixel_at, short};
 use crate::image::Image;
 
 /// Unit of the weights; each place's sum to it.

@@ -1,7 +1,7 @@
 //! Weighted sums over a window, with the weights as a list of taps.
 
-use crate::pixels::round::round_u8;
 use crate::pool::Buf;
+use crate::round::round_u8;
 
 /// Floats that [`correlate`] works on at once; what it reads and writes is a multiple of this.
 pub(crate) const LANES: usize = 128;

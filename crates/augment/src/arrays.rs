@@ -24,11 +24,28 @@ fn wrong(reason: impl Into<String>) -> AugmentError {
     AugmentError::Case { reason: reason.into() }
 }
 
+/// Bytes of the longest header that is parsed: arrays of numbers have some hundred. The parser makes room for as many as are
+/// announced.
+const LONGEST_HEADER: usize = 4096;
+
+/// Whether the header's length, in two bytes of version 1 and four of later ones, is that of an array of numbers.
+fn has_plain_header(bytes: &[u8]) -> bool {
+    let length = match bytes.get(6) {
+        Some(1) => bytes.get(8..10),
+        _ => bytes.get(8..12),
+    };
+    let length = length.map(|bytes| bytes.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte)));
+    length.is_some_and(|length| length <= LONGEST_HEADER)
+}
+
 /// Reads a `.npy` file of little-endian numbers.
 ///
 /// # Errors
 /// [`AugmentError::Case`] for anything else, naming what is unsupported or cut off.
 pub fn parse_npy(bytes: &[u8]) -> Result<Array, AugmentError> {
+    if !has_plain_header(bytes) {
+        return Err(wrong("npy: the header is cut off, or longer than that of an array of numbers"));
+    }
     let mut body = bytes;
     let header = NpyHeader::from_reader(&mut body).map_err(|e| wrong(format!("npy: {e}")))?;
     let sides = header.shape().iter().map(|&side| usize::try_from(side));
@@ -138,6 +155,7 @@ mod tests {
         assert!(parse_npy(&npy("<f8", "(2,)", &[0; 8])).is_err());
         assert!(parse_npy(&npy("|O", "(1,)", &[0; 8])).is_err());
         assert!(parse_npy(b"\x93NUMPY\x01").is_err());
+        assert!(parse_npy(b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{").unwrap_err().to_string().contains("longer"));
         assert!(parse_npz(b"PK\x05\x06").is_err());
         assert!(parse_npz(b"nothing").is_err());
     }

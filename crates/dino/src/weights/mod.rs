@@ -2,8 +2,8 @@
 //! RedDino give to the same backbone. No code of a file is ever run.
 
 mod layout;
-mod pickle;
 mod pth;
+mod state_dict;
 mod zip;
 
 pub use layout::{Adopted, Layout, adopt};

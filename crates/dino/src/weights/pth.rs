@@ -2,9 +2,10 @@
 
 use super::{
     WeightsError,
-    pickle::{At, Known, Pickle, Value},
+    state_dict::{self, Described, Entry},
     zip::Archive,
 };
+use pickle::{At, Pickle};
 use tch::{Kind, Tensor};
 
 /// Dictionaries within dictionaries: `{"model": {"teacher.backbone.…": …}}` has two.
@@ -14,10 +15,10 @@ const MOST_KEYS: usize = 500_000;
 
 struct Reader<'a> {
     what: &'a str,
-    archive: Archive<'a>,
+    archive: &'a Archive<'a>,
     /// Name of the archive's folder.
-    folder: String,
-    pickle: Pickle,
+    folder: &'a str,
+    pickle: &'a Pickle<'a>,
     keys: usize,
     /// Bytes that tensors may still take: together no more than twice the file, since views may overlap.
     allowance: usize,
@@ -35,15 +36,16 @@ pub(super) fn read(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>, We
     if archive.find("byteorder").is_some_and(|(_, order)| order != b"little") {
         return Err(damaged("it was written on a big-endian machine"));
     }
-    let (folder, pickle) = (folder.to_owned(), Pickle::read(pickled, what)?);
-    let allowance = archive.size().saturating_mul(2);
-    let mut reader = Reader { what, archive, folder, pickle, keys: 0, allowance, out: Vec::new() };
-    let Value::Dict(pairs) = reader.pickle.root().clone() else {
+    let pickle = state_dict::read(pickled, what)?;
+    let Entry::Dict(entries) = state_dict::entry(&pickle, pickle.root()).map_err(damaged)? else {
         return Err(damaged("it is no dictionary of tensors"));
     };
-    reader.flatten(&pairs, "", DEEPEST)?;
-    reader.out.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(reader.out)
+    let allowance = archive.size().saturating_mul(2);
+    let mut reader = Reader { what, archive: &archive, folder, pickle: &pickle, keys: 0, allowance, out: Vec::new() };
+    reader.flatten(entries, "", DEEPEST)?;
+    let mut out = reader.out;
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(out)
 }
 
 impl Reader<'_> {
@@ -51,33 +53,59 @@ impl Reader<'_> {
         WeightsError::damaged(self.what, why)
     }
 
-    fn flatten(&mut self, pairs: &[(At, At)], prefix: &str, depth: usize) -> Result<(), WeightsError> {
-        for (key, value) in pairs {
+    fn flatten(&mut self, entries: &[(At, At)], prefix: &str, depth: usize) -> Result<(), WeightsError> {
+        for &(key, value) in entries {
             self.keys += 1;
             if self.keys > MOST_KEYS {
                 return Err(self.damaged("it has more keys than weights have"));
             }
             // Keys of other kinds belong to an optimiser's state.
-            let Value::Text(key) = self.pickle.at(*key) else { continue };
+            if self.pickle.bytes(key).is_none() {
+                continue;
+            }
+            let key = self.pickle.text(key).ok_or_else(|| self.damaged("a key is not UTF-8"))?;
             if key.len() > 1000 {
                 return Err(self.damaged("a key is longer than any name"));
             }
             let name = format!("{prefix}{key}");
-            match self.pickle.at(*value) {
-                Value::Tensor { storage, offset, shape, strides } => {
-                    let (storage, offset, shape, strides) = (*storage, *offset, shape.clone(), strides.clone());
-                    let tensor = view(self, storage, offset, &shape, &strides, &name)?;
+            match state_dict::entry(self.pickle, value).map_err(|why| self.damaged(why))? {
+                Entry::Tensor(described) => {
+                    let tensor = self.tensor(&described, &name)?;
                     self.out.push((name, tensor));
                 }
-                Value::Dict(inner) if depth > 0 => {
-                    let inner = inner.clone();
-                    self.flatten(&inner, &format!("{name}."), depth - 1)?;
-                }
-                Value::Dict(_) => return Err(self.damaged("its dictionaries are nested deeper than those of weights")),
-                _ => {}
+                Entry::Dict(inner) if depth > 0 => self.flatten(inner, &format!("{name}."), depth - 1)?,
+                Entry::Dict(_) => return Err(self.damaged("its dictionaries are nested deeper than those of weights")),
+                Entry::Other => {}
             }
         }
         Ok(())
+    }
+
+    /// A tensor with memory of its own, of the shape described.
+    fn tensor(&mut self, described: &Described, name: &str) -> Result<Tensor, WeightsError> {
+        let broken = |why: &str| WeightsError::damaged(self.what, format!("tensor {name:?} {why}"));
+        let storage = state_dict::storage(self.pickle, described.storage).ok_or_else(|| broken("has no storage"))?;
+        let kind = kind_of(storage.class).ok_or_else(|| broken("has an element type that weights do not have"))?;
+        let (_, bytes) = self
+            .archive
+            .find(&format!("data/{}", storage.key))
+            .filter(|(folder, _)| *folder == self.folder)
+            .ok_or_else(|| broken("has no data in the file"))?;
+        let width = kind.elt_size_in_bytes();
+        let held = (bytes.len() / width) as i64;
+        if storage.elements != held || bytes.len() % width != 0 {
+            return Err(broken("says another size than its data has"));
+        }
+        let (count, end) = described.extent(held).ok_or_else(|| broken("reaches beyond its data"))?;
+        let left = self.allowance.checked_sub(count * width);
+        self.allowance = left.ok_or_else(|| broken("makes the tensors larger than their file"))?;
+        if count == 0 {
+            return Ok(Tensor::zeros(&described.shape, (kind, tch::Device::Cpu)));
+        }
+        // Only the part that is used is copied: checkpoints hold views of large buffers.
+        let used = &bytes[described.offset as usize * width..end * width];
+        let flat = Tensor::from_data_size(used, &[(used.len() / width) as i64], kind);
+        Ok(flat.as_strided(&described.shape, &described.strides, None).contiguous())
     }
 }
 
@@ -96,58 +124,4 @@ fn kind_of(class: &str) -> Option<Kind> {
         "BoolStorage" => Kind::Bool,
         _ => return None,
     })
-}
-
-/// A tensor with memory of its own, after a check that every element lies within its storage.
-fn view(
-    reader: &mut Reader<'_>,
-    storage: At,
-    offset: i64,
-    shape: &[i64],
-    strides: &[i64],
-    name: &str,
-) -> Result<Tensor, WeightsError> {
-    let broken = |why: &str| WeightsError::damaged(reader.what, format!("tensor {name:?} {why}"));
-    let Value::Storage { class, key, elements } = reader.pickle.at(storage) else {
-        return Err(broken("has no storage"));
-    };
-    let (Value::Name(Known::Storage(class)), Value::Text(key)) = (reader.pickle.at(*class), reader.pickle.at(*key))
-    else {
-        return Err(broken("has no storage"));
-    };
-    let kind = kind_of(class).ok_or_else(|| broken("has an element type that weights do not have"))?;
-    let (_, bytes) = reader
-        .archive
-        .find(&format!("data/{key}"))
-        .filter(|(folder, _)| *folder == reader.folder.as_str())
-        .ok_or_else(|| broken("has no data in the file"))?;
-    let width = kind.elt_size_in_bytes();
-    let held = (bytes.len() / width) as i64;
-    if *elements != held || bytes.len() % width != 0 {
-        return Err(broken("says another size than its data has"));
-    }
-    let outside = || broken("reaches beyond its data");
-    if shape.len() != strides.len() || offset < 0 || shape.iter().chain(strides).any(|n| *n < 0) {
-        return Err(outside());
-    }
-    let count = shape.iter().try_fold(1_i64, |all, n| all.checked_mul(*n)).ok_or_else(outside)?;
-    let last = shape
-        .iter()
-        .zip(strides)
-        .try_fold(offset, |last, (n, stride)| last.checked_add((n - 1).max(0).checked_mul(*stride)?));
-    // No element is beyond the data, and there are no more elements than data: a stride of 0 makes none.
-    if count > held || (count > 0 && last.is_none_or(|last| last >= held)) {
-        return Err(outside());
-    }
-    let size = count as usize * width;
-    let left = reader.allowance.checked_sub(size).ok_or_else(|| broken("makes the tensors larger than their file"))?;
-    reader.allowance = left;
-    if count == 0 {
-        return Ok(Tensor::zeros(shape, (kind, tch::Device::Cpu)));
-    }
-    // Only the part that is used is copied: checkpoints hold views of large buffers.
-    let start = offset as usize * width;
-    let end = (last.unwrap_or(offset) as usize + 1) * width;
-    let flat = Tensor::from_data_size(&bytes[start..end], &[(end - start) as i64 / width as i64], kind);
-    Ok(flat.as_strided(shape, strides, None).contiguous())
 }

@@ -317,7 +317,7 @@ fn tensors_beyond_their_data_are_refused() {
     let kept = [EIGHT.pickled(), b"q\x010".to_vec()].concat();
     let file = |value: Vec<u8>| archive(&[("a/data.pkl", pickle(&value)), ("a/data/0", vec![0; 32])]);
     // POP is no opcode that tensors need, so the first tensor is a value of the dictionary.
-    assert!(refusal(&file(kept)).contains("an opcode that no tensor needs"));
+    assert!(refusal(&file(kept)).contains("an opcode (0x30) that is refused"));
     let mut all = vec![("first", [EIGHT.pickled(), b"q\x01".to_vec()].concat())];
     all.extend(views);
     assert!(refusal(&file(dict(&all))).contains("makes the tensors larger than their file"));
@@ -334,7 +334,10 @@ fn code_is_never_run() {
     // INST, OBJ, NEWOBJ, EXT1: other ways to call.
     for value in [&b"(ios\nsystem\n"[..], b"(cos\nsystem\no", b"}}\x81", b"\x82\x01"] {
         let message = asks(value);
-        assert!(message.contains("asks for") || message.contains("opcode that no tensor needs"), "{message}");
+        assert!(
+            message.contains("asks for") || message.contains("an opcode") || message.contains("do not fit"),
+            "{message}"
+        );
     }
 }
 
@@ -371,7 +374,7 @@ fn files_that_would_grow_or_nest_without_end_are_refused() {
     // A million tuples, each around the last: they take room, but no stack.
     let deep = [&b")"[..], &vec![0x85; 1_000_000]].concat();
     assert!(asks(&deep).contains("no dictionary of tensors"));
-    assert!(asks(&vec![b'N'; 2_000_001]).contains("more values than weights have"));
+    assert!(asks(&vec![b'N'; 2_000_001]).contains("more than 2000000 values"));
     assert!(asks(&[&b"Nq\x00"[..], &b"h\x00".repeat(2_000_001)].concat()).contains("stack is too large"));
     // Each level holds the last one thirty times: 30^6 keys if nobody counted.
     let mut value = dict(&[]);

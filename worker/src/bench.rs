@@ -15,17 +15,18 @@ use torch_shim::panics::catch_torch_panic;
 use training::process_memory;
 
 use crate::cli::BenchArgs;
+use crate::environment::Environment;
 use crate::{bench_ranks, device, output};
 
 pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
 
 /// Measures and prints.
-pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
     if args.ranks {
-        return bench_ranks::bench(args);
+        return bench_ranks::bench(args, environment);
     }
-    let place = device::open(run_spec::config::Device::Auto, args.threads)?;
+    let place = device::open(run_spec::config::Device::Auto, args.threads, environment)?;
     if let Some(prototypes) = args.prototypes {
         return step_beside_a_peer(prototypes, args, place.device);
     }

@@ -14,6 +14,7 @@ use training::Ranks;
 
 use crate::bench::{SMALL, median, random_batch};
 use crate::cli::BenchArgs;
+use crate::environment::Environment;
 use crate::{device, output, ranks};
 
 /// Elements of the all-reduce: the parameters of ViT-S/14.
@@ -22,10 +23,10 @@ const ELEMENTS: i64 = 22_056_576;
 const IMAGES_PER_RANK: u64 = 4;
 
 /// Measures on all ranks; the first prints.
-pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
-    let place = device::open(Device::Auto, args.threads)?;
+pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
+    let place = device::open(Device::Auto, args.threads, environment)?;
     let deadline_s = TrainConfig::default().train.step_deadline_s;
-    let ranks = ranks::join(Collective::Auto, place.device, deadline_s)?;
+    let ranks = ranks::join(Collective::Auto, place.device, deadline_s, environment)?;
     ranks::or_abort(
         &ranks,
         (|| {

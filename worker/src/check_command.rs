@@ -13,7 +13,7 @@ use store::Store;
 use crate::cli::{Cli, Command, TrainArgs};
 use training::{Source, verify_init_weights};
 
-use crate::{expect, output};
+use crate::{expectation, output};
 
 /// Refuses a command line as the command itself would: its configuration, its shard set, its split, its initial weights.
 pub(crate) fn check(words: &[String]) -> Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
 fn of_training(args: &TrainArgs) -> Result<u64> {
     let config = crate::config_file::read(&args.config, &args.set)?;
     let shards = Arc::new(ShardSet::open(&Store::open(&args.shards)?)?);
-    expect::digest(&args.expect, expect::Key::Shards, &args.shards, &shards.digest())?;
+    expectation::digest(&args.expect, expectation::Key::Shards, &args.shards, &shards.digest())?;
     Source::new(&config, shards, 0, 1)?;
     if let Some(uri) = &config.init.weights {
         verify_init_weights(uri)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::baseline::Baseline;
-use crate::expect::Expectation;
+use crate::baselines::{self, Baseline};
+use crate::expectation::Expectation;
 
 /// One process per device: trains, probes, embeds and exports RedDino models.
 #[derive(Debug, Parser)]
@@ -183,12 +183,8 @@ pub(crate) struct ProbeArgs {
     /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
     #[arg(long, value_name = "URI")]
     pub(crate) train_shards: Option<String>,
-    /// Leave out the random-weights baseline.
-    #[arg(long)]
-    pub(crate) no_random: bool,
-    /// Leave out the colour-histogram baseline.
-    #[arg(long)]
-    pub(crate) no_histogram: bool,
+    #[command(flatten)]
+    pub(crate) baselines: baselines::Wanted,
     /// Mark the rows as transductive: you know that the training set held images of this dataset, whatever is found.
     #[arg(long)]
     pub(crate) transductive: bool,
@@ -197,7 +193,8 @@ pub(crate) struct ProbeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BaselineArgs {
     /// Which features.
-    pub(crate) features: Baseline,
+    #[arg(value_parser = baselines::parser())]
+    pub(crate) features: &'static dyn Baseline,
     #[command(flatten)]
     pub(crate) scoring: ScoringArgs,
     /// Training configuration (YAML) of the model whose random weights are scored.

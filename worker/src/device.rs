@@ -4,9 +4,11 @@ use anyhow::{Result, bail};
 use run_spec::config::Device as Wanted;
 use training::OpenDevice;
 
+use crate::environment::Environment;
+
 /// Opens the device a configuration wants, with `threads` for tensors (0: all cores). Of several GPUs, a rank gets the one
 /// of its place on the node.
-pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<OpenDevice> {
+pub(crate) fn open(wanted: Wanted, threads: u64, environment: &Environment) -> Result<OpenDevice> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { cores } else { threads as usize };
     tch::set_num_threads(threads as i32);
@@ -21,8 +23,7 @@ pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<OpenDevice> {
         Wanted::Auto | Wanted::Cuda => usize::try_from(tch::Cuda::device_count()).unwrap_or(0),
     };
     if gpus > 0 {
-        let bound = std::env::var("CUDA_VISIBLE_DEVICES").is_ok();
-        let index = gpu_of(collective::Launch::here().local_rank, gpus, bound)?;
+        let index = gpu_of(environment.launch.local_rank, gpus, environment.gpus_are_chosen)?;
         let device = tch::Device::Cuda(index);
         // Else a library that asks for the current device would open a context on the first GPU too.
         torch_shim::device::make_current(device)?;
@@ -38,10 +39,10 @@ pub(crate) fn open(wanted: Wanted, threads: u64) -> Result<OpenDevice> {
     Ok(OpenDevice { device: tch::Device::Cpu, description: format!("CPU, {threads} threads") })
 }
 
-/// The GPU of the rank that is `local_rank` on its node, of `gpus` that it sees; `bound` if a launcher chose what it sees.
-fn gpu_of(local_rank: usize, gpus: usize, bound: bool) -> Result<usize> {
+/// The GPU of the rank that is `local_rank` on its node, of `gpus` that it sees; `chosen` if a launcher chose what it sees.
+fn gpu_of(local_rank: usize, gpus: usize, chosen: bool) -> Result<usize> {
     // One task, one GPU: Slurm shows each task its own as number 0.
-    if gpus == 1 && bound {
+    if gpus == 1 && chosen {
         return Ok(0);
     }
     if local_rank < gpus {
@@ -64,8 +65,8 @@ mod tests {
 
     #[test]
     fn more_ranks_than_gpus_are_refused_with_a_remedy() {
-        for (local_rank, gpus, bound) in [(1, 1, false), (8, 8, true)] {
-            let error = gpu_of(local_rank, gpus, bound).unwrap_err().to_string();
+        for (local_rank, gpus, chosen) in [(1, 1, false), (8, 8, true)] {
+            let error = gpu_of(local_rank, gpus, chosen).unwrap_err().to_string();
             assert!(error.contains("--gpus-per-task=1"), "{error}");
         }
     }

@@ -5,18 +5,20 @@ use shards::ShardSet;
 use store::Store;
 
 use crate::cli::EmbedArgs;
-use crate::{features, output};
+use crate::environment::Environment;
+use crate::features::{self, Extractor};
+use crate::output;
 
 /// Writes one row an image: where it comes from, and its feature.
-pub(crate) fn embed(args: &EmbedArgs) -> Result<()> {
-    let trained = features::open(&args.model)?;
+pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
+    let trained = features::open(&args.model, environment)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
-    let side = trained.config.crops.global_size;
-    let (values, dim) = features::extract(&trained.teacher, side, &shards, args.batch, "embedding")?;
+    let extractor = Extractor::new(&shards, args.batch, args.model.threads)?;
+    let features = extractor.features(&trained.teacher, trained.config.crops.global_size, "embedding")?;
     let rows = (0..shards.len()).map(|row| shards.meta(row)).collect::<Result<Vec<_>, _>>()?;
-    let bytes = export::features_as_parquet(&rows, &values, dim)?;
+    let bytes = export::features_as_parquet(&rows, features.data(), features.dim())?;
     let (folder, name) = Store::open_file(&args.out)?;
     folder.create(&name, bytes.into())?;
-    output::line(format!("{}: {} features of {dim} dimensions", args.out, shards.len()));
+    output::line(format!("{}: {} features of {} dimensions", args.out, shards.len(), features.dim()));
     Ok(())
 }

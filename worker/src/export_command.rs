@@ -9,12 +9,13 @@ use shards::{Manifest, ShardSet};
 use store::Store;
 
 use crate::cli::ExportArgs;
+use crate::environment::Environment;
 use crate::features::{self, Trained};
 use crate::{output, version};
 
 /// Writes the model in the layout that `args` name, with its card: files that are not there yet.
-pub(crate) fn export(args: &ExportArgs) -> Result<()> {
-    let trained = features::open(&args.model)?;
+pub(crate) fn export(args: &ExportArgs, environment: &Environment) -> Result<()> {
+    let trained = features::open(&args.model, environment)?;
     let layout = Layout::from(args.layout);
     let side = args.size.unwrap_or(trained.config.crops.global_size);
     anyhow::ensure!(

@@ -1,21 +1,21 @@
 //! What ends the worker: its sentence, its exit code, and the record for whoever started it.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Error;
-use collective::Launch;
 use run_folder::failure::{ERROR_FILE, Failure, FailureKind, NOT_AS_PLANNED, RANK_LOST};
 use torch_shim::panics;
 use training::TrainingFailure;
 
-use crate::{expect, memory, sentence};
+use crate::environment::Environment;
+use crate::{expectation, memory, sentence};
 
 /// Tells people, and whoever named a file for it, why the worker ends; gives its exit code.
-pub(crate) fn report(error: &Error) -> ExitCode {
+pub(crate) fn report(error: &Error, environment: &Environment) -> ExitCode {
     let (kind, sentence) = (kind_of(error), sentence(error));
     tracing::error!("{sentence}");
-    record(kind, error.downcast_ref::<TrainingFailure>().and_then(|failure| failure.step), sentence);
+    let step = error.downcast_ref::<TrainingFailure>().and_then(|failure| failure.step);
+    record(kind, step, sentence, environment);
     match kind {
         FailureKind::NotAsPlanned => ExitCode::from(NOT_AS_PLANNED),
         FailureKind::RankLost => ExitCode::from(RANK_LOST),
@@ -24,33 +24,34 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 }
 
 /// Leaves the record of why the worker ends, where somebody has named a file for it.
-pub(crate) fn record(kind: FailureKind, step: Option<u64>, sentence: String) {
-    let Some(path) = std::env::var_os(ERROR_FILE) else { return };
-    let failure = Failure { kind, sentence, step, rank: Launch::here().rank, host: run_folder::host() };
-    if let Err(error) = failure.write(Path::new(&path)) {
-        tracing::warn!(%error, path = %Path::new(&path).display(), "{ERROR_FILE}: the reason is in the log alone");
+pub(crate) fn record(kind: FailureKind, step: Option<u64>, sentence: String, environment: &Environment) {
+    let Environment { launch, host, error_file: Some(path), .. } = environment else { return };
+    let failure = Failure { kind, sentence, step, rank: launch.rank, host: host.clone() };
+    if let Err(error) = failure.write(path) {
+        tracing::warn!(%error, path = %path.display(), "{ERROR_FILE}: the reason is in the log alone");
     }
 }
 
 fn kind_of(error: &Error) -> FailureKind {
-    match error.chain().any(|cause| cause.is::<expect::NotAsPlanned>()) {
+    match error.chain().any(|cause| cause.is::<expectation::NotAsPlanned>()) {
         true => FailureKind::NotAsPlanned,
         false => training::kind_of(error.as_ref()),
     }
 }
 
 /// Panics are reported as errors of the program, except those that become one (see [`panics`]).
-pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+pub(crate) fn report_panics(environment: &Environment) {
+    let environment = environment.clone();
+    std::panic::set_hook(Box::new(move |panic| {
         if panics::are_caught() {
             tracing::debug!(%panic, "panic in tensor maths");
         } else if let Some(remedy) = memory::remedy(&panic.to_string()) {
             let sentence = format!("{remedy} ({})", panics::first_words(&panics::message_of(panic.payload())));
             tracing::error!("{sentence}");
-            record(FailureKind::OutOfMemory, None, sentence);
+            record(FailureKind::OutOfMemory, None, sentence, &environment);
         } else {
             tracing::error!(%panic, "this is a bug of the worker");
-            record(FailureKind::Other, None, format!("this is a bug of the worker: {panic}"));
+            record(FailureKind::Other, None, format!("this is a bug of the worker: {panic}"), &environment);
         }
     }));
 }
@@ -64,8 +65,12 @@ mod tests {
     #[test]
     fn a_kind_is_found_below_any_context() {
         let full = || StoreError::Full { uri: "s3://b/run/checkpoints/1".to_owned() };
-        let planned =
-            expect::digest(&["shards=1".parse().unwrap()], expect::Key::Shards, "", &run_spec::ids::Digest::of(b""));
+        let planned = expectation::digest(
+            &["shards=1".parse().unwrap()],
+            expectation::Key::Shards,
+            "",
+            &run_spec::ids::Digest::of(b""),
+        );
         let refused = training::TrainingError::Refused(planned.unwrap_err().into());
         let failure = TrainingFailure { step: None, rank_lost: false, error: refused };
         let stored: Result<(), _> = Err(run_folder::RunError::from(full()));

@@ -1,11 +1,15 @@
 //! Features of a shard set: the teacher's normed CLS token of each image, RGB, resized and normalised as the published
 //! evaluation does.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use augment::{Image, resize_for_probe};
 use dino::Encoder;
 use indicatif::ProgressBar;
+use probe::Features;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
 use shards::ShardSet;
@@ -15,6 +19,7 @@ use training::{OpenDevice, snapshot};
 
 use crate::cli::ModelArgs;
 use crate::device;
+use crate::environment::Environment;
 
 /// A run's model, ready for features.
 #[derive(Debug)]
@@ -42,11 +47,11 @@ impl Trained {
 }
 
 /// Opens the model that `args` name.
-pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
+pub(crate) fn open(args: &ModelArgs, environment: &Environment) -> Result<Trained> {
     let run = Run::at(&args.run)?;
     let record = run.record()?;
     let config = record.config.resolve(&run.store().uri_of("run.json"))?;
-    let device = device::open(config.device, args.threads)?;
+    let device = device::open(config.device, args.threads, environment)?;
     let (checkpoint, bytes) = match args.step {
         Some(step) => run.checkpoint_of(step)?,
         // An older one does not stand in for it: what is said of a run is said of its last step.
@@ -57,32 +62,58 @@ pub(crate) fn open(args: &ModelArgs) -> Result<Trained> {
     Ok(Trained { run, record, config, checkpoint, teacher, device })
 }
 
-/// `[n, D]` features of all rows in order, row-major, and D.
-pub(crate) fn extract(
-    encoder: &Encoder,
-    side: i64,
-    shards: &ShardSet,
-    batch: usize,
-    what: &str,
-) -> Result<(Vec<f32>, usize)> {
-    let rows = shards.len();
-    let bar = ProgressBar::new(rows);
-    bar.set_message(what.to_owned());
-    let mut out = Vec::new();
-    let dim = encoder.dim() as usize;
-    for start in (0..rows).step_by(batch.max(1)) {
-        let end = (start + batch.max(1) as u64).min(rows);
-        let views = (start..end).into_par_iter().map(|row| prepare(shards, row, side)).collect::<Result<Vec<_>>>()?;
-        let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
-        let features =
-            catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features(&images)))?.to_device(tch::Device::Cpu);
-        let at = out.len();
-        out.resize(at + features.numel(), 0.0);
-        features.contiguous().copy_data(&mut out[at..], features.numel());
-        bar.set_position(end);
+/// Turns the images of a shard set into features.
+#[derive(Debug)]
+pub(crate) struct Extractor<'a> {
+    shards: &'a ShardSet,
+    /// Images per forward pass.
+    batch: u64,
+    /// Reads, decodes and resizes.
+    pool: ThreadPool,
+}
+
+impl<'a> Extractor<'a> {
+    /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
+    pub(crate) fn new(shards: &'a ShardSet, batch: usize, threads: u64) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
+        Ok(Self { shards, batch: batch.max(1) as u64, pool })
     }
-    bar.finish_and_clear();
-    Ok((out, dim))
+
+    /// `[n, D]` features of all rows in order. `what` names them on the progress bar.
+    pub(crate) fn features(&self, encoder: &Encoder, side: i64, what: &str) -> Result<Features> {
+        let rows = self.shards.len();
+        let bar = ProgressBar::new(rows);
+        bar.set_message(what.to_owned());
+        let mut out = Vec::new();
+        for start in (0..rows).step_by(self.batch as usize) {
+            let end = (start + self.batch).min(rows);
+            let views = self.map(start..end, |row| prepare(self.shards, row, side))?;
+            let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
+            let features = catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features(&images)))?;
+            let features = features.to_device(tch::Device::Cpu);
+            let at = out.len();
+            out.resize(at + features.numel(), 0.0);
+            features.contiguous().copy_data(&mut out[at..], features.numel());
+            bar.set_position(end);
+        }
+        bar.finish_and_clear();
+        Ok(Features::new(encoder.dim() as usize, out)?)
+    }
+
+    /// `[n, dim]` features that `of_pixels` makes of the interleaved RGB of each row, in order.
+    pub(crate) fn features_of_pixels(&self, dim: usize, of_pixels: fn(&[u8]) -> Vec<f32>) -> Result<Features> {
+        let rows = self.map(0..self.shards.len(), |row| Ok(of_pixels(&self.shards.rgb(row)?)))?;
+        Ok(Features::new(dim, rows.concat())?)
+    }
+
+    fn map<T: Send>(&self, rows: Range<u64>, make: impl Fn(u64) -> Result<T> + Send + Sync) -> Result<Vec<T>> {
+        self.pool.install(|| rows.into_par_iter().map(make).collect())
+    }
+
+    /// Runs `work`, which is cut up among these threads.
+    pub(crate) fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
 }
 
 fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {

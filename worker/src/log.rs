@@ -2,16 +2,17 @@
 
 use std::io::{IsTerminal, Write};
 
-use collective::Launch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Begins to log; the launcher's variables say which rank this is.
-pub(crate) fn begin() {
+use crate::environment::Environment;
+
+/// Begins to log.
+pub(crate) fn begin(environment: &Environment) {
     // The client of the stores tells each request that it sends again; how long a store is away is said here.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,object_store=warn"));
-    let launch = Launch::here();
-    let label = (launch.world > 1).then(|| format!("rank={} host={} ", launch.rank, run_folder::host()));
+    let Environment { launch, host, .. } = environment;
+    let label = (launch.world > 1).then(|| format!("rank={} host={host} ", launch.rank));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Labelled(label.unwrap_or_default()))

@@ -12,62 +12,64 @@ use run_spec::config::ResolvedConfig;
 use shards::ShardSet;
 use store::Store;
 
-use crate::baseline::Baseline;
 use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
+use crate::environment::Environment;
+use crate::features::{self, Extractor};
 use crate::probe_command::rows::Origin;
-use crate::{device, expect, features, output, transductive};
+use crate::{device, expectation, output, transductive};
 
 mod rows;
 
 /// Scores a run and prints a table; with `--out` the rows go there too.
-pub(crate) fn probe(args: &ProbeArgs) -> Result<()> {
+pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
-    let trained = features::open(&args.model)?;
+    let trained = features::open(&args.model, environment)?;
     let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &shards)?;
     let of_run = Origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
 
-    let side = trained.config.crops.global_size;
-    let batch = args.scoring.batch;
-    let (values, dim) = features::extract(&trained.teacher, side, &shards, batch, "teacher features")?;
-    let mut scored = vec![(results::TEACHER, of_run.clone(), score(results::TEACHER, &cells, values, dim)?)];
-    for baseline in [Baseline::Random, Baseline::Histogram] {
-        let left_out = match baseline {
-            Baseline::Random => args.no_random,
-            Baseline::Histogram => args.no_histogram,
-        };
-        if !left_out {
-            let (values, dim) = baseline.features(&trained.config, trained.device.device, &shards, batch)?;
-            scored.push((baseline.name(), of_run.untrained(), score(baseline.name(), &cells, values, dim)?));
-        }
+    let extractor = Extractor::new(&shards, args.scoring.batch, args.model.threads)?;
+    let (config, device) = (&trained.config, trained.device.device);
+    let features = extractor.features(&trained.teacher, config.crops.global_size, "teacher features")?;
+    let mut scored = vec![score(results::TEACHER, of_run.clone(), &features, &cells, &extractor)?];
+    for baseline in &args.baselines.0 {
+        let features = baseline.features(config, device, &extractor)?;
+        scored.push(score(baseline.name(), of_run.untrained(), &features, &cells, &extractor)?);
     }
     finish(&args.scoring, &shards, out, &scored)
 }
 
 /// Scores features that no training made, without a run; with `--out` the rows go there too.
-pub(crate) fn baseline(args: &BaselineArgs) -> Result<()> {
+pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
     let config = match &args.config {
         Some(path) => crate::config_file::read(path, &args.set)?,
-        None if args.features == Baseline::Random => {
-            bail!("random weights need a model: name its training configuration with --config")
+        None if args.features.needs_model() => {
+            bail!("{} features need a model: name its training configuration with --config", args.features.name())
         }
         None => ResolvedConfig::from_yaml("", "the defaults", &args.set)?,
     };
-    let place = device::open(config.device, args.threads)?;
-    let (values, dim) = args.features.features(&config, place.device, &shards, args.scoring.batch)?;
-    let origin = Origin::of_nothing(&config, args.features.name(), place.description);
+    let device = device::open(config.device, args.threads, environment)?;
+    let extractor = Extractor::new(&shards, args.scoring.batch, args.threads)?;
+    let features = args.features.features(&config, device.device, &extractor)?;
     let name = args.features.name();
-    finish(&args.scoring, &shards, out, &[(name, origin, score(name, &cells, values, dim)?)])
+    let origin = Origin::of_nothing(&config, name, device.description);
+    finish(&args.scoring, &shards, out, &[score(name, origin, &features, &cells, &extractor)?])
 }
 
 /// Features by name, where they come from, and their scores.
 type Scored = (&'static str, Origin, Evaluation);
 
-fn score(name: &'static str, cells: &Arc<Cells>, values: Vec<f32>, dim: usize) -> Result<Evaluation> {
+fn score(
+    name: &'static str,
+    origin: Origin,
+    features: &Features,
+    cells: &Arc<Cells>,
+    extractor: &Extractor<'_>,
+) -> Result<Scored> {
     let began = std::time::Instant::now();
-    let evaluation = evaluate(cells, &Features::new(dim, values)?, &Probe::PUBLISHED)?;
+    let evaluation = extractor.on_threads(|| evaluate(cells, features, &Probe::PUBLISHED))?;
     tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
-    Ok(evaluation)
+    Ok((name, origin, evaluation))
 }
 
 /// Writes the rows where they are wanted, and prints the table.
@@ -90,13 +92,13 @@ pub(crate) struct Scoring {
 impl ScoringArgs {
     /// Opens the evaluation set, and refuses it where it is not the expected one.
     pub(crate) fn open(&self) -> Result<Scoring> {
-        expect::program(&self.expect)?;
+        expectation::program(&self.expect)?;
         let out = self.out.as_deref().map(Store::open_file).transpose()?;
         let shards = ShardSet::open(&Store::open(&self.shards)?)?;
-        expect::digest(&self.expect, expect::Key::Shards, &self.shards, &shards.digest())?;
+        expectation::digest(&self.expect, expectation::Key::Shards, &self.shards, &shards.digest())?;
         let cells = Arc::new(labelled_cells(&shards, &self.split)?);
         let place = format!("{} of {}", self.split, self.shards);
-        expect::digest(&self.expect, expect::Key::Split, &place, &rows::split_digest(&shards, &self.split)?)?;
+        expectation::digest(&self.expect, expectation::Key::Split, &place, &rows::split_digest(&shards, &self.split)?)?;
         tracing::info!(
             cells = cells.len(),
             classes = cells.classes().names().len(),
@@ -169,7 +171,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
             };
             output::line(format!(
                 "{features:<10} {:<7} {:>15} {:>15} {:>15}  {interval}",
-                probe.name(),
+                probe.name,
                 cell(Metric::Accuracy)?,
                 cell(Metric::BalancedAccuracy)?,
                 cell(Metric::WeightedF1)?

@@ -16,18 +16,19 @@ use torch_shim::panics::catch_torch_panic;
 use training::Ranks;
 
 use crate::cli::StepArgs;
+use crate::environment::Environment;
 use crate::{device, output, ranks};
 
 /// Does the captured step of the run at `uri` again, on as many ranks as did it, and prints how it ends as a line of JSON.
-pub(crate) fn replay(args: &StepArgs, uri: &str) -> Result<()> {
+pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> Result<()> {
     let run = Run::at(uri)?;
     let record = run.record()?;
     let mut config = record.config.resolve(&run.store().uri_of("run.json"))?.into_config();
     if let Some(word) = &args.dtype {
         config.train.precision = parse_dtype(word).map_err(|message| anyhow::anyhow!("--dtype: {message}"))?;
     }
-    let place = device::open(config.device, args.threads)?;
-    let ranks = ranks::join(config.collective, place.device, config.train.step_deadline_s)?;
+    let place = device::open(config.device, args.threads, environment)?;
+    let ranks = ranks::join(config.collective, place.device, config.train.step_deadline_s, environment)?;
     let result = catch_torch_panic("step", || again(&run, args.step, &config, &ranks, place.device));
     let line = ranks::or_abort(&ranks, result)?;
     if ranks.first() {

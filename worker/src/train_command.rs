@@ -11,34 +11,35 @@ use store::{Store, Waiting};
 use training::{CacheFolder, Ending, Input, Observer, TrainingJob};
 
 use crate::cli::TrainArgs;
-use crate::{config_file, device, expect, output, ranks, signals, version};
+use crate::environment::Environment;
+use crate::{config_file, device, expectation, output, ranks, signals, version};
 
 /// Seconds between log lines about steps, where no bar shows them.
 const LINE_EVERY_S: u64 = 10;
 
 /// Trains until the last step, a wish to stop, or an error.
-pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
+pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitCode> {
     let stop = signals::listen()?;
-    expect::program(&args.expect)?;
+    expectation::program(&args.expect)?;
     let config = config_file::read(&args.config, &args.set)?;
     // The device first: on it depends what joins the ranks.
-    let device = device::open(config.device, config.train.threads)?;
+    let device = device::open(config.device, config.train.threads, environment)?;
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
-    let ranks = ranks::join(config.collective, device.device, deadline_s)?;
+    let ranks = ranks::join(config.collective, device.device, deadline_s, environment)?;
     let waiting = Waiting {
         limit: Duration::from_secs(config.store.retry_for),
         // What Slurm starts again has reached its store before.
-        known: std::env::var("SLURM_RESTART_COUNT").is_ok_and(|count| count != "0"),
+        known: environment.slurm_restarted,
         hurry: stop.flag(),
     };
     let patient = |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.waiting(waiting.clone())) };
     let verify = |input: Input<'_>, digest: &_| {
         let (key, place) = match input {
-            Input::Shards => (expect::Key::Shards, args.shards.as_str()),
-            Input::InitWeights(uri) => (expect::Key::InitWeights, uri),
+            Input::Shards => (expectation::Key::Shards, args.shards.as_str()),
+            Input::InitWeights(uri) => (expectation::Key::InitWeights, uri),
         };
-        Ok(expect::digest(&args.expect, key, place, digest)?)
+        Ok(expectation::digest(&args.expect, key, place, digest)?)
     };
     let job = ranks::or_abort(
         &ranks,

@@ -42,9 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(
             report,
             "{}: {seconds:.1} s, weighted F1 {f1:.4} [{:.4}, {:.4}] ({boot:.1} s) {note}",
-            probe.name(),
-            interval.lo,
-            interval.hi
+            probe.name, interval.lo, interval.hi
         )?;
     }
     Ok(std::fs::write(out, report)?)

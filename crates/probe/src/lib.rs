@@ -10,6 +10,7 @@
 //! * [`logistic`]: multinomial logistic regression; [`lbfgs`]: its optimiser.
 //! * [`metrics`]: accuracy, balanced accuracy, F1, recall, all from one confusion matrix.
 //! * [`histogram`]: the colour histogram that every model must beat.
+//! * [`probes`]: the list of probes.
 //! * [`protocol`]: folds that never share a group, scores per fold, the bootstrap over groups.
 
 mod error;
@@ -19,6 +20,7 @@ pub mod knn;
 pub mod lbfgs;
 pub mod logistic;
 pub mod metrics;
+pub mod probes;
 pub mod protocol;
 
 pub use error::ProbeError;

@@ -10,29 +10,9 @@ use std::sync::Arc;
 use results::stats::{self, Bootstrap, Interval, Summary};
 
 use crate::metrics::{Confusion, Metric};
-use crate::{Classes, Features, ProbeError, knn, logistic};
-
-/// What is fitted to the features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Probe {
-    /// Logistic regression with the published C.
-    Linear,
-    /// The majority of this many nearest neighbours.
-    Neighbours(usize),
-}
-
-impl Probe {
-    /// The probes of the paper: linear, 1-NN, 20-NN.
-    pub const PUBLISHED: [Self; 3] = [Self::Linear, Self::Neighbours(1), Self::Neighbours(20)];
-
-    /// The name in result rows: `linear`, `1nn`, `20nn`.
-    pub fn name(self) -> String {
-        match self {
-            Self::Linear => "linear".to_owned(),
-            Self::Neighbours(k) => format!("{k}nn"),
-        }
-    }
-}
+pub use crate::probes::Probe;
+use crate::probes::{Fold, Predicted};
+use crate::{Classes, Features, ProbeError, knn};
 
 /// Labelled cells with their groups and folds: everything about an evaluation but the features.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,37 +160,16 @@ pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Re
         let (train, test) = (features.select(&train_rows), features.select(&test_rows));
         let labels: Vec<u32> = train_rows.iter().map(|&row| cells.classes.of_row()[row]).collect();
         // One search serves all numbers of neighbours.
-        let ks = probes.iter().filter_map(|p| if let Probe::Neighbours(k) = p { Some(*k) } else { None });
-        let neighbours = ks.max().map(|k| knn::neighbours(&train, &test, k)).transpose()?;
+        let most = probes.iter().map(|probe| probe.neighbours).max().filter(|most| *most > 0);
+        let neighbours = most.map(|k| knn::neighbours(&train, &test, k)).transpose()?;
+        let of_fold = Fold { train: &train, labels: &labels, test: &test, neighbours: neighbours.as_ref() };
         for of_probe in &mut predictions {
-            let (predicted, note) = match (of_probe.probe, &neighbours) {
-                (Probe::Neighbours(0), _) => {
-                    return Err(ProbeError::Empty { what: "the set of neighbours (k = 0)".to_owned() });
-                }
-                (Probe::Neighbours(k), Some(neighbours)) => (neighbours.vote(&labels, k), String::new()),
-                _ => linear(&train, &labels, &test)?,
-            };
-            test_rows.iter().zip(predicted).for_each(|(&row, class)| of_probe.of_row[row] = class);
+            let Predicted { classes, note } = (of_probe.probe.predict)(&of_probe.probe, &of_fold)?;
+            test_rows.iter().zip(classes).for_each(|(&row, class)| of_probe.of_row[row] = class);
             of_probe.notes.push(note);
         }
     }
     Ok(Evaluation { cells: Arc::clone(cells), predictions })
-}
-
-/// Predictions of the linear probe, and a note if its fit did not converge.
-fn linear(train: &Features, labels: &[u32], test: &Features) -> Result<(Vec<u32>, String), ProbeError> {
-    let mut classes = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    let options = logistic::Options::published(train.dim(), classes.len());
-    let model = logistic::fit(train, labels, &options)?;
-    let outcome = model.outcome();
-    let note = if outcome.stop.converged() {
-        String::new()
-    } else {
-        format!("linear probe did not converge in {} steps", outcome.steps)
-    };
-    Ok((model.predict(test)?, note))
 }
 
 impl Evaluation {
@@ -231,7 +190,7 @@ impl Evaluation {
             for (fold, confusion) in self.per_fold(of_probe).iter().enumerate() {
                 let n = confusion.samples();
                 scores.extend(Metric::ALL.map(|metric| Score {
-                    probe: of_probe.probe.name(),
+                    probe: of_probe.probe.name.to_owned(),
                     fold: self.cells.folds()[fold].clone(),
                     metric,
                     value: metric.of(confusion),
@@ -294,7 +253,7 @@ impl Evaluation {
 
     fn of(&self, probe: Probe) -> Result<&Predictions, ProbeError> {
         let found = self.predictions.iter().find(|p| p.probe == probe);
-        found.ok_or_else(|| ProbeError::Empty { what: format!("the evaluation for probe {}", probe.name()) })
+        found.ok_or_else(|| ProbeError::Empty { what: format!("the evaluation for probe {}", probe.name) })
     }
 
     fn per_fold(&self, predictions: &Predictions) -> Vec<Confusion> {
@@ -376,8 +335,8 @@ mod tests {
         let groups = ["g0", "g1", "g2", "g3", "g4", "g5"];
         let cells = Arc::new(Cells::new(&labels, &groups, &folds).unwrap());
         let features = Features::new(1, vec![0.0, 10.0, 0.1, 10.1, 0.2, 10.2]).unwrap();
-        let evaluation = evaluate(&cells, &features, &[Probe::Neighbours(1)]).unwrap();
-        assert_eq!(evaluation.predicted(Probe::Neighbours(1)).unwrap(), [1, 0, 0, 1, 1, 0]);
+        let evaluation = evaluate(&cells, &features, &[Probe::ONE_NEAREST]).unwrap();
+        assert_eq!(evaluation.predicted(Probe::ONE_NEAREST).unwrap(), [1, 0, 0, 1, 1, 0]);
     }
 
     #[test]
@@ -389,25 +348,25 @@ mod tests {
         assert!(scores.iter().all(|s| s.n == 40 && s.n_train == 80 && s.note.is_empty()));
         let linear: Vec<f64> =
             scores.iter().filter(|s| s.probe == "linear" && s.metric == Metric::WeightedF1).map(|s| s.value).collect();
-        let summary = evaluation.summary(Probe::Linear, Metric::WeightedF1).unwrap();
+        let summary = evaluation.summary(Probe::LINEAR, Metric::WeightedF1).unwrap();
         assert_eq!((summary.n, summary.mean), (3, linear.iter().sum::<f64>() / 3.0));
         assert!(summary.mean > 0.6, "{summary:?}");
-        assert!(evaluation.summary(Probe::Neighbours(5), Metric::Accuracy).is_err());
-        let interval = evaluation.interval(Probe::Linear, Metric::WeightedF1, &QUICK).unwrap();
+        assert!(evaluation.summary(Probe { name: "5nn", ..Probe::ONE_NEAREST }, Metric::Accuracy).is_err());
+        let interval = evaluation.interval(Probe::LINEAR, Metric::WeightedF1, &QUICK).unwrap();
         assert!(interval.lo < summary.mean && summary.mean < interval.hi, "{interval:?}");
-        assert_eq!(interval, evaluation.interval(Probe::Linear, Metric::WeightedF1, &QUICK).unwrap());
+        assert_eq!(interval, evaluation.interval(Probe::LINEAR, Metric::WeightedF1, &QUICK).unwrap());
     }
 
     #[test]
     fn paired_differences_use_the_same_groups() {
         let (cells, features) = setting(2.0);
         let good = evaluate(&cells, &features, &PROBES).unwrap();
-        let (value, interval) = good.paired_difference(&good, Probe::Linear, Metric::Accuracy, &QUICK).unwrap();
+        let (value, interval) = good.paired_difference(&good, Probe::LINEAR, Metric::Accuracy, &QUICK).unwrap();
         assert_eq!((value, interval.lo, interval.hi), (0.0, 0.0, 0.0));
         let bad = evaluate(&cells, &setting(0.0).1, &PROBES).unwrap();
-        let (value, interval) = good.paired_difference(&bad, Probe::Linear, Metric::Accuracy, &QUICK).unwrap();
+        let (value, interval) = good.paired_difference(&bad, Probe::LINEAR, Metric::Accuracy, &QUICK).unwrap();
         assert!(value > 0.2 && interval.lo > 0.0, "{value} {interval:?}");
-        let mean = |e: &Evaluation| e.summary(Probe::Linear, Metric::Accuracy).unwrap().mean;
+        let mean = |e: &Evaluation| e.summary(Probe::LINEAR, Metric::Accuracy).unwrap().mean;
         assert!((value - (mean(&good) - mean(&bad))).abs() < 1e-12);
     }
 

@@ -1,12 +1,13 @@
 //! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use collective::nccl::{CudaLanes, Joining, Library, Nccl, NcclError};
 use collective::rendezvous::{Address, Meeting, RendezvousError};
-use collective::watch::{Rules, Word};
+use collective::watch::{Rules, Stuck, Word};
 use collective::{Collective, CollectiveError, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
@@ -86,13 +87,22 @@ pub enum RanksError {
 
 type Result<T, E = RanksError> = std::result::Result<T, E>;
 
-/// How a process ends whose main thread waits for a peer and cannot return. Both end the process.
-#[derive(Debug, Clone, Copy)]
-pub struct ForcedEnd {
+/// Ends a process whose main thread waits for a peer and cannot return.
+pub trait ForcedEnd: Debug + Send + Sync {
     /// The world has ended, and this rank did not end by itself.
-    pub stuck: fn(&Word),
+    fn stuck(&self, word: &Word);
     /// A rank did not join in time, as the sentence says.
-    pub not_joined: fn(&str),
+    fn not_joined(&self, sentence: &str);
+}
+
+/// Passes the watch's call on.
+#[derive(Debug)]
+struct OnStuck(Arc<dyn ForcedEnd>);
+
+impl Stuck for OnStuck {
+    fn on_stuck(&self, word: &Word) {
+        self.0.stuck(word);
+    }
 }
 
 /// How ranks are to join.
@@ -108,8 +118,10 @@ pub struct RankSettings {
     pub launch: Launch,
     /// Name of this host, for the others' messages.
     pub host: String,
+    /// Looks a variable of the environment up: launchers say in some of them where ranks meet.
+    pub variable: fn(&str) -> Option<String>,
     /// What to do when this process cannot end by itself.
-    pub forced_end: ForcedEnd,
+    pub forced_end: Arc<dyn ForcedEnd>,
 }
 
 /// The ranks, seen from one of them.
@@ -134,11 +146,11 @@ impl Ranks {
         }
         let met = limit_meeting(MEETING.min(deadline), settings)?;
         let joined = match way {
-            Way::Nccl(gpu) => nccl(gpu, &launch, &patience)?,
+            Way::Nccl(gpu) => nccl(gpu, settings, &patience)?,
             Way::Mpi | Way::Solo => mpi(&patience)?,
         };
         let at_store = AT_STORE.max(deadline);
-        let (host, stuck) = (settings.host.clone(), settings.forced_end.stuck);
+        let (host, stuck) = (settings.host.clone(), Arc::new(OnStuck(Arc::clone(&settings.forced_end))));
         let rules = Rules { host, silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
         let peers = Watched::join(joined.peers, rules)?;
         drop(met);
@@ -256,11 +268,11 @@ struct Joined {
 /// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
 fn limit_meeting(limit: Duration, settings: &RankSettings) -> Result<Sender<()>> {
     let (met, wait) = channel::<()>();
-    let RankSettings { launch: Launch { rank, world, .. }, forced_end, .. } = *settings;
-    let host = settings.host.clone();
+    let Launch { rank, world, .. } = settings.launch;
+    let (host, forced_end) = (settings.host.clone(), Arc::clone(&settings.forced_end));
     let wait = move || {
         if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            (forced_end.not_joined)(&format!(
+            forced_end.not_joined(&format!(
                 "rank {rank} ({host}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
                  rank that waits says so in the log, the one that is missing does not",
                 limit.as_secs_f64()
@@ -297,12 +309,13 @@ fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
 }
 
 /// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
-fn nccl(gpu: usize, launch: &Launch, patience: &Patience) -> Result<Joined> {
+fn nccl(gpu: usize, settings: &RankSettings, patience: &Patience) -> Result<Joined> {
+    let launch = &settings.launch;
     let library = Library::open()?;
     let line: Box<dyn Line> = match mpi_line(launch, patience)? {
         Some(line) => line,
         None => {
-            let address = Address::of(|name| std::env::var(name).ok(), launch.world);
+            let address = Address::of(settings.variable, launch.world);
             Box::new(Meeting::join(&alone_or(address, launch)?, launch, patience.get())?)
         }
     };

@@ -4,91 +4,20 @@
 //! where none is whole it says so and ends; 3. anything else begins at step 0. The step number, the configuration and the shard
 //! set decide everything that is random, so going on needs no further state.
 
-use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dino::State;
 use run_folder::failure::sentence;
 use run_folder::{CheckpointRecord, Loaded, Run, RunRecord};
-use run_spec::config::ResolvedConfig;
-use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
 use shards::{ShardCache, ShardSet};
-use store::{Store, Waiting};
 use torch_shim::panics::catch_torch_panic;
 
 use crate::diagnosis::Diagnosis;
 use crate::error::{Result, TrainingError};
 use crate::loader::Source;
 use crate::trainer::{Attempt, Trainer};
-use crate::{Observer, Ranks, StopWish, TrainingFailure, init_weights};
-
-/// The device that a program opened.
-#[derive(Debug, Clone)]
-pub struct OpenDevice {
-    /// For tensors.
-    pub device: tch::Device,
-    /// Its name for people and for result rows.
-    pub description: String,
-}
-
-/// A local folder that keeps whole shards.
-#[derive(Debug, Clone)]
-pub struct CacheFolder {
-    /// Where it is.
-    pub folder: PathBuf,
-    /// The most that it may hold.
-    pub bytes: u64,
-}
-
-/// What a program gives to train on.
-pub struct TrainingJob<'a> {
-    /// The configuration.
-    pub config: &'a ResolvedConfig,
-    /// Where the run is kept.
-    pub run: Store,
-    /// The shard set.
-    pub shards: Store,
-    /// How long the store of `init.weights` is waited for.
-    pub waiting: Waiting,
-    /// Where whole shards are kept on this node.
-    pub cache: Option<CacheFolder>,
-    /// Where tensors live.
-    pub device: OpenDevice,
-    /// The code version that the run's records name.
-    pub code: &'a str,
-    /// Stop after this step with a checkpoint, as a time limit would.
-    pub stop_at: Option<u64>,
-    /// The wish to stop.
-    pub stop: StopWish,
-    /// Refuses an input that is not what the program was told to expect.
-    pub verify: &'a dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + Send + Sync>>,
-}
-
-impl std::fmt::Debug for TrainingJob<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrainingJob").field("run", &self.run).field("shards", &self.shards).finish_non_exhaustive()
-    }
-}
-
-/// What a run is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// The shard set.
-    Shards,
-    /// The file of initial weights at this address.
-    InitWeights(&'a str),
-}
-
-/// How training ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All steps are done.
-    Done,
-    /// It was asked to stop; the same job goes on from the last checkpoint.
-    Stopped,
-}
+use crate::{CacheFolder, Ending, Input, Observer, Ranks, TrainingFailure, TrainingJob, init_weights};
 
 /// Trains until the last step, a wish to stop, or an error. The other ranks are told of an error.
 ///

@@ -15,32 +15,33 @@ mod storage;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use collective::{Launch, broadcast_bytes};
+use collective::broadcast_bytes;
 use finding::Finding;
 use report::Report;
 use run_spec::config::{Collective, Device};
 
-use crate::cli::DoctorArgs;
-use crate::device;
-use crate::output;
 use training::{OpenDevice, Ranks};
+
+use crate::cli::DoctorArgs;
+use crate::environment::{self, Environment};
+use crate::{device, output};
 
 /// Seconds that a rank waits for its peers.
 const DEADLINE_S: f64 = 120.0;
 
 /// Checks, prints, and gives exit code 1 if anything failed.
-pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
-    let launch = Launch::here();
+pub(crate) fn doctor(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode> {
+    let launch = environment.launch;
     let mut findings = software::check(args.device.into());
     findings.push(node::gpus());
-    findings.push(node::slurm(|name| std::env::var(name).ok()));
+    findings.push(node::slurm(environment::variable));
     findings.push(node::disk("temporary disk", &std::env::temp_dir()));
-    let place = device::open(args.device.into(), args.threads).or_else(|error| {
+    let device = device::open(args.device.into(), args.threads, environment).or_else(|error| {
         let remedy = "see the checks of cuda, driver and gpus; --device cpu leaves the GPU out";
         findings.push(Finding::fail("device", crate::sentence(&error), remedy));
-        device::open(Device::Cpu, args.threads)
+        device::open(Device::Cpu, args.threads, environment)
     })?;
-    let ranks = crate::ranks::join(Collective::Auto, place.device, DEADLINE_S);
+    let ranks = crate::ranks::join(Collective::Auto, device.device, DEADLINE_S, environment);
     let ranks = ranks.unwrap_or_else(|error| {
         let remedy = "start the ranks with `srun --mpi=pmix` or `mpirun`, one for each GPU";
         findings.push(Finding::fail("ranks", crate::sentence(&error), remedy));
@@ -67,9 +68,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     if args.quick {
         findings.push(Finding::not_checked("self-test", "left out by --quick"));
     } else {
-        findings.extend(selftest::run(&ranks, &place));
+        findings.extend(selftest::run(&ranks, &device));
     }
-    let report = gathered(&ranks, &place, findings)?;
+    let report = gathered(&ranks, &device, &environment.host, findings)?;
     if launch.rank == 0 {
         output::line(if args.json { serde_json::to_string_pretty(&report)? } else { report.text() });
     }
@@ -77,22 +78,22 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// The report of all ranks; where they can no longer speak to each other, that of this one.
-fn gathered(ranks: &Ranks, place: &OpenDevice, mut findings: Vec<Finding>) -> Result<Report> {
-    let words = format!("{}, {}", run_folder::host(), place.description);
-    let mine = serde_json::to_vec(&(&words, &findings))?;
+fn gathered(ranks: &Ranks, device: &OpenDevice, host: &str, mut findings: Vec<Finding>) -> Result<Report> {
+    let description = format!("{host}, {}", device.description);
+    let mine = serde_json::to_vec(&(&description, &findings))?;
     let mut all = (Vec::new(), Vec::new());
     for root in 0..ranks.world() {
         match broadcast_bytes(ranks.peers(), mine.clone(), root) {
             Ok(bytes) => {
-                let (words, findings): (String, Vec<Finding>) =
+                let (description, findings): (String, Vec<Finding>) =
                     serde_json::from_slice(&bytes).context("read another rank's findings")?;
-                all.0.push(words);
+                all.0.push(description);
                 all.1.push(findings);
             }
             Err(error) => {
                 let remedy = "see what the other ranks say in their logs";
                 findings.push(Finding::fail("ranks", error.to_string(), remedy));
-                return Ok(Report::new(vec![words], vec![findings]));
+                return Ok(Report::new(vec![description], vec![findings]));
             }
         }
     }

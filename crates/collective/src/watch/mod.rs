@@ -22,7 +22,7 @@ use diary::Diary;
 use judge::Limits;
 use std::{
     collections::hash_map::RandomState,
-    fmt::Display,
+    fmt::{Debug, Display},
     hash::{BuildHasher, Hasher},
     net::{TcpListener, UdpSocket},
     sync::{
@@ -55,7 +55,13 @@ pub struct Rules {
     /// Time that this rank has to end by itself when the world has ended.
     pub grace: Duration,
     /// What to do when it has not.
-    pub stuck: fn(&Word),
+    pub stuck: Arc<dyn Stuck>,
+}
+
+/// What to do with this process when its world has ended and it has not ended by itself.
+pub trait Stuck: Debug + Send + Sync {
+    /// Called once, on the watching thread.
+    fn on_stuck(&self, word: &Word);
 }
 
 impl Rules {

@@ -58,7 +58,7 @@ impl Round {
             }
             // Whoever waited in a call is free now. One that waits elsewhere would keep the whole world's nodes.
             if going(self.rules.grace) {
-                (self.rules.stuck)(word);
+                self.rules.stuck.on_stuck(word);
             }
             return;
         }

@@ -7,8 +7,28 @@ const LONG: Duration = Duration::from_secs(120);
 /// Silence that counts; a machine under load may keep a living thread waiting for part of it.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// No rank of these tests is left behind by its world.
+#[derive(Debug)]
+struct Never;
+
+impl Stuck for Never {
+    fn on_stuck(&self, word: &Word) {
+        panic!("stuck: {}", word.reason);
+    }
+}
+
+/// Keeps the reason.
+#[derive(Debug, Default)]
+struct Kept(OnceLock<String>);
+
+impl Stuck for Kept {
+    fn on_stuck(&self, word: &Word) {
+        self.0.set(word.reason.clone()).unwrap();
+    }
+}
+
 fn rules(rank: usize, silence: Duration, deadline: Duration) -> Rules {
-    let stuck = |word: &Word| panic!("stuck: {}", word.reason);
+    let stuck = Arc::new(Never);
     Rules { host: format!("n{}", rank + 1), silence, deadline, at_store: LONG, grace: LONG, stuck }
 }
 
@@ -136,15 +156,15 @@ fn a_rank_that_lives_but_does_not_come_is_named_not_the_one_that_waits() {
 
 #[test]
 fn a_rank_that_does_not_end_with_its_world_is_ended() {
-    static STUCK: OnceLock<String> = OnceLock::new();
+    let kept = Arc::new(Kept::default());
     let rules = |rank| Rules {
         grace: Duration::from_millis(50),
-        stuck: |word| STUCK.set(word.reason.clone()).unwrap(),
+        stuck: Arc::clone(&kept) as Arc<dyn Stuck>,
         ..rules(rank, LONG, LONG)
     };
     thread::scope(|scope| {
         for rank in Threads::world_of(2) {
-            let rules = rules(Collective::rank(&rank));
+            let (rules, kept) = (rules(Collective::rank(&rank)), &kept);
             scope.spawn(move || {
                 let watched = Watched::join(Box::new(rank), rules).unwrap();
                 // Rank 1 may have given up before rank 0 leaves the barrier.
@@ -153,13 +173,13 @@ fn a_rank_that_does_not_end_with_its_world_is_ended() {
                     return watched.abort("its disk is full");
                 }
                 // It sits in no call that could fail.
-                while STUCK.get().is_none() {
+                while kept.0.get().is_none() {
                     thread::sleep(Duration::from_millis(5));
                 }
             });
         }
     });
-    assert!(STUCK.get().unwrap().contains("its disk is full"));
+    assert!(kept.0.get().unwrap().contains("its disk is full"));
 }
 
 #[test]

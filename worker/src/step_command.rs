@@ -7,12 +7,13 @@ use dino::stepfile::{Grads, StepFileArgs, parse_dtype, run_step_file};
 use torch_shim::panics::catch_torch_panic;
 
 use crate::cli::{self, StepArgs};
+use crate::environment::Environment;
 use crate::ranks;
 
 /// Runs a case, on as many ranks as the launcher started.
-pub(crate) fn step(args: &StepArgs) -> Result<()> {
+pub(crate) fn step(args: &StepArgs, environment: &Environment) -> Result<()> {
     if let Some(run) = &args.failed {
-        return crate::replay::replay(args, run);
+        return crate::replay::replay(args, run, environment);
     }
     let threads = u16::try_from(args.threads).context("--threads")?;
     let needed = |path: &Option<PathBuf>, name: &str| path.clone().with_context(|| format!("--{name} is needed"));
@@ -31,6 +32,6 @@ pub(crate) fn step(args: &StepArgs) -> Result<()> {
         device: tch::Device::Cpu,
     };
     let deadline_s = run_spec::config::TrainConfig::default().train.step_deadline_s;
-    let ranks = ranks::join(run_spec::config::Collective::Auto, case.device, deadline_s)?;
+    let ranks = ranks::join(run_spec::config::Collective::Auto, case.device, deadline_s, environment)?;
     ranks::or_abort(&ranks, catch_torch_panic("step", || Ok(run_step_file(&case, ranks.peers())?)))
 }

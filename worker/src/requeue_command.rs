@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use run_folder::Run;
 use run_folder::failure::{RANK_LOST, STOPPED};
-use run_folder::{Run, host};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Waiting};
 
 use crate::cli::RequeueArgs;
+use crate::environment::Environment;
 
 /// Restarts in a row that may bring the run no further.
 const FRUITLESS: usize = 3;
@@ -46,7 +47,7 @@ impl Restart {
 }
 
 /// Decides, and counts the restart if it is granted.
-pub(crate) fn requeue(args: &RequeueArgs) -> Result<ExitCode> {
+pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<ExitCode> {
     // A job has just used this store, so that its address is right: what is away comes back.
     let waiting = Waiting { limit: Duration::from_secs(args.retry_for), known: true, ..Waiting::default() };
     let run = Run::of(Store::open(&args.out)?.waiting(waiting));
@@ -64,8 +65,8 @@ pub(crate) fn requeue(args: &RequeueArgs) -> Result<ExitCode> {
         step: newest.as_ref().map_or(0, |record| record.step),
         seconds: newest.map_or(0.0, |record| record.seconds),
         attempts,
-        host: host(),
-        job: std::env::var("SLURM_JOB_ID").ok(),
+        host: environment.host.clone(),
+        job: environment.slurm_job.clone(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
     };
     verify_progress(&now, &before, &args.out)?;

@@ -1,0 +1,34 @@
+//! A joint RGB histogram of 512 bins.
+
+use anyhow::Result;
+use probe::{Features, histogram};
+use run_spec::config::TrainConfig;
+
+use super::Baseline;
+use crate::features::Extractor;
+
+/// The colours of an image, and nothing of its shapes.
+#[derive(Debug)]
+pub(super) struct Histogram;
+
+impl Baseline for Histogram {
+    fn name(&self) -> &'static str {
+        "histogram"
+    }
+
+    fn about(&self) -> &'static str {
+        "A joint RGB histogram of 512 bins"
+    }
+
+    fn flag_to_leave_out(&self) -> (&'static str, &'static str) {
+        ("no-histogram", "Leave out the colour-histogram baseline")
+    }
+
+    fn needs_model(&self) -> bool {
+        false
+    }
+
+    fn features(&self, _: &TrainConfig, _: tch::Device, extractor: &Extractor<'_>) -> Result<Features> {
+        extractor.features_of_pixels(histogram::DIM, histogram::colour_histogram)
+    }
+}

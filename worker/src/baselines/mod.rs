@@ -1,0 +1,104 @@
+//! Features that no training made: what trained features have to beat. The next one is a file here and a line in [`ALL`].
+
+mod histogram;
+mod random;
+
+use std::fmt::Debug;
+
+use anyhow::Result;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use probe::Features;
+use run_spec::config::TrainConfig;
+
+use crate::features::Extractor;
+
+/// All baselines, in the order of tables.
+pub(crate) const ALL: [&dyn Baseline; 2] = [&random::Random, &histogram::Histogram];
+
+/// A way to get features without training.
+pub(crate) trait Baseline: Debug + Sync {
+    /// The name on the command line and in the column `features` of result rows.
+    fn name(&self) -> &'static str;
+
+    /// What it is, for `--help`.
+    fn about(&self) -> &'static str;
+
+    /// The flag, without dashes, by which `worker probe` leaves it out, and its help.
+    fn flag_to_leave_out(&self) -> (&'static str, &'static str);
+
+    /// Whether it depends on the configuration of a model.
+    fn needs_model(&self) -> bool;
+
+    /// Features of all rows of a set, in order.
+    ///
+    /// # Errors
+    /// A row that cannot be read; LibTorch's.
+    fn features(&self, config: &TrainConfig, device: tch::Device, extractor: &Extractor<'_>) -> Result<Features>;
+}
+
+/// Reads the name of a baseline on the command line.
+pub(crate) fn parser() -> impl TypedValueParser<Value = &'static dyn Baseline> {
+    let names = ALL.map(|baseline| PossibleValue::new(baseline.name()).help(baseline.about()));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let found = ALL.into_iter().find(|baseline| baseline.name() == name);
+        found.ok_or_else(|| format!("{name} is not a baseline"))
+    })
+}
+
+/// The baselines that `worker probe` is to score: all whose flag is not given.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted(pub(crate) Vec<&'static dyn Baseline>);
+
+impl Args for Wanted {
+    fn augment_args(command: Command) -> Command {
+        ALL.iter().fold(command, |command, baseline| {
+            let (flag, help) = baseline.flag_to_leave_out();
+            command.arg(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(help))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Wanted {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let wanted = |baseline: &&dyn Baseline| !matches.get_flag(baseline.flag_to_leave_out().0);
+        Ok(Self(ALL.into_iter().filter(wanted).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        wanted: Wanted,
+        #[arg(value_parser = parser())]
+        one: Option<&'static dyn Baseline>,
+    }
+
+    #[test]
+    fn each_baseline_is_named_and_left_out_by_its_own_flag() {
+        let wanted = |flags: &[&str]| -> Vec<&str> {
+            let line = Line::try_parse_from([&["worker"], flags].concat()).unwrap();
+            line.wanted.0.iter().map(|baseline| baseline.name()).collect()
+        };
+        assert_eq!(wanted(&[]), ["random", "histogram"]);
+        assert_eq!(wanted(&["--no-random"]), ["histogram"]);
+        assert!(wanted(&["--no-random", "--no-histogram"]).is_empty());
+        assert_eq!(Line::try_parse_from(["worker", "random"]).unwrap().one.unwrap().name(), "random");
+        let refused = Line::try_parse_from(["worker", "teacher"]).unwrap_err().to_string();
+        assert!(refused.contains("random") && refused.contains("histogram"), "{refused}");
+    }
+}

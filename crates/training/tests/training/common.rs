@@ -19,7 +19,7 @@ pub(crate) fn memory() -> Store {
 
 fn row(n: u32) -> PatchRow {
     let data = (0..SIDE * SIDE * 3).map(|i| (i * (n + 3) % 251) as u8).collect();
-    let encoded = Codec::Png.encode(&RgbImage { width: SIDE, height: SIDE, data }).unwrap();
+    let encoded = Codec::Png.encode(&RgbImage::from_raw(SIDE, SIDE, data).unwrap()).unwrap();
     let image = format!("{n}.png");
     let key = PatchKey { source: "s", image: &image, x: 0, y: 0, w: SIDE, h: SIDE, product: Product::Patches };
     PatchRow {

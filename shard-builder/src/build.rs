@@ -27,7 +27,7 @@ use crate::builder_share::BuilderShare;
 use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copy_counts::{count_pairs, only_alike};
-use crate::encode::Encoder;
+use crate::encode::{Encoder, SpoolSink};
 use crate::output::{Progress, Terminal, thousands};
 use crate::plan::{self, PlannedShard};
 use crate::resume::Resumed;
@@ -174,7 +174,8 @@ impl Build {
     fn plan(&self) -> Result<Plan> {
         self.target.expect_room(&self.sources, self.options.product)?;
         let spool = self.spool()?;
-        let sink = spool.as_ref().map(|spool| spool as &dyn RowSink);
+        let sink = spool.as_ref().map(|spool| SpoolSink { spool, codec: CODEC });
+        let sink = sink.as_ref().map(|sink| sink as &dyn RowSink);
         let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
         let limits = self.options.limits;
         let FoundCopies { pairs: copies, alike } = find_copies(&self.sources, &mut images, limits, &Terminal);
@@ -241,7 +242,7 @@ impl Build {
         if self.spool_bytes == 0 || !self.share.is_whole() || !self.target.is_empty() {
             return Ok(None);
         }
-        Spool::new(self.spool_bytes, CODEC)
+        Spool::new(self.spool_bytes)
             .map(Some)
             .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
     }

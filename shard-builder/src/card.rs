@@ -13,7 +13,7 @@ use imaging::contact_sheet::{self, Strip};
 
 use crate::encode::Encoder;
 use crate::output::thousands;
-use crate::plan::{PlannedShard, Row};
+use crate::plan::{PlannedRow, PlannedShard};
 
 /// Examples of each source.
 const EXAMPLES_EACH: usize = 8;
@@ -159,9 +159,9 @@ fn plain(text: &str) -> String {
 pub(crate) fn examples(planned: &[PlannedShard], encoder: &Encoder<'_>) -> Result<Vec<u8>> {
     let mut strips = Vec::new();
     for (index, LocatedSource { source, .. }) in encoder.sources.iter().enumerate() {
-        let of_source = |row: &&Row| encoder.images[row.image].source == index;
-        let rows: Vec<&Row> = planned.iter().flat_map(|shard| &shard.rows).filter(of_source).collect();
-        let chosen: Vec<Row> = evenly(&rows).map(|&row| row.clone()).collect();
+        let of_source = |row: &&PlannedRow| encoder.images[row.image].source == index;
+        let rows: Vec<&PlannedRow> = planned.iter().flat_map(|shard| &shard.rows).filter(of_source).collect();
+        let chosen: Vec<PlannedRow> = evenly(&rows).map(|&row| row.clone()).collect();
         let mut tiles = Vec::new();
         for row in encoder.rows(&chosen)? {
             let decoded = encoder.codec.decode(&row.bytes).context("decode an example")?;

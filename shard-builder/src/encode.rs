@@ -4,13 +4,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 use datasets::cutting::{self, Cut};
 use datasets::reading::LocatedSource;
 use datasets::schema::stem_of;
-use datasets::survey::ImageRecord;
+use datasets::survey::{ImageRecord, KeptRow, RowSink};
 use imaging::{DecodeLimits, RgbImage};
 use rayon::prelude::*;
 use run_spec::ids::Digest;
 use shards::{Codec, Encoded, PatchRow, RowMeta};
 
-use crate::plan::Row;
+use crate::plan::PlannedRow;
 use crate::spool::Spool;
 
 /// What encoding needs of a build.
@@ -35,20 +35,20 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// An image that is no longer what the first pass saw.
-    pub(crate) fn rows(&self, rows: &[Row]) -> Result<Vec<PatchRow>> {
-        let by_image: Vec<&[Row]> = rows.chunk_by(|a, b| a.image == b.image).collect();
+    pub(crate) fn rows(&self, rows: &[PlannedRow]) -> Result<Vec<PatchRow>> {
+        let by_image: Vec<&[PlannedRow]> = rows.chunk_by(|a, b| a.image == b.image).collect();
         let parts: Vec<Vec<PatchRow>> =
             by_image.into_par_iter().map(|rows| self.rows_of_one(rows)).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
-    fn rows_of_one(&self, rows: &[Row]) -> Result<Vec<PatchRow>> {
+    fn rows_of_one(&self, rows: &[PlannedRow]) -> Result<Vec<PatchRow>> {
         let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let image = &self.images[first.image];
         let source = &self.sources[image.source].source;
         let name = || format!("source {}, image {}", source.name, image.image);
         let used = image.used.as_ref().map_err(|reason| anyhow!("{} is not used: {reason}", image.image))?;
-        let kept = |row: &Row| used.kept.get(row.cut).copied().flatten();
+        let kept = |row: &PlannedRow| used.kept.get(row.cut).copied().flatten();
         // Only where a row is not in the spool.
         let rgb = match rows.iter().all(|row| kept(row).is_some()) {
             true => None,
@@ -76,7 +76,7 @@ impl Encoder<'_> {
     }
 
     /// Whether a row that was found in a shard says what this one would, apart from its pixels.
-    pub(crate) fn is_of(&self, row: &Row, there: &RowMeta) -> bool {
+    pub(crate) fn is_of(&self, row: &PlannedRow, there: &RowMeta) -> bool {
         let image = &self.images[row.image];
         let label = image.used.as_ref().ok().and_then(|used| used.cuts[row.cut].label.as_deref());
         there.id == row.id
@@ -85,7 +85,7 @@ impl Encoder<'_> {
             && *there.licence == *self.sources[image.source].source.licence
     }
 
-    fn row(&self, row: &Row, image: &ImageRecord, cut: &Cut, encoded: Encoded) -> PatchRow {
+    fn row(&self, row: &PlannedRow, image: &ImageRecord, cut: &Cut, encoded: Encoded) -> PatchRow {
         let source = &self.sources[image.source].source;
         PatchRow {
             id: row.id,
@@ -105,10 +105,26 @@ impl Encoder<'_> {
     }
 }
 
+/// Encodes the rows of the first pass into a spool.
+#[derive(Debug)]
+pub(crate) struct SpoolSink<'a> {
+    /// Keeps what is encoded.
+    pub(crate) spool: &'a Spool,
+    /// How the pixels of rows are encoded.
+    pub(crate) codec: Codec,
+}
+
+impl RowSink for SpoolSink<'_> {
+    /// What cannot be encoded is not kept: it is found out again, and said, when it is to be written.
+    fn keep(&self, pixels: &RgbImage) -> Option<KeptRow> {
+        self.spool.add(&self.codec.encode(pixels).ok()?)
+    }
+}
+
 /// Encodes the pixels that were taken by a cut.
 ///
 /// # Errors
 /// Pixels that the codec cannot write.
-pub(crate) fn encode(codec: Codec, pixels: &RgbImage, cut: &Cut) -> Result<Encoded> {
+fn encode(codec: Codec, pixels: &RgbImage, cut: &Cut) -> Result<Encoded> {
     codec.encode(pixels).with_context(|| format!("encode the square at {}, {}", cut.x, cut.y))
 }

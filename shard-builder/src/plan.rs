@@ -14,7 +14,7 @@ const MANY: f64 = 0.05;
 
 /// A row to be written.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct PlannedRow {
     /// Position of its image.
     pub(crate) image: usize,
     /// Position of its cut in the image.
@@ -29,7 +29,7 @@ pub(crate) struct PlannedShard {
     /// Digest of what it will hold.
     pub(crate) content: Digest,
     /// Its rows, in order.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<PlannedRow>,
 }
 
 /// A sentence for each source of which more than [`MANY`] of the groups were joined with others.
@@ -67,7 +67,7 @@ pub(crate) fn shards(
         for (cut, at) in record.cuts().iter().enumerate() {
             let (x, y) = (i64::from(at.x), i64::from(at.y));
             let id = patch_id(&PatchKey { source, image: &record.image, x, y, w: at.w, h: at.h, product });
-            rows.push(Row { image, cut, id });
+            rows.push(PlannedRow { image, cut, id });
         }
     }
     rows.chunks(rows_per_shard)
@@ -76,7 +76,7 @@ pub(crate) fn shards(
 }
 
 /// The digest of all that a shard's bytes depend on: the configuration, the source files, and what the plan says.
-fn content(config: &Digest, images: &[ImageRecord], groups: &[String], rows: &[Row]) -> Digest {
+fn content(config: &Digest, images: &[ImageRecord], groups: &[String], rows: &[PlannedRow]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());

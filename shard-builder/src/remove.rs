@@ -17,9 +17,9 @@ use store::Store;
 
 use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
-use crate::inherit::Inherited;
 use crate::output::{Progress, thousands};
 use crate::resume::Resumed;
+use crate::set_report::SetReport;
 use crate::target::Target;
 
 /// Largest record that is searched for the digest of the old set, in bytes.
@@ -37,7 +37,7 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
     ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
     ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would be left");
     let users = args.results.iter().map(|uri| users(uri, &set.digest())).collect::<Result<String>>()?;
-    let report = Inherited::read(&set)?.without(source)?;
+    let report = SetReport::read(&set)?.without(source)?;
     let config = json!({ "of": set.digest(), "without": source, "sources": report.sources() });
     let target = Target::take(&args.out, digest_json(&config), &[])?;
     let rest = old.sources.iter().filter(|entry| entry.name != source).map(|entry| entry.bytes).sum();
@@ -116,7 +116,7 @@ impl Removal<'_> {
     }
 
     /// Writes the report and the card and publishes the set, as a build does.
-    fn finish(&self, manifest: &Manifest, report: &Inherited, config: &Value) -> Result<(Digest, String)> {
+    fn finish(&self, manifest: &Manifest, report: &SetReport, config: &Value) -> Result<(Digest, String)> {
         let mut files: Vec<(String, Vec<u8>)> =
             report.files(&self.content).map(|(key, bytes)| (key, bytes.to_vec())).collect();
         files.push((report_key(&self.content, "config", "json"), canonical_json(config).into_bytes()));

@@ -8,9 +8,9 @@ use store::Store;
 use tracing::warn;
 
 use crate::cli::{SplitArgs, SplitKind};
-use crate::inherit::Inherited;
-use crate::joined::JoinedGroups;
+use crate::joined_groups::JoinedGroups;
 use crate::output::{table, thousands};
+use crate::set_report::SetReport;
 
 /// A fold with less than this part of the rows of the largest is warned of.
 const LEAST_PART: u64 = 2;
@@ -49,7 +49,7 @@ pub(crate) fn split(args: &SplitArgs) -> Result<String> {
 
 /// Why a split cannot be made, in words that name what joined the groups and what helps.
 fn explained(error: ShardError, set: &ShardSet) -> anyhow::Error {
-    let joined = Inherited::read(set).map(|report| JoinedGroups::of(&report)).unwrap_or_default();
+    let joined = SetReport::read(set).map(|report| JoinedGroups::of(&report)).unwrap_or_default();
     let why = joined.sentence(set.manifest().content_name());
     let copies = match joined.are_near() {
         true => "; if these are not copies, build the set again with --near-copies ignore",
@@ -138,7 +138,7 @@ impl Folds {
         {
             let (group, rows) = &self.largest;
             let all: u64 = self.rows.iter().sum();
-            let joined = JoinedGroups::of(&Inherited::read(set)?).count_in(group);
+            let joined = JoinedGroups::of(&SetReport::read(set)?).count_in(group);
             let joined =
                 if joined > 1 { format!(", {} groups that copies joined", thousands(joined)) } else { String::new() };
             warnings.push(format!(

@@ -9,19 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use datasets::cutting::Cut;
-use datasets::survey::{KeptRow, RowSink};
-use imaging::RgbImage;
+use datasets::survey::KeptRow;
 use run_spec::ids::Digest;
-use shards::{Codec, Encoded};
-
-use crate::encode::encode;
+use shards::Encoded;
 
 /// The file, and what it holds.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
-    codec: Codec,
     /// Most bytes that the file may hold.
     limit: u64,
     /// Bytes of the file that are taken.
@@ -39,14 +34,14 @@ struct SpooledImage {
 }
 
 impl Spool {
-    /// A spool of at most `limit` bytes of images encoded by `codec`, in the folder for temporary files (`TMPDIR`); it is gone when the
+    /// A spool of at most `limit` bytes in the folder for temporary files (`TMPDIR`); it is gone when the
     /// process is.
     ///
     /// # Errors
     /// A folder that cannot be written.
-    pub(crate) fn new(limit: u64, codec: Codec) -> io::Result<Self> {
+    pub(crate) fn new(limit: u64) -> io::Result<Self> {
         let (taken, images) = (AtomicU64::new(0), Mutex::default());
-        Ok(Self { file: tempfile::tempfile()?, codec, limit, taken, images })
+        Ok(Self { file: tempfile::tempfile()?, limit, taken, images })
     }
 
     /// Bytes of all images that were kept.
@@ -66,7 +61,8 @@ impl Spool {
         Ok(Encoded { bytes, pixel_digest: image.pixel_digest })
     }
 
-    fn add(&self, image: &Encoded) -> Option<KeptRow> {
+    /// Keeps an image; nothing where there is no room, or the disk refuses.
+    pub(crate) fn add(&self, image: &Encoded) -> Option<KeptRow> {
         let length = u32::try_from(image.bytes.len()).ok()?;
         let at = self.taken.fetch_add(u64::from(length), Ordering::Relaxed);
         if at + u64::from(length) > self.limit {
@@ -83,21 +79,13 @@ impl Spool {
     }
 }
 
-impl RowSink for Spool {
-    /// Nothing is kept where there is no room, or the disk refuses. What cannot be encoded is found out again, and said, when it is to be
-    /// written.
-    fn keep(&self, pixels: RgbImage, cut: &Cut) -> Option<KeptRow> {
-        self.add(&encode(self.codec, &pixels, cut).ok()?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_fits_is_given_back_and_the_rest_refused() {
-        let spool = Spool::new(10, Codec::Png).expect("a temporary file");
+        let spool = Spool::new(10).expect("a temporary file");
         let image = |byte: u8, length: usize| Encoded { bytes: vec![byte; length], pixel_digest: Digest::of(&[byte]) };
         let (first, second) = (image(1, 4), image(2, 6));
         let kept = [spool.add(&first).expect("room"), spool.add(&second).expect("room")];

@@ -45,7 +45,7 @@ impl FileFormat {
 
 /// How files are laid out in a source's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub(crate) enum FileLayout {
     /// All in one folder: `images/slide01_field02.EXT`
     Flat,
     /// `slide 01/field02.EXT`: folder names with spaces.
@@ -71,7 +71,7 @@ pub(crate) struct SourceStyle {
     /// What a reader should know about it, half a sentence.
     pub(crate) about: &'static str,
     pub(crate) format: FileFormat,
-    pub(crate) layout: Layout,
+    pub(crate) layout: FileLayout,
     /// Width and height of a field in pixels at `--scale small`.
     pub(crate) size: (u32, u32),
     /// Diameter of an ordinary discocyte in pixels.
@@ -104,7 +104,7 @@ const BASE: SourceStyle = SourceStyle {
     name: "",
     about: "",
     format: FileFormat::Jpeg(90),
-    layout: Layout::Flat,
+    layout: FileLayout::Flat,
     size: (680, 456),
     diameter_px: 38.0,
     cover: 0.30,
@@ -226,7 +226,7 @@ pub(crate) const SOURCES: [SourceStyle; 18] = [
         name: "synth-amber-tiff",
         about: "halogen light, low magnification, TIFF",
         format: FileFormat::Tiff,
-        layout: Layout::Folders,
+        layout: FileLayout::Folders,
         background: [246, 226, 182],
         cell: [192, 114, 74],
         diameter_px: 29.0,
@@ -251,7 +251,7 @@ pub(crate) const SOURCES: [SourceStyle; 18] = [
         name: "synth-violet-vignette",
         about: "strong vignetting",
         format: FileFormat::Jpeg(80),
-        layout: Layout::Folders,
+        layout: FileLayout::Folders,
         background: [216, 205, 230],
         cell: [142, 94, 150],
         diameter_px: 33.0,
@@ -301,7 +301,7 @@ pub(crate) const SOURCES: [SourceStyle; 18] = [
         name: "synth-brown-bitmap",
         about: "brownish stain, small bitmaps, uneven light",
         format: FileFormat::Bmp,
-        layout: Layout::Folders,
+        layout: FileLayout::Folders,
         size: (480, 360),
         background: [222, 212, 190],
         cell: [158, 118, 90],
@@ -338,7 +338,7 @@ pub(crate) const SOURCES: [SourceStyle; 18] = [
         name: "synth-peach-masks",
         about: "cell masks lie beside the images and are no images",
         format: FileFormat::Jpeg(94),
-        layout: Layout::WithMasks,
+        layout: FileLayout::WithMasks,
         size: (560, 448),
         background: [244, 220, 200],
         cell: [206, 112, 92],

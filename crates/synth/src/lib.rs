@@ -6,7 +6,7 @@
 //!
 //! * `catalogue`: how the slides of each source are stained, lit, photographed and filed.
 //! * `plan`: which images a set consists of.
-//! * `scene`, `shape`, `outline`: what lies on the glass.
+//! * `scene`, `form`, `outline`: what lies on the glass.
 //! * `optics`: from a scene to pixels.
 //! * `encode`, `words`, `files`: image files, descriptions and label files, and writing them.
 //! * `set`: the whole set; `sheet`: a labelled picture of the shape classes.
@@ -15,12 +15,12 @@ mod catalogue;
 mod encode;
 mod error;
 mod files;
+mod form;
 mod optics;
 mod outline;
 mod plan;
 mod scene;
 mod set;
-mod shape;
 mod sheet;
 #[cfg(test)]
 mod tests;

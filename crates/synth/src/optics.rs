@@ -4,8 +4,8 @@
 //! function blurs intensities, not absorbances; noise grows with the square root of the light.
 
 use crate::catalogue::SourceStyle;
-use crate::scene::{Cell, FieldKey, Scene, Spot, WhiteCell};
-use crate::shape::{REACH, between, gauss, length};
+use crate::form::{REACH, between, gauss, length};
+use crate::scene::{DrawnCell, FieldKey, Scene, Spot, WhiteCell};
 
 /// Noise of the camera in the dark, as a share of white.
 const READ_NOISE: f32 = 0.0015;
@@ -119,7 +119,7 @@ impl Layers {
         }
     }
 
-    fn add_cell(&mut self, cell: &Cell, radius_px: f32) {
+    fn add_cell(&mut self, cell: &DrawnCell, radius_px: f32) {
         let half = cell.shape.footprint.half;
         let reach = (length(half.0, half.1) + 0.25).min(REACH) * radius_px;
         let mut drawn = Vec::new();

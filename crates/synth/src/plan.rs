@@ -1,6 +1,6 @@
 //! Which images a synthetic set consists of: sizes, names, slides and fields.
 
-use crate::catalogue::{FileFormat, LabelFormat, Layout, SOURCES, SourceStyle};
+use crate::catalogue::{FileFormat, FileLayout, LabelFormat, SOURCES, SourceStyle};
 use crate::scene::FieldKey;
 
 /// Added to the printed number of an evaluation slide, so that it is never a training slide.
@@ -79,8 +79,8 @@ impl DrawnSource {
     }
 
     /// Evaluation sets lie flat, because their side files are found by the name of the image.
-    pub(crate) fn layout(&self) -> Layout {
-        if self.evaluation.is_some() { Layout::Flat } else { self.style.layout }
+    pub(crate) fn layout(&self) -> FileLayout {
+        if self.evaluation.is_some() { FileLayout::Flat } else { self.style.layout }
     }
 
     /// The images of this source. A training source has `images` of them, if given, instead of the scale's number.
@@ -137,14 +137,14 @@ impl Field {
     pub(crate) fn path(&self) -> String {
         let extension = self.source.style.format.extension();
         match self.source.layout() {
-            Layout::Flat | Layout::WithMasks => format!("images/{}.{extension}", self.stem()),
-            Layout::Folders => format!("slide {:02}/field{:02}.{extension}", self.slide, self.field),
+            FileLayout::Flat | FileLayout::WithMasks => format!("images/{}.{extension}", self.stem()),
+            FileLayout::Folders => format!("slide {:02}/field{:02}.{extension}", self.slide, self.field),
         }
     }
 
     /// Path of the mask beside the image, where the source has masks.
     pub(crate) fn mask_path(&self) -> Option<String> {
-        (self.source.layout() == Layout::WithMasks).then(|| format!("images/{}_mask.png", self.stem()))
+        (self.source.layout() == FileLayout::WithMasks).then(|| format!("images/{}_mask.png", self.stem()))
     }
 
     /// The file format of its source.

@@ -6,7 +6,7 @@
 use run_spec::seed::{Stream, stream};
 
 use crate::catalogue::SourceStyle;
-use crate::shape::{Class, GRID_STEP, Shape, between, gauss};
+use crate::form::{CellForm, Class, GRID_STEP, between, gauss};
 
 /// Standard deviation of the logarithm of a cell's stain density.
 const DENSITY_SPREAD: f32 = 0.15;
@@ -42,9 +42,9 @@ impl FieldKey {
 
 /// A red cell on the glass. Positions are in pixels, the middle of the bounding box.
 #[derive(Clone, Debug)]
-pub(crate) struct Cell {
+pub(crate) struct DrawnCell {
     pub(crate) class: Class,
-    pub(crate) shape: Shape,
+    pub(crate) shape: CellForm,
     pub(crate) x: f32,
     pub(crate) y: f32,
     /// Stain density of this cell, about 1.
@@ -84,7 +84,7 @@ pub(crate) struct Scene {
     pub(crate) stain: f32,
     /// Colour cast of this slide, about 1 per channel.
     pub(crate) cast: [f32; 3],
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Vec<DrawnCell>,
     pub(crate) white_cells: Vec<WhiteCell>,
     pub(crate) spots: Vec<Spot>,
 }
@@ -140,7 +140,7 @@ impl Scene {
 
     fn add_cell(&mut self, mix: &[f64; 9], glass: &mut Glass, stream: &mut Stream) -> bool {
         let class = pick(mix, stream);
-        let shape = Shape::draw(class, stream);
+        let shape = CellForm::draw(class, stream);
         let allowed = if stream.chance(0.2) { 0.22 } else { 0.0 };
         let density = gauss(stream, DENSITY_SPREAD).exp();
         let tint = if stream.chance(0.04) { between(stream, 0.05, 0.14) } else { between(stream, 0.0, 0.03) };
@@ -156,7 +156,7 @@ impl Scene {
                 (between(stream, -margin, w + margin), between(stream, -margin, h + margin))
             };
             if glass.place(&shape.footprint.inside, x, y, allowed) {
-                self.cells.push(Cell { class, shape, x, y, density, tint });
+                self.cells.push(DrawnCell { class, shape, x, y, density, tint });
                 return true;
             }
         }
@@ -207,8 +207,8 @@ impl Scene {
     pub(crate) fn labels(&self) -> Vec<CellLabel> {
         let margin = 0.6 * self.radius_px;
         let (w, h) = (self.width as f32, self.height as f32);
-        let inside = |c: &&Cell| c.x >= margin && c.y >= margin && c.x < w - margin && c.y < h - margin;
-        let label = |c: &Cell| {
+        let inside = |c: &&DrawnCell| c.x >= margin && c.y >= margin && c.x < w - margin && c.y < h - margin;
+        let label = |c: &DrawnCell| {
             let (hx, hy) = (c.shape.footprint.half.0 * self.radius_px, c.shape.footprint.half.1 * self.radius_px);
             CellLabel {
                 x: c.x as u32,

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use crate::catalogue::LabelFormat;
 use crate::error::SynthError;
+use crate::form::Class;
 use crate::plan::{DrawnSource, Field, Scale};
 use crate::scene::{CellLabel, Scene};
-use crate::shape::Class;
 use crate::{encode, files, optics, sheet, words};
 
 /// Which set is drawn. The same values give the same bytes, on any number of threads.

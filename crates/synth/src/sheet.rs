@@ -9,10 +9,10 @@ use imaging::text::{self, LETTER_WIDTH, LINE_HEIGHT};
 use rayon::prelude::*;
 
 use crate::error::SynthError;
+use crate::form::Class;
 use crate::optics;
 use crate::plan::{DrawnSource, Scale};
 use crate::scene::Scene;
-use crate::shape::Class;
 
 /// Cells shown of each class and source.
 const CELLS: usize = 4;

@@ -9,10 +9,10 @@ use run_spec::ids::{Digest, pixel_digest};
 use tempfile::{TempDir, tempdir};
 
 use super::catalogue::SOURCES;
+use super::form::Class;
 use super::optics;
 use super::plan::DrawnSource;
 use super::scene::Scene;
-use super::shape::Class;
 use super::{Scale, SmearSet, SourceSummary, SynthError};
 
 fn tiny(seed: u64) -> SmearSet {

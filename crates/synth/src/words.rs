@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::catalogue::{FileFormat, LabelFormat, Layout, SOURCES};
+use crate::catalogue::{FileFormat, FileLayout, LabelFormat, SOURCES};
+use crate::form::Class;
 use crate::plan::{DrawnSource, Field};
 use crate::scene::CellLabel;
-use crate::shape::Class;
 
 /// What the README and the descriptions say first.
 pub(crate) const NOTICE: &str = "Synthetic: drawn by a program, no patient, no blood.";
@@ -30,15 +30,15 @@ pub(crate) fn source_yaml(source: &DrawnSource, command: &str) -> String {
     }
     let extension = style.format.extension();
     text += &match source.layout() {
-        Layout::Flat => format!("images:\n  include: ['images/*.{extension}']\n"),
-        Layout::Folders => format!("images:\n  include: ['slide */*.{extension}']\n"),
-        Layout::WithMasks => "images:\n  include: ['images/*']\n  exclude:\n    \
+        FileLayout::Flat => format!("images:\n  include: ['images/*.{extension}']\n"),
+        FileLayout::Folders => format!("images:\n  include: ['slide */*.{extension}']\n"),
+        FileLayout::WithMasks => "images:\n  include: ['images/*']\n  exclude:\n    \
             - { glob: 'images/*_mask.png', why: cell mask }\n"
             .to_owned(),
     };
     text += match source.layout() {
-        Layout::Folders => "# A folder is a slide.\ngroup: { by: folder, up: 1 }\n",
-        Layout::Flat | Layout::WithMasks => "group: { by: pattern, pattern: '(slide\\d+)_' }\n",
+        FileLayout::Folders => "# A folder is a slide.\ngroup: { by: folder, up: 1 }\n",
+        FileLayout::Flat | FileLayout::WithMasks => "group: { by: pattern, pattern: '(slide\\d+)_' }\n",
     };
     match source.evaluation {
         None => {}

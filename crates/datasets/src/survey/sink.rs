@@ -2,12 +2,10 @@
 
 use imaging::RgbImage;
 
-use crate::cutting::Cut;
-
 /// Takes the pixels of rows, so that an image need not be decoded again when its rows are written.
 pub trait RowSink: Sync {
     /// Keeps the pixels of a row, and returns a handle to them; `None` where it does not.
-    fn keep(&self, pixels: RgbImage, cut: &Cut) -> Option<KeptRow>;
+    fn keep(&self, pixels: &RgbImage) -> Option<KeptRow>;
 }
 
 /// A sink's handle to a row that it keeps. What the number means is known to the sink alone.

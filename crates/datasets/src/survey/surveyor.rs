@@ -134,7 +134,7 @@ impl Surveyor<'_> {
         let Cut { x, y, w, h, .. } = *cut;
         let flawed = judge(measures, rule).map(|(flaws, action)| FlawedRow { x, y, w, h, measures, flaws, action });
         let is_dropped = flawed.as_ref().is_some_and(|flawed| flawed.action == FlawAction::Drop);
-        let kept = self.sink.filter(|_| !is_dropped).and_then(|sink| sink.keep(pixels, cut));
+        let kept = self.sink.filter(|_| !is_dropped).and_then(|sink| sink.keep(&pixels));
         TakenRow { flawed, is_dropped, kept }
     }
 

@@ -12,12 +12,12 @@ use crate::quality::FlawedRow;
 use crate::reading::LocatedSource;
 
 /// A table of the report, written to memory.
-struct Table {
+struct ReportTable {
     name: &'static str,
     writer: csv::Writer<Vec<u8>>,
 }
 
-impl Table {
+impl ReportTable {
     /// A table whose `columns` are separated by commas.
     fn new(name: &'static str, columns: &str) -> Result<Self, DatasetError> {
         let mut table = Self { name, writer: csv::Writer::from_writer(Vec::new()) };
@@ -46,7 +46,7 @@ pub fn image_table(
     groups: &[String],
 ) -> Result<Vec<u8>, DatasetError> {
     let columns = "source,image,status,reason,rows,unused_px,labels_unused,format,width,height,group,notes,file_blake3,pixel_digest";
-    let mut table = Table::new("images", columns)?;
+    let mut table = ReportTable::new("images", columns)?;
     for (image, group) in images.iter().zip(groups) {
         let (status, reason, unused_px) = match &image.used {
             Ok(used) => ("used", "", used.unused_px),
@@ -78,7 +78,7 @@ pub fn image_table(
 /// # Errors
 /// None that writing to memory can meet.
 pub fn label_table(sources: &[LocatedSource], images: &[ImageRecord]) -> Result<Vec<u8>, DatasetError> {
-    let mut table = Table::new("labels", "source,image,at,reason")?;
+    let mut table = ReportTable::new("labels", "source,image,at,reason")?;
     for image in images {
         for issue in &image.issues {
             table.push([&sources[image.source].source.name, &image.image, &issue.at, &issue.reason])?;
@@ -96,7 +96,7 @@ pub fn quality_table(
     images: &[ImageRecord],
     product: Product,
 ) -> Result<Vec<u8>, DatasetError> {
-    let mut table = Table::new("quality", "id,source,image,x,y,w,h,action,flaws,shown,sharpness,clipped")?;
+    let mut table = ReportTable::new("quality", "id,source,image,x,y,w,h,action,flaws,shown,sharpness,clipped")?;
     for record in images {
         let (source, image) = (&sources[record.source].source.name, &record.image);
         for FlawedRow { x, y, w, h, measures, flaws, action } in &record.flawed {
@@ -131,7 +131,7 @@ pub fn cell_table(sources: &[LocatedSource], images: &[ImageRecord]) -> Result<O
         return Ok(None);
     }
     let columns = "source,image,row_x,row_y,row_w,label,centre_x,centre_y,area_px,circularity,at_edge,mask_x,mask_y,mask_w,mask_h,mask_runs";
-    let mut table = Table::new("cells", columns)?;
+    let mut table = ReportTable::new("cells", columns)?;
     for image in images {
         let source = &sources[image.source].source.name;
         for (cut, cell) in image.used.iter().flat_map(|used| used.cuts.iter().zip(&used.cells)) {
@@ -164,7 +164,7 @@ pub fn cell_table(sources: &[LocatedSource], images: &[ImageRecord]) -> Result<O
 /// None that writing to memory can meet.
 pub fn copy_table(pairs: &[CopyPair<'_>]) -> Result<Vec<u8>, DatasetError> {
     let columns = "crosses,how,score,mirrored,angle_deg,scale,squashed,source_a,image_a,role_a,group_a,source_b,image_b,role_b,group_b";
-    let mut table = Table::new("copies", columns)?;
+    let mut table = ReportTable::new("copies", columns)?;
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     for CopyPair { crosses, kind, sides } in pairs {
         let mut cells = vec![crosses.name().to_owned(), kind.name().to_owned(), format!("{:.3}", kind.score())];

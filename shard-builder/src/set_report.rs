@@ -13,28 +13,28 @@ use tracing::warn;
 
 use crate::card::CardLine;
 use crate::copy_counts::CopyCounts;
-use crate::summary;
+use crate::summary::flaw_sentence;
 
 /// A row of a table, by column.
-pub(crate) type Record = BTreeMap<String, String>;
+pub(crate) type ReportRow = BTreeMap<String, String>;
 
 /// The tables of a set's report.
 #[derive(Debug, Default)]
-pub(crate) struct Inherited {
+pub(crate) struct SetReport {
     /// Bytes of each CSV table, by its name.
     tables: BTreeMap<String, Vec<u8>>,
     /// The descriptions of the sources.
     sources: Vec<Value>,
 }
 
-impl Inherited {
+impl SetReport {
     /// Reads the report of a set.
     ///
     /// # Errors
     /// A store that cannot be read.
     pub(crate) fn read(set: &ShardSet) -> Result<Self> {
         let store = set.store();
-        let mut inherited = Self::default();
+        let mut report = Self::default();
         for key in store.list("report").with_context(|| format!("list the report of {}", store.uri()))? {
             let Some((table, name, ending)) = parted(&key) else { continue };
             if set.manifest().content_name().is_some_and(|own| own != name) {
@@ -42,9 +42,9 @@ impl Inherited {
             }
             let bytes = store.get(&key).with_context(|| format!("read {}", store.uri_of(&key)))?.to_vec();
             match (table, ending) {
-                ("config", "json") => inherited.sources = sources(&bytes),
+                ("config", "json") => report.sources = sources(&bytes),
                 (_, "csv") => {
-                    let earlier = inherited.tables.insert(table.to_owned(), bytes);
+                    let earlier = report.tables.insert(table.to_owned(), bytes);
                     if earlier.is_some() {
                         warn!("{} has several reports; that of the last name is read", store.uri());
                     }
@@ -52,7 +52,7 @@ impl Inherited {
                 _ => {}
             }
         }
-        Ok(inherited)
+        Ok(report)
     }
 
     /// The report of the same set without a source.
@@ -78,7 +78,7 @@ impl Inherited {
     }
 
     /// The rows of a table; none where there is no such table.
-    pub(crate) fn records(&self, table: &str) -> Vec<Record> {
+    pub(crate) fn records(&self, table: &str) -> Vec<ReportRow> {
         let Some(bytes) = self.tables.get(table) else { return Vec::new() };
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.as_slice());
         reader.deserialize().filter_map(std::result::Result::ok).collect()
@@ -114,14 +114,14 @@ impl Inherited {
     pub(crate) fn flaws(&self, names: &[&str]) -> Vec<(String, String)> {
         let flawed = self.records("quality");
         let of_source = |name: &str| -> Option<(String, String)> {
-            let own: Vec<&Record> = flawed.iter().filter(|row| is(row, "source", name)).collect();
+            let own: Vec<&ReportRow> = flawed.iter().filter(|row| is(row, "source", name)).collect();
             let has = |flaw: &str| {
                 let flaws =
-                    |row: &&&Record| row.get("flaws").is_some_and(|flaws| flaws.split("; ").any(|own| own == flaw));
+                    |row: &&&ReportRow| row.get("flaws").is_some_and(|flaws| flaws.split("; ").any(|own| own == flaw));
                 own.iter().filter(flaws).count() as u64
             };
             let became = |action: &str| own.iter().filter(|row| is(row, "action", action)).count() as u64;
-            summary::flaw_sentence(has, became).map(|sentence| (name.to_owned(), sentence))
+            flaw_sentence(has, became).map(|sentence| (name.to_owned(), sentence))
         };
         names.iter().filter_map(|name| of_source(name)).collect()
     }
@@ -145,7 +145,7 @@ impl Inherited {
     }
 }
 
-fn is(row: &Record, column: &str, value: &str) -> bool {
+fn is(row: &ReportRow, column: &str, value: &str) -> bool {
     row.get(column).is_some_and(|own| own == value)
 }
 

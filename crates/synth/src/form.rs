@@ -1,7 +1,7 @@
 //! Outlines and thickness of the nine drawn red-cell shapes.
 //!
-//! A [`Shape`] is an implicit surface in the frame of the image: one unit is the radius of an ordinary discocyte of the source,
-//! the origin is the middle of the cell's bounding box. [`Shape::at`] gives a signed distance (negative inside) and a thickness.
+//! A [`CellForm`] is an implicit surface in the frame of the image: one unit is the radius of an ordinary discocyte of the source,
+//! the origin is the middle of the cell's bounding box. [`CellForm::at`] gives a signed distance (negative inside) and a thickness.
 //! Thickness is scaled so that every class absorbs about as much light as every other: shape tells classes apart, darkness does not.
 //! Descriptions follow the ICSH nomenclature (Palmer et al. 2015, doi 10.1111/ijlh.12327); the numbers are ours.
 
@@ -137,9 +137,9 @@ pub(crate) struct Footprint {
     pub(crate) inside: Vec<(i16, i16)>,
 }
 
-/// One cell's form, turned as it lies in the image.
+/// The form of one cell, turned as it lies in the image.
 #[derive(Clone, Debug)]
-pub(crate) struct Shape {
+pub(crate) struct CellForm {
     outline: Outline,
     relief: Relief,
     cos: f32,
@@ -153,14 +153,14 @@ pub(crate) struct Shape {
 
 /// A point of a shape.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Point {
+pub(crate) struct SurfacePoint {
     /// Signed distance to the outline in radii, negative inside.
     pub(crate) distance: f32,
     /// Thickness; about 1 on average over a discocyte. Meaningful inside and close to the outline.
     pub(crate) thickness: f32,
 }
 
-impl Shape {
+impl CellForm {
     /// Draws a cell of `class`.
     pub(crate) fn draw(class: Class, stream: &mut Stream) -> Self {
         let (outline, relief) = form(class, stream);
@@ -183,14 +183,14 @@ impl Shape {
     }
 
     /// The shape at an offset from the middle of its bounding box, in radii of the image frame.
-    pub(crate) fn at(&self, x: f32, y: f32) -> Point {
+    pub(crate) fn at(&self, x: f32, y: f32) -> SurfacePoint {
         let (mut x, mut y) = (x + self.centre.0, y + self.centre.1);
         for [amplitude, frequency, a, b] in self.warps {
             (x, y) = (x + amplitude * (frequency * y + a).sin(), y + amplitude * (frequency * x + b).sin());
         }
         let (u, v) = (self.cos * x + self.sin * y, self.cos * y - self.sin * x);
         let (distance, t) = self.outline.at(u, v);
-        Point { distance, thickness: self.scale * self.relief.thickness(u, v, t.min(1.0)) }
+        SurfacePoint { distance, thickness: self.scale * self.relief.thickness(u, v, t.min(1.0)) }
     }
 
     /// Moves the origin to the middle of the bounding box, scales the thickness and keeps the footprint.
@@ -280,12 +280,12 @@ mod tests {
     use super::*;
     use run_spec::seed::stream;
 
-    fn shapes(class: Class) -> impl Iterator<Item = Shape> {
-        (0..40).map(move |k| Shape::draw(class, &mut stream(1, "shape-test", &[class as u64, k])))
+    fn shapes(class: Class) -> impl Iterator<Item = CellForm> {
+        (0..40).map(move |k| CellForm::draw(class, &mut stream(1, "shape-test", &[class as u64, k])))
     }
 
     /// Area in square radii.
-    fn area(shape: &Shape) -> f32 {
+    fn area(shape: &CellForm) -> f32 {
         shape.footprint.inside.len() as f32 * GRID_STEP * GRID_STEP
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datasets::survey::GroupUnion;
 
-use crate::inherit::Inherited;
 use crate::output::thousands;
+use crate::set_report::SetReport;
 
 /// Groups by the sources' own rules that copies joined.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct JoinedGroups {
 
 impl JoinedGroups {
     /// Follows the pairs of the report on copies.
-    pub(crate) fn of(report: &Inherited) -> Self {
+    pub(crate) fn of(report: &SetReport) -> Self {
         let mut joined = Self::default();
         for row in report.records("copies") {
             let text = |column: &str| row.get(column).map_or("", String::as_str);

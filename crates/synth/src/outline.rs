@@ -114,41 +114,16 @@ impl Outline {
             }
             Self::Drop { body, neck, tip, end, bend } => {
                 let lean = if x > 0.0 { bend * x * x } else { 0.0 };
-                let y = y - lean;
-                let disc = length(x, y) - body;
-                // Tail: a cone from radius `neck` inside the body to radius `end` at the tip.
-                let from = 0.45 * body;
-                let h = ((x - from) / (tip - from)).clamp(0.0, 1.0);
-                let narrowing = (1.0 - h) * (1.0 - h);
-                let tail = length(x - from - h * (tip - from), y) - (end + (neck - end) * narrowing);
-                let distance = smooth_min(disc, tail, 0.22);
+                let distance = drop_distance([*body, *neck, *tip, *end], x, y - lean);
                 (distance, (1.0 + distance / body).max(0.0))
             }
             Self::Crescent { spine, span, half_width } => {
-                let (px, py) = (x + spine, y);
-                let radius = length(px, py);
-                let angle = py.atan2(px);
-                let along = (angle.abs() / span).min(1.0);
-                let width = half_width * (1.0 - along * along).max(0.0).powf(0.85);
-                let beyond = (angle.abs() - span).max(0.0) * spine;
-                let across = (radius - spine).abs();
-                let distance = if beyond > 0.0 { length(across, beyond) } else { across - width };
+                let distance = crescent_distance(*spine, *span, *half_width, (x, y));
                 (distance, (1.0 + distance / half_width).max(0.0))
             }
             Self::Crenated { radius, spikes } => {
                 let r = length(x, y);
-                let angle = y.atan2(x);
-                let mut rise = 0.0f32;
-                for (direction, height, width) in spikes {
-                    let mut off = (angle - direction).abs() % std::f32::consts::TAU;
-                    if off > std::f32::consts::PI {
-                        off = std::f32::consts::TAU - off;
-                    }
-                    let u = off / width;
-                    if u < 2.5 {
-                        rise = rise.max(height * (-u * (u + 0.6)).exp());
-                    }
-                }
+                let rise = spike_height(spikes, y.atan2(x));
                 let distance = 0.8 * (r - radius * (1.0 + rise));
                 (distance, r / (radius * (1.0 + rise)))
             }
@@ -164,6 +139,44 @@ impl Outline {
             }
         }
     }
+}
+
+/// Signed distance to a disc with a tail along +x: a cone from radius `neck` inside the body to radius `end` at the tip.
+fn drop_distance([body, neck, tip, end]: [f32; 4], x: f32, y: f32) -> f32 {
+    let disc = length(x, y) - body;
+    let from = 0.45 * body;
+    let h = ((x - from) / (tip - from)).clamp(0.0, 1.0);
+    let narrowing = (1.0 - h) * (1.0 - h);
+    let tail = length(x - from - h * (tip - from), y) - (end + (neck - end) * narrowing);
+    smooth_min(disc, tail, 0.22)
+}
+
+/// Signed distance to an arc whose width falls to nothing at its ends.
+fn crescent_distance(spine: f32, span: f32, half_width: f32, (x, y): (f32, f32)) -> f32 {
+    let (px, py) = (x + spine, y);
+    let radius = length(px, py);
+    let angle = py.atan2(px);
+    let along = (angle.abs() / span).min(1.0);
+    let width = half_width * (1.0 - along * along).max(0.0).powf(0.85);
+    let beyond = (angle.abs() - span).max(0.0) * spine;
+    let across = (radius - spine).abs();
+    if beyond > 0.0 { length(across, beyond) } else { across - width }
+}
+
+/// How far the highest spike rises above a disc at `angle`, as a share of its radius.
+fn spike_height(spikes: &[(f32, f32, f32)], angle: f32) -> f32 {
+    let mut rise = 0.0f32;
+    for (direction, height, width) in spikes {
+        let mut off = (angle - direction).abs() % std::f32::consts::TAU;
+        if off > std::f32::consts::PI {
+            off = std::f32::consts::TAU - off;
+        }
+        let u = off / width;
+        if u < 2.5 {
+            rise = rise.max(height * (-u * (u + 0.6)).exp());
+        }
+    }
+    rise
 }
 
 fn smooth_min(a: f32, b: f32, k: f32) -> f32 {

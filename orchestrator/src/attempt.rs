@@ -11,11 +11,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use run_folder::failure::{Failure, FailureKind, NOT_AS_PLANNED, STOPPED};
+use run_spec::ids::Attempt;
 use store::{Store, StoreError};
 
 use crate::command::{self, Stage};
 use crate::evidence;
 use crate::guard::Signal;
+use crate::keys::RowsKey;
 use crate::ledger::{self, unix_s};
 use crate::log;
 use crate::process::{Launcher, Process, error_file_of};
@@ -45,11 +47,11 @@ pub(crate) struct Ground<'a> {
 
 /// An attempt that runs.
 #[derive(Debug)]
-pub(crate) struct Attempt<'a> {
+pub(crate) struct RunningAttempt<'a> {
     /// The trial.
     pub(crate) trial: Trial<'a>,
     /// Number of the attempt.
-    pub(crate) number: u32,
+    pub(crate) number: Attempt,
     /// Name of the stage that runs.
     pub(crate) stage: String,
     /// Where both streams of its processes go.
@@ -58,7 +60,7 @@ pub(crate) struct Attempt<'a> {
     process: Process,
     began: Instant,
     reports: Vec<StageReport>,
-    rows: Vec<String>,
+    rows: Vec<RowsKey>,
     cut: Option<Cause>,
 }
 
@@ -83,12 +85,12 @@ pub(crate) enum Outcome {
 }
 
 /// Name of an attempt's files in the work folder.
-pub(crate) fn stem(trial: &Trial<'_>, number: u32) -> String {
+pub(crate) fn stem(trial: &Trial<'_>, number: Attempt) -> String {
     format!("{}.seed-{}.attempt-{number}", trial.arm.name, trial.seed)
 }
 
 /// Where the log of an attempt lies.
-pub(crate) fn log_of(work: &Path, trial: &Trial<'_>, number: u32) -> PathBuf {
+pub(crate) fn log_of(work: &Path, trial: &Trial<'_>, number: Attempt) -> PathBuf {
     work.join(format!("{}.log", stem(trial, number)))
 }
 
@@ -106,7 +108,7 @@ pub(crate) fn reason(log: &Path) -> (FailureKind, String) {
 }
 
 /// The failure of a stage whose worker ended with `status`, as its own record says; a worker that was killed leaves none.
-fn worker_failed(attempt: &Attempt<'_>, status: ExitStatus) -> (Cause, String) {
+fn worker_failed(attempt: &RunningAttempt<'_>, status: ExitStatus) -> (Cause, String) {
     let (stage, (kind, why)) = (&attempt.stage, reason(&attempt.log));
     if status.code() == Some(NOT_AS_PLANNED.into()) {
         return (Cause::Changed, format!("{stage}: {why}"));
@@ -120,7 +122,12 @@ fn worker_failed(attempt: &Attempt<'_>, status: ExitStatus) -> (Cause, String) {
 
 impl<'a> Ground<'a> {
     /// Begins attempt `number` with the first of those stages that `chosen` takes.
-    pub(crate) fn begin(&self, trial: Trial<'a>, number: u32, chosen: impl Fn(&Stage) -> bool) -> Result<Attempt<'a>> {
+    pub(crate) fn begin(
+        &self,
+        trial: Trial<'a>,
+        number: Attempt,
+        chosen: impl Fn(&Stage) -> bool,
+    ) -> Result<RunningAttempt<'a>> {
         std::fs::create_dir_all(&self.work).with_context(|| format!("make work folder {}", self.work.display()))?;
         let config = self.work.join(format!("{}.json", stem(&trial, number)));
         let text = serde_json::to_vec_pretty(&trial.config()).context("write the config")?;
@@ -133,13 +140,13 @@ impl<'a> Ground<'a> {
         let process = self.start_stage(&trial, number, &first, &log)?;
         let (began, rows) = (Instant::now(), first.rows.into_iter().collect());
         let stage = first.name;
-        Ok(Attempt { trial, number, stage, log, stages, process, began, reports: Vec::new(), rows, cut: None })
+        Ok(RunningAttempt { trial, number, stage, log, stages, process, began, reports: Vec::new(), rows, cut: None })
     }
 
     /// Keeps the config beside the run, for people: nothing reads it back. One that differs is damaged, since the trial's
     /// digest covers it; `verify` names it, and the trial runs all the same.
     fn keep_config(&self, trial: &Trial<'_>, text: Vec<u8>) -> Result<()> {
-        let key = format!("{}/config.json", trial.key());
+        let key = trial.key().config();
         match self.store.ensure(&key, Bytes::from(text)) {
             Err(StoreError::Differs { uri }) => {
                 tracing::warn!("{uri} is damaged: it is not the config of its trial");
@@ -149,19 +156,18 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn start_stage(&self, trial: &Trial<'_>, number: u32, stage: &Stage, log: &Path) -> Result<Process> {
+    fn start_stage(&self, trial: &Trial<'_>, number: Attempt, stage: &Stage, log: &Path) -> Result<Process> {
         let process = self.launcher.start(&stage.args, log)?;
         let program = self.launcher.worker.display().to_string();
         let command = std::iter::once(program).chain(stage.args.iter().cloned()).collect();
         let record = Started { leader: process.leader(), command };
-        let again = if self.restarts > 0 { format!("-restart-{}", self.restarts) } else { String::new() };
-        let key = format!("{}/started-{}{again}.json", trial.attempt_key(number), stage.name);
-        ledger::create(self.store, &key, &record)?;
+        let key = trial.attempt_key(number).started(&stage.name, self.restarts);
+        self.store.create_record_once(&key, &record)?;
         Ok(process)
     }
 
     /// Looks how `attempt` is; begins its next stage when one has ended well.
-    pub(crate) fn look(&self, attempt: &mut Attempt<'a>) -> Result<Look> {
+    pub(crate) fn look(&self, attempt: &mut RunningAttempt<'a>) -> Result<Look> {
         if self.time_limit_s.is_some_and(|limit| attempt.began.elapsed().as_secs() >= limit) {
             self.cut(attempt, Cause::TimeLimit);
         }
@@ -172,14 +178,14 @@ impl<'a> Ground<'a> {
     }
 
     /// Asks the attempt to end; what it had finished by then is kept.
-    pub(crate) fn cut(&self, attempt: &mut Attempt<'_>, cause: Cause) {
+    pub(crate) fn cut(&self, attempt: &mut RunningAttempt<'_>, cause: Cause) {
         if attempt.cut.is_none() {
             attempt.cut = Some(cause);
             attempt.process.stop(self.launcher.ask, self.launcher.grace);
         }
     }
 
-    fn on_stage_end(&self, attempt: &mut Attempt<'a>, status: ExitStatus) -> Result<Look> {
+    fn on_stage_end(&self, attempt: &mut RunningAttempt<'a>, status: ExitStatus) -> Result<Look> {
         let seconds = attempt.process.seconds();
         attempt.reports.push(StageReport { name: attempt.stage.clone(), seconds, exit_code: status.code() });
         // Work that was finished when the signal came is kept.
@@ -210,7 +216,7 @@ impl<'a> Ground<'a> {
         }))
     }
 
-    fn next_stage(&self, attempt: &mut Attempt<'a>) -> Result<()> {
+    fn next_stage(&self, attempt: &mut RunningAttempt<'a>) -> Result<()> {
         let Some(stage) = attempt.stages.pop_front() else { return Ok(()) };
         attempt.stage.clone_from(&stage.name);
         attempt.rows.extend(stage.rows.clone());
@@ -219,14 +225,14 @@ impl<'a> Ground<'a> {
     }
 
     /// A worker that ended well must have left rows that can be read and that are of what was planned.
-    fn refs(&self, attempt: &Attempt<'_>) -> Result<Vec<RowsRef>> {
+    fn refs(&self, attempt: &RunningAttempt<'_>) -> Result<Vec<RowsRef>> {
         evidence::refs(self.store, self.plan, &attempt.trial, &attempt.rows)
     }
 
     /// A log that cannot be kept costs nothing but the log: the local one remains.
-    fn keep_log(&self, attempt: &Attempt<'_>) {
+    fn keep_log(&self, attempt: &RunningAttempt<'_>) {
         let text = log::plain(&log::tail(&attempt.log, LOG_LIMIT));
-        let key = format!("{}/{}", attempt.trial.attempt_key(attempt.number), self.log_name);
+        let key = attempt.trial.attempt_key(attempt.number).log(self.log_name);
         match self.store.create(&key, Bytes::from(text)) {
             Err(error) if !error.is_already_exists() => tracing::warn!(%error, "the log was not copied to the store"),
             _ => {}
@@ -234,17 +240,18 @@ impl<'a> Ground<'a> {
     }
 
     /// Records how the attempt ended.
-    pub(crate) fn record(&self, trial: &Trial<'_>, number: u32, outcome: &Outcome) -> Result<()> {
+    pub(crate) fn record(&self, trial: &Trial<'_>, number: Attempt, outcome: &Outcome) -> Result<()> {
         match outcome {
             Outcome::Done(record) => {
-                ledger::create(self.store, &format!("{}/result.json", trial.attempt_key(number)), record).map(drop)
+                self.store.create_record_once(&trial.attempt_key(number).result(), record)?;
+                Ok(())
             }
             Outcome::Failed(record) => ledger::record_failure(self.store, trial, number, record),
         }
     }
 }
 
-impl Attempt<'_> {
+impl RunningAttempt<'_> {
     /// Seconds since it began.
     pub(crate) fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()

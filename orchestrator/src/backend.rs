@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use run_spec::ids::Attempt;
 
 use crate::records::{Claim, Trial};
 
@@ -16,7 +17,7 @@ pub(crate) struct Ticket<'a> {
     /// The trial.
     pub(crate) trial: Trial<'a>,
     /// Number of the attempt.
-    pub(crate) attempt: u32,
+    pub(crate) attempt: Attempt,
 }
 
 /// What happened, most often to an attempt.

@@ -103,7 +103,7 @@ fn options(plan: &Plan) -> Vec<String> {
 fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
     let Some(asked) = plan.probe_options.get("step") else { return Ok(()) };
     let config = trial.arm.config.resolve(&trial.label())?;
-    let (step, last, every) = (evidence::step(plan, trial)?, config.total_steps(), config.checkpoint.every_steps);
+    let (step, last, every) = (evidence::step(plan, trial)?.get(), config.total_steps(), config.checkpoint.every_steps);
     let kept = step.div_ceil(every.max(1)) + config.checkpoint.keep > last.div_ceil(every.max(1));
     ensure!(
         step == last || (step > 0 && step < last && step.is_multiple_of(every.max(1)) && kept),
@@ -122,7 +122,7 @@ fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
         check_step(plan, trial).with_context(|| format!("sweep {}: arm `{}`", plan.name, trial.arm.name))?;
     }
     let mut bytes = 0;
-    for stage in command::stages(plan, trial, 1, file.path(), str::to_owned)? {
+    for stage in command::stages(plan, trial, 1.into(), file.path(), str::to_owned)? {
         bytes = bytes.max(ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?.unwrap_or(0));
     }
     Ok(bytes)

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest};
 use serde_json::Value;
 
 use crate::evidence;
+use crate::keys::RowsKey;
 use crate::records::{Arm, EvalSet, Plan, Trial};
 
 /// One process of a trial.
@@ -18,7 +19,7 @@ pub(crate) struct Stage {
     /// Arguments of the worker.
     pub(crate) args: Vec<String>,
     /// Key under which the stage leaves result rows, if it leaves any.
-    pub(crate) rows: Option<String>,
+    pub(crate) rows: Option<RowsKey>,
 }
 
 /// The stages of attempt `attempt` at `trial`, in order.
@@ -31,11 +32,11 @@ pub(crate) struct Stage {
 pub(crate) fn stages(
     plan: &Plan,
     trial: &Trial<'_>,
-    attempt: u32,
+    attempt: Attempt,
     config: &Path,
     uri_of: impl Fn(&str) -> String,
 ) -> Result<Vec<Stage>> {
-    let places = Places { plan, trial, attempt, config: config.display().to_string(), run: uri_of(&trial.run_key()) };
+    let places = Places { plan, trial, attempt, config: config.display().to_string(), run: uri_of(&trial.key().run()) };
     let mut stages = Vec::new();
     if trial.baseline.is_none() {
         stages.push(places.train());
@@ -50,7 +51,7 @@ pub(crate) fn stages(
 struct Places<'a> {
     plan: &'a Plan,
     trial: &'a Trial<'a>,
-    attempt: u32,
+    attempt: Attempt,
     config: String,
     run: String,
 }
@@ -66,7 +67,7 @@ impl Places<'_> {
 
     fn probe(&self, eval: &EvalSet, uri_of: impl Fn(&str) -> String) -> Result<Stage> {
         let Self { plan, trial, .. } = self;
-        let rows = format!("{}/rows-{}.jsonl", trial.attempt_key(self.attempt), eval.name);
+        let rows = trial.attempt_key(self.attempt).rows(&eval.name);
         let mut args = match trial.baseline {
             Some(baseline) => words(&["baseline", &baseline.features, "--config", &self.config]),
             None => {
@@ -80,7 +81,7 @@ impl Places<'_> {
             }
         };
         args.extend(words(&["--shards", &eval.shards.uri, "--split", &eval.split, "--dataset", &eval.name]));
-        args.extend(words(&["--out", &uri_of(&rows)]));
+        args.extend(words(&["--out", &uri_of(&rows.to_string())]));
         let threads = trial.arm.config.threads();
         if threads > 0 {
             args.extend(words(&["--threads", &threads.to_string()]));
@@ -178,7 +179,7 @@ mod tests {
             run: 1,
             reference: "reference".into(),
             evidence: false,
-            seeds: vec![4],
+            seeds: vec![4.into()],
             arms: vec![
                 arm("reference", json!({"train": {"threads": 2}})),
                 arm("b", json!({"loss": {"n_local": 0}, "train": {"threads": 2}})),
@@ -202,7 +203,7 @@ mod tests {
     fn a_trial_trains_and_is_probed() {
         let plan = plan();
         let trial = plan.trials()[0];
-        let stages = stages(&plan, &trial, 2, Path::new("c.json"), |key| format!("S/{key}")).unwrap();
+        let stages = stages(&plan, &trial, 2.into(), Path::new("c.json"), |key| format!("S/{key}")).unwrap();
         let t = trial.key();
         let (patches, cells, split) = (Digest::of(b"./patches"), Digest::of(b"./cells"), Digest::of(b"split"));
         assert_eq!(
@@ -218,7 +219,7 @@ mod tests {
              --expect code=0.1.0+a --expect shards={cells} --expect split={split}"
         );
         assert_eq!(shown("worker", &stages[1].args), expected);
-        assert_eq!(stages[1].rows.as_deref(), Some(rows.as_str()));
+        assert_eq!(stages[1].rows.as_ref().map(RowsKey::to_string), Some(rows));
         assert_eq!(stages.len(), 2);
     }
 
@@ -229,14 +230,14 @@ mod tests {
         plan.code.binary = Some(Digest::of(b"elf"));
         let baseline = Baseline {
             arm: Arm { name: "random@cells".into(), ..plan.arms[0].clone() },
-            seed: 4,
+            seed: 4.into(),
             features: "random".into(),
             eval: "cells".into(),
             probes: Digest::of(b"q"),
             trials: Vec::new(),
         };
         let trial = Trial::from(&baseline);
-        let stages = stages(&plan, &trial, 1, Path::new("c.json"), |key| format!("S/{key}")).unwrap();
+        let stages = stages(&plan, &trial, 1.into(), Path::new("c.json"), |key| format!("S/{key}")).unwrap();
         let words = shown("worker", &stages[0].args);
         assert!(
             words.starts_with("worker baseline random --config c.json --shards ./cells --split 'grouped 5'"),
@@ -255,7 +256,9 @@ mod tests {
         let plan = plan();
         let words = |i: usize| {
             let trial = plan.trials()[i];
-            let all = stages(&plan, &trial, 1, Path::new("c.json"), |key| key.replace(&trial.key(), "T")).unwrap();
+            let all =
+                stages(&plan, &trial, 1.into(), Path::new("c.json"), |key| key.replace(&trial.key().to_string(), "T"))
+                    .unwrap();
             all.iter().map(|s| shown("worker", &s.args).replace("--arm b", "--arm reference")).collect::<Vec<_>>()
         };
         assert_eq!(words(0), words(1));

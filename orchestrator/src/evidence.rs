@@ -5,9 +5,10 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use results::{ResultRow, TEACHER, row};
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Step};
 use store::{Store, StoreError};
 
+use crate::keys::RowsKey;
 use crate::ledger::{self, State};
 use crate::records::{EvalSet, Finished, Plan, RowsRef, Trial};
 
@@ -23,15 +24,18 @@ pub(crate) struct Expected<'a> {
 }
 
 /// The step that a trained model is scored at: the one that `probe.options` asks for, else the last.
-pub(crate) fn step(plan: &Plan, trial: &Trial<'_>) -> Result<u64> {
+pub(crate) fn step(plan: &Plan, trial: &Trial<'_>) -> Result<Step> {
     if trial.baseline.is_some() {
-        return Ok(0);
+        return Ok(Step::new(0));
     }
     match plan.probe_options.get("step") {
         Some(step) => {
-            step.as_u64().with_context(|| format!("`probe.options.step`: a step number is expected, not {step}"))
+            let step = step
+                .as_u64()
+                .with_context(|| format!("`probe.options.step`: a step number is expected, not {step}"))?;
+            Ok(Step::new(step))
         }
-        None => Ok(trial.arm.config.resolve(&trial.label())?.total_steps()),
+        None => Ok(Step::new(trial.arm.config.resolve(&trial.label())?.total_steps())),
     }
 }
 
@@ -56,14 +60,15 @@ impl Expected<'_> {
     /// The rows under `key`, checked, and the digest of their file. `digest`: what it must be, where that is known.
     pub(crate) fn rows(&self, store: &Store, key: &str, digest: Option<Digest>) -> Result<(Vec<ResultRow>, Digest)> {
         let (rows, found) = read(store, key, digest)?;
+        let step = step(self.plan, self.trial)?;
         for row in &rows {
-            self.check(row).with_context(|| store.uri_of(key))?;
+            self.check(row, step).with_context(|| store.uri_of(key))?;
         }
         Ok((rows, found))
     }
 
-    /// Checks one row. Columns that older versions did not write are not checked where they are absent.
-    fn check(&self, row: &ResultRow) -> Result<()> {
+    /// Checks one row, which must be of `step`. Columns that older versions did not write are not checked where they are absent.
+    fn check(&self, row: &ResultRow, step: Step) -> Result<()> {
         let Self { plan, trial, eval } = self;
         let features = trial.baseline.map_or(TEACHER, |baseline| baseline.features.as_str());
         // Probes of older versions left their baselines' rows beside the teacher's.
@@ -77,15 +82,17 @@ impl Expected<'_> {
             )?;
             same("seed", &row.seed, &trial.seed, "the run folder holds another run")?;
             let remedy = "`sweep --retry-failed` probes the run again";
-            same("step", &row.step, &step(plan, trial)?, remedy)?;
+            same("step", &row.step, &step, remedy)?;
         }
         if trial.baseline.is_none() {
             same("shards_train", &row.shards_train, &trial.arm.shards.digest, SHARDS)?;
             same("code", &row.code, &plan.code.version, CODE)?;
         }
-        if row.code_probe.is_some() {
-            same("code_probe", &row.code_probe.as_ref(), &Some(&plan.code.version), CODE)?;
-            same("init_weights", &row.init_weights, &trial.arm.init_weights, "put the file of `init.weights` back")?;
+        if let Some(code) = &row.code_probe {
+            same("code_probe", code, &plan.code.version, CODE)?;
+            let shown = |digest: Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+            let (found, planned) = (shown(row.init_weights), shown(trial.arm.init_weights));
+            same("init_weights", &found, &planned, "put the file of `init.weights` back")?;
         }
         same("shards_eval", &row.shards_eval, &eval.shards.digest, SHARDS)?;
         // Baselines are shared by sweeps that may call the same set otherwise.
@@ -104,16 +111,11 @@ const SHARDS: &str = "put the planned shard set back, or run `sweep` again to pl
 const CODE: &str = "put the planned worker back, or run `sweep` again to plan with the new one";
 
 /// Refuses a value that is not the planned one.
-fn same<T: PartialEq + std::fmt::Debug>(column: &str, found: &T, planned: &T, remedy: &str) -> Result<()> {
-    let plain = |value: &T| format!("{value:?}").replace("Some(", "").replace("Digest(", "").replace([')', '"'], "");
+fn same<T: PartialEq + std::fmt::Display>(column: &str, found: &T, planned: &T, remedy: &str) -> Result<()> {
     if found == planned {
         return Ok(());
     }
-    Err(anyhow!(
-        "the rows are not of what was planned: `{column}` is {}, planned was {}; {remedy}",
-        plain(found),
-        plain(planned)
-    ))
+    Err(anyhow!("the rows are not of what was planned: `{column}` is {found}, planned was {planned}; {remedy}"))
 }
 
 /// All rows of a finished attempt, checked.
@@ -121,18 +123,20 @@ pub(crate) fn rows(
     store: &Store,
     plan: &Plan,
     trial: &Trial<'_>,
-    (attempt, record): (u32, &Finished),
+    (attempt, record): (Attempt, &Finished),
 ) -> Result<Vec<ResultRow>> {
     let mut all = Vec::new();
     for file in &record.rows {
-        ensure!(
-            lies_in(&file.key, &trial.attempt_key(attempt)),
-            "{} is the result of another attempt: it names {}; set it aside with `orchestrator verify {} --repair`",
-            store.uri_of(&format!("{}/result.json", trial.attempt_key(attempt))),
-            file.key,
-            store.uri()
-        );
-        let eval = eval_of(plan, trial, &file.key)?;
+        let key = RowsKey::parse(&file.key).filter(|key| key.attempt == trial.attempt_key(attempt));
+        let key = key.with_context(|| {
+            format!(
+                "{} is the result of another attempt: it names {}; set it aside with `orchestrator verify {} --repair`",
+                store.uri_of(&trial.attempt_key(attempt).result()),
+                file.key,
+                store.uri()
+            )
+        })?;
+        let eval = eval_of(plan, trial, &key)?;
         all.extend(Expected { plan, trial, eval }.rows(store, &file.key, file.digest)?.0);
     }
     ensure!(
@@ -147,27 +151,22 @@ pub(crate) fn rows(
 }
 
 /// The keys of `rows` with the digests of what lies there, checked: what a result record names.
-pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[String]) -> Result<Vec<RowsRef>> {
-    let one = |key: &String| {
+pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[RowsKey]) -> Result<Vec<RowsRef>> {
+    let one = |key: &RowsKey| {
         let eval = eval_of(plan, trial, key)?;
-        let (_, digest) = Expected { plan, trial, eval }.rows(store, key, None)?;
-        Ok(RowsRef { key: key.clone(), digest: Some(digest) })
+        let key = key.to_string();
+        let (_, digest) = Expected { plan, trial, eval }.rows(store, &key, None)?;
+        Ok(RowsRef { key, digest: Some(digest) })
     };
     rows.iter().map(one).collect()
 }
 
-/// Whether a key lies directly in a folder.
-pub(crate) fn lies_in(key: &str, folder: &str) -> bool {
-    key.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| !rest.contains('/'))
-}
-
-/// The evaluation set whose rows lie under `key`, which ends in `rows-NAME.jsonl`; a baseline has but one.
-fn eval_of<'a>(plan: &'a Plan, trial: &Trial<'a>, key: &str) -> Result<&'a EvalSet> {
+/// The evaluation set whose rows lie under `key`; a baseline has but one.
+fn eval_of<'a>(plan: &'a Plan, trial: &Trial<'a>, key: &RowsKey) -> Result<&'a EvalSet> {
     if trial.baseline.is_some() {
         return plan.evals_of(trial).next().context("a baseline is of an evaluation set of its plan");
     }
-    let name = key.rsplit('/').next().and_then(|name| name.strip_prefix("rows-")?.strip_suffix(".jsonl"));
-    let eval = plan.evals.iter().find(|eval| Some(eval.name.as_str()) == name);
+    let eval = plan.evals.iter().find(|eval| eval.name == key.eval);
     eval.with_context(|| format!("{key} holds rows of an evaluation set that the plan does not name"))
 }
 

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use run_spec::ids::Attempt;
 use store::{Store, StoreError};
 
 use crate::guard::{Signal, signal_group};
 use crate::identity::{Identity, Life};
+use crate::keys::AttemptKey;
 use crate::records::{Cause, Claim, Failed, Finished, SetAside, Started, Trial};
 
 /// How long the remains of a dead orchestrator's workers may take to vanish after a kill.
@@ -27,21 +27,21 @@ pub(crate) enum State {
     /// Finished, by some attempt.
     Finished {
         /// Its number.
-        attempt: u32,
+        attempt: Attempt,
         /// What it left.
         record: Finished,
     },
     /// The newest attempt ended without a result.
     Failed {
         /// Its number.
-        attempt: u32,
+        attempt: Attempt,
         /// Why.
         record: Failed,
     },
     /// The newest attempt is claimed and has not ended.
     Claimed {
         /// Its number.
-        attempt: u32,
+        attempt: Attempt,
         /// By whom.
         claim: Claim,
         /// Whether they live.
@@ -50,14 +50,14 @@ pub(crate) enum State {
     /// A record that decides about it is damaged.
     Damaged {
         /// Number of the attempt.
-        attempt: u32,
+        attempt: Attempt,
         /// What is damaged, with its place and the remedy, in a sentence.
         what: String,
     },
     /// The newest attempt was set aside, because a record of it was damaged: the trial is to be done again.
     SetAside {
         /// Its number.
-        attempt: u32,
+        attempt: Attempt,
     },
 }
 
@@ -66,45 +66,17 @@ pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Reads the JSON record under `key`.
-pub(crate) fn read<T: DeserializeOwned>(store: &Store, key: &str) -> Result<T> {
-    Ok(store.read_record(key)?)
-}
-
-/// Reads the JSON record under `key`. The inner error says what is wrong with a record that is damaged or gone; all other
-/// trouble of the store is the outer one.
-pub(crate) fn read_if_whole<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Result<T, String>> {
-    match store.read_record(key) {
-        Ok(record) => Ok(Ok(record)),
-        Err(error) if is_damage(&error) => Ok(Err(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether an error means that what is stored is damaged, as opposed to a store that cannot be reached.
+/// Whether an error means that what is stored is damaged or gone, as opposed to a store that cannot be reached.
 pub(crate) fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Record { .. } | StoreError::Damaged { .. } | StoreError::NotFound { .. })
-}
-
-/// Writes a JSON record under `key`. False: another was first.
-pub(crate) fn create<T: Serialize>(store: &Store, key: &str, record: &T) -> Result<bool> {
-    match store.create_record(key, record) {
-        Ok(_) => Ok(true),
-        Err(StoreError::AlreadyExists { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    error.damage().is_some() || error.is_not_found()
 }
 
 /// The names of the records of each attempt of `trial`, by number.
-pub(crate) fn attempts(store: &Store, trial: &Trial<'_>) -> Result<BTreeMap<u32, BTreeSet<String>>> {
-    let root = trial.attempts_key();
-    let mut attempts: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
-    for key in store.list(&root)? {
-        let rest = key.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/attempt-"));
-        if let Some((number, record)) = rest.and_then(|rest| rest.split_once('/'))
-            && let Ok(number) = number.parse()
-        {
-            attempts.entry(number).or_default().insert(record.to_owned());
+pub(crate) fn attempts(store: &Store, trial: &Trial<'_>) -> Result<BTreeMap<Attempt, BTreeSet<String>>> {
+    let mut attempts: BTreeMap<Attempt, BTreeSet<String>> = BTreeMap::new();
+    for key in store.list(&trial.attempts_key().to_string())? {
+        if let Some((attempt, record)) = AttemptKey::split(&key) {
+            attempts.entry(attempt.number).or_default().insert(record.to_owned());
         }
     }
     Ok(attempts)
@@ -116,9 +88,9 @@ pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
     let set_aside = |names: &BTreeSet<String>| names.contains("set-aside.json");
     let mut damaged = None;
     for (&attempt, _) in attempts.iter().filter(|(_, names)| names.contains("result.json") && !set_aside(names)) {
-        match read_if_whole(store, &format!("{}/result.json", trial.attempt_key(attempt)))? {
+        match store.read_record_if_whole(&trial.attempt_key(attempt).result())? {
             Ok(record) => return Ok(State::Finished { attempt, record }),
-            Err(what) => damaged = damaged.or(Some(State::Damaged { attempt, what })),
+            Err(what) => damaged = damaged.or(Some(State::Damaged { attempt, what: what.to_string() })),
         }
     }
     if let Some(damaged) = damaged {
@@ -131,48 +103,56 @@ pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
     }
     let key = trial.attempt_key(attempt);
     if names.contains("failed.json") {
-        return Ok(match read_if_whole(store, &format!("{key}/failed.json"))? {
+        return Ok(match store.read_record_if_whole(&key.failed())? {
             Ok(record) => State::Failed { attempt, record },
-            Err(what) => State::Damaged { attempt, what },
+            Err(what) => State::Damaged { attempt, what: what.to_string() },
         });
     }
-    let claim: Claim = match read_if_whole(store, &format!("{key}/claim.json"))? {
+    let claim: Claim = match store.read_record_if_whole(&key.claim())? {
         Ok(claim) => claim,
-        Err(what) => return Ok(State::Damaged { attempt, what }),
+        Err(what) => return Ok(State::Damaged { attempt, what: what.to_string() }),
     };
     let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
     // What a dead holder has left running is in these records: without them the attempt cannot be settled.
     for name in names.iter().filter(|name| life == Life::Dead && name.starts_with("started-")) {
-        if let Err(what) = read_if_whole::<Started>(store, &format!("{key}/{name}"))? {
-            return Ok(State::Damaged { attempt, what });
+        if let Err(what) = store.read_record_if_whole::<Started>(&format!("{key}/{name}"))? {
+            return Ok(State::Damaged { attempt, what: what.to_string() });
         }
     }
     Ok(State::Claimed { attempt, claim, life })
 }
 
 /// Sets an attempt aside because of `what`: it no longer counts, and nothing of it is moved or deleted.
-pub(crate) fn set_aside(store: &Store, attempt_key: &str, because: Vec<String>) -> Result<()> {
-    create(store, &format!("{attempt_key}/set-aside.json"), &SetAside { because, unix_s: unix_s() }).map(drop)
+pub(crate) fn set_aside(store: &Store, key: &AttemptKey, because: Vec<String>) -> Result<()> {
+    store.create_record_once(&key.set_aside(), &SetAside { because, unix_s: unix_s() })?;
+    Ok(())
 }
 
 /// Tries to claim attempt `attempt`, for a Slurm wave where one is given. False: another was first.
-pub(crate) fn claim(store: &Store, trial: &Trial<'_>, attempt: u32, sweep: &str, wave: Option<&str>) -> Result<bool> {
+pub(crate) fn claim(
+    store: &Store,
+    trial: &Trial<'_>,
+    attempt: Attempt,
+    sweep: &str,
+    wave: Option<&str>,
+) -> Result<bool> {
     let wave = wave.map(str::to_owned);
     let record = Claim { holder: Identity::own(), sweep: sweep.to_owned(), unix_s: unix_s(), wave };
-    create(store, &format!("{}/claim.json", trial.attempt_key(attempt)), &record)
+    Ok(store.create_record_once(&trial.attempt_key(attempt).claim(), &record)?)
 }
 
 /// Records that an attempt ended without a result; one that is recorded already stays as it is.
-pub(crate) fn record_failure(store: &Store, trial: &Trial<'_>, attempt: u32, record: &Failed) -> Result<()> {
-    create(store, &format!("{}/failed.json", trial.attempt_key(attempt)), record).map(drop)
+pub(crate) fn record_failure(store: &Store, trial: &Trial<'_>, attempt: Attempt, record: &Failed) -> Result<()> {
+    store.create_record_once(&trial.attempt_key(attempt).failed(), record)?;
+    Ok(())
 }
 
 /// Settles an attempt whose holder has died: ends what is left of its workers, and records it as lost.
-pub(crate) fn settle_lost(store: &Store, trial: &Trial<'_>, attempt: u32, grace: Duration) -> Result<()> {
+pub(crate) fn settle_lost(store: &Store, trial: &Trial<'_>, attempt: Attempt, grace: Duration) -> Result<()> {
     let key = trial.attempt_key(attempt);
-    for name in store.list(&key)?.iter().filter(|name| name.contains("/started-")) {
+    for name in store.list(&key.to_string())?.iter().filter(|name| name.contains("/started-")) {
         // Whether its processes still run cannot be known from a damaged record: the error says so, for this trial alone.
-        let started: Started = read(store, name)?;
+        let started: Started = store.read_record(name)?;
         end_remains(&started.leader, grace)
             .with_context(|| format!("settle attempt {attempt} of {}", trial.label()))?;
     }
@@ -212,7 +192,7 @@ fn end_remains(leader: &Identity, grace: Duration) -> Result<()> {
 mod tests {
     use super::*;
     use crate::records::{Arm, ShardRef};
-    use run_spec::ids::Digest;
+    use run_spec::ids::{Digest, Seed};
 
     fn arm() -> Arm {
         let shards = ShardRef { uri: "x".into(), digest: Digest::of(b"x") };
@@ -234,20 +214,25 @@ mod tests {
     fn the_newest_attempt_decides_and_any_result_ends_it() {
         let store = Store::open("memory://ledger-states").unwrap();
         let arm = arm();
-        let trial = Trial { arm: &arm, seed: 3, probes: Digest::of(b"p"), baseline: None };
+        let trial = Trial { arm: &arm, seed: 3.into(), probes: Digest::of(b"p"), baseline: None };
         assert_eq!(state(&store, &trial).unwrap(), State::Missing);
-        assert!(claim(&store, &trial, 1, "s", None).unwrap());
-        assert!(!claim(&store, &trial, 1, "s", None).unwrap(), "a claim is had once");
-        assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 1, life: Life::Alive, .. }));
-        create(&store, &format!("{}/failed.json", trial.attempt_key(1)), &failed(Cause::Exit)).unwrap();
-        assert_eq!(state(&store, &trial).unwrap(), State::Failed { attempt: 1, record: failed(Cause::Exit) });
+        assert!(claim(&store, &trial, 1.into(), "s", None).unwrap());
+        assert!(!claim(&store, &trial, 1.into(), "s", None).unwrap(), "a claim is had once");
+        assert!(
+            matches!(state(&store, &trial).unwrap(), State::Claimed { attempt, life: Life::Alive, .. } if attempt == 1)
+        );
+        store.create_record_once(&trial.attempt_key(1.into()).failed(), &failed(Cause::Exit)).unwrap();
+        assert_eq!(state(&store, &trial).unwrap(), State::Failed { attempt: 1.into(), record: failed(Cause::Exit) });
         for n in 2..=10 {
-            claim(&store, &trial, n, "s", None).unwrap();
+            claim(&store, &trial, n.into(), "s", None).unwrap();
         }
-        assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 10, .. }), "10 is newer than 9");
+        assert!(
+            matches!(state(&store, &trial).unwrap(), State::Claimed { attempt, .. } if attempt == 10),
+            "10 is newer than 9"
+        );
         let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
-        create(&store, &format!("{}/result.json", trial.attempt_key(2)), &done).unwrap();
-        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2, record: done });
+        store.create_record_once(&trial.attempt_key(2.into()).result(), &done).unwrap();
+        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2.into(), record: done });
     }
 
     /// A crash of the machine can leave an empty file under a key that was created.
@@ -256,20 +241,21 @@ mod tests {
         let store = Store::open("memory://ledger-damaged").unwrap();
         let arm = arm();
         for (seed, record) in [(0, "claim.json"), (1, "failed.json"), (2, "result.json")] {
-            let trial = Trial { arm: &arm, seed, probes: Digest::of(b"p"), baseline: None };
-            let key = trial.attempt_key(1);
+            let trial = Trial { arm: &arm, seed: Seed::new(seed), probes: Digest::of(b"p"), baseline: None };
+            let key = trial.attempt_key(1.into());
             if record != "claim.json" {
-                assert!(claim(&store, &trial, 1, "s", None).unwrap());
+                assert!(claim(&store, &trial, 1.into(), "s", None).unwrap());
             }
             store.create(&format!("{key}/{record}"), "".into()).unwrap();
-            let State::Damaged { attempt: 1, what } = state(&store, &trial).unwrap() else { panic!("{record}") };
+            let State::Damaged { attempt, what } = state(&store, &trial).unwrap() else { panic!("{record}") };
+            assert_eq!(attempt, 1);
             assert!(what.contains(&format!("attempt-1/{record} is damaged: it is empty")), "{what}");
             assert!(what.contains("orchestrator verify STORE --repair"), "{what}");
             let aside = SetAside { because: vec![what], unix_s: 1 };
-            create(&store, &format!("{key}/set-aside.json"), &aside).unwrap();
-            assert_eq!(state(&store, &trial).unwrap(), State::SetAside { attempt: 1 });
-            claim(&store, &trial, 2, "s", None).unwrap();
-            assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt: 2, .. }));
+            store.create_record_once(&key.set_aside(), &aside).unwrap();
+            assert_eq!(state(&store, &trial).unwrap(), State::SetAside { attempt: 1.into() });
+            claim(&store, &trial, 2.into(), "s", None).unwrap();
+            assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { attempt, .. } if attempt == 2));
         }
     }
 
@@ -277,27 +263,27 @@ mod tests {
     fn a_result_that_is_whole_counts_more_than_a_damaged_one() {
         let store = Store::open("memory://ledger-two-results").unwrap();
         let arm = arm();
-        let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p"), baseline: None };
-        store.create(&format!("{}/result.json", trial.attempt_key(1)), "{\"stages\": [".into()).unwrap();
+        let trial = Trial { arm: &arm, seed: 0.into(), probes: Digest::of(b"p"), baseline: None };
+        store.create(&trial.attempt_key(1.into()).result(), "{\"stages\": [".into()).unwrap();
         let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
-        create(&store, &format!("{}/result.json", trial.attempt_key(2)), &done).unwrap();
-        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2, record: done });
+        store.create_record_once(&trial.attempt_key(2.into()).result(), &done).unwrap();
+        assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2.into(), record: done });
     }
 
     #[test]
     fn a_dead_holder_is_settled_and_the_next_number_is_free() {
         let store = Store::open("memory://ledger-lost").unwrap();
         let arm = arm();
-        let trial = Trial { arm: &arm, seed: 0, probes: Digest::of(b"p"), baseline: None };
+        let trial = Trial { arm: &arm, seed: 0.into(), probes: Digest::of(b"p"), baseline: None };
         let mut holder = Identity::own();
         holder.start_ticks += 1;
         let record = Claim { holder, sweep: "s".into(), unix_s: 1, wave: None };
-        create(&store, &format!("{}/claim.json", trial.attempt_key(1)), &record).unwrap();
+        store.create_record_once(&trial.attempt_key(1.into()).claim(), &record).unwrap();
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { life: Life::Dead, .. }));
-        settle_lost(&store, &trial, 1, Duration::ZERO).unwrap();
-        settle_lost(&store, &trial, 1, Duration::ZERO).unwrap();
+        settle_lost(&store, &trial, 1.into(), Duration::ZERO).unwrap();
+        settle_lost(&store, &trial, 1.into(), Duration::ZERO).unwrap();
         let State::Failed { record, .. } = state(&store, &trial).unwrap() else { panic!("not settled") };
         assert!(record.cause == Cause::Lost && !record.cause.blames_the_trial());
-        assert!(claim(&store, &trial, 2, "s", None).unwrap());
+        assert!(claim(&store, &trial, 2.into(), "s", None).unwrap());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::attempt::{Attempt, Ground, Look, Outcome, failure, log_of};
+use crate::attempt::{Ground, Look, Outcome, RunningAttempt, failure, log_of};
 use crate::backend::{Adoption, Backend, Event, Ticket};
 use crate::ledger;
 use crate::log;
@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Local<'a> {
     ground: Ground<'a>,
     slots: usize,
-    running: Vec<Attempt<'a>>,
+    running: Vec<RunningAttempt<'a>>,
 }
 
 impl<'a> Local<'a> {

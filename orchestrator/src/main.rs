@@ -6,7 +6,7 @@
 //! other.
 //!
 //! * [`sweep_file`] → [`plan`]: what is compared, resolved and digested; pure.
-//! * [`records`], [`ledger`], [`identity`]: what the store says, and who holds what.
+//! * [`records`], [`keys`], [`ledger`], [`identity`]: what the store says, and who holds what.
 //! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
 //! * [`attempt`], [`command`], [`process`], [`guard`]: running one trial; [`local`] and [`slurm`] see to many.
 //! * [`tables`], [`show`], [`progress`]: saying what came out.
@@ -20,6 +20,7 @@ mod command;
 mod evidence;
 mod guard;
 mod identity;
+mod keys;
 mod ledger;
 mod local;
 mod log;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use run_spec::ids::Seed;
 use run_spec::layer::{nearest, suggestion};
 
 use crate::sweep_file::SweepFile;
@@ -55,7 +56,7 @@ impl Globs {
     }
 
     /// Whether a trial is chosen: no globs choose all; a glob matches the arm or `ARM/seed-N`.
-    pub(crate) fn chooses(&self, arm: &str, seed: u64) -> bool {
+    pub(crate) fn chooses(&self, arm: &str, seed: Seed) -> bool {
         self.0.is_empty() || self.any(arm) || self.any(&format!("{arm}/seed-{seed}"))
     }
 }
@@ -80,9 +81,9 @@ mod tests {
     #[test]
     fn globs_choose_by_arm_or_by_trial() {
         let globs = Globs::new(&["koleo*".to_owned(), "ref/seed-1".to_owned()]).unwrap();
-        assert!(globs.chooses("koleo-on", 0) && globs.chooses("ref", 1));
-        assert!(!globs.chooses("ref", 0) && !globs.chooses("ref", 11));
-        assert!(Globs::new(&[]).unwrap().chooses("any", 0) && !Globs::new(&[]).unwrap().any("any"));
+        assert!(globs.chooses("koleo-on", 0.into()) && globs.chooses("ref", 1.into()));
+        assert!(!globs.chooses("ref", 0.into()) && !globs.chooses("ref", 11.into()));
+        assert!(Globs::new(&[]).unwrap().chooses("any", 0.into()) && !Globs::new(&[]).unwrap().any("any"));
     }
 
     #[test]

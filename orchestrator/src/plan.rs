@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use run_spec::config::{ArmConfig, Delta, Deltas, ResolvedConfig};
-use run_spec::ids::{Digest, digest_json};
+use run_spec::ids::{Digest, Seed, digest_json};
 use run_spec::yaml::Yaml;
 use serde_json::{Value, json};
 
@@ -157,7 +157,7 @@ fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
                     let seed = trial.arm.config.init_seed().unwrap_or(trial.seed);
                     (config, seed, format!("random{model}@{}", eval.name))
                 }
-                _ => (ArmConfig::empty(), 0, format!("histogram@{}", eval.name)),
+                _ => (ArmConfig::empty(), Seed::new(0), format!("histogram@{}", eval.name)),
             };
             if let Some(known) = found.iter_mut().find(|known| known.arm.name == name && known.seed == seed) {
                 known.trials.push(trial.label());
@@ -259,7 +259,7 @@ seeds: [0, 1]
         koleo["loss"]["koleo_weight"] = reference["loss"]["koleo_weight"].clone();
         assert_eq!(&koleo, reference);
         assert!(reference.get("seed").is_none());
-        assert_eq!(plan.arms[0].config.with_seed(7).value()["seed"], json!(7));
+        assert_eq!(plan.arms[0].config.with_seed(7.into()).value()["seed"], json!(7));
     }
 
     #[test]
@@ -338,7 +338,7 @@ seeds: [0, 1]
         let base = plan(SWEEP, "0.1.0+a").unwrap();
         let other = plan(&SWEEP.replace("split: grouped", "split: loso"), "0.1.0+a").unwrap();
         let (a, b) = (base.trials()[0], other.trials()[0]);
-        assert_eq!(a.run_key(), b.run_key());
+        assert_eq!(a.key().run(), b.key().run());
         assert_ne!(a.attempts_key(), b.attempts_key());
     }
 

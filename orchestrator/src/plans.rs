@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use store::Store;
 
 use crate::identity::Identity;
-use crate::ledger::{self, unix_s};
+use crate::ledger::unix_s;
 use crate::output;
 use crate::plan::{self, Facts};
 use crate::records::{Invocation, Plan};
@@ -30,7 +30,7 @@ fn numbers(store: &Store, name: &str) -> Result<Vec<u32>> {
 pub(crate) fn record_start(store: &Store, plan: &Plan) -> Result<()> {
     let newest = numbers(store, &plan.name)?.first().copied();
     let recorded = match newest {
-        Some(n) => ledger::read_if_whole::<Plan>(store, &format!("{}/{n}.json", root(&plan.name)))?.ok(),
+        Some(n) => store.read_record_if_whole::<Plan>(&format!("{}/{n}.json", root(&plan.name)))?.ok(),
         None => None,
     };
     if recorded.as_ref() != Some(plan) {
@@ -43,7 +43,7 @@ pub(crate) fn record_start(store: &Store, plan: &Plan) -> Result<()> {
 
 /// Creates `root/N.json` under the first free number from `n` on.
 fn create_next<T: serde::Serialize>(store: &Store, root: &str, mut n: u32, record: &T) -> Result<()> {
-    while !ledger::create(store, &format!("{root}/{n}.json"), record)? {
+    while !store.create_record_once(&format!("{root}/{n}.json"), record)? {
         n += 1;
     }
     Ok(())
@@ -57,7 +57,7 @@ pub(crate) fn was_started(store: &Store, plan: &Plan) -> Result<bool> {
 /// The newest recorded plan of sweep `name`. A damaged one is named and the one before is taken.
 pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
     for n in numbers(store, name)? {
-        match ledger::read_if_whole(store, &format!("{}/{n}.json", root(name)))? {
+        match store.read_record_if_whole(&format!("{}/{n}.json", root(name)))? {
             Ok(plan) => return Ok(plan),
             Err(what) => {
                 output::note(&format!("{what}. Giving the sweep file instead of its name needs no recorded plan."))
@@ -82,15 +82,15 @@ fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
     let mut times = Vec::new();
     for key in &keys {
         let Some((folder, _)) = key.split_once("/invocations/") else { continue };
-        if let Ok(record) = ledger::read_if_whole::<Invocation>(store, key)? {
+        if let Ok(record) = store.read_record_if_whole::<Invocation>(key)? {
             times.push((record.unix_s, format!("{folder}/plan.json")));
         }
     }
     times.sort();
     for (_, key) in times.into_iter().rev().filter(|(_, key)| keys.contains(key)) {
-        match ledger::read_if_whole(store, &key)? {
+        match store.read_record_if_whole(&key)? {
             Ok(plan) => return Ok(Some(plan)),
-            Err(what) => output::note(&what),
+            Err(what) => output::note(&what.to_string()),
         }
     }
     Ok(None)
@@ -100,7 +100,7 @@ fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
 /// shards; else a new one from what `facts` finds.
 pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> Result<Facts>) -> Result<Plan> {
     for n in numbers(store, &file.name)? {
-        let Ok(recorded) = ledger::read_if_whole::<Plan>(store, &format!("{}/{n}.json", root(&file.name)))? else {
+        let Ok(recorded) = store.read_record_if_whole::<Plan>(&format!("{}/{n}.json", root(&file.name)))? else {
             continue;
         };
         // Facts of another file lack what this one names: then it is not its plan.
@@ -162,7 +162,8 @@ fn ended_key(plan: &Plan) -> String {
 /// Records that every trial of the plan has finished or failed.
 pub(crate) fn record_end(store: &Store, plan: &Plan) -> Result<()> {
     let record = Invocation { holder: Identity::own(), unix_s: unix_s() };
-    ledger::create(store, &ended_key(plan), &record).map(drop)
+    store.create_record_once(&ended_key(plan), &record)?;
+    Ok(())
 }
 
 /// Refuses a name that no record can have, before the store is asked for it.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use run_folder::MetricsLine;
+use run_spec::ids::Attempt;
 
 use crate::output;
 
@@ -45,7 +46,7 @@ impl Progress {
     }
 
     /// A stage of a trial began.
-    pub(crate) fn on_stage(&mut self, trial: &str, attempt: u32, stage: &str) {
+    pub(crate) fn on_stage(&mut self, trial: &str, attempt: Attempt, stage: &str) {
         if let Some(bars) = &mut self.bars {
             bars.running_bar(trial).set_message(stage.to_owned());
         } else {

@@ -22,12 +22,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use run_spec::config::{ArmConfig, Deltas, RecordedConfig};
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::code::Code;
 use crate::identity::Identity;
+use crate::keys::{AttemptKey, AttemptsKey, TrialKey};
 
 /// A shard set: where it was, and what it held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +64,7 @@ pub(crate) struct Baseline {
     /// Its place among the trials: name, config of the model, digest. It trains on nothing.
     pub(crate) arm: Arm,
     /// Seed of the weights; 0 for features that are not drawn.
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     /// `random` or `histogram`.
     pub(crate) features: String,
     /// Name of the evaluation set.
@@ -106,7 +107,7 @@ pub(crate) struct Plan {
     /// False: a smoke test and no evidence.
     pub(crate) evidence: bool,
     /// Seeds that all arms share.
-    pub(crate) seeds: Vec<u64>,
+    pub(crate) seeds: Vec<Seed>,
     /// The reference first.
     pub(crate) arms: Vec<Arm>,
     /// What all arms are compared with; empty in plans of older versions, whose probes scored baselines too.
@@ -130,7 +131,7 @@ pub(crate) struct Trial<'a> {
     /// The arm.
     pub(crate) arm: &'a Arm,
     /// The seed.
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     /// Digest of how it is measured.
     pub(crate) probes: Digest,
     /// Set where this is a baseline: it trains nothing.
@@ -144,24 +145,19 @@ impl<'a> From<&'a Baseline> for Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// `trials/<digest>/seed-<s>`: shared by every sweep that holds this trial.
-    pub(crate) fn key(&self) -> String {
-        format!("trials/{}/seed-{}", self.arm.trial, self.seed)
+    /// Where it lies in every store.
+    pub(crate) fn key(&self) -> TrialKey {
+        TrialKey { digest: self.arm.trial, seed: self.seed }
     }
 
-    /// Where the worker keeps checkpoints and metrics: attempts share it, and the worker resumes from what lies there.
-    pub(crate) fn run_key(&self) -> String {
-        format!("{}/run", self.key())
+    /// Where its attempts lie.
+    pub(crate) fn attempts_key(&self) -> AttemptsKey {
+        AttemptsKey { trial: self.key(), probes: self.probes.short() }
     }
 
-    /// Where the attempts lie.
-    pub(crate) fn attempts_key(&self) -> String {
-        format!("{}/probes-{}", self.key(), self.probes.short())
-    }
-
-    /// Where the records of attempt `n` lie.
-    pub(crate) fn attempt_key(&self, n: u32) -> String {
-        format!("{}/attempt-{n}", self.attempts_key())
+    /// Where the records of one attempt lie.
+    pub(crate) fn attempt_key(&self, number: Attempt) -> AttemptKey {
+        self.attempts_key().attempt(number)
     }
 
     /// The config of arm and seed: what the worker reads and what lies beside the run.
@@ -197,7 +193,7 @@ impl Plan {
     }
 
     /// The trial of an arm or baseline by name and seed.
-    pub(crate) fn trial(&self, arm: &str, seed: u64) -> Option<Trial<'_>> {
+    pub(crate) fn trial(&self, arm: &str, seed: Seed) -> Option<Trial<'_>> {
         let baseline = self.baselines.iter().find(|baseline| baseline.arm.name == arm && baseline.seed == seed);
         let of_arm = |arm| Trial { arm, seed, probes: self.probes, baseline: None };
         baseline.map(Trial::from).or_else(|| self.arms.iter().find(|known| known.name == arm).map(of_arm))

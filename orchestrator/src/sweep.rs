@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use run_spec::ids::Attempt;
 use store::Store;
 
 use crate::backend::{Adoption, Backend, Event, Ticket};
@@ -69,6 +70,11 @@ pub(crate) struct Sweep<'a, 'b> {
     waiting_said: bool,
     summary: Summary,
     progress: Progress,
+}
+
+/// The number of the next attempt.
+fn following(attempt: Attempt) -> Result<Attempt> {
+    attempt.next().with_context(|| format!("no attempt number is left after {attempt}"))
 }
 
 /// What becomes of a pending trial.
@@ -175,24 +181,24 @@ impl<'a> Sweep<'a, '_> {
                 self.progress.on_finished_elsewhere(&trial.label());
                 return Ok(Next::Settled);
             }
-            State::Missing => 1,
+            State::Missing => Attempt::new(1),
             State::Failed { record, .. } if record.cause.blames_the_trial() && !self.options.retry_failed => {
                 self.summary.failed += 1;
                 let message = format!("before: {}; --retry-failed tries it again", record.message);
                 self.progress.on_failed(&trial.label(), &message);
                 return Ok(Next::Settled);
             }
-            State::Failed { attempt, .. } | State::SetAside { attempt } => attempt + 1,
+            State::Failed { attempt, .. } | State::SetAside { attempt } => following(attempt)?,
             State::Damaged { attempt, what } if self.options.retry_failed => {
                 self.progress
                     .note(&format!("{} is done again, its attempt {attempt} is set aside: {what}", trial.label()));
                 ledger::set_aside(self.store, &trial.attempt_key(attempt), vec![what])?;
-                attempt + 1
+                following(attempt)?
             }
             State::Damaged { what, .. } => return Ok(self.on_damaged(&trial, &what)),
             State::Claimed { attempt, life: Life::Dead, .. } => {
                 ledger::settle_lost(self.store, &trial, attempt, self.options.grace)?;
-                attempt + 1
+                following(attempt)?
             }
             State::Claimed { attempt, claim, life } => {
                 let adoption = match claim.wave {
@@ -203,7 +209,7 @@ impl<'a> Sweep<'a, '_> {
                     Adoption::Watched => return Ok(Next::Watched),
                     // Its end is recorded: it is looked at anew.
                     Adoption::Ended => return self.next(trial),
-                    Adoption::NotMine if life == Life::Unknown && self.options.take_over => attempt + 1,
+                    Adoption::NotMine if life == Life::Unknown && self.options.take_over => following(attempt)?,
                     Adoption::NotMine => {
                         self.say_waiting(&trial, &claim, life);
                         return Ok(Next::Wait);

@@ -216,7 +216,7 @@ fn show_dry_run(
         plan.trials().into_iter().find(|trial| only.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
     {
         output::line(&format!("\nCommands of {}:", trial.label()));
-        for stage in command::stages(plan, &trial, 1, Path::new("CONFIG.json"), |key| store.uri_of(key))? {
+        for stage in command::stages(plan, &trial, 1.into(), Path::new("CONFIG.json"), |key| store.uri_of(key))? {
             output::line(&format!("  {}", command::shown("worker", &stage.args)));
         }
     }

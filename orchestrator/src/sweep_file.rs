@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use run_spec::config::{Delta, Deltas};
+use run_spec::ids::Seed;
 use run_spec::layer::{self, ConfigError};
 use run_spec::typed;
 use run_spec::yaml::{Places, Yaml};
@@ -64,8 +65,8 @@ pub(crate) struct SweepFile {
     /// Globs over arm names to leave out.
     pub(crate) exclude: Vec<String>,
     /// Seeds that all arms share.
-    #[schemars(length(min = 1))]
-    pub(crate) seeds: Vec<u64>,
+    #[schemars(with = "Vec<u64>", length(min = 1))]
+    pub(crate) seeds: Vec<Seed>,
     /// Trials at once.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) slots: usize,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
 use results::table::{Table, TableOptions};
 use results::{ResultRow, TEACHER, Unscored, UnscoredTrial, columns, render};
+use run_spec::ids::Seed;
 use store::{Store, StoreError};
 
 use crate::evidence::{self, Checked};
@@ -108,7 +109,7 @@ pub(crate) fn report(plan: &Plan, table: &Table) -> String {
         let (trial, shards) = (arm.trial.short(), arm.shards.digest.short());
         out.push_str(&format!("| {} | {changes} | `{trial}` | shards `{shards}` |\n", arm.name));
     }
-    let seeds = plan.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let seeds = plan.seeds.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ");
     out.push_str(&format!("\nSeeds {seeds}. Code {}. Sweep `{}`.\n", plan.code.version, plan.digest.short()));
     for eval in &plan.evals {
         out.push_str(&format!(

@@ -16,6 +16,7 @@ use store::{Store, StoreError};
 
 use crate::cli::VerifyArgs;
 use crate::evidence;
+use crate::keys::{AttemptKey, TrialKey};
 use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
@@ -37,9 +38,9 @@ struct Damage {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     /// The attempt under this key.
-    Attempt(String),
+    Attempt(AttemptKey),
     /// The run under this key: the run folder has set-aside records of its own.
-    Run(String),
+    Run(TrialKey),
     /// The store itself.
     Root,
 }
@@ -106,24 +107,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The key of the attempt that a key lies in.
-fn attempt_of(key: &str) -> Option<&str> {
-    let at = key.find("/attempt-")? + 1;
-    let end = key[at..].find('/')? + at;
-    (key.starts_with("trials/") && key.contains("/probes-")).then_some(&key[..end])
-}
-
-/// The key of the run that a key lies in.
-fn run_of(key: &str) -> Option<&str> {
-    let at = key.find("/run/")?;
-    key.starts_with("trials/").then_some(&key[..at + "/run".len()])
+/// The attempt that a key lies in.
+fn attempt_of(key: &str) -> Option<AttemptKey> {
+    AttemptKey::split(key).map(|(attempt, _)| attempt)
 }
 
 fn look(store: &Store, keys: &[String]) -> Result<Report> {
-    let aside: BTreeSet<&str> =
+    let aside: BTreeSet<AttemptKey> =
         keys.iter().filter(|key| key.ends_with("/set-aside.json")).filter_map(|key| attempt_of(key)).collect();
     let known = known_damage(store, keys)?;
-    let ended: BTreeSet<&str> = keys
+    let ended: BTreeSet<AttemptKey> = keys
         .iter()
         .filter(|key| ["/result.json", "/failed.json"].iter().any(|name| key.ends_with(name)))
         .filter_map(|key| attempt_of(key))
@@ -131,7 +124,7 @@ fn look(store: &Store, keys: &[String]) -> Result<Report> {
     let mut report = Report::default();
     let mut runs = BTreeSet::new();
     for key in keys {
-        if let Some(run) = run_of(key) {
+        if let Some(run) = TrialKey::of_run(key) {
             runs.insert(run);
             continue;
         }
@@ -139,24 +132,24 @@ fn look(store: &Store, keys: &[String]) -> Result<Report> {
         let attempt = attempt_of(key);
         // Who began an attempt decides nothing any more once it has ended.
         let decides = !key.ends_with("/claim.json") && !key.contains("/started-");
-        let place = match attempt {
-            Some(attempt) if decides || !ended.contains(attempt) => Place::Attempt(attempt.to_owned()),
+        let place = match &attempt {
+            Some(attempt) if decides || !ended.contains(attempt) => Place::Attempt(attempt.clone()),
             _ => Place::Root,
         };
-        let is_aside = attempt.is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
+        let is_aside = attempt.as_ref().is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
         for (key, what) in wrong {
             let damage = Damage { key, what, remedy: place.remedy().to_owned(), place: place.clone() };
             if is_aside { report.set_aside.push(damage) } else { report.damaged.push(damage) }
         }
     }
     for key in keys.iter().filter(|key| is_plan(key)) {
-        if let Ok(plan) = ledger::read_if_whole::<Plan>(store, key)? {
+        if let Ok(plan) = store.read_record_if_whole::<Plan>(key)? {
             look_at_trials(store, &plan, &known, &mut report)?;
         }
     }
     for run in runs {
         report.runs += 1;
-        look_at_run(store, run, &mut report)?;
+        look_at_run(store, &run, &mut report)?;
     }
     Ok(report)
 }
@@ -172,11 +165,11 @@ fn look_at_trials(store: &Store, plan: &Plan, known: &BTreeSet<String>, report: 
             let place = Place::Attempt(trial.attempt_key(attempt));
             let remedy = place.remedy().to_owned();
             if !report.damaged.iter().any(|damage| damage.place == place) {
-                let key = format!("{}/result.json", trial.attempt_key(attempt));
+                let key = trial.attempt_key(attempt).result();
                 report.damaged.push(Damage { key, what: without_remedy(&what), remedy, place });
             }
         }
-        let key = format!("{}/config.json", trial.key());
+        let key = trial.key().config();
         let named = known.contains(&key) || report.damaged.iter().any(|damage| damage.key == key);
         let is_config =
             |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok().as_ref() == Some(trial.config().value());
@@ -198,7 +191,7 @@ fn without_remedy(what: &str) -> String {
 fn known_damage(store: &Store, keys: &[String]) -> Result<BTreeSet<String>> {
     let mut known = BTreeSet::new();
     for key in keys.iter().filter(|key| key.starts_with("set-aside/")) {
-        if let Ok(KnownDamage { keys, .. }) = ledger::read_if_whole(store, key)? {
+        if let Ok(KnownDamage { keys, .. }) = store.read_record_if_whole(key)? {
             known.extend(keys);
         }
     }
@@ -212,12 +205,12 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
     let wrong = match name {
         _ if !in_sweep && !key.starts_with("trials/") => return Ok(None),
         _ if key.contains("/tables/") => return Ok(None),
-        "result.json" => match ledger::read_if_whole::<Finished>(store, key)? {
+        "result.json" => match store.read_record_if_whole::<Finished>(key)? {
             Ok(record) => {
                 report.records += 1;
                 return rows(store, key, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
             }
-            Err(what) => Some(what),
+            Err(what) => Some(what.to_string()),
         },
         "claim.json" => whole::<Claim>(store, key)?,
         "failed.json" => whole::<Failed>(store, key)?,
@@ -240,14 +233,14 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
 
 /// What is wrong with a record, if anything.
 fn whole<T: serde::de::DeserializeOwned>(store: &Store, key: &str) -> Result<Option<String>> {
-    Ok(ledger::read_if_whole::<T>(store, key)?.err())
+    Ok(store.read_record_if_whole::<T>(key)?.err().map(|what| what.to_string()))
 }
 
 /// What is wrong with the rows that a result names.
 fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
     let mut wrong = Vec::new();
     if let Some(attempt) = attempt_of(key)
-        && let Some(foreign) = record.rows.iter().find(|file| !evidence::lies_in(&file.key, attempt))
+        && let Some(foreign) = record.rows.iter().find(|file| attempt_of(&file.key).as_ref() != Some(&attempt))
     {
         wrong.push((
             key.to_owned(),
@@ -274,9 +267,10 @@ fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Res
 }
 
 /// Checks the run folder of a trial.
-fn look_at_run(store: &Store, key: &str, report: &mut Report) -> Result<()> {
-    let found = run_folder::verify(&Run::of(store.child(key)))?;
-    let place = Place::Run(key.to_owned());
+fn look_at_run(store: &Store, trial: &TrialKey, report: &mut Report) -> Result<()> {
+    let key = trial.run();
+    let found = run_folder::verify(&Run::of(store.child(&key)))?;
+    let place = Place::Run(*trial);
     let at = |inner: &str, what: &str| format!("{}: {what}", store.uri_of(&format!("{key}/{inner}")));
     for damage in &found.damages {
         let what = at(&damage.key, &damage.what);
@@ -306,33 +300,19 @@ fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
             Place::Attempt(key) => {
                 ledger::set_aside(store, key, damages.iter().map(|damage| damage.what.clone()).collect())?;
             }
-            Place::Run(key) => {
-                let run = Run::of(store.child(key));
+            Place::Run(trial) => {
+                let run = Run::of(store.child(&trial.run()));
                 run.repair(&run_folder::verify(&run)?, env!("CARGO_PKG_VERSION"))?;
             }
             Place::Root => {
                 let keys = damages.iter().map(|damage| damage.key.clone()).collect();
                 let record = KnownDamage { keys, unix_s: unix_s() };
                 let mut n = store.list("set-aside")?.len() + 1;
-                while !ledger::create(store, &format!("set-aside/{n}.json"), &record)? {
+                while !store.create_record_once(&format!("set-aside/{n}.json"), &record)? {
                     n += 1;
                 }
             }
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_told_apart_by_where_they_lie() {
-        let attempt = "trials/ab/seed-0/probes-cd/attempt-12";
-        assert_eq!(attempt_of(&format!("{attempt}/claim.json")), Some(attempt));
-        assert_eq!(attempt_of("trials/ab/seed-0/config.json"), None);
-        assert_eq!(run_of("trials/ab/seed-0/run/attempts/0001.json"), Some("trials/ab/seed-0/run"));
-        assert_eq!(run_of(&format!("{attempt}/claim.json")), None);
-    }
 }

@@ -7,6 +7,7 @@ use results::figure::{Curve, CurvesFigure, Level, Panel, curves};
 use results::row::from_json_lines;
 use results::{ResultRow, TEACHER};
 use run_folder::{Run, StepMetrics};
+use run_spec::ids::Step;
 use store::Store;
 
 use crate::cli::CurvesArgs;
@@ -25,7 +26,7 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
         let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
         rows.extend(from_json_lines(&text, &file.display().to_string())?);
     }
-    let steps = lines.keys().next_back().copied().unwrap_or(0) + 1;
+    let steps = lines.keys().next_back().map_or(0, |step| step.get()) + 1;
     let figure = CurvesFigure {
         title: args.title.clone().unwrap_or_else(|| format!("{steps} steps of {}", args.run)),
         subtitle: format!(
@@ -53,9 +54,9 @@ fn panel(title: &str, y_label: &str, curves: Vec<Curve>) -> Panel {
 type Named = (&'static str, fn(&StepMetrics) -> Option<f64>);
 
 /// Panels of the metrics that have a value anywhere.
-fn metric_panels(steps: &BTreeMap<u64, StepMetrics>) -> Vec<Panel> {
+fn metric_panels(steps: &BTreeMap<Step, StepMetrics>) -> Vec<Panel> {
     let curve = |(name, value): &Named| {
-        let point = |(step, metrics): (&u64, &StepMetrics)| Some((*step as f64, value(metrics)?));
+        let point = |(step, metrics): (&Step, &StepMetrics)| Some((step.get() as f64, value(metrics)?));
         Curve { name: (*name).to_owned(), points: steps.iter().filter_map(point).collect() }
     };
     let losses: [Named; 5] = [
@@ -85,7 +86,7 @@ fn score_panels(rows: &[ResultRow]) -> Result<Vec<Panel>> {
     let mut panels = Vec::new();
     for (probe, title) in [("1nn", "1-NN"), ("20nn", "20-NN"), ("linear", "Linear probe")] {
         // (features, data set) → step → the folds' scores.
-        let mut scores: BTreeMap<(&str, String), BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
+        let mut scores: BTreeMap<(&str, String), BTreeMap<Step, Vec<f64>>> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.probe == probe && row.metric == "weighted_f1") {
             let note = if row.is_transductive() { " (transductive)" } else { "" };
             let key = (row.features.as_str(), format!("{}{note}", row.dataset));
@@ -94,7 +95,8 @@ fn score_panels(rows: &[ResultRow]) -> Result<Vec<Panel>> {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let mut one = panel(title, "weighted F1", Vec::new());
         for ((features, dataset), steps) in scores {
-            let points: Vec<(f64, f64)> = steps.iter().map(|(step, values)| (*step as f64, mean(values))).collect();
+            let points: Vec<(f64, f64)> =
+                steps.iter().map(|(step, values)| (step.get() as f64, mean(values))).collect();
             let name = format!("{features}, {dataset}");
             if features == TEACHER {
                 one.curves.push(Curve { name, points });

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use run_folder::failure::{ERROR_FILE, Failure, FailureKind, NOT_AS_PLANNED, RANK_LOST};
+use run_spec::ids::{Rank, Step};
 use torch_shim::panics;
 use training::TrainingFailure;
 
@@ -24,9 +25,9 @@ pub(crate) fn report(error: &Error, environment: &Environment) -> ExitCode {
 }
 
 /// Leaves the record of why the worker ends, where somebody has named a file for it.
-pub(crate) fn record(kind: FailureKind, step: Option<u64>, sentence: String, environment: &Environment) {
+pub(crate) fn record(kind: FailureKind, step: Option<Step>, sentence: String, environment: &Environment) {
     let Environment { launch, host, error_file: Some(path), .. } = environment else { return };
-    let failure = Failure { kind, sentence, step, rank: launch.rank, host: host.clone() };
+    let failure = Failure { kind, sentence, step, rank: Rank::new(launch.rank as u32), host: host.clone() };
     if let Err(error) = failure.write(path) {
         tracing::warn!(%error, path = %path.display(), "{ERROR_FILE}: the reason is in the log alone");
     }

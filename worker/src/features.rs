@@ -53,7 +53,7 @@ pub(crate) fn open(args: &ModelArgs, environment: &Environment) -> Result<Traine
     let config = record.config.resolve(&run.store().uri_of("run.json"))?;
     let device = device::open(config.device, args.threads, environment)?;
     let (checkpoint, bytes) = match args.step {
-        Some(step) => run.checkpoint_of(step)?,
+        Some(step) => run.checkpoint_of(step.into())?,
         // An older one does not stand in for it: what is said of a run is said of its last step.
         None => run.last_checkpoint()?,
     };

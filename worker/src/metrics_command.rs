@@ -18,10 +18,12 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
     if there.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("tfevents")) {
         bail!("{}: there are event files already; give an empty folder in --tensorboard", folder.display());
     }
-    let mut events = event_file(folder, 0, 0)?;
+    let mut events = event_file(folder, 0.into(), 0.into())?;
     for (step, metrics) in &lines {
         // Lines hold no time of day.
-        events.scalars(now(), *step, &metrics.scalars()).with_context(|| format!("write into {}", folder.display()))?;
+        events
+            .scalars(now(), step.get(), &metrics.scalars())
+            .with_context(|| format!("write into {}", folder.display()))?;
     }
     output::line(format!("{}: {} steps", folder.display(), lines.len()));
     Ok(())

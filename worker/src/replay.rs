@@ -9,6 +9,7 @@ use dino::tensor_bytes;
 use dino::{CropBatch, DinoError, State};
 use run_folder::Run;
 use run_spec::config::TrainConfig;
+use run_spec::ids::{Rank, Step};
 use run_spec::schedule::Schedules;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -29,7 +30,7 @@ pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> R
     }
     let place = device::open(config.device, args.threads, environment)?;
     let ranks = ranks::join(config.collective, place.device, config.train.step_deadline_s, environment)?;
-    let result = catch_torch_panic("step", || again(&run, args.step, &config, &ranks, place.device));
+    let result = catch_torch_panic("step", || again(&run, args.step.map(Step::new), &config, &ranks, place.device));
     let line = ranks::or_abort(&ranks, result)?;
     if ranks.first() {
         output::line(line);
@@ -37,7 +38,7 @@ pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> R
     Ok(())
 }
 
-fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, device: Device) -> Result<Value> {
+fn again(run: &Run, step: Option<Step>, config: &TrainConfig, ranks: &Ranks, device: Device) -> Result<Value> {
     let step = match step {
         Some(step) => step,
         None => *run
@@ -45,9 +46,9 @@ fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, devi
             .last()
             .with_context(|| format!("{}: no step of this run was captured: none was not finite", run.store().uri()))?,
     };
-    let (mine, bytes) = run.capture(step, ranks.rank() as u32)?;
+    let (mine, bytes) = run.capture(step, Rank::new(ranks.rank() as u32))?;
     ensure!(
-        mine.world as usize == ranks.world(),
+        mine.world.get() as usize == ranks.world(),
         "step {step} was done by {} ranks; start as many: `mpirun -n {} worker step --failed ...`",
         mine.world,
         mine.world
@@ -55,7 +56,7 @@ fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, devi
     let tensors = tensor_bytes::from_bytes(&bytes, &mine.key)?;
     let first = match ranks.first() {
         true => None,
-        false => Some(run.capture(step, 0)?),
+        false => Some(run.capture(step, Rank::new(0))?),
     };
     let first = first.map(|(record, bytes)| tensor_bytes::from_bytes(&bytes, &record.key)).transpose()?;
     let mut state = state_of(config, first.as_ref().unwrap_or(&tensors), &mine.key, device)?;
@@ -67,7 +68,7 @@ fn again(run: &Run, step: Option<u64>, config: &TrainConfig, ranks: &Ranks, devi
         masks: need("masks")?.to_kind(Kind::Bool).to_device(device),
         twins: find("twins").map(Tensor::shallow_clone),
     };
-    let knobs = Schedules::new(config).at(step);
+    let knobs = Schedules::new(config).at(step.get());
     let found = json!({ "step": step, "captured": mine.term });
     Ok(match state.step(&batch, &knobs, ranks.peers()) {
         Ok(report) => with(

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use run_folder::Run;
 use run_folder::failure::{RANK_LOST, STOPPED};
+use run_folder::{Run, RunKey};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Waiting};
 
@@ -62,7 +62,7 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
     let now = Restart {
         code: args.code,
         near_limit: args.near_limit,
-        step: newest.as_ref().map_or(0, |record| record.step),
+        step: newest.as_ref().map_or(0, |record| record.step.get()),
         seconds: newest.map_or(0.0, |record| record.seconds),
         attempts,
         host: environment.host.clone(),
@@ -119,12 +119,15 @@ fn verify_progress(now: &Restart, before: &[Restart], uri: &str) -> Result<()> {
 }
 
 fn key_of(number: usize) -> String {
-    format!("restarts/{number:04}.json")
+    RunKey::Restart(u32::try_from(number).unwrap_or(u32::MAX)).to_string()
 }
 
-/// `restarts/0012.json` to 12.
+/// The number of the restart that `key` records.
 fn number_of(key: &str) -> Option<usize> {
-    key.strip_prefix("restarts/")?.strip_suffix(".json")?.parse().ok()
+    match key.parse() {
+        Ok(RunKey::Restart(number)) => usize::try_from(number).ok(),
+        _ => None,
+    }
 }
 
 /// The restarts so far, oldest first, at the places that their numbers give. One that is damaged or missing counts as one that

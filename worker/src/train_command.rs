@@ -108,10 +108,10 @@ impl Observer for Progress {
         let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
         let (loss, images_per_s) = (number(metrics.loss), number(metrics.images_per_s));
         self.bar.set_message(format!("loss {loss:.4}, {images_per_s:.1} images/s"));
-        if self.line_is_due(line.step) {
+        if self.line_is_due(line.step.get()) {
             self.last_line = Some(Instant::now());
             let (step, data_wait) = (line.step, number(metrics.data_wait));
-            tracing::info!(step, of = self.total, loss, images_per_s, data_wait, "step");
+            tracing::info!(%step, of = self.total, loss, images_per_s, data_wait, "step");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{Model, NamedFile, Result};
 /// A seed beyond what a signed number holds.
 pub fn whole_state(model: &Model<'_>, tensors: Vec<(String, Tensor)>, plan: &Plan) -> Result<Vec<NamedFile>> {
     let walk = (plan, model.record.rows);
-    let tensors = complete(tensors, model.config, model.checkpoint.step, walk)?;
+    let tensors = complete(tensors, model.config, model.checkpoint.step.get(), walk)?;
     let facts = model.facts("the whole training state: docs/weights.md");
     let weights = dino::tensor_bytes::to_bytes_with_facts(&tensors, &facts)?;
     Ok(vec![("training_state.safetensors", weights), ("run.json", serde_json::to_vec_pretty(model.record)?)])

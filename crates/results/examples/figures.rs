@@ -11,10 +11,10 @@ fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64)
     ResultRow {
         run: format!("{arm}-{seed}"),
         trial: name(arm),
-        seed,
+        seed: seed.into(),
         arm: arm.into(),
         features: features.into(),
-        step: if features == TEACHER { 600 } else { 0 },
+        step: if features == TEACHER { 600.into() } else { 0.into() },
         config: name(arm),
         shards_train: name("train"),
         shards_eval: name("eval"),

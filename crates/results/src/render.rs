@@ -395,12 +395,16 @@ mod tests {
                 rows.push(row("base", seed, fold, base));
                 rows.push(ResultRow { note: "did not converge".into(), ..row("no|koleo", seed, fold, base + gain) });
                 rows.push(ResultRow { metric: "accuracy".into(), ..row("base", seed, fold, 1.0) });
-                rows.push(ResultRow { features: "histogram".into(), step: 0, ..row("base", seed, fold, base - 0.1) });
+                rows.push(ResultRow {
+                    features: "histogram".into(),
+                    step: 0.into(),
+                    ..row("base", seed, fold, base - 0.1)
+                });
             }
         }
         let trial = |state, reason: &str| UnscoredTrial {
             arm: "local 0".into(),
-            seed: 1,
+            seed: 1.into(),
             trial: Digest::of(b"x"),
             state,
             reason: reason.into(),

@@ -3,7 +3,7 @@
 //! Rows travel as JSON lines: one record a line, so that a killed writer loses at most its last line and files can be
 //! concatenated. Every number is checked to be finite on the way in and on the way out.
 
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, Seed, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::ResultsError;
@@ -20,13 +20,13 @@ pub struct ResultRow {
     /// Digest of the trial (config without seed, training shards, code version).
     pub trial: Digest,
     /// Seed of the trial.
-    pub seed: u64,
+    pub seed: Seed,
     /// Arm of the sweep the trial belongs to.
     pub arm: String,
     /// What was probed: [`TEACHER`], or a baseline such as `random` (random weights of the same model) or `histogram`.
     pub features: String,
     /// Training step of the checkpoint probed; 0 for untrained features.
-    pub step: u64,
+    pub step: Step,
     /// Digest of the resolved config.
     pub config: Digest,
     /// Digest of the shard set trained on.
@@ -148,7 +148,7 @@ pub struct UnscoredTrial {
     /// Arm of the sweep, or the name of a baseline.
     pub arm: String,
     /// Seed of the trial.
-    pub seed: u64,
+    pub seed: Seed,
     /// Digest of the trial.
     pub trial: Digest,
     /// What state the trial is in.
@@ -211,10 +211,10 @@ pub(crate) mod tests {
         ResultRow {
             run: format!("{arm}-{seed}"),
             trial: Digest::of(arm.as_bytes()),
-            seed,
+            seed: seed.into(),
             arm: arm.to_owned(),
             features: TEACHER.to_owned(),
-            step: 600,
+            step: 600.into(),
             config: Digest::of(b"config"),
             shards_train: Digest::of(b"train"),
             shards_eval: Digest::of(b"eval"),

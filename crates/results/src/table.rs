@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use run_spec::ids::Seed;
+
 use crate::ResultsError;
 use crate::row::{ResultRow, TEACHER, UnscoredTrial};
 use crate::stats::{self, Interval};
@@ -118,7 +120,7 @@ pub struct Line {
     /// Distinct notes of the rows.
     pub notes: Vec<String>,
     /// The scores themselves as (seed, fold, value), for figures.
-    pub scores: Vec<(u64, String, f64)>,
+    pub scores: Vec<(Seed, String, f64)>,
 }
 
 impl Line {
@@ -157,7 +159,7 @@ pub struct Difference {
 }
 
 /// Scores of one line by (seed, fold).
-type Scores<'a> = BTreeMap<(u64, &'a str), &'a ResultRow>;
+type Scores<'a> = BTreeMap<(Seed, &'a str), &'a ResultRow>;
 /// Data set, split, metric, probe.
 type Comparison<'a> = (&'a str, &'a str, &'a str, &'a str);
 
@@ -247,7 +249,7 @@ fn verify_reference(reference: &str, rows: &[ResultRow], unscored: &[UnscoredTri
 
 /// The rows of the last checkpoint of each trial.
 fn last_steps(rows: &[ResultRow]) -> Vec<&ResultRow> {
-    fn trial(r: &ResultRow) -> (&str, &str, u64, &str, &str) {
+    fn trial(r: &ResultRow) -> (&str, &str, Seed, &str, &str) {
         (&r.arm, &r.features, r.seed, &r.dataset, &r.split)
     }
     let mut last = BTreeMap::new();
@@ -348,7 +350,7 @@ fn line(
     }
     let values: Vec<f64> = scores.iter().map(|s| s.2).collect();
     let summary = stats::summary(&values).expect("a line has at least one score");
-    let trials: BTreeMap<u64, &ResultRow> = cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
+    let trials: BTreeMap<Seed, &ResultRow> = cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
     Line {
         dataset: dataset.to_owned(),
         split: split.to_owned(),
@@ -396,7 +398,7 @@ fn knows_no_seed(cells: &Scores<'_>) -> bool {
 }
 
 fn difference(cells: &Scores<'_>, reference: &Scores<'_>, options: &TableOptions) -> Option<Difference> {
-    let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let mut by_seed: BTreeMap<Seed, Vec<f64>> = BTreeMap::new();
     // A baseline that knows no seed is paired with every seed of the reference.
     let of_fold: Option<BTreeMap<&str, &ResultRow>> =
         knows_no_seed(cells).then(|| cells.iter().map(|(&(_, fold), &row)| (fold, row)).collect());

@@ -1,9 +1,9 @@
 //! Attempts: one for each start of a run. The latest one owns it.
 
+use run_spec::ids::Attempt;
 use serde_json::json;
 
-use crate::run::{CreateOnce, attempt_in};
-use crate::{Run, RunError};
+use crate::{Run, RunError, RunKey};
 
 impl Run {
     /// Claims the next attempt number for this process, a program of version `code`: one that no key of the run names, even
@@ -11,12 +11,13 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::NoAttempt`] when others took a thousand numbers meanwhile.
-    pub fn claim_attempt(&self, code: &str) -> Result<u32, RunError> {
+    pub fn claim_attempt(&self, code: &str) -> Result<Attempt, RunError> {
         let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
         let keys = self.store().list("")?;
-        let taken = keys.iter().filter_map(|key| attempt_of(key).or_else(|| attempt_in(key))).max().unwrap_or(0);
-        for attempt in (taken..taken.saturating_add(1000)).filter_map(|number| number.checked_add(1)) {
-            if self.store().create_once(&key_of(attempt), &claim)? {
+        let taken = keys.iter().filter_map(|key| key.parse::<RunKey>().ok()?.attempt()).max().unwrap_or_default();
+        let next = std::iter::successors(taken.next(), |attempt| attempt.next());
+        for attempt in next.take(1000) {
+            if self.store().create_record_once(&RunKey::Attempt(attempt).to_string(), &claim)? {
                 return Ok(attempt);
             }
         }
@@ -28,35 +29,31 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::TakenOver`]; [`RunError::Gone`].
-    pub fn still_ours(&self, attempt: u32) -> Result<(), RunError> {
+    pub fn still_ours(&self, attempt: Attempt) -> Result<(), RunError> {
         let attempts = self.attempts()?;
-        let by = attempts.iter().copied().max().unwrap_or(0);
+        let by = attempts.iter().copied().max().unwrap_or_default();
         if by > attempt {
             return Err(RunError::TakenOver { uri: self.uri(), attempt, by });
         }
         // To write on would make a folder that has an end and no beginning.
-        let gone = |key: String| Err(RunError::Gone { uri: self.uri(), key, attempt });
+        let gone = |key: RunKey| Err(RunError::Gone { uri: self.uri(), key: key.to_string(), attempt });
         if !attempts.contains(&attempt) {
-            return gone(key_of(attempt));
+            return gone(RunKey::Attempt(attempt));
         }
-        match self.store().exists("run.json")? {
+        match self.store().exists(&RunKey::Run.to_string())? {
             true => Ok(()),
-            false => gone("run.json".to_owned()),
+            false => gone(RunKey::Run),
         }
     }
 
-    fn attempts(&self) -> Result<Vec<u32>, RunError> {
-        Ok(self.store().list("attempts")?.iter().filter_map(|key| attempt_of(key)).collect())
+    /// The attempts so far, in no order.
+    fn attempts(&self) -> Result<Vec<Attempt>, RunError> {
+        let attempt = |key: &String| match key.parse() {
+            Ok(RunKey::Attempt(attempt)) => Some(attempt),
+            _ => None,
+        };
+        Ok(self.store().list("attempts")?.iter().filter_map(attempt).collect())
     }
-}
-
-fn key_of(attempt: u32) -> String {
-    format!("attempts/{attempt:04}.json")
-}
-
-/// `attempts/0012.json` to 12.
-fn attempt_of(key: &str) -> Option<u32> {
-    key.strip_prefix("attempts/")?.strip_suffix(".json")?.parse().ok()
 }
 
 /// Name of this node.
@@ -71,14 +68,14 @@ mod tests {
     #[test]
     fn attempts_are_numbered_and_the_latest_owns_the_run() {
         let run = Run::at("memory://attempts").unwrap();
-        assert_eq!((run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap()), (1, 2));
-        assert!(matches!(run.still_ours(2), Err(RunError::Gone { key, .. }) if key == "run.json"));
+        assert_eq!([run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap()], [1, 2]);
+        assert!(matches!(run.still_ours(2.into()), Err(RunError::Gone { key, .. }) if key == "run.json"));
         run.store().create("run.json", "{}".into()).unwrap();
-        run.still_ours(2).unwrap();
-        let error = run.still_ours(1).unwrap_err().to_string();
+        run.still_ours(2.into()).unwrap();
+        let error = run.still_ours(1.into()).unwrap_err().to_string();
         assert!(error.contains("attempt 2 has taken this run over from attempt 1"), "{error}");
         run.store().delete("attempts/0002.json").unwrap();
-        assert!(matches!(run.still_ours(2), Err(RunError::Gone { .. })));
+        assert!(matches!(run.still_ours(2.into()), Err(RunError::Gone { .. })));
     }
 
     #[test]
@@ -89,7 +86,7 @@ mod tests {
         run.store().create("checkpoints/00000050-a9999.json", "{}".into()).unwrap();
         assert_eq!(run.claim_attempt("1.0").unwrap(), 10_000);
         assert_eq!(run.claim_attempt("1.0").unwrap(), 10_001);
-        run.store().create("metrics/x-a4294967295.jsonl", "".into()).unwrap();
+        run.store().create("metrics/00000000-a4294967295.jsonl", "".into()).unwrap();
         assert!(matches!(run.claim_attempt("1.0"), Err(RunError::NoAttempt { .. })));
     }
 }

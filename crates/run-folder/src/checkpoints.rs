@@ -3,41 +3,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, Step};
 
 use crate::found::{self, Found};
-use crate::run::attempt_in;
-use crate::{CheckpointRecord, Run, RunError};
-
-/// What the key of a checkpoint says. A later attempt counts more than a later step: an attempt that was declared dead and
-/// went on all the same must not come between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) attempt: u32,
-    pub(crate) step: u64,
-}
-
-impl Place {
-    /// Of the key of a record or of bytes, `checkpoints/00000050-a0001.json`.
-    pub(crate) fn of(key: &str) -> Option<Self> {
-        let stem = key.strip_prefix("checkpoints/")?;
-        let stem = stem.strip_suffix(".json").or_else(|| stem.strip_suffix(".safetensors"))?;
-        let (step, attempt) = stem.split_once("-a")?;
-        Some(Self { attempt: attempt.parse().ok()?, step: step.parse().ok()? })
-    }
-
-    fn stem(self) -> String {
-        format!("checkpoints/{:08}-a{:04}", self.step, self.attempt)
-    }
-
-    pub(crate) fn record_key(self) -> String {
-        format!("{}.json", self.stem())
-    }
-
-    pub(crate) fn bytes_key(self) -> String {
-        format!("{}.safetensors", self.stem())
-    }
-}
+use crate::{CheckpointKey, CheckpointRecord, Run, RunError, RunKey};
 
 /// A checkpoint with its bytes.
 #[derive(Debug, Clone)]
@@ -71,13 +40,14 @@ impl Run {
         bytes: Bytes,
         retention: Retention<'_>,
     ) -> Result<CheckpointRecord, RunError> {
-        let place = Place { attempt: record.attempt, step: record.step };
-        record.key = place.bytes_key();
+        let checkpoint = record.checkpoint_key();
+        record.key = checkpoint.bytes();
         record.bytes = bytes.len() as u64;
         record.digest = Digest::of(&bytes);
         self.store().create(&record.key, bytes)?;
-        self.store().create_record(&place.record_key(), &record)?;
-        let tidied = self.prune(place, record.bytes, retention).and_then(|()| self.remove_half_written(place));
+        self.store().create_record(&checkpoint.record(), &record)?;
+        let tidied =
+            self.prune(checkpoint, record.bytes, retention).and_then(|()| self.remove_half_written(checkpoint));
         if let Err(error) = tidied {
             tracing::warn!(%error, "older checkpoints could not be removed");
         }
@@ -90,10 +60,10 @@ impl Run {
     /// The store's.
     pub fn checkpoints(&self) -> Result<Vec<CheckpointRecord>, RunError> {
         let mut records = Vec::new();
-        for place in self.published()? {
-            match self.checkpoint(place)? {
+        for checkpoint in self.published()? {
+            match self.checkpoint(checkpoint)? {
                 Found::Whole(record) => records.push(record),
-                Found::Damaged(what) => warn_passed_over(place, &what),
+                Found::Damaged(what) => warn_passed_over(checkpoint, &what),
                 Found::Missing => {}
             }
         }
@@ -108,12 +78,12 @@ impl Run {
     /// The store's; [`RunError::NoneWhole`] where some were published: to begin anew would give up what they hold.
     pub fn newest_whole(&self) -> Result<Option<Loaded>, RunError> {
         let mut passed_over = BTreeSet::new();
-        for place in self.published()?.into_iter().rev() {
-            match self.whole(place)? {
+        for checkpoint in self.published()?.into_iter().rev() {
+            match self.whole(checkpoint)? {
                 Found::Whole((record, bytes)) => return Ok(Some(Loaded { record, bytes, passed_over })),
                 Found::Damaged(what) => {
-                    warn_passed_over(place, &what);
-                    passed_over.insert(place.record_key());
+                    warn_passed_over(checkpoint, &what);
+                    passed_over.insert(checkpoint.record());
                 }
                 Found::Missing => {}
             }
@@ -135,7 +105,7 @@ impl Run {
             Some((key, Found::Damaged(what))) => return Err(damaged(&key, what)),
             Some((_, Found::Whole(last))) => (last.checkpoint.record_key(), self.with_bytes(last.checkpoint)?),
             Some((_, Found::Missing)) | None => match self.published()?.pop() {
-                Some(place) => (place.record_key(), self.whole(place)?),
+                Some(checkpoint) => (checkpoint.record(), self.whole(checkpoint)?),
                 None => return Err(RunError::NoCheckpoint { uri: self.uri() }),
             },
         };
@@ -151,22 +121,23 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::NoSuchStep`]; [`RunError::LastDamaged`].
-    pub fn checkpoint_of(&self, step: u64) -> Result<(CheckpointRecord, Bytes), RunError> {
+    pub fn checkpoint_of(&self, step: Step) -> Result<(CheckpointRecord, Bytes), RunError> {
         if let Some((_, Found::Whole(last))) = self.finals()?.into_iter().next()
             && last.checkpoint.step == step
         {
             return self.last_checkpoint();
         }
-        let places = self.published()?;
-        for place in places.iter().rev().filter(|place| place.step == step) {
-            match self.whole(*place)? {
+        let checkpoints = self.published()?;
+        for checkpoint in checkpoints.iter().rev().filter(|checkpoint| checkpoint.step == step) {
+            match self.whole(*checkpoint)? {
                 Found::Whole(whole) => return Ok(whole),
-                Found::Damaged(what) => warn_passed_over(*place, &what),
+                Found::Damaged(what) => warn_passed_over(*checkpoint, &what),
                 Found::Missing => {}
             }
         }
-        let others: BTreeSet<u64> = places.iter().map(|place| place.step).filter(|other| *other != step).collect();
-        let kept = others.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let others: BTreeSet<Step> =
+            checkpoints.iter().map(|checkpoint| checkpoint.step).filter(|other| *other != step).collect();
+        let kept = others.iter().map(Step::to_string).collect::<Vec<_>>().join(", ");
         Err(RunError::NoSuchStep {
             uri: self.uri(),
             step,
@@ -185,31 +156,33 @@ impl Run {
         }
     }
 
-    /// Places of the records that count, oldest first.
-    pub(crate) fn published(&self) -> Result<Vec<Place>, RunError> {
+    /// The published checkpoints that count, oldest first.
+    pub(crate) fn published(&self) -> Result<Vec<CheckpointKey>, RunError> {
         let aside = self.set_aside()?;
-        let counts =
-            |place: &Place| !aside.contains_key(&place.record_key()) && !aside.contains_key(&place.bytes_key());
+        let counts = |checkpoint: &CheckpointKey| {
+            !aside.contains_key(&checkpoint.record()) && !aside.contains_key(&checkpoint.bytes())
+        };
         let keys = self.store().list("checkpoints")?;
         let records = keys.iter().filter(|key| key.ends_with(".json"));
-        let mut places: Vec<Place> = records.filter_map(|key| Place::of(key)).filter(counts).collect();
-        places.sort_unstable();
-        Ok(places)
+        let mut checkpoints: Vec<CheckpointKey> =
+            records.filter_map(|key| CheckpointKey::of(key)).filter(counts).collect();
+        checkpoints.sort_unstable();
+        Ok(checkpoints)
     }
 
-    /// The record at `place`; one that was copied from elsewhere is damage too.
-    pub(crate) fn checkpoint(&self, place: Place) -> Result<Found<CheckpointRecord>, RunError> {
-        let found = found::record::<CheckpointRecord>(self.store(), &place.record_key())?;
+    /// The record of `key`; one that was copied from elsewhere is damage too.
+    pub(crate) fn checkpoint(&self, checkpoint: CheckpointKey) -> Result<Found<CheckpointRecord>, RunError> {
+        let found = found::record::<CheckpointRecord>(self.store(), &checkpoint.record())?;
         Ok(match found {
-            Found::Whole(record) if (record.attempt, record.step) != (place.attempt, place.step) => {
+            Found::Whole(record) if (record.attempt, record.step) != (checkpoint.attempt, checkpoint.step) => {
                 Found::Damaged("it is the record of another checkpoint".to_owned())
             }
             other => other,
         })
     }
 
-    fn whole(&self, place: Place) -> Result<Found<(CheckpointRecord, Bytes)>, RunError> {
-        match self.checkpoint(place)? {
+    fn whole(&self, checkpoint: CheckpointKey) -> Result<Found<(CheckpointRecord, Bytes)>, RunError> {
+        match self.checkpoint(checkpoint)? {
             Found::Whole(record) => self.with_bytes(record),
             Found::Damaged(what) => Ok(Found::Damaged(what)),
             Found::Missing => Ok(Found::Missing),
@@ -226,31 +199,34 @@ impl Run {
 
     /// Removes what is older than the newest `keep`, up to `own`, which this attempt has just written: what a later attempt
     /// has written is not this one's to judge, and what it cannot see whole itself removes nothing.
-    fn prune(&self, own: Place, bytes: u64, retention: Retention<'_>) -> Result<(), RunError> {
-        if self.store().size(&own.bytes_key())? != bytes {
-            tracing::warn!(key = own.bytes_key(), "the store shows another size than was written: nothing is removed");
+    fn prune(&self, own: CheckpointKey, bytes: u64, retention: Retention<'_>) -> Result<(), RunError> {
+        if self.store().size(&own.bytes())? != bytes {
+            tracing::warn!(key = own.bytes(), "the store shows another size than was written: nothing is removed");
             return Ok(());
         }
-        let counts = |place: &Place| *place <= own && !retention.passed_over.contains(&place.record_key());
-        let kept: Vec<Place> = self.published()?.into_iter().filter(counts).collect();
+        let counts =
+            |checkpoint: &CheckpointKey| *checkpoint <= own && !retention.passed_over.contains(&checkpoint.record());
+        let kept: Vec<CheckpointKey> = self.published()?.into_iter().filter(counts).collect();
         let Some(oldest) = kept.iter().rev().nth(retention.keep.max(1) - 1) else { return Ok(()) };
         let aside = self.set_aside()?;
         let keys = self.store().list("checkpoints")?;
-        let places: BTreeSet<Place> = keys.iter().filter_map(|key| Place::of(key)).collect();
-        for place in places.into_iter().filter(|place| place < oldest) {
-            if aside.contains_key(&place.record_key()) || aside.contains_key(&place.bytes_key()) {
+        let checkpoints: BTreeSet<CheckpointKey> = keys.iter().filter_map(|key| CheckpointKey::of(key)).collect();
+        for checkpoint in checkpoints.into_iter().filter(|checkpoint| checkpoint < oldest) {
+            if aside.contains_key(&checkpoint.record()) || aside.contains_key(&checkpoint.bytes()) {
                 continue;
             }
             // The record goes first: what is listed must be there.
-            self.store().delete(&place.record_key())?;
-            self.store().delete(&place.bytes_key())?;
+            self.store().delete(&checkpoint.record())?;
+            self.store().delete(&checkpoint.bytes())?;
         }
         Ok(())
     }
 
     /// Removes what killed writes of earlier attempts have left half-written: each may be as large as a checkpoint.
-    fn remove_half_written(&self, own: Place) -> Result<(), RunError> {
-        let of_earlier = |key: &str| attempt_in(key).is_some_and(|attempt| attempt < own.attempt);
+    fn remove_half_written(&self, own: CheckpointKey) -> Result<(), RunError> {
+        let of_earlier = |key: &str| {
+            key.parse::<RunKey>().ok().and_then(|key| key.attempt()).is_some_and(|attempt| attempt < own.attempt)
+        };
         let removed = self.store().remove_unfinished("", of_earlier)?;
         if !removed.is_empty() {
             tracing::info!(files = removed.join(", "), "what earlier attempts left half-written is removed");
@@ -259,6 +235,6 @@ impl Run {
     }
 }
 
-fn warn_passed_over(place: Place, what: &str) {
-    tracing::warn!(key = place.record_key(), what, "this checkpoint is damaged: an older one is looked for");
+fn warn_passed_over(checkpoint: CheckpointKey, what: &str) {
+    tracing::warn!(key = checkpoint.record(), what, "this checkpoint is damaged: an older one is looked for");
 }

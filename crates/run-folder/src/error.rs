@@ -1,5 +1,6 @@
 //! What can go wrong with a run's folder, each with its subject and its remedy.
 
+use run_spec::ids::{Attempt, Rank, Step};
 use store::StoreError;
 
 /// An error of this crate.
@@ -75,9 +76,9 @@ pub enum RunError {
         /// Address of the run.
         uri: String,
         /// The attempt that is told so.
-        attempt: u32,
+        attempt: Attempt,
         /// The later one.
-        by: u32,
+        by: Attempt,
     },
     /// Every number was taken.
     #[error("{uri}: no attempt number could be claimed; see below attempts/ who else works on this run")]
@@ -121,7 +122,7 @@ pub enum RunError {
         /// Address of the run.
         uri: String,
         /// The step asked for.
-        step: u64,
+        step: Step,
         /// Steps of the other checkpoints.
         kept: String,
     },
@@ -131,9 +132,9 @@ pub enum RunError {
         /// Address of the run.
         uri: String,
         /// The step asked for.
-        step: u64,
+        step: Step,
         /// The rank asked for.
-        rank: u32,
+        rank: Rank,
         /// Steps that were captured.
         there: String,
     },
@@ -155,7 +156,7 @@ pub enum RunError {
         /// What is missing.
         key: String,
         /// The attempt that misses it.
-        attempt: u32,
+        attempt: Attempt,
     },
     /// A checkpoint changed between two readings.
     #[error("{uri} is damaged on its way to this rank (digest differs); start the run again")]

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
+use run_spec::ids::{Rank, Step};
 use serde::{Deserialize, Serialize};
 
 /// Exit code of a run that was asked to stop and can go on: what Slurm scripts requeue on.
@@ -27,9 +28,9 @@ pub struct Failure {
     pub sentence: String,
     /// The training step in which it happened, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<u64>,
+    pub step: Option<Step>,
     /// The rank that says so.
-    pub rank: usize,
+    pub rank: Rank,
     /// Host name of the node on which that rank ran.
     pub host: String,
 }
@@ -120,8 +121,8 @@ mod tests {
         let full = Failure {
             kind: FailureKind::StoreFull,
             sentence: "the store is full: free space".to_owned(),
-            step: Some(7),
-            rank: 1,
+            step: Some(Step::new(7)),
+            rank: Rank::new(1),
             host: "n2".to_owned(),
         };
         full.write(&path).unwrap();
@@ -129,7 +130,7 @@ mod tests {
             Failure { kind, ..full.clone() }.write(&path).unwrap();
         }
         assert_eq!(Failure::read(&path).as_ref(), Some(&full));
-        let told = Failure { kind: FailureKind::Peer, rank: 0, ..full.clone() };
+        let told = Failure { kind: FailureKind::Peer, rank: Rank::new(0), ..full.clone() };
         std::fs::write(&path, serde_json::to_vec(&told).unwrap()).unwrap();
         full.write(&path).unwrap();
         assert_eq!(Failure::read(&path), Some(full), "who was only told gives way to who knows");

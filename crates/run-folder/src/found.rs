@@ -21,9 +21,7 @@ fn found<T>(result: Result<T, StoreError>) -> Result<Found<T>, StoreError> {
     match result {
         Ok(value) => Ok(Found::Whole(value)),
         Err(StoreError::NotFound { .. }) => Ok(Found::Missing),
-        Err(StoreError::Record { reason, .. }) => Ok(Found::Damaged(reason.to_string())),
-        Err(StoreError::Damaged { .. }) => Ok(Found::Damaged("its bytes are not those that were written".to_owned())),
-        Err(error) => Err(error),
+        Err(error) => error.damage().map(Found::Damaged).ok_or(error),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Step};
 
-use crate::checkpoints::Place;
 use crate::found::{self, Found};
-use crate::run::attempt_in;
-use crate::{CheckpointRecord, MetricsLine, Run, RunError, StepMetrics, StepOutcome, StopRecord};
+use crate::{
+    CheckpointKey, CheckpointRecord, MetricsKey, MetricsLine, Run, RunError, RunKey, StepMetrics, StepOutcome,
+    StopRecord,
+};
 
 /// Files of metrics by key, with the digests of their bytes.
 type Names = BTreeMap<String, Digest>;
@@ -18,8 +19,8 @@ impl Run {
     ///
     /// # Errors
     /// The store's.
-    pub fn publish_metrics(&self, from: u64, attempt: u32, lines: &str) -> Result<(String, Digest), RunError> {
-        let key = format!("metrics/{from:08}-a{attempt:04}.jsonl");
+    pub fn publish_metrics(&self, from: Step, attempt: Attempt, lines: &str) -> Result<(String, Digest), RunError> {
+        let key = RunKey::Metrics(MetricsKey { from, attempt }).to_string();
         self.store().ensure(&key, lines.to_owned().into())?;
         Ok((key, Digest::of(lines.as_bytes())))
     }
@@ -37,7 +38,7 @@ impl Run {
     /// # Errors
     /// The store's.
     pub fn publish_stop(&self, stop: &StopRecord) -> Result<(), RunError> {
-        self.store().create_record(&format!("stops/{:08}-a{:04}.json", stop.step, stop.attempt), stop)?;
+        self.store().create_record(&RunKey::Stop(stop.stop_key()).to_string(), stop)?;
         Ok(())
     }
 
@@ -63,14 +64,14 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::Metrics`].
-    pub fn metrics(&self) -> Result<BTreeMap<u64, StepMetrics>, RunError> {
+    pub fn metrics(&self) -> Result<BTreeMap<Step, StepMetrics>, RunError> {
         let aside = self.set_aside()?;
         let mut keys: Vec<(String, Option<Digest>)> = match self.newest_names()? {
             Some(names) => names.into_iter().map(|(key, digest)| (key, Some(digest))).collect(),
             None => self.store().list("metrics")?.into_iter().map(|key| (key, None)).collect(),
         };
         keys.retain(|(key, _)| !aside.contains_key(key));
-        keys.sort_by_key(|(key, _)| attempt_in(key));
+        keys.sort_by_key(|(key, _)| key.parse::<RunKey>().ok().and_then(|key| key.attempt()));
         let mut lines = BTreeMap::new();
         for (key, digest) in keys {
             for line in self.lines_of(&key, digest.as_ref())? {
@@ -98,12 +99,12 @@ impl Run {
 
     /// The files that the newest record names; none where it is of an older version or there is no record.
     fn newest_names(&self) -> Result<Option<Names>, RunError> {
-        let mut records: Vec<(Place, Option<Names>)> = Vec::new();
-        let of = |record: CheckpointRecord| (Place { attempt: record.attempt, step: record.step }, record.metrics);
+        let mut records: Vec<(CheckpointKey, Option<Names>)> = Vec::new();
+        let of = |record: CheckpointRecord| (record.checkpoint_key(), record.metrics);
         records.extend(self.checkpoints()?.into_iter().map(of));
         for key in self.store().list("stops")? {
             if let Found::Whole(stop) = found::record::<StopRecord>(self.store(), &key)? {
-                records.push((Place { attempt: stop.attempt, step: stop.step }, Some(stop.metrics)));
+                records.push((CheckpointKey { attempt: stop.attempt, step: stop.step }, Some(stop.metrics)));
             }
         }
         for (_, last) in self.finals()? {
@@ -111,7 +112,7 @@ impl Run {
                 records.push(of(last.checkpoint));
             }
         }
-        Ok(records.into_iter().max_by_key(|(place, _)| *place).and_then(|(_, names)| names))
+        Ok(records.into_iter().max_by_key(|(key, _)| *key).and_then(|(_, names)| names))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use run_spec::ids::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricsLine {
     /// Number of the step, from 0.
-    pub step: u64,
+    pub step: Step,
     /// Its numbers, or why it was left out.
     #[serde(flatten)]
     pub outcome: StepOutcome,
@@ -79,7 +80,7 @@ pub struct StepMetrics {
 
 impl MetricsLine {
     /// The line of a step that was left out because `failed` was not finite.
-    pub fn left_out(step: u64, failed: &str) -> Self {
+    pub fn left_out(step: Step, failed: &str) -> Self {
         Self { step, outcome: StepOutcome::LeftOut { failed: failed.to_owned() } }
     }
 
@@ -129,17 +130,18 @@ mod tests {
         let norms = BTreeMap::from([("backbone".to_owned(), Some(0.5)), ("head".to_owned(), None)]);
         let metrics =
             StepMetrics { loss: Some(1.0 / 3.0), grad_norm: norms, memory_mb: Some(7), ..StepMetrics::default() };
-        let done = MetricsLine { step: 3, outcome: StepOutcome::Done(Box::new(metrics)) };
-        for written in [done, MetricsLine::left_out(4, "loss.ibot")] {
+        let done = MetricsLine { step: 3.into(), outcome: StepOutcome::Done(Box::new(metrics)) };
+        for written in [done, MetricsLine::left_out(4.into(), "loss.ibot")] {
             let text = serde_json::to_string(&written).unwrap();
             assert_eq!(line(&text), written, "{text}");
         }
         assert_eq!(
-            serde_json::to_string(&MetricsLine::left_out(4, "loss.ibot")).unwrap(),
+            serde_json::to_string(&MetricsLine::left_out(4.into(), "loss.ibot")).unwrap(),
             r#"{"step":4,"failed":"loss.ibot"}"#
         );
         let none = StepMetrics { loss: Some(f64::NAN), ..StepMetrics::default() };
-        let text = serde_json::to_string(&MetricsLine { step: 0, outcome: StepOutcome::Done(Box::new(none)) }).unwrap();
+        let text =
+            serde_json::to_string(&MetricsLine { step: 0.into(), outcome: StepOutcome::Done(Box::new(none)) }).unwrap();
         assert_eq!(line(&text).done().unwrap().loss, None, "{text}");
     }
 

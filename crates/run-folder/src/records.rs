@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use run_spec::config::RecordedConfig;
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Rank, Step, World};
 use serde::{Deserialize, Serialize};
+
+use crate::{CaptureKey, CheckpointKey, StopKey};
 
 /// What a run is. Starting it again with anything else is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,9 +53,9 @@ pub struct InitRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointRecord {
     /// Steps done; the next step is this one.
-    pub step: u64,
+    pub step: Step,
     /// Attempt that wrote it.
-    pub attempt: u32,
+    pub attempt: Attempt,
     /// Key of the bytes.
     pub key: String,
     /// Their number.
@@ -73,9 +75,14 @@ pub struct CheckpointRecord {
 }
 
 impl CheckpointRecord {
+    /// Which checkpoint it publishes.
+    pub fn checkpoint_key(&self) -> CheckpointKey {
+        CheckpointKey { attempt: self.attempt, step: self.step }
+    }
+
     /// Key of the record itself.
     pub fn record_key(&self) -> String {
-        format!("{}.json", self.key.trim_end_matches(".safetensors"))
+        self.checkpoint_key().record()
     }
 }
 
@@ -97,26 +104,33 @@ pub struct FinalRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRecord {
     /// Steps done or left out by then.
-    pub step: u64,
+    pub step: Step,
     /// The attempt that stopped.
-    pub attempt: u32,
+    pub attempt: Attempt,
     /// Why, in words.
     pub reason: String,
     /// The metrics files of the steps up to here, by key, with the digests of their bytes.
     pub metrics: BTreeMap<String, Digest>,
 }
 
+impl StopRecord {
+    /// Which stop it is.
+    pub(crate) fn stop_key(&self) -> StopKey {
+        StopKey { step: self.step, attempt: self.attempt }
+    }
+}
+
 /// What is published after the bytes of a step that was not finite: `failed/00000102-a0001-r0000.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureRecord {
     /// The step.
-    pub step: u64,
+    pub step: Step,
     /// The attempt.
-    pub attempt: u32,
+    pub attempt: Attempt,
     /// The rank whose batch it is.
-    pub rank: u32,
+    pub rank: Rank,
     /// Ranks of the run.
-    pub world: u32,
+    pub world: World,
     /// The loss or gradient that was not finite.
     pub term: String,
     /// Key of the bytes.
@@ -125,4 +139,11 @@ pub struct CaptureRecord {
     pub bytes: u64,
     /// Their digest.
     pub digest: Digest,
+}
+
+impl CaptureRecord {
+    /// Which rank's part of which failed step it is.
+    pub(crate) fn capture_key(&self) -> CaptureKey {
+        CaptureKey { step: self.step, attempt: self.attempt, rank: self.rank }
+    }
 }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use run_spec::ids::Digest;
-use serde::Serialize;
+use run_spec::ids::{Attempt, Digest, Rank, Step};
 use store::{Store, StoreError};
 
 use crate::found::{self, Found};
-use crate::{CaptureRecord, CheckpointRecord, FinalRecord, RunError, RunRecord};
+use crate::{CaptureKey, CaptureRecord, CheckpointRecord, FinalRecord, RunError, RunKey, RunRecord};
 
 /// A run's folder in a store.
 #[derive(Debug, Clone)]
@@ -51,7 +50,7 @@ impl Run {
         {
             return Err(RunError::Lost { uri: self.uri(), key });
         }
-        if self.store.create_once("run.json", record)? {
+        if self.store.create_record_once("run.json", record)? {
             return Ok(record.clone());
         }
         let begun = self.record()?;
@@ -81,10 +80,7 @@ impl Run {
 
     /// A key that shows that an attempt has begun. Restarts do not: they are counted before the first attempt too.
     fn first_trace(&self) -> Result<Option<String>, RunError> {
-        let of_an_attempt = |key: &String| {
-            let folder = key.split('/').next().unwrap_or_default();
-            is_final(key) || ["attempts", "checkpoints", "metrics", "stops", "failed"].contains(&folder)
-        };
+        let of_an_attempt = |key: &String| key.parse::<RunKey>().is_ok_and(|key| key.shows_an_attempt());
         Ok(self.store.list("")?.into_iter().find(of_an_attempt))
     }
 
@@ -93,18 +89,18 @@ impl Run {
     ///
     /// # Errors
     /// The store's.
-    pub fn finish(&self, checkpoint: CheckpointRecord, device: String, attempt: u32) -> Result<(), RunError> {
+    pub fn finish(&self, checkpoint: CheckpointRecord, device: String, attempt: Attempt) -> Result<(), RunError> {
         let mut names = BTreeMap::new();
-        for key in ["run.json".to_owned(), checkpoint.record_key()] {
+        for key in [RunKey::Run.to_string(), checkpoint.record_key()] {
             let digest = Digest::of(&self.store.get(&key)?);
             names.insert(key, digest);
         }
         let failed_steps = checkpoint.failed_steps;
         let record = FinalRecord { checkpoint, device, failed_steps, names };
-        if self.store.create_once("final.json", &record)? || self.finished()?.is_some() {
+        if self.store.create_record_once(&RunKey::Final(None).to_string(), &record)? || self.finished()?.is_some() {
             return Ok(());
         }
-        self.store.create_once(&format!("final-a{attempt:04}.json"), &record)?;
+        self.store.create_record_once(&RunKey::Final(Some(attempt)).to_string(), &record)?;
         Ok(())
     }
 
@@ -132,14 +128,20 @@ impl Run {
             }
             _ => true,
         };
-        let mut finals = Vec::new();
-        for key in self.store.list("")?.into_iter().filter(|key| is_final(key) && !aside.contains_key(key)) {
-            finals.push((key.clone(), found::record(&self.store, &key)?));
-        }
-        finals.retain(|(_, found)| names_what_counts(found));
+        let is_final = |key: &String| match key.parse() {
+            Ok(RunKey::Final(attempt)) if !aside.contains_key(key) => Some(attempt),
+            _ => None,
+        };
+        let keys = self.store.list("")?;
+        let mut finals: Vec<_> = keys.iter().filter_map(|key| Some((is_final(key)?, key))).collect();
         // `final.json` is that of the first attempt that ended the run.
-        finals.sort_by_key(|(key, _)| std::cmp::Reverse(attempt_in(key)));
-        Ok(finals)
+        finals.sort_by_key(|(attempt, _)| std::cmp::Reverse(*attempt));
+        let mut found = Vec::new();
+        for (_, key) in finals {
+            found.push((key.clone(), found::record(&self.store, key)?));
+        }
+        found.retain(|(_, found)| names_what_counts(found));
+        Ok(found)
     }
 }
 
@@ -149,12 +151,12 @@ impl Run {
     /// # Errors
     /// The store's.
     pub fn publish_capture(&self, mut record: CaptureRecord, bytes: Bytes) -> Result<(), RunError> {
-        let stem = format!("failed/{:08}-a{:04}-r{:04}", record.step, record.attempt, record.rank);
-        record.key = format!("{stem}.safetensors");
+        let key = record.capture_key();
+        record.key = RunKey::CaptureBytes(key).to_string();
         record.bytes = bytes.len() as u64;
         record.digest = Digest::of(&bytes);
         self.store.create(&record.key, bytes)?;
-        self.store.create_record(&format!("{stem}.json"), &record)?;
+        self.store.create_record(&RunKey::Capture(key).to_string(), &record)?;
         Ok(())
     }
 
@@ -162,15 +164,14 @@ impl Run {
     ///
     /// # Errors
     /// The store's; [`RunError::NoCapture`]; [`RunError::CaptureDamaged`].
-    pub fn capture(&self, step: u64, rank: u32) -> Result<(CaptureRecord, Bytes), RunError> {
-        let keys = self.store.list("failed")?;
-        let (start, end) = (format!("failed/{step:08}-a"), format!("-r{rank:04}.json"));
-        let of_rank = keys.iter().filter(|key| key.starts_with(&start) && key.ends_with(&end));
-        let Some(key) = of_rank.max_by_key(|key| attempt_in(key)) else {
-            let there = steps_of(&keys).iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    pub fn capture(&self, step: Step, rank: Rank) -> Result<(CaptureRecord, Bytes), RunError> {
+        let captures = self.captures()?;
+        let of_rank = captures.iter().filter(|key| (key.step, key.rank) == (step, rank));
+        let Some(key) = of_rank.max_by_key(|key| key.attempt) else {
+            let there = self.captured()?.iter().map(Step::to_string).collect::<Vec<_>>().join(", ");
             return Err(RunError::NoCapture { uri: self.uri(), step, rank, there });
         };
-        let record: CaptureRecord = self.store.read_record(key)?;
+        let record: CaptureRecord = self.store.read_record(&RunKey::Capture(*key).to_string())?;
         match found::bytes(&self.store, &record.key, &record.digest)? {
             Found::Whole(bytes) => Ok((record, bytes)),
             Found::Damaged(what) => Err(RunError::CaptureDamaged { uri: self.store.uri_of(&record.key), what }),
@@ -187,41 +188,17 @@ impl Run {
     ///
     /// # Errors
     /// The store's.
-    pub fn captured(&self) -> Result<BTreeSet<u64>, RunError> {
-        Ok(steps_of(&self.store.list("failed")?))
+    pub fn captured(&self) -> Result<BTreeSet<Step>, RunError> {
+        Ok(self.captures()?.into_iter().map(|key| key.step).collect())
     }
-}
 
-/// The steps that keys below `failed/` name.
-fn steps_of(keys: &[String]) -> BTreeSet<u64> {
-    keys.iter().filter_map(|key| key.strip_prefix("failed/")?.split('-').next()?.parse().ok()).collect()
-}
-
-/// The attempt that a key names by `-a0012`.
-pub(crate) fn attempt_in(key: &str) -> Option<u32> {
-    let (_, rest) = key.rsplit_once("-a")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().ok()
-}
-
-/// Whether `key` is that of a final record.
-pub(crate) fn is_final(key: &str) -> bool {
-    key == "final.json" || key.strip_prefix("final-a").is_some_and(|rest| rest.ends_with(".json"))
-}
-
-/// Creates a record where there is none yet.
-pub(crate) trait CreateOnce {
-    /// True if it was created, false if something was there already.
-    fn create_once<T: Serialize>(&self, key: &str, record: &T) -> Result<bool, StoreError>;
-}
-
-impl CreateOnce for Store {
-    fn create_once<T: Serialize>(&self, key: &str, record: &T) -> Result<bool, StoreError> {
-        match self.create_record(key, record) {
-            Ok(_) => Ok(true),
-            Err(StoreError::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Every rank's part of every failed step, by record or by bytes.
+    fn captures(&self) -> Result<BTreeSet<CaptureKey>, RunError> {
+        let capture = |key: &String| match key.parse() {
+            Ok(RunKey::Capture(key) | RunKey::CaptureBytes(key)) => Some(key),
+            _ => None,
+        };
+        Ok(self.store.list("failed")?.iter().filter_map(capture).collect())
     }
 }
 
@@ -267,12 +244,6 @@ mod tests {
         let said = run.record().unwrap_err().to_string();
         assert!(said.contains("run.json is damaged") && said.contains("another --out"), "{said}");
         assert!(!said.contains("--repair"), "{said}");
-    }
-
-    #[test]
-    fn attempts_are_compared_as_numbers() {
-        let attempts = ["final.json", "final-a9999.json", "failed/00000007-a10000-r0001.json"].map(attempt_in);
-        assert_eq!(attempts, [None, Some(9999), Some(10000)]);
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::found::{self, Found};
-use crate::run::CreateOnce;
-use crate::{Run, RunError};
+use crate::{Run, RunError, RunKey};
 
 /// The record `set-aside/N.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +41,8 @@ impl Run {
         let taken = self.store().list("set-aside")?.len();
         let record = SetAside { keys, code: code.to_owned() };
         for number in taken + 1..taken + 1000 {
-            let key = format!("set-aside/{number}.json");
-            if self.store().create_once(&key, &record)? {
+            let key = RunKey::SetAside(number).to_string();
+            if self.store().create_record_once(&key, &record)? {
                 return Ok(key);
             }
         }

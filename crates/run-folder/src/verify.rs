@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, Step};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::checkpoints::Place;
 use crate::found::{self, Found};
 use crate::metrics::json_lines;
-use crate::run::is_final;
 use crate::set_aside::SetAside;
-use crate::{CaptureRecord, CheckpointRecord, FinalRecord, Run, RunError, RunRecord, StopRecord};
+use crate::{
+    CaptureRecord, CheckpointKey, CheckpointRecord, FinalRecord, Run, RunError, RunKey, RunRecord, StopRecord,
+};
 
 /// What a check of a run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -158,15 +158,15 @@ impl Check<'_> {
     }
 
     fn checkpoints(&mut self) -> Result<(), RunError> {
-        let places = self.run.published()?;
-        let mut whole_before: Option<u64> = None;
-        let newest = places.last().copied();
-        for place in places {
-            let remedy = remedy_of_checkpoint(whole_before, newest == Some(place));
-            let found = self.run.checkpoint(place)?;
-            let Some(record) = self.judge(&place.record_key(), found, &remedy, true) else {
+        let checkpoints = self.run.published()?;
+        let mut whole_before: Option<Step> = None;
+        let newest = checkpoints.last().copied();
+        for checkpoint in checkpoints {
+            let remedy = remedy_of_checkpoint(whole_before, newest == Some(checkpoint));
+            let found = self.run.checkpoint(checkpoint)?;
+            let Some(record) = self.judge(&checkpoint.record(), found, &remedy, true) else {
                 // The bytes are of no use without their record.
-                self.seen.insert(place.bytes_key());
+                self.seen.insert(checkpoint.bytes());
                 continue;
             };
             let found = found::digest(self.run.store(), &record.key, &record.digest)?;
@@ -196,7 +196,7 @@ impl Check<'_> {
 
     fn finals(&mut self) -> Result<(), RunError> {
         let remedy = "set it aside and start `worker train` again, which ends the run once more";
-        for key in self.with("final").into_iter().filter(|key| is_final(key)) {
+        for key in self.with("final").into_iter().filter(|key| matches!(key.parse(), Ok(RunKey::Final(_)))) {
             let found = found::record::<FinalRecord>(self.run.store(), &key)?;
             let Some(last) = self.judge(&key, found, remedy, true) else { continue };
             if let Some(why) = self.broken(&last)? {
@@ -277,12 +277,13 @@ impl Check<'_> {
 
     /// Whether the other half of a checkpoint was set aside.
     fn beside_set_aside(&self, key: &str) -> bool {
-        Place::of(key).is_some_and(|place| !self.counts(&place.record_key()) || !self.counts(&place.bytes_key()))
+        CheckpointKey::of(key)
+            .is_some_and(|checkpoint| !self.counts(&checkpoint.record()) || !self.counts(&checkpoint.bytes()))
     }
 }
 
 /// What to do about a damaged checkpoint, after which `worker train` goes on from step `before`.
-fn remedy_of_checkpoint(before: Option<u64>, newest: bool) -> String {
+fn remedy_of_checkpoint(before: Option<Step>, newest: bool) -> String {
     match (newest, before) {
         (false, _) => "restore it from a copy, or set it aside: training goes on from a newer one".to_owned(),
         (true, Some(step)) => format!(

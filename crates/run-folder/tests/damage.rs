@@ -39,7 +39,7 @@ impl Folder {
         passed_over: &BTreeSet<String>,
     ) -> CheckpointRecord {
         let line = format!("{{\"step\":{},\"loss\":1.5}}\n", step - 1);
-        self.metrics.extend([self.run.publish_metrics(step - 10, attempt, &line).unwrap()]);
+        self.metrics.extend([self.run.publish_metrics((step - 10).into(), attempt.into(), &line).unwrap()]);
         let bytes = vec![step as u8; 64].into();
         let metrics = Some(self.metrics.clone());
         self.run.publish_checkpoint(record(attempt, step, metrics), bytes, Retention { keep, passed_over }).unwrap()
@@ -51,7 +51,7 @@ impl Folder {
         it.checkpoint(1, 10, 3);
         it.checkpoint(1, 20, 3);
         let last = it.checkpoint(1, 30, 3);
-        it.run.finish(last, "CPU".to_owned(), 1).unwrap();
+        it.run.finish(last, "CPU".to_owned(), 1.into()).unwrap();
         it
     }
 
@@ -73,7 +73,7 @@ impl Folder {
     }
 
     fn steps(&self) -> Vec<u64> {
-        self.run.checkpoints().unwrap().iter().map(|record| record.step).collect()
+        self.run.checkpoints().unwrap().iter().map(|record| record.step.get()).collect()
     }
 
     fn verified(&self) -> Verification {
@@ -92,8 +92,8 @@ impl Folder {
 
 fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) -> CheckpointRecord {
     CheckpointRecord {
-        step,
-        attempt,
+        step: step.into(),
+        attempt: attempt.into(),
         key: String::new(),
         bytes: 0,
         digest: Digest::of(b""),
@@ -168,7 +168,7 @@ fn a_torn_record_goes_back_to_the_checkpoint_before() {
     assert_eq!(it.run.finished().unwrap(), None);
     it.empty("checkpoints/00000030-a0001.json");
     let loaded = it.run.newest_whole().unwrap().unwrap();
-    assert_eq!((loaded.record.step, loaded.bytes[0]), (20, 20));
+    assert_eq!((loaded.record.step.get(), loaded.bytes[0]), (20, 20));
     assert_eq!(loaded.passed_over, BTreeSet::from(["checkpoints/00000030-a0001.json".to_owned()]));
     assert_eq!(it.steps(), [10, 20]);
 }
@@ -198,14 +198,14 @@ fn results_take_the_last_checkpoint_and_no_other_unless_asked() {
     it.checkpoint(1, 10, 3);
     let last = it.checkpoint(1, 20, 3);
     assert_eq!(it.run.last_checkpoint().unwrap().0.step, 20);
-    it.run.finish(last, "CPU".to_owned(), 1).unwrap();
+    it.run.finish(last, "CPU".to_owned(), 1.into()).unwrap();
     it.flip("checkpoints/00000020-a0001.safetensors");
     let error = it.run.last_checkpoint().unwrap_err().to_string();
     assert!(error.contains("worker verify") && error.contains("--step"), "{error}");
-    assert_eq!(it.run.checkpoint_of(10).unwrap().1[0], 10);
-    let error = it.run.checkpoint_of(20).unwrap_err().to_string();
+    assert_eq!(it.run.checkpoint_of(10.into()).unwrap().1[0], 10);
+    let error = it.run.checkpoint_of(20.into()).unwrap_err().to_string();
     assert!(error.contains("an older checkpoint does not stand in for the last one"), "{error}");
-    let error = it.run.checkpoint_of(15).unwrap_err().to_string();
+    let error = it.run.checkpoint_of(15.into()).unwrap_err().to_string();
     assert!(error.ends_with("no whole checkpoint of step 15; kept are those of steps 10, 20"), "{error}");
     it.empty("final.json");
     assert!(matches!(it.run.last_checkpoint(), Err(RunError::LastDamaged { uri, .. }) if uri.ends_with("final.json")));
@@ -220,10 +220,10 @@ fn a_repaired_run_goes_on_from_the_newest_whole_checkpoint_and_ends_again() {
     assert_eq!(it.run.finished().unwrap(), None);
     assert_eq!(it.run.newest_whole().unwrap().unwrap().record.step, 20);
     let attempt = it.run.claim_attempt("1.0").unwrap();
-    let last = it.checkpoint(attempt, 30, 3);
+    let last = it.checkpoint(attempt.get(), 30, 3);
     it.run.finish(last, "CPU".to_owned(), attempt).unwrap();
     let last = it.run.finished().unwrap().unwrap();
-    assert_eq!((last.checkpoint.attempt, it.run.last_checkpoint().unwrap().0.step), (2, 30));
+    assert_eq!((last.checkpoint.attempt.get(), it.run.last_checkpoint().unwrap().0.step.get()), (2, 30));
     assert!(it.path("final-a0002.json").exists() && it.path("final.json").exists());
     assert_eq!(it.damaged(), [""; 0]);
 }
@@ -233,7 +233,7 @@ fn a_torn_final_record_is_written_anew_under_the_attempts_number() {
     let it = Folder::done();
     it.empty("final.json");
     let last = it.run.newest_whole().unwrap().unwrap().record;
-    it.run.finish(last, "CPU".to_owned(), 2).unwrap();
+    it.run.finish(last, "CPU".to_owned(), 2.into()).unwrap();
     assert_eq!(it.run.last_checkpoint().unwrap().0.step, 30);
     assert!(it.path("final-a0002.json").exists());
     assert_eq!(it.damaged(), ["final.json"]);
@@ -250,7 +250,7 @@ fn only_an_attempt_that_wrote_a_whole_checkpoint_removes_older_ones_and_damaged_
     let passed_over = it.run.newest_whole().unwrap().unwrap().passed_over;
     it.checkpoint_after(2, 30, 2, &passed_over);
     // Two are to be kept: the new one and the one before the damaged one, which counts for nothing.
-    assert!(it.run.checkpoint_of(20).is_ok());
+    assert!(it.run.checkpoint_of(20.into()).is_ok());
     it.checkpoint_after(2, 40, 2, &passed_over);
     assert_eq!(it.steps(), [30, 40]);
     // An attempt that was taken over removes nothing of the attempt that took over.
@@ -291,13 +291,15 @@ fn metrics_are_those_that_the_newest_record_names() {
     let mut it = Folder::new();
     it.checkpoint(1, 10, 3);
     // Published by an attempt that was killed before its checkpoint: the next attempt does these steps again.
-    it.run.publish_metrics(10, 1, "{\"step\":15,\"loss\":9.0}\n").unwrap();
+    it.run.publish_metrics(10.into(), 1.into(), "{\"step\":15,\"loss\":9.0}\n").unwrap();
     assert_eq!(it.run.metrics().unwrap().keys().copied().collect::<Vec<_>>(), [9]);
-    let (key, digest) = it.run.publish_metrics(10, 2, "{\"step\":15,\"loss\":2.0}\n").unwrap();
+    let (key, digest) = it.run.publish_metrics(10.into(), 2.into(), "{\"step\":15,\"loss\":2.0}\n").unwrap();
     let mut metrics = it.metrics.clone();
     metrics.insert(key.clone(), digest);
-    it.run.publish_stop(&StopRecord { step: 16, attempt: 2, reason: "not finite".to_owned(), metrics }).unwrap();
-    assert_eq!(it.run.metrics().unwrap()[&15].loss, Some(2.0), "a stop keeps the metrics up to it");
+    it.run
+        .publish_stop(&StopRecord { step: 16.into(), attempt: 2.into(), reason: "not finite".to_owned(), metrics })
+        .unwrap();
+    assert_eq!(it.run.metrics().unwrap()[&15.into()].loss, Some(2.0), "a stop keeps the metrics up to it");
     it.flip(&key);
     let error = it.run.metrics().unwrap_err().to_string();
     assert!(error.contains(&key) && error.contains("--repair"), "{error}");
@@ -308,7 +310,7 @@ fn metrics_are_those_that_the_newest_record_names() {
 #[test]
 fn metrics_of_an_older_version_are_read_and_named_from_the_next_checkpoint_on() {
     let mut it = Folder::new();
-    it.run.publish_metrics(0, 1, "{\"step\":3}\n").unwrap();
+    it.run.publish_metrics(0.into(), 1.into(), "{\"step\":3}\n").unwrap();
     let old = it
         .run
         .publish_checkpoint(record(1, 5, None), "x".into(), Retention { keep: 2, passed_over: &BTreeSet::new() })
@@ -326,10 +328,10 @@ fn a_capture_is_covered_by_its_record() {
     let it = Folder::done();
     let key = "failed/00000012-a0001-r0000.safetensors".to_owned();
     let capture = CaptureRecord {
-        step: 12,
-        attempt: 1,
-        rank: 0,
-        world: 1,
+        step: 12.into(),
+        attempt: 1.into(),
+        rank: 0.into(),
+        world: 1.into(),
         term: "koleo".to_owned(),
         key: String::new(),
         bytes: 0,
@@ -337,11 +339,11 @@ fn a_capture_is_covered_by_its_record() {
     };
     it.run.publish_capture(capture, "batch".into()).unwrap();
     assert_eq!(it.damaged(), [""; 0]);
-    assert_eq!(it.run.capture(12, 0).unwrap().1, "batch");
-    let error = it.run.capture(13, 0).unwrap_err().to_string();
+    assert_eq!(it.run.capture(12.into(), 0.into()).unwrap().1, "batch");
+    let error = it.run.capture(13.into(), 0.into()).unwrap_err().to_string();
     assert!(error.contains("captured are steps: 12"), "{error}");
     it.flip(&key);
-    assert!(matches!(it.run.capture(12, 0), Err(RunError::CaptureDamaged { .. })));
+    assert!(matches!(it.run.capture(12.into(), 0.into()), Err(RunError::CaptureDamaged { .. })));
     assert_eq!(it.damaged(), [key]);
 }
 

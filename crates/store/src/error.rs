@@ -146,6 +146,15 @@ impl StoreError {
         matches!(self, Self::AlreadyExists { .. })
     }
 
+    /// What is wrong with what is stored, where that is the error and not a store that cannot be reached.
+    pub fn damage(&self) -> Option<String> {
+        match self {
+            Self::Record { reason, .. } => Some(reason.to_string()),
+            Self::Damaged { .. } => Some("its bytes are not those that were written".to_owned()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn from_object_store(error: object_store::Error, operation: &'static str, uri: String) -> Self {
         use object_store::Error as E;
         match io_kind(&error) {

@@ -76,6 +76,30 @@ impl Store {
         Ok(digest)
     }
 
+    /// Creates the record `key` unless something is there: true if it was created, false if another was first.
+    ///
+    /// # Errors
+    /// As [`create_record`](Self::create_record), but for [`StoreError::AlreadyExists`].
+    pub fn create_record_once<T: Serialize>(&self, key: &str, record: &T) -> Result<bool, StoreError> {
+        match self.create_record(key, record) {
+            Ok(_) => Ok(true),
+            Err(StoreError::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the record `key` where damage is a finding: the inner error says what is wrong with a record that is damaged or
+    /// gone ([`StoreError::Record`], [`StoreError::Damaged`], [`StoreError::NotFound`]).
+    ///
+    /// # Errors
+    /// All other trouble of the store.
+    pub fn read_record_if_whole<T: DeserializeOwned>(&self, key: &str) -> Result<Result<T, StoreError>, StoreError> {
+        match self.read_record(key) {
+            Err(error) if error.damage().is_none() && !error.is_not_found() => Err(error),
+            other => Ok(other),
+        }
+    }
+
     /// Reads the record `key`.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use augment::AugmentError;
 use dino::DinoError;
 use dino::tensor_bytes::BytesError;
 use run_folder::RunError;
+use run_spec::ids::Step;
 use run_spec::layer::ConfigError;
 use shards::ShardError;
 use store::StoreError;
@@ -98,7 +99,7 @@ pub enum TrainingError {
         /// The first number of the last of them that was not finite.
         term: String,
         /// The last of them.
-        step: u64,
+        step: Step,
         /// Address of what was captured of them.
         captured: String,
         /// The key of `optim` that sets the learning rate.

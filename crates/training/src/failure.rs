@@ -7,6 +7,7 @@ use collective::CollectiveError;
 use dino::DinoError;
 use run_folder::RunError;
 use run_folder::failure::{FailureKind, sentence};
+use run_spec::ids::Step;
 use shards::ShardError;
 use store::StoreError;
 
@@ -18,7 +19,7 @@ use crate::ranks::RanksError;
 #[derive(Debug)]
 pub struct TrainingFailure {
     /// The step in which it happened, where steps had begun.
-    pub step: Option<u64>,
+    pub step: Option<Step>,
     /// Whether a rank died or hung, or a device failed, so that a new start may go well.
     pub rank_lost: bool,
     /// What happened.
@@ -112,7 +113,7 @@ mod tests {
         TrainingError::NotFinite {
             steps: 3,
             term: "loss.ibot".to_owned(),
-            step: 7,
+            step: 7.into(),
             captured: String::new(),
             rate: "lr",
         }
@@ -138,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(kind_of(&error), kind, "{error:?}");
         }
-        let lost = TrainingFailure { step: Some(7), rank_lost: true, error: full().into() };
+        let lost = TrainingFailure { step: Some(7.into()), rank_lost: true, error: full().into() };
         assert_eq!(kind_of(&lost), FailureKind::RankLost);
         assert_eq!(sentence(&lost), full().to_string(), "what a wrapped error says is said once");
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Retention, Run, RunError, StopRecord};
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Step};
 
 use crate::error::{Result, TrainingError};
 
@@ -14,7 +14,7 @@ use crate::error::{Result, TrainingError};
 #[derive(Debug)]
 pub(crate) struct Keeper<'a> {
     run: &'a Run,
-    attempt: u32,
+    attempt: Attempt,
     /// Checkpoints kept.
     keep: usize,
     /// Records of damaged checkpoints that were passed over when the run was opened.
@@ -22,13 +22,13 @@ pub(crate) struct Keeper<'a> {
     /// Metrics files of the steps so far.
     names: BTreeMap<String, Digest>,
     /// Metrics lines that are not published yet, with the first step of each part.
-    waiting: Vec<(u64, String)>,
+    waiting: Vec<(Step, String)>,
     /// First step whose lines are in no part yet.
-    from: u64,
+    from: Step,
 }
 
 impl<'a> Keeper<'a> {
-    pub(crate) fn new(run: &'a Run, attempt: u32, keep: u64) -> Self {
+    pub(crate) fn new(run: &'a Run, attempt: Attempt, keep: u64) -> Self {
         Self {
             run,
             attempt,
@@ -36,7 +36,7 @@ impl<'a> Keeper<'a> {
             passed_over: BTreeSet::new(),
             names: BTreeMap::new(),
             waiting: Vec::new(),
-            from: 0,
+            from: Step::new(0),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Keeper<'a> {
                 Err(TrainingError::LastCheckpoint { uri: self.run.store().uri().to_owned(), source })
             }
             Err(error) if error.may_pass() => {
-                tracing::error!(step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
+                tracing::error!(%step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
                 Ok(None)
             }
             other => Ok(Some(other?)),
@@ -72,7 +72,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Publishes why the attempt stops for good, with the lines so far.
-    pub(crate) fn stop(&mut self, lines: String, step: u64, reason: String) -> Result<()> {
+    pub(crate) fn stop(&mut self, lines: String, step: Step, reason: String) -> Result<()> {
         self.take(lines, step);
         self.run.still_ours(self.attempt)?;
         self.publish_lines()?;
@@ -86,14 +86,14 @@ impl<'a> Keeper<'a> {
         let step = record.step;
         match self.run.publish_capture(record, bytes.into()) {
             Err(error) if error.may_pass() => {
-                tracing::error!(step, %error, "what the failed step was given could not be written: it cannot be replayed");
+                tracing::error!(%step, %error, "what the failed step was given could not be written: it cannot be replayed");
                 Ok(())
             }
             other => Ok(other?),
         }
     }
 
-    fn take(&mut self, lines: String, up_to: u64) {
+    fn take(&mut self, lines: String, up_to: Step) {
         if !lines.is_empty() {
             self.waiting.push((self.from, lines));
         }
@@ -127,8 +127,8 @@ mod tests {
 
     fn record(step: u64) -> CheckpointRecord {
         CheckpointRecord {
-            step,
-            attempt: 0,
+            step: step.into(),
+            attempt: 0.into(),
             key: String::new(),
             bytes: 0,
             digest: Digest::of(b""),
@@ -154,12 +154,12 @@ mod tests {
             let broken = Run::of(run.store().with_faults([(away, store::Fault::Unavailable)]));
             let mut keeper = Keeper::new(&broken, attempt, 2);
             let first = 10 * (away + 1);
-            keeper.from = first - 1;
+            keeper.from = (first - 1).into();
             let line = |step: u64| format!("{{\"step\":{step}}}\n");
             assert_eq!(keeper.checkpoint(line(first - 1), record(first), vec![1; 9], false).unwrap(), None, "{away}");
             let kept = keeper.checkpoint(line(first), record(first + 1), vec![2; 9], false).unwrap().unwrap();
-            assert_eq!((kept.step, kept.metrics.unwrap().len()), (first + 1, 2));
-            assert!(run.metrics().unwrap().contains_key(&(first - 1)));
+            assert_eq!((kept.step.get(), kept.metrics.unwrap().len()), (first + 1, 2));
+            assert!(run.metrics().unwrap().contains_key(&(first - 1).into()));
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let (first, _) = (run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap());
         let mut keeper = Keeper::new(&run, first, 2);
         assert!(keeper.checkpoint("{}\n".to_owned(), record(5), vec![1], false).is_err());
-        assert!(keeper.stop(String::new(), 6, "not finite".to_owned()).is_err());
+        assert!(keeper.stop(String::new(), 6.into(), "not finite".to_owned()).is_err());
         assert!(run.store().list("metrics").unwrap().is_empty() && run.checkpoints().unwrap().is_empty());
     }
 }

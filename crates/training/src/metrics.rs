@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use dino::StepReport;
 use run_folder::{MetricsLine, StepMetrics, StepOutcome};
+use run_spec::ids::Step;
 use run_spec::schedule::Knobs;
 
 pub(crate) use sinks::open as open_sinks;
@@ -59,7 +60,7 @@ impl Metrics {
     }
 
     /// Adds the line of `step`: what `measured` holds already, and what the report says.
-    pub(crate) fn add(&mut self, step: u64, report: &StepReport, knobs: &Knobs, measured: StepMetrics) -> MetricsLine {
+    pub(crate) fn add(&mut self, step: Step, report: &StepReport, knobs: &Knobs, measured: StepMetrics) -> MetricsLine {
         let window = std::mem::replace(&mut self.window, Window::new());
         let elapsed = window.since.elapsed().as_secs_f64().max(1e-9);
         let (images_per_s, data_wait) = (window.images as f64 / elapsed, window.waited_s / elapsed);
@@ -88,7 +89,7 @@ impl Metrics {
     }
 
     /// Adds the line of a step that was left out.
-    pub(crate) fn add_failed(&mut self, step: u64, term: &str) -> MetricsLine {
+    pub(crate) fn add_failed(&mut self, step: Step, term: &str) -> MetricsLine {
         self.push(MetricsLine::left_out(step, term))
     }
 
@@ -100,7 +101,7 @@ impl Metrics {
                 self.lines.push_str(&text);
                 self.lines.push('\n');
             }
-            Err(error) => tracing::error!(step = line.step, %error, "a line of metrics is not JSON"),
+            Err(error) => tracing::error!(step = %line.step, %error, "a line of metrics is not JSON"),
         }
         line
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use dino::State;
 use run_folder::failure::sentence;
 use run_folder::{CheckpointRecord, Loaded, Run, RunRecord};
+use run_spec::ids::Step;
 use serde::{Deserialize, Serialize};
 use shards::{ShardCache, ShardSet};
 use torch_shim::panics::catch_torch_panic;
@@ -42,7 +43,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
         Opened::Going { record, attempt, checkpoint } => (record, attempt, checkpoint),
         Opened::Done(steps) => {
             if ranks.first() {
-                tracing::info!(steps, run = run.store().uri(), "the run is done already");
+                tracing::info!(%steps, run = run.store().uri(), "the run is done already");
             }
             return Ok(Ending::Done);
         }
@@ -97,9 +98,9 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
 #[derive(Serialize, Deserialize)]
 enum Opened {
     /// The run is done, after so many steps.
-    Done(u64),
+    Done(Step),
     /// The run goes on as `attempt`, from `checkpoint` if there is one.
-    Going { record: Box<RunRecord>, attempt: u32, checkpoint: Option<CheckpointRecord> },
+    Going { record: Box<RunRecord>, attempt: run_spec::ids::Attempt, checkpoint: Option<CheckpointRecord> },
 }
 
 fn open(job: &TrainingJob<'_>, run: &Run, mine: &RunRecord, loaded: &mut Option<Loaded>) -> Result<Opened> {

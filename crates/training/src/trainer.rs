@@ -9,7 +9,7 @@ use dino::{CropBatch, DinoError, Share, State, StepReport};
 use run_folder::failure::sentence;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, Rank, World};
 use run_spec::plan::SampleSums;
 use run_spec::schedule::{Knobs, Schedules};
 use shards::{CacheReport, ShardSet};
@@ -41,7 +41,7 @@ pub(crate) struct Attempt<'a> {
     /// This rank's part of each step.
     pub(crate) share: Share,
     /// Its number, from 1.
-    pub(crate) number: u32,
+    pub(crate) number: run_spec::ids::Attempt,
 }
 
 /// An attempt under way.
@@ -90,12 +90,12 @@ impl<'a> Trainer<'a> {
             None => run.read_checkpoint(&record)?,
         };
         self.state.load(&snapshot::of_run(&bytes, &record.key, &begun.config_digest)?, &record.key)?;
-        self.step = record.step;
+        self.step = record.step.get();
         self.failed_in_a_row = record.failed_in_a_row;
         self.failed_steps = record.failed_steps;
         self.seconds_before = record.seconds;
         if self.first() {
-            tracing::info!(step = record.step, attempt = number, "the run goes on from a checkpoint");
+            tracing::info!(step = %record.step, attempt = %number, "the run goes on from a checkpoint");
         }
         self.resumed = Some(record);
         Ok(())
@@ -105,17 +105,17 @@ impl<'a> Trainer<'a> {
     pub(crate) fn go(&mut self, source: Source) -> Result<Ending, TrainingFailure> {
         if self.first() {
             let uri = self.attempt.run.store().uri();
-            self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step));
+            self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step.into()));
         }
         let ended = self.take_steps(source);
         if let Err(error) = &ended
             && self.first()
             && !is_of_the_run_folder(error)
-            && let Err(lost) = self.keeper.stop(self.metrics.take(), self.step, sentence(error))
+            && let Err(lost) = self.keeper.stop(self.metrics.take(), self.step.into(), sentence(error))
         {
             tracing::warn!("the metrics since the last checkpoint are not kept: {}", sentence(&lost));
         }
-        ended.map_err(|error| TrainingFailure { step: Some(self.step), ..error.into() })
+        ended.map_err(|error| TrainingFailure { step: Some(self.step.into()), ..error.into() })
     }
 
     fn take_steps(&mut self, source: Source) -> Result<Ending> {
@@ -190,7 +190,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         let measured = self.measure(report, loaded, last)?;
-        let line = self.metrics.add(self.step, report, knobs, measured);
+        let line = self.metrics.add(self.step.into(), report, knobs, measured);
         if self.first() {
             self.observer.on_metrics(&line);
         }
@@ -241,7 +241,7 @@ impl<'a> Trainer<'a> {
         let facts = [("step", self.step.to_string()), ("config", config)];
         let bytes = tensor_bytes::to_bytes_with_facts(&self.state.tensors(), &facts)?;
         let record = CheckpointRecord {
-            step: self.step,
+            step: self.step.into(),
             attempt: self.attempt.number,
             key: String::new(),
             bytes: 0,
@@ -277,7 +277,7 @@ impl<'a> Trainer<'a> {
         self.failed_in_a_row += 1;
         self.failed_steps += 1;
         let (step, first) = (self.step, self.first());
-        let line = self.metrics.add_failed(step, term);
+        let line = self.metrics.add_failed(step.into(), term);
         if first {
             tracing::warn!(step, term, in_a_row = self.failed_in_a_row, "a step was not finite and was left out");
             self.observer.on_metrics(&line);
@@ -294,10 +294,10 @@ impl<'a> Trainer<'a> {
         let bytes =
             tensor_bytes::to_bytes_with_facts(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
         let record = CaptureRecord {
-            step,
+            step: step.into(),
             attempt: self.attempt.number,
-            rank: self.attempt.ranks.rank() as u32,
-            world: self.attempt.ranks.world() as u32,
+            rank: Rank::new(self.attempt.ranks.rank() as u32),
+            world: World::new(self.attempt.ranks.world() as u32),
             term: term.to_owned(),
             key: String::new(),
             bytes: 0,
@@ -310,7 +310,7 @@ impl<'a> Trainer<'a> {
         TrainingError::NotFinite {
             steps: FAILURES_IN_A_ROW,
             term,
-            step: self.step,
+            step: self.step.into(),
             captured: self.attempt.run.store().uri_of("failed"),
             rate: if self.config().optim.lr.is_some() { "lr" } else { "base_lr" },
         }

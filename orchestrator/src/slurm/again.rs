@@ -35,7 +35,7 @@ pub(crate) fn ask(ground: &Ground<'_>, trial: &Trial<'_>, job: Job, record: &Fai
         };
     }
     let mut command = Command::new(&ground.launcher.worker);
-    command.args(["requeue", "--out", &ground.store.uri_of(&trial.run_key()), "--code", &code.to_string()]);
+    command.args(["requeue", "--out", &ground.store.uri_of(&trial.key().run()), "--code", &code.to_string()]);
     if near_limit {
         command.arg("--near-limit");
     }

@@ -82,7 +82,7 @@ pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<Str
     let mut groups: Vec<(&Shapes, Vec<Ticket<'_>>)> = Vec::new();
     for trial in trials {
         let Some(shapes) = camp.shapes_of(trial) else { continue };
-        let ticket = Ticket { trial: *trial, attempt: 1 };
+        let ticket = Ticket { trial: *trial, attempt: 1.into() };
         match groups.iter_mut().find(|(known, _)| *known == shapes) {
             Some((_, group)) => group.push(ticket),
             None => groups.push((shapes, vec![ticket])),

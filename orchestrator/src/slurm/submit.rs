@@ -34,7 +34,7 @@ pub(crate) fn hold(store: &Store, wave: &Wave, take_over: bool) -> Result<bool> 
     for n in 1.. {
         let key = format!("{}/holder-{n}.json", wave.key());
         if store.exists(&key)? {
-            let holder: Invocation = ledger::read(store, &key)?;
+            let holder: Invocation = store.read_record(&key)?;
             match holder.holder.life() {
                 _ if holder.holder == own => return Ok(true),
                 Life::Alive => return Ok(false),
@@ -42,7 +42,7 @@ pub(crate) fn hold(store: &Store, wave: &Wave, take_over: bool) -> Result<bool> 
                 Life::Dead | Life::Unknown => continue,
             }
         }
-        if ledger::create(store, &key, &Invocation { holder: own.clone(), unix_s: ledger::unix_s() })? {
+        if store.create_record_once(&key, &Invocation { holder: own.clone(), unix_s: ledger::unix_s() })? {
             return Ok(true);
         }
     }
@@ -153,7 +153,7 @@ pub(crate) fn claim(store: &Store, wave: &Wave) -> Result<Vec<u32>> {
         if ledger::claim(store, &trial, attempt, &wave.plan.name, Some(&key))? {
             continue;
         }
-        let claim: Claim = ledger::read(store, &format!("{}/claim.json", trial.attempt_key(attempt)))?;
+        let claim: Claim = store.read_record(&trial.attempt_key(attempt).claim())?;
         if claim.wave.as_deref() != Some(key.as_str()) {
             theirs.push(index);
         }
@@ -182,7 +182,7 @@ fn trained(store: &Store, wave: &Wave, indexes: &[u32]) -> Result<Vec<u32>> {
     let mut found = Vec::new();
     for index in indexes {
         let (trial, attempt) = wave.trial(*index)?;
-        if store.exists(&format!("{}/trained.json", trial.attempt_key(attempt)))? {
+        if store.exists(&trial.attempt_key(attempt).trained())? {
             found.push(*index);
         }
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use run_folder::failure::STOPPED;
+use run_spec::ids::Attempt;
 use store::Store;
 
 use crate::attempt::{Ground, Look, Outcome, failure, log_of};
@@ -21,6 +22,7 @@ use crate::check;
 use crate::command;
 use crate::evidence;
 use crate::guard::Signal;
+use crate::keys::RowsKey;
 use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::process::Launcher;
@@ -49,7 +51,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     let near_limit = flag(signal_hook::consts::SIGUSR1)?;
     let asked = flag(signal_hook::consts::SIGTERM)?;
     let store = Store::open(store_uri)?;
-    let wave: Wave = ledger::read(&store, &wave::record_key(key))?;
+    let wave: Wave = store.read_record(&wave::record_key(key))?;
     let (trial, number_of_attempt) = wave.trial(task.index)?;
     match standing(&store, &trial, number_of_attempt, key, job)? {
         Standing::Wanted => {}
@@ -93,7 +95,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     let attempt_key = trial.attempt_key(number_of_attempt);
     match outcome {
         Outcome::Done(Finished { stages, .. }) if job == Job::Train => {
-            ledger::create(&store, &format!("{attempt_key}/trained.json"), &Trained { stages, unix_s: unix_s() })?;
+            store.create_record_once(&attempt_key.trained(), &Trained { stages, unix_s: unix_s() })?;
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Done(_) => {
@@ -176,8 +178,8 @@ fn left_to_slurm(record: &Failed, task: Task, asked: &AtomicBool) -> bool {
     }
 }
 
-fn standing(store: &Store, trial: &Trial<'_>, number: u32, wave: &str, job: Job) -> Result<Standing> {
-    let trained = store.exists(&format!("{}/trained.json", trial.attempt_key(number)))?;
+fn standing(store: &Store, trial: &Trial<'_>, number: Attempt, wave: &str, job: Job) -> Result<Standing> {
+    let trained = store.exists(&trial.attempt_key(number).trained())?;
     Ok(match ledger::state(store, trial)? {
         State::Finished { .. } => Standing::Done,
         State::Damaged { what, .. } => Standing::Unwanted(what),
@@ -199,7 +201,7 @@ fn standing(store: &Store, trial: &Trial<'_>, number: u32, wave: &str, job: Job)
 fn follow<'a>(
     ground: &Ground<'a>,
     trial: Trial<'a>,
-    number: u32,
+    number: Attempt,
     chosen: impl Fn(&command::Stage) -> bool,
     near_limit: &AtomicBool,
 ) -> Result<Outcome> {
@@ -221,14 +223,14 @@ fn follow<'a>(
 }
 
 /// Runs those probes whose rows are not there yet: a task that was requeued may have finished some.
-fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: u32, near_limit: &AtomicBool) -> Result<Outcome> {
+fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: Attempt, near_limit: &AtomicBool) -> Result<Outcome> {
     let key = trial.attempt_key(number);
-    let trained: Trained = ledger::read(ground.store, &format!("{key}/trained.json"))?;
+    let trained: Trained = ground.store.read_record(&key.trained())?;
     let all = command::stages(ground.plan, &trial, number, Path::new(""), |key| key.to_owned())?;
-    let rows: Vec<String> = all.into_iter().filter_map(|stage| stage.rows).collect();
+    let rows: Vec<RowsKey> = all.into_iter().filter_map(|stage| stage.rows).collect();
     let mut missing = Vec::new();
     for rows in &rows {
-        if !ground.store.exists(rows)? {
+        if !ground.store.exists(&rows.to_string())? {
             missing.push(rows.clone());
         }
     }

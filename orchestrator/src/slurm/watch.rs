@@ -272,7 +272,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         for (shapes, group) in groups {
             let wave = wave_of(self.plan, &group, &shapes, &self.camp);
             let key = wave.key();
-            ledger::create(self.store, &wave::record_key(&key), &wave)?;
+            self.store.create_record_once(&wave::record_key(&key), &wave)?;
             submit::hold(self.store, &wave, false)?;
             let theirs = submit::claim(self.store, &wave)?;
             for (index, ticket) in (0u32..).zip(group) {
@@ -292,10 +292,10 @@ impl<'a> Backend<'a> for Watch<'a> {
     fn adopt(&mut self, ticket: Ticket<'a>, claim: &Claim) -> Result<Adoption> {
         let Some(key) = claim.wave.clone() else { return Ok(Adoption::NotMine) };
         if !self.waves.contains_key(&key) {
-            let wave: Wave = match ledger::read_if_whole(self.store, &wave::record_key(&key))? {
+            let wave: Wave = match self.store.read_record_if_whole(&wave::record_key(&key))? {
                 Ok(wave) => wave,
                 Err(what) => {
-                    self.notes.push(what);
+                    self.notes.push(what.to_string());
                     return Ok(Adoption::NotMine);
                 }
             };

@@ -12,13 +12,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use run_spec::ids::{Digest, digest_json};
+use run_spec::ids::{Attempt, Digest, Seed, digest_json};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Store;
 
 use crate::identity::Identity;
-use crate::ledger::{self, unix_s};
+use crate::ledger::unix_s;
 use crate::output;
 use crate::records::{Plan, Trial};
 use crate::slurm::section::{Shape, Shapes};
@@ -57,9 +57,9 @@ pub(crate) struct Member {
     /// The arm.
     pub(crate) arm: String,
     /// The seed.
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     /// Number of the attempt.
-    pub(crate) attempt: u32,
+    pub(crate) attempt: Attempt,
 }
 
 /// `wave.json`.
@@ -131,14 +131,14 @@ impl Wave {
     }
 
     /// Trial `index`, and the number of its attempt.
-    pub(crate) fn trial(&self, index: u32) -> Result<(Trial<'_>, u32)> {
+    pub(crate) fn trial(&self, index: u32) -> Result<(Trial<'_>, Attempt)> {
         let place = || format!("wave {} has no trial {index}", self.id);
         let member = self.members.get(index as usize).with_context(place)?;
         Ok((self.plan.trial(&member.arm, member.seed).with_context(place)?, member.attempt))
     }
 
     /// The index of an attempt.
-    pub(crate) fn index_of(&self, trial: &Trial<'_>, attempt: u32) -> Option<u32> {
+    pub(crate) fn index_of(&self, trial: &Trial<'_>, attempt: Attempt) -> Option<u32> {
         let same = |m: &Member| m.arm == trial.arm.name && m.seed == trial.seed && m.attempt == attempt;
         // Another sweep may call the same trial otherwise.
         let twin = |m: &Member| {
@@ -155,12 +155,13 @@ impl Wave {
         if !store.exists(&key)? {
             return Ok(None);
         }
-        Ok(Some(ledger::read::<Submitted>(store, &key)?.array))
+        Ok(Some(store.read_record::<Submitted>(&key)?.array))
     }
 
     /// Notes the number of its array.
     pub(crate) fn note_submitted(&self, store: &Store, job: Job, array: u64) -> Result<()> {
-        ledger::create(store, &self.submitted_key(job), &Submitted { array, unix_s: unix_s() }).map(drop)
+        store.create_record_once(&self.submitted_key(job), &Submitted { array, unix_s: unix_s() })?;
+        Ok(())
     }
 
     fn submitted_key(&self, job: Job) -> String {
@@ -183,7 +184,7 @@ pub(crate) fn all(store: &Store, plan: &Plan) -> Result<Vec<Wave>> {
     let keys = store.list(&waves_key(plan))?;
     let mut waves = Vec::new();
     for key in keys.iter().filter(|key| key.ends_with("/wave.json")) {
-        match ledger::read_if_whole(store, key)? {
+        match store.read_record_if_whole(key)? {
             Ok(wave) => waves.push(wave),
             Err(what) => output::note(&format!("{what}. Its jobs are not shown or cancelled.")),
         }

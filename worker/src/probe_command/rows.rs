@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use results::ResultRow;
+use run_folder::RunKey;
 use run_spec::config::ResolvedConfig;
-use run_spec::ids::Digest;
+use run_spec::ids::{Attempt, Digest, Seed, Step};
 use serde_json::Value;
 use shards::{ShardSet, split_key};
 
@@ -21,11 +22,11 @@ pub(crate) struct Origin {
     /// Digest of the trial.
     pub(crate) trial: Digest,
     /// Seed of the trial.
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     /// Arm of the sweep.
     pub(crate) arm: String,
     /// Training steps behind the features.
-    pub(crate) step: u64,
+    pub(crate) step: Step,
     /// Digest of the resolved config.
     pub(crate) config: Digest,
     /// Digest of the shard set trained on; of no bytes where nothing was trained.
@@ -51,7 +52,7 @@ impl Origin {
         Ok(Self {
             run: trained.run.store().uri().to_owned(),
             trial: config.trial_digest(init_weights.as_ref(), &record.shards, &record.code),
-            seed: trained.config.seed,
+            seed: trained.config.seed.into(),
             arm: arm.to_owned(),
             step: trained.checkpoint.step,
             config: record.config_digest,
@@ -66,7 +67,7 @@ impl Origin {
 
     /// The same run's place in a sweep, for features that its training did not make: no step, and no hours charged.
     pub(crate) fn untrained(&self) -> Self {
-        Self { step: 0, hours: 0.0, transductive: None, ..self.clone() }
+        Self { step: 0.into(), hours: 0.0, transductive: None, ..self.clone() }
     }
 
     /// Features without a run.
@@ -75,9 +76,9 @@ impl Origin {
         Self {
             run: features.to_owned(),
             trial: digest,
-            seed: config.init_seed(),
+            seed: config.init_seed().into(),
             arm: String::new(),
-            step: 0,
+            step: 0.into(),
             config: digest,
             shards_train: Digest::of(b""),
             init_weights: None,
@@ -94,8 +95,8 @@ fn codes(trained: &Trained) -> Result<String> {
     let store = trained.run.store();
     let mut codes = vec![trained.record.code.clone()];
     let mut seen = BTreeSet::from([trained.record.code.clone()]);
-    for attempt in 1..=trained.checkpoint.attempt {
-        let key = format!("attempts/{attempt:04}.json");
+    for attempt in (1..=trained.checkpoint.attempt.get()).map(Attempt::new) {
+        let key = RunKey::Attempt(attempt).to_string();
         if !store.exists(&key)? {
             continue;
         }

@@ -237,7 +237,7 @@ mod tests {
             for (fold, base) in [("0", 0.45), ("1", 0.5)] {
                 rows.push(row("base", seed, fold, base));
                 rows.push(row("no koleo <b>", seed, fold, base + gain));
-                rows.push(ResultRow { features: "histogram".into(), step: 0, ..row("base", seed, fold, 0.4) });
+                rows.push(ResultRow { features: "histogram".into(), step: 0.into(), ..row("base", seed, fold, 0.4) });
             }
         }
         let options = TableOptions { reference: Some("base".into()), evidence: false, ..TableOptions::default() };

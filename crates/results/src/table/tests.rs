@@ -9,7 +9,7 @@ fn options(reference: &str) -> TableOptions {
 }
 
 fn baseline(features: &str, arm: &str, seed: u64, fold: &str, value: f64) -> ResultRow {
-    ResultRow { features: features.to_owned(), step: 0, ..row(arm, seed, fold, value) }
+    ResultRow { features: features.to_owned(), step: 0.into(), ..row(arm, seed, fold, value) }
 }
 
 /// Two arms, two seeds, two folds; `b` is better by 0.1 with seed 0 and by 0.3 with seed 1.
@@ -97,7 +97,7 @@ fn arms_with_different_random_weights_keep_their_own_baseline() {
 fn the_last_checkpoint_counts_and_a_repeated_row_counts_once() {
     let mut rows = rows();
     rows.push(rows[0].clone());
-    rows.push(ResultRow { step: 300, ..row("a", 0, "0", 0.99) });
+    rows.push(ResultRow { step: 300.into(), ..row("a", 0, "0", 0.99) });
     assert_eq!(Table::build(&rows, &[], &options("a")).unwrap().lines[0].mean, 0.375);
     rows.push(row("a", 0, "0", 0.26));
     assert!(matches!(Table::build(&rows, &[], &options("a")), Err(ResultsError::Conflict { .. })));
@@ -126,8 +126,13 @@ fn a_transductive_line_says_so_and_an_unknown_one_too() {
 #[test]
 fn trials_without_scores_stand_in_the_table_even_alone() {
     let state = crate::Unscored::Failed;
-    let failure =
-        UnscoredTrial { arm: "a".into(), seed: 0, trial: Digest::of(b"a"), state, reason: "loss was NaN".into() };
+    let failure = UnscoredTrial {
+        arm: "a".into(),
+        seed: 0.into(),
+        trial: Digest::of(b"a"),
+        state,
+        reason: "loss was NaN".into(),
+    };
     let table = Table::build(&[], std::slice::from_ref(&failure), &options("a")).unwrap();
     assert_eq!(table.unscored, [failure]);
     assert!(matches!(Table::build(&[], &[], &options("a")), Err(ResultsError::Empty { .. })));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ConfigError, ResolvedConfig, TrainConfig};
-use crate::ids::{Digest, digest_json, trial_digest};
+use crate::ids::{Digest, Seed, digest_json, trial_digest};
 
 /// Keys that say where and how a run computes, what it writes down and how often, but change no weight: a run may go on
 /// with others.
@@ -98,10 +98,10 @@ impl ArmConfig {
     }
 
     /// The configuration of one seed: what the worker reads and what is kept beside the run.
-    pub fn with_seed(&self, seed: u64) -> RecordedConfig {
+    pub fn with_seed(&self, seed: Seed) -> RecordedConfig {
         let mut config = self.0.clone();
         if let Some(map) = config.as_object_mut() {
-            map.insert("seed".to_owned(), Value::from(seed));
+            map.insert("seed".to_owned(), Value::from(seed.get()));
         }
         RecordedConfig(config)
     }
@@ -120,8 +120,8 @@ impl ArmConfig {
     }
 
     /// The seed of the initial weights, where it is not the trial's.
-    pub fn init_seed(&self) -> Option<u64> {
-        self.0.pointer("/init/seed").and_then(Value::as_u64)
+    pub fn init_seed(&self) -> Option<Seed> {
+        self.0.pointer("/init/seed").and_then(Value::as_u64).map(Seed::new)
     }
 
     /// Threads of a process; 0 for one per core.
@@ -305,6 +305,6 @@ mod tests {
         assert_eq!(untrained.value(), &json!({"model": {"dim": 96}, "crops": {"global_size": 28}}));
         let placed = ArmConfig::empty().placed_as(&arm);
         assert_eq!(placed.value(), &json!({"device": "cpu", "train": {"threads": 2}}));
-        assert_eq!(placed.with_seed(3).value()["seed"], json!(3));
+        assert_eq!(placed.with_seed(3.into()).value()["seed"], json!(3));
     }
 }

@@ -1,7 +1,7 @@
 //! The JSON schema of a training configuration, for editors that complete and check keys while a person writes.
 //!
 //! `configs/schema/train.json` is this schema; a test keeps the file up to date. Rules that concern several keys at once are in
-//! [`TrainConfig::from_yaml`] alone.
+//! [`ResolvedConfig::from_yaml`](super::ResolvedConfig::from_yaml) alone.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};

@@ -55,7 +55,7 @@ impl Gauges {
             StepOutcome::LeftOut { .. } => self.failed_steps += 1,
             StepOutcome::Done(metrics) => self.last.extend(metrics.scalars()),
         }
-        self.last.insert("step".to_owned(), line.step as f64);
+        self.last.insert("step".to_owned(), line.step.get() as f64);
     }
 
     /// The text; `time` in seconds since 1970.

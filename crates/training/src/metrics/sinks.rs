@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use run_folder::MetricsLine;
 use run_spec::config::Log;
+use run_spec::ids::{Attempt, Step};
 
 use super::prometheus::{self, Gauges};
 use super::tensorboard::EventFile;
@@ -29,15 +30,15 @@ pub fn now() -> f64 {
 ///
 /// # Errors
 /// The folder cannot be made or written.
-pub fn event_file(folder: &Path, attempt: u32, first_step: u64) -> io::Result<EventFile<File>> {
+pub fn event_file(folder: &Path, attempt: Attempt, first_step: Step) -> io::Result<EventFile<File>> {
     let time = now();
     let name = format!("events.out.tfevents.{:010}.a{attempt:04}.{}", time as u64, run_folder::host());
     std::fs::create_dir_all(folder)?;
-    EventFile::begin(File::create_new(folder.join(name))?, time, first_step)
+    EventFile::begin(File::create_new(folder.join(name))?, time, first_step.get())
 }
 
 /// The sinks that `log` names, of the attempt of `run` whose first step is `first_step`.
-pub(crate) fn open(log: &Log, run: &str, attempt: u32, first_step: u64) -> Vec<Box<dyn MetricSink>> {
+pub(crate) fn open(log: &Log, run: &str, attempt: Attempt, first_step: Step) -> Vec<Box<dyn MetricSink>> {
     let mut sinks: Vec<Box<dyn MetricSink>> = Vec::new();
     if let Some(folder) = &log.tensorboard {
         match event_file(Path::new(folder), attempt, first_step) {
@@ -62,9 +63,9 @@ struct TensorBoard {
 impl MetricSink for TensorBoard {
     fn take(&mut self, line: &MetricsLine) {
         if let (Some(events), Some(metrics)) = (&mut self.events, line.done())
-            && let Err(error) = events.scalars(now(), line.step, &metrics.scalars())
+            && let Err(error) = events.scalars(now(), line.step.get(), &metrics.scalars())
         {
-            tracing::warn!(%error, step = line.step, "log.tensorboard: no more events are written in this attempt; `worker metrics` makes them later");
+            tracing::warn!(%error, step = %line.step, "log.tensorboard: no more events are written in this attempt; `worker metrics` makes them later");
             self.events = None;
         }
     }
@@ -97,7 +98,7 @@ mod tests {
 
     fn line(step: u64) -> MetricsLine {
         let metrics = StepMetrics { loss: Some(1.0), ..StepMetrics::default() };
-        MetricsLine { step, outcome: StepOutcome::Done(Box::new(metrics)) }
+        MetricsLine { step: step.into(), outcome: StepOutcome::Done(Box::new(metrics)) }
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
             prometheus: Some("/dev/null/no.prom".to_owned()),
             ..Log::default()
         };
-        let mut sinks = open(&log, "run", 1, 0);
+        let mut sinks = open(&log, "run", 1.into(), 0.into());
         assert_eq!(sinks.len(), 1, "no event file could be begun");
         sinks[0].take(&line(0));
         sinks[0].take(&line(1));

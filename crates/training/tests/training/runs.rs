@@ -57,7 +57,7 @@ fn stopped_and_resumed_a_run_ends_with_the_same_checkpoint() {
     assert_eq!(told.told, ["3 of 4", "line 3", "end"]);
 
     let ((one, one_bytes), (other, other_bytes)) = (last_checkpoint(&whole), last_checkpoint(&parts));
-    assert_eq!((one.step, other.step, other.attempt), (STEPS, STEPS, 3));
+    assert_eq!((one.step.get(), other.step.get(), other.attempt.get()), (STEPS, STEPS, 3));
     assert_eq!(one.digest, other.digest);
     assert_eq!(one_bytes, other_bytes);
     let losses = |run: &store::Store| -> Vec<_> {
@@ -79,11 +79,12 @@ fn a_store_that_fails_at_a_checkpoint_costs_that_checkpoint_and_at_the_last_one_
         let outcome = match train(&job(&config, &shards, &faulty), &mut Silent) {
             Ok(_) => {
                 assert_eq!(last_checkpoint(&run).0.step, STEPS);
-                let steps: Vec<u64> = Run::of(run).checkpoints().unwrap().iter().map(|record| record.step).collect();
+                let steps: Vec<u64> =
+                    Run::of(run).checkpoints().unwrap().iter().map(|record| record.step.get()).collect();
                 if steps.len() < 2 { "one checkpoint was left out" } else { "nothing was lost" }
             }
             Err(failure) if matches!(failure.error, TrainingError::LastCheckpoint { .. }) => {
-                assert_eq!((kind_of(&failure), failure.step), (FailureKind::StoreUnavailable, Some(STEPS)));
+                assert_eq!((kind_of(&failure), failure.step), (FailureKind::StoreUnavailable, Some(STEPS.into())));
                 assert!(sentence(&failure).contains("start the same command again"), "{failure}");
                 "the last checkpoint was lost"
             }
@@ -114,7 +115,7 @@ fn a_row_that_is_no_image_ends_training_with_its_number_and_the_metrics_so_far()
     let stops = run.list("stops").unwrap();
     assert_eq!(stops.len(), 1);
     let lines = Run::of(run).metrics().unwrap();
-    assert_eq!(lines.len() as u64, step, "each step before it has its line");
+    assert_eq!(step, lines.len() as u64, "each step before it has its line");
 }
 
 #[test]

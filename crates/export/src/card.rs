@@ -30,9 +30,23 @@ pub struct Card<'a> {
 /// # Errors
 /// Result rows of another run or step.
 pub fn model_card(card: &Card<'_>) -> Result<String> {
+    let mut out = String::new();
+    header(&mut out, card)?;
+    use_of_features(&mut out, card)?;
+    data(&mut out, card)?;
+    recipe(&mut out, card)?;
+    scores(&mut out, card)?;
+    out.push_str(
+        "## Licence and limits\n\nThe code that trained it is MIT OR Apache-2.0. The weights derive from the data above and, where the recipe names \
+         them, from weights it started from: both sets of terms apply, and whoever publishes this card says under which licence they pass it on. \
+         Not a medical device, not validated for diagnosis.\n",
+    );
+    Ok(out)
+}
+
+fn header(out: &mut String, card: &Card<'_>) -> Result<()> {
     let Model { record, config, checkpoint, .. } = card.model;
     let m = &config.model;
-    let mut out = String::new();
     let library = match card.layout {
         Layout::Timm => "timm",
         Layout::Huggingface => "transformers",
@@ -51,13 +65,13 @@ pub fn model_card(card: &Card<'_>) -> Result<String> {
         }
         _ => "Weights of the **EMA teacher's** backbone, not of the student: without heads, for features.",
     };
-    writeln!(
-        out,
-        "{what} Step {} of {}, trained with reddino `{}`.\n",
-        checkpoint.step,
-        config.total_steps(),
-        record.code
-    )?;
+    let (step, steps, code) = (checkpoint.step, config.total_steps(), &record.code);
+    writeln!(out, "{what} Step {step} of {steps}, trained with reddino `{code}`.\n")?;
+    Ok(())
+}
+
+fn use_of_features(out: &mut String, card: &Card<'_>) -> Result<()> {
+    let config = card.model.config;
     out.push_str("## Use\n\n");
     out.push_str(&usage(card));
     let trained = match config.channel_order {
@@ -70,17 +84,9 @@ pub fn model_card(card: &Card<'_>) -> Result<String> {
         out,
         "\n**Channel order**: give RGB. {trained}\n\n**Preparation**: resize to {0} x {0} (bilinear, antialiased, aspect not kept), scale to 0..1, \
          subtract (0.485, 0.456, 0.406), divide by (0.229, 0.224, 0.225). Features are the normed CLS token, {1} dimensions, not L2-normalised.\n",
-        card.side, m.dim
+        card.side, config.model.dim
     )?;
-    data(&mut out, card)?;
-    recipe(&mut out, card)?;
-    scores(&mut out, card)?;
-    out.push_str(
-        "## Licence and limits\n\nThe code that trained it is MIT OR Apache-2.0. The weights derive from the data above and, where the recipe names \
-         them, from weights it started from: both sets of terms apply, and whoever publishes this card says under which licence they pass it on. \
-         Not a medical device, not validated for diagnosis.\n",
-    );
-    Ok(out)
+    Ok(())
 }
 
 fn usage(card: &Card<'_>) -> String {

@@ -30,11 +30,11 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// One rank's part of a step.
 #[derive(Debug)]
-pub struct LoadedBatch {
+pub(crate) struct LoadedBatch {
     /// Crops and masks, on the CPU.
-    pub crops: CropBatch,
+    pub(crate) crops: CropBatch,
     /// Which images they are of.
-    pub samples: SampleSums,
+    pub(crate) samples: SampleSums,
 }
 
 /// The image files of a step, not yet decoded.
@@ -46,7 +46,7 @@ struct Fetched {
 
 /// Batches of successive steps.
 #[derive(Debug)]
-pub struct Loader {
+pub(crate) struct Loader {
     batches: Receiver<Result<LoadedBatch>>,
     waited_s: f64,
 }
@@ -55,15 +55,15 @@ pub struct Loader {
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The shard set.
-    pub shards: Arc<ShardSet>,
+    pub(crate) shards: Arc<ShardSet>,
     /// The augmentation.
-    pub recipe: Arc<Recipe>,
+    recipe: Arc<Recipe>,
     /// The data walk.
-    pub plan: Plan,
+    plan: Plan,
     /// This rank's part of each step, as the plan counts ranks.
-    pub place: Place,
+    place: Place,
     /// The same part, with the loss groups that it touches.
-    pub share: Share,
+    pub(crate) share: Share,
 }
 
 impl Source {
@@ -157,7 +157,7 @@ impl Loader {
     ///
     /// # Errors
     /// Threads that cannot be started.
-    pub fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
+    pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
         let pool = |threads: u64, purpose: &'static str| {
             let built = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build();
             built.map_err(|error| TrainingError::Threads { purpose, source: error.into() })
@@ -197,7 +197,7 @@ impl Loader {
     ///
     /// # Errors
     /// A row that cannot be read or decoded.
-    pub fn next_batch(&mut self, stop: &StopWish) -> Result<Option<LoadedBatch>> {
+    pub(crate) fn next_batch(&mut self, stop: &StopWish) -> Result<Option<LoadedBatch>> {
         let asked = Instant::now();
         let batch = loop {
             if stop.asked() {
@@ -214,7 +214,7 @@ impl Loader {
     }
 
     /// Seconds waited since this was last asked.
-    pub fn take_waited_s(&mut self) -> f64 {
+    pub(crate) fn take_waited_s(&mut self) -> f64 {
         std::mem::take(&mut self.waited_s)
     }
 }

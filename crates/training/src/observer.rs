@@ -13,14 +13,3 @@ pub trait Observer {
     /// The last step is done and its checkpoint is written.
     fn on_end(&mut self);
 }
-
-/// Shows nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn on_begin(&mut self, _: u64, _: u64) {}
-    fn on_metrics(&mut self, _: &MetricsLine) {}
-    fn on_step(&mut self, _: u64) {}
-    fn on_end(&mut self) {}
-}

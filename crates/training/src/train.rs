@@ -56,8 +56,8 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
         None => Ok(()),
     };
     ranks.agree(resumed)?;
-    let ended: Result<Result<Ending, TrainingFailure>> = catch_torch_panic("train", || Ok(trainer.go(source)));
-    ended?
+    let ended: Result<_> = catch_torch_panic("train", || Ok(trainer.go(source)));
+    ended.unwrap_or_else(|error| Err(TrainingFailure { step: Some(trainer.step()), ..error.into() }))
 }
 
 /// What every rank has made before the run is touched.

@@ -366,6 +366,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// The step in hand, or the one after the last that was done.
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+
     fn config(&self) -> &'a ResolvedConfig {
         self.attempt.job.config
     }

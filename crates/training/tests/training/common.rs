@@ -1,6 +1,6 @@
 //! A small shard set in memory, a small model, and jobs that train it.
 
-use run_folder::{CheckpointRecord, Run};
+use run_folder::{CheckpointRecord, MetricsLine, Run};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use shards::{Codec, Header, Manifest, PatchRow, RgbImage, ShardLimits, ShardWriter, shard_key};
@@ -103,4 +103,14 @@ pub(crate) fn train(job: &TrainingJob<'_>, observer: &mut dyn Observer) -> Resul
 /// The last checkpoint of a run and its bytes.
 pub(crate) fn last_checkpoint(run: &Store) -> (CheckpointRecord, bytes::Bytes) {
     Run::of(run.clone()).last_checkpoint().unwrap()
+}
+
+/// Shows nothing.
+pub(crate) struct Silent;
+
+impl Observer for Silent {
+    fn on_begin(&mut self, _: u64, _: u64) {}
+    fn on_metrics(&mut self, _: &MetricsLine) {}
+    fn on_step(&mut self, _: u64) {}
+    fn on_end(&mut self) {}
 }

@@ -3,9 +3,9 @@
 use run_folder::failure::{FailureKind, sentence};
 use run_folder::{MetricsLine, Run};
 use store::{Fault, StoreError};
-use training::{Ending, Input, Observer, Silent, StopWish, TrainingError, TrainingJob, kind_of};
+use training::{Ending, Input, Observer, StopWish, TrainingError, TrainingJob, kind_of};
 
-use crate::common::{STEPS, config, job, last_checkpoint, memory, shards, train};
+use crate::common::{STEPS, Silent, config, job, last_checkpoint, memory, shards, train};
 
 /// Writes down what it is told, and asks to stop after a step.
 #[derive(Default)]

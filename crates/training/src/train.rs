@@ -57,7 +57,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
     };
     ranks.agree(resumed)?;
     let ended: Result<_> = catch_torch_panic("train", || Ok(trainer.go(source)));
-    ended.unwrap_or_else(|error| Err(TrainingFailure { step: Some(trainer.step()), ..error.into() }))
+    ended.unwrap_or_else(|error| Err(TrainingFailure { step: Some(trainer.step().into()), ..error.into() }))
 }
 
 /// What every rank has made before the run is touched.

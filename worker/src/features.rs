@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use anyhow::{Context, Result};
-use augment::{Image, resize_for_probe};
+use augment::resize_for_probe;
 use dino::Encoder;
 use indicatif::ProgressBar;
 use probe::Features;
@@ -118,6 +118,5 @@ impl<'a> Extractor<'a> {
 
 fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {
     let rgb = shards.rgb(row).with_context(|| format!("read row {row} of the shard set"))?;
-    let image = Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?;
-    Ok(resize_for_probe(&image, side as usize).data)
+    Ok(resize_for_probe(rgb, side as usize)?.data)
 }

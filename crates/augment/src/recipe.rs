@@ -10,20 +10,21 @@ use crate::rand_augment::RandAugment;
 /// How views are made: the sections `crops` and `augmentation` of a configuration, checked.
 ///
 /// ```
-/// use augment::{Image, Recipe, ViewKey, views};
+/// use augment::{Recipe, ViewKey, views};
+/// use imaging::RgbImage;
 /// use run_spec::config::TrainConfig;
 ///
 /// let mut config = TrainConfig::default();
 /// (config.crops.global_size, config.crops.local_size) = (32, 16);
 /// let recipe = Recipe::new(&config)?;
 ///
-/// let patch = Image::new(48, 64, vec![200; 48 * 64 * 3])?; // [height, width, 3], RGB
+/// let patch = RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, 200]));
 /// let draw = ViewKey { seed: 1, draw: 7 };
-/// let first = views(&patch, &recipe, draw);
+/// let first = views(patch.clone(), &recipe, draw)?;
 /// assert_eq!(first.global[0].data.len(), 3 * 32 * 32); // [3, side, side]
 /// assert_eq!(first.local.len(), recipe.n_local());
 /// // The same draw gives the same views, whoever makes them.
-/// assert_eq!(views(&patch, &recipe, draw), first);
+/// assert_eq!(views(patch, &recipe, draw)?, first);
 /// # Ok::<(), augment::AugmentError>(())
 /// ```
 #[derive(Debug, Clone)]

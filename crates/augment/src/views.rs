@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
+use imaging::RgbImage;
 use run_spec::config::{ChannelOrder, Interpolation};
 use run_spec::seed::{Stream, stream};
 
+use crate::error::AugmentError;
 use crate::image::{Image, View, Views};
 use crate::ops::Op;
 use crate::pixels::geometry::{Turn, crop};
@@ -36,25 +38,44 @@ impl ViewKey {
 }
 
 /// Makes all views of one draw from an RGB image: 0 and 1 are global, 2 and up local.
-pub fn views(rgb: &Image, recipe: &Recipe, key: ViewKey) -> Views {
-    let source = source(rgb, recipe);
+///
+/// # Errors
+/// [`AugmentError::Shape`] for an image without pixels.
+pub fn views(rgb: RgbImage, recipe: &Recipe, key: ViewKey) -> Result<Views, AugmentError> {
+    let given = working(rgb)?;
+    let source = source(&given, recipe);
     let make = |index: usize| {
         let (image, turn) = pixels(&source, recipe, key, index);
         normalize::planar(&image, turn, &recipe.levels)
     };
-    Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() }
+    Ok(Views { global: [make(0), make(1)], local: (2..2 + recipe.n_local).map(make).collect() })
+}
+
+/// The pixels as transforms work on them; they are moved, not copied.
+fn working(rgb: RgbImage) -> Result<Image, AugmentError> {
+    Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())
 }
 
 /// As [`views`], into floats that exist: one slice for each view, in the order of their numbers. After the first few views a
 /// thread makes, this allocates nothing.
 ///
+/// # Errors
+/// [`AugmentError::Shape`] for an image without pixels.
+///
 /// # Panics
 /// If a slice has another length than its view.
-pub fn views_into<'a>(rgb: &Image, recipe: &Recipe, key: ViewKey, outs: impl IntoIterator<Item = &'a mut [f32]>) {
-    let source = source(rgb, recipe);
+pub fn views_into<'a>(
+    rgb: RgbImage,
+    recipe: &Recipe,
+    key: ViewKey,
+    outs: impl IntoIterator<Item = &'a mut [f32]>,
+) -> Result<(), AugmentError> {
+    let given = working(rgb)?;
+    let source = source(&given, recipe);
     for (view, out) in outs.into_iter().enumerate() {
         one_into(&source, recipe, key, view, out);
     }
+    Ok(())
 }
 
 /// Makes view `view` of a draw alone, into `out` (`[3, side, side]` of its kind of crop; see [`Recipe::sides`]). After the
@@ -217,7 +238,15 @@ fn dinov2_colors(mut image: Image, key: ViewKey, view: usize, blur_p_inverted: b
 /// Evaluation's preprocessing: antialiased bilinear resize to `side` x `side` (aspect not kept), ImageNet's mean and
 /// spread. `rgb` is in RGB order whatever training used. Equal to torchvision's `Resize`, `ToTensor`, `Normalize` on a
 /// PIL image.
-pub fn resize_for_probe(rgb: &Image, side: usize) -> View {
+///
+/// # Errors
+/// [`AugmentError::Shape`] for an image without pixels.
+pub fn resize_for_probe(rgb: RgbImage, side: usize) -> Result<View, AugmentError> {
+    Ok(probe_view(&working(rgb)?, side))
+}
+
+/// [`resize_for_probe`] of pixels that transforms work on.
+pub(crate) fn probe_view(rgb: &Image, side: usize) -> View {
     let resized = pil::resize(rgb, side.max(1), side.max(1), pil::Filter::Bilinear);
     normalize::planar(&resized, Turn::default(), &normalize::torch_levels(normalize::MEAN, normalize::STD))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use augment::{Image, Recipe, ViewKey, views_into};
+use augment::{Recipe, ViewKey, views_into};
 use bytes::Bytes;
 use dino::{CropBatch, MaskPlan, Share};
 use rayon::prelude::*;
@@ -134,8 +134,7 @@ impl Source {
             true => koleo_exclusion::number_of(config.loss.koleo_exclude, &self.shards.meta(draw.row)?, &rgb),
             false => 0,
         };
-        let image = Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?;
-        views_into(&image, &self.recipe, ViewKey { seed, draw: draw.draw }, places);
+        views_into(rgb, &self.recipe, ViewKey { seed, draw: draw.draw }, places)?;
         Ok(number)
     }
 }

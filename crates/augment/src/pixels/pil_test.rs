@@ -19,7 +19,7 @@ fn torchvision_on_pil_images_is_followed_to_the_level() {
         let (what, value) = name.split_once(' ').unwrap();
         let value: f64 = value.parse().unwrap();
         if what == "probe" {
-            let got = crate::resize_for_probe(&input, value as usize);
+            let got = crate::views::probe_view(&input, value as usize);
             let floats: Vec<f64> = got.data.iter().map(|&v| f64::from(v)).collect();
             assert_eq!(floats, want.data, "{name}");
             continue;

@@ -1,6 +1,7 @@
 //! Views depend on their key alone, keep their range, and survive any image.
 
-use augment::{Image, Op, Recipe, ViewKey, names, resize_for_probe, view_into, view_pixels, views, views_into};
+use augment::{AugmentError, Image, Op, Recipe, ViewKey, Views, names, view_into, view_pixels};
+use imaging::RgbImage;
 use proptest::prelude::*;
 use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
 use run_spec::seed::stream;
@@ -22,6 +23,14 @@ fn config(pipeline: Pipeline) -> TrainConfig {
 fn texture(height: usize, width: usize) -> Image {
     let data = (0..height * width * 3).map(|i| (i * i / 7 + i / 3) as u8).collect();
     Image::new(height, width, data).unwrap()
+}
+
+fn rgb(image: &Image) -> RgbImage {
+    RgbImage::from_raw(image.width as u32, image.height as u32, image.data.clone()).unwrap()
+}
+
+fn views(image: &Image, recipe: &Recipe, key: ViewKey) -> Views {
+    augment::views(rgb(image), recipe, key).unwrap()
 }
 
 #[test]
@@ -47,7 +56,7 @@ fn a_view_alone_is_the_view_among_the_others() {
     let (image, key) = (texture(80, 70), ViewKey { seed: 3, draw: 41 });
     let all = views(&image, &recipe, key);
     let mut together: Vec<_> = all.global.iter().chain(&all.local).map(|view| vec![0.0; view.data.len()]).collect();
-    views_into(&image, &recipe, key, together.iter_mut().map(Vec::as_mut_slice));
+    augment::views_into(rgb(&image), &recipe, key, together.iter_mut().map(Vec::as_mut_slice)).unwrap();
     assert!(together.iter().zip(all.global.iter().chain(&all.local)).all(|(out, view)| *out == view.data));
     for (index, view) in all.global.iter().chain(&all.local).enumerate() {
         let mut out = vec![0.0; view.data.len()];
@@ -175,7 +184,7 @@ proptest! {
                 prop_assert!(view.data.iter().all(|v| (-2.2..2.7).contains(v)));
             }
         }
-        prop_assert_eq!(resize_for_probe(&image, 14).data.len(), 3 * 14 * 14);
+        prop_assert_eq!(augment::resize_for_probe(rgb(&image), 14).unwrap().data.len(), 3 * 14 * 14);
     }
 }
 
@@ -190,5 +199,17 @@ fn the_smallest_images_are_survived() {
                 assert_eq!(op.apply(&params, image.clone()).data.len(), image.data.len(), "{name}");
             }
         }
+    }
+}
+
+#[test]
+fn an_image_without_pixels_is_refused_at_every_door() {
+    let recipe = Recipe::new(&config(Pipeline::Albumentations)).unwrap();
+    let key = ViewKey { seed: 1, draw: 1 };
+    for (width, height) in [(0, 0), (0, 5), (5, 0)] {
+        let empty = || RgbImage::new(width, height);
+        assert!(matches!(augment::views(empty(), &recipe, key), Err(AugmentError::Shape { .. })));
+        assert!(augment::views_into(empty(), &recipe, key, []).is_err());
+        assert!(augment::resize_for_probe(empty(), 14).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! RedDino-small's published features: the 384 values of its CLS token on the example image, five digits each, that
 //! `usage_example.ipynb` of its repository prints (224 px, RGB, f32).
 
-use augment::{Image, resize_for_probe};
+use augment::resize_for_probe;
 use dino::{Encoder, weights};
 use run_spec::config::TrainConfig;
 use tch::{Device, Tensor};
@@ -27,8 +27,7 @@ fn reddino_small_gives_its_published_features() {
     let tensors = weights::read(&std::fs::read(&file).unwrap(), &file).unwrap();
     let encoder = Encoder::load(&config, tensors, &file, Device::Cpu).unwrap();
     let rgb = image::open(&picture).unwrap().to_rgb8();
-    let image = Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw()).unwrap();
-    let pixels = Tensor::from_slice(&resize_for_probe(&image, 224).data).view([1, 3, 224, 224]);
+    let pixels = Tensor::from_slice(&resize_for_probe(rgb, 224).unwrap().data).view([1, 3, 224, 224]);
     let found = Vec::<f64>::try_from(encoder.features(&pixels).flatten(0, -1).to_kind(tch::Kind::Double)).unwrap();
     assert_eq!(found.len(), published.len());
     let gap = found.iter().zip(&published).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -22,6 +22,7 @@ mod plan;
 mod scene;
 mod set;
 mod sheet;
+mod single;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -4,8 +4,9 @@
 //! function blurs intensities, not absorbances; noise grows with the square root of the light.
 
 use crate::catalogue::SourceStyle;
-use crate::form::{REACH, between, gauss, length};
+use crate::form::REACH;
 use crate::scene::{DrawnCell, FieldKey, Scene, Spot, WhiteCell};
+use crate::single::{between, gauss, length};
 
 /// Noise of the camera in the dark, as a share of white.
 const READ_NOISE: f32 = 0.0015;

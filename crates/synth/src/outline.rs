@@ -6,7 +6,7 @@
 
 use run_spec::seed::Stream;
 
-use crate::form::{between, gauss, length};
+use crate::single::{between, gauss, length};
 
 /// A closed curve around the origin; the unit is the radius of an ordinary discocyte.
 #[derive(Clone, Debug)]

@@ -6,7 +6,8 @@
 use run_spec::seed::{Stream, stream};
 
 use crate::catalogue::SourceStyle;
-use crate::form::{CellForm, Class, GRID_STEP, between, gauss};
+use crate::form::{CellForm, Class, GRID_STEP};
+use crate::single::{between, gauss};
 
 /// Standard deviation of the logarithm of a cell's stain density.
 const DENSITY_SPREAD: f32 = 0.15;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use collective::Solo;
-use dino::{CropBatch, MaskPlan, Share, State};
+use dino::{CropBatch, MaskPlan, RankShare, State};
 use run_spec::config::{Precision, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
 use serde_json::json;
@@ -144,7 +144,7 @@ fn step_times(config: &TrainConfig, device: Device, repeats: usize) -> Result<Ve
 }
 
 /// A share of a step of random pixels.
-pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) -> CropBatch {
+pub(crate) fn random_batch(config: &TrainConfig, share: &RankShare, device: Device) -> CropBatch {
     let (b, s, l) = (share.images, config.crops.global_size, config.crops.local_size);
     let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
     let mut random = |shape: &[i64]| {
@@ -157,5 +157,5 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &Share, device: Device) 
     let local = (n_local > 0).then(|| random(&[n_local, b, 3, l, l]));
     let (seed, grid) = (config.seed, config.grid());
     let masks = dino::masks::batch(&MaskPlan { config: &config.masks, seed, step: 0, share: *share, grid });
-    CropBatch { global, local, masks, twins: None }.to_device(device)
+    CropBatch { global, local, masks, koleo_exclusion: None }.to_device(device)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use collective::watch::Word;
+use collective::watch::WorldEnd;
 use run_folder::failure::{FailureKind, RANK_LOST};
 use run_spec::config::Collective;
 use training::{ForcedEnd, RankSettings, Ranks};
@@ -41,10 +41,10 @@ pub(crate) fn or_abort<T>(ranks: &Ranks, result: Result<T>) -> Result<T> {
 struct EndProcess(Environment);
 
 impl ForcedEnd for EndProcess {
-    fn stuck(&self, word: &Word) {
-        let (kind, code) = if word.lost { (FailureKind::RankLost, RANK_LOST.into()) } else { (FailureKind::Peer, 1) };
-        tracing::error!("{}; this rank did not end by itself and is ended now", word.reason);
-        failure::record(kind, None, word.reason.clone(), &self.0);
+    fn stuck(&self, end: &WorldEnd) {
+        let (kind, code) = if end.lost { (FailureKind::RankLost, RANK_LOST.into()) } else { (FailureKind::Peer, 1) };
+        tracing::error!("{}; this rank did not end by itself and is ended now", end.reason);
+        failure::record(kind, None, end.reason.clone(), &self.0);
         signal_hook::low_level::exit(code);
     }
 

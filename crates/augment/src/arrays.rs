@@ -17,7 +17,7 @@ pub struct Array {
     pub data: Vec<f64>,
 }
 
-/// Arrays by name.
+/// The arrays of one case or archive, by the names they were saved under.
 pub type Arrays = BTreeMap<String, Array>;
 
 fn wrong(reason: impl Into<String>) -> AugmentError {

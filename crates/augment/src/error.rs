@@ -7,17 +7,17 @@ pub enum AugmentError {
     /// The pixels do not fill the stated shape.
     #[error("image of {height}x{width} needs {} bytes (three channels, sides of at least 1), got {length}", height * width * 3)]
     Shape {
-        /// Rows stated.
+        /// Rows that the caller stated.
         height: usize,
-        /// Columns stated.
+        /// Columns that the caller stated.
         width: usize,
-        /// Bytes given.
+        /// Bytes that the caller gave.
         length: usize,
     },
     /// A name that no transform has.
     #[error("no transform is called {name:?}; {}", hint(*nearest))]
     UnknownOp {
-        /// The name given.
+        /// The name as it was given.
         name: String,
         /// The known name nearest to it, where one is near.
         nearest: Option<&'static str>,
@@ -25,7 +25,7 @@ pub enum AugmentError {
     /// Arguments of a transform that it does not have or cannot take.
     #[error("transform {name}: {reason}; docs/augment-ops.md lists its arguments")]
     Arguments {
-        /// The transform.
+        /// The transform whose arguments they are.
         name: String,
         /// What is wrong with them.
         reason: String,

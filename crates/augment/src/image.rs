@@ -80,9 +80,9 @@ impl Drop for Image {
 /// A normalised view, ready for the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Rows.
+    /// Rows of the view in pixels.
     pub height: usize,
-    /// Columns.
+    /// Columns of the view in pixels.
     pub width: usize,
     /// `[3, height, width]`, row-major.
     pub data: Vec<f32>,

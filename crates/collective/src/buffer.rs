@@ -8,19 +8,19 @@ use torch_shim::stream::current_stream;
 /// Element types that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
-    /// 32-bit float.
+    /// IEEE floats of 32 bits.
     F32,
-    /// 64-bit float.
+    /// IEEE floats of 64 bits.
     F64,
-    /// bfloat16.
+    /// bfloat16, the upper half of an f32.
     Bf16,
-    /// Half precision.
+    /// IEEE floats of 16 bits.
     F16,
-    /// 64-bit integer.
+    /// Signed integers of 64 bits.
     I64,
-    /// 32-bit integer.
+    /// Signed integers of 32 bits.
     I32,
-    /// Byte.
+    /// Unsigned integers of 8 bits.
     U8,
 }
 
@@ -92,7 +92,7 @@ pub struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    /// The memory of a contiguous tensor, on the current stream of its device.
+    /// The memory of a contiguous tensor of any shape, on the current stream of its device.
     ///
     /// # Errors
     /// Gaps in memory, a dtype that does not travel, or a device without a stream.
@@ -122,11 +122,11 @@ impl<'a> Buffer<'a> {
     pub fn ptr(&self) -> *mut c_void {
         self.ptr
     }
-    /// Number of elements.
+    /// Number of elements in the buffer.
     pub fn count(&self) -> usize {
         self.count
     }
-    /// Their type.
+    /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -134,7 +134,7 @@ impl<'a> Buffer<'a> {
     pub fn stream(&self) -> Option<Stream> {
         self.stream
     }
-    /// Length in bytes.
+    /// Length of the memory in bytes.
     pub fn bytes(&self) -> usize {
         self.count * self.dtype.size()
     }

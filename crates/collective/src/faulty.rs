@@ -16,7 +16,8 @@ pub enum Fault {
     Late(Duration),
 }
 
-/// Passes every call on to `inner`, except that call number `at` (from 0; all-reduce, broadcast and barrier count) meets `fault`.
+/// Passes every call on to `inner`, except that call number `at` (from 0; all-reduce, broadcast and barrier count)
+/// meets `fault`.
 #[derive(Debug)]
 pub struct Faulty<C> {
     inner: C,
@@ -26,7 +27,7 @@ pub struct Faulty<C> {
 }
 
 impl<C: Collective> Faulty<C> {
-    /// Wraps `inner`.
+    /// Wraps `inner` so that its call number `at`, from 0, has `fault`.
     pub fn new(inner: C, at: usize, fault: Fault) -> Self {
         Self { inner, at, fault, calls: AtomicUsize::new(0) }
     }

@@ -5,7 +5,7 @@
 pub struct Launch {
     /// This process, from 0.
     pub rank: usize,
-    /// Processes started together.
+    /// Number of processes that were started together.
     pub world: usize,
     /// This process among those of its node, from 0.
     pub local_rank: usize,
@@ -25,7 +25,7 @@ const LAUNCHERS: [[&str; 3]; 4] = [
 ];
 
 impl Launch {
-    /// This process.
+    /// What the launcher says of this process in its environment.
     pub fn here() -> Self {
         Self::of(|name| std::env::var(name).ok())
     }

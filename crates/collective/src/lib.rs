@@ -10,11 +10,12 @@
     reason = "raw buffers cross thread and library boundaries; each block names what makes the access valid"
 )]
 
+mod abort_reason;
 mod buffer;
 pub mod contract;
+mod control_channel;
 mod faulty;
 mod launch;
-mod line;
 #[cfg(feature = "mpi")]
 mod mpi;
 pub mod nccl;
@@ -26,13 +27,12 @@ pub mod rendezvous;
 mod solo;
 mod tensors;
 mod threads;
-mod verdict;
 pub mod watch;
 
 pub use buffer::{Buffer, Dtype};
+pub use control_channel::ControlChannel;
 pub use faulty::{Fault, Faulty};
 pub use launch::Launch;
-pub use line::Line;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use patience::Patience;
@@ -49,7 +49,7 @@ use std::{fmt::Debug, time::Instant};
 /// How [`Collective::all_reduce`] combines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Elementwise sum.
+    /// The elementwise sum over all ranks.
     Sum,
     /// Elementwise maximum; a NaN anywhere gives NaN.
     Max,
@@ -117,17 +117,17 @@ pub enum CollectiveError {
     /// A tensor with gaps or overlaps in memory.
     #[error("a tensor must be contiguous to travel between ranks; its strides are {strides:?}")]
     Strides {
-        /// Its strides.
+        /// The tensor's strides in elements.
         strides: Vec<i64>,
     },
     /// An operation that this backend does not have for this dtype.
     #[error("{backend} cannot {operation} {dtype}")]
     Unsupported {
-        /// The backend.
+        /// The backend that was asked.
         backend: &'static str,
-        /// What was asked.
+        /// The operation that was asked for.
         operation: &'static str,
-        /// Of what.
+        /// The element type it was asked for.
         dtype: Dtype,
     },
     /// NCCL cannot be used here.
@@ -136,7 +136,7 @@ pub enum CollectiveError {
     /// The ranks did not meet.
     #[error(transparent)]
     Rendezvous(#[from] rendezvous::RendezvousError),
-    /// LibTorch failed.
+    /// LibTorch refused a call on a device or stream.
     #[error(transparent)]
     Shim(#[from] torch_shim::ShimError),
 }
@@ -150,7 +150,7 @@ pub enum CollectiveError {
 pub trait Collective: Send + Sync + Debug {
     /// This rank, from 0.
     fn rank(&self) -> usize;
-    /// Number of ranks.
+    /// Number of ranks in the world.
     fn world(&self) -> usize;
     /// Combines `buffer` elementwise over all ranks, in place; the result has the same bits on every rank.
     ///

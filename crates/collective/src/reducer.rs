@@ -23,7 +23,7 @@ const BUCKETS: usize = 8;
 /// What the communication of one backward cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Transfer {
-    /// Bytes summed.
+    /// Bytes that were summed over ranks.
     pub bytes: u64,
     /// Seconds in which an all-reduce was under way.
     pub seconds: f64,
@@ -81,7 +81,8 @@ struct Shared {
 }
 
 impl Reducer {
-    /// For `leaves`, which backward finishes in the order of the indices `order`. Every rank gives the same lists.
+    /// For `leaves` of any shapes, which backward finishes in the order of the indices `order`. Every rank gives the
+    /// same lists.
     ///
     /// # Panics
     /// `order` is no permutation of the leaves' indices.
@@ -92,8 +93,9 @@ impl Reducer {
         Self { leaves, order, shared: None }
     }
 
-    /// Runs `backward`, and gives the gradients summed over all ranks, in the order of the leaves; zero where backward did
-    /// not reach. They are views of buffers that the next call overwrites. The leaves' own gradients are gone afterwards.
+    /// Runs `backward`, and gives the gradients summed over all ranks, of the shapes and in the order of the leaves;
+    /// zero where backward did not reach. They are views of buffers that the next call overwrites. The leaves' own
+    /// gradients are gone afterwards.
     ///
     /// # Errors
     /// Backward fails, or a peer is lost. The buffers are then given up, since a transfer may still reach them.

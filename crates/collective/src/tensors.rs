@@ -3,7 +3,7 @@
 use crate::{Buffer, Collective, CollectiveError, Op};
 use tch::{Kind, Tensor};
 
-/// Sums `tensor` over all ranks.
+/// Sums `tensor`, of any shape that is the same on every rank, over all ranks.
 ///
 /// # Errors
 /// A lost peer, or a tensor that cannot travel.
@@ -11,7 +11,8 @@ pub fn sum_(peers: &dyn Collective, tensor: &mut Tensor) -> Result<(), Collectiv
     peers.all_reduce(Buffer::of(tensor)?, Op::Sum)
 }
 
-/// Mean of `tensor` over all ranks: the sum, divided once. A sum that the dtype cannot hold gives no mean either.
+/// Mean of `tensor`, of any shape that is the same on every rank, over all ranks: the sum, divided once. A sum that the
+/// dtype cannot hold gives no mean either.
 ///
 /// # Errors
 /// As [`sum_`], and a tensor of whole numbers, whose mean is none.
@@ -24,7 +25,7 @@ pub fn mean_(peers: &dyn Collective, tensor: &mut Tensor) -> Result<(), Collecti
     Ok(())
 }
 
-/// Elementwise maximum of `tensor` over all ranks.
+/// Elementwise maximum of `tensor`, of any shape that is the same on every rank, over all ranks.
 ///
 /// # Errors
 /// As [`sum_`].
@@ -32,7 +33,7 @@ pub fn max_(peers: &dyn Collective, tensor: &mut Tensor) -> Result<(), Collectiv
     peers.all_reduce(Buffer::of(tensor)?, Op::Max)
 }
 
-/// Copies `tensor` of rank `root` to all ranks.
+/// Copies `tensor` of rank `root` to all ranks, where it has the same shape.
 ///
 /// # Errors
 /// As [`sum_`], and a root out of range.

@@ -3,13 +3,13 @@
 //! A call puts the buffer's bytes on a shared table, waits for the others, combines them in rank order (so the bits do
 //! not depend on who came first), and waits again before the table is cleared. Host memory only.
 
-use crate::{Buffer, Collective, CollectiveError, Line, Op};
+use crate::{Buffer, Collective, CollectiveError, ControlChannel, Op};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use tch::{Device, Tensor};
 
 #[derive(Debug, Default)]
 struct Table {
-    /// What each rank brought to the present call: the call in words, and the bytes.
+    /// What each rank brought to the present call: the call in description, and the bytes.
     brought: Vec<Option<(String, Vec<u8>)>>,
     arrived: usize,
     left: usize,
@@ -160,24 +160,24 @@ impl Collective for Threads {
         self.exchange("barrier", Vec::new()).map(|_| ())
     }
     fn abort(&self, reason: &str) {
-        self.tell(&format!("rank {} gave up: {reason}", self.rank));
+        self.announce_failure(&format!("rank {} gave up: {reason}", self.rank));
     }
 }
 
-impl Line for Threads {
+impl ControlChannel for Threads {
     fn rank(&self) -> usize {
         self.rank
     }
     fn world(&self) -> usize {
         self.world
     }
-    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
-        Ok(self.exchange("hand_out", bytes)?.swap_remove(0))
+    fn broadcast_bytes_of_root(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
+        Ok(self.exchange("broadcast_bytes_of_root", bytes)?.swap_remove(0))
     }
-    fn word(&self) -> Option<String> {
+    fn peer_failure(&self) -> Option<String> {
         self.lock().aborted.clone()
     }
-    fn tell(&self, reason: &str) {
+    fn announce_failure(&self, reason: &str) {
         self.lock().aborted.get_or_insert_with(|| reason.to_owned());
         self.shared.changed.notify_all();
     }

@@ -36,7 +36,7 @@ fn main() -> Result<(), DinoError> {
             global: Tensor::randn([2, b, 3, side, side], (Kind::Float, Device::Cpu)),
             local: None,
             masks: masks::batch(&plan),
-            twins: None,
+            koleo_exclusion: None,
         };
         let start = Instant::now();
         let report = state.step(&batch, &schedules.at(step), &Solo::new())?;

@@ -1,11 +1,11 @@
 //! What a step sees of the data.
 
-use crate::{DinoError, Share, backbone::Shape};
+use crate::{DinoError, RankShare, backbone::BackboneShape};
 use tch::{Device, Kind, Tensor};
 
 /// The crops of this rank's part of the global batch.
 ///
-/// B images, those of a [`Share`] in its order; L local crops; N patches of a global crop. Images are normalised floats
+/// B images, those of a [`RankShare`] in its order; L local crops; N patches of a global crop. Images are normalised floats
 /// on the model's device; masks may stay on the CPU.
 #[derive(Debug)]
 pub struct CropBatch {
@@ -17,7 +17,7 @@ pub struct CropBatch {
     pub masks: Tensor,
     /// Images of the same number are no neighbours to KoLeo: `[B]` i64 below 2⁵³; needed only where
     /// `loss.koleo_exclude` is not `none`.
-    pub twins: Option<Tensor>,
+    pub koleo_exclusion: Option<Tensor>,
 }
 
 impl CropBatch {
@@ -27,7 +27,7 @@ impl CropBatch {
             global: self.global.to_device(device),
             local: self.local.as_ref().map(|local| local.to_device(device)),
             masks: self.masks.to_device(device),
-            twins: self.twins.as_ref().map(Tensor::shallow_clone),
+            koleo_exclusion: self.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
         }
     }
 
@@ -40,7 +40,7 @@ impl CropBatch {
     ///
     /// # Errors
     /// [`DinoError::Batch`] naming the tensor.
-    pub fn check(&self, shape: &Shape, images: i64, n_local: Option<i64>) -> Result<(), DinoError> {
+    pub fn check(&self, shape: &BackboneShape, images: i64, n_local: Option<i64>) -> Result<(), DinoError> {
         let demand = |right: bool, what: &'static str, t: &Tensor, expected: String| {
             if right {
                 return Ok(());
@@ -85,24 +85,24 @@ impl CropBatch {
 
 /// Some consecutive images of a batch, that go through the networks together.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct SubBatch {
     /// `[2, b, 3, H, W]`.
     pub(crate) global: Tensor,
     /// `[L, b, 3, h, w]`.
     pub(crate) local: Option<Tensor>,
-    /// `[2, b, N]`.
+    /// Masked patches `[2, b, N]`, bool.
     pub(crate) masks: Tensor,
-    /// `[b]`.
-    pub(crate) twins: Option<Tensor>,
+    /// Numbers of images for KoLeo `[b]`, i64.
+    pub(crate) koleo_exclusion: Option<Tensor>,
     /// Where the masked patches of these images are.
     pub(crate) masked: Masked,
     /// Which images of the global batch they are.
-    pub(crate) share: Share,
+    pub(crate) share: RankShare,
 }
 
-impl Part {
+impl SubBatch {
     /// Where the parts of a rank's images begin, 0 first, and the end of the last.
-    pub(crate) fn ends(share: &Share, count: i64) -> impl Iterator<Item = i64> {
+    pub(crate) fn ends(share: &RankShare, count: i64) -> impl Iterator<Item = i64> {
         let images = share.images;
         (0..=count).map(move |i| i * images / count)
     }
@@ -110,19 +110,19 @@ impl Part {
     /// Cuts `batch`, the images of `share`, into `count` parts that differ by at most one image.
     ///
     /// `first` is the index of the first patch among the tokens of an image.
-    pub(crate) fn cut(batch: &CropBatch, share: &Share, count: i64, first: i64, to: (Kind, Device)) -> Vec<Self> {
+    pub(crate) fn cut(batch: &CropBatch, share: &RankShare, count: i64, first: i64, to: (Kind, Device)) -> Vec<Self> {
         let ends: Vec<i64> = Self::ends(share, count).collect();
         let part = |from: i64, to_: i64| {
             let images = to_ - from;
             let of = |t: &Tensor| t.narrow(1, from, images);
-            let share = Share { first: share.first + from, images, ..*share };
+            let share = RankShare { first: share.first + from, images, ..*share };
             let masks = of(&batch.masks);
             Self {
                 global: of(&batch.global),
                 local: batch.local.as_ref().map(of),
                 masked: Masked::new(&masks, first, &share, to),
                 masks,
-                twins: batch.twins.as_ref().map(|t| t.narrow(0, from, images)),
+                koleo_exclusion: batch.koleo_exclusion.as_ref().map(|t| t.narrow(0, from, images)),
                 share,
             }
         };
@@ -143,7 +143,7 @@ pub(crate) struct Masked {
 
 impl Masked {
     /// `masks` `[2, B, N]`; `first` is the index of the first patch among the T tokens of an image.
-    pub(crate) fn new(masks: &Tensor, first: i64, share: &Share, to: (Kind, Device)) -> Self {
+    pub(crate) fn new(masks: &Tensor, first: i64, share: &RankShare, to: (Kind, Device)) -> Self {
         let (two, b, n) = masks.size3().expect("masks were checked");
         let masks = masks.to_device(Device::Cpu).reshape([two * b, n]);
         let tokens = first + n;

@@ -60,7 +60,7 @@ pub struct Center {
 }
 
 impl Center {
-    /// The centre for the next step: `momentum · value + (1 − momentum) · pending`.
+    /// The centre for the next step, of the shape of `value`: `momentum · value + (1 − momentum) · pending`.
     pub fn next(&self, momentum: f64) -> Tensor {
         match &self.pending {
             None => self.value.copy(),

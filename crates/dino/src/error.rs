@@ -43,9 +43,9 @@ pub enum DinoError {
     /// A batch whose tensors do not fit each other or the model.
     #[error("the batch's {what} has shape {found:?}, but {expected}")]
     Batch {
-        /// Which tensor.
+        /// The tensor that does not fit.
         what: &'static str,
-        /// Its shape.
+        /// The shape that it has.
         found: Vec<i64>,
         /// What would fit, in words.
         expected: String,
@@ -55,7 +55,7 @@ pub enum DinoError {
     Ranks {
         /// Images of the global batch.
         total: u64,
-        /// Ranks.
+        /// Number of ranks in the world.
         world: usize,
     },
     /// Ranks that hold different states.
@@ -64,7 +64,7 @@ pub enum DinoError {
          run `worker doctor` on each node, then start the run again from its last checkpoint"
     )]
     Apart {
-        /// Optimiser steps taken.
+        /// Optimiser steps that the state had taken.
         step: u64,
     },
     /// Loss groups that are no equal parts of the global batch.
@@ -72,7 +72,7 @@ pub enum DinoError {
     Groups {
         /// Loss groups of the global batch.
         groups: u64,
-        /// Its images.
+        /// Images of the global batch.
         total: u64,
     },
     /// Parts of gradient accumulation that cut a loss group in which KoLeo acts.
@@ -81,7 +81,7 @@ pub enum DinoError {
          KoLeo needs all at once: raise train.loss_groups so that each part is whole groups, or set loss.koleo_weight to 0"
     )]
     Accumulation {
-        /// Parts asked for.
+        /// Parts that the configuration asks for.
         parts: u64,
         /// Images of the rank.
         images: i64,
@@ -109,11 +109,11 @@ pub enum DinoError {
     /// A file that cannot be read or written.
     #[error("cannot {action} {}: {message}", .path.display())]
     File {
-        /// `read` or `write`.
+        /// What was tried: `read` or `write`.
         action: &'static str,
-        /// The file.
+        /// The file that it was tried on.
         path: PathBuf,
-        /// Why.
+        /// What the operating system or the parser said.
         message: String,
     },
     /// Bytes that are no tensors.
@@ -122,7 +122,7 @@ pub enum DinoError {
     /// The other ranks are gone.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
-    /// LibTorch failed.
+    /// LibTorch refused a call of the shim.
     #[error(transparent)]
     Shim(#[from] ShimError),
 }

@@ -3,7 +3,8 @@
 use crate::params::Parameters;
 use tch::{Kind, Tensor};
 
-/// f32 tensors on the CPU, named as in timm, sorted by name. `params` hold `backbone.…`, as in a network or an encoder.
+/// f32 tensors on the CPU, named and shaped as in timm, sorted by name. `params` hold `backbone.…`, as in a network or
+/// an encoder.
 ///
 /// The mask token is left out. SwiGLU's `w12`, `w3` are `fc1`, `fc2` there. With registers, timm's model gives neither
 /// them nor CLS a position, so the position of CLS is added to its token.
@@ -25,8 +26,8 @@ pub fn timm(params: &Parameters) -> Vec<(String, Tensor)> {
     })
 }
 
-/// f32 tensors on the CPU, named as in `Dinov2Model` and `Dinov2WithRegistersModel`, sorted by name: the other way round
-/// of [`crate::weights::adopt`]. Query, key and value are three layers there, where ours are one.
+/// f32 tensors on the CPU, named and shaped as in `Dinov2Model` and `Dinov2WithRegistersModel`, sorted by name: the
+/// other way round of [`crate::weights::adopt`]. Query, key and value are three layers there, where ours are one.
 pub fn huggingface(params: &Parameters) -> Vec<(String, Tensor)> {
     tch::no_grad(|| {
         let mut out = Vec::new();

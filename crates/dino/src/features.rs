@@ -2,7 +2,7 @@
 
 use crate::{
     DinoError,
-    backbone::{Backbone, Shape},
+    backbone::{Backbone, BackboneShape},
     init,
     params::Parameters,
     weights,
@@ -30,7 +30,7 @@ impl Encoder {
     /// # Errors
     /// None that a valid configuration gives.
     pub fn random(config: &TrainConfig, init_seed: u64, device: Device) -> Result<Self, DinoError> {
-        let shape = Shape::of(config);
+        let shape = BackboneShape::of(config);
         let declared = shape.declare().into_iter().map(|mut d| {
             d.name = format!("backbone.{}", d.name);
             d
@@ -39,8 +39,8 @@ impl Encoder {
         Self::bind(shape, init::random(&declared, init_seed), device)
     }
 
-    /// The teacher's backbone out of a checkpoint, an export or a released file; see [`weights::adopt`]. `what` names it
-    /// in messages.
+    /// The teacher's backbone, of the shape that `config` asks for, out of a checkpoint, an export or a released file;
+    /// see [`weights::adopt`]. `what` names it in messages.
     ///
     /// # Errors
     /// Tensors that do not fit the configuration, all listed.
@@ -50,11 +50,11 @@ impl Encoder {
         what: &str,
         device: Device,
     ) -> Result<Self, DinoError> {
-        let shape = Shape::of(config);
+        let shape = BackboneShape::of(config);
         Self::bind(shape, weights::adopt(&shape, tensors, what)?.tensors, device)
     }
 
-    fn bind(shape: Shape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {
+    fn bind(shape: BackboneShape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {
         let params = Parameters::new(tensors).to(device, Kind::Float);
         Ok(Self { backbone: Backbone::new(shape, &params)?, params, device })
     }
@@ -69,7 +69,7 @@ impl Encoder {
         self.backbone.shape().dim
     }
 
-    /// The backbone.
+    /// The backbone, with teacher weights.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }

@@ -9,18 +9,18 @@ use tch::{Kind, Tensor};
 
 /// Widths of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct HeadShape {
     /// Width D of what comes in.
     pub dim: i64,
     /// Width of the hidden layers.
     pub hidden: i64,
     /// Width before the last layer.
     pub bottleneck: i64,
-    /// Prototypes K.
+    /// Number K of prototypes, the width of the logits.
     pub prototypes: i64,
 }
 
-impl Shape {
+impl HeadShape {
     /// The parameters of such a head, without a prefix.
     pub fn declare(&self) -> Vec<Declared> {
         let mut out = Vec::new();

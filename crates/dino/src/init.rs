@@ -7,7 +7,7 @@ use crate::params::{Declared, Draw};
 use run_spec::seed;
 use tch::{Device, Kind, Tensor};
 
-/// Draws the parameters of `declared` as f32 on the CPU, in the order given.
+/// Draws the parameters of `declared`, each of its declared shape, as f32 on the CPU, in the order given.
 pub fn random(declared: &[Declared], seed: u64) -> Vec<(String, Tensor)> {
     declared.iter().map(|d| (d.name.clone(), draw(d, seed))).collect()
 }

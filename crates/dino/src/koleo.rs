@@ -15,7 +15,7 @@ pub struct Eps {
 }
 
 impl Eps {
-    /// As configured.
+    /// The epsilons that a configuration asks for.
     pub fn of(loss: &Loss) -> Self {
         Self { norm: loss.koleo_norm_eps, pair: loss.koleo_pair_eps, log: loss.koleo_log_eps }
     }
@@ -26,20 +26,20 @@ impl Eps {
 /// d is the distance of an L2-normalised feature to its nearest neighbour within the set, by dot product. The gradient
 /// goes through both ends of a pair, not through the choice of the neighbour.
 ///
-/// * `twins` `[S, B]`: rows of the same number are no neighbours of each other. A row without a neighbour does not count,
-///   and a set without a pair is 0.
-pub fn koleo(features: &Tensor, twins: Option<&Tensor>, eps: Eps) -> Tensor {
+/// * `koleo_exclusion` `[S, B]`: rows of the same number are no neighbours of each other. A row without a neighbour
+///   does not count, and a set without a pair is 0.
+pub fn koleo(features: &Tensor, koleo_exclusion: Option<&Tensor>, eps: Eps) -> Tensor {
     let kind = features.kind();
     let (s, b, d) = features.size3().expect("sets of features have three axes");
     let norm = features.norm_scalaropt_dim(2, [-1], true);
     let x = features / norm.clamp_min(eps.norm);
     let (nearest, paired) = tch::no_grad(|| {
         let mut dots = x.bmm(&x.transpose(1, 2)); // [S, B, B]
-        let Some(twins) = twins else {
+        let Some(koleo_exclusion) = koleo_exclusion else {
             let _ = dots.diagonal(0, 1, 2).fill_(-1.0);
             return (dots.argmax(-1, false), None);
         };
-        let same = twins.unsqueeze(2).eq_tensor(&twins.unsqueeze(1)); // a row is its own twin
+        let same = koleo_exclusion.unsqueeze(2).eq_tensor(&koleo_exclusion.unsqueeze(1)); // a row excludes itself
         let _ = dots.masked_fill_(&same, f64::NEG_INFINITY);
         (dots.argmax(-1, false), Some(same.logical_not().any_dim(-1, false))) // [S, B]
     });
@@ -79,8 +79,8 @@ mod tests {
         let plain = koleo(&features, None, EPS).double_value(&[0]);
         let expected = -(2.0 * 1e-8f64.ln() + (chord(30.0) + 1e-8).ln() + (chord(40.0) + 1e-8).ln()) / 4.0;
         assert!((plain - expected).abs() < 1e-6, "{plain} and {expected}");
-        let twins = Tensor::from_slice(&[7i64, 7, 8, 9]).unsqueeze(0);
-        let apart = koleo(&features, Some(&twins), EPS).double_value(&[0]);
+        let koleo_exclusion = Tensor::from_slice(&[7i64, 7, 8, 9]).unsqueeze(0);
+        let apart = koleo(&features, Some(&koleo_exclusion), EPS).double_value(&[0]);
         let expected = -(3.0 * (chord(30.0) + 1e-8).ln() + (chord(40.0) + 1e-8).ln()) / 4.0;
         assert!((apart - expected).abs() < 1e-12, "{apart} and {expected}");
     }

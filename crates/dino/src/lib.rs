@@ -38,6 +38,6 @@ pub use error::{DinoError, NonFinite, Quantity};
 pub use features::{Encoder, features};
 pub use masks::MaskPlan;
 pub use network::{Architecture, Network};
-pub use share::Share;
+pub use share::RankShare;
 pub use state::{Settings, State};
 pub use step::{Losses, StepReport};

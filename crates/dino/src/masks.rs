@@ -1,7 +1,7 @@
 //! Block masks of iBOT (arXiv:2111.07832, after BEiT arXiv:2106.08254), drawn as the reference does (recipe §2.3), but
 //! from a stream keyed by (seed, step, loss group): neither rank nor world size changes them.
 
-use crate::Share;
+use crate::RankShare;
 use run_spec::{
     config::Masks,
     seed::{self, Stream},
@@ -79,14 +79,14 @@ fn place(rng: &mut Stream, mask: &[bool], side: usize, budget: usize) -> Option<
 /// What a rank's masks depend on.
 #[derive(Clone, Debug)]
 pub struct MaskPlan<'a> {
-    /// Probability and ratios.
+    /// Share of images that are masked, and the ratios of patches.
     pub config: &'a Masks,
     /// Seed of the run.
     pub seed: u64,
-    /// Optimiser step.
+    /// The optimiser step, from 0.
     pub step: u64,
     /// Which images, and in which loss groups they are.
-    pub share: Share,
+    pub share: RankShare,
     /// Patches along a side of a global crop.
     pub grid: i64,
 }

@@ -12,31 +12,35 @@ use tch::Tensor;
 /// Everything that decides the names and shapes of a network's parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Architecture {
-    /// The backbone.
-    pub backbone: backbone::Shape,
+    /// Widths and depth of the backbone.
+    pub backbone: backbone::BackboneShape,
     /// The DINO head, which is iBOT's too unless that has its own.
-    pub head: head::Shape,
-    /// iBOT's own head.
-    pub ibot_head: Option<head::Shape>,
+    pub head: head::HeadShape,
+    /// Widths of iBOT's head where it has its own.
+    pub ibot_head: Option<head::HeadShape>,
 }
 
 impl Architecture {
     /// The architecture of a configuration.
     pub fn of(config: &TrainConfig) -> Self {
         let h = &config.head;
-        let head =
-            head::Shape { dim: config.model.dim, hidden: h.hidden, bottleneck: h.bottleneck, prototypes: h.prototypes };
-        let ibot_head = h.separate.then(|| head::Shape {
+        let head = head::HeadShape {
+            dim: config.model.dim,
+            hidden: h.hidden,
+            bottleneck: h.bottleneck,
+            prototypes: h.prototypes,
+        };
+        let ibot_head = h.separate.then(|| head::HeadShape {
             dim: config.model.dim,
             hidden: h.ibot_hidden.unwrap_or(h.hidden),
             bottleneck: h.ibot_bottleneck.unwrap_or(h.bottleneck),
             prototypes: h.ibot_prototypes.unwrap_or(h.prototypes),
         });
-        Self { backbone: backbone::Shape::of(config), head, ibot_head }
+        Self { backbone: backbone::BackboneShape::of(config), head, ibot_head }
     }
 
     /// The head that patch tokens go through.
-    pub fn patch_head(&self) -> &head::Shape {
+    pub fn patch_head(&self) -> &head::HeadShape {
         self.ibot_head.as_ref().unwrap_or(&self.head)
     }
 
@@ -68,7 +72,7 @@ impl Architecture {
 pub struct Network {
     /// All parameters, sorted by name.
     pub params: Parameters,
-    /// The vision transformer.
+    /// The vision transformer below the heads.
     pub backbone: Backbone,
     dino_head: Head,
     ibot_head: Option<Head>,

@@ -13,9 +13,9 @@ use torch_shim::optimise::{self, AdamLists, AdamW};
 pub struct Adam {
     /// First moments, under the parameters' names.
     pub first: Parameters,
-    /// Second moments.
+    /// AdamW's second moments, one for each parameter.
     pub second: Parameters,
-    /// Steps taken.
+    /// Optimiser steps taken so far.
     pub steps: u64,
     groups: Vec<(Treatment, Vec<usize>)>,
 }
@@ -34,7 +34,7 @@ impl Adam {
         Self { first: params.zeros_like(), second: params.zeros_like(), steps: 0, groups }
     }
 
-    /// One step. `params` and `grads` are in name order.
+    /// One step. `params` and `grads` are in name order, each gradient of the shape of its parameter.
     ///
     /// # Errors
     /// What LibTorch refuses.

@@ -7,13 +7,13 @@ use tch::{Device, Kind, Tensor};
 /// How a parameter is drawn when training starts from nothing; see [`crate::init`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Draw {
-    /// All elements equal.
+    /// All elements get this value.
     Constant(f64),
     /// Normal with this standard deviation, cut at ±2 (absolute, as PyTorch's default).
     TruncatedNormal(f64),
     /// Normal with this standard deviation.
     Normal(f64),
-    /// Uniform in ±bound.
+    /// Uniform between minus and plus this bound.
     Uniform(f64),
 }
 
@@ -22,9 +22,9 @@ pub enum Draw {
 pub struct Declared {
     /// Its name below the network, such as `backbone.blocks.0.norm1.weight`.
     pub name: String,
-    /// Its shape.
+    /// The sides of the tensor.
     pub shape: Vec<i64>,
-    /// How it starts.
+    /// The distribution of its initial values.
     pub draw: Draw,
 }
 
@@ -36,29 +36,29 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Takes `entries`, sorts them.
+    /// Takes `entries`, tensors of any shape, and sorts them by name.
     pub fn new(mut entries: Vec<(String, Tensor)>) -> Self {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         let (names, tensors) = entries.into_iter().unzip();
         Self { names, tensors }
     }
 
-    /// Names, sorted.
+    /// The names of all parameters, sorted.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Tensors in the order of their names.
+    /// The tensors, each of its own shape, in the order of their names.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
 
-    /// Name and tensor, in order.
+    /// Each name with its tensor of any shape, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.names.iter().map(String::as_str).zip(&self.tensors)
     }
 
-    /// A handle on the tensor called `name`: the same memory.
+    /// A handle on the tensor called `name`, of the shape declared for it: the same memory.
     ///
     /// # Errors
     /// No such name.

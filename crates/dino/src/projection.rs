@@ -23,7 +23,7 @@ pub struct Projection {
     lowered: Tensor,
     /// `[K, P]`: gradient so far of what was summed.
     gradient: Tensor,
-    /// Student temperature.
+    /// The student's temperature, which divides its logits.
     temp: f64,
     /// Factor on gradients while they are in half precision; taken back at once.
     scale: f64,
@@ -32,7 +32,7 @@ pub struct Projection {
 /// One sum: its value, and a scalar whose gradient is the value's, with respect to what went into the last layer.
 #[derive(Debug)]
 pub struct Sum {
-    /// `[]`, without a graph.
+    /// The loss `[]`, without a graph.
     pub value: Tensor,
     /// `[]`, with the gradient of the value and not its number.
     pub objective: Tensor,
@@ -110,7 +110,7 @@ impl Projection {
         (value, d.matmul(&self.lowered).to_kind(kind) / self.scale)
     }
 
-    /// A scalar whose gradient is, with respect to the weight, that of all sums so far.
+    /// A scalar `[]` whose gradient is, with respect to the weight, that of all sums so far.
     pub fn objective(self) -> Tensor {
         self.weight.to_kind(self.gradient.kind()).flatten(0, -1).dot(&self.gradient.flatten(0, -1))
     }

@@ -9,10 +9,10 @@ use tch::Tensor;
 
 /// A rank's images among those of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct RankShare {
     /// Position of the first of them in the global batch.
     pub first: i64,
-    /// How many, B.
+    /// Number B of images that the rank holds.
     pub images: i64,
     /// Images of the global batch.
     pub total: i64,
@@ -22,7 +22,7 @@ pub struct Share {
     pub cut: bool,
 }
 
-impl Share {
+impl RankShare {
     /// The part that rank `rank` of `world` takes of a global batch of `total` images in `groups` loss groups.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn groups_are_touched_where_images_lie() {
-        let share = |rank, world| Share::of(8, 2, rank, world).unwrap();
+        let share = |rank, world| RankShare::of(8, 2, rank, world).unwrap();
         assert_eq!(share(0, 1).touched(), 0..2);
         assert_eq!((share(0, 2).touched(), share(1, 2).touched()), (0..1, 1..2));
         assert!(!share(0, 2).cut);
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn more_ranks_than_images_are_refused() {
-        let message = Share::of(4, 2, 0, 5).unwrap_err().to_string();
+        let message = RankShare::of(4, 2, 0, 5).unwrap_err().to_string();
         assert!(message.contains("4 images") && message.contains("5 ranks"), "{message}");
-        assert!(Share::of(9, 2, 0, 1).is_err());
+        assert!(RankShare::of(9, 2, 0, 1).is_err());
     }
 }

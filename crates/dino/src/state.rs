@@ -18,7 +18,7 @@ use torch_shim::optimise;
 pub struct Settings {
     /// Loss terms and centering.
     pub loss: Loss,
-    /// AdamW and clipping.
+    /// How AdamW and the clipping of gradients go.
     pub optim: Optim,
     /// Images of a step over all ranks.
     pub batch_size: u64,
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// As configured.
+    /// The settings that a configuration asks for.
     pub fn of(config: &TrainConfig) -> Self {
         Self {
             loss: config.loss.clone(),
@@ -86,6 +86,29 @@ impl Scaler {
 }
 
 /// The state of training. See [`State::step`] for what changes it.
+///
+/// ```
+/// use collective::Solo;
+/// use dino::{CropBatch, MaskPlan, State, masks};
+/// use run_spec::{config::TrainConfig, schedule::Schedules};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let mut config = TrainConfig::default();
+/// (config.model.dim, config.model.depth, config.model.heads) = (24, 1, 2);
+/// (config.head.prototypes, config.head.hidden, config.head.bottleneck) = (32, 16, 8);
+/// (config.crops.global_size, config.crops.local_size, config.train.batch_size) = (56, 28, 4);
+///
+/// let mut state = State::new(&config, Device::Cpu)?;
+/// let share = state.share(0, 1)?; // rank 0 of 1 holds all four images
+/// let plan = MaskPlan { config: &config.masks, seed: 1, step: 0, share, grid: config.grid() };
+/// let crops = |n: i64, side: i64| Tensor::randn([n, 4, 3, side, side], (Kind::Float, Device::Cpu));
+/// let local = (config.loss.n_local > 0).then(|| crops(config.loss.n_local, 28));
+/// let batch = CropBatch { global: crops(2, 56), local, masks: masks::batch(&plan), koleo_exclusion: None };
+/// let report = state.step(&batch, &Schedules::new(&config).at(0), &Solo::new())?;
+/// assert!(report.losses.total.is_finite());
+/// assert_eq!(state.steps(), 1);
+/// # Ok::<(), dino::DinoError>(())
+/// ```
 #[derive(Debug)]
 pub struct State {
     pub(crate) architecture: Architecture,
@@ -146,8 +169,8 @@ impl State {
         })
     }
 
-    /// Puts a released backbone into student and teacher; see [`weights::adopt`]. Heads, moments and centres stay. The
-    /// answer holds no tensors any more: only what was done.
+    /// Puts a released backbone, of the shape of this one, into student and teacher; see [`weights::adopt`]. Heads,
+    /// moments and centres stay. The answer holds no tensors any more: only what was done.
     ///
     /// # Errors
     /// Tensors that do not fit; nothing is changed then.
@@ -160,7 +183,7 @@ impl State {
         Ok(adopted)
     }
 
-    /// Optimiser steps taken.
+    /// Optimiser steps that this state has taken.
     pub fn steps(&self) -> u64 {
         self.adam.steps
     }
@@ -180,7 +203,7 @@ impl State {
         &self.settings
     }
 
-    /// The student.
+    /// The network that is trained by gradients.
     pub fn student(&self) -> &Network {
         &self.student
     }
@@ -190,7 +213,8 @@ impl State {
         &self.teacher
     }
 
-    /// Everything, sorted by name: `adam.m.*`, `adam.steps`, `adam.v.*`, `center.*`, `center_pending.*`, `student.*`,
+    /// Everything, each tensor of its own shape, sorted by name: `adam.m.*`, `adam.steps`, `adam.v.*`, `center.*`,
+    /// `center_pending.*`, `student.*`,
     /// `teacher.*`, and `scaler` in half precision. Handles on the live memory, not copies: read them out before the next step.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let mut out = Vec::new();

@@ -4,8 +4,8 @@
 //! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite.
 
 use crate::{
-    CropBatch, DinoError, NonFinite, Quantity, Share, State,
-    batch::Part,
+    CropBatch, DinoError, NonFinite, Quantity, RankShare, State,
+    batch::SubBatch,
     ema,
     losses::DinoWeights,
     optim::clip_factor,
@@ -20,13 +20,13 @@ use torch_shim::{autograd, device::Autocast, optimise};
 /// The terms of the loss, over the whole global batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Losses {
-    /// The whole.
+    /// The weighted sum of all terms.
     pub total: f64,
     /// Global crops, with the normaliser's factor.
     pub dino_global: f64,
     /// Local crops, with the normaliser's factor; 0 when they do not count.
     pub dino_local: f64,
-    /// Masked patches.
+    /// iBOT's loss of the masked patches.
     pub ibot: f64,
     /// KoLeo, its weight included; 0 when it is off.
     pub koleo: f64,
@@ -48,7 +48,7 @@ impl Losses {
 /// What a step did.
 #[derive(Debug)]
 pub struct StepReport {
-    /// Loss terms.
+    /// The loss and its terms, as means over the global batch.
     pub losses: Losses,
     /// Gradient norm of each submodule before clipping: `backbone`, `dino_head`, and `ibot_head` when there is one.
     pub norms: Vec<(&'static str, f64)>,
@@ -65,8 +65,8 @@ impl State {
     ///
     /// # Errors
     /// More ranks than images.
-    pub fn share(&self, rank: usize, world: usize) -> Result<Share, DinoError> {
-        Share::of(self.settings.batch_size, self.settings.loss_groups, rank, world)
+    pub fn share(&self, rank: usize, world: usize) -> Result<RankShare, DinoError> {
+        RankShare::of(self.settings.batch_size, self.settings.loss_groups, rank, world)
     }
 
     /// Whether a step can be taken on `world` ranks.
@@ -78,7 +78,7 @@ impl State {
             let share = self.share(rank, world)?;
             let (count, size) = (self.parts_of(&share), share.group_size());
             // KoLeo needs all features of a group at once; every other term is a sum over images.
-            let whole = Part::ends(&share, count).all(|end| (share.first + end) % size == 0);
+            let whole = SubBatch::ends(&share, count).all(|end| (share.first + end) % size == 0);
             if self.settings.loss.koleo_weight != 0.0 && count > 1 && !whole {
                 let parts = self.settings.gradient_accumulation;
                 return Err(DinoError::Accumulation { parts, images: share.images, group: size });
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// How many parts a rank's images go through the networks in: none is empty.
-    fn parts_of(&self, share: &Share) -> i64 {
+    fn parts_of(&self, share: &RankShare) -> i64 {
         (self.settings.gradient_accumulation as i64).min(share.images)
     }
 
@@ -103,8 +103,9 @@ impl State {
         self.step_seeing_gradients(batch, knobs, peers, &mut |_, _| ())
     }
 
-    /// As [`State::step`], and `see` is shown the gradient of every parameter, in name order: that of the whole global batch,
-    /// before clipping. It shares its memory with the step, which goes on to change it: copy what must last.
+    /// As [`State::step`], and `see` is shown the gradient of every parameter, of its shape, in name order: that of the
+    /// whole global batch, before clipping. It shares its memory with the step, which goes on to change it: copy what
+    /// must last.
     ///
     /// # Errors
     /// As [`State::step`]; where the numbers are not finite, `see` is not called.
@@ -156,7 +157,7 @@ impl State {
         self.check_world(peers.world())?;
         let count = self.parts_of(&share);
         let first = self.student.backbone.first_patch();
-        let parts = Part::cut(batch, &share, count, first, (self.settings.kind(), self.device));
+        let parts = SubBatch::cut(batch, &share, count, first, (self.settings.kind(), self.device));
 
         let Targets { parts: targets, centers, features, entropy } =
             tch::no_grad(|| self.targets(&parts, &share, knobs, peers))?;

@@ -3,7 +3,7 @@
 use crate::{
     DinoError, State,
     backbone::{Crops, DropPath, Recompute},
-    batch::Part,
+    batch::SubBatch,
     koleo::{self, koleo},
     losses::DinoWeights,
     projection::Projection,
@@ -23,9 +23,9 @@ pub(crate) struct Outputs {
 
 /// Loss terms as tensors, in the order of [`crate::Losses`]: this rank's parts, whose sum over ranks is the term.
 pub(crate) struct Terms {
-    /// The whole.
+    /// The weighted sum of the terms `[]`, with its graph.
     pub(crate) total: Tensor,
-    /// Its terms.
+    /// The four terms `[]` that were summed.
     pub(crate) parts: [Tensor; 4],
     /// What this rank differentiates: the sum of its gradients over ranks is that of the loss. Its number is not the loss.
     pub(crate) objective: Tensor,
@@ -42,7 +42,7 @@ impl Terms {
 
 impl State {
     /// The student sees masked global crops and, where they count, local crops, all in one pass.
-    pub(crate) fn outputs(&self, part: &Part, uses_local: bool) -> Result<Outputs, DinoError> {
+    pub(crate) fn outputs(&self, part: &SubBatch, uses_local: bool) -> Result<Outputs, DinoError> {
         let _autocast = self.autocast()?;
         let kind = self.settings.kind();
         let b = part.share.images;
@@ -91,7 +91,7 @@ impl State {
         &self,
         targets: &PartTargets,
         outputs: &Outputs,
-        part: &Part,
+        part: &SubBatch,
         weights: DinoWeights,
         peers: &dyn Collective,
     ) -> Result<Terms, DinoError> {
@@ -144,42 +144,43 @@ impl State {
     }
 
     /// KoLeo of `features` `[2b, D]` within each crop of each loss group: this rank's part, and what it differentiates.
-    fn koleo(&self, features: &Tensor, part: &Part, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
+    fn koleo(&self, features: &Tensor, part: &SubBatch, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
         let share = &part.share;
         let eps = koleo::Eps::of(&self.settings.loss);
         let (kind, d) = (self.settings.kind(), features.size()[1]);
         let (groups, size) = (share.groups as f64, share.group_size());
         let mine = features.to_kind(kind).view([2, share.images, d]);
         // Whole numbers below 2⁵³, so that ranks can exchange them in f64.
-        let twins = self.twins(part)?.map(|twins| twins.to_kind(Kind::Double).view([1, share.images, 1]));
-        let sum_over_sets = |rows: &Tensor, twins: Option<&Tensor>| {
-            let twins = twins.map(|t| t.expand([2, -1, 1], false).reshape([-1, size]));
-            koleo(&rows.reshape([-1, size, d]), twins.as_ref(), eps).sum(kind) / groups
+        let koleo_exclusion =
+            self.koleo_exclusion(part)?.map(|numbers| numbers.to_kind(Kind::Double).view([1, share.images, 1]));
+        let sum_over_sets = |rows: &Tensor, koleo_exclusion: Option<&Tensor>| {
+            let koleo_exclusion = koleo_exclusion.map(|t| t.expand([2, -1, 1], false).reshape([-1, size]));
+            koleo(&rows.reshape([-1, size, d]), koleo_exclusion.as_ref(), eps).sum(kind) / groups
         };
         if !share.cut {
-            let part = sum_over_sets(&mine, twins.as_ref());
+            let part = sum_over_sets(&mine, koleo_exclusion.as_ref());
             return Ok((part.shallow_clone(), part));
         }
         // A group spans ranks: each computes the whole term over all rows, its own with a graph. Neighbours act on each
         // other in both directions, so only the whole term has this rank's whole gradient.
         let all = share.gather(&mine, peers)?;
-        let twins = twins.map(|twins| share.gather(&twins, peers)).transpose()?;
+        let koleo_exclusion = koleo_exclusion.map(|numbers| share.gather(&numbers, peers)).transpose()?;
         let after = share.first + share.images;
         let rows = Tensor::cat(&[all.narrow(1, 0, share.first), mine, all.narrow(1, after, share.total - after)], 1);
-        let whole = sum_over_sets(&rows, twins.as_ref());
+        let whole = sum_over_sets(&rows, koleo_exclusion.as_ref());
         Ok((whole.detach() / peers.world() as f64, whole))
     }
 
     /// What KoLeo leaves out, where it leaves out anything.
-    fn twins(&self, part: &Part) -> Result<Option<Tensor>, DinoError> {
+    fn koleo_exclusion(&self, part: &SubBatch) -> Result<Option<Tensor>, DinoError> {
         let (exclude, b) = (self.settings.loss.koleo_exclude, part.share.images);
         if exclude == KoleoExclude::None {
             return Ok(None);
         }
-        match &part.twins {
-            Some(twins) if twins.size() == [b] => Ok(Some(twins.to_device(self.device))),
+        match &part.koleo_exclusion {
+            Some(koleo_exclusion) if koleo_exclusion.size() == [b] => Ok(Some(koleo_exclusion.to_device(self.device))),
             other => Err(DinoError::Batch {
-                what: "twins",
+                what: "koleo_exclusion",
                 found: other.as_ref().map(Tensor::size).unwrap_or_default(),
                 expected: format!("[{b}] is needed for loss.koleo_exclude {exclude}"),
             }),

@@ -1,9 +1,9 @@
 //! The teacher's side of a step: unmasked global crops to targets, over the whole global batch however it is cut.
 
 use crate::{
-    DinoError, Share, State,
+    DinoError, RankShare, State,
     backbone::Crops,
-    batch::Part,
+    batch::SubBatch,
     centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
     collapse,
 };
@@ -27,7 +27,7 @@ pub(crate) struct Targets {
 pub(crate) struct PartTargets {
     /// `[2, b, K]`, of the crops in their own order.
     pub(crate) cls: Tensor,
-    /// `[m, K]`.
+    /// Targets of the masked patches `[m, K]`.
     pub(crate) patches: Tensor,
 }
 
@@ -41,8 +41,8 @@ impl State {
     /// The teacher sees the unmasked global crops, part by part; then all its logits together become targets.
     pub(crate) fn targets(
         &self,
-        parts: &[Part],
-        share: &Share,
+        parts: &[SubBatch],
+        share: &RankShare,
         knobs: &Knobs,
         peers: &dyn Collective,
     ) -> Result<Targets, DinoError> {

@@ -12,13 +12,13 @@ pub enum BytesError {
     Format {
         /// The file, in words.
         what: String,
-        /// The parser's reason.
+        /// What the parser of safetensors said.
         source: safetensors::SafeTensorError,
     },
     /// An element type without a counterpart.
     #[error("tensor {name} of {what} has dtype {dtype}, which is not supported; store it as f32")]
     Dtype {
-        /// The tensor.
+        /// Name of the tensor in the file.
         name: String,
         /// The file, in words.
         what: String,
@@ -63,8 +63,8 @@ impl View for Piece {
     }
 }
 
-/// Writes `tensors`, from any device. `note` is one key and value of the header's metadata (one, because the order of
-/// several is not fixed).
+/// Writes `tensors` of any shape, from any device. `note` is one key and value of the header's metadata (one, because
+/// the order of several is not fixed).
 ///
 /// # Errors
 /// A dtype that the format lacks, or a name given twice.
@@ -89,8 +89,8 @@ pub fn to_bytes(tensors: &[(String, Tensor)], note: Option<(&str, &str)>) -> Res
     safetensors::serialize(pieces, note).map_err(|source| BytesError::Format { what: "the output".to_owned(), source })
 }
 
-/// Writes `tensors` with `facts` about them, as JSON under the key `reddino` of the header's metadata. Equal tensors and facts
-/// give equal bytes.
+/// Writes `tensors` of any shape with `facts` about them, as JSON under the key `reddino` of the header's metadata.
+/// Equal tensors and facts give equal bytes.
 ///
 /// # Errors
 /// As [`to_bytes`].
@@ -100,7 +100,7 @@ pub fn to_bytes_with_facts(tensors: &[(String, Tensor)], facts: &[(&str, String)
     to_bytes(tensors, Some((FACTS_KEY, &serde_json::json!(facts).to_string())))
 }
 
-/// Reads all tensors, on the CPU, sorted by name. `what` names the file in messages.
+/// Reads all tensors, of the shapes that the header says, on the CPU, sorted by name. `what` names the file in messages.
 ///
 /// # Errors
 /// Damaged bytes, or a dtype that tensors lack.

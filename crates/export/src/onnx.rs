@@ -3,7 +3,7 @@
 //! In: `images` `[batch, 3, S, S]`, RGB, normalised. Out: `features` `[batch, D]`, the normed CLS token, and `patches`
 //! `[batch, N, D]`, the normed patch tokens row by row. Checked in onnxruntime by `tests/interop/check_onnx.py`.
 
-use dino::backbone::{self, Feed, Shape};
+use dino::backbone::{self, BackboneShape, Feed};
 use dino::params::Parameters;
 use tch::{Device, Kind, Tensor};
 
@@ -43,7 +43,7 @@ pub fn onnx(model: &Model<'_>, side: i64, producer: &str) -> Result<Vec<NamedFil
 
 /// The graph as it grows. A node is called as its output.
 struct Writer<'a> {
-    shape: &'a Shape,
+    shape: &'a BackboneShape,
     params: &'a Parameters,
     nodes: Vec<Message>,
     constants: Vec<Message>,

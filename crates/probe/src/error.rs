@@ -6,67 +6,67 @@ pub enum ProbeError {
     /// A number of values that is no whole number of rows.
     #[error("{values} values are no whole number of rows of {dim} features")]
     Shape {
-        /// Values given.
+        /// Number of values that were given.
         values: usize,
-        /// Features per row.
+        /// Features that a row should have.
         dim: usize,
     },
     /// A feature that is NaN or infinite: distances to it mean nothing.
     #[error("feature {column} of row {row} is {value}, not a finite number; the model that made it has diverged")]
     NotFinite {
-        /// Row, from 0.
+        /// Index of the row, from 0.
         row: usize,
-        /// Feature, from 0.
+        /// Index of the feature, from 0.
         column: usize,
-        /// The value.
+        /// The value that is not finite.
         value: f32,
     },
     /// Two inputs that should have the same length or width.
     #[error("{what}: {found} where {expected} were expected")]
     Mismatch {
-        /// What was counted.
+        /// What was counted in two places.
         what: &'static str,
-        /// The number expected.
+        /// The number that fits the other inputs.
         expected: usize,
-        /// The number found.
+        /// The number that was found.
         found: usize,
     },
     /// Nothing to work on.
     #[error("{what} is empty")]
     Empty {
-        /// What is empty.
+        /// The input that has no rows.
         what: String,
     },
     /// More neighbours asked for than there are training rows.
     #[error("{k} neighbours were asked for, but there are {rows} training rows; use a smaller k or larger folds")]
     TooFewRows {
-        /// Neighbours asked for.
+        /// Neighbours k that were asked for.
         k: usize,
-        /// Training rows.
+        /// Rows of the training set.
         rows: usize,
     },
     /// A training fold with a single class.
     #[error("the training rows of {fold} hold only class {class:?}; a classifier needs two")]
     OneClass {
-        /// Which fit.
+        /// The fold whose fit it was.
         fold: String,
-        /// The only class.
+        /// The class that all its rows have.
         class: String,
     },
     /// A group that lies in two folds: its cells would be on both sides of a test.
     #[error("group {group:?} lies in fold {first:?} and in fold {second:?}; make the split by group")]
     Leak {
-        /// The group.
+        /// The group that stands in two folds.
         group: String,
-        /// One fold.
+        /// The fold where it was found first.
         first: String,
-        /// Another fold.
+        /// The other fold where it was found.
         second: String,
     },
     /// Two evaluations that are not of the same cells, folds and probe.
     #[error("the two evaluations differ in {what}; a paired difference needs the same cells, labels, groups and folds")]
     NotPaired {
-        /// What differs.
+        /// The property in which the sets differ.
         what: &'static str,
     },
     /// The statistics refused their input.

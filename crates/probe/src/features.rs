@@ -27,17 +27,17 @@ impl Features {
         Ok(Self { dim, data })
     }
 
-    /// Features per row.
+    /// Number of features in a row.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Number of rows.
+    /// Number of rows, one for each cell.
     pub fn rows(&self) -> usize {
         self.data.len() / self.dim
     }
 
-    /// Row `i`.
+    /// The features `[dim]` of row `i`, from 0.
     ///
     /// # Panics
     /// If there is no such row.
@@ -45,7 +45,7 @@ impl Features {
         &self.data[i * self.dim..(i + 1) * self.dim]
     }
 
-    /// All values, row-major.
+    /// All values `[rows, dim]`, row-major.
     pub fn data(&self) -> &[f32] {
         &self.data
     }

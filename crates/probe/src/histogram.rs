@@ -3,7 +3,7 @@
 //! Joint RGB histogram of 8 × 8 × 8 bins of equal width, as fractions of the pixels. Position and shape are thrown away,
 //! so a model that does not beat it has learnt nothing a stain would not tell. Deterministic; no parameters.
 
-/// Bins per channel.
+/// Bins that each colour channel is divided into.
 const BINS: usize = 8;
 /// Features of a histogram.
 pub const DIM: usize = BINS * BINS * BINS;

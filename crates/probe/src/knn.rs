@@ -20,7 +20,7 @@ const TRAIN_BLOCK: usize = 512;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
     k: usize,
-    /// `[test rows, k]`.
+    /// Neighbours `[test rows, k]`, nearest first, as rows of the training set.
     rows: Vec<u32>,
 }
 
@@ -55,7 +55,8 @@ impl Neighbours {
     }
 }
 
-/// The `k` rows of `train` nearest to each row of `test`; of rows at the same distance the smaller index comes first.
+/// The `k` rows of `train` `[n, d]` nearest to each row of `test` `[m, d]`; of rows at the same distance the smaller
+/// index comes first.
 ///
 /// # Errors
 /// [`ProbeError::Mismatch`] for features of another width, [`ProbeError::TooFewRows`] if `train` has fewer than `k` rows,
@@ -83,7 +84,7 @@ pub fn neighbours(train: &Features, test: &Features, k: usize) -> Result<Neighbo
     Ok(Neighbours { k, rows })
 }
 
-/// Predicts the class of each row of `test` from its `k` nearest rows of `train`, whose classes are `labels`.
+/// Predicts the class of each row of `test` `[m, d]` from its `k` nearest rows of `train`, whose classes are `labels`.
 ///
 /// # Errors
 /// As [`neighbours`], and [`ProbeError::Mismatch`] unless there is one label for each training row.

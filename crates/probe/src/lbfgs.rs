@@ -4,7 +4,7 @@
 //! Moré, Thuente 1994: `dcsrch` with ftol 1e-3, gtol 0.9, xtol 0.1): same first step, same skipped updates, same
 //! restarts, same tests of convergence, so that an early stop by `tol` stops where the reference does.
 
-/// When to stop.
+/// When the minimisation ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Stop when no component of the gradient exceeds this.
@@ -42,15 +42,15 @@ impl Stop {
 pub struct Outcome {
     /// Objective at the end.
     pub objective: f64,
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: usize,
     /// Evaluations of the objective.
     pub evaluations: usize,
-    /// Why it stopped.
+    /// The condition that ended the minimisation.
     pub stop: Stop,
 }
 
-/// Pairs remembered.
+/// Pairs of steps and gradient changes that are remembered.
 const MEMORY: usize = 10;
 
 /// Minimises `objective` from `x`, which holds the best point found at the end.

@@ -15,7 +15,7 @@ use crate::{Features, ProbeError};
 /// Rows multiplied at once; also what makes sums independent of the number of threads.
 const BLOCK: usize = 1024;
 
-/// How to fit.
+/// Penalty and limits of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Inverse strength of the penalty.
@@ -33,19 +33,19 @@ impl Options {
     }
 }
 
-/// A fitted model.
+/// A fitted logistic regression: classes, weights, and how the fit ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// Classes that occurred in training, ascending.
     classes: Vec<u32>,
-    /// `[classes, features]`.
+    /// Weights `[classes, features]`.
     weights: Array2<f64>,
-    /// `[classes]`.
+    /// Intercepts `[classes]`, not penalised.
     intercepts: Array1<f64>,
     outcome: Outcome,
 }
 
-/// Fits `labels` (one class per row) to `train`.
+/// Fits `labels` `[n]` (one class per row) to `train` `[n, d]`.
 ///
 /// A fit that does not converge is no error: the reference uses it as it is. [`Model::outcome`] tells.
 ///
@@ -83,7 +83,7 @@ pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Model,
 }
 
 impl Model {
-    /// The most probable class of each row.
+    /// The most probable class `[n]` of each row of `features` `[n, d]`.
     ///
     /// # Errors
     /// [`ProbeError::Mismatch`] for features of another width.
@@ -115,7 +115,7 @@ impl Model {
         self.weights.iter().copied()
     }
 
-    /// Intercepts `[classes]`.
+    /// The intercepts `[classes]`, in the order of the classes.
     pub fn intercepts(&self) -> impl Iterator<Item = f64> + '_ {
         self.intercepts.iter().copied()
     }
@@ -163,13 +163,13 @@ fn objective(
     let (weights, intercepts) = parameters.split_at(k * d);
     let w = ArrayView2::from_shape((k, d), weights).expect("k · d weights");
     let b = ArrayView1::from(intercepts);
-    let blocks: Vec<Share> = (0..n)
+    let blocks: Vec<PartialSums> = (0..n)
         .step_by(BLOCK)
         .collect::<Vec<_>>()
         .into_par_iter()
         .map(|first| {
             let last = (first + BLOCK).min(n);
-            share(x.slice(s![first..last, ..]), &targets[first..last], w, b)
+            partial_sums(x.slice(s![first..last, ..]), &targets[first..last], w, b)
         })
         .collect();
     gradient.fill(0.0);
@@ -187,15 +187,20 @@ fn objective(
 }
 
 /// What one block of rows adds to the sums.
-struct Share {
+struct PartialSums {
     loss: f64,
-    /// `[k, d]`.
+    /// Gradient of the weights `[k, d]`, summed over the rows.
     weights: Array2<f64>,
-    /// `[k]`.
+    /// Gradient of the intercepts `[k]`, summed over the rows.
     intercepts: Array1<f64>,
 }
 
-fn share(x: ArrayView2<'_, f64>, targets: &[usize], w: ArrayView2<'_, f64>, b: ArrayView1<'_, f64>) -> Share {
+fn partial_sums(
+    x: ArrayView2<'_, f64>,
+    targets: &[usize],
+    w: ArrayView2<'_, f64>,
+    b: ArrayView1<'_, f64>,
+) -> PartialSums {
     let mut residual = x.dot(&w.t()) + b; // [rows, k] logits, then probability minus truth
     let mut loss = 0.0;
     for (mut row, &target) in residual.rows_mut().into_iter().zip(targets) {
@@ -206,7 +211,7 @@ fn share(x: ArrayView2<'_, f64>, targets: &[usize], w: ArrayView2<'_, f64>, b: A
     }
     let mut weights = Array2::zeros(w.dim());
     general_mat_mul(1.0, &residual.t(), &x, 0.0, &mut weights);
-    Share { loss, weights, intercepts: residual.sum_axis(Axis(0)) }
+    PartialSums { loss, weights, intercepts: residual.sum_axis(Axis(0)) }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
-    /// `[true, predicted]`, row-major.
+    /// Counts `[true, predicted]` of samples, row-major.
     counts: Vec<u64>,
 }
 
@@ -76,7 +76,7 @@ impl Confusion {
         self.counts[truth as usize * self.classes + predicted as usize] += times;
     }
 
-    /// Samples counted.
+    /// Number of samples that were counted.
     pub fn samples(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -74,12 +74,12 @@ impl Cells {
         Err(ProbeError::OneClass { fold: format!("fold {:?}", self.folds.names()[fold]), class })
     }
 
-    /// Number of cells.
+    /// Number of cells in the set.
     pub fn len(&self) -> usize {
         self.group_of_row.len()
     }
 
-    /// True without cells.
+    /// Whether the set holds no cell.
     pub fn is_empty(&self) -> bool {
         self.group_of_row.is_empty()
     }
@@ -94,7 +94,7 @@ impl Cells {
         self.folds.names()
     }
 
-    /// Number of groups.
+    /// Number of distinct groups, such as patients or images.
     pub fn groups(&self) -> usize {
         self.groups_per_fold.iter().sum()
     }
@@ -129,19 +129,19 @@ pub struct Score {
     pub probe: String,
     /// Name of the fold.
     pub fold: String,
-    /// The metric.
+    /// The metric that was computed.
     pub metric: Metric,
-    /// Its value.
+    /// The metric's value over the cells tested.
     pub value: f64,
-    /// Cells tested.
+    /// Number of cells tested.
     pub n: u64,
-    /// Cells fitted to.
+    /// Number of cells that the probe was fitted to.
     pub n_train: u64,
     /// What is worth knowing (the fit did not converge), or empty.
     pub note: String,
 }
 
-/// Tests each fold of `cells` by probes fitted to the other folds of `features`.
+/// Tests each fold of `cells` by probes fitted to the other folds of `features` `[cells, d]`.
 ///
 /// # Errors
 /// [`ProbeError::Mismatch`] unless there is one row of features per cell, [`ProbeError::TooFewRows`] for more neighbours
@@ -173,7 +173,7 @@ pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Re
 }
 
 impl Evaluation {
-    /// The cells evaluated.
+    /// The cells that are evaluated.
     pub fn cells(&self) -> &Cells {
         &self.cells
     }
@@ -268,7 +268,7 @@ impl Evaluation {
 /// How often each (truth, prediction) occurs in each group: all that a resample needs.
 struct Tally<'a> {
     cells: &'a Cells,
-    /// Per group.
+    /// Counts of (truth, prediction) for each group, in the order of the groups.
     pairs: Vec<BTreeMap<(u32, u32), u64>>,
 }
 

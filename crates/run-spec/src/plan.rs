@@ -17,6 +17,18 @@ use shares::Shares;
 pub use shares::SourceRows;
 
 /// The data walk of a run.
+///
+/// ```
+/// use run_spec::plan::{Place, Plan};
+///
+/// let plan = Plan::uniform(1, 1000, 64); // seed, rows, images of a step over all ranks
+/// let batch = plan.rows_at(10, Place::SOLO);
+/// assert_eq!((batch.len(), batch[0].draw), (64, 640));
+///
+/// // Three ranks see the same images, each its part of them.
+/// let part = |rank| plan.rows_at(10, Place { rank, world: 3 });
+/// assert_eq!((0..3).flat_map(part).collect::<Vec<_>>(), batch);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     seed: u64,

@@ -9,7 +9,7 @@ use std::{
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-/// Back-propagates `grad` (or 1 for a scalar) from `t` into the leaves' gradients.
+/// Back-propagates `grad`, of the shape of `t` (or 1 for a scalar), from `t` into the leaves' gradients.
 ///
 /// # Errors
 /// What the autograd engine refuses, and a panic in a hook or a checkpointed block.
@@ -19,7 +19,7 @@ pub fn backward(t: &Tensor, grad: Option<&Tensor>) -> Result<(), ShimError> {
     done("backward", code)
 }
 
-/// The gradient collected in a leaf; `None` before any backward.
+/// The gradient collected in a leaf, of its shape; `None` before any backward.
 ///
 /// # Errors
 /// What LibTorch refuses.
@@ -33,7 +33,7 @@ pub fn grad(t: &Tensor) -> Result<Option<Tensor>, ShimError> {
     taken("grad", out).map(Some)
 }
 
-/// Drops the gradient of a leaf, so that the next backward writes instead of adding.
+/// Drops the gradient of a leaf of any shape, so that the next backward writes instead of adding.
 ///
 /// # Errors
 /// What LibTorch refuses.
@@ -55,7 +55,8 @@ extern "C" fn drop_hook(ctx: *mut c_void) {
     drop(unsafe { Box::from_raw(ctx.cast::<HookBox>()) });
 }
 
-/// Calls `hook` each time a backward has finished adding into the gradient of leaf `t`. A second hook replaces the first.
+/// Calls `hook` each time a backward has finished adding into the gradient of leaf `t`, whatever its shape. A second
+/// hook replaces the first.
 ///
 /// On the CPU it runs in the thread that called backward; on CUDA in the engine's thread of that device.
 /// Within one backward it runs once per leaf, except that each checkpointed block runs a backward of its own.
@@ -69,7 +70,7 @@ pub fn on_grad_accumulated(t: &Tensor, hook: impl Fn() + Send + Sync + 'static) 
     done("post-accumulate hook", code)
 }
 
-/// Takes the hook of [`on_grad_accumulated`] away.
+/// Takes the hook of [`on_grad_accumulated`] away from leaf `t`, whatever its shape.
 ///
 /// # Errors
 /// What LibTorch refuses.
@@ -101,7 +102,8 @@ extern "C" fn drop_block(ctx: *mut c_void) {
     drop(unsafe { Box::from_raw(ctx.cast::<BlockBox>()) });
 }
 
-/// Runs `block(x)` without keeping its inner activations; backward runs it again (Chen et al., arXiv:1604.06174).
+/// Runs `block(x)`, from any shape to any shape, without keeping its inner activations; backward runs it again (Chen et
+/// al., arXiv:1604.06174).
 ///
 /// `block` may read parameters that require gradients: theirs are collected as usual. It must give the same value on
 /// both runs, so it enters autocast itself and draws nothing from a global generator.
@@ -120,7 +122,7 @@ pub fn checkpoint(x: &Tensor, block: impl Fn(&Tensor) -> Tensor + Send + 'static
 /// What [`feed`] does before its linear map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// Exact GELU.
+    /// GELU by the error function, not its approximation by tanh.
     Gelu = 0,
     /// SiLU of the first half of the columns, times the second half (Shazeer, arXiv:2002.05202).
     SwiGlu = 1,

@@ -23,7 +23,7 @@ impl HostBuffer {
         Self { tensor }
     }
 
-    /// The elements, row-major.
+    /// All elements in row order, to be written to.
     pub fn values(&mut self) -> &mut [f32] {
         let (data, count) = (self.tensor.data_ptr().cast::<f32>(), self.tensor.numel());
         if count == 0 {
@@ -34,7 +34,7 @@ impl HostBuffer {
         unsafe { std::slice::from_raw_parts_mut(data, count) }
     }
 
-    /// The tensor, with what was written.
+    /// The tensor of the shape that was asked for, with what was written.
     pub fn into_tensor(self) -> Tensor {
         self.tensor
     }

@@ -24,7 +24,7 @@ use std::ffi::CStr;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-/// Why LibTorch refused.
+/// Why a call of LibTorch was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ShimError {
     /// LibTorch threw; the message is its own.
@@ -40,13 +40,13 @@ pub enum ShimError {
         "libtorch_cuda.so is installed but does not load ({message}); install the CUDA libraries it names or point LIBTORCH at a CPU build"
     )]
     CudaLibrary {
-        /// The loader's words.
+        /// What the dynamic loader said.
         message: String,
     },
     /// Lists that must run in parallel do not.
     #[error("{operation} was given lists of different lengths: {lengths:?}")]
     Lengths {
-        /// What was asked.
+        /// The operation that was asked for.
         operation: &'static str,
         /// The lengths, in argument order.
         lengths: Vec<usize>,

@@ -7,7 +7,7 @@ use tch::Tensor;
 /// The numbers of one AdamW group (Loshchilov and Hutter, arXiv:1711.05101).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
-    /// Learning rate.
+    /// Learning rate of this step.
     pub lr: f64,
     /// Decay of the first moment.
     pub beta1: f64,
@@ -24,7 +24,7 @@ pub struct AdamW {
 pub struct AdamLists<'a> {
     /// Parameters, changed in place.
     pub params: &'a [Tensor],
-    /// Gradients.
+    /// Gradients, each of the shape of its parameter.
     pub grads: &'a [Tensor],
     /// First moments, changed in place.
     pub first: &'a [Tensor],
@@ -39,7 +39,8 @@ fn same_length(operation: &'static str, lengths: &[usize]) -> Result<(), ShimErr
     Err(ShimError::Lengths { operation, lengths: lengths.to_vec() })
 }
 
-/// One AdamW step. `step` is a 0-d f32 tensor on the parameters' device holding the number of this step, from 1.
+/// One AdamW step over lists of tensors; those of one index have one shape. `step` is a 0-d f32 tensor on the
+/// parameters' device holding the number of this step, from 1.
 ///
 /// # Errors
 /// Lists of different lengths, or what LibTorch refuses (mixed devices or dtypes).
@@ -69,7 +70,7 @@ pub fn fused_adamw(lists: AdamLists<'_>, step: &Tensor, adam: AdamW) -> Result<(
     done("fused AdamW", code)
 }
 
-/// `a += weight * (b - a)` for every pair.
+/// `a += weight * (b - a)` for every pair of tensors of one shape.
 ///
 /// # Errors
 /// Lists of different lengths, or what LibTorch refuses.
@@ -84,7 +85,7 @@ pub fn lerp_(a: &[Tensor], b: &[Tensor], weight: f64) -> Result<(), ShimError> {
     done("foreach lerp", code)
 }
 
-/// `a *= factor` for every tensor.
+/// `a *= factor` for every tensor, of any shape.
 ///
 /// # Errors
 /// What LibTorch refuses.
@@ -98,7 +99,7 @@ pub fn mul_(a: &[Tensor], factor: f64) -> Result<(), ShimError> {
     done("foreach mul", code)
 }
 
-/// `a *= factor` for every tensor, `factor` being a 0-d tensor on the same device: no wait for the device.
+/// `a *= factor` for every tensor, of any shape, `factor` being a 0-d tensor on the same device: no wait for the device.
 ///
 /// # Errors
 /// What LibTorch refuses.
@@ -112,7 +113,7 @@ pub fn mul_tensor_(a: &[Tensor], factor: &Tensor) -> Result<(), ShimError> {
     done("foreach mul by a tensor", code)
 }
 
-/// Copies every `src` into its `dst`, converting device and dtype.
+/// Copies every `src` into its `dst` of the same shape, converting device and dtype.
 ///
 /// # Errors
 /// Lists of different lengths, or what LibTorch refuses.
@@ -127,7 +128,8 @@ pub fn copy_(dst: &[Tensor], src: &[Tensor]) -> Result<(), ShimError> {
     done("foreach copy", code)
 }
 
-/// The L2 norm over all elements of all tensors, as a 0-d f64 tensor left on the device. The list may not be empty.
+/// The L2 norm over all elements of all tensors, of any shape, as a 0-d f64 tensor left on the device. The list may not
+/// be empty.
 ///
 /// # Errors
 /// What LibTorch refuses, an empty list included.

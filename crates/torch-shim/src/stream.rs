@@ -35,7 +35,7 @@ impl Stream {
         Ok(out)
     }
 
-    /// The `cudaStream_t`.
+    /// The stream as CUDA knows it, a `cudaStream_t`.
     pub const fn handle(&self) -> *mut c_void {
         self.handle
     }

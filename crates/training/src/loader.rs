@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use augment::{Recipe, ViewKey, views_into};
 use bytes::Bytes;
-use dino::{CropBatch, MaskPlan, Share};
+use dino::{CropBatch, MaskPlan, RankShare};
 use rayon::prelude::*;
 use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
@@ -63,7 +63,7 @@ pub struct Source {
     /// This rank's part of each step, as the plan counts ranks.
     place: Place,
     /// The same part, with the loss groups that it touches.
-    pub(crate) share: Share,
+    pub(crate) share: RankShare,
 }
 
 impl Source {
@@ -72,7 +72,7 @@ impl Source {
     /// # Errors
     /// More ranks than images in a step; a configuration that does not fit the shard set; an augmentation that cannot be made.
     pub fn new(config: &TrainConfig, shards: Arc<ShardSet>, rank: usize, world: usize) -> Result<Self> {
-        let share = Share::of(config.train.batch_size, config.train.loss_groups, rank, world)?;
+        let share = RankShare::of(config.train.batch_size, config.train.loss_groups, rank, world)?;
         let plan = Plan::of(config, &shards.source_rows())?;
         let place = Place { rank: rank as u64, world: world as u64 };
         Ok(Self { shards, recipe: Arc::new(Recipe::new(config)?), plan, place, share })
@@ -121,7 +121,7 @@ impl Source {
             global: global.into_tensor(),
             local: local.map(HostBuffer::into_tensor),
             masks,
-            twins: excludes(config).then(|| Tensor::from_slice(&numbers)),
+            koleo_exclusion: excludes(config).then(|| Tensor::from_slice(&numbers)),
         };
         Ok(LoadedBatch { crops, samples })
     }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use collective::nccl::{CudaLanes, Joining, Library, Nccl, NcclError};
-use collective::rendezvous::{Address, Meeting, RendezvousError};
-use collective::watch::{Rules, Stuck, Word};
-use collective::{Collective, CollectiveError, Launch, Line, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
+use collective::nccl::{CudaStreams, Joining, Library, Nccl, NcclError};
+use collective::rendezvous::{Address, RendezvousError, TcpRendezvous};
+use collective::watch::{Rules, Stuck, WorldEnd};
+use collective::{Collective, CollectiveError, ControlChannel, Launch, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several times a second
-/// that it does, whatever else it waits for.
+/// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several
+/// times a second that it does, whatever else it waits for.
 const SILENCE: Duration = Duration::from_secs(12);
 /// What a rank may take at the store before its peers give it up: the store itself tries again for up to a quarter of an
 /// hour, and a checkpoint of tens of gigabytes takes minutes.
@@ -90,7 +90,7 @@ type Result<T, E = RanksError> = std::result::Result<T, E>;
 /// Ends a process whose main thread waits for a peer and cannot return.
 pub trait ForcedEnd: Debug + Send + Sync {
     /// The world has ended, and this rank did not end by itself.
-    fn stuck(&self, word: &Word);
+    fn stuck(&self, end: &WorldEnd);
     /// A rank did not join in time, as the sentence says.
     fn not_joined(&self, sentence: &str);
 }
@@ -100,8 +100,8 @@ pub trait ForcedEnd: Debug + Send + Sync {
 struct OnStuck(Arc<dyn ForcedEnd>);
 
 impl Stuck for OnStuck {
-    fn on_stuck(&self, word: &Word) {
-        self.0.stuck(word);
+    fn on_stuck(&self, end: &WorldEnd) {
+        self.0.stuck(end);
     }
 }
 
@@ -192,7 +192,7 @@ impl Ranks {
 
     /// Whether the world ended because a rank died or hung, so that a new start may go well.
     pub(crate) fn lost(&self) -> bool {
-        self.peers.word().is_some_and(|word| word.lost)
+        self.peers.world_end().is_some_and(|end| end.lost)
     }
 
     /// This rank, from 0.
@@ -312,15 +312,15 @@ fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
 fn nccl(gpu: usize, settings: &RankSettings, patience: &Patience) -> Result<Joined> {
     let launch = &settings.launch;
     let library = Library::open()?;
-    let line: Box<dyn Line> = match mpi_line(launch, patience)? {
-        Some(line) => line,
+    let control: Box<dyn ControlChannel> = match mpi_channel(launch, patience)? {
+        Some(control) => control,
         None => {
             let address = Address::of(settings.variable, launch.world);
-            Box::new(Meeting::join(&alone_or(address, launch)?, launch, patience.get())?)
+            Box::new(TcpRendezvous::join(&alone_or(address, launch)?, launch, patience.get())?)
         }
     };
     let deadline = patience.clone();
-    let nccl = Nccl::join(Joining { library, lanes: Arc::new(CudaLanes::of(gpu)), line, deadline })?;
+    let nccl = Nccl::join(Joining { library, streams: Arc::new(CudaStreams::of(gpu)), control, deadline })?;
     let description = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
     Ok(Joined { peers: Box::new(nccl), description })
 }
@@ -346,13 +346,13 @@ fn mpi(_: &Patience) -> Result<Joined> {
 }
 
 #[cfg(feature = "mpi")]
-fn mpi_line(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn Line>>> {
-    let join = || -> Result<Box<dyn Line>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
+fn mpi_channel(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn ControlChannel>>> {
+    let join = || -> Result<Box<dyn ControlChannel>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
     launch.pmix.then(join).transpose()
 }
 
 #[cfg(not(feature = "mpi"))]
-fn mpi_line(_: &Launch, _: &Patience) -> Result<Option<Box<dyn Line>>> {
+fn mpi_channel(_: &Launch, _: &Patience) -> Result<Option<Box<dyn ControlChannel>>> {
     Ok(None)
 }
 

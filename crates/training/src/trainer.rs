@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use collective::sum_numbers;
 use dino::tensor_bytes;
-use dino::{CropBatch, DinoError, Share, State, StepReport};
+use dino::{CropBatch, DinoError, RankShare, State, StepReport};
 use run_folder::failure::sentence;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
@@ -39,7 +39,7 @@ pub(crate) struct Attempt<'a> {
     /// The ranks.
     pub(crate) ranks: &'a Ranks,
     /// This rank's part of each step.
-    pub(crate) share: Share,
+    pub(crate) share: RankShare,
     /// Its number, from 1.
     pub(crate) number: run_spec::ids::Attempt,
 }
@@ -290,7 +290,9 @@ impl<'a> Trainer<'a> {
         if first {
             tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
         }
-        tensors.extend(batch.twins.as_ref().map(|twins| ("twins".to_owned(), twins.shallow_clone())));
+        tensors.extend(
+            batch.koleo_exclusion.as_ref().map(|numbers| ("koleo_exclusion".to_owned(), numbers.shallow_clone())),
+        );
         let bytes =
             tensor_bytes::to_bytes_with_facts(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
         let record = CaptureRecord {

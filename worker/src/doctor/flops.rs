@@ -37,7 +37,7 @@ fn backbone(config: &TrainConfig, side: i64) -> f64 {
 }
 
 /// Forward of one token.
-fn head(shape: &head::Shape) -> f64 {
+fn head(shape: &head::HeadShape) -> f64 {
     let [d, hidden, bottleneck, prototypes] =
         [shape.dim, shape.hidden, shape.bottleneck, shape.prototypes].map(|n| n as f64);
     2.0 * (d * hidden + hidden * hidden + hidden * bottleneck + bottleneck * prototypes)

@@ -114,7 +114,7 @@ fn one_step(precision: &str, device: Device) -> Result<Told> {
         global: batch.global.to_kind(kind),
         local: batch.local.map(|local| local.to_kind(kind)),
         masks: batch.masks,
-        twins: batch.twins,
+        koleo_exclusion: batch.koleo_exclusion,
     };
     let report = state.step(&batch, &Schedules::new(&config).at(0), &Solo::new())?;
     Ok((report.losses.total, report.norms))

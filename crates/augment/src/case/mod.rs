@@ -92,7 +92,7 @@ impl Case {
         Ok(Self { name, what })
     }
 
-    /// The transform's name.
+    /// The transform's name as the case gives it.
     pub fn name(&self) -> &str {
         &self.name
     }

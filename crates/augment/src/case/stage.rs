@@ -31,13 +31,13 @@ pub(super) enum Stage {
     VerticalFlip,
     Rotate90(usize),
     Resize { height: usize, width: usize, interpolation: Interpolation },
-    Crop { window: Window, to: (usize, usize), interpolation: Interpolation },
+    Crop { window: CropWindow, to: (usize, usize), interpolation: Interpolation },
     Normalize { mean: [f32; 3], std: [f32; 3], max: f64 },
 }
 
 /// A window in pixels and its place as a share of the room left.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Window {
+pub(super) struct CropWindow {
     crop_height: usize,
     crop_width: usize,
     h_start: f64,

@@ -13,13 +13,13 @@ use crate::pixels::filter::{Kernel, filter2d};
 use crate::pixels::median::median_blur;
 use crate::pool::Buf;
 
-/// A window side.
+/// The side of a square window in pixels.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Side {
     ksize: usize,
 }
 
-/// Box mean.
+/// The mean over a square window (`cv2.blur`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Blur {

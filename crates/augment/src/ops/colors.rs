@@ -192,7 +192,7 @@ fn turn_hue(image: &mut Image, factor: f64) {
     hsv_to_rgb(&mut image.data, image.width);
 }
 
-/// Shifts in HSV.
+/// Hue, saturation and value shifted by drawn amounts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HueSaturationValue {

@@ -8,7 +8,7 @@ use super::transform::Transform;
 use super::values::{check_range, flat};
 use crate::image::Image;
 use crate::pixels::border::Border;
-use crate::pixels::field::{Lanes, fill_bits};
+use crate::pixels::field::{Generators, fill_bits};
 use crate::pixels::interpolate::Interpolation;
 use crate::pixels::warp::{self, fetch, gaussian, rounded, shifted, smooth, through_lens, warp_affine};
 use crate::pool::Buf;
@@ -131,10 +131,10 @@ impl Transform for ElasticTransform {
         let reach = self.alpha_affine;
         let points = Buf::collect(6, (0..6).map(|_| f64::from(random.uniform(-reach, reach) as f32)));
         let count = image.height * image.width;
-        let mut lanes = Lanes::new(random);
+        let mut generators = Generators::new(random);
         let mut field = |count: usize| {
             let mut words = Buf::<u32>::zeroed(count);
-            fill_bits(&mut lanes, &mut words);
+            fill_bits(&mut generators, &mut words);
             Buf::collect(count, words.iter().map(|&word| f64::from(word) / 4_294_967_296.0))
         };
         Shifts { points, across: field(count), down: field(if self.same_dxdy { 0 } else { count }) }

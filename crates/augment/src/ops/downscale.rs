@@ -46,7 +46,7 @@ pub(super) struct Scale {
 }
 
 impl Downscale {
-    /// Downwards and upwards.
+    /// Interpolation of the way down and of the way back up.
     fn ways(&self) -> Result<[Interpolation; 2], String> {
         let numbers = match self.interpolation {
             None => [0, 0],

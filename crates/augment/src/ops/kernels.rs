@@ -59,7 +59,7 @@ impl Transform for Emboss {
     }
 }
 
-/// Laplacian sharpening.
+/// Sharpening by a Laplacian kernel, blended with the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Sharpen {
@@ -99,7 +99,7 @@ impl Transform for Sharpen {
     }
 }
 
-/// A drawn kernel.
+/// A correlation kernel as it was drawn.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct DrawnKernel {
     #[serde(deserialize_with = "kernel")]

@@ -32,23 +32,23 @@ macro_rules! ops {
         /// Transforms that a configuration may name besides [`ALL_33`]; an empty list of `ops` does not hold them.
         pub const FURTHER: &[&str] = &[$(stringify!($more)),+];
 
-        kinds! { $($name => $type,)+ $($more => $more_type),+ }
+        transforms! { $($name => $type,)+ $($more => $more_type),+ }
     };
 }
 
-macro_rules! kinds {
+macro_rules! transforms {
     ($($name:ident => $type:ty),+) => {
         /// A pixel transform with its constructor arguments.
         #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone, PartialEq)]
-        enum Kind { $($name($type)),+ }
+        enum AnyTransform { $($name($type)),+ }
 
-        /// Drawn parameters of a transform.
+        /// AnyParams parameters of a transform.
         #[allow(clippy::upper_case_acronyms, reason = "the names are those of Albumentations")]
         #[derive(Debug, Clone)]
-        enum Drawn { $($name(<$type as Transform>::Params)),+ }
+        enum AnyParams { $($name(<$type as Transform>::Params)),+ }
 
-        impl Kind {
+        impl AnyTransform {
             fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => stringify!($name)),+ }
             }
@@ -67,21 +67,21 @@ macro_rules! kinds {
                 match self { $(Self::$name(op) => serde_json::to_value(op)),+ }
             }
 
-            fn draw(&self, image: &Image, random: &mut Stream) -> Drawn {
-                match self { $(Self::$name(op) => Drawn::$name(op.draw(image, random))),+ }
+            fn draw(&self, image: &Image, random: &mut Stream) -> AnyParams {
+                match self { $(Self::$name(op) => AnyParams::$name(op.draw(image, random))),+ }
             }
 
-            fn params(&self, params: Map<String, Value>) -> Result<Drawn, String> {
+            fn params(&self, params: Map<String, Value>) -> Result<AnyParams, String> {
                 match self {
                     $(Self::$name(_) => {
-                        serde_json::from_value(Value::Object(params)).map(Drawn::$name).map_err(|e| e.to_string())
+                        serde_json::from_value(Value::Object(params)).map(AnyParams::$name).map_err(|e| e.to_string())
                     }),+
                 }
             }
 
-            fn apply(&self, drawn: &Drawn, image: Image) -> Image {
+            fn apply(&self, drawn: &AnyParams, image: Image) -> Image {
                 match (self, drawn) {
-                    $((Self::$name(op), Drawn::$name(params)) => op.apply(params, image),)+
+                    $((Self::$name(op), AnyParams::$name(params)) => op.apply(params, image),)+
                     _ => unreachable!("parameters are only made by the transform that takes them"),
                 }
             }
@@ -138,11 +138,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// A pixel transform with its constructor arguments, chosen by name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Op(Kind);
+pub struct Op(AnyTransform);
 
 /// Parameters of one application of an [`Op`].
 #[derive(Debug, Clone)]
-pub struct Params(Drawn);
+pub struct Params(AnyParams);
 
 impl Op {
     /// The transform `name` with its default arguments.
@@ -158,7 +158,7 @@ impl Op {
     /// # Errors
     /// [`AugmentError::UnknownOp`], naming the nearest; [`AugmentError::Arguments`] for one it does not have.
     pub fn with_arguments(name: &str, arguments: Value) -> Result<Self, AugmentError> {
-        match Kind::parse(name, arguments) {
+        match AnyTransform::parse(name, arguments) {
             Some(Ok(kind)) => Ok(Self(kind)),
             Some(Err(reason)) => Err(AugmentError::Arguments { name: name.into(), reason }),
             None => Err(AugmentError::UnknownOp { name: name.into(), nearest: nearest(name, names()) }),
@@ -183,7 +183,7 @@ impl Op {
         }
     }
 
-    /// The Albumentations name.
+    /// The transform's name in Albumentations.
     pub fn name(&self) -> &'static str {
         self.0.name()
     }

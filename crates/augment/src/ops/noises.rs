@@ -13,7 +13,7 @@ use crate::pixels::lut;
 use crate::pool::Buf;
 use crate::round::{trunc_u8, trunc_u8_f32};
 
-/// Independent normal noise.
+/// Normal noise, drawn for each value by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GaussNoise {

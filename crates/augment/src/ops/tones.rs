@@ -13,7 +13,7 @@ use crate::pixels::pil_ops;
 use crate::pixels::ycrcb::{rgb_to_ycrcb, ycrcb_to_rgb};
 use crate::round::{trunc_u8, trunc_u8_f32};
 
-/// Nothing to draw.
+/// The parameters of transforms that draw nothing.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Nothing {}
 

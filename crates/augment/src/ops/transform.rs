@@ -19,6 +19,6 @@ pub(super) trait Transform: Default + Serialize + DeserializeOwned {
     /// Draws parameters for `image`; only its shape and (`ISONoise`) its spread of lightness are looked at.
     fn draw(&self, image: &Image, random: &mut Stream) -> Self::Params;
 
-    /// Applies drawn parameters.
+    /// Applies drawn or recorded parameters; the result has the shape of `image`.
     fn apply(&self, params: &Self::Params, image: Image) -> Image;
 }

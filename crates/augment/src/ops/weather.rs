@@ -109,7 +109,7 @@ impl Transform for RandomRain {
     }
 }
 
-/// Dark places bleached.
+/// Snow: lightness below a drawn threshold is raised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RandomSnow {

@@ -1,7 +1,7 @@
 //! Box and Gaussian blur on 8 bits, to OpenCV's bit.
 
 use super::border::{padded_row, reflect_101};
-use super::filter::{Window, pitch};
+use super::filter::{RowWindow, pitch};
 use crate::image::Image;
 use crate::pool::Buf;
 use crate::round::round_u8;
@@ -62,7 +62,7 @@ pub(super) fn box_row_body(padded: &[u8], k: usize, out: &mut [u16]) {
 }
 
 simd::wide! {
-    /// `sum += newest - oldest`.
+    /// Moves column sums down by one row: `sum += newest - oldest`.
     pub(crate) fn box_slide(sum: &mut [u32], newest: &[u16], oldest: &[u16]) = box_slide_body;
 }
 
@@ -151,8 +151,8 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     let (half, stride) = (side / 2, image.stride());
     // A row's sums are at most 255 * 256 and fit 16 bits.
     let mut padded = Buf::<u8>::zeroed(stride + (side - 1) * 3);
-    let mut window = Window::<u16>::new(side, pitch(stride));
-    let mut push = |window: &mut Window<u16>, y: isize| {
+    let mut window = RowWindow::<u16>::new(side, pitch(stride));
+    let mut push = |window: &mut RowWindow<u16>, y: isize| {
         padded_row(image, y, (half, half), reflect_101, &mut padded);
         window.push(|row| weigh_across(&padded, &weights, &mut row[..stride]));
     };

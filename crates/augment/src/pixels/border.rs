@@ -51,15 +51,15 @@ pub(crate) fn pad_row<T: Copy + From<u8>>(
 /// What lies outside an image when pixels are fetched from anywhere, by OpenCV's names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Border {
-    /// One colour.
+    /// One colour everywhere outside the image.
     Constant([u8; 3]),
-    /// `aaa|abcd|ddd`.
+    /// The edge pixel repeated: `aaa|abcd|ddd`.
     Replicate,
-    /// `cba|abcd|dcb`.
+    /// A mirror at the edge: `cba|abcd|dcb`.
     Reflect,
-    /// `bcd|abcd|abc`.
+    /// The image again, as on a torus: `bcd|abcd|abc`.
     Wrap,
-    /// `dcb|abcd|cba`.
+    /// A mirror at the middle of the edge pixel: `dcb|abcd|cba`.
     Reflect101,
 }
 

@@ -2,14 +2,14 @@
 //! sums along the rows, then the Gaussian over these sums. As one kernel of 17 x 17 (see [`super::filter`]) it is several times the work.
 
 use super::border::{padded_row, reflect_101};
-use super::filter::Window;
+use super::filter::RowWindow;
 use crate::image::Image;
 use crate::pool::Buf;
 use crate::round::round_u8;
 use crate::simd;
 
-/// The largest radius. The kernels of the reference reach 8 places, and what the Gaussian brings to their edge it mirrors there: larger
-/// discs are not the same in two steps. (Sums over them would not fit 16 bits either.)
+/// The largest radius. The kernels of the reference reach 8 places, and what the Gaussian brings to their edge it
+/// mirrors there: larger discs are not the same in two steps. (Sums over them would not fit 16 bits either.)
 pub(crate) const LARGEST: usize = 6;
 /// Rows of the largest disc.
 const ROWS: usize = 2 * LARGEST + 1;
@@ -38,8 +38,8 @@ pub(crate) fn blur_disc(image: &Image, radius: usize, taps: [f64; 3]) -> Image {
     let sums = (stride + 6).next_multiple_of(BLOCK);
     let padded = stride + 6 * margin;
     let mut levels = Buf::<u16>::any(padded);
-    let mut running = Window::<u16>::new(spans.len(), padded + 3 + BLOCK);
-    let mut discs = Window::<u16>::new(3, sums);
+    let mut running = RowWindow::<u16>::new(spans.len(), padded + 3 + BLOCK);
+    let mut discs = RowWindow::<u16>::new(3, sums);
     let mut down = Buf::<f32>::any(sums);
     let weights = [taps[0] as f32, taps[1] as f32];
     let scale = 1.0 / count as f32;
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::pixels::filter::{Kernel, filter2d};
 
-    /// Any picture.
+    /// An image without a pattern, by its seed.
     fn picture(height: usize, width: usize, seed: u32) -> Image {
         let mut image = Image::unwritten(height, width);
         let mut state = seed;

@@ -11,13 +11,13 @@ use crate::simd;
 
 const WIDTH: usize = 8;
 
-/// Eight xoshiro128++ generators.
+/// Eight xoshiro128++ generators that run side by side.
 #[derive(Debug)]
-pub(crate) struct Lanes {
+pub(crate) struct Generators {
     state: [[u32; WIDTH]; 4],
 }
 
-impl Lanes {
+impl Generators {
     /// Takes 16 numbers of `random` as the seed.
     pub(crate) fn new(random: &mut Stream) -> Self {
         let mut state = [[0; WIDTH]; 4];
@@ -52,14 +52,14 @@ impl Lanes {
 /// `count` independent normal numbers.
 pub(crate) fn normals(random: &mut Stream, count: usize, mean: f64, spread: f64) -> Buf<f32> {
     let mut out = Buf::any(count);
-    fill_normals(&mut Lanes::new(random), mean as f32, spread as f32, &mut out);
+    fill_normals(&mut Generators::new(random), mean as f32, spread as f32, &mut out);
     out
 }
 
 /// `count` independent uniform integers of `low..low + range`.
 pub(crate) fn integers(random: &mut Stream, count: usize, low: i32, range: u32) -> Buf<i32> {
     let mut out = Buf::any(count);
-    fill_integers(&mut Lanes::new(random), low, range, &mut out);
+    fill_integers(&mut Generators::new(random), low, range, &mut out);
     out
 }
 
@@ -104,13 +104,13 @@ fn normal_pair(a: u32, b: u32) -> (f32, f32) {
 
 simd::wide! {
     /// Fills `out` with normal numbers.
-    pub(crate) fn fill_normals(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut [f32]) = fill_normals_body;
+    pub(crate) fn fill_normals(generators: &mut Generators, mean: f32, spread: f32, out: &mut [f32]) = fill_normals_body;
 }
 
 #[inline(always)]
-pub(super) fn fill_normals_body(lanes: &mut Lanes, mean: f32, spread: f32, out: &mut [f32]) {
+pub(super) fn fill_normals_body(generators: &mut Generators, mean: f32, spread: f32, out: &mut [f32]) {
     for part in out.chunks_mut(2 * WIDTH) {
-        let (a, b) = (lanes.next(), lanes.next());
+        let (a, b) = (generators.next(), generators.next());
         let mut pairs = [0f32; 2 * WIDTH];
         let (first, second) = pairs.split_at_mut(WIDTH);
         for i in 0..WIDTH {
@@ -124,26 +124,26 @@ pub(super) fn fill_normals_body(lanes: &mut Lanes, mean: f32, spread: f32, out: 
 
 simd::wide! {
     /// Fills `out` with uniform words.
-    pub(crate) fn fill_bits(lanes: &mut Lanes, out: &mut [u32]) = fill_bits_body;
+    pub(crate) fn fill_bits(generators: &mut Generators, out: &mut [u32]) = fill_bits_body;
 }
 
 #[inline(always)]
-pub(super) fn fill_bits_body(lanes: &mut Lanes, out: &mut [u32]) {
+pub(super) fn fill_bits_body(generators: &mut Generators, out: &mut [u32]) {
     for part in out.chunks_mut(WIDTH) {
-        let words = lanes.next();
+        let words = generators.next();
         part.copy_from_slice(&words[..part.len()]);
     }
 }
 
 simd::wide! {
     /// Fills `out` with integers of `low..low + count`; the bias is below `count` / 2^32.
-    pub(crate) fn fill_integers(lanes: &mut Lanes, low: i32, count: u32, out: &mut [i32]) = fill_integers_body;
+    pub(crate) fn fill_integers(generators: &mut Generators, low: i32, count: u32, out: &mut [i32]) = fill_integers_body;
 }
 
 #[inline(always)]
-pub(super) fn fill_integers_body(lanes: &mut Lanes, low: i32, count: u32, out: &mut [i32]) {
+pub(super) fn fill_integers_body(generators: &mut Generators, low: i32, count: u32, out: &mut [i32]) {
     for part in out.chunks_mut(WIDTH) {
-        let words = lanes.next().map(|word| ((u64::from(word) * u64::from(count)) >> 32) as i32 + low);
+        let words = generators.next().map(|word| ((u64::from(word) * u64::from(count)) >> 32) as i32 + low);
         part.copy_from_slice(&words[..part.len()]);
     }
 }
@@ -163,9 +163,9 @@ pub(super) fn add_noise_body(data: &mut [u8], noise: &[f32]) {
 /// Numbers of a field: drawn here in f32, or recorded in f64.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Noise<'a> {
-    /// Drawn.
+    /// Numbers drawn here, one for each pixel.
     Drawn(&'a [f32]),
-    /// Recorded.
+    /// Numbers that a case recorded, one for each pixel.
     Recorded(&'a [f64]),
 }
 
@@ -253,10 +253,10 @@ impl Poisson {
         (self.first + k as u64) as f32
     }
 
-    /// `count` independent draws.
+    /// `count` draws that are independent of one another.
     pub(crate) fn draw(&self, random: &mut Stream, count: usize) -> Buf<f32> {
         let mut words = Buf::<u32>::any(count);
-        fill_bits(&mut Lanes::new(random), &mut words);
+        fill_bits(&mut Generators::new(random), &mut words);
         Buf::collect(count, words.iter().map(|&word| self.at(word)))
     }
 }

@@ -9,16 +9,16 @@ use crate::simd::{self, Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlat
 /// A kernel of `height` x `width` weights, anchored at its middle (`side / 2`).
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
-    /// Rows.
+    /// Rows of the kernel.
     pub(crate) height: usize,
-    /// Columns.
+    /// Columns of the kernel.
     pub(crate) width: usize,
-    /// `[height, width]`, row-major.
+    /// Weights `[height, width]`, row-major.
     pub(crate) weights: Buf<f32>,
 }
 
 impl Kernel {
-    /// A square kernel.
+    /// A kernel of `side` rows and columns.
     pub(crate) fn square(side: usize, weights: Buf<f32>) -> Self {
         debug_assert_eq!(weights.len(), side * side);
         Self { height: side, width: side, weights }
@@ -26,7 +26,7 @@ impl Kernel {
 }
 
 /// The last rows of an image, oldest first, as one slice.
-pub(crate) struct Window<T: Pooled> {
+pub(crate) struct RowWindow<T: Pooled> {
     rows: Buf<T>,
     height: usize,
     /// Elements from one row to the next.
@@ -35,13 +35,13 @@ pub(crate) struct Window<T: Pooled> {
     used: usize,
 }
 
-impl<T: Pooled> Window<T> {
+impl<T: Pooled> RowWindow<T> {
     /// Room for `height` rows, `pitch` elements each.
     pub(crate) fn new(height: usize, pitch: usize) -> Self {
         Self { rows: Buf::zeroed(3 * height * pitch), height, pitch, used: 0 }
     }
 
-    /// Forgets all rows.
+    /// Forgets all rows, so that the next one is the first.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
     }
@@ -86,7 +86,7 @@ pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
     let mut out = Image::unwritten(image.height, image.width);
     let source = |y: usize| y as isize - (height / 2) as isize;
     if let Some(groups) = Groups::new(&taps) {
-        let mut window = Window::<u8>::new(height, pitch);
+        let mut window = RowWindow::<u8>::new(height, pitch);
         for y in 0..image.height + height - 1 {
             window.push(|row| padded_row(image, source(y), (left, right), reflect_101, row));
             if let Some(line) = (y + 1).checked_sub(height) {
@@ -95,7 +95,7 @@ pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
         }
         return out;
     }
-    let mut window = Window::<f32>::new(height, pitch);
+    let mut window = RowWindow::<f32>::new(height, pitch);
     let mut sums = Buf::any(stride.next_multiple_of(LANES));
     for y in 0..image.height + height - 1 {
         window.push(|row| {
@@ -152,7 +152,7 @@ fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
         pad_row(image, from, (half, half), reflect_101, row);
     }
     let mut out = Image::unwritten(image.height, image.width);
-    let mut window = Window::<f32>::new(height + ROWS - 1, pitch);
+    let mut window = RowWindow::<f32>::new(height + ROWS - 1, pitch);
     let (mut sums, mut levels) = ([0f32; ROWS * STRIP], [0u8; ROWS * STRIP]);
     for left in (0..stride).step_by(STRIP) {
         window.clear();

@@ -18,7 +18,7 @@ pub(crate) struct Turn {
     pub(crate) horizontal: bool,
     /// Top and bottom change places.
     pub(crate) vertical: bool,
-    /// Times 90 degrees.
+    /// Quarter turns, each by 90 degrees.
     pub(crate) quarters: usize,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Walk {
 }
 
 impl Turn {
-    /// The turned image.
+    /// The image flipped and turned.
     pub(crate) fn apply(self, mut image: Image) -> Image {
         if self.horizontal {
             image = flip_horizontal(image);

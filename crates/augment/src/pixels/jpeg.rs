@@ -87,7 +87,7 @@ pub(super) fn from_planes_body(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) {
     }
 }
 
-/// One channel.
+/// One channel `[height, width]` of a JPEG.
 struct Plane {
     height: usize,
     width: usize,

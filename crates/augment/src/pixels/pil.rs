@@ -4,10 +4,10 @@ use crate::image::Image;
 use crate::pool::Buf;
 use crate::simd;
 
-/// A reconstruction filter.
+/// A reconstruction filter of Pillow's resize.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// Triangle, support 1.
+    /// A triangle that reaches 1 source pixel to either side.
     Bilinear,
     /// Keys' cubic with a = -0.5, support 2.
     Bicubic,
@@ -100,7 +100,7 @@ pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
 }
 
 simd::wide! {
-    /// `sums += weight * row`.
+    /// Adds one weighed source row: `sums += weight * row`.
     pub(crate) fn add_row(sums: &mut [i32], row: &[u8], weight: i32) = add_row_body;
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn blend(a: u8, b: u8, factor: f32) -> u8 {
     value.clamp(0.0, 255.0) as u8
 }
 
-/// `adjust_brightness`.
+/// torchvision's `adjust_brightness` on a Pillow image.
 pub(crate) fn brightness(image: &mut Image, factor: f64) {
     lut::apply(&mut image.data, &lut::table(|v| blend(0, v as u8, factor as f32)));
 }

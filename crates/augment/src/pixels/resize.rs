@@ -30,7 +30,7 @@ fn clip(i: isize, len: usize) -> usize {
     i.clamp(0, len as isize - 1) as usize
 }
 
-/// Bilinear resize (`INTER_LINEAR`).
+/// Bilinear resize as OpenCV's `INTER_LINEAR`.
 pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
     if (image.height, image.width) == (height, width) {
         return image.clone();

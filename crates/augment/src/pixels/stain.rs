@@ -11,7 +11,7 @@ pub(crate) type Matrix = [[f64; 3]; 3];
 /// Optical densities (R, G, B) of haematoxylin, eosin and DAB, a row each (Ruifrok and Johnston, 2001).
 pub(crate) const RGB_FROM_HED: Matrix = [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]];
 
-/// `row · matrix`.
+/// The row vector times the matrix: `row · matrix`.
 fn times(row: [f64; 3], matrix: &Matrix) -> [f64; 3] {
     std::array::from_fn(|c| row[0] * matrix[0][c] + row[1] * matrix[1][c] + row[2] * matrix[2][c])
 }

@@ -143,18 +143,19 @@ pub(crate) fn shifted(first: f64, step: f64, shifts: &[f64], interpolation: Inte
 /// A lens of `1 + k r² + k r⁴`, and what a row of pixels needs of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lens {
-    /// Strength.
+    /// Strength of the distortion; 0 changes nothing.
     pub(crate) k: f64,
     /// Width and height of the image.
     pub(crate) size: [f64; 2],
-    /// Its middle.
+    /// The middle of the lens in pixels (x, y).
     pub(crate) middle: [f64; 2],
     /// Of the positions that [`fetch`] takes.
     pub(crate) interpolation: Interpolation,
 }
 
 simd::wide! {
-    /// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size of the image.
+    /// Where the pixels of a row come from that lies `y` from the middle, its pixels at `columns`, both over the size
+    /// of the image.
     pub(crate) fn through_lens(lens: Lens, y: f64, columns: &[f64], xs: &mut [i32], ys: &mut [i32]) = through_lens_body;
 }
 

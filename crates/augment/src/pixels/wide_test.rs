@@ -2,7 +2,7 @@
 //! build supports.
 
 use super::border::Border;
-use super::field::{Lanes, Noise};
+use super::field::{Generators, Noise};
 use super::geometry::Walk;
 use super::interpolate::Interpolation;
 use super::{blend, blur, contrast, disc, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
@@ -15,8 +15,8 @@ fn bytes(n: usize) -> Vec<u8> {
     (0..n as u64).map(|i| ((i * i * 31 + i * 7 + (i >> 8) * 101) % 257) as u8).collect()
 }
 
-fn lanes() -> Lanes {
-    Lanes::new(&mut run_spec::seed::stream(9, "test", &[]))
+fn generators() -> Generators {
+    Generators::new(&mut run_spec::seed::stream(9, "test", &[]))
 }
 
 #[test]
@@ -67,16 +67,16 @@ fn cells_of_tables() -> Vec<[u8; 4]> {
 #[test]
 fn wide_and_narrow_noise_agree() {
     let (mut first, mut second) = (vec![0f32; 1003], vec![0f32; 1003]);
-    field::fill_normals(&mut lanes(), 1.5, 3.0, &mut first);
-    field::fill_normals_body(&mut lanes(), 1.5, 3.0, &mut second);
+    field::fill_normals(&mut generators(), 1.5, 3.0, &mut first);
+    field::fill_normals_body(&mut generators(), 1.5, 3.0, &mut second);
     assert_eq!(first, second);
     let (mut third, mut fourth) = (vec![0i32; 1003], vec![0i32; 1003]);
-    field::fill_integers(&mut lanes(), -4, 9, &mut third);
-    field::fill_integers_body(&mut lanes(), -4, 9, &mut fourth);
+    field::fill_integers(&mut generators(), -4, 9, &mut third);
+    field::fill_integers_body(&mut generators(), -4, 9, &mut fourth);
     assert_eq!(third, fourth);
     let (mut fifth, mut sixth) = (vec![0u32; 1003], vec![0u32; 1003]);
-    field::fill_bits(&mut lanes(), &mut fifth);
-    field::fill_bits_body(&mut lanes(), &mut sixth);
+    field::fill_bits(&mut generators(), &mut fifth);
+    field::fill_bits_body(&mut generators(), &mut sixth);
     assert_eq!(fifth, sixth);
     let recorded: Vec<f64> = first.iter().map(|&v| f64::from(v) * 1.1).collect();
     let noise = (Noise::Drawn(&first), Noise::Recorded(&recorded));

@@ -9,7 +9,7 @@ fn level(v: i32) -> u8 {
     v.clamp(0, 255) as u8
 }
 
-/// `COLOR_RGB2YCrCb`, in place.
+/// OpenCV's `COLOR_RGB2YCrCb` of `[.., 3]` bytes, in place.
 pub(crate) fn rgb_to_ycrcb(data: &mut [u8]) {
     for pixel in data.as_chunks_mut::<3>().0 {
         let [r, g, b] = pixel.map(i32::from);
@@ -18,7 +18,7 @@ pub(crate) fn rgb_to_ycrcb(data: &mut [u8]) {
     }
 }
 
-/// `COLOR_YCrCb2RGB`, in place.
+/// OpenCV's `COLOR_YCrCb2RGB` of `[.., 3]` bytes, in place.
 pub(crate) fn ycrcb_to_rgb(data: &mut [u8]) {
     for pixel in data.as_chunks_mut::<3>().0 {
         let [y, cr, cb] = pixel.map(i32::from);

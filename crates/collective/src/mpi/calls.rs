@@ -20,7 +20,7 @@ pub(super) type Stop<'a> = dyn FnMut(&mut World) -> Option<String> + 'a;
 
 /// Tag of the messages by which a rank says that it gave up.
 const GAVE_UP: c_int = 1;
-/// Longest such message.
+/// Bytes of the longest reason that is sent to peers.
 const LONGEST_WORD: usize = 1000;
 /// Elements of one call: MPI counts with a C int.
 const LARGEST_COUNT: usize = 1 << 30;
@@ -28,7 +28,7 @@ const LARGEST_COUNT: usize = 1 << 30;
 /// The communicators of this process.
 pub(super) struct World {
     work: SimpleCommunicator,
-    words: SimpleCommunicator,
+    control: SimpleCommunicator,
     /// Finalises MPI when it drops: after the communicators, since fields drop in this order.
     _universe: Universe,
     told: bool,
@@ -41,12 +41,12 @@ impl World {
     pub(super) fn join() -> Option<Self> {
         let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
         let world = universe.world();
-        let (work, words) = (world.duplicate(), world.duplicate());
-        for comm in [&work, &words] {
+        let (work, control) = (world.duplicate(), world.duplicate());
+        for comm in [&work, &control] {
             // SAFETY: a live communicator, and a constant of the library.
             let _ = unsafe { ffi::MPI_Comm_set_errhandler(comm.as_raw(), ffi::RSMPI_ERRORS_RETURN) };
         }
-        Some(Self { work, words, _universe: universe, told: false, scratch: Vec::new() })
+        Some(Self { work, control, _universe: universe, told: false, scratch: Vec::new() })
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -217,7 +217,7 @@ impl World {
             let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
             // SAFETY: `word` outlives the requests: it is leaked below unless all are done.
             let code = unsafe {
-                let (kind, comm) = (ffi::RSMPI_UINT8_T, self.words.as_raw());
+                let (kind, comm) = (ffi::RSMPI_UINT8_T, self.control.as_raw());
                 let (from, count) = (word.as_ptr().cast::<c_void>(), word.len() as c_int);
                 ffi::MPI_Isend(from, count, kind, peer as c_int, GAVE_UP, comm, &raw mut request)
             };
@@ -242,7 +242,7 @@ impl World {
 
     /// What a peer said when it gave up, if one did.
     pub(super) fn word_from_peers(&mut self) -> Option<String> {
-        let comm = self.words.as_raw();
+        let comm = self.control.as_raw();
         let (mut there, mut status) = (0, MaybeUninit::<MPI_Status>::uninit());
         // SAFETY: a flag and a status to write to.
         let code =

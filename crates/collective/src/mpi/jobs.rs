@@ -1,8 +1,8 @@
-//! The thread that makes the MPI calls: takes jobs in order, waits for each with an eye on the verdict, on peers that
+//! The thread that makes the MPI calls: takes jobs in order, waits for each with an eye on the reason to abort, on peers that
 //! gave up, and on the deadline.
 
 use super::calls::World;
-use crate::{Buffer, CollectiveError, Dtype, Op, Patience, poll::pause, verdict::Verdict};
+use crate::{Buffer, CollectiveError, Dtype, Op, Patience, abort_reason::AbortReason, poll::pause};
 use std::{
     ffi::c_void,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
@@ -48,7 +48,7 @@ impl Work {
         Ok(Self::Broadcast(Memory::of(buffer)?, root))
     }
 
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         match self {
             Self::Reduce(m, op) => format!("all_reduce({op:?}, {} {})", m.count, m.dtype),
             Self::Broadcast(m, root) => format!("broadcast({root}, {} {})", m.count, m.dtype),
@@ -72,7 +72,7 @@ const IDLE_LOOK: Duration = Duration::from_millis(50);
 /// Serves `queue` until nobody can send any more.
 pub(super) fn serve(
     queue: &Receiver<Job>,
-    verdict: &Verdict,
+    abort_reason: &AbortReason,
     patience: &Patience,
     hello: &SyncSender<(usize, usize, String)>,
 ) {
@@ -86,46 +86,51 @@ pub(super) fn serve(
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(reason) = world.word_from_peers() {
-                    verdict.set(&reason);
+                    abort_reason.set(&reason);
                 }
                 continue;
             }
         };
-        let outcome = match verdict.reason() {
+        let outcome = match abort_reason.reason() {
             Some(reason) => {
                 world.tell_peers(&reason);
                 Err(CollectiveError::Aborted { reason })
             }
-            None => serve_one(&mut world, &work, verdict, patience),
+            None => serve_one(&mut world, &work, abort_reason, patience),
         };
         // A caller that does not wait has dropped its end.
         let _ = done.send(outcome);
     }
-    if verdict.reason().is_some() {
+    if abort_reason.reason().is_some() {
         // Requests are in flight that no peer will answer: finalising would wait for them.
         world.forget();
     }
 }
 
-fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, patience: &Patience) -> Result<f64, CollectiveError> {
+fn serve_one(
+    world: &mut World,
+    work: &Work,
+    abort_reason: &AbortReason,
+    patience: &Patience,
+) -> Result<f64, CollectiveError> {
     // A peer that gave up while this rank computed makes no further call: one begun now would wait, or meet a stale one.
     // A probe that finds nothing only lets the library look at what has arrived, for the next one to find.
     if let Some(reason) = (0..3).find_map(|_| world.word_from_peers()) {
-        verdict.set(&reason);
+        abort_reason.set(&reason);
         return Err(CollectiveError::Aborted { reason });
     }
     let began = Instant::now();
     let mut polls = 0_u32;
     let mut stop = |world: &mut World| -> Option<String> {
         polls += 1;
-        if let Some(reason) = verdict.reason() {
+        if let Some(reason) = abort_reason.reason() {
             world.tell_peers(&reason);
             return Some(reason);
         }
         // A look at the mailbox costs about as much as a poll: now and then is enough.
         if polls.is_multiple_of(64) {
             if let Some(reason) = world.word_from_peers() {
-                verdict.set(&reason);
+                abort_reason.set(&reason);
                 return Some(reason);
             }
             if began.elapsed() > patience.get() {
@@ -133,9 +138,9 @@ fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, patience: &Patie
                 let reason = format!(
                     "rank {rank} waited {:.1} s in {} for its peers",
                     began.elapsed().as_secs_f64(),
-                    work.words()
+                    work.description()
                 );
-                verdict.set(&reason);
+                abort_reason.set(&reason);
                 world.tell_peers(&reason);
                 return Some(reason);
             }
@@ -150,7 +155,7 @@ fn serve_one(world: &mut World, work: &Work, verdict: &Verdict, patience: &Patie
         Work::Tell => Ok(()),
     }
     .inspect_err(|error| {
-        if verdict.set(&error.to_string()) {
+        if abort_reason.set(&error.to_string()) {
             world.tell_peers(&error.to_string());
         }
     })?;

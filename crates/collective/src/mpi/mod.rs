@@ -6,7 +6,8 @@ mod calls;
 mod jobs;
 
 use crate::{
-    Buffer, Collective, CollectiveError, Launch, Line, Op, Patience, Pending, broadcast_bytes, verdict::Verdict,
+    Buffer, Collective, CollectiveError, ControlChannel, Launch, Op, Patience, Pending, abort_reason::AbortReason,
+    broadcast_bytes,
 };
 use jobs::{Job, Work};
 use std::{
@@ -28,7 +29,7 @@ pub struct Mpi {
     world: usize,
     library: String,
     jobs: Sender<Job>,
-    verdict: Arc<Verdict>,
+    abort_reason: Arc<AbortReason>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,8 +45,8 @@ impl Mpi {
         let wait = patience.get().max(START_WITHIN);
         let (jobs, queue) = channel();
         let (hello, greeted) = sync_channel(1);
-        let verdict = Arc::new(Verdict::default());
-        let shared = Arc::clone(&verdict);
+        let abort_reason = Arc::new(AbortReason::default());
+        let shared = Arc::clone(&abort_reason);
         let thread = std::thread::Builder::new()
             .name("mpi".to_owned())
             .spawn(move || jobs::serve(&queue, &shared, &patience, &hello))
@@ -64,7 +65,7 @@ impl Mpi {
             },
         })?;
         let started = Launch::here().world;
-        let mpi = Self { rank, world, library, jobs, verdict, thread: Some(thread) };
+        let mpi = Self { rank, world, library, jobs, abort_reason, thread: Some(thread) };
         if started > 1 && started != world {
             return Err(CollectiveError::Singletons { started, joined: world });
         }
@@ -77,13 +78,13 @@ impl Mpi {
     }
 
     fn aborted(&self) -> CollectiveError {
-        let reason = self.verdict.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
+        let reason = self.abort_reason.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
         CollectiveError::Aborted { reason }
     }
 
     /// Hands a job over; the receiver gives its seconds, or why it failed.
     fn submit(&self, work: Work) -> Result<Receiver<Result<f64, CollectiveError>>, CollectiveError> {
-        if self.verdict.reason().is_some() {
+        if self.abort_reason.reason().is_some() {
             return Err(self.aborted());
         }
         let (done, outcome) = sync_channel(1);
@@ -97,8 +98,8 @@ impl Mpi {
 
     /// Keeps the first reason, and tells the peers.
     fn give_up(&self, reason: &str) {
-        if self.verdict.set(reason) {
-            // Wakes the thread if it has nothing to do; in the middle of a job it sees the verdict itself.
+        if self.abort_reason.set(reason) {
+            // Wakes the thread if it has nothing to do; in the middle of a job it sees the reason itself.
             let (done, _) = sync_channel(1);
             let _ = self.jobs.send(Job { work: Work::Tell, done });
         }
@@ -135,10 +136,10 @@ impl Collective for Mpi {
     }
     unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
         let outcome = self.submit(Work::reduce(&buffer, op)?)?;
-        let verdict = Arc::clone(&self.verdict);
+        let abort_reason = Arc::clone(&self.abort_reason);
         Ok(Pending::later(move || {
             outcome.recv().unwrap_or_else(|_| {
-                let reason = verdict.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
+                let reason = abort_reason.reason().unwrap_or_else(|| "the MPI thread has ended".to_owned());
                 Err(CollectiveError::Aborted { reason })
             })
         }))
@@ -158,20 +159,20 @@ impl Collective for Mpi {
 }
 
 /// For NCCL, which needs a few bytes at its start and a word at a bad end.
-impl Line for Mpi {
+impl ControlChannel for Mpi {
     fn rank(&self) -> usize {
         self.rank
     }
     fn world(&self) -> usize {
         self.world
     }
-    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
+    fn broadcast_bytes_of_root(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
         broadcast_bytes(self, bytes, 0)
     }
-    fn word(&self) -> Option<String> {
-        self.verdict.reason()
+    fn peer_failure(&self) -> Option<String> {
+        self.abort_reason.reason()
     }
-    fn tell(&self, reason: &str) {
+    fn announce_failure(&self, reason: &str) {
         self.give_up(reason);
     }
 }

@@ -24,7 +24,7 @@ const OLDEST: Version = Version(21800);
 /// Why NCCL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NcclError {
-    /// It is nowhere.
+    /// The library is not found on this machine.
     #[error(
         "libnccl.so.2 is not found (looked in the loader's path and at {}); install it with the CUDA build (`make setup CUDA=1`, or the wheel nvidia-nccl-cu13), \
          or name the file in {OVERRIDE}", beside.as_ref().map_or_else(|| "no place beside LibTorch".to_owned(), |path| path.display().to_string())
@@ -36,33 +36,33 @@ pub enum NcclError {
     /// A file is there and does not open.
     #[error("{} does not open as NCCL ({message}); install NCCL for this machine, or name another file in {OVERRIDE}", path.display())]
     Open {
-        /// The file.
+        /// The file that was opened.
         path: PathBuf,
-        /// The loader's words.
+        /// What the dynamic loader said.
         message: String,
     },
     /// A library without a call that NCCL has.
     #[error("{} has no {symbol}, so it is no NCCL of {OLDEST} or later; install that, or name another file in {OVERRIDE}", path.display())]
     Symbol {
-        /// The file.
+        /// The file that lacks the call.
         path: PathBuf,
-        /// The call.
+        /// The C function that is missing.
         symbol: &'static str,
     },
     /// A release from before non-blocking communicators.
     #[error("{} is NCCL {found}, but {OLDEST} or later is needed; install that, or name another file in {OVERRIDE}", path.display())]
     TooOld {
-        /// The file.
+        /// The file that is too old.
         path: PathBuf,
-        /// Its release.
+        /// The release that it says it is.
         found: Version,
     },
-    /// A call failed.
+    /// A call returned an error code.
     #[error("{call}: {result}{}; {}", detail(last_error), remedy(*code))]
     Refused {
-        /// The C function.
+        /// The C function that failed.
         call: &'static str,
-        /// `ncclResult_t`.
+        /// Its `ncclResult_t`, as a number.
         code: i32,
         /// What NCCL calls it.
         result: String,
@@ -199,15 +199,15 @@ impl Library {
 }
 
 /// # Safety
-/// `words` is null or a text that lives through the call.
-unsafe fn text(words: *const c_char) -> String {
-    if words.is_null() {
+/// `text` is null or a text that lives through the call.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
         return String::new();
     }
     // SAFETY: not null (checked above), and a text by the caller's promise.
-    let words = unsafe { CStr::from_ptr(words) }.to_string_lossy();
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
     // NCCL's own advice about NCCL_DEBUG is in our remedy already.
-    words.split(" (run with NCCL_DEBUG").next().unwrap_or_default().trim().to_owned()
+    text.split(" (run with NCCL_DEBUG").next().unwrap_or_default().trim().to_owned()
 }
 
 /// What `dlopen` said: libloading puts words of its own before it.

@@ -6,21 +6,22 @@
 //! up, when NCCL or the device fails, and when a call takes longer than its deadline. docs/adr/0008 has the reasons.
 
 mod communicator;
-mod lanes;
-mod ledger;
+mod inflight;
 mod library;
+mod streams;
 mod sys;
 mod watchdog;
 
-pub use lanes::{CudaLanes, Lanes, Mark};
 pub use library::{Library, NcclError, OVERRIDE, Version, version};
+pub use streams::{CudaStreams, Event, Streams};
 pub use sys::UniqueId;
 
 use crate::{
-    Buffer, Collective, CollectiveError, Dtype, Line, Op, Patience, Pending, Stream, poll::pause, verdict::Verdict,
+    Buffer, Collective, CollectiveError, ControlChannel, Dtype, Op, Patience, Pending, Stream,
+    abort_reason::AbortReason, poll::pause,
 };
 use communicator::{Communicator, FAREWELL};
-use ledger::Ledger;
+use inflight::Inflight;
 use std::{
     ffi::{c_int, c_void},
     sync::{
@@ -36,12 +37,12 @@ use tch::{Device, Kind, Tensor};
 /// What a rank needs to join.
 #[derive(Debug)]
 pub struct Joining {
-    /// NCCL.
+    /// The opened NCCL library.
     pub library: Arc<Library>,
     /// The streams of this rank's device.
-    pub lanes: Arc<dyn Lanes>,
+    pub streams: Arc<dyn Streams>,
     /// The way to the other ranks until NCCL is there, and the way of bad news after.
-    pub line: Box<dyn Line>,
+    pub control: Box<dyn ControlChannel>,
     /// Longest time that joining, and later each call, may take.
     pub deadline: Patience,
 }
@@ -49,12 +50,12 @@ pub struct Joining {
 #[derive(Debug)]
 struct Shared {
     comm: Communicator,
-    lanes: Arc<dyn Lanes>,
+    streams: Arc<dyn Streams>,
     /// The stream for communication.
     side: Stream,
-    line: Box<dyn Line>,
-    verdict: Verdict,
-    ledger: Ledger,
+    control: Box<dyn ControlChannel>,
+    abort_reason: AbortReason,
+    inflight: Inflight,
     deadline: Patience,
     /// Held over the making of a call, so that its events lie around its work and no other's.
     order: Mutex<()>,
@@ -75,17 +76,17 @@ pub struct Nccl {
 }
 
 impl Nccl {
-    /// Joins the ranks on `line`, each with the device of its `lanes`.
+    /// Joins the ranks on `control`, each with the device of its `streams`.
     ///
     /// # Errors
     /// NCCL refuses, a peer gives up, or they are not there before the deadline.
     pub fn join(joining: Joining) -> Result<Self, CollectiveError> {
-        let Joining { library, lanes, line, deadline } = joining;
-        let (rank, world) = (line.rank(), line.world());
+        let Joining { library, streams, control, deadline } = joining;
+        let (rank, world) = (control.rank(), control.world());
         let begun = (|| {
-            lanes.enter()?;
+            streams.enter()?;
             let own = if rank == 0 { library.unique_id()?.0.to_vec() } else { Vec::new() };
-            let bytes = line.hand_out(own)?;
+            let bytes = control.broadcast_bytes_of_root(own)?;
             let id = bytes.as_slice().try_into().map(UniqueId).map_err(|_| CollectiveError::Aborted {
                 reason: format!("rank {rank} got {} bytes of rank 0 in place of NCCL's 128", bytes.len()),
             })?;
@@ -93,17 +94,17 @@ impl Nccl {
             let stop = || {
                 let late =
                     || format!("rank {rank} waited {:.1} s for its peers to join NCCL", deadline.get().as_secs_f64());
-                line.word().or_else(|| (began.elapsed() > deadline.get()).then(late))
+                control.peer_failure().or_else(|| (began.elapsed() > deadline.get()).then(late))
             };
             let comm = Communicator::join(Arc::clone(&library), id, rank, world, &stop)?;
-            let token = Tensor::ones([2], (Kind::Float, lanes.device()));
-            Ok((comm, lanes.side()?, library.version()?, token))
+            let token = Tensor::ones([2], (Kind::Float, streams.device()));
+            Ok((comm, streams.side()?, library.version()?, token))
         })();
         let (comm, side, version, token) = begun.inspect_err(|error: &CollectiveError| {
-            line.tell(&format!("rank {rank} could not join: {error}"));
+            control.announce_failure(&format!("rank {rank} could not join: {error}"));
         })?;
-        let (verdict, ledger, order) = (Verdict::default(), Ledger::default(), Mutex::default());
-        let shared = Arc::new(Shared { comm, lanes, side, line, verdict, ledger, deadline, order });
+        let (abort_reason, inflight, order) = (AbortReason::default(), Inflight::default(), Mutex::default());
+        let shared = Arc::new(Shared { comm, streams, side, control, abort_reason, inflight, deadline, order });
         let (stop, stopped) = channel();
         let watched = Arc::clone(&shared);
         let watchdog = std::thread::Builder::new()
@@ -123,45 +124,45 @@ impl Nccl {
 impl Shared {
     /// An error, and the end of this world: a call that failed leaves the ranks at different places.
     fn broken(&self, error: CollectiveError) -> CollectiveError {
-        self.verdict.set(&match error {
+        self.abort_reason.set(&match error {
             CollectiveError::Aborted { reason } => reason,
-            error => format!("a call failed on rank {}: {error}", self.line.rank()),
+            error => format!("a call failed on rank {}: {error}", self.control.rank()),
         });
         // The first reason is the true one: an abort that frees this call makes an error of its own.
-        self.verdict.check().err().unwrap_or(CollectiveError::Aborted { reason: String::new() })
+        self.abort_reason.check().err().unwrap_or(CollectiveError::Aborted { reason: String::new() })
     }
 
     /// Queues one call on the side stream, behind the work of `after`; gives the end of its work.
     fn queue(
         &self,
-        words: String,
+        description: String,
         after: &Stream,
         name: &'static str,
         call: impl FnOnce(&Table, Comm, CudaStream) -> Code,
-    ) -> Result<Arc<dyn Mark>, CollectiveError> {
-        self.verdict.check()?;
+    ) -> Result<Arc<dyn Event>, CollectiveError> {
+        self.abort_reason.check()?;
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.ledger.begin(words);
+        let number = self.inflight.begin(description);
         let queued = (|| {
-            self.lanes.mark(after)?.hold(&self.side)?;
+            self.streams.record(after)?.block(&self.side)?;
             let side = self.side.handle();
-            self.comm.issue(name, |calls, comm| call(calls, comm, side), &|| self.verdict.reason())?;
-            self.lanes.mark(&self.side)
+            self.comm.issue(name, |calls, comm| call(calls, comm, side), &|| self.abort_reason.reason())?;
+            self.streams.record(&self.side)
         })();
         let end = queued.map_err(|error| self.broken(error))?;
-        self.ledger.queued(number, Arc::clone(&end));
+        self.inflight.queued(number, Arc::clone(&end));
         Ok(end)
     }
 
     /// Waits on the host for a point on the device, but not longer than the world lasts.
-    fn wait(&self, end: &dyn Mark) -> Result<(), CollectiveError> {
+    fn wait(&self, end: &dyn Event) -> Result<(), CollectiveError> {
         let began = Instant::now();
         while !end.is_reached().map_err(|error| self.broken(error))? {
-            self.verdict.check()?;
+            self.abort_reason.check()?;
             pause(began.elapsed());
         }
         // An abort ends the work without its result.
-        self.verdict.check()
+        self.abort_reason.check()
     }
 
     /// Runs `work` on device memory with the content of `buffer`: on the buffer itself, or for one on the host on a copy
@@ -169,21 +170,21 @@ impl Shared {
     fn on_device(
         &self,
         buffer: &Buffer<'_>,
-        work: impl FnOnce(&Place) -> Result<Arc<dyn Mark>, CollectiveError>,
+        work: impl FnOnce(&DeviceBuffer) -> Result<Arc<dyn Event>, CollectiveError>,
     ) -> Result<(), CollectiveError> {
-        self.verdict.check()?;
+        self.abort_reason.check()?;
         if let Some(stream) = buffer.stream() {
-            let end = work(&Place { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
-            return end.hold(&stream).map_err(|error| self.broken(error));
+            let end = work(&DeviceBuffer { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
+            return end.block(&stream).map_err(|error| self.broken(error));
         }
         // SAFETY: host memory (it has no stream) of `count` elements of `dtype`, borrowed for this call by the contract of
         // Buffer; the tensor does not outlive it.
         let mut host = unsafe { tensor_at(buffer.ptr(), buffer.count(), buffer.dtype(), Device::Cpu) };
-        let mut copy = Tensor::empty(host.size(), (host.kind(), self.lanes.device()));
+        let mut copy = Tensor::empty(host.size(), (host.kind(), self.streams.device()));
         copy.copy_(&host);
-        let stream = self.lanes.current()?;
-        let end = work(&Place { ptr: copy.data_ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
-        let back = end.hold(&stream).map_err(|error| self.broken(error)).and_then(|()| self.wait(end.as_ref()));
+        let stream = self.streams.current()?;
+        let end = work(&DeviceBuffer { ptr: copy.data_ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
+        let back = end.block(&stream).map_err(|error| self.broken(error)).and_then(|()| self.wait(end.as_ref()));
         if back.is_err() {
             // Work that nobody will finish may still hold the copy.
             std::mem::forget(copy);
@@ -193,18 +194,18 @@ impl Shared {
         Ok(())
     }
 
-    fn sum(&self, place: &Place) -> Result<Arc<dyn Mark>, CollectiveError> {
-        let Place { ptr, count, dtype, stream } = *place;
-        self.queue(place.words("all_reduce(Sum, "), &stream, "ncclAllReduce", |calls, comm, side| {
+    fn sum(&self, place: &DeviceBuffer) -> Result<Arc<dyn Event>, CollectiveError> {
+        let DeviceBuffer { ptr, count, dtype, stream } = *place;
+        self.queue(place.description("all_reduce(Sum, "), &stream, "ncclAllReduce", |calls, comm, side| {
             // SAFETY: device memory of `count` elements of `dtype`, summed in place; whoever lent it does not use it before
             // the end of this work, which is what `queue` gives. The communicator's turn is held.
             unsafe { (calls.all_reduce)(ptr, ptr, count, data_type(dtype), SUM, comm, side) }
         })
     }
 
-    fn broadcast(&self, place: &Place, root: usize) -> Result<Arc<dyn Mark>, CollectiveError> {
-        let Place { ptr, count, dtype, stream } = *place;
-        self.queue(place.words(&format!("broadcast({root}, ")), &stream, "ncclBroadcast", |calls, comm, side| {
+    fn broadcast(&self, place: &DeviceBuffer, root: usize) -> Result<Arc<dyn Event>, CollectiveError> {
+        let DeviceBuffer { ptr, count, dtype, stream } = *place;
+        self.queue(place.description(&format!("broadcast({root}, ")), &stream, "ncclBroadcast", |calls, comm, side| {
             // SAFETY: as in `sum`.
             unsafe { (calls.broadcast)(ptr, ptr, count, data_type(dtype), root as c_int, comm, side) }
         })
@@ -212,22 +213,22 @@ impl Shared {
 
     /// NCCL's own maximum drops a NaN, which the contract forbids: everyone's numbers are gathered, and LibTorch, whose
     /// maximum keeps it, compares them. Maxima are taken of a few numbers, never of gradients.
-    fn max(&self, place: &Place) -> Result<Arc<dyn Mark>, CollectiveError> {
-        let device = self.lanes.device();
+    fn max(&self, place: &DeviceBuffer) -> Result<Arc<dyn Event>, CollectiveError> {
+        let device = self.streams.device();
         // SAFETY: device memory of `count` elements of `dtype` for the length of the call, by the contract of Buffer.
         let mut mine = unsafe { tensor_at(place.ptr, place.count, place.dtype, device) };
-        let all = Tensor::empty([self.line.world() as i64, place.count as i64], (mine.kind(), device));
-        let (Place { ptr, count, dtype, stream }, to) = (*place, all.data_ptr());
-        let end = self.queue(place.words("all_reduce(Max, "), &stream, "ncclAllGather", |calls, comm, side| {
+        let all = Tensor::empty([self.control.world() as i64, place.count as i64], (mine.kind(), device));
+        let (DeviceBuffer { ptr, count, dtype, stream }, to) = (*place, all.data_ptr());
+        let end = self.queue(place.description("all_reduce(Max, "), &stream, "ncclAllGather", |calls, comm, side| {
             // SAFETY: as in `sum`; `all` has room for the elements of every rank.
             unsafe { (calls.all_gather)(ptr, to, count, data_type(dtype), comm, side) }
         });
         let compared = end.and_then(|end| {
             // LibTorch compares on its current stream; whoever uses the buffer's finds the result there.
-            let current = self.lanes.current()?;
-            end.hold(&current)?;
+            let current = self.streams.current()?;
+            end.block(&current)?;
             mine.copy_(&all.amax([0_i64].as_slice(), false));
-            self.lanes.mark(&current)
+            self.streams.record(&current)
         });
         if compared.is_err() {
             // The gathering may still be under way: its memory must not be given to others.
@@ -238,10 +239,10 @@ impl Shared {
 }
 
 impl Shared {
-    /// Ends a world for which there is a verdict: tells the peers, and frees whoever waits for them.
+    /// Ends a world that has a reason to end: tells the peers, and frees whoever waits for them.
     fn end(&self) {
-        if let Some(reason) = self.verdict.reason() {
-            self.line.tell(&reason);
+        if let Some(reason) = self.abort_reason.reason() {
+            self.control.announce_failure(&reason);
             self.comm.abort();
         }
     }
@@ -249,15 +250,15 @@ impl Shared {
 
 /// Device memory of a call.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct DeviceBuffer {
     ptr: *mut c_void,
     count: usize,
     dtype: Dtype,
     stream: Stream,
 }
 
-impl Place {
-    fn words(&self, call: &str) -> String {
+impl DeviceBuffer {
+    fn description(&self, call: &str) -> String {
         format!("{call}{} {})", self.count, self.dtype)
     }
 }
@@ -278,7 +279,7 @@ impl Drop for Nccl {
     fn drop(&mut self) {
         self.stop = None;
         let Some(watchdog) = self.watchdog.take() else { return };
-        if self.shared.verdict.reason().is_some() {
+        if self.shared.abort_reason.reason().is_some() {
             self.shared.end();
             // The library may be stuck in its own abort; a process that gave up does not wait for that.
             let began = Instant::now();
@@ -302,7 +303,7 @@ impl Collective for Nccl {
     }
     fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
         if buffer.count() == 0 {
-            return self.shared.verdict.check();
+            return self.shared.abort_reason.check();
         }
         self.shared.on_device(&buffer, |place| match op {
             Op::Sum => self.shared.sum(place),
@@ -316,12 +317,12 @@ impl Collective for Nccl {
             self.all_reduce(buffer, op)?;
             return Ok(Pending::done(began.elapsed().as_secs_f64()));
         };
-        let place = Place { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream };
+        let place = DeviceBuffer { ptr: buffer.ptr(), count: buffer.count(), dtype: buffer.dtype(), stream };
         let end = self.shared.sum(&place)?;
         let shared = Arc::clone(&self.shared);
         Ok(Pending::later(move || {
-            shared.verdict.check()?;
-            end.hold(&shared.lanes.current()?).map_err(|error| shared.broken(error))?;
+            shared.abort_reason.check()?;
+            end.block(&shared.streams.current()?).map_err(|error| shared.broken(error))?;
             // How long the device takes is not known without waiting for it.
             Ok(0.0)
         }))
@@ -331,7 +332,7 @@ impl Collective for Nccl {
             return Err(CollectiveError::Root { root, world: self.world });
         }
         if buffer.count() == 0 {
-            return self.shared.verdict.check();
+            return self.shared.abort_reason.check();
         }
         self.shared.on_device(&buffer, |place| self.shared.broadcast(place, root))
     }
@@ -346,8 +347,8 @@ impl Collective for Nccl {
         self.shared.wait(end.as_ref())
     }
     fn abort(&self, reason: &str) {
-        self.shared.verdict.set(&format!("rank {} gave up: {reason}", self.rank));
+        self.shared.abort_reason.set(&format!("rank {} gave up: {reason}", self.rank));
         // At once, since the process may end now; the communicator is the watchdog's.
-        self.shared.line.tell(&self.shared.verdict.reason().unwrap_or_default());
+        self.shared.control.announce_failure(&self.shared.abort_reason.reason().unwrap_or_default());
     }
 }

@@ -4,14 +4,14 @@
 use crate::Dtype;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-/// `ncclComm_t`.
+/// NCCL's `ncclComm_t`, a communicator.
 pub(super) type Comm = *mut c_void;
-/// `cudaStream_t`.
+/// CUDA's `cudaStream_t`, a queue of device work.
 pub(super) type CudaStream = *mut c_void;
-/// `ncclResult_t`.
+/// NCCL's `ncclResult_t`, the outcome of a call.
 pub(super) type Code = c_int;
 
-/// `ncclSuccess`.
+/// NCCL's `ncclSuccess`: the call went well.
 pub(super) const SUCCESS: Code = 0;
 /// `ncclInProgress`: a non-blocking call that has not ended, which is no failure.
 pub(super) const IN_PROGRESS: Code = 7;

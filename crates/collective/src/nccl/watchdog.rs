@@ -16,11 +16,11 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Looks until there is a reason to end the world, and ends it; or until the other end of `stop` is dropped.
 pub(super) fn watch(shared: &Arc<Shared>, stop: &Receiver<()>) {
     // A failure here is one of the device, which the first look will meet too.
-    let _ = shared.lanes.enter();
+    let _ = shared.streams.enter();
     while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         if let Some(reason) = reason(shared) {
             // Set first: whoever the abort frees asks why.
-            shared.verdict.set(&reason);
+            shared.abort_reason.set(&reason);
             shared.end();
             return;
         }
@@ -29,17 +29,17 @@ pub(super) fn watch(shared: &Arc<Shared>, stop: &Receiver<()>) {
 
 /// Why the world is to end, if it is.
 fn reason(shared: &Shared) -> Option<String> {
-    let rank = shared.line.rank();
-    if let Some(reason) = shared.verdict.reason().or_else(|| shared.line.word()) {
+    let rank = shared.control.rank();
+    if let Some(reason) = shared.abort_reason.reason().or_else(|| shared.control.peer_failure()) {
         return Some(reason);
     }
     if let Some(error) = shared.comm.failure() {
         return Some(format!("NCCL failed on rank {rank}: {error}"));
     }
-    match shared.ledger.overdue(shared.deadline.get()) {
+    match shared.inflight.overdue(shared.deadline.get()) {
         Ok(None) => None,
-        Ok(Some(words)) => Some(format!(
-            "rank {rank} waited {:.1} s in {words} for its peers or its own GPU; their logs may say who is late, NCCL_DEBUG=INFO says \
+        Ok(Some(description)) => Some(format!(
+            "rank {rank} waited {:.1} s in {description} for its peers or its own GPU; their logs may say who is late, NCCL_DEBUG=INFO says \
              what NCCL did, and train.step_deadline_s allows more time",
             shared.deadline.get().as_secs_f64()
         )),

@@ -10,7 +10,7 @@ const PORTS: std::ops::Range<u16> = 15_000..31_000;
 pub struct Address {
     /// Name or number of rank 0's host.
     pub host: String,
-    /// Its port.
+    /// The TCP port of rank 0.
     pub port: u16,
     /// A number that processes of one run share, and those of an older or other run do not.
     pub run: u64,

@@ -14,7 +14,7 @@ const LONGEST: usize = 1 << 16;
 /// How long a peer that reads may take to take a frame.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Who came.
+/// What a process says of itself when it connects: run, world and rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) run: u64,
@@ -43,7 +43,7 @@ impl Hello {
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FrameKind {
     /// All ranks are there.
     Welcome,
     /// You do not fit in, and why.
@@ -60,7 +60,15 @@ pub(crate) enum Kind {
     Lost,
 }
 
-const KINDS: [Kind; 7] = [Kind::Welcome, Kind::Refused, Kind::Data, Kind::GaveUp, Kind::Bye, Kind::Beat, Kind::Lost];
+const KINDS: [FrameKind; 7] = [
+    FrameKind::Welcome,
+    FrameKind::Refused,
+    FrameKind::Data,
+    FrameKind::GaveUp,
+    FrameKind::Bye,
+    FrameKind::Beat,
+    FrameKind::Lost,
+];
 
 /// One connection, and what has arrived of its next frame.
 #[derive(Debug)]
@@ -109,7 +117,7 @@ impl Peer {
     }
 
     /// The next frame, once it is whole. One that breaks the protocol ends the connection.
-    pub(crate) fn frame(&mut self) -> Option<(Kind, Vec<u8>)> {
+    pub(crate) fn frame(&mut self) -> Option<(FrameKind, Vec<u8>)> {
         self.fill(5);
         let (kind, rest) = self.inbox.split_first()?;
         let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
@@ -124,7 +132,7 @@ impl Peer {
     }
 
     /// Sends a frame; false if the other side does not take it.
-    pub(crate) fn send(&mut self, kind: Kind, bytes: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, kind: FrameKind, bytes: &[u8]) -> bool {
         let bytes = &bytes[..bytes.len().min(LONGEST)];
         let number = KINDS.iter().position(|k| *k == kind).unwrap_or_default() as u8;
         let frame = [&[number], &(bytes.len() as u32).to_le_bytes()[..], bytes].concat();

@@ -6,11 +6,11 @@
 
 mod address;
 pub(crate) mod frames;
-mod meeting;
 pub(crate) mod seats;
+mod tcp;
 
 pub use address::Address;
-pub use meeting::Meeting;
+pub use tcp::TcpRendezvous;
 
 /// Why ranks did not meet.
 #[derive(Debug, thiserror::Error)]
@@ -20,21 +20,21 @@ pub enum RendezvousError {
         "{world} processes were started, but nothing says where rank 0 is; start them with srun, or set MASTER_ADDR and MASTER_PORT to a host and a free port of rank 0"
     )]
     NoAddress {
-        /// How many.
+        /// Number of processes that were started.
         world: usize,
     },
     /// A port that is no number.
     #[error("MASTER_PORT is `{found}`; set it to a free port from 1 to 65535")]
     Port {
-        /// What it is.
+        /// The value of the variable.
         found: String,
     },
     /// Rank 0 cannot listen.
     #[error("rank 0 cannot listen on port {port} ({source}); set MASTER_PORT to a free port")]
     Listen {
-        /// The port.
+        /// The port that rank 0 tried.
         port: u16,
-        /// Why.
+        /// What the operating system said.
         source: std::io::Error,
     },
     /// Ranks that did not come.
@@ -42,11 +42,11 @@ pub enum RendezvousError {
         "rank 0 waited {waited_s:.0} s at port {port} and these ranks did not come: {missing}; their own logs say why, and the hosts must reach this one at that port"
     )]
     Absent {
-        /// Where.
+        /// The port at which rank 0 listened.
         port: u16,
         /// For how long, in seconds.
         waited_s: f64,
-        /// Which.
+        /// The ranks that did not connect, separated by commas.
         missing: String,
     },
     /// Rank 0 is not to be reached.
@@ -54,19 +54,19 @@ pub enum RendezvousError {
         "rank {rank} did not reach rank 0 at {address} within {waited_s:.0} s ({last}); check that rank 0 runs, and MASTER_ADDR and MASTER_PORT"
     )]
     Unreachable {
-        /// This rank.
+        /// The rank that could not connect.
         rank: usize,
-        /// Where.
+        /// Host and port that it tried.
         address: String,
         /// For how long, in seconds.
         waited_s: f64,
-        /// The last failure.
+        /// What the last attempt failed with.
         last: String,
     },
     /// A process of this run that does not fit in.
     #[error("the ranks do not fit together: {reason}; start all of them with one command")]
     Misfit {
-        /// How.
+        /// What of run, world or rank does not fit.
         reason: String,
     },
 }

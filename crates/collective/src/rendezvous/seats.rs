@@ -2,7 +2,7 @@
 
 use super::{
     Address, RendezvousError,
-    frames::{Hello, Kind, Peer},
+    frames::{FrameKind, Hello, Peer},
 };
 use std::{
     io::ErrorKind,
@@ -29,9 +29,9 @@ pub(crate) struct Seats {
 
 /// What one rank receives over a connection to another.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum Incoming {
     /// A message of this kind, with its bytes.
-    Frame(Kind, Vec<u8>),
+    Frame(FrameKind, Vec<u8>),
     /// The connection is gone, and nobody said goodbye.
     Ended,
 }
@@ -94,21 +94,21 @@ impl Seats {
     }
 
     /// What has come on every connection, with the rank it came from. It does not wait.
-    pub(crate) fn poll(&self) -> Vec<(usize, Event)> {
+    pub(crate) fn poll(&self) -> Vec<(usize, Incoming)> {
         let mut events = Vec::new();
         for (place, seat) in self.peers().iter_mut().enumerate() {
             let rank = self.rank_at(place);
             while let Some(peer) = seat {
                 match peer.frame() {
                     Some((kind, bytes)) => {
-                        if kind == Kind::Bye {
+                        if kind == FrameKind::Bye {
                             *seat = None;
                         }
-                        events.push((rank, Event::Frame(kind, bytes)));
+                        events.push((rank, Incoming::Frame(kind, bytes)));
                     }
                     None if peer.ended() => {
                         *seat = None;
-                        events.push((rank, Event::Ended));
+                        events.push((rank, Incoming::Ended));
                     }
                     None => break,
                 }
@@ -123,9 +123,10 @@ impl Seats {
         self.peers().fill_with(|| None);
     }
 
-    /// Sends the last frame, and stays until every other rank has closed too, but not longer than `within`. A connection that is
-    /// closed while something unread has arrived on it is reset, and the other side may lose what it has not read yet.
-    pub(crate) fn farewell(&self, kind: Kind, bytes: &[u8], within: Duration) {
+    /// Sends the last frame, and stays until every other rank has closed too, but not longer than `within`. A
+    /// connection that is closed while something unread has arrived on it is reset, and the other side may lose what it
+    /// has not read yet.
+    pub(crate) fn farewell(&self, kind: FrameKind, bytes: &[u8], within: Duration) {
         self.send(kind, bytes, None);
         self.peers().iter().flatten().for_each(Peer::close);
         let began = Instant::now();
@@ -136,7 +137,7 @@ impl Seats {
     }
 
     /// Sends a frame to every rank that is still there, but for `except`; gives the first rank that did not get it.
-    pub(crate) fn send(&self, kind: Kind, bytes: &[u8], except: Option<usize>) -> Option<usize> {
+    pub(crate) fn send(&self, kind: FrameKind, bytes: &[u8], except: Option<usize>) -> Option<usize> {
         let mut missed = None;
         for (place, peer) in self.peers().iter_mut().enumerate() {
             let rank = self.rank_at(place);
@@ -191,7 +192,7 @@ fn welcome(listener: &TcpListener, own: Hello, deadline: Duration) -> Result<Vec
     }
     for peer in seats.iter_mut().flatten() {
         // One that died since is noticed by the first word that is listened for.
-        peer.send(Kind::Welcome, &[]);
+        peer.send(FrameKind::Welcome, &[]);
     }
     Ok(seats)
 }
@@ -199,7 +200,7 @@ fn welcome(listener: &TcpListener, own: Hello, deadline: Duration) -> Result<Vec
 /// Gives a process its seat. One of another run is turned away; one of this run that does not fit ends the meeting.
 fn seat(seats: &mut [Option<Peer>], mut peer: Peer, hello: Hello, own: Hello) -> Result<(), RendezvousError> {
     if hello.run != own.run {
-        peer.send(Kind::Refused, b"another run meets here; wait for its end, or set MASTER_PORT to another port");
+        peer.send(FrameKind::Refused, b"another run meets here; wait for its end, or set MASTER_PORT to another port");
         return Ok(());
     }
     let place = (hello.rank as usize).wrapping_sub(1);
@@ -215,13 +216,13 @@ fn seat(seats: &mut [Option<Peer>], mut peer: Peer, hello: Hello, own: Hello) ->
         }
     };
     let error = RendezvousError::Misfit { reason };
-    peer.send(Kind::Refused, error.to_string().as_bytes());
+    peer.send(FrameKind::Refused, error.to_string().as_bytes());
     Err(error)
 }
 
 fn refuse_all(seats: &mut [Option<Peer>], error: &RendezvousError) {
     for peer in seats.iter_mut().flatten() {
-        peer.send(Kind::Refused, error.to_string().as_bytes());
+        peer.send(FrameKind::Refused, error.to_string().as_bytes());
     }
 }
 
@@ -238,8 +239,8 @@ fn come(addresses: &[Address], hello: Hello, deadline: Duration) -> Result<Peer,
                 let mut waiting = peer.send_raw(&hello.to_bytes());
                 while waiting && began.elapsed() < deadline {
                     match peer.frame() {
-                        Some((Kind::Welcome, _)) => return Ok(peer),
-                        Some((Kind::Refused, why)) => {
+                        Some((FrameKind::Welcome, _)) => return Ok(peer),
+                        Some((FrameKind::Refused, why)) => {
                             let reason = String::from_utf8_lossy(&why).into_owned();
                             return Err(RendezvousError::Misfit { reason });
                         }

@@ -16,7 +16,7 @@ pub(super) struct Diary {
 #[derive(Debug)]
 struct Page {
     calls: u64,
-    words: String,
+    description: String,
     inside: bool,
     since: Instant,
     doing: String,
@@ -36,7 +36,7 @@ pub(super) struct Report {
     pub(super) since: Duration,
     pub(super) host: String,
     pub(super) process: u32,
-    pub(super) words: String,
+    pub(super) description: String,
     pub(super) doing: String,
 }
 
@@ -44,7 +44,7 @@ impl Diary {
     pub(super) fn of(host: &str) -> Self {
         let page = Page {
             calls: 0,
-            words: String::new(),
+            description: String::new(),
             inside: false,
             since: Instant::now(),
             doing: String::new(),
@@ -58,10 +58,10 @@ impl Diary {
     }
 
     /// A call begins; `waits` if the caller waits in it.
-    pub(super) fn enter(&self, words: String, waits: bool) {
+    pub(super) fn enter(&self, description: String, waits: bool) {
         let mut page = self.page();
         page.calls += 1;
-        (page.words, page.inside, page.since) = (words, waits, Instant::now());
+        (page.description, page.inside, page.since) = (description, waits, Instant::now());
     }
 
     /// The caller waits for calls that it began before, or no longer.
@@ -85,7 +85,7 @@ impl Diary {
             since: page.since.elapsed(),
             host: self.host.clone(),
             process: std::process::id(),
-            words: page.words.clone(),
+            description: page.description.clone(),
             doing: page.doing.clone(),
         }
     }
@@ -94,7 +94,7 @@ impl Diary {
 impl Report {
     /// For the way: numbers little-endian, then four lines.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let text = format!("{}\n{}\n{}\n{}", self.host, self.process, self.words, self.doing);
+        let text = format!("{}\n{}\n{}\n{}", self.host, self.process, self.description, self.doing);
         let flags = u8::from(self.inside) | u8::from(self.at_store) << 1;
         let since = u64::try_from(self.since.as_millis()).unwrap_or(u64::MAX);
         [&self.calls.to_le_bytes(), &[flags][..], &since.to_le_bytes(), text.as_bytes()].concat()
@@ -114,7 +114,7 @@ impl Report {
             since: Duration::from_millis(u64::from_le_bytes(*since)),
             host: lines.next()?,
             process: lines.next()?.parse().ok()?,
-            words: lines.next()?,
+            description: lines.next()?,
             doing: lines.next()?,
         })
     }
@@ -126,7 +126,7 @@ impl Report {
 
     /// The last collective, and which it is.
     pub(super) fn call(&self) -> String {
-        format!("{} (call {})", self.words, self.calls)
+        format!("{} (call {})", self.description, self.calls)
     }
 
     /// The last collective and what the rank did then.

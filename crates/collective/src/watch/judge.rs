@@ -41,12 +41,12 @@ impl Heard {
     }
 }
 
-/// The verdict on a rank whose connection ended without a goodbye.
+/// The sentence about a rank whose connection ended without a goodbye.
 pub(super) fn died(dead: &Heard, own: &Report) -> String {
     format!("{} ended without a word: it was killed, or its node is gone; {}; {}", dead.name(), dead.last(), here(own))
 }
 
-/// The verdict on the first of `others` from whom nothing has been heard for too long.
+/// The sentence about the first of `others` from whom nothing has been heard for too long.
 pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Instant) -> Option<String> {
     let age = |heard: &Heard| now.saturating_duration_since(heard.at);
     let silent = others.iter().find(|heard| age(heard) > limits.silence)?;
@@ -59,7 +59,7 @@ pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Insta
     ))
 }
 
-/// The verdict on a rank that lives, but for whom the others have waited too long in a call that it has not made.
+/// The sentence about a rank that lives, but for whom the others have waited too long in a call that it has not made.
 pub(super) fn overdue(all: &[Heard], limits: &Limits, now: Instant) -> Option<String> {
     let waiting = all.iter().filter_map(|heard| Some((heard, heard.waits(now)?)));
     let (waiter, (call, waited)) = waiting.max_by_key(|(_, (call, waited))| (*call, *waited))?;

@@ -13,7 +13,7 @@ use crate::{
     Buffer, Collective, CollectiveError, Op, Pending, broadcast_bytes,
     rendezvous::{
         Address, RendezvousError,
-        frames::{Hello, Kind},
+        frames::{FrameKind, Hello},
         seats::Seats,
     },
     sum_numbers,
@@ -61,7 +61,7 @@ pub struct Rules {
 /// What to do with this process when its world has ended and it has not ended by itself.
 pub trait Stuck: Debug + Send + Sync {
     /// Called once, on the watching thread.
-    fn on_stuck(&self, word: &Word);
+    fn on_stuck(&self, end: &WorldEnd);
 }
 
 impl Rules {
@@ -72,14 +72,14 @@ impl Rules {
 
 /// Why a world ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct WorldEnd {
     /// Whether a rank died or hangs, so that a new start may go well; else a rank gave up and said why.
     pub lost: bool,
     /// Why the world ends, in a sentence that names rank and host.
     pub reason: String,
 }
 
-impl Word {
+impl WorldEnd {
     fn error(&self) -> CollectiveError {
         let reason = self.reason.clone();
         if self.lost { CollectiveError::Lost { reason } } else { CollectiveError::Aborted { reason } }
@@ -91,15 +91,15 @@ impl Word {
 struct Shared {
     diary: Diary,
     seats: Seats,
-    word: OnceLock<Word>,
+    world_end: OnceLock<WorldEnd>,
 }
 
 impl Shared {
     /// Keeps the first word, and passes it on to all but the one it came from.
-    fn spread(&self, word: Word, from: Option<usize>) {
-        let kind = if word.lost { Kind::Lost } else { Kind::GaveUp };
-        let reason = word.reason.clone();
-        if self.word.set(word).is_ok() {
+    fn spread(&self, end: WorldEnd, from: Option<usize>) {
+        let kind = if end.lost { FrameKind::Lost } else { FrameKind::GaveUp };
+        let reason = end.reason.clone();
+        if self.world_end.set(end).is_ok() {
             self.seats.send(kind, reason.as_bytes(), from);
         }
     }
@@ -109,10 +109,10 @@ impl Shared {
         self.diary.wait(false);
         let Err(CollectiveError::Aborted { .. } | CollectiveError::Nccl(_)) = &result else { return result };
         let failed = Instant::now();
-        while self.watches() && self.word.get().is_none() && failed.elapsed() < SETTLE {
+        while self.watches() && self.world_end.get().is_none() && failed.elapsed() < SETTLE {
             sleep(Duration::from_millis(5));
         }
-        self.word.get().map_or(result, |word| Err(word.error()))
+        self.world_end.get().map_or(result, |end| Err(end.error()))
     }
 
     fn watches(&self) -> bool {
@@ -163,7 +163,7 @@ impl Watched {
 
     fn new(inner: Box<dyn Collective>, host: &str, seats: Seats, unwatched: Option<String>) -> Self {
         let world = (inner.rank(), inner.world());
-        let shared = Arc::new(Shared { diary: Diary::of(host), seats, word: OnceLock::new() });
+        let shared = Arc::new(Shared { diary: Diary::of(host), seats, world_end: OnceLock::new() });
         Self { inner: Some(Arc::from(inner)), world, shared, stop: None, thread: None, unwatched }
     }
 
@@ -185,8 +185,8 @@ impl Watched {
     }
 
     /// Why the world ended, if it did.
-    pub fn word(&self) -> Option<&Word> {
-        self.shared.word.get()
+    pub fn world_end(&self) -> Option<&WorldEnd> {
+        self.shared.world_end.get()
     }
 
     /// Tells the others what this rank does from now on, for the sentence about it if it is lost.
@@ -209,10 +209,10 @@ impl Watched {
 
     fn call<T>(
         &self,
-        words: String,
+        description: String,
         call: impl FnOnce(&dyn Collective) -> Result<T, CollectiveError>,
     ) -> Result<T, CollectiveError> {
-        self.shared.diary.enter(words, true);
+        self.shared.diary.enter(description, true);
         self.shared.outcome(call(self.inner().as_ref()))
     }
 }
@@ -229,7 +229,7 @@ impl Drop for Watched {
             // A panic there was reported by its own hook.
             let _ = thread.join();
         }
-        self.shared.seats.farewell(Kind::Bye, &[], FAREWELL);
+        self.shared.seats.farewell(FrameKind::Bye, &[], FAREWELL);
     }
 }
 
@@ -243,8 +243,8 @@ impl Collective for Watched {
         self.world.1
     }
     fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
-        let words = format!("all_reduce({op:?}, {} {})", buffer.count(), buffer.dtype());
-        self.call(words, |inner| inner.all_reduce(buffer, op))
+        let description = format!("all_reduce({op:?}, {} {})", buffer.count(), buffer.dtype());
+        self.call(description, |inner| inner.all_reduce(buffer, op))
     }
     unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
         self.shared.diary.enter(format!("all_reduce({op:?}, {} {})", buffer.count(), buffer.dtype()), false);
@@ -257,8 +257,8 @@ impl Collective for Watched {
         }))
     }
     fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
-        let words = format!("broadcast({root}, {} {})", buffer.count(), buffer.dtype());
-        self.call(words, |inner| inner.broadcast(buffer, root))
+        let description = format!("broadcast({root}, {} {})", buffer.count(), buffer.dtype());
+        self.call(description, |inner| inner.broadcast(buffer, root))
     }
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.call("barrier".to_owned(), |inner| inner.barrier())
@@ -266,7 +266,7 @@ impl Collective for Watched {
     fn abort(&self, reason: &str) {
         let place = self.shared.diary.report().place();
         let reason = format!("rank {} ({place}) gave up: {reason}", self.world.0);
-        self.shared.spread(Word { lost: false, reason: reason.clone() }, None);
+        self.shared.spread(WorldEnd { lost: false, reason: reason.clone() }, None);
         self.inner().abort(&reason);
     }
 }

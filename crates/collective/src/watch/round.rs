@@ -2,13 +2,13 @@
 //! world when one of them died, is silent, or keeps the others waiting.
 
 use super::{
-    Rules, Shared, Word,
+    Rules, Shared, WorldEnd,
     diary::Report,
     judge::{self, Heard},
 };
 use crate::{
     Collective,
-    rendezvous::{frames::Kind, seats::Event},
+    rendezvous::{frames::FrameKind, seats::Incoming},
 };
 use std::{
     sync::{
@@ -43,7 +43,7 @@ impl Round {
     }
 
     fn beat(&self) {
-        self.shared.seats.send(Kind::Beat, &self.shared.diary.report().to_bytes(), None);
+        self.shared.seats.send(FrameKind::Beat, &self.shared.diary.report().to_bytes(), None);
     }
 
     /// Watches until the other end of `stop` is dropped.
@@ -52,13 +52,13 @@ impl Round {
         let going = |wait: Duration| stop.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
         while going(every) {
             self.look();
-            let Some(word) = self.shared.word.get() else { continue };
+            let Some(end) = self.shared.world_end.get() else { continue };
             if let Some(inner) = inner.upgrade() {
-                inner.abort(&word.reason);
+                inner.abort(&end.reason);
             }
             // Whoever waited in a call is free now. One that waits elsewhere would keep the whole world's nodes.
             if going(self.rules.grace) {
-                self.rules.stuck.on_stuck(word);
+                self.rules.stuck.on_stuck(end);
             }
             return;
         }
@@ -84,25 +84,25 @@ impl Round {
         let lost = judge::silent(&self.others, &own, &limits, now)
             .or_else(|| first.then(|| judge::overdue(&self.all(own, now), &limits, now)).flatten());
         if let Some(reason) = lost {
-            self.shared.spread(Word { lost: true, reason }, None);
+            self.shared.spread(WorldEnd { lost: true, reason }, None);
         }
     }
 
-    fn hear(&mut self, rank: usize, event: Event, now: Instant) {
+    fn hear(&mut self, rank: usize, event: Incoming, now: Instant) {
         let Some(heard) = self.others.iter_mut().find(|heard| heard.rank == rank) else { return };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let word = match event {
-            Event::Frame(Kind::Beat, bytes) => {
+        let end = match event {
+            Incoming::Frame(FrameKind::Beat, bytes) => {
                 heard.at = now;
                 heard.report = Report::from_bytes(&bytes);
                 return;
             }
-            Event::Frame(Kind::Lost, bytes) => Word { lost: true, reason: text(&bytes) },
-            Event::Frame(Kind::GaveUp, bytes) => Word { lost: false, reason: text(&bytes) },
-            Event::Frame(..) => return,
-            Event::Ended => Word { lost: true, reason: judge::died(heard, &self.shared.diary.report()) },
+            Incoming::Frame(FrameKind::Lost, bytes) => WorldEnd { lost: true, reason: text(&bytes) },
+            Incoming::Frame(FrameKind::GaveUp, bytes) => WorldEnd { lost: false, reason: text(&bytes) },
+            Incoming::Frame(..) => return,
+            Incoming::Ended => WorldEnd { lost: true, reason: judge::died(heard, &self.shared.diary.report()) },
         };
-        self.shared.spread(word, Some(rank));
+        self.shared.spread(end, Some(rank));
     }
 
     /// What is known of every rank, this one too.

@@ -12,8 +12,8 @@ const SHORT: Duration = Duration::from_secs(2);
 struct Never;
 
 impl Stuck for Never {
-    fn on_stuck(&self, word: &Word) {
-        panic!("stuck: {}", word.reason);
+    fn on_stuck(&self, end: &WorldEnd) {
+        panic!("stuck: {}", end.reason);
     }
 }
 
@@ -22,8 +22,8 @@ impl Stuck for Never {
 struct Kept(OnceLock<String>);
 
 impl Stuck for Kept {
-    fn on_stuck(&self, word: &Word) {
-        self.0.set(word.reason.clone()).unwrap();
+    fn on_stuck(&self, end: &WorldEnd) {
+        self.0.set(end.reason.clone()).unwrap();
     }
 }
 
@@ -92,7 +92,7 @@ fn lost(rank: usize, silence: Duration, deadline: Duration, how: impl Fn(Watched
         watched.note("step 7");
         watched.barrier().unwrap();
         // What a second would bring.
-        watched.shared.seats.send(Kind::Beat, &watched.shared.diary.report().to_bytes(), None);
+        watched.shared.seats.send(FrameKind::Beat, &watched.shared.diary.report().to_bytes(), None);
         thread::sleep(Duration::from_millis(400));
         if Collective::rank(&watched) == rank {
             how(watched);
@@ -101,7 +101,7 @@ fn lost(rank: usize, silence: Duration, deadline: Duration, how: impl Fn(Watched
             return;
         }
         let error = fails(&watched);
-        assert!(matches!(error, CollectiveError::Lost { .. }) && watched.word().unwrap().lost, "{error}");
+        assert!(matches!(error, CollectiveError::Lost { .. }) && watched.world_end().unwrap().lost, "{error}");
         said.send(error.to_string()).unwrap();
         free.send(()).unwrap();
     });

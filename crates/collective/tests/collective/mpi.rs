@@ -2,7 +2,7 @@
 #![cfg(feature = "mpi")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "ranks report to the test; a skipped test must be seen")]
 
-use collective::{Collective, CollectiveError, Line, Mpi, contract, sum_numbers};
+use collective::{Collective, CollectiveError, ControlChannel, Mpi, contract, sum_numbers};
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -76,17 +76,17 @@ fn a_rank() {
             }
         }
         "line" => {
-            let rank = Line::rank(&mpi);
+            let rank = ControlChannel::rank(&mpi);
             let own = if rank == 0 { vec![9; 128] } else { Vec::new() };
-            assert_eq!(mpi.hand_out(own).unwrap(), [9; 128]);
-            assert_eq!(mpi.word(), None);
+            assert_eq!(mpi.broadcast_bytes_of_root(own).unwrap(), [9; 128]);
+            assert_eq!(mpi.peer_failure(), None);
             mpi.barrier().unwrap();
             if rank == 1 {
-                mpi.tell("rank 1 gave up: its GPU fell off");
+                mpi.announce_failure("rank 1 gave up: its GPU fell off");
             }
             // Nobody makes a call any more: the word comes by itself.
             let word = loop {
-                if let Some(word) = mpi.word() {
+                if let Some(word) = mpi.peer_failure() {
                     break word;
                 }
                 std::thread::sleep(Duration::from_millis(5));

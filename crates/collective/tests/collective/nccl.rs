@@ -4,8 +4,9 @@
 
 use crate::nccl_double::Double;
 use collective::{
-    Buffer, Collective, CollectiveError, Dtype, Fault, Faulty, Launch, Line, Op, Pending, Stream, contract, max_,
-    rendezvous::{Address, Meeting},
+    Buffer, Collective, CollectiveError, ControlChannel, Dtype, Fault, Faulty, Launch, Op, Pending, Stream, contract,
+    max_,
+    rendezvous::{Address, TcpRendezvous},
     sum_, sum_numbers,
 };
 use std::{sync::Mutex, time::Duration};
@@ -57,8 +58,8 @@ impl<C: Collective> Collective for OnDevice<C> {
 
 /// A world whose buffers are all on the device.
 fn on_device(double: &Double, size: usize, deadline: Duration, f: impl Fn(&OnDevice<collective::nccl::Nccl>) + Sync) {
-    double.on_ranks(size, deadline, |inner, lanes| {
-        let current = collective::nccl::Lanes::current(lanes.as_ref()).unwrap();
+    double.on_ranks(size, deadline, |inner, streams| {
+        let current = collective::nccl::Streams::current(streams.as_ref()).unwrap();
         f(&OnDevice { inner, current });
     });
 }
@@ -100,7 +101,7 @@ fn ranks_that_met_over_tcp_keep_the_contract_too() {
         let address = Address { host: "127.0.0.1".to_owned(), port, run: 1 };
         let line = |rank| {
             let (address, launch) = (address.clone(), Launch { rank, world: 3, local_rank: rank, pmix: false });
-            move || Box::new(Meeting::join(&address, &launch, PATIENCE).unwrap()) as Box<dyn Line>
+            move || Box::new(TcpRendezvous::join(&address, &launch, PATIENCE).unwrap()) as Box<dyn ControlChannel>
         };
         double.joining_on((0..3).map(line).collect(), PATIENCE, |joined, _| f(&joined.unwrap()));
     };

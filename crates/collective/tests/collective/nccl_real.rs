@@ -3,7 +3,7 @@
 
 use collective::{
     CollectiveError, Stream, Threads, contract,
-    nccl::{CudaLanes, Joining, Lanes, Library, Mark, Nccl, NcclError, Version},
+    nccl::{CudaStreams, Event, Joining, Library, Nccl, NcclError, Streams, Version},
 };
 use std::{
     sync::{Arc, Barrier},
@@ -47,9 +47,9 @@ fn it_tells_its_release_and_makes_a_unique_id_without_a_gpu() {
 
 /// Streams of no device: joining is refused before any of them is used.
 #[derive(Debug)]
-struct NoLanes;
+struct NoStreams;
 
-impl Lanes for NoLanes {
+impl Streams for NoStreams {
     fn device(&self) -> Device {
         Device::Cpu
     }
@@ -62,7 +62,7 @@ impl Lanes for NoLanes {
     fn side(&self) -> Result<Stream, CollectiveError> {
         unreachable!("nothing is queued where nothing was joined")
     }
-    fn mark(&self, _: &Stream) -> Result<Arc<dyn Mark>, CollectiveError> {
+    fn record(&self, _: &Stream) -> Result<Arc<dyn Event>, CollectiveError> {
         unreachable!("nothing is queued where nothing was joined")
     }
 }
@@ -74,8 +74,8 @@ fn without_a_driver_joining_is_refused_in_a_sentence_with_a_remedy() {
     if std::path::Path::new("/dev/nvidiactl").exists() {
         return skipped(test, "no-gpu", "a machine without a GPU driver");
     }
-    let line = Box::new(Threads::world_of(1).swap_remove(0));
-    let joining = Joining { library, lanes: Arc::new(NoLanes), line, deadline: PATIENCE.into() };
+    let control = Box::new(Threads::world_of(1).swap_remove(0));
+    let joining = Joining { library, streams: Arc::new(NoStreams), control, deadline: PATIENCE.into() };
     let error = Nccl::join(joining).unwrap_err().to_string();
     assert!(error.contains("ncclCommInitRankConfig: unhandled cuda error"), "{error}");
     assert!(error.contains("`nvidia-smi`") && error.contains("NCCL_DEBUG=INFO"), "{error}");
@@ -96,8 +96,8 @@ fn nccl_keeps_the_contract_on_the_gpus_of_this_machine() {
             for (gpu, line) in Threads::world_of(gpus as usize).into_iter().enumerate() {
                 let library = Arc::clone(&library);
                 scope.spawn(move || {
-                    let lanes = Arc::new(CudaLanes::of(gpu));
-                    let joining = Joining { library, lanes, line: Box::new(line), deadline: PATIENCE.into() };
+                    let streams = Arc::new(CudaStreams::of(gpu));
+                    let joining = Joining { library, streams, control: Box::new(line), deadline: PATIENCE.into() };
                     let nccl = Nccl::join(joining).unwrap();
                     all_joined.wait();
                     f(nccl, Device::Cuda(gpu));

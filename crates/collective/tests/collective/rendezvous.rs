@@ -1,8 +1,8 @@
 //! Ranks that meet over TCP, on the loopback: what fits together meets, what does not is told why, and nobody hangs.
 
 use collective::{
-    Launch, Line,
-    rendezvous::{Address, Meeting, RendezvousError},
+    ControlChannel, Launch,
+    rendezvous::{Address, RendezvousError, TcpRendezvous},
 };
 use std::{
     io::{Read, Write},
@@ -26,9 +26,9 @@ fn address() -> Address {
 }
 
 /// All ranks of a world, met.
-fn met(world: usize) -> Vec<Meeting> {
+fn met(world: usize) -> Vec<TcpRendezvous> {
     let address = address();
-    let join = |rank| Meeting::join(&address, &launch(rank, world), PATIENCE).unwrap();
+    let join = |rank| TcpRendezvous::join(&address, &launch(rank, world), PATIENCE).unwrap();
     thread::scope(|scope| {
         let ranks: Vec<_> = (0..world).map(|rank| scope.spawn(move || join(rank))).collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
@@ -36,9 +36,9 @@ fn met(world: usize) -> Vec<Meeting> {
 }
 
 /// The word that reaches a rank, however long it travels.
-fn word(rank: &Meeting) -> String {
+fn word(rank: &TcpRendezvous) -> String {
     loop {
-        if let Some(word) = rank.word() {
+        if let Some(word) = rank.peer_failure() {
             return word;
         }
         thread::sleep(Duration::from_millis(2));
@@ -53,9 +53,9 @@ fn bytes_of_the_first_rank_reach_all_of_them() {
             scope.spawn(move || {
                 for round in 0..3_u8 {
                     let own = if rank.rank() == 0 { vec![round; 128] } else { Vec::new() };
-                    assert_eq!(rank.hand_out(own).unwrap(), vec![round; 128]);
+                    assert_eq!(rank.broadcast_bytes_of_root(own).unwrap(), vec![round; 128]);
                     // Listening for words takes no bytes away.
-                    assert_eq!(rank.word(), None);
+                    assert_eq!(rank.peer_failure(), None);
                 }
             });
         }
@@ -65,29 +65,29 @@ fn bytes_of_the_first_rank_reach_all_of_them() {
 #[test]
 fn one_rank_alone_needs_no_address() {
     let nowhere = Address { host: "no such host".to_owned(), port: 1, run: 7 };
-    let alone = Meeting::join(&nowhere, &launch(0, 1), SHORT).unwrap();
-    assert_eq!(alone.hand_out(b"own".to_vec()).unwrap(), b"own");
+    let alone = TcpRendezvous::join(&nowhere, &launch(0, 1), SHORT).unwrap();
+    assert_eq!(alone.broadcast_bytes_of_root(b"own".to_vec()).unwrap(), b"own");
 }
 
 #[test]
 fn a_rank_that_gives_up_is_heard_by_all_through_the_first() {
     let ranks = met(3);
-    ranks[2].tell("rank 2 gave up: its disk is full");
+    ranks[2].announce_failure("rank 2 gave up: its disk is full");
     for rank in &ranks {
         assert_eq!(word(rank), "rank 2 gave up: its disk is full");
     }
     // The first reason stays.
-    ranks[0].tell("another one");
+    ranks[0].announce_failure("another one");
     assert_eq!(word(&ranks[1]), "rank 2 gave up: its disk is full");
-    assert!(ranks[1].hand_out(Vec::new()).unwrap_err().to_string().contains("its disk is full"));
+    assert!(ranks[1].broadcast_bytes_of_root(Vec::new()).unwrap_err().to_string().contains("its disk is full"));
 }
 
 #[test]
 fn a_rank_that_ends_well_disturbs_nobody_and_one_that_dies_ends_the_world() {
     let address = address();
     let (first, second, mut dying) = thread::scope(|scope| {
-        let first = scope.spawn(|| Meeting::join(&address, &launch(0, 3), PATIENCE).unwrap());
-        let second = scope.spawn(|| Meeting::join(&address, &launch(1, 3), PATIENCE).unwrap());
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 3), PATIENCE).unwrap());
+        let second = scope.spawn(|| TcpRendezvous::join(&address, &launch(1, 3), PATIENCE).unwrap());
         let dying = scope.spawn(|| by_hand(&address, 7, 3, 2));
         (first.join().unwrap(), second.join().unwrap(), dying.join().unwrap())
     });
@@ -113,12 +113,12 @@ fn by_hand(address: &Address, run: u64, world: u32, rank: u32) -> TcpStream {
 }
 
 /// Rank 0 of two, while `others` do what they do; rank 1 comes after them.
-fn first_beside(others: impl FnOnce(&Address) + Send) -> Result<Meeting, RendezvousError> {
+fn first_beside(others: impl FnOnce(&Address) + Send) -> Result<TcpRendezvous, RendezvousError> {
     let address = address();
     thread::scope(|scope| {
-        let first = scope.spawn(|| Meeting::join(&address, &launch(0, 2), PATIENCE));
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 2), PATIENCE));
         others(&address);
-        let second = scope.spawn(|| Meeting::join(&address, &launch(1, 2), PATIENCE));
+        let second = scope.spawn(|| TcpRendezvous::join(&address, &launch(1, 2), PATIENCE));
         drop(second.join().unwrap());
         first.join().unwrap()
     })
@@ -146,8 +146,8 @@ fn strangers_and_other_runs_are_turned_away_without_harm() {
 fn another_count_of_ranks_ends_the_meeting_on_both_sides() {
     let address = address();
     thread::scope(|scope| {
-        let first = scope.spawn(|| Meeting::join(&address, &launch(0, 2), PATIENCE).unwrap_err().to_string());
-        let second = scope.spawn(|| Meeting::join(&address, &launch(1, 3), PATIENCE).unwrap_err().to_string());
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 2), PATIENCE).unwrap_err().to_string());
+        let second = scope.spawn(|| TcpRendezvous::join(&address, &launch(1, 3), PATIENCE).unwrap_err().to_string());
         for side in [first.join().unwrap(), second.join().unwrap()] {
             assert!(side.contains("rank 1 counts 3 ranks, rank 0 counts 2"), "{side}");
         }
@@ -158,9 +158,9 @@ fn another_count_of_ranks_ends_the_meeting_on_both_sides() {
 fn two_processes_of_one_rank_end_the_meeting() {
     let address = address();
     thread::scope(|scope| {
-        let first = scope.spawn(|| Meeting::join(&address, &launch(0, 3), PATIENCE).unwrap_err().to_string());
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 3), PATIENCE).unwrap_err().to_string());
         let same: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| Meeting::join(&address, &launch(1, 3), PATIENCE).unwrap_err().to_string()))
+            .map(|_| scope.spawn(|| TcpRendezvous::join(&address, &launch(1, 3), PATIENCE).unwrap_err().to_string()))
             .collect();
         assert!(first.join().unwrap().contains("two processes are rank 1"));
         for side in same {
@@ -173,8 +173,8 @@ fn two_processes_of_one_rank_end_the_meeting() {
 fn ranks_that_do_not_come_are_named_when_the_time_is_over() {
     let address = address();
     let (first, second) = thread::scope(|scope| {
-        let first = scope.spawn(|| Meeting::join(&address, &launch(0, 4), SHORT * 5).unwrap_err());
-        let second = scope.spawn(|| Meeting::join(&address, &launch(2, 4), PATIENCE).unwrap_err());
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 4), SHORT * 5).unwrap_err());
+        let second = scope.spawn(|| TcpRendezvous::join(&address, &launch(2, 4), PATIENCE).unwrap_err());
         (first.join().unwrap(), second.join().unwrap())
     });
     assert!(matches!(&first, RendezvousError::Absent { missing, .. } if missing == "1, 3"), "{first}");
@@ -183,7 +183,7 @@ fn ranks_that_do_not_come_are_named_when_the_time_is_over() {
 
 #[test]
 fn a_first_rank_that_is_not_there_is_an_error_of_the_others() {
-    let error = Meeting::join(&address(), &launch(1, 2), SHORT).unwrap_err();
+    let error = TcpRendezvous::join(&address(), &launch(1, 2), SHORT).unwrap_err();
     assert!(matches!(error, RendezvousError::Unreachable { rank: 1, .. }), "{error}");
 }
 
@@ -191,6 +191,6 @@ fn a_first_rank_that_is_not_there_is_an_error_of_the_others() {
 fn a_taken_port_is_named_with_a_remedy() {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let address = Address { port: taken.local_addr().unwrap().port(), ..address() };
-    let error = Meeting::join(&address, &launch(0, 2), SHORT).unwrap_err().to_string();
+    let error = TcpRendezvous::join(&address, &launch(0, 2), SHORT).unwrap_err().to_string();
     assert!(error.contains("set MASTER_PORT to a free port"), "{error}");
 }

@@ -53,7 +53,7 @@ pub(super) fn pack(parts: &[Tensor]) -> Tensor {
 
 /// The rows of packed tokens that stochastic depth keeps in one branch of a block.
 struct Kept {
-    /// Their numbers.
+    /// Indices of the token rows that are kept.
     rows: Tensor,
     /// `[rows, 1]`: the factor that keeps the mean.
     scale: Tensor,
@@ -186,7 +186,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Backbone, Share, backbone::Shape, init, params::Parameters};
+    use crate::{Backbone, RankShare, backbone::BackboneShape, init, params::Parameters};
     use run_spec::config::TrainConfig;
     use tch::{Device, Kind};
 
@@ -195,7 +195,7 @@ mod tests {
         let mut config = TrainConfig::default();
         (config.model.dim, config.model.depth, config.model.heads) = (16, 2, 2);
         (config.model.drop_path, config.model.layerscale_init) = (0.5, 1.0);
-        let shape = Shape::of(&config);
+        let shape = BackboneShape::of(&config);
         let names = shape.declare().into_iter().map(|mut declared| {
             declared.name = format!("backbone.{}", declared.name);
             declared
@@ -208,7 +208,7 @@ mod tests {
     fn wanted_rows_of_the_last_block_are_those_of_all_its_rows() {
         let backbone = backbone();
         let block = &backbone.blocks[1];
-        let share = Share::of(6, 2, 0, 1).unwrap();
+        let share = RankShare::of(6, 2, 0, 1).unwrap();
         let drop = |pass, crops| Some(DropPath { seed: 1, step: 5, pass, share, crops });
         // Two crops of six images with seven tokens, then one with four.
         let segments =
@@ -231,7 +231,7 @@ mod tests {
         let backbone = backbone();
         let mut block = backbone.blocks[1].handles();
         block.rate = 0.9; // int(6 · 0.1) is 0: one crop of six is kept, in each branch
-        let share = Share::of(6, 1, 0, 1).unwrap();
+        let share = RankShare::of(6, 1, 0, 1).unwrap();
         let drop = Some(DropPath { seed: 1, step: 5, pass: 0, share, crops: 1 });
         let x = Tensor::randn([6 * 3, 16], (Kind::Double, Device::Cpu));
         let out = block.forward(&x, &[Segment { rows: 6, tokens: 3, drop }], None);

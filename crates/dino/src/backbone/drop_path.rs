@@ -1,6 +1,6 @@
 //! Stochastic depth (arXiv:1603.09382), drawn so that the world size does not change it.
 
-use crate::Share;
+use crate::RankShare;
 use run_spec::seed;
 
 /// Which rows of a batch skip a block (stochastic depth, arXiv:1603.09382), drawn per loss group from a keyed stream,
@@ -9,12 +9,12 @@ use run_spec::seed;
 pub struct DropPath {
     /// Seed of the run.
     pub seed: u64,
-    /// Optimiser step.
+    /// The optimiser step, from 0.
     pub step: u64,
     /// 0 for global crops, 1 for local crops.
     pub pass: u64,
     /// The images of the batch, and their loss groups.
-    pub share: Share,
+    pub share: RankShare,
     /// Crops of an image: rows are ordered crop, image.
     pub crops: i64,
 }

@@ -9,7 +9,7 @@ mod drop_path;
 mod shape;
 
 pub use drop_path::DropPath;
-pub use shape::{Feed, Shape};
+pub use shape::{BackboneShape, Feed};
 
 use crate::{DinoError, params::Parameters};
 use block::{Block, Pair, Segment, pack};
@@ -40,7 +40,7 @@ pub struct Recompute {
 /// A backbone over parameters that live elsewhere: it holds handles, not copies.
 #[derive(Debug)]
 pub struct Backbone {
-    shape: Shape,
+    shape: BackboneShape,
     cls_token: Tensor,
     pos_embed: Tensor,
     mask_token: Tensor,
@@ -55,7 +55,7 @@ impl Backbone {
     ///
     /// # Errors
     /// A name that is not there.
-    pub fn new(shape: Shape, params: &Parameters) -> Result<Self, DinoError> {
+    pub fn new(shape: BackboneShape, params: &Parameters) -> Result<Self, DinoError> {
         let get = |name: &str| params.get(&format!("backbone.{name}"));
         let pair = |name: &str| -> Result<Pair, DinoError> {
             Ok(Pair { weight: get(&format!("{name}.weight"))?, bias: get(&format!("{name}.bias"))? })
@@ -94,8 +94,8 @@ impl Backbone {
         })
     }
 
-    /// What it computes.
-    pub fn shape(&self) -> &Shape {
+    /// Widths, depth and everything else that decides what it computes.
+    pub fn shape(&self) -> &BackboneShape {
         &self.shape
     }
 

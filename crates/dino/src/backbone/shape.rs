@@ -19,26 +19,26 @@ pub enum Feed {
 
 /// Everything that decides what a backbone computes, apart from its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shape {
-    /// Width D.
+pub struct BackboneShape {
+    /// Width D of a token.
     pub dim: i64,
-    /// Number of blocks.
+    /// Number of transformer blocks.
     pub depth: i64,
-    /// Attention heads.
+    /// Number of attention heads; divides D.
     pub heads: i64,
     /// Patch side in pixels.
     pub patch: i64,
     /// Patches along each side for which position embeddings are stored.
     pub grid: i64,
-    /// Register tokens.
+    /// Number of register tokens, 0 for none.
     pub registers: i64,
-    /// Feed-forward layer.
+    /// The feed-forward layer of each block.
     pub feed: Feed,
     /// Epsilon of layer norms.
     pub ln_eps: f64,
     /// Offset in the resize of position embeddings, 0.1 or 0.
     pub offset: f64,
-    /// Stochastic depth rate.
+    /// Probability that a sample skips a branch (stochastic depth).
     pub drop_path: f64,
     /// The same rate in every block; otherwise it grows linearly from 0 at the first to `drop_path` at the last.
     pub drop_path_uniform: bool,
@@ -46,7 +46,7 @@ pub struct Shape {
     pub layerscale_init: f64,
 }
 
-impl Shape {
+impl BackboneShape {
     /// The shape that a configuration asks for.
     pub fn of(config: &run_spec::config::TrainConfig) -> Self {
         let m = &config.model;
@@ -138,7 +138,7 @@ mod tests {
     fn stochastic_depth_is_even_or_grows_to_the_last_block() {
         let mut config = TrainConfig::default();
         (config.model.depth, config.model.drop_path) = (5, 0.4);
-        let rates = |config: &TrainConfig| (0..5).map(|i| Shape::of(config).drop_rate(i)).collect::<Vec<_>>();
+        let rates = |config: &TrainConfig| (0..5).map(|i| BackboneShape::of(config).drop_rate(i)).collect::<Vec<_>>();
         assert_eq!(rates(&config), [0.4; 5]);
         config.model.drop_path_uniform = false;
         // torch.linspace(0, 0.4, 5)

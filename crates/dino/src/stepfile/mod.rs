@@ -14,7 +14,7 @@ use tensors::File;
 /// Which steps' gradients are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grads {
-    /// None.
+    /// No gradients are written.
     None,
     /// Those of the first step.
     First,
@@ -51,7 +51,7 @@ pub fn parse_dtype(word: &str) -> Result<Precision, String> {
 /// One run over a case.
 #[derive(Clone, Debug)]
 pub struct StepFileArgs {
-    /// JSON of settings.
+    /// The JSON file with the settings of the step.
     pub settings: PathBuf,
     /// Weights of student and teacher.
     pub weights: PathBuf,
@@ -61,7 +61,7 @@ pub struct StepFileArgs {
     pub out: PathBuf,
     /// Which gradients are written.
     pub grads: Grads,
-    /// Arithmetic.
+    /// Precision that the arithmetic runs in.
     pub dtype: Precision,
     /// Threads for tensors; `None` leaves LibTorch's choice.
     pub threads: Option<u16>,

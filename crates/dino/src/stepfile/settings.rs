@@ -30,9 +30,9 @@ pub(super) struct Case {
     pub(super) start_iteration: u64,
     /// Steps that the moments already hold.
     pub(super) adam_steps_done: u64,
-    /// Steps to run.
+    /// Number of optimiser steps to run.
     pub(super) steps: u64,
-    /// Loss groups.
+    /// Number of loss groups, one for each rank of the reference.
     pub(super) ranks: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{bools, settings::Case};
 use crate::{
-    Architecture, CropBatch, DinoError, Settings, Share, State, backbone,
+    Architecture, CropBatch, DinoError, RankShare, Settings, State, backbone,
     backbone::Feed,
     head,
     losses::DinoWeights,
@@ -54,7 +54,7 @@ impl File {
     }
 
     /// A rank's share of the batch of step `i`.
-    pub(super) fn batch(&self, i: u64, share: &Share, loss: &Loss, state: &State) -> Result<CropBatch, DinoError> {
+    pub(super) fn batch(&self, i: u64, share: &RankShare, loss: &Loss, state: &State) -> Result<CropBatch, DinoError> {
         let uses_local = DinoWeights::of(loss).uses_local;
         let part = |group: i64, what: &'static str, views: i64| -> Result<Tensor, DinoError> {
             let t = self.get(&format!("batch.{i}.{group}.{what}"))?;
@@ -97,7 +97,7 @@ impl File {
                 .transpose()?
                 .map(|t| t.to_device(state.device())),
             masks: bools(&join("masks", 2)?),
-            twins: None,
+            koleo_exclusion: None,
         })
     }
 }
@@ -164,9 +164,9 @@ fn architecture(config: &TrainConfig, weights: &File) -> Result<Architecture, Di
         Ffn::Swiglu => Feed::SwiGlu { hidden: weights.size(&format!("{block}.w12.weight"), 0)? / 2 },
     };
     let positions = weights.size("student.backbone.pos_embed", 1)? - 1;
-    let head = |name: &str| -> Result<head::Shape, DinoError> {
+    let head = |name: &str| -> Result<head::HeadShape, DinoError> {
         let at = |part: &str| weights.size(&format!("student.{name}.{part}"), 0);
-        Ok(head::Shape {
+        Ok(head::HeadShape {
             dim: config.model.dim,
             hidden: at("mlp.0.weight")?,
             bottleneck: at("mlp.4.weight")?,
@@ -174,10 +174,10 @@ fn architecture(config: &TrainConfig, weights: &File) -> Result<Architecture, Di
         })
     };
     Ok(Architecture {
-        backbone: backbone::Shape {
+        backbone: backbone::BackboneShape {
             grid: (positions.max(0) as f64).sqrt().round() as i64,
             feed,
-            ..backbone::Shape::of(config)
+            ..backbone::BackboneShape::of(config)
         },
         head: head("dino_head")?,
         ibot_head: config.head.separate.then(|| head("ibot_head")).transpose()?,

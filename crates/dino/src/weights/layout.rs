@@ -22,7 +22,7 @@ pub enum Layout {
     Dinov2,
     /// A training checkpoint with a teacher: DinoBloom, RedDino, DINOv2's own and ours.
     Teacher,
-    /// timm's vision transformer.
+    /// Names of timm's vision transformer.
     Timm,
     /// `transformers`' `Dinov2Model` or `Dinov2WithRegistersModel`, also within a classifier.
     HuggingFace,
@@ -61,7 +61,11 @@ pub struct Adopted {
 ///
 /// # Errors
 /// [`DinoError::Tensors`] with every difference, by our names; a file with several backbones and no teacher among them.
-pub fn adopt(shape: &backbone::Shape, tensors: Vec<(String, Tensor)>, what: &str) -> Result<Adopted, DinoError> {
+pub fn adopt(
+    shape: &backbone::BackboneShape,
+    tensors: Vec<(String, Tensor)>,
+    what: &str,
+) -> Result<Adopted, DinoError> {
     let plain = |name: String| {
         let name = name.replace("_fsdp_wrapped_module.", "");
         name.strip_prefix("module.").map_or(name.clone(), str::to_owned)
@@ -200,7 +204,7 @@ fn from_layer(name: &str) -> String {
 
 /// Position embeddings `[1, 1 + g², D]` for the model's grid. timm gives CLS none when there are registers (it has added
 /// that of CLS to its token): zeros stand in.
-fn positions(t: Tensor, shape: &backbone::Shape, reshaped: &mut Vec<String>) -> Tensor {
+fn positions(t: Tensor, shape: &backbone::BackboneShape, reshaped: &mut Vec<String>) -> Tensor {
     let Ok((_, rows, d)) = t.size3() else { return t };
     let side = |n: i64| (n as f64).sqrt().round() as i64;
     let square = |n: i64| n > 0 && side(n) * side(n) == n;

@@ -30,7 +30,7 @@ pub enum WeightsError {
     Foreign {
         /// The file, in words.
         what: String,
-        /// Module and name.
+        /// The module and the name in it, with a dot between.
         name: String,
     },
     /// A file in PyTorch's format before 1.6.
@@ -39,7 +39,7 @@ pub enum WeightsError {
         /// The file, in words.
         what: String,
     },
-    /// Damaged safetensors.
+    /// The file begins as safetensors do, but cannot be read.
     #[error(transparent)]
     Safetensors(#[from] tensor_bytes::BytesError),
 }
@@ -50,8 +50,8 @@ impl WeightsError {
     }
 }
 
-/// All tensors of a safetensors or `.pth` file, told apart by content; on the CPU, sorted by name, dictionaries within
-/// dictionaries flattened with dots. `what` names the file in messages.
+/// All tensors of a safetensors or `.pth` file, of the shapes stored there, told apart by content; on the CPU, sorted
+/// by name, dictionaries within dictionaries flattened with dots. `what` names the file in messages.
 ///
 /// # Errors
 /// [`WeightsError`]: damaged, of another format, or with anything but tensors.

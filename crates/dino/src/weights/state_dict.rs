@@ -54,7 +54,7 @@ pub(super) enum Entry<'p> {
 pub(super) struct Described {
     /// Where the value lies that [`storage`] reads.
     pub(super) storage: At,
-    /// The first element.
+    /// Index of the first element in the storage.
     pub(super) offset: i64,
     pub(super) shape: Vec<i64>,
     pub(super) strides: Vec<i64>,
@@ -116,7 +116,7 @@ pub(super) struct Storage<'a> {
     pub(super) class: &'a str,
     /// Name of the entry below `data/` in the archive.
     pub(super) key: &'a str,
-    /// Numbers in it.
+    /// Number of elements in the storage.
     pub(super) elements: i64,
 }
 

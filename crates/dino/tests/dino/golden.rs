@@ -31,7 +31,7 @@ fn int(value: &Value, default: i64) -> i64 {
 fn architecture(case: &Value) -> Architecture {
     let (sizes, model) = (&case["sizes"], &case["settings"]["model"]);
     let hidden = int(&sizes["ffn_hidden"], 0);
-    let head = |sizes: &Value| head::Shape {
+    let head = |sizes: &Value| head::HeadShape {
         dim: int(&model["dim"], 0),
         hidden: int(&sizes["hidden"], 0),
         bottleneck: int(&sizes["bottleneck"], 0),
@@ -42,7 +42,7 @@ fn architecture(case: &Value) -> Architecture {
         _ => Feed::Mlp { hidden },
     };
     Architecture {
-        backbone: backbone::Shape {
+        backbone: backbone::BackboneShape {
             dim: int(&model["dim"], 0),
             depth: int(&model["depth"], 0),
             heads: int(&model["heads"], 0),

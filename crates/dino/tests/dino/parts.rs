@@ -3,7 +3,7 @@
 use crate::support::{difference, golden, image, load, numbers, samples, weight};
 use collective::{Solo, Threads};
 use dino::{
-    Backbone, Encoder, MaskPlan, Share, backbone,
+    Backbone, Encoder, MaskPlan, RankShare, backbone,
     backbone::Feed,
     centering::sinkhorn,
     export,
@@ -121,7 +121,7 @@ fn masks_have_the_statistics_of_the_reference() {
 fn masks_depend_on_seed_step_and_group_alone() {
     let config = Masks { probability: 0.5, ratio_min: 0.1, ratio_max: 0.5 };
     let plan = |step, rank, world| {
-        let share = Share::of(16, 4, rank, world).unwrap();
+        let share = RankShare::of(16, 4, rank, world).unwrap();
         masks::batch(&MaskPlan { config: &config, seed: 5, step, share, grid: 8 })
     };
     let all = plan(3, 0, 1); // [2, 16, 64]
@@ -133,13 +133,13 @@ fn masks_depend_on_seed_step_and_group_alone() {
 }
 
 /// The three golden backbones, under the names of a network.
-fn golden_backbone(case: &str) -> (backbone::Shape, Parameters) {
+fn golden_backbone(case: &str) -> (backbone::BackboneShape, Parameters) {
     let (registers, feed, offset) = match case {
         "local_koleo_registers" => (2, Feed::Mlp { hidden: 128 }, 0.0),
         "centering_swiglu" => (0, Feed::SwiGlu { hidden: 128 }, 0.1),
         _ => (0, Feed::Mlp { hidden: 128 }, 0.1),
     };
-    let shape = backbone::Shape {
+    let shape = backbone::BackboneShape {
         dim: 64,
         depth: 2,
         heads: 4,

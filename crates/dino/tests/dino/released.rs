@@ -45,7 +45,7 @@ fn files_of_the_libraries_give_the_features_of_the_libraries() {
         let config = config(registers, ffn);
         let tensors = read(&golden(file), file).unwrap();
         let copies = tensors.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
-        let adopted = adopt(&backbone::Shape::of(&config), copies, file).unwrap();
+        let adopted = adopt(&backbone::BackboneShape::of(&config), copies, file).unwrap();
         assert_eq!(adopted.layout, layout, "{file}");
         assert_eq!(!adopted.missing.is_empty(), layout == Layout::Timm, "{file}: {:?}", adopted.missing);
         let found = Encoder::load(&config, tensors, file, Device::Cpu).unwrap().features(&images);
@@ -60,7 +60,7 @@ fn files_of_the_libraries_give_the_features_of_the_libraries() {
 fn what_is_no_backbone_is_counted() {
     let done = |file: &str| {
         let config = config(0, Ffn::Mlp);
-        adopt(&backbone::Shape::of(&config), read(&golden(file), file).unwrap(), file).unwrap()
+        adopt(&backbone::BackboneShape::of(&config), read(&golden(file), file).unwrap(), file).unwrap()
     };
     assert_eq!(done("reddino-teacher.pth").unexpected, ["teacher.dino_head (2)"]);
     assert_eq!(done("huggingface-classifier.safetensors").unexpected, ["classifier.bias (1)", "classifier.weight (1)"]);

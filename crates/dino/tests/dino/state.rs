@@ -135,15 +135,15 @@ fn koleo_leaves_twins_out_on_any_number_of_ranks() {
     (c.train.loss_groups, c.loss.koleo_exclude) = (1, KoleoExclude::Copies);
     c.train.precision = Precision::F64;
     let knobs = Schedules::new(&c).at(3);
-    // Images 1 and 6 are twins, and lie on different ranks.
-    let twins = [10i64, 11, 12, 13, 14, 15, 11, 17];
+    // Images 1 and 6 exclude each other, and lie on different ranks.
+    let koleo_exclusion = [10i64, 11, 12, 13, 14, 15, 11, 17];
     let step = |rank: usize, world: usize, peers: &dyn Collective| {
         let mut state = new(&c);
         let share = state.share(rank, world).unwrap();
         let mut batch = batch(&c, 0, rank, world);
         let message = state.step(&batch, &knobs, peers).unwrap_err().to_string();
-        assert!(message.contains("twins") && message.contains("koleo_exclude copies"), "{message}");
-        batch.twins = Some(Tensor::from_slice(&twins).narrow(0, share.first, share.images));
+        assert!(message.contains("koleo_exclusion") && message.contains("koleo_exclude copies"), "{message}");
+        batch.koleo_exclusion = Some(Tensor::from_slice(&koleo_exclusion).narrow(0, share.first, share.images));
         let losses = state.step(&batch, &knobs, peers).unwrap().losses;
         (losses.koleo, copies(&state))
     };

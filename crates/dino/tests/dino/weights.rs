@@ -212,7 +212,7 @@ fn every_layout_gives_the_same_features() {
     let images = images();
     for (registers, ffn) in [(0, Ffn::Mlp), (2, Ffn::Swiglu)] {
         let config = config(registers, ffn);
-        let shape = backbone::Shape::of(&config);
+        let shape = backbone::BackboneShape::of(&config);
         let (named, expected) = released(&config, &images);
         let encoder = Encoder::load(&config, copies(&named), "released", Device::Cpu).unwrap();
         let chunked = named.iter().map(|(name, t)| (name.replacen("blocks.", "blocks.0.", 1), t.copy())).collect();
@@ -254,7 +254,7 @@ fn what_was_done_to_a_file_is_told() {
     for part in ["mlp.0.weight", "mlp.0.bias", "last_layer.weight_g"] {
         file.push((format!("dino_head.{part}"), Tensor::ones([2], (Kind::Float, Device::Cpu))));
     }
-    let adopted = adopt(&backbone::Shape::of(&config), file, "a.pth").unwrap();
+    let adopted = adopt(&backbone::BackboneShape::of(&config), file, "a.pth").unwrap();
     assert_eq!(adopted.missing, ["mask_token (zeros stand in)"]);
     assert_eq!(adopted.unexpected, ["dino_head.last_layer (1)", "dino_head.mlp (2)"]);
     assert_eq!(adopted.reshaped, ["pos_embed from 4 x 4 to 3 x 3 patches"]);
@@ -268,7 +268,7 @@ fn what_was_done_to_a_file_is_told() {
 fn weights_of_another_model_are_refused_by_name() {
     let plain = config(0, Ffn::Mlp);
     let (named, _) = released(&config(2, Ffn::Mlp), &images());
-    let refused = |file: Named| adopt(&backbone::Shape::of(&plain), file, "a.pth").unwrap_err().to_string();
+    let refused = |file: Named| adopt(&backbone::BackboneShape::of(&plain), file, "a.pth").unwrap_err().to_string();
     let message = refused(copies(&named));
     assert!(message.contains("a.pth does not fit this model: unexpected register_tokens"), "{message}");
     let message = refused(vec![("conv1.weight".into(), Tensor::ones([3], (Kind::Float, Device::Cpu)))]);

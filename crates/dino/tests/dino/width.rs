@@ -70,7 +70,7 @@ fn check(size: &str) {
         global: image("global_crops", 2 * images, side).view([2, images, 3, side, side]),
         local: Some(local),
         masks: mask("masks", 2 * images, grid * grid).to_kind(Kind::Bool).view([2, images, grid * grid]),
-        twins: None,
+        koleo_exclusion: None,
     };
     let knobs = Knobs { lr: 1e-4, last_layer_lr: 1e-4, wd: 0.04, momentum: 0.994, teacher_temp: 0.04 };
     let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();

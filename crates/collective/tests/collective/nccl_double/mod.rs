@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
 use collective::{
-    CollectiveError, Line, Stream, Threads,
-    nccl::{Joining, Lanes, Library, Mark, Nccl},
+    CollectiveError, ControlChannel, Stream, Threads,
+    nccl::{Event, Joining, Library, Nccl, Streams},
 };
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_long, c_void},
@@ -101,9 +101,9 @@ impl Double {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Runs `f` on each rank of a world of `size`, all of which join. `line` is in process too.
-    pub(crate) fn on_ranks(&self, size: usize, deadline: Duration, f: impl Fn(Nccl, Arc<HostLanes>) + Sync) {
-        self.joining(size, deadline, |joined, lanes| f(joined.unwrap(), lanes));
+    /// Runs `f` on each rank of a world of `size`, all of which join. The control channel is in process too.
+    pub(crate) fn on_ranks(&self, size: usize, deadline: Duration, f: impl Fn(Nccl, Arc<HostStreams>) + Sync) {
+        self.joining(size, deadline, |joined, streams| f(joined.unwrap(), streams));
     }
 
     /// The same where joining may fail.
@@ -111,32 +111,36 @@ impl Double {
         &self,
         size: usize,
         deadline: Duration,
-        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostLanes>) + Sync,
+        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostStreams>) + Sync,
     ) {
         let threads = Threads::world_of(size).into_iter();
-        self.joining_on(threads.map(|rank| move || Box::new(rank) as Box<dyn Line>).collect(), deadline, f);
+        self.joining_on(threads.map(|rank| move || Box::new(rank) as Box<dyn ControlChannel>).collect(), deadline, f);
     }
 
-    /// The same with lines of another kind, which all ranks make at the same time.
-    pub(crate) fn joining_on<L: FnOnce() -> Box<dyn Line> + Send>(
+    /// The same with control channels of another kind, which all ranks make at the same time.
+    pub(crate) fn joining_on<L: FnOnce() -> Box<dyn ControlChannel> + Send>(
         &self,
-        lines: Vec<L>,
+        channels: Vec<L>,
         deadline: Duration,
-        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostLanes>) + Sync,
+        f: impl Fn(Result<Nccl, CollectiveError>, Arc<HostStreams>) + Sync,
     ) {
         // A rank that gives up as soon as it has joined would meet others that are still joining.
-        let all_back = Barrier::new(lines.len());
+        let all_back = Barrier::new(channels.len());
         let (f, all_back) = (&f, &all_back);
         thread::scope(|scope| {
-            for line in lines {
+            for channel in channels {
                 scope.spawn(move || {
-                    let lanes = Arc::new(HostLanes::new());
+                    let streams = Arc::new(HostStreams::new());
                     let library = Library::open_file(compiled()).unwrap();
-                    let joining =
-                        Joining { library, lanes: Arc::clone(&lanes) as _, line: line(), deadline: deadline.into() };
+                    let joining = Joining {
+                        library,
+                        streams: Arc::clone(&streams) as _,
+                        control: channel(),
+                        deadline: deadline.into(),
+                    };
                     let joined = Nccl::join(joining);
                     all_back.wait();
-                    f(joined, lanes);
+                    f(joined, streams);
                 });
             }
         });
@@ -145,12 +149,12 @@ impl Double {
 
 /// Streams of the double. The thread that computes on the CPU stands for the current stream.
 #[derive(Debug)]
-pub(crate) struct HostLanes {
+pub(crate) struct HostStreams {
     current: Stream,
     side: Stream,
 }
 
-impl HostLanes {
+impl HostStreams {
     fn new() -> Self {
         let stream = |name: &str, host| {
             let name = CString::new(name).unwrap();
@@ -161,7 +165,7 @@ impl HostLanes {
     }
 }
 
-impl Lanes for HostLanes {
+impl Streams for HostStreams {
     fn device(&self) -> Device {
         Device::Cpu
     }
@@ -174,22 +178,22 @@ impl Lanes for HostLanes {
     fn side(&self) -> Result<Stream, CollectiveError> {
         Ok(self.side)
     }
-    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError> {
+    fn record(&self, stream: &Stream) -> Result<Arc<dyn Event>, CollectiveError> {
         // SAFETY: a stream of the double, which never frees one.
-        Ok(Arc::new(HostMark(unsafe { (calls().record)(stream.handle()) })))
+        Ok(Arc::new(HostEvent(unsafe { (calls().record)(stream.handle()) })))
     }
 }
 
 #[derive(Debug)]
-struct HostMark(*mut c_void);
+struct HostEvent(*mut c_void);
 
 // SAFETY: the double's events are used under its lock.
-unsafe impl Send for HostMark {}
+unsafe impl Send for HostEvent {}
 // SAFETY: as above.
-unsafe impl Sync for HostMark {}
+unsafe impl Sync for HostEvent {}
 
-impl Mark for HostMark {
-    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError> {
+impl Event for HostEvent {
+    fn block(&self, stream: &Stream) -> Result<(), CollectiveError> {
         // SAFETY: an event and a stream of the double.
         unsafe { (calls().hold)(self.0, stream.handle()) };
         Ok(())
@@ -200,7 +204,7 @@ impl Mark for HostMark {
     }
 }
 
-impl Drop for HostMark {
+impl Drop for HostEvent {
     fn drop(&mut self) {
         // SAFETY: an event of the double, which nobody uses after this.
         unsafe { (calls().forget)(self.0) };

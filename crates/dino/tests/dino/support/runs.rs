@@ -2,7 +2,7 @@
 
 use super::image;
 use collective::{Collective, Threads};
-use dino::{CropBatch, MaskPlan, Share, State, masks};
+use dino::{CropBatch, MaskPlan, RankShare, State, masks};
 use run_spec::{config::TrainConfig, schedule::Schedules};
 use std::{sync::Mutex, thread};
 use tch::{Device, Tensor};
@@ -24,7 +24,7 @@ pub(crate) fn tiny() -> TrainConfig {
 /// The part of the global batch of `step` that a rank holds.
 pub(crate) fn batch(c: &TrainConfig, step: u64, rank: usize, world: usize) -> CropBatch {
     let (all, n_local) = (c.train.batch_size as i64, c.loss.n_local);
-    let share = Share::of(c.train.batch_size, c.train.loss_groups, rank, world).unwrap();
+    let share = RankShare::of(c.train.batch_size, c.train.loss_groups, rank, world).unwrap();
     let part = |name: &str, views: i64, side: i64| {
         let t = image(&format!("{name}.{step}"), views * all, side);
         t.view([views, all, 3, side, side]).narrow(1, share.first, share.images).contiguous()
@@ -34,7 +34,7 @@ pub(crate) fn batch(c: &TrainConfig, step: u64, rank: usize, world: usize) -> Cr
         global: part("global", 2, c.crops.global_size),
         local: (n_local > 0).then(|| part("local", n_local, c.crops.local_size)),
         masks: masks::batch(&plan),
-        twins: None,
+        koleo_exclusion: None,
     }
 }
 

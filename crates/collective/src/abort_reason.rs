@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Empty while the world is well.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict(Mutex<Option<String>>);
+pub(crate) struct AbortReason(Mutex<Option<String>>);
 
-impl Verdict {
+impl AbortReason {
     pub(crate) fn reason(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

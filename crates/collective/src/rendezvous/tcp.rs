@@ -1,11 +1,11 @@
-//! A line over TCP: what rank 0 hands out, and the word of a rank that gave up.
+//! A control channel over TCP: what rank 0 hands out, and why a rank gave up.
 
 use super::{
     Address, RendezvousError,
-    frames::{Hello, Kind},
-    seats::{Event, Seats},
+    frames::{FrameKind, Hello},
+    seats::{Incoming, Seats},
 };
-use crate::{CollectiveError, Launch, Line, verdict::Verdict};
+use crate::{CollectiveError, ControlChannel, Launch, abort_reason::AbortReason};
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
@@ -17,15 +17,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// One rank of a world that met. Dropping it says goodbye; a connection that ends without is a rank that died.
 #[derive(Debug)]
-pub struct Meeting {
+pub struct TcpRendezvous {
     deadline: Duration,
     seats: Seats,
     /// Bytes of rank 0 that nobody has asked for yet.
     arrived: Mutex<VecDeque<Vec<u8>>>,
-    verdict: Verdict,
+    abort_reason: AbortReason,
 }
 
-impl Meeting {
+impl TcpRendezvous {
     /// Comes to `address` as `launch` says, and returns when all ranks are there. `deadline` holds for this, and for each
     /// later call that waits.
     ///
@@ -37,14 +37,14 @@ impl Meeting {
             0 if launch.world > 1 => Seats::welcome(&Seats::listen(address.port)?, hello, deadline)?,
             _ => Seats::come(std::slice::from_ref(address), hello, deadline)?,
         };
-        let (arrived, verdict) = (Mutex::default(), Verdict::default());
-        Ok(Self { deadline, seats, arrived, verdict })
+        let (arrived, abort_reason) = (Mutex::default(), AbortReason::default());
+        Ok(Self { deadline, seats, arrived, abort_reason })
     }
 
     /// Keeps the first reason, and passes it on to all but the one it came from.
     fn spread(&self, reason: &str, from: Option<usize>) {
-        if self.verdict.set(reason) {
-            self.seats.send(Kind::GaveUp, reason.as_bytes(), from);
+        if self.abort_reason.set(reason) {
+            self.seats.send(FrameKind::GaveUp, reason.as_bytes(), from);
         }
     }
 
@@ -52,31 +52,31 @@ impl Meeting {
     fn listen(&self) {
         for (rank, event) in self.seats.poll() {
             let reason = match event {
-                Event::Frame(Kind::Data, bytes) => {
+                Incoming::Frame(FrameKind::Data, bytes) => {
                     self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push_back(bytes);
                     continue;
                 }
-                Event::Frame(Kind::Bye, _) => continue,
-                Event::Frame(Kind::GaveUp, bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                Event::Frame(..) => format!("rank {rank} spoke out of turn"),
-                Event::Ended => format!("rank {rank} ended without a word (its own log may say why)"),
+                Incoming::Frame(FrameKind::Bye, _) => continue,
+                Incoming::Frame(FrameKind::GaveUp, bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Incoming::Frame(..) => format!("rank {rank} spoke out of turn"),
+                Incoming::Ended => format!("rank {rank} ended without a word (its own log may say why)"),
             };
             self.spread(&reason, Some(rank));
         }
     }
 }
 
-impl Line for Meeting {
+impl ControlChannel for TcpRendezvous {
     fn rank(&self) -> usize {
         self.seats.rank()
     }
     fn world(&self) -> usize {
         self.seats.world()
     }
-    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
-        self.verdict.check()?;
+    fn broadcast_bytes_of_root(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError> {
+        self.abort_reason.check()?;
         if self.rank() == 0 {
-            let Some(rank) = self.seats.send(Kind::Data, &bytes, None) else { return Ok(bytes) };
+            let Some(rank) = self.seats.send(FrameKind::Data, &bytes, None) else { return Ok(bytes) };
             let reason = format!("rank {rank} is not to be reached any more");
             return Err(CollectiveError::Aborted { reason });
         }
@@ -86,7 +86,7 @@ impl Line for Meeting {
             if let Some(bytes) = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
                 return Ok(bytes);
             }
-            self.verdict.check()?;
+            self.abort_reason.check()?;
             if Instant::now() > until || !self.seats.is_there(0) {
                 let waited = self.deadline.as_secs_f64();
                 let reason = format!("rank {} got no bytes of rank 0 within {waited:.1} s", self.rank());
@@ -95,17 +95,17 @@ impl Line for Meeting {
             sleep(PAUSE);
         }
     }
-    fn word(&self) -> Option<String> {
+    fn peer_failure(&self) -> Option<String> {
         self.listen();
-        self.verdict.reason()
+        self.abort_reason.reason()
     }
-    fn tell(&self, reason: &str) {
+    fn announce_failure(&self, reason: &str) {
         self.spread(reason, None);
     }
 }
 
-impl Drop for Meeting {
+impl Drop for TcpRendezvous {
     fn drop(&mut self) {
-        self.seats.send(Kind::Bye, &[], None);
+        self.seats.send(FrameKind::Bye, &[], None);
     }
 }

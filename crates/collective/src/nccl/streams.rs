@@ -1,4 +1,4 @@
-//! The streams between which NCCL's work is put in order, as far as it must know them. LibTorch's are [`CudaLanes`];
+//! The streams between which NCCL's work is put in order, as far as it must know them. LibTorch's are [`CudaStreams`];
 //! a test gives its own.
 
 use crate::{CollectiveError, Stream};
@@ -6,11 +6,11 @@ use std::{fmt::Debug, sync::Arc};
 use tch::Device;
 use torch_shim::{
     device::make_current,
-    stream::{Event, current_stream},
+    stream::{self, current_stream},
 };
 
 /// The streams of the device of one rank.
-pub trait Lanes: Send + Sync + Debug {
+pub trait Streams: Send + Sync + Debug {
     /// Where tensors live that NCCL can reach.
     fn device(&self) -> Device;
     /// Makes that device the one that calls of this thread mean.
@@ -32,16 +32,16 @@ pub trait Lanes: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the device refuses.
-    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError>;
+    fn record(&self, stream: &Stream) -> Result<Arc<dyn Event>, CollectiveError>;
 }
 
 /// A point in the work of a stream.
-pub trait Mark: Send + Sync + Debug {
+pub trait Event: Send + Sync + Debug {
     /// Lets later work on `stream` wait for this point, not the caller.
     ///
     /// # Errors
     /// What the device refuses.
-    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError>;
+    fn block(&self, stream: &Stream) -> Result<(), CollectiveError>;
     /// Whether the point is reached. It does not wait.
     ///
     /// # Errors
@@ -51,18 +51,18 @@ pub trait Mark: Send + Sync + Debug {
 
 /// LibTorch's streams of a CUDA device.
 #[derive(Debug)]
-pub struct CudaLanes {
+pub struct CudaStreams {
     device: Device,
 }
 
-impl CudaLanes {
+impl CudaStreams {
     /// Those of CUDA device `index`.
     pub const fn of(index: usize) -> Self {
         Self { device: Device::Cuda(index) }
     }
 }
 
-impl Lanes for CudaLanes {
+impl Streams for CudaStreams {
     fn device(&self) -> Device {
         self.device
     }
@@ -76,14 +76,14 @@ impl Lanes for CudaLanes {
     fn side(&self) -> Result<Stream, CollectiveError> {
         Ok(Stream::of_pool(self.device)?)
     }
-    fn mark(&self, stream: &Stream) -> Result<Arc<dyn Mark>, CollectiveError> {
-        Ok(Arc::new(Event::record(stream)?))
+    fn record(&self, stream: &Stream) -> Result<Arc<dyn Event>, CollectiveError> {
+        Ok(Arc::new(stream::Event::record(stream)?))
     }
 }
 
-impl Mark for Event {
-    fn hold(&self, stream: &Stream) -> Result<(), CollectiveError> {
-        Ok(self.block(stream)?)
+impl Event for stream::Event {
+    fn block(&self, stream: &Stream) -> Result<(), CollectiveError> {
+        Ok(Self::block(self, stream)?)
     }
     fn is_reached(&self) -> Result<bool, CollectiveError> {
         Ok(Self::is_reached(self)?)

@@ -4,19 +4,19 @@
 use crate::CollectiveError;
 use std::fmt::Debug;
 
-/// The line of one rank to the others.
-pub trait Line: Send + Sync + Debug {
+/// What one rank tells the others beside tensors.
+pub trait ControlChannel: Send + Sync + Debug {
     /// This rank, from 0.
     fn rank(&self) -> usize;
-    /// Number of ranks.
+    /// Number of ranks in the world.
     fn world(&self) -> usize;
     /// The bytes of rank 0, on every rank; what the others give is not looked at. All ranks call it.
     ///
     /// # Errors
     /// A peer is lost or gave up.
-    fn hand_out(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError>;
+    fn broadcast_bytes_of_root(&self, bytes: Vec<u8>) -> Result<Vec<u8>, CollectiveError>;
     /// Why a peer gave up, if one did. It does not wait, and is asked some hundred times a second.
-    fn word(&self) -> Option<String>;
+    fn peer_failure(&self) -> Option<String>;
     /// Tells every peer that can be reached that this rank gave up, and why, in a sentence that names the rank.
-    fn tell(&self, reason: &str);
+    fn announce_failure(&self, reason: &str);
 }

@@ -1,6 +1,6 @@
 //! What to do to an image, checked once and then trusted.
 
-use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
+use run_spec::config::{Augmentation, ChannelOrder, Interpolation, Pipeline, TrainConfig};
 
 use crate::error::AugmentError;
 use crate::ops::{ALL_33, Op};
@@ -65,40 +65,29 @@ pub(crate) enum Colors {
     Hema(RandAugment),
 }
 
-impl Recipe {
-    /// Checks the sections `crops` and `augmentation` of a configuration.
-    ///
-    /// # Errors
-    /// [`AugmentError`] naming the key or transform that cannot be, with the nearest known name or what is built.
-    pub fn new(config: &TrainConfig) -> Result<Self, AugmentError> {
-        let wrong = |reason: String| AugmentError::Recipe { reason };
-        let (crops, augmentation) = (&config.crops, &config.augmentation);
-        let shape = |name: &str, side: i64, scale: [f64; 2]| {
-            if !(1..=16384).contains(&side) {
-                return Err(wrong(format!("crops.{name}_size is {side}; give pixels, 1 to 16384")));
-            }
-            if !(0.0 < scale[0] && scale[0] <= scale[1] && scale[1] <= 1.0) {
-                return Err(wrong(format!(
-                    "crops.{name}_scale is {scale:?}; give two ascending shares above 0, up to 1"
-                )));
-            }
-            Ok(CropShape { side: side as usize, scale })
-        };
-        if !(0.0 < crops.ratio[0] && crops.ratio[0] <= crops.ratio[1] && crops.ratio[1].is_finite()) {
-            return Err(wrong(format!("crops.ratio is {:?}; give two ascending ratios above 0", crops.ratio)));
+fn wrong(reason: String) -> AugmentError {
+    AugmentError::Recipe { reason }
+}
+
+impl CropShape {
+    /// The kind of crop called `name` in the configuration, of `side` pixels and a share of the area in `scale`.
+    fn of(name: &str, side: i64, scale: [f64; 2]) -> Result<Self, AugmentError> {
+        if !(1..=16384).contains(&side) {
+            return Err(wrong(format!("crops.{name}_size is {side}; give pixels, 1 to 16384")));
         }
-        for (name, p) in
-            [("flip_p", augmentation.flip_p), ("vflip_p", augmentation.vflip_p), ("rot90_p", augmentation.rot90_p)]
-        {
-            if !(0.0..=1.0).contains(&p) {
-                return Err(wrong(format!("augmentation.{name} is {p}; give a probability, 0 to 1")));
-            }
+        if !(0.0 < scale[0] && scale[0] <= scale[1] && scale[1] <= 1.0) {
+            return Err(wrong(format!("crops.{name}_scale is {scale:?}; give two ascending shares above 0, up to 1")));
         }
-        // A local crop whose loss is not counted costs time and changes nothing.
-        let n_local = if config.loss.n_local > config.loss.local_loss_above { config.loss.n_local } else { 0 };
-        let colors = match augmentation.pipeline {
-            Pipeline::Dinov2 => Colors::Dinov2 { blur_p_inverted: augmentation.blur_p_inverted },
-            Pipeline::Hema => Colors::Hema(RandAugment::from_config(&augmentation.ops)?),
+        Ok(Self { side: side as usize, scale })
+    }
+}
+
+impl Colors {
+    /// The transforms of the pipeline that the configuration names.
+    fn of(augmentation: &Augmentation) -> Result<Self, AugmentError> {
+        match augmentation.pipeline {
+            Pipeline::Dinov2 => Ok(Self::Dinov2 { blur_p_inverted: augmentation.blur_p_inverted }),
+            Pipeline::Hema => Ok(Self::Hema(RandAugment::from_config(&augmentation.ops)?)),
             Pipeline::Albumentations => {
                 let ops = if augmentation.ops.is_empty() {
                     ALL_33.iter().map(|name| Op::named(name)).collect::<Result<Vec<_>, _>>()?
@@ -112,17 +101,40 @@ impl Recipe {
                         ops.len()
                     )));
                 }
-                Colors::Some { ops, n, replace: augmentation.replace }
+                Ok(Self::Some { ops, n, replace: augmentation.replace })
             }
-        };
+        }
+    }
+}
+
+impl Recipe {
+    /// Checks the sections `crops` and `augmentation` of a configuration.
+    ///
+    /// # Errors
+    /// [`AugmentError`] naming the key or transform that cannot be, with the nearest known name or what is built.
+    pub fn new(config: &TrainConfig) -> Result<Self, AugmentError> {
+        let (crops, augmentation) = (&config.crops, &config.augmentation);
+        if !(0.0 < crops.ratio[0] && crops.ratio[0] <= crops.ratio[1] && crops.ratio[1].is_finite()) {
+            return Err(wrong(format!("crops.ratio is {:?}; give two ascending ratios above 0", crops.ratio)));
+        }
+        for (name, p) in
+            [("flip_p", augmentation.flip_p), ("vflip_p", augmentation.vflip_p), ("rot90_p", augmentation.rot90_p)]
+        {
+            if !(0.0..=1.0).contains(&p) {
+                return Err(wrong(format!("augmentation.{name} is {p}; give a probability, 0 to 1")));
+            }
+        }
+        // A local crop whose loss is not counted costs time and changes nothing.
+        let n_local = if config.loss.n_local > config.loss.local_loss_above { config.loss.n_local } else { 0 };
+        let colors = Colors::of(augmentation)?;
         let levels = match colors {
             Colors::Some { .. } => normalize::levels(normalize::MEAN, normalize::STD, 255.0),
             Colors::Dinov2 { .. } | Colors::Hema(_) => normalize::torch_levels(normalize::MEAN, normalize::STD),
         };
         Ok(Self {
             channel_order: config.channel_order,
-            global: shape("global", crops.global_size, crops.global_scale)?,
-            local: shape("local", crops.local_size, crops.local_scale)?,
+            global: CropShape::of("global", crops.global_size, crops.global_scale)?,
+            local: CropShape::of("local", crops.local_size, crops.local_scale)?,
             n_local: n_local.max(0) as usize,
             interpolation: crops.interpolation,
             ratio: crops.ratio,

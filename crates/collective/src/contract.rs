@@ -47,6 +47,37 @@ pub fn check_on(peers: &dyn Collective, device: Device) -> Result<(), Collective
     assert!(rank < world, "rank {rank} of {world}");
     let ranks: i64 = world as i64;
     let sum_of_ranks = ranks * (ranks - 1) / 2;
+    check_combined(peers, device)?;
+    check_started(peers, device)?;
+    check_special(peers, device)?;
+    let mut t = sample(rank, 3, Kind::Float);
+    assert!(
+        matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
+        "a root outside the world is refused"
+    );
+    assert!(
+        matches!(mean_(peers, &mut sample(rank, 3, Kind::Int64)), Err(CollectiveError::Whole { .. })),
+        "a mean of whole numbers is refused"
+    );
+    for text in ["", "the configuration of rank 0"] {
+        let mine = if rank + 1 == world { text.as_bytes().to_vec() } else { b"something else".to_vec() };
+        assert_eq!(broadcast_bytes(peers, mine, world - 1)?, text.as_bytes());
+    }
+    // Many small calls in a row: no rank may overtake another.
+    for round in 0..50 {
+        let total = sum_numbers(peers, &[rank as f64, f64::from(round)])?;
+        assert_eq!(total, [sum_of_ranks as f64, f64::from(round) * ranks as f64], "round {round}");
+        peers.barrier()?;
+    }
+    Ok(())
+}
+
+/// Sums, means, maxima and broadcasts of every float dtype and size.
+fn check_combined(peers: &dyn Collective, device: Device) -> Result<(), CollectiveError> {
+    let sample = |rank, size, kind| sample(rank, size, kind).to_device(device);
+    let (rank, world) = (peers.rank(), peers.world());
+    let ranks = world as i64;
+    let sum_of_ranks = ranks * (ranks - 1) / 2;
     for kind in FLOATS {
         for size in SIZES {
             let what = format!("{size} {kind:?}");
@@ -71,27 +102,6 @@ pub fn check_on(peers: &dyn Collective, device: Device) -> Result<(), Collective
                 expect(&format!("broadcast of {what} from {root}"), &t, &sample(root, size, kind));
             }
         }
-    }
-    check_started(peers, device)?;
-    check_special(peers, device)?;
-    let mut t = sample(rank, 3, Kind::Float);
-    assert!(
-        matches!(broadcast_(peers, &mut t, world), Err(CollectiveError::Root { .. })),
-        "a root outside the world is refused"
-    );
-    assert!(
-        matches!(mean_(peers, &mut sample(rank, 3, Kind::Int64)), Err(CollectiveError::Whole { .. })),
-        "a mean of whole numbers is refused"
-    );
-    for text in ["", "the configuration of rank 0"] {
-        let mine = if rank + 1 == world { text.as_bytes().to_vec() } else { b"something else".to_vec() };
-        assert_eq!(broadcast_bytes(peers, mine, world - 1)?, text.as_bytes());
-    }
-    // Many small calls in a row: no rank may overtake another.
-    for round in 0..50 {
-        let total = sum_numbers(peers, &[rank as f64, f64::from(round)])?;
-        assert_eq!(total, [sum_of_ranks as f64, f64::from(round) * ranks as f64], "round {round}");
-        peers.barrier()?;
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ impl State {
         knobs: &Knobs,
         peers: &dyn Collective,
     ) -> Result<Targets, DinoError> {
-        let (kind, loss) = (self.settings.kind(), &self.settings.loss);
+        let kind = self.settings.kind();
         let (b, k) = (share.images, self.architecture.head.prototypes);
         let (mut features, mut cls, mut patches) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
@@ -61,28 +61,9 @@ impl State {
             patches.push(p.to_kind(kind));
         }
         let features = joined(features, 1).flatten(0, 1);
-        let (cls, patches) = (joined(cls, 1).view([2 * b, k]), joined(patches, 0));
-        let temp = knobs.teacher_temp;
-        let (cls, patches, centers) = match loss.centering {
-            Centering::SinkhornKnopp => (
-                sinkhorn(cls, temp, loss.sk_iterations, peers)?,
-                sinkhorn(patches, temp, loss.sk_iterations, peers)?,
-                None,
-            ),
-            Centering::MovingAverage => {
-                let dino = self.center_dino.next(loss.center_momentum);
-                let ibot = self.center_ibot.next(loss.center_momentum);
-                let group = joined(parts.iter().map(|part| part.masked.group.shallow_clone()).collect(), 0);
-                let collected = (
-                    mean_of_rows(&cls, 2 * share.total, peers)?,
-                    mean_of_group_means(&patches, &group, share.groups, peers)?,
-                );
-                let cls = centered_softmax(cls, &dino, temp);
-                let patches = centered_softmax(patches, &ibot, temp);
-                let centers = NewCenters { dino: (dino, collected.0), ibot: (ibot, collected.1) };
-                (cls, patches, Some(centers))
-            }
-        };
+        let logits = (joined(cls, 1).view([2 * b, k]), joined(patches, 0));
+        let group = joined(parts.iter().map(|part| part.masked.group.shallow_clone()).collect(), 0);
+        let (cls, patches, centers) = self.centered(logits, &group, share, knobs.teacher_temp, peers)?;
         let cls = cls.view([2, b, k]);
         let entropy = collapse::entropy(&cls) * (share.images as f64 / share.total as f64);
         let (mut image, mut patch) = (0, 0);
@@ -96,6 +77,30 @@ impl State {
             })
             .collect();
         Ok(Targets { parts, centers, features, entropy })
+    }
+
+    /// Logits of crops `[2B, K]` and of masked patches `[M, K]` to probabilities of the same shapes, centred over all ranks;
+    /// `group` `[M]` says the loss group of each patch.
+    fn centered(
+        &self,
+        (cls, patches): (Tensor, Tensor),
+        group: &Tensor,
+        share: &RankShare,
+        temp: f64,
+        peers: &dyn Collective,
+    ) -> Result<(Tensor, Tensor, Option<NewCenters>), DinoError> {
+        let loss = &self.settings.loss;
+        if loss.centering == Centering::SinkhornKnopp {
+            let cls = sinkhorn(cls, temp, loss.sk_iterations, peers)?;
+            return Ok((cls, sinkhorn(patches, temp, loss.sk_iterations, peers)?, None));
+        }
+        let dino = self.center_dino.next(loss.center_momentum);
+        let ibot = self.center_ibot.next(loss.center_momentum);
+        let collected_dino = mean_of_rows(&cls, 2 * share.total, peers)?;
+        let collected_ibot = mean_of_group_means(&patches, group, share.groups, peers)?;
+        let (cls, patches) = (centered_softmax(cls, &dino, temp), centered_softmax(patches, &ibot, temp));
+        let centers = NewCenters { dino: (dino, collected_dino), ibot: (ibot, collected_ibot) };
+        Ok((cls, patches, Some(centers)))
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use collective::nccl::{CudaStreams, Joining, Library, Nccl, NcclError};
 use collective::rendezvous::{Address, RendezvousError, TcpRendezvous};
 use collective::watch::{Rules, Stuck, WorldEnd};
-use collective::{Collective, CollectiveError, ControlChannel, Launch, Patience, Solo, Watched, broadcast_bytes, sum_numbers};
+use collective::{
+    Collective, CollectiveError, ControlChannel, Launch, Patience, Solo, Watched, broadcast_bytes, sum_numbers,
+};
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -1,6 +1,8 @@
 //! Histogram equalisation, global and in tiles (CLAHE), on 8 bits.
 #![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
+use std::ops::Range;
+
 use super::border::reflect_101;
 use crate::pool::Buf;
 use crate::round::round_u8;
@@ -25,6 +27,31 @@ pub(crate) fn equalize_channel(data: &mut [u8], c: usize) {
     data[c..].iter_mut().step_by(3).for_each(|v| *v = table[*v as usize]);
 }
 
+/// How often each level occurs in channel 0 of a tile of `[height, width, 3]` data; a tile may reach beyond the image.
+fn tile_histogram(
+    data: &[u8],
+    (height, width): (usize, usize),
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> [u32; 256] {
+    // Two counts in turn: neighbours are often of one level, and a count must be written before it is read again.
+    let mut counts = [[0u32; 256]; 2];
+    for y in rows {
+        let row = &data[reflect_101(y as isize, height) * width * 3..][..width * 3];
+        if columns.end <= width {
+            let mut pairs = row[columns.start * 3..columns.end * 3].chunks_exact(6);
+            for pair in &mut pairs {
+                counts[0][pair[0] as usize] += 1;
+                counts[1][pair[3] as usize] += 1;
+            }
+            pairs.remainder().first().into_iter().for_each(|&v| counts[0][v as usize] += 1);
+        } else {
+            columns.clone().for_each(|x| counts[0][row[reflect_101(x as isize, width) * 3] as usize] += 1);
+        }
+    }
+    std::array::from_fn(|i| counts[0][i] + counts[1][i])
+}
+
 /// `cv2.createCLAHE(clip_limit, (tiles_x, tiles_y)).apply` on channel 0 of `[height, width, 3]` data, in place.
 pub(crate) fn clahe_channel(
     data: &mut [u8],
@@ -40,24 +67,8 @@ pub(crate) fn clahe_channel(
     let scale = 255.0f32 / area as f32;
     let mut tables = Buf::<u8>::zeroed(tiles_x * tiles_y * 256);
     for (k, table) in tables.as_chunks_mut::<256>().0.iter_mut().enumerate() {
-        let (ty, tx) = (k / tiles_x, k % tiles_x);
-        // Two counts in turn: neighbours are often of one level, and a count must be written before it is read again.
-        let mut histograms = [[0u32; 256]; 2];
-        for y in ty * tile_h..(ty + 1) * tile_h {
-            let row = &data[reflect_101(y as isize, height) * width * 3..][..width * 3];
-            let (from, to) = (tx * tile_w, (tx + 1) * tile_w);
-            if to <= width {
-                let mut pairs = row[from * 3..to * 3].chunks_exact(6);
-                for pair in &mut pairs {
-                    histograms[0][pair[0] as usize] += 1;
-                    histograms[1][pair[3] as usize] += 1;
-                }
-                pairs.remainder().first().into_iter().for_each(|&v| histograms[0][v as usize] += 1);
-            } else {
-                (from..to).for_each(|x| histograms[0][row[reflect_101(x as isize, width) * 3] as usize] += 1);
-            }
-        }
-        let mut histogram: [u32; 256] = std::array::from_fn(|i| histograms[0][i] + histograms[1][i]);
+        let (top, left) = (k / tiles_x * tile_h, k % tiles_x * tile_w);
+        let mut histogram = tile_histogram(data, (height, width), top..top + tile_h, left..left + tile_w);
         clip_histogram(&mut histogram, clip);
         let mut sum = 0;
         for (t, &n) in table.iter_mut().zip(&histogram) {

@@ -4,9 +4,12 @@
 mod settings;
 mod tensors;
 
-use crate::{DinoError, tensor_bytes};
+use crate::{DinoError, StepReport, tensor_bytes};
 use collective::Collective;
-use run_spec::{config::Precision, schedule::Schedules};
+use run_spec::{
+    config::Precision,
+    schedule::{Knobs, Schedules},
+};
 use std::{fs, path::PathBuf, str::FromStr};
 use tch::{Device, Kind, Tensor};
 use tensors::File;
@@ -99,22 +102,7 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
             }
         };
         let report = state.step_seeing_gradients(&batch, &knobs, peers, &mut see)?;
-        let mut number = |name: String, value: f64| out.push((name, Tensor::from_slice(&[value])));
-        for (name, value) in report.losses.named() {
-            number(format!("loss.{i}.{name}"), value);
-        }
-        for (name, value) in [
-            ("lr", knobs.lr),
-            ("last_layer_lr", knobs.last_layer_lr),
-            ("wd", knobs.wd),
-            ("momentum", knobs.momentum),
-            ("teacher_temp", knobs.teacher_temp),
-        ] {
-            number(format!("sched.{i}.{name}"), value);
-        }
-        for (name, value) in &report.norms {
-            number(format!("norm.{i}.{name}"), *value);
-        }
+        out.extend(numbers(i, &report, &knobs));
         out.extend(gradients);
     }
     if peers.rank() == 0 {
@@ -124,6 +112,21 @@ pub fn run_step_file(args: &StepFileArgs, peers: &dyn Collective) -> Result<(), 
         fs::write(&args.out, bytes).map_err(|e| file_error("write", &args.out, &e))?;
     }
     Ok(peers.barrier()?)
+}
+
+/// The numbers of step `i`, each a tensor `[1]`: losses, schedules and norms.
+fn numbers(i: u64, report: &StepReport, knobs: &Knobs) -> Vec<(String, Tensor)> {
+    let schedules = [
+        ("lr", knobs.lr),
+        ("last_layer_lr", knobs.last_layer_lr),
+        ("wd", knobs.wd),
+        ("momentum", knobs.momentum),
+        ("teacher_temp", knobs.teacher_temp),
+    ];
+    let losses = report.losses.named().into_iter().map(|(name, value)| (format!("loss.{i}.{name}"), value));
+    let schedules = schedules.into_iter().map(|(name, value)| (format!("sched.{i}.{name}"), value));
+    let norms = report.norms.iter().map(|(name, value)| (format!("norm.{i}.{name}"), *value));
+    losses.chain(schedules).chain(norms).map(|(name, value)| (name, Tensor::from_slice(&[value]))).collect()
 }
 
 fn read(path: &PathBuf) -> Result<File, DinoError> {

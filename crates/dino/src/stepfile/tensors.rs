@@ -129,23 +129,10 @@ pub(super) fn state(config: &TrainConfig, case: &Case, weights: &File, device: D
     // What is optional stands over the zeros of the new state.
     let centered = config.loss.centering == Centering::MovingAverage;
     let mut whole = state.tensors();
-    let mut unexpected = Vec::new();
-    for (name, t) in rest {
-        match whole.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, slot)) if name != "adam.steps" => *slot = t,
-            _ if name.starts_with("center_pending.") && centered => whole.push((name, t)),
-            // A centre that this centering does not use is no mistake.
-            _ if name.starts_with("center") && !centered => {}
-            _ => unexpected.push(name),
-        }
-    }
+    let unexpected = overlay(&mut whole, rest, centered);
     if !unexpected.is_empty() {
-        return Err(DinoError::Tensors {
-            what: weights.what.clone(),
-            missing: Vec::new(),
-            unexpected,
-            misshapen: Vec::new(),
-        });
+        let (missing, misshapen) = (Vec::new(), Vec::new());
+        return Err(DinoError::Tensors { what: weights.what.clone(), missing, unexpected, misshapen });
     }
     for (name, t) in &mut whole {
         if name == "adam.steps" {
@@ -154,6 +141,21 @@ pub(super) fn state(config: &TrainConfig, case: &Case, weights: &File, device: D
     }
     state.load(&whole, &weights.what)?;
     Ok(state)
+}
+
+/// Puts `tensors` in the places of those of the same name in `whole`; returns the names that have no place.
+fn overlay(whole: &mut Vec<(String, Tensor)>, tensors: Vec<(String, Tensor)>, centered: bool) -> Vec<String> {
+    let mut unexpected = Vec::new();
+    for (name, t) in tensors {
+        match whole.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, slot)) if name != "adam.steps" => *slot = t,
+            _ if name.starts_with("center_pending.") && centered => whole.push((name, t)),
+            // A centre that this centering does not use is no mistake.
+            _ if name.starts_with("center") && !centered => {}
+            _ => unexpected.push(name),
+        }
+    }
+    unexpected
 }
 
 /// Sizes that the settings leave to the tensors.

@@ -73,7 +73,7 @@ mod tests {
             &run_spec::ids::Digest::of(b""),
         );
         let refused = training::TrainingError::Refused(planned.unwrap_err().into());
-        let failure = TrainingFailure { step: None, rank_lost: false, error: refused };
+        let failure = TrainingFailure { step: None, rank_lost: false, error: Box::new(refused) };
         let stored: Result<(), _> = Err(run_folder::RunError::from(full()));
         for (error, kind) in [
             (anyhow!("no shards"), FailureKind::Other),

@@ -23,7 +23,7 @@ pub struct TrainingFailure {
     /// Whether a rank died or hung, or a device failed, so that a new start may go well.
     pub rank_lost: bool,
     /// What happened.
-    pub error: TrainingError,
+    pub error: Box<TrainingError>,
 }
 
 impl fmt::Display for TrainingFailure {
@@ -34,13 +34,13 @@ impl fmt::Display for TrainingFailure {
 
 impl Error for TrainingFailure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
+        Some(self.error.as_ref())
     }
 }
 
 impl From<TrainingError> for TrainingFailure {
     fn from(error: TrainingError) -> Self {
-        Self { step: None, rank_lost: false, error }
+        Self { step: None, rank_lost: false, error: Box::new(error) }
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(kind_of(&error), kind, "{error:?}");
         }
-        let lost = TrainingFailure { step: Some(7.into()), rank_lost: true, error: full().into() };
+        let lost = TrainingFailure { step: Some(7.into()), rank_lost: true, error: Box::new(full().into()) };
         assert_eq!(kind_of(&lost), FailureKind::RankLost);
         assert_eq!(sentence(&lost), full().to_string(), "what a wrapped error says is said once");
     }

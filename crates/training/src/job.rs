@@ -27,6 +27,9 @@ pub struct CacheFolder {
     pub bytes: u64,
 }
 
+/// Refuses an input by its digest.
+pub type Verify<'a> = dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + Send + Sync>> + 'a;
+
 /// What a program gives to train on.
 pub struct TrainingJob<'a> {
     /// The configuration.
@@ -48,7 +51,7 @@ pub struct TrainingJob<'a> {
     /// The wish to stop.
     pub stop: StopWish,
     /// Refuses an input that is not what the program was told to expect.
-    pub verify: &'a dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + Send + Sync>>,
+    pub verify: &'a Verify<'a>,
 }
 
 impl std::fmt::Debug for TrainingJob<'_> {

@@ -25,7 +25,7 @@ pub use diagnosis::Diagnosis;
 pub use error::TrainingError;
 pub use failure::{TrainingFailure, kind_of};
 pub use init_weights::verify_init_weights;
-pub use job::{CacheFolder, Ending, Input, OpenDevice, TrainingJob};
+pub use job::{CacheFolder, Ending, Input, OpenDevice, TrainingJob, Verify};
 pub use loader::Source;
 pub use observer::Observer;
 pub use ranks::{ForcedEnd, RankSettings, Ranks, RanksError};

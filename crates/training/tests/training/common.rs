@@ -46,7 +46,7 @@ pub(crate) fn shards(rows: u32, bad: Option<u32>) -> Store {
     for n in 0..rows {
         let mut row = row(n);
         if bad == Some(n) {
-            row.bytes = b"no image".to_vec().into();
+            row.bytes = b"no image".to_vec();
         }
         writer.push(row).unwrap();
     }

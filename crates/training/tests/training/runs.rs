@@ -83,7 +83,7 @@ fn a_store_that_fails_at_a_checkpoint_costs_that_checkpoint_and_at_the_last_one_
                     Run::of(run).checkpoints().unwrap().iter().map(|record| record.step.get()).collect();
                 if steps.len() < 2 { "one checkpoint was left out" } else { "nothing was lost" }
             }
-            Err(failure) if matches!(failure.error, TrainingError::LastCheckpoint { .. }) => {
+            Err(failure) if matches!(*failure.error, TrainingError::LastCheckpoint { .. }) => {
                 assert_eq!((kind_of(&failure), failure.step), (FailureKind::StoreUnavailable, Some(STEPS.into())));
                 assert!(sentence(&failure).contains("start the same command again"), "{failure}");
                 "the last checkpoint was lost"
@@ -108,7 +108,7 @@ fn a_store_that_fails_at_a_checkpoint_costs_that_checkpoint_and_at_the_last_one_
 fn a_row_that_is_no_image_ends_training_with_its_number_and_the_metrics_so_far() {
     let (config, run) = (config(&["train.batch_size=2"]), memory());
     let failure = train(&job(&config, &shards(8, Some(5)), &run), &mut Silent).unwrap_err();
-    assert!(matches!(failure.error, TrainingError::Row { row: 5, .. }), "{failure:?}");
+    assert!(matches!(*failure.error, TrainingError::Row { row: 5, .. }), "{failure:?}");
     assert!(sentence(&failure).starts_with("read row 5 of the shard set: "), "{}", sentence(&failure));
     assert_eq!(kind_of(&failure), FailureKind::Other);
     let step = failure.step.unwrap();

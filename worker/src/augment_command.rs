@@ -149,3 +149,22 @@ fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Imag
     let made = op.apply(&params, seen);
     Ok(if reversed { made.swap_red_blue() } else { made })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_read_as_training_reads_them_upright_and_over_white() {
+        let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/imaging/tests/golden/formats"));
+        for (name, most) in [("exif-6.jpg", 6), ("alpha.png", 0), ("grey16.tif", 0)] {
+            let seen = read_image(&golden.join(name)).unwrap();
+            let expected = image::open(golden.join(format!("{name}.expected.png"))).unwrap().into_rgb8();
+            assert_eq!((seen.width as u32, seen.height as u32), expected.dimensions(), "{name}");
+            let difference = seen.data.iter().zip(expected.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(difference <= Some(most), "{name}: {difference:?}");
+        }
+        let error = read_image(&golden.join("../make_formats.py")).unwrap_err();
+        assert!(format!("{error:#}").contains("no image format that is read"), "{error:#}");
+    }
+}

@@ -111,7 +111,7 @@ pub enum Problem {
         /// Which part, from 0.
         part: usize,
         /// What is wrong with it.
-        problem: Box<Problem>,
+        problem: Box<Self>,
     },
 }
 

@@ -16,12 +16,12 @@ use store::{Store, StoreError};
 
 use crate::command::{self, Stage};
 use crate::evidence;
-use crate::guard::Signal;
 use crate::keys::RowsKey;
-use crate::ledger::{self, unix_s};
 use crate::log;
 use crate::process::{Launcher, Process, error_file_of};
 use crate::records::{Cause, Failed, Finished, Plan, RowsRef, StageReport, Started, Trial};
+use crate::supervisor::Signal;
+use crate::trial_state::{self, unix_s};
 
 /// How much of a log goes into the store.
 const LOG_LIMIT: u64 = 1 << 20;
@@ -246,7 +246,7 @@ impl<'a> Ground<'a> {
                 self.store.create_record_once(&trial.attempt_key(number).result(), record)?;
                 Ok(())
             }
-            Outcome::Failed(record) => ledger::record_failure(self.store, trial, number, record),
+            Outcome::Failed(record) => trial_state::record_failure(self.store, trial, number, record),
         }
     }
 }

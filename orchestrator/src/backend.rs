@@ -29,8 +29,8 @@ pub(crate) enum Event<'a> {
     Taken(Trial<'a>),
     /// A stage of it runs now, in words.
     Stage(Ticket<'a>, String),
-    /// It is in a stage, and came so far: the stage, and the end of its log in words.
-    Place(Ticket<'a>, String, String),
+    /// Progress of a running stage: its name, and where its log says it is.
+    Progress(Ticket<'a>, String, String),
     /// It has ended, after so many seconds where the backend knows: the store says how.
     Ended(Ticket<'a>, Option<f64>, PathBuf),
 }
@@ -58,7 +58,7 @@ pub(crate) trait Backend<'a> {
     /// recorded and reported as ended.
     fn start(&mut self, tickets: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>>;
 
-    /// Looks at an attempt whose claim names a wave.
+    /// Looks at an attempt whose claim names a batch.
     ///
     /// # Errors
     /// The store.

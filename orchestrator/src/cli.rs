@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::slurm::wave::Job;
+use crate::slurm::job_batch::Job;
 
 /// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
 #[derive(Debug, Parser)]
@@ -36,8 +36,8 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Task(TaskArgs),
     /// Run a program until it ends or standard input closes.
-    #[command(hide = true)]
-    Guard(GuardArgs),
+    #[command(hide = true, alias = "guard")]
+    Supervise(SuperviseArgs),
 }
 
 /// A kind of file that people write.
@@ -145,7 +145,7 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct GuardArgs {
+pub(crate) struct SuperviseArgs {
     /// Seconds between asking the program to end and killing it.
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub(crate) grace_s: f64,
@@ -159,9 +159,9 @@ pub(crate) struct TaskArgs {
     /// The sweep's store.
     #[arg(long, value_name = "URI")]
     pub(crate) store: String,
-    /// Key of the wave.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) wave: String,
+    /// Key of the job batch; scripts of older versions say `--wave`.
+    #[arg(long, alias = "wave", value_name = "KEY")]
+    pub(crate) batch: String,
     /// Which of a trial's two jobs.
     #[arg(long, value_enum)]
     pub(crate) job: Job,

@@ -36,19 +36,20 @@ pub(crate) fn stages(
     config: &Path,
     uri_of: impl Fn(&str) -> String,
 ) -> Result<Vec<Stage>> {
-    let places = Places { plan, trial, attempt, config: config.display().to_string(), run: uri_of(&trial.key().run()) };
+    let lines =
+        CommandLines { plan, trial, attempt, config: config.display().to_string(), run: uri_of(&trial.key().run()) };
     let mut stages = Vec::new();
     if trial.baseline.is_none() {
-        stages.push(places.train());
+        stages.push(lines.train());
     }
     for eval in plan.evals_of(trial) {
-        stages.push(places.probe(eval, &uri_of)?);
+        stages.push(lines.probe(eval, &uri_of)?);
     }
     Ok(stages)
 }
 
 /// What the command lines of a trial have in common.
-struct Places<'a> {
+struct CommandLines<'a> {
     plan: &'a Plan,
     trial: &'a Trial<'a>,
     attempt: Attempt,
@@ -56,7 +57,7 @@ struct Places<'a> {
     run: String,
 }
 
-impl Places<'_> {
+impl CommandLines<'_> {
     fn train(&self) -> Stage {
         let Arm { shards, init_weights, .. } = self.trial.arm;
         let mut args = words(&["train", &self.config, "--shards", &shards.uri, "--out", &self.run, "--print-metrics"]);
@@ -155,14 +156,15 @@ pub(crate) fn shown(program: &str, args: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::code::Code;
     use crate::records::{Baseline, ShardRef};
     use serde_json::json;
     use std::collections::BTreeMap;
 
-    fn plan() -> Plan {
+    /// A small plan of two arms and one seed.
+    pub(crate) fn plan() -> Plan {
         let shards = |uri: &str| ShardRef { uri: uri.into(), digest: Digest::of(uri.as_bytes()) };
         let arm = |name: &str, config: Value| Arm {
             name: name.into(),

@@ -9,8 +9,8 @@ use run_spec::ids::{Attempt, Digest, Step};
 use store::{Store, StoreError};
 
 use crate::keys::RowsKey;
-use crate::ledger::{self, State};
 use crate::records::{EvalSet, Finished, Plan, RowsRef, Trial};
+use crate::trial_state::{self, State};
 
 /// What rows are checked against: one trial of a plan, on one evaluation set.
 #[derive(Debug, Clone, Copy)]
@@ -181,11 +181,13 @@ pub(crate) struct Checked {
 
 /// The state of a trial, its rows included. A store that cannot be reached is an error; damage is a state.
 pub(crate) fn state(store: &Store, plan: &Plan, trial: &Trial<'_>) -> Result<Checked> {
-    let state = ledger::state(store, trial)?;
+    let state = trial_state::state(store, trial)?;
     let State::Finished { attempt, record } = &state else { return Ok(Checked { state, rows: Vec::new() }) };
     match rows(store, plan, trial, (*attempt, record)) {
         Ok(rows) => Ok(Checked { state, rows }),
-        Err(error) if error.downcast_ref::<StoreError>().is_some_and(|error| !ledger::is_damage(error)) => Err(error),
+        Err(error) if error.downcast_ref::<StoreError>().is_some_and(|error| !trial_state::is_damage(error)) => {
+            Err(error)
+        }
         Err(error) => {
             Ok(Checked { state: State::Damaged { attempt: *attempt, what: format!("{error:#}") }, rows: Vec::new() })
         }

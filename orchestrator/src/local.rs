@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::attempt::{Ground, Look, Outcome, RunningAttempt, failure, log_of};
 use crate::backend::{Adoption, Backend, Event, Ticket};
-use crate::ledger;
 use crate::log;
 use crate::progress;
 use crate::records::{Cause, Claim, Trial};
+use crate::trial_state;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -38,7 +38,7 @@ impl<'a> Backend<'a> for Local<'a> {
         let mut events = Vec::new();
         for ticket in tickets {
             let Ticket { trial, attempt } = ticket;
-            if !ledger::claim(store, &trial, attempt, &plan.name, None)? {
+            if !trial_state::claim(store, &trial, attempt, &plan.name, None)? {
                 events.push(Event::Taken(trial));
                 continue;
             }
@@ -68,7 +68,7 @@ impl<'a> Backend<'a> for Local<'a> {
             let ticket = Ticket { trial: running.trial, attempt: running.number };
             if places {
                 let place = progress::place(&log::tail(&running.log, 4096));
-                events.push(Event::Place(ticket, running.stage.clone(), place));
+                events.push(Event::Progress(ticket, running.stage.clone(), place));
             }
             match self.ground.look(&mut running)? {
                 Look::Going => still.push(running),

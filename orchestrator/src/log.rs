@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+/// How lines of the supervisor begin; older versions called it the guard.
+const SUPERVISOR: [&str; 2] = ["supervisor: ", "guard: "];
+
 /// The last `limit` bytes of a log, from the beginning of a line.
 pub(crate) fn tail(log: &Path, limit: u64) -> String {
     let read = || -> std::io::Result<(Vec<u8>, bool)> {
@@ -27,8 +30,10 @@ pub(crate) fn last_words(log: &Path) -> String {
     let text = tail(log, 8192);
     let lines = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     // What ended the worker has words of its own, later and of less worth; alone, they must do.
-    let about = |line: &&str| ["guard: ", "srun: ", "slurmstepd: "].iter().any(|who| line.starts_with(who));
-    let line = lines().find(|line| !about(line)).or_else(|| lines().find(|line| !line.starts_with("guard: ")));
+    let about = |line: &&str| SUPERVISOR.iter().chain(&["srun: ", "slurmstepd: "]).any(|who| line.starts_with(who));
+    let line = lines()
+        .find(|line| !about(line))
+        .or_else(|| lines().find(|line| !SUPERVISOR.iter().any(|who| line.starts_with(who))));
     let plain = plain(line.unwrap_or("no output"));
     sentence(plain.trim()).chars().take(1000).collect()
 }

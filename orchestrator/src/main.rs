@@ -6,9 +6,9 @@
 //! other.
 //!
 //! * [`sweep_file`] → [`plan`]: what is compared, resolved and digested; pure.
-//! * [`records`], [`keys`], [`ledger`], [`identity`]: what the store says, and who holds what.
+//! * [`records`], [`keys`], [`trial_state`], [`identity`]: what the store says, and who holds what.
 //! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
-//! * [`attempt`], [`command`], [`process`], [`guard`]: running one trial; [`local`] and [`slurm`] see to many.
+//! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
 //! * [`tables`], [`show`], [`progress`]: saying what came out.
 
 mod attempt;
@@ -18,13 +18,10 @@ mod cli;
 mod code;
 mod command;
 mod evidence;
-mod guard;
 mod identity;
 mod keys;
-mod ledger;
 mod local;
 mod log;
-mod only;
 mod output;
 mod plan;
 mod plans;
@@ -34,10 +31,13 @@ mod progress;
 mod records;
 mod show;
 mod slurm;
+mod supervisor;
 mod sweep;
 mod sweep_command;
 mod sweep_file;
 mod tables;
+mod trial_filter;
+mod trial_state;
 mod verify;
 
 use std::path::Path;
@@ -49,11 +49,11 @@ use clap::Parser;
 use store::Store;
 
 use cli::{Cli, Command, Format, ResultsArgs, TargetArgs, Written};
-use only::Globs;
 use prepare::Found;
 use records::Plan;
 use slurm::{control, task};
 use sweep_file::SweepFile;
+use trial_filter::Globs;
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
@@ -65,8 +65,10 @@ fn main() -> ExitCode {
         Command::Cancel(args) => run_cancel(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Schema { of } => print_schema(of),
-        Command::Task(args) => task::run(&args.store, &args.wave, args.job),
-        Command::Guard(args) => guard::run(&args.command[0], &args.command[1..], Duration::from_secs_f64(args.grace_s)),
+        Command::Task(args) => task::run(&args.store, &args.batch, args.job),
+        Command::Supervise(args) => {
+            supervisor::run(&args.command[0], &args.command[1..], Duration::from_secs_f64(args.grace_s))
+        }
     };
     outcome.unwrap_or_else(|error| {
         output::note(&format!("Error: {error:#}"));

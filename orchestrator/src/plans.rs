@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use store::Store;
 
 use crate::identity::Identity;
-use crate::ledger::unix_s;
 use crate::output;
 use crate::plan::{self, Facts};
 use crate::records::{Invocation, Plan};
 use crate::sweep_file::SweepFile;
+use crate::trial_state::unix_s;
 
 fn root(name: &str) -> String {
     format!("sweeps/{name}/plans")

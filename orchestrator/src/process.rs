@@ -1,4 +1,4 @@
-//! A worker as a process group of this machine, begun through some other program: the guard, or Slurm's `srun`.
+//! A worker as a process group of this machine, begun through some other program: the supervisor, or Slurm's `srun`.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use run_folder::failure::ERROR_FILE;
 
-use crate::guard::{Signal, signal_group, signal_process};
 use crate::identity::Identity;
+use crate::supervisor::{Signal, signal_group, signal_process};
 
 /// How workers are started.
 #[derive(Debug, Clone)]
@@ -39,11 +39,11 @@ pub(crate) fn error_file_of(log: &Path) -> PathBuf {
 }
 
 impl Launcher {
-    /// Workers that end when this program does: `program` is this program, which is also the guard.
-    pub(crate) fn guarded(program: &Path, worker: PathBuf, grace: Duration) -> Self {
+    /// Workers that end when this program does: `program` is this program, which is also the supervisor.
+    pub(crate) fn supervised(program: &Path, worker: PathBuf, grace: Duration) -> Self {
         let seconds = grace.as_secs_f64().to_string();
         let program = program.display().to_string();
-        let prefix = [program.as_str(), "guard", "--grace-s", &seconds, "--"];
+        let prefix = [program.as_str(), "supervise", "--grace-s", &seconds, "--"];
         Self { prefix: prefix.map(str::to_owned).to_vec(), worker, ask: Signal::Term, grace }
     }
 
@@ -67,7 +67,7 @@ impl Launcher {
         if std::env::var_os("OMP_WAIT_POLICY").is_none() {
             command.env("OMP_WAIT_POLICY", "passive");
         }
-        // Dropping the child closes the pipe on its standard input, which tells a guard to end the worker.
+        // Dropping the child closes the pipe on its standard input, which tells a supervisor to end the worker.
         let child = command.process_group(0).stdin(Stdio::piped()).stdout(out).stderr(err).spawn();
         let child = child.with_context(|| format!("start {program}"))?;
         Ok(Process { child, began: Instant::now(), kill_at: None })

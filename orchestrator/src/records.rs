@@ -9,7 +9,7 @@
 //!             <sweep digest>/invocations/<n>.json         who worked on it
 //!                            ended.json                   every trial finished or failed
 //!                            tables/<n>/{report.md, …}    what came out
-//!                            waves/<w>/wave.json, …       job arrays on Slurm: see [`crate::slurm::wave`]
+//!                            waves/<w>/wave.json, …       job arrays on Slurm: see [`crate::slurm::job_batch`]
 //! trials/<trial digest>/seed-<s>/config.json              the resolved config
 //!                                run/…                    the worker's own: checkpoints, metrics
 //!                                <probes>/attempt-<n>/    claim.json, started-<stage>.json, trained.json (Slurm),
@@ -229,10 +229,10 @@ pub(crate) struct Claim {
     pub(crate) sweep: String,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
-    /// Key of the wave that runs it on Slurm; absent where the holder itself runs it. With a wave it is Slurm that knows
+    /// Key of the batch that runs it on Slurm; absent where the holder itself runs it. With a batch it is Slurm that knows
     /// whether the attempt lives, not the holder, which may go and come back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) wave: Option<String>,
+    #[serde(rename = "wave", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<String>,
 }
 
 /// `started-<stage>.json`: the process group of one stage, so that a restarted orchestrator can end what is left of it.

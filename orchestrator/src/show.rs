@@ -7,10 +7,10 @@ use store::Store;
 
 use crate::evidence;
 use crate::identity::Life;
-use crate::ledger::State;
-use crate::only::Globs;
 use crate::output::{columns, duration};
 use crate::records::{Arm, Cause, Plan};
+use crate::trial_filter::Globs;
+use crate::trial_state::State;
 
 /// What is known of all trials of a plan.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ pub(crate) struct Counts {
 pub(crate) fn matrix(
     store: Option<&Store>,
     plan: &Plan,
-    only: &Globs,
+    filter: &Globs,
     places: &BTreeMap<String, String>,
 ) -> Result<Matrix> {
     let mut rows = vec![["arm", "seed", "trial", "status", "changes"].map(str::to_owned).to_vec()];
     let (mut finished_s, mut counts) = (Vec::new(), Counts::default());
     let reference = &plan.arms[0];
-    let chosen = plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect();
+    let chosen = plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect();
     for trial in plan.with_baselines(chosen) {
         let state = store.map(|store| evidence::state(store, plan, &trial)).transpose()?.map(|checked| checked.state);
         let words = match (&state, store) {
@@ -94,7 +94,7 @@ fn status(state: &State, place: Option<&String>) -> String {
         }
         State::Failed { attempt, .. } => format!("cut off (attempt {attempt})"),
         State::Claimed { attempt, life: Life::Dead, .. } => format!("cut off (attempt {attempt})"),
-        State::Claimed { attempt, claim, .. } if claim.wave.is_some() => {
+        State::Claimed { attempt, claim, .. } if claim.batch.is_some() => {
             format!("attempt {attempt}, {}", place.map_or("on Slurm", String::as_str))
         }
         State::Claimed { attempt, claim, .. } => {

@@ -6,13 +6,15 @@
 //!
 //! * [`section`]: the sweep file's `slurm`; [`time`]: times as Slurm writes them; [`script`]: the text that is submitted. Pure. [`setup`]: what all jobs share.
 //! * [`parse`], [`client`]: what Slurm's commands say, and how they are run.
-//! * [`wave`]: the records of one submission; [`submit`]: making it happen exactly once.
+//! * [`batch`]: the records of one submission; [`submit`]: making it happen exactly once.
 //! * [`watch`]: the backend of a sweep; [`verdict`]: what a pair of job states means. [`task`]: inside a job.
 //! * [`control`]: `status` and `cancel`.
 
 pub(crate) mod again;
 pub(crate) mod client;
 pub(crate) mod control;
+pub(crate) mod job_batch;
+pub(crate) mod job_phase;
 pub(crate) mod parse;
 pub(crate) mod script;
 pub(crate) mod section;
@@ -20,6 +22,4 @@ pub(crate) mod setup;
 pub(crate) mod submit;
 pub(crate) mod task;
 pub(crate) mod time;
-pub(crate) mod verdict;
 pub(crate) mod watch;
-pub(crate) mod wave;

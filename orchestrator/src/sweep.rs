@@ -1,6 +1,6 @@
 //! The loop of a sweep: decides by the store which trials to start, and counts what becomes of them.
 //!
-//! One thread, no clock but the poll. Trials are independent: one that fails is recorded and the others go on. What a
+//! One thread; time comes from a clock that is handed in. Trials are independent: one that fails is recorded and the others go on. What a
 //! trial has become is read from the store, never remembered, so several orchestrators may work on one sweep, and one that
 //! was killed is continued by the next. How trials are run is the affair of a [`Backend`].
 
@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use run_spec::ids::Attempt;
-use store::Store;
+use store::{Clock, Store};
 
 use crate::backend::{Adoption, Backend, Event, Ticket};
 use crate::evidence;
 use crate::identity::Life;
-use crate::ledger::{self, State};
 use crate::progress::Progress;
 use crate::records::{Cause, Claim, Plan, Trial};
+use crate::trial_state::{self, State};
 
 /// How often a trial that another orchestrator holds is looked at again.
 const RECHECK: Duration = Duration::from_secs(2);
@@ -60,9 +60,11 @@ pub(crate) struct Sweep<'a, 'b> {
     plan: &'a Plan,
     options: &'b Options,
     backend: &'b mut dyn Backend<'a>,
+    clock: &'b dyn Clock,
     /// Set by a signal.
     stop: Arc<AtomicBool>,
-    pending: VecDeque<(Trial<'a>, Instant)>,
+    /// Trials with the moment from which each may be looked at.
+    pending: VecDeque<(Trial<'a>, Duration)>,
     lost: BTreeMap<String, u32>,
     failed_now: usize,
     /// Something that every trial would meet: what was planned has changed, or the store takes nothing. Nothing more is started.
@@ -88,7 +90,7 @@ enum Next<'a> {
 /// Runs `trials` on `backend` until each is finished, failed or held elsewhere by nobody this machine can judge.
 pub(crate) fn run<'a>(
     (store, plan): (&'a Store, &'a Plan),
-    options: &Options,
+    (options, clock): (&Options, &dyn Clock),
     backend: &mut dyn Backend<'a>,
     stop: Arc<AtomicBool>,
     trials: Vec<Trial<'a>>,
@@ -101,11 +103,11 @@ pub(crate) fn run<'a>(
         match evidence::state(store, plan, &trial)?.state {
             State::Finished { .. } => summary.skipped += 1,
             State::Claimed { attempt, claim, .. }
-                if claim.wave.is_some() && backend.adopt(Ticket { trial, attempt }, &claim)? == Adoption::Watched =>
+                if claim.batch.is_some() && backend.adopt(Ticket { trial, attempt }, &claim)? == Adoption::Watched =>
             {
                 watched += 1;
             }
-            _ => pending.push_back((trial, Instant::now())),
+            _ => pending.push_back((trial, clock.now())),
         }
     }
     let progress = Progress::new(total, summary.skipped);
@@ -116,8 +118,22 @@ pub(crate) fn run<'a>(
         progress.note(&format!("{watched} of {total} trials are under way since before and are watched"));
     }
     let (lost, failed_now, ends, waiting_said) = (BTreeMap::new(), 0, false, false);
-    Sweep { store, plan, options, backend, stop, pending, lost, failed_now, ends, waiting_said, summary, progress }
-        .run()
+    Sweep {
+        store,
+        plan,
+        options,
+        backend,
+        clock,
+        stop,
+        pending,
+        lost,
+        failed_now,
+        ends,
+        waiting_said,
+        summary,
+        progress,
+    }
+    .run()
 }
 
 impl<'a> Sweep<'a, '_> {
@@ -151,7 +167,7 @@ impl<'a> Sweep<'a, '_> {
                 self.summary.interrupted = stop;
                 return Ok(self.summary);
             }
-            std::thread::sleep(self.backend.pause());
+            self.clock.sleep(self.backend.pause());
         }
     }
 
@@ -160,17 +176,22 @@ impl<'a> Sweep<'a, '_> {
         let mut chosen = Vec::new();
         for _ in 0..self.pending.len() {
             let Some((trial, due)) = self.pending.pop_front() else { break };
-            if Instant::now() < due || !self.backend.takes(&trial, &chosen) {
+            if self.clock.now() < due || !self.backend.takes(&trial, &chosen) {
                 self.pending.push_back((trial, due));
                 continue;
             }
             match self.next(trial)? {
                 Next::Start(ticket) => chosen.push(ticket),
                 Next::Watched | Next::Settled => {}
-                Next::Wait => self.pending.push_back((trial, Instant::now() + RECHECK)),
+                Next::Wait => self.look_again(trial),
             }
         }
         Ok(chosen)
+    }
+
+    /// Looks at a trial again after a while.
+    fn look_again(&mut self, trial: Trial<'a>) {
+        self.pending.push_back((trial, self.clock.now() + RECHECK));
     }
 
     /// Decides what becomes of a pending trial, by what the store says now.
@@ -192,16 +213,16 @@ impl<'a> Sweep<'a, '_> {
             State::Damaged { attempt, what } if self.options.retry_failed => {
                 self.progress
                     .note(&format!("{} is done again, its attempt {attempt} is set aside: {what}", trial.label()));
-                ledger::set_aside(self.store, &trial.attempt_key(attempt), vec![what])?;
+                trial_state::set_aside(self.store, &trial.attempt_key(attempt), vec![what])?;
                 following(attempt)?
             }
             State::Damaged { what, .. } => return Ok(self.on_damaged(&trial, &what)),
             State::Claimed { attempt, life: Life::Dead, .. } => {
-                ledger::settle_lost(self.store, &trial, attempt, self.options.grace)?;
+                trial_state::settle_lost(self.store, &trial, attempt, self.options.grace)?;
                 following(attempt)?
             }
             State::Claimed { attempt, claim, life } => {
-                let adoption = match claim.wave {
+                let adoption = match claim.batch {
                     Some(_) => self.backend.adopt(Ticket { trial, attempt }, &claim)?,
                     None => Adoption::NotMine,
                 };
@@ -232,7 +253,7 @@ impl<'a> Sweep<'a, '_> {
             return;
         }
         let (label, holder) = (trial.label(), &claim.holder);
-        if claim.wave.is_some() {
+        if claim.batch.is_some() {
             self.progress.note(&format!(
                 "{label} is held by a Slurm job: waiting; `sweep --backend slurm` watches it, `cancel` ends it"
             ));
@@ -246,11 +267,11 @@ impl<'a> Sweep<'a, '_> {
         for event in events {
             match event {
                 Event::Note(text) => self.progress.note(&text),
-                Event::Taken(trial) => self.pending.push_back((trial, Instant::now() + RECHECK)),
+                Event::Taken(trial) => self.look_again(trial),
                 Event::Stage(Ticket { trial, attempt }, stage) => {
                     self.progress.on_stage(&trial.label(), attempt, &stage);
                 }
-                Event::Place(Ticket { trial, .. }, stage, place) => {
+                Event::Progress(Ticket { trial, .. }, stage, place) => {
                     self.progress.on_tail(&trial.label(), &stage, &place);
                 }
                 Event::Ended(ticket, seconds, log) => self.on_end(ticket, seconds, &log)?,
@@ -286,17 +307,97 @@ impl<'a> Sweep<'a, '_> {
                 *lost += 1;
                 if record.cause == Cause::Lost && *lost <= LOST_LIMIT {
                     self.progress.note(&format!("{label} was lost ({}): it is tried again", record.message));
-                    self.pending.push_back((trial, Instant::now()));
+                    self.pending.push_back((trial, self.clock.now()));
                 } else {
                     self.summary.left += 1;
                     self.progress.note(&format!("{label} stopped ({}); the next sweep continues it", record.message));
                 }
             }
             // Somebody else has begun another attempt meanwhile.
-            State::Missing | State::SetAside { .. } | State::Claimed { .. } => {
-                self.pending.push_back((trial, Instant::now() + RECHECK))
-            }
+            State::Missing | State::SetAside { .. } | State::Claimed { .. } => self.look_again(trial),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tests::plan;
+    use std::sync::Mutex;
+
+    /// Time that passes only when somebody sleeps.
+    #[derive(Debug, Default)]
+    struct TestClock(Mutex<Duration>);
+
+    impl Clock for TestClock {
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep(&self, time: Duration) {
+            *self.0.lock().unwrap() += time;
+        }
+    }
+
+    /// Starts nothing; the trial's holder ends it after so many looks.
+    struct Elsewhere<'a> {
+        store: &'a Store,
+        trial: Trial<'a>,
+        looks_left: usize,
+    }
+
+    impl<'a> Backend<'a> for Elsewhere<'a> {
+        fn takes(&self, _: &Trial<'a>, _: &[Ticket<'a>]) -> bool {
+            true
+        }
+
+        fn start(&mut self, _: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>> {
+            panic!("a trial that another holds is not started")
+        }
+
+        fn adopt(&mut self, _: Ticket<'a>, _: &Claim) -> Result<Adoption> {
+            Ok(Adoption::NotMine)
+        }
+
+        fn poll(&mut self, _: bool) -> Result<Vec<Event<'a>>> {
+            self.looks_left = self.looks_left.saturating_sub(1);
+            if self.looks_left == 0 {
+                let record = crate::attempt::failure(Cause::Exit, "train", "not finite".to_owned(), Vec::new());
+                trial_state::record_failure(self.store, &self.trial, Attempt::new(1), &record)?;
+            }
+            Ok(Vec::new())
+        }
+
+        fn start_no_more(&mut self) {}
+
+        fn stop(&mut self) {}
+
+        fn running(&self) -> usize {
+            0
+        }
+
+        fn pause(&self) -> Duration {
+            Duration::from_millis(100)
+        }
+
+        fn farewell(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_trial_that_another_holds_is_looked_at_every_two_seconds_until_it_has_ended() {
+        let (store, plan) = (Store::open("memory://sweep-held").unwrap(), plan());
+        let trial = plan.trials()[0];
+        trial_state::claim(&store, &trial, Attempt::new(1), "s", None).unwrap();
+        let clock = TestClock::default();
+        let options = Options { retry_failed: false, max_failures: None, take_over: false, grace: Duration::ZERO };
+        let mut backend = Elsewhere { store: &store, trial, looks_left: 5 };
+        let stop = Arc::new(AtomicBool::new(false));
+        let summary = run((&store, &plan), (&options, &clock), &mut backend, stop, vec![trial]).unwrap();
+        assert_eq!((summary.failed, summary.left), (1, 0));
+        // It ended after half a second, and the next look at it is due after two.
+        assert!((RECHECK..RECHECK + Duration::from_millis(200)).contains(&clock.now()), "{:?}", clock.now());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use run_spec::ids::Digest;
-use store::Store;
+use store::{Store, SystemClock};
 
 use crate::attempt::Ground;
 use crate::backend::Backend;
@@ -17,9 +17,7 @@ use crate::check;
 use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
-use crate::ledger::{self, State};
 use crate::local::Local;
-use crate::only::Globs;
 use crate::output;
 use crate::plan::{self, Facts};
 use crate::plans::{self, Run};
@@ -33,6 +31,8 @@ use crate::slurm::watch::Watch;
 use crate::sweep::{self, Options, Summary};
 use crate::sweep_file::SweepFile;
 use crate::tables;
+use crate::trial_filter::Globs;
+use crate::trial_state::{self, State};
 
 /// Exit status when trials failed or are left.
 const INCOMPLETE: u8 = 3;
@@ -49,16 +49,16 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     if let Some(slots) = args.slots {
         file.slots = usize::from(slots);
     }
-    let only = Globs::only(&args.only, &file)?;
+    let filter = Globs::of_trials(&args.only, &file)?;
     let store = Store::open(&file.store)?;
     if args.dry_run {
-        return dry_run(args, &file, &store, &only);
+        return dry_run(args, &file, &store, &filter);
     }
     let found = Found::of(&file, args.worker.as_deref())?;
     let worker = found.worker.clone().unwrap_or_default();
     let plan = plans::of_run(&store, &file, found.facts()?, work_or_retry(args))?;
     say_code(&plan);
-    let trials = chosen(&plan, &only);
+    let trials = chosen(&plan, &filter);
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
     let findings = check::check(&store, &plan, &trials, &worker);
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
                 Ground {
                     store: &store,
                     plan: &plan,
-                    launcher: Launcher::guarded(&program, worker, grace),
+                    launcher: Launcher::supervised(&program, worker, grace),
                     work,
                     time_limit_s: file.time_limit_s,
                     restarts: 0,
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     plans::record_start(&store, &plan)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        // The second signal ends this program at once; the guards then end the workers.
+        // The second signal ends this program at once; the supervisors then end the workers.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&stop))
             .context("listen for signals")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("listen for signals")?;
@@ -101,14 +101,14 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
         take_over: args.take_over,
         grace,
     };
-    let summary = sweep::run((&store, &plan), &options, backend.as_mut(), stop, trials)?;
+    let summary = sweep::run((&store, &plan), (&options, &SystemClock::default()), backend.as_mut(), stop, trials)?;
     finish(&store, &plan, summary, &backend.farewell())
 }
 
 /// The trials that `--only` chooses, after the baselines that they are compared with.
-fn chosen<'a>(plan: &'a Plan, only: &Globs) -> Vec<Trial<'a>> {
+fn chosen<'a>(plan: &'a Plan, filter: &Globs) -> Vec<Trial<'a>> {
     let of_arms =
-        plan.trials().into_iter().filter(|trial| only.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
+        plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
     if of_arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
 }
 
@@ -150,14 +150,14 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
 }
 
 /// A dry run needs neither worker nor shards to show the matrix. It ends with an error where the sweep would.
-fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> Result<ExitCode> {
+fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) -> Result<ExitCode> {
     let mut found = Found::of(file, args.worker.as_deref())?;
     let mut problems = std::mem::take(&mut found.problems);
     let (plan, known) = match found.facts.take() {
         Some(facts) => (plans::of_run(store, file, facts, work_or_retry(args))?, true),
         None => (plan::resolve(file, &unknown_facts(file)?)?, false),
     };
-    let trials = chosen(&plan, only);
+    let trials = chosen(&plan, filter);
     if trials.is_empty() {
         problems.push(format!("--only {} matches no trial", args.only.join(" --only ")));
     }
@@ -167,7 +167,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, only: &Globs) -> R
         output::note(&findings.room());
         problems.extend(findings.problems);
     }
-    let counts = show_dry_run(args, file, store, (&plan, known), only)?;
+    let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
     if args.backend == BackendName::Slurm
         && let Err(error) = Client::find()
     {
@@ -203,17 +203,17 @@ fn show_dry_run(
     file: &SweepFile,
     store: &Store,
     (plan, known): (&Plan, bool),
-    only: &Globs,
+    filter: &Globs,
 ) -> Result<Counts> {
-    let matrix = show::matrix(known.then_some(store), plan, only, &BTreeMap::new())?;
+    let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
     output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
     output::line(&matrix.text(file.slots));
     if args.backend == BackendName::Slurm {
-        dry_scripts(args, file, store, plan, only)?;
+        dry_scripts(args, file, store, plan, filter)?;
         return Ok(matrix.counts());
     }
     if let Some(trial) =
-        plan.trials().into_iter().find(|trial| only.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
+        plan.trials().into_iter().find(|trial| filter.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
     {
         output::line(&format!("\nCommands of {}:", trial.label()));
         for stage in command::stages(plan, &trial, 1.into(), Path::new("CONFIG.json"), |key| store.uri_of(key))? {
@@ -223,18 +223,18 @@ fn show_dry_run(
     Ok(matrix.counts())
 }
 
-/// The scripts of the first waves; on a machine without Slurm too.
-fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, only: &Globs) -> Result<()> {
+/// The scripts of the first batches; on a machine without Slurm too.
+fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, filter: &Globs) -> Result<()> {
     let client = Client::find();
     if let (Err(error), None) = (&client, file.slurm()?.max_array_size) {
-        output::note(&format!("Waves are shown for an array size of 1001, the usual one: {error}"));
+        output::note(&format!("Batches are shown for an array size of 1001, the usual one: {error}"));
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
     let work = work_of(args, store, plan);
     let camp = setup::camp(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
     let mut open = Vec::new();
-    for trial in chosen(plan, only) {
-        if !matches!(ledger::state(store, &trial)?, State::Finished { .. }) {
+    for trial in chosen(plan, filter) {
+        if !matches!(trial_state::state(store, &trial)?, State::Finished { .. }) {
             open.push(trial);
         }
     }

@@ -12,8 +12,8 @@ use store::{Store, StoreError};
 
 use crate::evidence::{self, Checked};
 use crate::identity::Life;
-use crate::ledger::State;
 use crate::records::{Plan, Trial};
+use crate::trial_state::State;
 
 /// The metric that a terminal shows when it is there; the report has them all.
 const MAIN_METRIC: &str = "weighted_f1";

@@ -17,10 +17,10 @@ use store::{Store, StoreError};
 use crate::cli::VerifyArgs;
 use crate::evidence;
 use crate::keys::{AttemptKey, TrialKey};
-use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
-use crate::slurm::wave::{Submitted, Wave};
+use crate::slurm::job_batch::{JobBatch, Submitted};
+use crate::trial_state::{self, State, unix_s};
 
 /// Something that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,12 @@ struct Damage {
     /// What to do about it.
     remedy: String,
     /// What sets it aside.
-    place: Place,
+    scope: SetAsideScope,
 }
 
 /// Where a damage is set aside.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum SetAsideScope {
     /// The attempt under this key.
     Attempt(AttemptKey),
     /// The run under this key: the run folder has set-aside records of its own.
@@ -45,7 +45,7 @@ enum Place {
     Root,
 }
 
-impl Place {
+impl SetAsideScope {
     fn remedy(&self) -> &'static str {
         match self {
             Self::Attempt(_) => {
@@ -132,13 +132,13 @@ fn look(store: &Store, keys: &[String]) -> Result<Report> {
         let attempt = attempt_of(key);
         // Who began an attempt decides nothing any more once it has ended.
         let decides = !key.ends_with("/claim.json") && !key.contains("/started-");
-        let place = match &attempt {
-            Some(attempt) if decides || !ended.contains(attempt) => Place::Attempt(attempt.clone()),
-            _ => Place::Root,
+        let scope = match &attempt {
+            Some(attempt) if decides || !ended.contains(attempt) => SetAsideScope::Attempt(attempt.clone()),
+            _ => SetAsideScope::Root,
         };
         let is_aside = attempt.as_ref().is_some_and(|attempt| aside.contains(attempt)) || known.contains(key);
         for (key, what) in wrong {
-            let damage = Damage { key, what, remedy: place.remedy().to_owned(), place: place.clone() };
+            let damage = Damage { key, what, remedy: scope.remedy().to_owned(), scope: scope.clone() };
             if is_aside { report.set_aside.push(damage) } else { report.damaged.push(damage) }
         }
     }
@@ -162,11 +162,11 @@ fn is_plan(key: &str) -> bool {
 fn look_at_trials(store: &Store, plan: &Plan, known: &BTreeSet<String>, report: &mut Report) -> Result<()> {
     for trial in plan.with_baselines(plan.trials()) {
         if let State::Damaged { attempt, what } = evidence::state(store, plan, &trial)?.state {
-            let place = Place::Attempt(trial.attempt_key(attempt));
-            let remedy = place.remedy().to_owned();
-            if !report.damaged.iter().any(|damage| damage.place == place) {
+            let scope = SetAsideScope::Attempt(trial.attempt_key(attempt));
+            let remedy = scope.remedy().to_owned();
+            if !report.damaged.iter().any(|damage| damage.scope == scope) {
                 let key = trial.attempt_key(attempt).result();
-                report.damaged.push(Damage { key, what: without_remedy(&what), remedy, place });
+                report.damaged.push(Damage { key, what: without_remedy(&what), remedy, scope });
             }
         }
         let key = trial.key().config();
@@ -176,7 +176,7 @@ fn look_at_trials(store: &Store, plan: &Plan, known: &BTreeSet<String>, report: 
         if !named && store.exists(&key)? && !is_config(&store.get(&key)?) {
             let what = format!("{} is not the config of its trial", store.uri_of(&key));
             let remedy = "nothing reads it back: delete it, and the next attempt writes it anew".to_owned();
-            report.damaged.push(Damage { key, what, remedy, place: Place::Root });
+            report.damaged.push(Damage { key, what, remedy, scope: SetAsideScope::Root });
         }
     }
     Ok(())
@@ -217,7 +217,7 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
         "trained.json" => whole::<Trained>(store, key)?,
         "set-aside.json" => whole::<SetAside>(store, key)?,
         "plan.json" => whole::<Plan>(store, key)?,
-        "wave.json" => whole::<Wave>(store, key)?,
+        "wave.json" => whole::<JobBatch>(store, key)?,
         "train.json" | "probe.json" if in_sweep => whole::<Submitted>(store, key)?,
         "ended.json" => whole::<Invocation>(store, key)?,
         _ if in_sweep && key.contains("/plans/") => whole::<Plan>(store, key)?,
@@ -258,7 +258,7 @@ fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Res
                 row::from_json_lines(&String::from_utf8_lossy(&bytes), &place).err().map(|error| error.to_string())
             }
             Err(StoreError::NotFound { .. }) => Some(format!("{place} is missing")),
-            Err(error) if ledger::is_damage(&error) => Some(error.to_string()),
+            Err(error) if trial_state::is_damage(&error) => Some(error.to_string()),
             Err(error) => return Err(error.into()),
         };
         wrong.extend(what.map(|what| (file.key.clone(), what)));
@@ -270,12 +270,12 @@ fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Res
 fn look_at_run(store: &Store, trial: &TrialKey, report: &mut Report) -> Result<()> {
     let key = trial.run();
     let found = run_folder::verify(&Run::of(store.child(&key)))?;
-    let place = Place::Run(*trial);
+    let scope = SetAsideScope::Run(*trial);
     let at = |inner: &str, what: &str| format!("{}: {what}", store.uri_of(&format!("{key}/{inner}")));
     for damage in &found.damages {
         let what = at(&damage.key, &damage.what);
         let remedy = damage.remedy.clone();
-        report.damaged.push(Damage { key: format!("{key}/{}", damage.key), what, remedy, place: place.clone() });
+        report.damaged.push(Damage { key: format!("{key}/{}", damage.key), what, remedy, scope: scope.clone() });
     }
     for (inner, what) in &found.set_aside {
         let remedy = String::new();
@@ -283,7 +283,7 @@ fn look_at_run(store: &Store, trial: &TrialKey, report: &mut Report) -> Result<(
             key: format!("{key}/{inner}"),
             what: at(inner, what),
             remedy,
-            place: place.clone(),
+            scope: scope.clone(),
         });
     }
     Ok(())
@@ -291,20 +291,20 @@ fn look_at_run(store: &Store, trial: &TrialKey, report: &mut Report) -> Result<(
 
 /// Sets everything damaged aside.
 fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
-    let mut places: BTreeMap<&Place, Vec<&Damage>> = BTreeMap::new();
+    let mut places: BTreeMap<&SetAsideScope, Vec<&Damage>> = BTreeMap::new();
     for damage in damaged {
-        places.entry(&damage.place).or_default().push(damage);
+        places.entry(&damage.scope).or_default().push(damage);
     }
     for (place, damages) in places {
         match place {
-            Place::Attempt(key) => {
-                ledger::set_aside(store, key, damages.iter().map(|damage| damage.what.clone()).collect())?;
+            SetAsideScope::Attempt(key) => {
+                trial_state::set_aside(store, key, damages.iter().map(|damage| damage.what.clone()).collect())?;
             }
-            Place::Run(trial) => {
+            SetAsideScope::Run(trial) => {
                 let run = Run::of(store.child(&trial.run()));
                 run.repair(&run_folder::verify(&run)?, env!("CARGO_PKG_VERSION"))?;
             }
-            Place::Root => {
+            SetAsideScope::Root => {
                 let keys = damages.iter().map(|damage| damage.key.clone()).collect();
                 let record = KnownDamage { keys, unix_s: unix_s() };
                 let mut n = store.list("set-aside")?.len() + 1;

@@ -40,7 +40,7 @@ mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
-pub use patience::{Clock, Waiting};
+pub use patience::{Clock, SystemClock, Waiting};
 pub use record::RecordError;
 pub use store::Store;
 pub use strangers::Stranger;

@@ -42,7 +42,7 @@ impl Waiting {
     }
 }
 
-/// Time, as a patient store sees it. Tests have their own.
+/// Time, as whatever waits sees it. Tests have their own.
 pub trait Clock: Debug + Send + Sync {
     /// Time since some moment in the past.
     fn now(&self) -> Duration;
@@ -50,11 +50,17 @@ pub trait Clock: Debug + Send + Sync {
     fn sleep(&self, time: Duration);
 }
 
-/// The clock on the wall.
+/// The clock of the machine, from the moment it is made.
 #[derive(Debug)]
-struct RealClock(Instant);
+pub struct SystemClock(Instant);
 
-impl Clock for RealClock {
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> Duration {
         self.0.elapsed()
     }
@@ -80,7 +86,7 @@ impl Patience {
     }
 
     pub(crate) fn of(waiting: Waiting) -> Self {
-        Self::by(waiting, Arc::new(RealClock(Instant::now())))
+        Self::by(waiting, Arc::new(SystemClock::default()))
     }
 
     pub(crate) fn by(waiting: Waiting, clock: Arc<dyn Clock>) -> Self {

@@ -7,7 +7,7 @@ use run_folder::failure::{RANK_LOST, STOPPED};
 
 use crate::attempt::Ground;
 use crate::records::{Failed, Trial};
-use crate::slurm::wave::Job;
+use crate::slurm::job_batch::Job;
 
 /// How often a task is started again where nothing else counts.
 pub(crate) const LIMIT: u32 = 3;

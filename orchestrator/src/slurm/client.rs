@@ -25,8 +25,8 @@ pub(crate) enum Trouble {
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Silent(words) | Self::Refused(words)) = self;
-        f.write_str(words)
+        let (Self::Silent(description) | Self::Refused(description)) = self;
+        f.write_str(description)
     }
 }
 
@@ -48,10 +48,10 @@ impl Trouble {
             "MaxSubmitJob",
         ];
         let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
-        let words = last.strip_prefix(&format!("{program}: ")).unwrap_or(last);
-        let words = format!("{program}: {}", words.strip_prefix("error: ").unwrap_or(words));
+        let description = last.strip_prefix(&format!("{program}: ")).unwrap_or(last);
+        let description = format!("{program}: {}", description.strip_prefix("error: ").unwrap_or(description));
         let passing = said.trim().is_empty() || PASSING.iter().any(|part| said.contains(part));
-        if passing { Self::Silent(words) } else { Self::Refused(words) }
+        if passing { Self::Silent(description) } else { Self::Refused(description) }
     }
 }
 

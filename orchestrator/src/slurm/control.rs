@@ -6,37 +6,37 @@ use anyhow::{Result, bail};
 use store::Store;
 
 use crate::attempt::failure;
-use crate::ledger::{self, State};
 use crate::records::{Cause, Plan};
 use crate::slurm::client::Client;
+use crate::slurm::job_batch::{self, Job, JobBatch};
+use crate::slurm::job_phase::{self, Phase};
 use crate::slurm::parse::{JobState, Task, Tasks};
-use crate::slurm::verdict::{self, Phase};
-use crate::slurm::wave::{self, Job, Wave};
+use crate::trial_state::{self, State};
 
-/// Where the jobs of a plan's waves are, in words, by [`crate::records::Trial::label`]; empty where nothing was submitted.
+/// Where the jobs of a plan's batches are, in words, by [`crate::records::Trial::label`]; empty where nothing was submitted.
 pub(crate) fn places(store: &Store, plan: &Plan) -> Result<BTreeMap<String, String>> {
-    let waves = wave::all(store, plan)?;
+    let batches = job_batch::all(store, plan)?;
     let mut places = BTreeMap::new();
-    if waves.is_empty() {
+    if batches.is_empty() {
         return Ok(places);
     }
     let tasks = Client::find().and_then(|client| client.queue().map_err(|trouble| anyhow::anyhow!("{trouble}")));
-    for wave in &waves {
-        for index in 0..wave.members.len() as u32 {
-            let (trial, attempt) = wave.trial(index)?;
-            if let State::Claimed { attempt: newest, claim, .. } = ledger::state(store, &trial)?
+    for batch in &batches {
+        for index in 0..batch.members.len() as u32 {
+            let (trial, attempt) = batch.trial(index)?;
+            if let State::Claimed { attempt: newest, claim, .. } = trial_state::state(store, &trial)?
                 && newest == attempt
-                && claim.wave.as_deref() == Some(&wave.key())
+                && claim.batch.as_deref() == Some(&batch.key())
             {
-                places.insert(trial.label(), place(store, wave, index, tasks.as_ref())?);
+                places.insert(trial.label(), place(store, batch, index, tasks.as_ref())?);
             }
         }
     }
     Ok(places)
 }
 
-fn place(store: &Store, wave: &Wave, index: u32, tasks: Result<&Tasks, &anyhow::Error>) -> Result<String> {
-    let task = |job| Ok::<_, anyhow::Error>(wave.submitted(store, job)?.map(|array| Task { array, index }));
+fn place(store: &Store, batch: &JobBatch, index: u32, tasks: Result<&Tasks, &anyhow::Error>) -> Result<String> {
+    let task = |job| Ok::<_, anyhow::Error>(batch.submitted(store, job)?.map(|array| Task { array, index }));
     let (train, probe) = (task(Job::Train)?, task(Job::Probe)?);
     let name = |task: Option<Task>| task.map_or_else(|| "not submitted".to_owned(), |task| format!("Slurm job {task}"));
     let tasks = match tasks {
@@ -44,9 +44,9 @@ fn place(store: &Store, wave: &Wave, index: u32, tasks: Result<&Tasks, &anyhow::
         Err(error) => return Ok(format!("{}; {error}", name(train))),
     };
     let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
-    Ok(match verdict::phase(seen(train), seen(probe)) {
-        Phase::Under { job, words, .. } => format!("{words}, {}", name(job.of(train, probe))),
-        Phase::Over(Some((_, words))) => format!("{words}, {}: ended", name(train)),
+    Ok(match job_phase::phase(seen(train), seen(probe)) {
+        Phase::Under { job, description, .. } => format!("{description}, {}", name(job.of(train, probe))),
+        Phase::Over(Some((_, description))) => format!("{description}, {}: ended", name(train)),
         Phase::Over(None) => format!("{}: unknown to Slurm", name(train)),
     })
 }
@@ -54,8 +54,8 @@ fn place(store: &Store, wave: &Wave, index: u32, tasks: Result<&Tasks, &anyhow::
 /// Cancels all jobs of a plan and records the trials that they were to run as cut off. Returns the arrays that were
 /// cancelled and the number of trials.
 pub(crate) fn cancel(store: &Store, plan: &Plan) -> Result<(Vec<u64>, usize)> {
-    let waves = wave::all(store, plan)?;
-    if waves.is_empty() {
+    let batches = job_batch::all(store, plan)?;
+    if batches.is_empty() {
         bail!("sweep {} has nothing on Slurm: Ctrl-C ends a sweep that runs on one machine", plan.name);
     }
     let client = Client::find()?;
@@ -63,12 +63,12 @@ pub(crate) fn cancel(store: &Store, plan: &Plan) -> Result<(Vec<u64>, usize)> {
     let mut cut = 0;
     let silent = |trouble| anyhow::anyhow!("{trouble}: nothing is recorded as cancelled; run this again");
     let queue = client.queue().map_err(silent)?;
-    for wave in &waves {
+    for batch in &batches {
         for job in [Job::Train, Job::Probe] {
-            let array = match wave.submitted(store, job)? {
+            let array = match batch.submitted(store, job)? {
                 Some(array) => Some(array),
                 // Submitted by one that was killed before it could note the number.
-                None => client.look_up(&wave.job_name(job)).map_err(silent)?,
+                None => client.look_up(&batch.job_name(job)).map_err(silent)?,
             };
             let lives = |array: &u64| {
                 queue.iter().any(|(task, seen)| task.array == *array && !matches!(seen.state, JobState::Ended(_)))
@@ -77,16 +77,16 @@ pub(crate) fn cancel(store: &Store, plan: &Plan) -> Result<(Vec<u64>, usize)> {
         }
     }
     client.cancel(&arrays, false).map_err(silent)?;
-    for wave in &waves {
-        for index in 0..wave.members.len() as u32 {
-            let (trial, number) = wave.trial(index)?;
-            if let State::Claimed { attempt, claim, .. } = ledger::state(store, &trial)?
+    for batch in &batches {
+        for index in 0..batch.members.len() as u32 {
+            let (trial, number) = batch.trial(index)?;
+            if let State::Claimed { attempt, claim, .. } = trial_state::state(store, &trial)?
                 && attempt == number
-                && claim.wave.as_deref() == Some(&wave.key())
+                && claim.batch.as_deref() == Some(&batch.key())
             {
                 let message = "cancelled by `orchestrator cancel`".to_owned();
                 let record = failure(Cause::Interrupted, "", message, Vec::new());
-                ledger::record_failure(store, &trial, attempt, &record)?;
+                trial_state::record_failure(store, &trial, attempt, &record)?;
                 cut += 1;
             }
         }

@@ -54,7 +54,7 @@ pub(crate) struct Seen {
     /// Its state.
     pub(crate) state: JobState,
     /// Slurm's own word for the state, and its reason or exit code where there is one.
-    pub(crate) words: String,
+    pub(crate) description: String,
 }
 
 /// Tasks by array and index.
@@ -87,8 +87,8 @@ pub(crate) fn queue(text: &str) -> Tasks {
         let index = fields.next()?.trim().parse().ok()?;
         let word = fields.next()?.trim();
         let reason = fields.next().map(str::trim).filter(|reason| !["None", ""].contains(reason));
-        let words = reason.map_or_else(|| word.to_owned(), |reason| format!("{word} ({reason})"));
-        Some((Task { array, index }, Seen { state: state(word), words }))
+        let description = reason.map_or_else(|| word.to_owned(), |reason| format!("{word} ({reason})"));
+        Some((Task { array, index }, Seen { state: state(word), description }))
     };
     text.lines().filter_map(line).collect()
 }
@@ -104,8 +104,8 @@ pub(crate) fn accounts(text: &str) -> Tasks {
         let task = Task { array: array.parse().ok()?, index: index.parse().ok()? };
         let word = fields.next()?.trim();
         let code = fields.next().map(str::trim).filter(|code| !code.is_empty() && *code != "0:0");
-        let words = code.map_or_else(|| word.to_owned(), |code| format!("{word} (exit {code})"));
-        Some((task, Seen { state: state(word), words }))
+        let description = code.map_or_else(|| word.to_owned(), |code| format!("{word} (exit {code})"));
+        Some((task, Seen { state: state(word), description }))
     };
     text.lines().filter_map(line).collect()
 }
@@ -159,15 +159,18 @@ mod tests {
         let text = "12|0|RUNNING|None\n12|3|PENDING|Resources|x\n13|N/A|RUNNING|None\n\nslurm: welcome\n";
         let tasks = queue(text);
         assert_eq!(tasks.len(), 2);
-        assert_eq!(tasks[&Task { array: 12, index: 0 }], Seen { state: JobState::Running, words: "RUNNING".into() });
-        assert_eq!(tasks[&Task { array: 12, index: 3 }].words, "PENDING (Resources|x)");
+        assert_eq!(
+            tasks[&Task { array: 12, index: 0 }],
+            Seen { state: JobState::Running, description: "RUNNING".into() }
+        );
+        assert_eq!(tasks[&Task { array: 12, index: 3 }].description, "PENDING (Resources|x)");
     }
 
     #[test]
     fn accounts_name_tasks_and_leave_out_ranges() {
         let tasks = accounts("12_0|FAILED|7:0\n12_1|CANCELLED by 0|0:0\n12_[2-5]|PENDING|0:0\n14|COMPLETED|0:0\n");
         assert_eq!(tasks.len(), 2);
-        assert_eq!(tasks[&Task { array: 12, index: 0 }].words, "FAILED (exit 7:0)");
+        assert_eq!(tasks[&Task { array: 12, index: 0 }].description, "FAILED (exit 7:0)");
         assert_eq!(tasks[&Task { array: 12, index: 1 }].state, JobState::Ended(End::Cancelled));
     }
 

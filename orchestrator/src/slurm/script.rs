@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::command::shown;
+use crate::slurm::job_batch::Job;
 use crate::slurm::section::Shape;
-use crate::slurm::wave::Job;
 
 /// What a script is made of.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Script<'a> {
     pub(crate) job: Job,
     /// Name of the job, by which it is found again.
     pub(crate) name: &'a str,
-    /// Which wave of which sweep it is, for people.
+    /// Which batch of which sweep it is, for people.
     pub(crate) comment: &'a str,
     /// The tasks, as [`array()`] writes them.
     pub(crate) array: &'a str,

@@ -1,4 +1,4 @@
-//! From a sweep file and this machine to what all waves share; and the scripts that a dry run shows.
+//! From a sweep file and this machine to what all batches share; and the scripts that a dry run shows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use store::Store;
 use crate::backend::Ticket;
 use crate::records::{Baseline, Plan, Trial};
 use crate::slurm::client::Client;
+use crate::slurm::job_batch::Job;
 use crate::slurm::section::Shapes;
 use crate::slurm::submit;
-use crate::slurm::watch::{Camp, wave_of};
-use crate::slurm::wave::Job;
+use crate::slurm::watch::{Camp, batch_of};
 use crate::sweep_file::SweepFile;
 
 /// What Slurm takes where nobody has said otherwise; for dry runs on machines without it.
@@ -32,7 +32,7 @@ pub(crate) struct Choices<'a> {
     pub(crate) take_over: bool,
 }
 
-/// What all waves share. `client` is asked for MaxArraySize, unless the file says it.
+/// What all batches share. `client` is asked for MaxArraySize, unless the file says it.
 pub(crate) fn camp(
     file: &SweepFile,
     (store, plan): (&Store, &Plan),
@@ -77,7 +77,7 @@ fn baseline_shapes(plan: &Plan, shapes: &BTreeMap<String, Shapes>) -> BTreeMap<S
     plan.baselines.iter().filter_map(of).collect()
 }
 
-/// The scripts of the first wave of each shape that `trials` ask for, as they would be submitted.
+/// The scripts of the first batch of each shape that `trials` ask for, as they would be submitted.
 pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<String> {
     let mut groups: Vec<(&Shapes, Vec<Ticket<'_>>)> = Vec::new();
     for trial in trials {
@@ -91,10 +91,10 @@ pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<Str
     let text = |(shapes, mut group): (&Shapes, Vec<Ticket<'_>>)| {
         let all = group.len();
         group.truncate(camp.max_array_size as usize);
-        let wave = wave_of(plan, &group, shapes, camp);
+        let batch = batch_of(plan, &group, shapes, camp);
         let indexes: Vec<u32> = (0..).take(group.len()).collect();
         let scripts = [(Job::Train, None), (Job::Probe, Some("NUMBER_OF_THE_FIRST"))];
-        let scripts = scripts.map(|(job, after)| submit::text(&wave, job, &indexes, after)).join("\n");
+        let scripts = scripts.map(|(job, after)| submit::text(&batch, job, &indexes, after)).join("\n");
         format!("\n# {} of {all} trials of this shape\n{scripts}", group.len())
     };
     groups.into_iter().map(text).collect()

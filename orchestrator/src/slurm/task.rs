@@ -21,18 +21,18 @@ use crate::attempt::{Ground, Look, Outcome, failure, log_of};
 use crate::check;
 use crate::command;
 use crate::evidence;
-use crate::guard::Signal;
 use crate::keys::RowsKey;
-use crate::ledger::{self, State, unix_s};
 use crate::output;
 use crate::process::Launcher;
 use crate::records::{Cause, Failed, Finished, Trained, Trial};
 use crate::slurm::again::{self, Again};
 use crate::slurm::client::Client;
+use crate::slurm::job_batch::{self, Job, JobBatch};
 use crate::slurm::parse::Task;
 use crate::slurm::script;
 use crate::slurm::section::Shape;
-use crate::slurm::wave::{self, Job, Wave};
+use crate::supervisor::Signal;
+use crate::trial_state::{self, State, unix_s};
 
 const POLL: Duration = Duration::from_millis(100);
 /// Between two words to the worker that the time limit is near: srun drops one that comes before its tasks have started.
@@ -45,40 +45,40 @@ enum Standing {
     Unwanted(String),
 }
 
-/// Runs the task that the environment names, of the wave under `key`.
+/// Runs the task that the environment names, of the batch under `key`.
 pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     let task = Task { array: number("SLURM_ARRAY_JOB_ID")?, index: number("SLURM_ARRAY_TASK_ID")? };
     let near_limit = flag(signal_hook::consts::SIGUSR1)?;
     let asked = flag(signal_hook::consts::SIGTERM)?;
     let store = Store::open(store_uri)?;
-    let wave: Wave = store.read_record(&wave::record_key(key))?;
-    let (trial, number_of_attempt) = wave.trial(task.index)?;
+    let batch: JobBatch = store.read_record(&job_batch::record_key(key))?;
+    let (trial, number_of_attempt) = batch.trial(task.index)?;
     match standing(&store, &trial, number_of_attempt, key, job)? {
         Standing::Wanted => {}
         Standing::Done => return Ok(ExitCode::SUCCESS),
         Standing::Unwanted(why) => bail!("attempt {number_of_attempt} of {} is not wanted: {why}", trial.label()),
     }
     // The node may see another worker, another store or less room than the machine that planned.
-    let findings = check::check(&store, &wave.plan, &[trial], &wave.worker);
+    let findings = check::check(&store, &batch.plan, &[trial], &batch.worker);
     if !findings.problems.is_empty() {
         let record = failure(Cause::Changed, "check", findings.problems.join("; "), Vec::new());
         output::note(&record.message);
-        ledger::record_failure(&store, &trial, number_of_attempt, &record)?;
+        trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
         return Ok(ExitCode::FAILURE);
     }
-    let shape = wave.shape(job);
+    let shape = batch.shape(job);
     let ground = Ground {
         store: &store,
-        plan: &wave.plan,
+        plan: &batch.plan,
         launcher: Launcher {
             prefix: prefix(shape, job),
-            worker: wave.worker.clone(),
+            worker: batch.worker.clone(),
             // To srun a TERM means to kill; the worker takes USR1 as a wish to stop.
             ask: Signal::Usr1,
             grace: Duration::from_secs(u64::from(shape.signal_s)),
         },
-        work: wave.work.clone(),
-        time_limit_s: wave.time_limit_s,
+        work: batch.work.clone(),
+        time_limit_s: batch.time_limit_s,
         restarts: std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
         log_name: if job == Job::Train { "log-train.txt" } else { "log-probe.txt" },
     };
@@ -124,7 +124,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
                 Some(Again::Unasked) | None => record,
             };
             output::note(&record.message);
-            ledger::record_failure(&store, &trial, number_of_attempt, &record)?;
+            trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -178,13 +178,13 @@ fn left_to_slurm(record: &Failed, task: Task, asked: &AtomicBool) -> bool {
     }
 }
 
-fn standing(store: &Store, trial: &Trial<'_>, number: Attempt, wave: &str, job: Job) -> Result<Standing> {
+fn standing(store: &Store, trial: &Trial<'_>, number: Attempt, batch: &str, job: Job) -> Result<Standing> {
     let trained = store.exists(&trial.attempt_key(number).trained())?;
-    Ok(match ledger::state(store, trial)? {
+    Ok(match trial_state::state(store, trial)? {
         State::Finished { .. } => Standing::Done,
         State::Damaged { what, .. } => Standing::Unwanted(what),
         State::SetAside { attempt } => Standing::Unwanted(format!("attempt {attempt} was set aside")),
-        State::Claimed { attempt, claim, .. } if attempt == number && claim.wave.as_deref() == Some(wave) => {
+        State::Claimed { attempt, claim, .. } if attempt == number && claim.batch.as_deref() == Some(batch) => {
             match (job, trained) {
                 (Job::Train, false) | (Job::Probe, true) => Standing::Wanted,
                 (Job::Train, true) => Standing::Done,

@@ -1,4 +1,4 @@
-//! The Slurm backend: submits waves and watches their jobs. It runs nothing, and ends without harm at any time.
+//! The Slurm backend: submits batches and watches their jobs. It runs nothing, and ends without harm at any time.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,23 +9,23 @@ use store::Store;
 
 use crate::attempt::{self, failure, log_of};
 use crate::backend::{Adoption, Backend, Event, Ticket};
-use crate::ledger::{self, State, unix_s};
 use crate::log;
 use crate::progress;
 use crate::records::{Cause, Claim, Plan, Trial};
 use crate::slurm::client::Client;
+use crate::slurm::job_batch::{self, Job, JobBatch, Member};
+use crate::slurm::job_phase::{self, Phase};
 use crate::slurm::parse::{End, Task, Tasks};
 use crate::slurm::section::Shapes;
 use crate::slurm::submit::{self, Submission};
-use crate::slurm::verdict::{self, Phase};
-use crate::slurm::wave::{self, Job, Member, Wave};
+use crate::trial_state::{self, State, unix_s};
 
 /// Pause of the loop between looks at a signal; Slurm is asked far more rarely.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A question to Slurm is followed by so many times its own duration without one.
 const EASE: u32 = 5;
 
-/// What all waves of an invocation share.
+/// What all batches of an invocation share.
 #[derive(Debug, Clone)]
 pub(crate) struct Camp {
     /// What the jobs of each arm ask for, by its name.
@@ -68,28 +68,28 @@ impl Camp {
 #[derive(Debug)]
 struct Watched<'a> {
     ticket: Ticket<'a>,
-    wave: String,
+    batch: String,
     index: u32,
-    words: String,
+    description: String,
 }
 
-/// A wave, and its arrays as far as they are submitted.
+/// A batch, and its arrays as far as they are submitted.
 #[derive(Debug)]
 struct Open {
-    wave: Wave,
+    batch: JobBatch,
     train: Option<u64>,
     probe: Option<u64>,
     settled: bool,
 }
 
-/// The waves of this invocation.
+/// The batches of this invocation.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     store: &'a Store,
     plan: &'a Plan,
     client: Client,
     camp: Camp,
-    waves: BTreeMap<String, Open>,
+    batches: BTreeMap<String, Open>,
     watched: Vec<Watched<'a>>,
     due: Instant,
     silent: bool,
@@ -98,14 +98,14 @@ pub(crate) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches the waves of `plan`.
+    /// Watches the batches of `plan`.
     pub(crate) fn new(store: &'a Store, plan: &'a Plan, client: Client, camp: Camp) -> Self {
         Self {
             store,
             plan,
             client,
             camp,
-            waves: BTreeMap::new(),
+            batches: BTreeMap::new(),
             watched: Vec::new(),
             due: Instant::now(),
             silent: false,
@@ -118,32 +118,33 @@ impl<'a> Watch<'a> {
         self.camp.shapes_of(trial)
     }
 
-    /// Submits what of a wave is not; a refusal ends the sweep, since every further wave of this shape would meet it too.
+    /// Submits what of a batch is not; a refusal ends the sweep, since every further batch of this shape would meet it too.
     fn advance(&mut self, key: &str) -> Result<()> {
         let (store, take_over) = (self.store, self.camp.take_over);
-        let Some(open) = self.waves.get_mut(key) else { return Ok(()) };
-        match submit::submit(store, &self.client, &open.wave, take_over)? {
+        let Some(open) = self.batches.get_mut(key) else { return Ok(()) };
+        match submit::submit(store, &self.client, &open.batch, take_over)? {
             Submission::Done => open.settled = true,
-            Submission::Later(words) => say_silent(&mut self.silent, &mut self.notes, &words),
+            Submission::Later(description) => say_silent(&mut self.silent, &mut self.notes, &description),
             Submission::Theirs => {}
-            Submission::Refused(words) => {
-                for index in 0..open.wave.members.len() as u32 {
-                    let (trial, attempt) = open.wave.trial(index)?;
-                    let record = failure(Cause::Refused, "train", format!("Slurm refused it: {words}"), Vec::new());
-                    ledger::record_failure(store, &trial, attempt, &record)?;
+            Submission::Refused(description) => {
+                for index in 0..open.batch.members.len() as u32 {
+                    let (trial, attempt) = open.batch.trial(index)?;
+                    let record =
+                        failure(Cause::Refused, "train", format!("Slurm refused it: {description}"), Vec::new());
+                    trial_state::record_failure(store, &trial, attempt, &record)?;
                 }
-                let script = open.wave.work.join("slurm").join(format!("{}.sh", open.wave.job_name(Job::Train)));
+                let script = open.batch.work.join("slurm").join(format!("{}.sh", open.batch.job_name(Job::Train)));
                 bail!(
-                    "Slurm refused {}: {words}: change the section `slurm` of the sweep file (the script is {})",
-                    open.wave.job_name(Job::Train),
+                    "Slurm refused {}: {description}: change the section `slurm` of the sweep file (the script is {})",
+                    open.batch.job_name(Job::Train),
                     script.display()
                 );
             }
         }
-        open.train = open.wave.submitted(store, Job::Train)?;
-        open.probe = open.wave.submitted(store, Job::Probe)?;
+        open.train = open.batch.submitted(store, Job::Train)?;
+        open.probe = open.batch.submitted(store, Job::Probe)?;
         if let (true, Some(train), Some(probe)) = (open.settled, open.train, open.probe) {
-            let count = open.wave.members.len();
+            let count = open.batch.members.len();
             self.notes.push(format!("{count} trials are Slurm's: job {train} trains, job {probe} probes"));
         }
         Ok(())
@@ -169,22 +170,26 @@ impl<'a> Watch<'a> {
     }
 
     fn tasks_of(&self, watched: &Watched<'_>) -> (Option<Task>, Option<Task>) {
-        let open = self.waves.get(&watched.wave);
+        let open = self.batches.get(&watched.batch);
         let task = |array: Option<u64>| array.map(|array| Task { array, index: watched.index });
         (task(open.and_then(|open| open.train)), task(open.and_then(|open| open.probe)))
     }
 
     fn phase_of(&self, watched: &Watched<'_>, tasks: &Tasks) -> Phase {
         let (train, probe) = self.tasks_of(watched);
-        if !self.waves.get(&watched.wave).is_some_and(|open| open.settled) {
-            return Phase::Under { job: Job::Train, words: "waiting for Slurm to take it".to_owned(), runs: false };
+        if !self.batches.get(&watched.batch).is_some_and(|open| open.settled) {
+            return Phase::Under {
+                job: Job::Train,
+                description: "waiting for Slurm to take it".to_owned(),
+                runs: false,
+            };
         }
         let seen = |task: Option<Task>| task.and_then(|task| tasks.get(&task));
         let name = |task: Option<Task>| task.map(|task| task.to_string()).unwrap_or_default();
-        match verdict::phase(seen(train), seen(probe)) {
-            Phase::Under { job, words, runs } => {
-                let words = format!("{words}, Slurm job {}", name(job.of(train, probe)));
-                Phase::Under { job, words, runs }
+        match job_phase::phase(seen(train), seen(probe)) {
+            Phase::Under { job, description, runs } => {
+                let description = format!("{description}, Slurm job {}", name(job.of(train, probe)));
+                Phase::Under { job, description, runs }
             }
             over => over,
         }
@@ -194,14 +199,14 @@ impl<'a> Watch<'a> {
     fn settle(&self, watched: &Watched<'a>, over: Option<&(End, String)>) -> Result<()> {
         let Ticket { trial, attempt } = watched.ticket;
         // Asked after Slurm was: a record that the job has written is there by now.
-        let State::Claimed { attempt: newest, .. } = ledger::state(self.store, &trial)? else { return Ok(()) };
+        let State::Claimed { attempt: newest, .. } = trial_state::state(self.store, &trial)? else { return Ok(()) };
         if newest != attempt {
             return Ok(());
         }
-        let (_, words) = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
-        let (cause, message) = verdict::failure(over, &words);
+        let (_, description) = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
+        let (cause, message) = job_phase::failure(over, &description);
         let record = failure(cause, "", message, Vec::new());
-        ledger::record_failure(self.store, &trial, attempt, &record)
+        trial_state::record_failure(self.store, &trial, attempt, &record)
     }
 
     /// What the accounts say of trials that the queue no longer knows, in one question.
@@ -219,17 +224,17 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// A wave of `tickets`, whose arms all ask for `shapes`.
-pub(crate) fn wave_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp: &Camp) -> Wave {
+/// A batch of `tickets`, whose arms all ask for `shapes`.
+pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp: &Camp) -> JobBatch {
     let member = |ticket: &Ticket<'_>| Member {
         arm: ticket.trial.arm.name.clone(),
         seed: ticket.trial.seed,
         attempt: ticket.attempt,
     };
     let members: Vec<Member> = tickets.iter().map(member).collect();
-    Wave {
-        id: wave::new_id(plan, &members, &camp.store),
-        plan: wave::plan_of(plan, &members),
+    JobBatch {
+        id: job_batch::new_id(plan, &members, &camp.store),
+        plan: job_batch::plan_of(plan, &members),
         members,
         shapes: shapes.clone(),
         max_parallel: camp.max_parallel,
@@ -243,14 +248,14 @@ pub(crate) fn wave_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp
     }
 }
 
-fn say_silent(silent: &mut bool, notes: &mut Vec<String>, words: &str) {
+fn say_silent(silent: &mut bool, notes: &mut Vec<String>, description: &str) {
     if !std::mem::replace(silent, true) {
-        notes.push(format!("Slurm does not do what it was asked ({words}): waiting, and asking again"));
+        notes.push(format!("Slurm does not do what it was asked ({description}): waiting, and asking again"));
     }
 }
 
 impl<'a> Backend<'a> for Watch<'a> {
-    /// Trials of one shape are submitted together; the next wave of a shape when the one before has ended.
+    /// Trials of one shape are submitted together; the next batch of a shape when the one before has ended.
     fn takes(&self, trial: &Trial<'a>, chosen: &[Ticket<'a>]) -> bool {
         let shapes = self.shapes_of(trial);
         let same = |other: &Trial<'_>| self.shapes_of(other) == shapes;
@@ -270,19 +275,19 @@ impl<'a> Backend<'a> for Watch<'a> {
         }
         let mut events = Vec::new();
         for (shapes, group) in groups {
-            let wave = wave_of(self.plan, &group, &shapes, &self.camp);
-            let key = wave.key();
-            self.store.create_record_once(&wave::record_key(&key), &wave)?;
-            submit::hold(self.store, &wave, false)?;
-            let theirs = submit::claim(self.store, &wave)?;
+            let batch = batch_of(self.plan, &group, &shapes, &self.camp);
+            let key = batch.key();
+            self.store.create_record_once(&job_batch::record_key(&key), &batch)?;
+            submit::hold(self.store, &batch, false)?;
+            let theirs = submit::claim(self.store, &batch)?;
             for (index, ticket) in (0u32..).zip(group) {
                 if theirs.contains(&index) {
                     events.push(Event::Taken(ticket.trial));
                 } else {
-                    self.watched.push(Watched { ticket, wave: key.clone(), index, words: String::new() });
+                    self.watched.push(Watched { ticket, batch: key.clone(), index, description: String::new() });
                 }
             }
-            self.waves.insert(key.clone(), Open { wave, train: None, probe: None, settled: false });
+            self.batches.insert(key.clone(), Open { batch, train: None, probe: None, settled: false });
             self.advance(&key)?;
         }
         self.due = Instant::now();
@@ -290,23 +295,23 @@ impl<'a> Backend<'a> for Watch<'a> {
     }
 
     fn adopt(&mut self, ticket: Ticket<'a>, claim: &Claim) -> Result<Adoption> {
-        let Some(key) = claim.wave.clone() else { return Ok(Adoption::NotMine) };
-        if !self.waves.contains_key(&key) {
-            let wave: Wave = match self.store.read_record_if_whole(&wave::record_key(&key))? {
-                Ok(wave) => wave,
+        let Some(key) = claim.batch.clone() else { return Ok(Adoption::NotMine) };
+        if !self.batches.contains_key(&key) {
+            let batch: JobBatch = match self.store.read_record_if_whole(&job_batch::record_key(&key))? {
+                Ok(batch) => batch,
                 Err(what) => {
                     self.notes.push(what.to_string());
                     return Ok(Adoption::NotMine);
                 }
             };
-            self.waves.insert(key.clone(), Open { wave, train: None, probe: None, settled: false });
+            self.batches.insert(key.clone(), Open { batch, train: None, probe: None, settled: false });
             self.advance(&key)?;
             // What was known before knows nothing of jobs submitted just now.
             self.queue = None;
         }
-        let index = self.waves.get(&key).and_then(|open| open.wave.index_of(&ticket.trial, ticket.attempt));
+        let index = self.batches.get(&key).and_then(|open| open.batch.index_of(&ticket.trial, ticket.attempt));
         let Some(index) = index else { return Ok(Adoption::NotMine) };
-        let watched = Watched { ticket, wave: key, index, words: String::new() };
+        let watched = Watched { ticket, batch: key, index, description: String::new() };
         if self.queue.is_none() {
             self.queue = self.ask();
         }
@@ -326,18 +331,18 @@ impl<'a> Backend<'a> for Watch<'a> {
     fn poll(&mut self, places: bool) -> Result<Vec<Event<'a>>> {
         let mut events: Vec<Event<'a>> = self.notes.drain(..).map(Event::Note).collect();
         if places {
-            for watched in self.watched.iter().filter(|watched| !watched.words.is_empty()) {
+            for watched in self.watched.iter().filter(|watched| !watched.description.is_empty()) {
                 let Ticket { trial, attempt } = watched.ticket;
                 let place = progress::place(&log::tail(&log_of(&self.camp.work, &trial, attempt), 4096));
-                let stage = watched.words.split(':').next().unwrap_or_default().to_owned();
-                events.push(Event::Place(watched.ticket, stage, place));
+                let stage = watched.description.split(':').next().unwrap_or_default().to_owned();
+                events.push(Event::Progress(watched.ticket, stage, place));
             }
         }
         if self.watched.is_empty() || Instant::now() < self.due {
             return Ok(events);
         }
         let unsettled: Vec<String> =
-            self.waves.iter().filter(|(_, open)| !open.settled).map(|(key, _)| key.clone()).collect();
+            self.batches.iter().filter(|(_, open)| !open.settled).map(|(key, _)| key.clone()).collect();
         for key in unsettled {
             self.advance(&key)?;
         }
@@ -347,10 +352,10 @@ impl<'a> Backend<'a> for Watch<'a> {
         let mut still = Vec::new();
         for mut watched in std::mem::take(&mut self.watched) {
             match self.phase_of(&watched, &tasks) {
-                Phase::Under { words, runs, .. } => {
-                    if runs && watched.words != words {
-                        watched.words.clone_from(&words);
-                        events.push(Event::Stage(watched.ticket, words));
+                Phase::Under { description, runs, .. } => {
+                    if runs && watched.description != description {
+                        watched.description.clone_from(&description);
+                        events.push(Event::Stage(watched.ticket, description));
                     }
                     still.push(watched);
                 }
@@ -363,13 +368,13 @@ impl<'a> Backend<'a> for Watch<'a> {
         }
         self.watched = still;
         let watched = &self.watched;
-        self.waves.retain(|key, _| watched.iter().any(|watched| watched.wave == *key));
+        self.batches.retain(|key, _| watched.iter().any(|watched| watched.batch == *key));
         self.queue = Some(tasks);
         Ok(events)
     }
 
     fn start_no_more(&mut self) {
-        let arrays: Vec<u64> = self.waves.values().filter_map(|open| open.train).collect();
+        let arrays: Vec<u64> = self.batches.values().filter_map(|open| open.train).collect();
         if let Err(trouble) = self.client.cancel(&arrays, true) {
             self.notes.push(format!("jobs that wait were not cancelled ({trouble}): `orchestrator cancel` does it"));
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::grid::{self, Axis};
 use super::{MOST_ARMS, MOST_TRIALS, SweepFile};
-use crate::only::Globs;
+use crate::trial_filter::Globs;
 
 /// One arm: its name and its deltas in the order in which they are laid over the base.
 #[derive(Debug, Clone, PartialEq)]

@@ -83,10 +83,10 @@ fn shortened(name: &str, arm: &Combination) -> String {
 
 /// How names are written: text, and keys whose values stand there.
 #[derive(Debug, PartialEq, Eq)]
-struct Template(Vec<Part>);
+struct Template(Vec<NamePart>);
 
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+enum NamePart {
     Text(String),
     Key(String),
 }
@@ -96,7 +96,7 @@ impl Template {
     fn plain(axes: &[Axis]) -> Self {
         let parts = axes.iter().enumerate().flat_map(|(i, axis)| {
             let comma = if i > 0 { "," } else { "" };
-            [Part::Text(format!("{comma}{}=", label(axis, axes))), Part::Key(axis.key.clone())]
+            [NamePart::Text(format!("{comma}{}=", label(axis, axes))), NamePart::Key(axis.key.clone())]
         });
         Self(parts.collect())
     }
@@ -107,11 +107,11 @@ impl Template {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (word, after) = after.split_once('}').ok_or("a `{` is never closed: write `{key}`")?;
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::Key(axis_of(word, axes)?.key.clone()));
+            parts.push(NamePart::Text(before.to_owned()));
+            parts.push(NamePart::Key(axis_of(word, axes)?.key.clone()));
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
+        parts.push(NamePart::Text(rest.to_owned()));
         let template = Self(parts);
         match axes.iter().find(|axis| axis.values.len() > 1 && !template.shows(axis)) {
             Some(axis) => {
@@ -123,13 +123,13 @@ impl Template {
     }
 
     fn shows(&self, axis: &Axis) -> bool {
-        self.0.contains(&Part::Key(axis.key.clone()))
+        self.0.contains(&NamePart::Key(axis.key.clone()))
     }
 
     fn name(&self, arm: &Combination) -> String {
-        let text = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Key(key) => match &arm[key] {
+        let text = |part: &NamePart| match part {
+            NamePart::Text(text) => text.clone(),
+            NamePart::Key(key) => match &arm[key] {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             },

@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use run_spec::ids::Attempt;
 use store::{Store, StoreError};
 
-use crate::guard::{Signal, signal_group};
 use crate::identity::{Identity, Life};
 use crate::keys::AttemptKey;
 use crate::records::{Cause, Claim, Failed, Finished, SetAside, Started, Trial};
+use crate::supervisor::{Signal, signal_group};
 
 /// How long the remains of a dead orchestrator's workers may take to vanish after a kill.
 const VANISH: Duration = Duration::from_secs(20);
@@ -112,7 +112,7 @@ pub(crate) fn state(store: &Store, trial: &Trial<'_>) -> Result<State> {
         Ok(claim) => claim,
         Err(what) => return Ok(State::Damaged { attempt, what: what.to_string() }),
     };
-    let life = if claim.wave.is_some() { Life::Unknown } else { claim.holder.life() };
+    let life = if claim.batch.is_some() { Life::Unknown } else { claim.holder.life() };
     // What a dead holder has left running is in these records: without them the attempt cannot be settled.
     for name in names.iter().filter(|name| life == Life::Dead && name.starts_with("started-")) {
         if let Err(what) = store.read_record_if_whole::<Started>(&format!("{key}/{name}"))? {
@@ -128,16 +128,16 @@ pub(crate) fn set_aside(store: &Store, key: &AttemptKey, because: Vec<String>) -
     Ok(())
 }
 
-/// Tries to claim attempt `attempt`, for a Slurm wave where one is given. False: another was first.
+/// Tries to claim attempt `attempt`, for a Slurm batch where one is given. False: another was first.
 pub(crate) fn claim(
     store: &Store,
     trial: &Trial<'_>,
     attempt: Attempt,
     sweep: &str,
-    wave: Option<&str>,
+    batch: Option<&str>,
 ) -> Result<bool> {
-    let wave = wave.map(str::to_owned);
-    let record = Claim { holder: Identity::own(), sweep: sweep.to_owned(), unix_s: unix_s(), wave };
+    let batch = batch.map(str::to_owned);
+    let record = Claim { holder: Identity::own(), sweep: sweep.to_owned(), unix_s: unix_s(), batch };
     Ok(store.create_record_once(&trial.attempt_key(attempt).claim(), &record)?)
 }
 
@@ -277,7 +277,7 @@ mod tests {
         let trial = Trial { arm: &arm, seed: 0.into(), probes: Digest::of(b"p"), baseline: None };
         let mut holder = Identity::own();
         holder.start_ticks += 1;
-        let record = Claim { holder, sweep: "s".into(), unix_s: 1, wave: None };
+        let record = Claim { holder, sweep: "s".into(), unix_s: 1, batch: None };
         store.create_record_once(&trial.attempt_key(1.into()).claim(), &record).unwrap();
         assert!(matches!(state(&store, &trial).unwrap(), State::Claimed { life: Life::Dead, .. }));
         settle_lost(&store, &trial, 1.into(), Duration::ZERO).unwrap();

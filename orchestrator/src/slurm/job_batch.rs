@@ -1,4 +1,4 @@
-//! The records of a wave: trials of one shape that are submitted together, as one array that trains and one that probes.
+//! The records of a batch: trials of one shape that are submitted together, as one array that trains and one that probes.
 //!
 //! ```text
 //! sweeps/NAME/<digest>/waves/<w>/wave.json        what is submitted; written first
@@ -6,7 +6,7 @@
 //!                                train.json       number of the array; written last
 //!                                probe.json       the same
 //! ```
-//! Task N of both arrays works on trial N. A wave without `train.json` may have been submitted all the same: its jobs are
+//! Task N of both arrays works on trial N. A batch without `train.json` may have been submitted all the same: its jobs are
 //! looked up by name before anything is submitted (again).
 
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use serde_json::json;
 use store::Store;
 
 use crate::identity::Identity;
-use crate::ledger::unix_s;
 use crate::output;
 use crate::records::{Plan, Trial};
 use crate::slurm::section::{Shape, Shapes};
+use crate::trial_state::unix_s;
 
 /// Which of a trial's two jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -51,7 +51,7 @@ impl Job {
     }
 }
 
-/// One trial of a wave.
+/// One trial of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     /// The arm.
@@ -64,10 +64,10 @@ pub(crate) struct Member {
 
 /// `wave.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Wave {
+pub(crate) struct JobBatch {
     /// Short and unique in the store; part of the jobs' names.
     pub(crate) id: String,
-    /// The plan, with the arms of this wave alone: a task needs to read nothing else.
+    /// The plan, with the arms of this batch alone: a task needs to read nothing else.
     pub(crate) plan: Plan,
     /// The trials, by index.
     pub(crate) members: Vec<Member>,
@@ -100,7 +100,7 @@ pub(crate) struct Submitted {
     pub(crate) unix_s: u64,
 }
 
-/// A name for a wave that no other has: it covers who makes it and when.
+/// A name for a batch that no other has: it covers who makes it and when.
 pub(crate) fn new_id(plan: &Plan, members: &[Member], store: &str) -> String {
     let who = Identity::own();
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
@@ -109,10 +109,10 @@ pub(crate) fn new_id(plan: &Plan, members: &[Member], store: &str) -> String {
     digest_json(&words).short()
 }
 
-impl Wave {
+impl JobBatch {
     /// `sweeps/NAME/<digest>/waves/<id>`.
     pub(crate) fn key(&self) -> String {
-        format!("{}/{}", waves_key(&self.plan), self.id)
+        format!("{}/{}", batches_key(&self.plan), self.id)
     }
 
     /// Name of the job array, by which it is found again: at most 64 letters, digits, dashes, dots and underscores.
@@ -132,7 +132,7 @@ impl Wave {
 
     /// Trial `index`, and the number of its attempt.
     pub(crate) fn trial(&self, index: u32) -> Result<(Trial<'_>, Attempt)> {
-        let place = || format!("wave {} has no trial {index}", self.id);
+        let place = || format!("batch {} has no trial {index}", self.id);
         let member = self.members.get(index as usize).with_context(place)?;
         Ok((self.plan.trial(&member.arm, member.seed).with_context(place)?, member.attempt))
     }
@@ -169,27 +169,27 @@ impl Wave {
     }
 }
 
-/// Where the waves of a plan lie.
-fn waves_key(plan: &Plan) -> String {
+/// Where the batches of a plan lie.
+fn batches_key(plan: &Plan) -> String {
     format!("{}/waves", plan.key())
 }
 
-/// Key of the record of a wave.
-pub(crate) fn record_key(wave: &str) -> String {
-    format!("{wave}/wave.json")
+/// Key of the record of a batch.
+pub(crate) fn record_key(batch: &str) -> String {
+    format!("{batch}/wave.json")
 }
 
-/// All waves of a plan.
-pub(crate) fn all(store: &Store, plan: &Plan) -> Result<Vec<Wave>> {
-    let keys = store.list(&waves_key(plan))?;
-    let mut waves = Vec::new();
+/// All batches of a plan.
+pub(crate) fn all(store: &Store, plan: &Plan) -> Result<Vec<JobBatch>> {
+    let keys = store.list(&batches_key(plan))?;
+    let mut batches = Vec::new();
     for key in keys.iter().filter(|key| key.ends_with("/wave.json")) {
         match store.read_record_if_whole(key)? {
-            Ok(wave) => waves.push(wave),
+            Ok(batch) => batches.push(batch),
             Err(what) => output::note(&format!("{what}. Its jobs are not shown or cancelled.")),
         }
     }
-    Ok(waves)
+    Ok(batches)
 }
 
 /// A plan with the arms of `members` alone.
@@ -200,7 +200,7 @@ pub(crate) fn plan_of(plan: &Plan, members: &[Member]) -> Plan {
     plan
 }
 
-/// For people: which sweep, wave and job it is.
+/// For people: which sweep, batch and job it is.
 pub(crate) fn comment(sweep: &Digest, id: &str, job: Job) -> String {
     format!("sweep={},wave={id},job={}", sweep.short(), job.word())
 }

@@ -41,7 +41,7 @@ impl Globs {
     ///
     /// # Errors
     /// A glob that matches none of them.
-    pub(crate) fn only(globs: &[String], file: &SweepFile) -> Result<Self> {
+    pub(crate) fn of_trials(globs: &[String], file: &SweepFile) -> Result<Self> {
         let arms = file.arm_specs()?;
         let trials = arms.iter().flat_map(|arm| file.seeds.iter().map(|seed| format!("{}/seed-{seed}", arm.name)));
         let trials: Vec<String> = trials.collect();

@@ -1,7 +1,7 @@
-//! The guard: a small process between the orchestrator and a worker, so that no worker outlives its orchestrator.
+//! The supervisor: a small process between the orchestrator and a worker, so that no worker outlives its orchestrator.
 //!
-//! The guard leads a process group that holds the worker and all its children. Its standard input is a pipe whose other end
-//! only the orchestrator holds; when that end closes, however the orchestrator died, the guard asks the group to end and,
+//! The supervisor leads a process group that holds the worker and all its children. Its standard input is a pipe whose other end
+//! only the orchestrator holds; when that end closes, however the orchestrator died, the supervisor asks the group to end and,
 //! after a grace period, kills it. Nothing here needs the worker's help.
 
 use std::io::Read;
@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Runs `program` until it ends, and ends as it did (128 + signal where a signal ended it).
 pub(crate) fn run(program: &str, args: &[String], grace: Duration) -> Result<ExitCode> {
-    // A signal to the group is meant for the worker; the guard stays to see what comes of it.
+    // A signal to the group is meant for the worker; the supervisor stays to see what comes of it.
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&asked)).context("listen for signals")?;
@@ -42,12 +42,12 @@ pub(crate) fn run(program: &str, args: &[String], grace: Duration) -> Result<Exi
         if kill_at.is_none() && (orphan || asked.load(Ordering::SeqCst)) {
             kill_at = Some(Instant::now() + grace);
             if orphan {
-                output::note("guard: the orchestrator is gone; ending the worker");
+                output::note("supervisor: the orchestrator is gone; ending the worker");
                 signal_group(group, Signal::Term);
             }
         }
         if kill_at.is_some_and(|at| Instant::now() >= at) {
-            output::note("guard: the worker did not end in time; killing it");
+            output::note("supervisor: the worker did not end in time; killing it");
             signal_group(group, Signal::Kill);
         }
         std::thread::sleep(POLL);
@@ -82,31 +82,34 @@ pub(crate) enum Signal {
     Kill,
 }
 
+impl From<Signal> for nix::sys::signal::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Usr1 => Self::SIGUSR1,
+            Signal::Term => Self::SIGTERM,
+            Signal::Kill => Self::SIGKILL,
+        }
+    }
+}
+
 /// Sends a signal to a whole process group; one that has ended is no error.
 pub(crate) fn signal_group(group: u32, signal: Signal) {
-    kill(&format!("-{group}"), signal);
+    tell(group, |pid| nix::sys::signal::killpg(pid, nix::sys::signal::Signal::from(signal)));
 }
 
 /// Sends a signal to one process; one that has ended is no error.
 pub(crate) fn signal_process(process: u32, signal: Signal) {
-    kill(&process.to_string(), signal);
+    tell(process, |pid| nix::sys::signal::kill(pid, nix::sys::signal::Signal::from(signal)));
 }
 
-/// Through the shell's own `kill`, since the standard library cannot signal a group and the safe wrappers that can would
-/// change the features of crates that the other programs share.
-fn kill(whom: &str, signal: Signal) {
-    let name = match signal {
-        Signal::Usr1 => "USR1",
-        Signal::Term => "TERM",
-        Signal::Kill => "KILL",
-    };
-    let script = format!("kill -s {name} -- {whom}");
-    let _ = Command::new("/bin/sh")
-        .args(["-c", &script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+/// 0 would mean this program's own group, and 1 every process: neither was ever started by it.
+fn tell(id: u32, send: impl FnOnce(nix::unistd::Pid) -> nix::Result<()>) {
+    if let Some(pid) = i32::try_from(id).ok().filter(|pid| *pid > 1) {
+        match send(nix::unistd::Pid::from_raw(pid)) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => tracing::debug!(%error, pid, "a signal was not delivered"),
+        }
+    }
 }
 
 #[cfg(test)]

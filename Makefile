@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -82,6 +82,9 @@ parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth
 
 prove-same: build ## build another commit (BASE=…) and prove that both make the same sets, checkpoints, rows and pictures (half an hour)
 	@scripts/prove-same.sh $(or $(BASE),HEAD~1) $(BIN)
+
+prove-statistics: ## simulate 2,000 sweeps a design: coverage of the intervals, false verdicts (ten minutes)
+	cargo test --locked --workspace --test statistics -- --ignored --nocapture
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)

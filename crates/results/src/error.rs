@@ -81,6 +81,36 @@ pub enum ResultsError {
         /// What was asked for.
         what: String,
     },
+    /// A class outside the classes of the evaluation.
+    #[error("there are {classes} classes; class {class} is none of them")]
+    UnknownClass {
+        /// Number of the class, or number of counts where one for each class is needed.
+        class: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A group that two folds of one source test: its cells were then fitted to and predicted.
+    #[error("group {group} is in the folds {first} and {second}; make the split by groups")]
+    GroupInTwoFolds {
+        /// The group with its source.
+        group: String,
+        /// The fold met first.
+        first: String,
+        /// The fold met later.
+        second: String,
+    },
+    /// Two trials that predicted different cells, so that they cannot be paired.
+    #[error(
+        "{trial} and {first} have predicted different cells, first in group {group}; probe both on one shard set and split"
+    )]
+    OtherCells {
+        /// The trial met later.
+        trial: String,
+        /// The first trial.
+        first: String,
+        /// The group where they differ.
+        group: String,
+    },
     /// A reference arm that has no rows.
     #[error("the reference arm {reference:?} has no result rows; arms with rows: {arms}")]
     NoReference {

@@ -3,6 +3,16 @@
 //! Everything is a pure function of its arguments; the bootstrap draws from a keyed stream, so a table made twice is
 //! the same table. Checked against SciPy and statsmodels in `tests/golden/stats.json`.
 
+pub mod counts;
+pub mod estimate;
+#[cfg(test)]
+mod golden;
+pub mod paired;
+pub mod power;
+pub mod score;
+pub mod sources;
+pub mod verdict;
+
 use run_spec::seed::stream;
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 

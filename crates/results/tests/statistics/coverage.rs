@@ -1,0 +1,86 @@
+//! What simulated sweeps of one design say about the intervals and verdicts: how often the truth is inside, how often a
+//! family holds a false claim.
+
+use results::stats::estimate::Estimate;
+use results::stats::paired::Paired;
+use results::stats::score::Metric;
+use results::stats::verdict::{Rules, Verdict, judge};
+
+use crate::sweep::{Components, Design, simulate};
+
+/// Counts over simulated sweeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Coverage {
+    /// Sweeps, one family of arms each.
+    pub families: u64,
+    /// Arms.
+    pub arms: u64,
+    /// Intervals over new seeds and groups that hold the true difference.
+    pub seeds_and_groups: u64,
+    /// Intervals over new sources that hold it, where sources differ.
+    pub sources: u64,
+    /// Families with a verdict of better or worse in the wrong direction, or for no difference at all.
+    pub false_families: u64,
+    /// Arms called equivalent.
+    pub equivalent: u64,
+    /// Arms called better or worse.
+    pub decided: u64,
+    /// Sum of widths of the intervals over new seeds and groups.
+    pub width: f64,
+}
+
+impl Coverage {
+    /// Simulates `sweeps` sweeps of `design`.
+    pub fn of(design: &Design, components: &Components, sweeps: u64) -> Self {
+        let mut coverage = Self::default();
+        for index in 0..sweeps {
+            coverage.add_family(design, components, index);
+            coverage.add_sources(design, components, index);
+        }
+        coverage
+    }
+
+    fn add_family(&mut self, design: &Design, components: &Components, index: u64) {
+        let counts = simulate(design, components, index, false);
+        let estimate = |arm: usize| {
+            let paired = Paired::new(&counts, &arm.to_string(), "0", Metric::BalancedAccuracy).unwrap();
+            paired.over_seeds_and_groups().unwrap()
+        };
+        let family: Vec<Estimate> = (1..=design.arms).map(estimate).collect();
+        self.families += 1;
+        let mut wrong = false;
+        for (arm, estimate) in judge(&family, &Rules::default()).iter().zip(&family) {
+            let interval = estimate.interval(0.95);
+            self.arms += 1;
+            self.seeds_and_groups += u64::from(interval.lo <= design.effect && design.effect <= interval.hi);
+            self.width += interval.hi - interval.lo;
+            self.equivalent += u64::from(arm.verdict == Verdict::Equivalent);
+            self.decided += u64::from(matches!(arm.verdict, Verdict::Better | Verdict::Worse));
+            wrong |= arm.verdict == Verdict::Worse || (arm.verdict == Verdict::Better && design.effect == 0.0);
+        }
+        self.false_families += u64::from(wrong);
+    }
+
+    fn add_sources(&mut self, design: &Design, components: &Components, index: u64) {
+        let design = Design { arms: 1, ..*design };
+        let counts = simulate(&design, components, index, true);
+        let paired = Paired::new(&counts, "1", "0", Metric::BalancedAccuracy).unwrap();
+        let interval = paired.over_sources().unwrap().interval(0.95);
+        self.sources += u64::from(interval.lo <= design.effect && design.effect <= interval.hi);
+    }
+
+    /// Share of intervals over new seeds and groups that hold the truth, in percent.
+    pub fn seeds_and_groups_percent(&self) -> f64 {
+        100.0 * self.seeds_and_groups as f64 / self.arms as f64
+    }
+
+    /// Share of intervals over new sources that hold the truth, in percent.
+    pub fn sources_percent(&self) -> f64 {
+        100.0 * self.sources as f64 / self.families as f64
+    }
+
+    /// Share of families with a false claim, in percent.
+    pub fn false_families_percent(&self) -> f64 {
+        100.0 * self.false_families as f64 / self.families as f64
+    }
+}

@@ -2,7 +2,12 @@
 //!
 //! Everything is a pure function of its arguments; the bootstrap draws from a keyed stream, so a table made twice is
 //! the same table. Checked against SciPy and statsmodels in `tests/golden/stats.json`.
+//!
+//! What follows from predictions counted per group is below: the counts ([`counts`], [`score`], [`arm`]), paired
+//! differences and the parts of their variance ([`paired`]), estimates with interval and p ([`estimate`], [`sources`]), verdicts and power
+//! ([`verdict`], [`power`]). Their coverage is simulated by `make prove-statistics`.
 
+pub mod arm;
 pub mod counts;
 pub mod estimate;
 #[cfg(test)]

@@ -127,9 +127,8 @@ impl Paired {
     /// # Errors
     /// [`NoEstimate::TooFewSeeds`], [`NoEstimate::NoSpread`].
     pub fn over_seeds(&self) -> Result<Estimate, NoEstimate> {
-        let variance = self.seed_variance()? / self.seeds.len() as f64;
-        let df = (self.seeds.len() - 1) as f64;
-        estimate(Estimand::NewSeeds, self.mean(), variance, df)
+        let error = (self.seed_variance()? / self.seeds.len() as f64).sqrt();
+        estimate(Estimand::NewSeeds, self.mean(), error, (self.seeds.len() - 1) as f64)
     }
 
     /// The difference over new seeds and new groups of these sources.
@@ -142,7 +141,7 @@ impl Paired {
     /// [`NoEstimate::TooFewSeeds`], [`NoEstimate::OneGroup`], [`NoEstimate::NoSpread`].
     pub fn over_seeds_and_groups(&self) -> Result<Estimate, NoEstimate> {
         let (error, df) = self.spread()?.error(self.seeds.len());
-        estimate(Estimand::NewSeedsAndGroups, self.mean(), error.powi(2), df)
+        estimate(Estimand::NewSeedsAndGroups, self.mean(), error, df)
     }
 
     /// What the variance of the difference is made of.
@@ -180,12 +179,12 @@ impl Paired {
     }
 }
 
-fn estimate(estimand: Estimand, mean: f64, variance: f64, df: f64) -> Result<Estimate, NoEstimate> {
+pub(super) fn estimate(estimand: Estimand, mean: f64, error: f64, df: f64) -> Result<Estimate, NoEstimate> {
     // Sums of equal numbers differ in their last bits.
-    if variance.sqrt() <= 1e-12 {
+    if error <= 1e-12 {
         return Err(NoEstimate::NoSpread);
     }
-    Ok(Estimate { estimand, mean, error: variance.sqrt(), df })
+    Ok(Estimate { estimand, mean, error, df })
 }
 
 #[cfg(test)]

@@ -84,8 +84,7 @@ impl Metric {
                 recalls / n.max(1.0)
             }
             Self::WeightedF1 => {
-                let (weighted, all) =
-                    sums(classes.map(|c| (f64::from(c.support) * c.f1(), f64::from(c.support))));
+                let (weighted, all) = sums(classes.map(|c| (f64::from(c.support) * c.f1(), f64::from(c.support))));
                 weighted / all.max(1.0)
             }
             Self::MacroF1 => {

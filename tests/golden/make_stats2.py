@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import scipy
+import scipy.optimize
 import scipy.stats
 import sklearn
 import statsmodels
@@ -46,7 +47,8 @@ def corrected(n):
     d = rng.normal(0.02, 0.03, n)
     # baycomp: one run, so each of the n folds tests 1 / n of the cells, and test / train is 1 / (n - 1).
     mean, var, df = CorrelatedTTest.compute_statistics(np.zeros(n), d, 1)
-    return {"differences": d.tolist(), "mean": float(mean), "variance": float(var), "df": float(df)}
+    p = 2 * scipy.stats.t.sf(abs(mean) / var**0.5, df)
+    return {"differences": d.tolist(), "mean": float(mean), "variance": float(var), "p": float(p)}
 
 
 def tost(n, shift, spread, margin):
@@ -56,9 +58,9 @@ def tost(n, shift, spread, margin):
 
 
 students = [
-    {"df": df, "p": p, "t": float(scipy.stats.t.ppf(p, df)), "two_sided": float(2 * scipy.stats.t.sf(1.7, df))}
+    {"df": df, "above": p, "t": float(scipy.stats.t.isf(p, df)), "two_sided": float(2 * scipy.stats.t.sf(1.7, df))}
     for df in (1.0, 2.35, 4.5, 17.25, 300.5, 10000.0)
-    for p in (0.8, 0.95, 0.975, 0.99583)
+    for p in (0.2, 0.05, 0.025, 0.00417)
 ]
 
 METRICS = {
@@ -111,15 +113,23 @@ def crossed():
         both = [(m[off].mean(), m.mean(), m.mean() ** 2 / s) for m, s in ((groups, group_df), (folds, fold_df))]
         shared, total, df = max(both)
         floor, seed_part = max(shared, 0.0), by_seed.var(ddof=1) / seeds
-        terms = seed_part**2 / (seeds - 1)
-        if floor > 0:
-            terms += total**2 / df + (total - shared) ** 2 / (df * (seeds - 1))
+        # Cochran & Cox: critical values weighted by their variances; p by solving for it.
         variance = seed_part + floor
+        floor_df = floor**2 / (total**2 / df + (total - shared) ** 2 / (df * (seeds - 1))) if floor > 0 else 1.0
+
+        def critical(log_p):
+            tail = np.exp(log_p) / 2
+            both = seed_part * scipy.stats.t.isf(tail, seeds - 1) + floor * scipy.stats.t.isf(tail, max(floor_df, 1.0))
+            return both / variance
+
+        t = abs(by_seed.mean()) / variance**0.5
+        log_p = scipy.optimize.brentq(lambda log_p: critical(log_p) - t, -60, -1e-9, xtol=1e-12)
         expected[name] = {
             "by_seed": by_seed.tolist(),
             "shared": [float(b[0]) for b in both],
             "error": float(variance**0.5),
-            "df": float(variance**2 / terms),
+            "hi": float(by_seed.mean() + critical(np.log(0.05)) * variance**0.5),
+            "p": float(np.exp(log_p)),
         }
     rows = []
     for (arm, seed, (s, f, g)), predicted in cells.items():

@@ -8,6 +8,7 @@
 //! ([`verdict`], [`power`]). Their coverage is simulated by `make prove-statistics`.
 
 pub mod arm;
+pub mod cochran;
 pub mod counts;
 pub mod estimate;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! An estimate with its standard error: to whom it generalises, its interval, its p, or the reason why there is none.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
-
+use super::cochran::CochranT;
 use super::paired::{CaseVariance, Paired};
 use super::power::Spread;
 use super::{Interval, summary};
@@ -79,7 +78,7 @@ pub enum NoEstimate {
     NoSpread,
 }
 
-/// A mean difference with a standard error and its degrees of freedom (Student's t).
+/// A mean difference with a standard error and the distribution to judge it by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// What it generalises to.
@@ -88,37 +87,27 @@ pub struct Estimate {
     pub mean: f64,
     /// Its standard error, above zero.
     pub error: f64,
-    /// Degrees of freedom of the standard error; not whole where several variances are added.
-    pub df: f64,
+    /// What the difference is compared with, in units of the standard error.
+    pub t: CochranT,
 }
 
 impl Estimate {
     /// The two-sided confidence interval at `level` (0.95 for 95 %).
     pub fn interval(&self, level: f64) -> Interval {
-        let half = self.t().inverse_cdf(0.5 + level / 2.0) * self.error;
+        let half = self.t.upper_quantile(0.5 - level / 2.0) * self.error;
         Interval { lo: self.mean - half, hi: self.mean + half }
     }
 
     /// The two-sided p of no difference.
     pub fn p(&self) -> f64 {
-        2.0 * self.t().sf((self.mean / self.error).abs())
+        2.0 * self.t.above((self.mean / self.error).abs())
     }
 
     /// The p of two one-sided tests (TOST) that the difference is not within ±`margin`: below 0.05 exactly where the
     /// 90 % interval lies inside.
     pub fn equivalence_p(&self, margin: f64) -> f64 {
-        self.t().sf((margin - self.mean.abs()) / self.error)
+        self.t.above((margin - self.mean.abs()) / self.error)
     }
-
-    fn t(&self) -> StudentsT {
-        student(self.df)
-    }
-}
-
-/// Student's t with `df` degrees of freedom, at least one and at most 10,000: beyond, it is the normal distribution to four
-/// digits, and the library's quantiles go wrong from some millions on.
-pub(super) fn student(df: f64) -> StudentsT {
-    StudentsT::new(0.0, 1.0, df.clamp(1.0, 1e4)).expect("at least one degree of freedom")
 }
 
 impl Paired {
@@ -128,20 +117,20 @@ impl Paired {
     /// [`NoEstimate::TooFewSeeds`], [`NoEstimate::NoSpread`].
     pub fn over_seeds(&self) -> Result<Estimate, NoEstimate> {
         let error = (self.seed_variance()? / self.seeds.len() as f64).sqrt();
-        estimate(Estimand::NewSeeds, self.mean(), error, (self.seeds.len() - 1) as f64)
+        estimate(Estimand::NewSeeds, self.mean(), error, CochranT::student((self.seeds.len() - 1) as f64))
     }
 
     /// The difference over new seeds and new groups of these sources.
     ///
     /// The variance of the mean is `s² / R` over the R seeds plus what groups add and all seeds share (Obuchowski &
-    /// Rockette's sum, with seeds as readers); its degrees of freedom follow Satterthwaite. A percentile bootstrap over
-    /// seeds and groups was tried beside it and covers too little or too much with few seeds: `make prove-statistics`.
+    /// Rockette's sum, with seeds as readers), judged by [`CochranT`]. A percentile bootstrap over seeds and groups was tried
+    /// beside it and covers too little where seeds differ much: `make prove-statistics`.
     ///
     /// # Errors
     /// [`NoEstimate::TooFewSeeds`], [`NoEstimate::OneGroup`], [`NoEstimate::NoSpread`].
     pub fn over_seeds_and_groups(&self) -> Result<Estimate, NoEstimate> {
-        let (error, df) = self.spread()?.error(self.seeds.len());
-        estimate(Estimand::NewSeedsAndGroups, self.mean(), error, df)
+        let (error, t) = self.spread()?.error(self.seeds.len());
+        estimate(Estimand::NewSeedsAndGroups, self.mean(), error, t)
     }
 
     /// What the variance of the difference is made of.
@@ -179,12 +168,12 @@ impl Paired {
     }
 }
 
-pub(super) fn estimate(estimand: Estimand, mean: f64, error: f64, df: f64) -> Result<Estimate, NoEstimate> {
+pub(super) fn estimate(estimand: Estimand, mean: f64, error: f64, t: CochranT) -> Result<Estimate, NoEstimate> {
     // Sums of equal numbers differ in their last bits.
     if error <= 1e-12 {
         return Err(NoEstimate::NoSpread);
     }
-    Ok(Estimate { estimand, mean, error, df })
+    Ok(Estimate { estimand, mean, error, t })
 }
 
 #[cfg(test)]
@@ -220,15 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn variances_add_and_degrees_of_freedom_follow_satterthwaite() {
+    fn variances_add_and_the_shared_part_has_degrees_of_freedom_of_its_own() {
         let estimate = paired(&[0.01, 0.03, 0.05], Some(CASES)).over_seeds_and_groups().unwrap();
-        let (of_seeds, total, residual) = (4e-4 / 3.0, 1.5e-4, 5e-5);
+        let (of_seeds, total, residual): (f64, f64, f64) = (4e-4 / 3.0, 1.5e-4, 5e-5);
         assert!((estimate.error.powi(2) - (of_seeds + 1e-4)).abs() < 1e-15);
-        let terms: f64 = of_seeds * of_seeds / 2.0 + total * total / 20.0 + residual * residual / 40.0;
-        assert!((estimate.df - (of_seeds + 1e-4f64).powi(2) / terms).abs() < 1e-9, "{estimate:?}");
+        let floor_df = 1e-8 / (total * total / 20.0 + residual * residual / 40.0);
+        let close = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{estimate:?}");
+        close(estimate.t.upper_quantile(0.01), CochranT::of((of_seeds, 2.0), (1e-4, floor_df)).upper_quantile(0.01));
         // A negative estimate of a variance counts as none.
         let none = CaseVariance { shared: -1e-5, ..CASES };
         let estimate = paired(&[0.01, 0.03, 0.05], Some(none)).over_seeds_and_groups().unwrap();
-        assert!((estimate.error.powi(2) - of_seeds).abs() < 1e-15 && (estimate.df - 2.0).abs() < 1e-12);
+        assert!((estimate.error.powi(2) - of_seeds).abs() < 1e-15);
+        assert_eq!(estimate.t.upper_quantile(0.01), CochranT::student(2.0).upper_quantile(0.01));
     }
 }

@@ -1,12 +1,11 @@
 //! What a design can detect, and how many seeds would decide.
 //!
-//! Power is that of the t test with the spread taken as known: `(t(1 − α/2) + t(power)) × standard error`, the usual
+//! Power is that of the t test with the spread taken as known: `(t(α/2) + t(1 − power)) × standard error` with upper quantiles, the usual
 //! approximation to the non-central t. In a family of several tests α is divided by their number (Bonferroni), the
 //! hardest step of Holm's procedure.
 
-use statrs::distribution::ContinuousCDF;
-
-use super::estimate::{FEWEST_SEEDS, student};
+use super::cochran::CochranT;
+use super::estimate::FEWEST_SEEDS;
 use super::verdict::Rules;
 
 /// The variance of a mean difference as a function of the number of seeds, all in squared fractions.
@@ -42,13 +41,11 @@ impl Spread {
         Self { per_seed: over_seeds.powi(2), floor: from_groups.powi(2), floor_df: f64::INFINITY }
     }
 
-    /// Standard error of the mean over `seeds` seeds, and its degrees of freedom (Satterthwaite's formula).
-    pub fn error(&self, seeds: usize) -> (f64, f64) {
+    /// Standard error of the mean over `seeds` seeds, and the distribution to judge it by.
+    pub fn error(&self, seeds: usize) -> (f64, CochranT) {
         let of_seeds = self.per_seed / seeds as f64;
-        let variance = of_seeds + self.floor;
-        let seed_df = seeds as f64 - 1.0;
-        let terms = of_seeds.powi(2) / seed_df + self.floor.powi(2) / self.floor_df;
-        (variance.sqrt(), if terms > 0.0 { variance.powi(2) / terms } else { seed_df })
+        let t = CochranT::of((of_seeds, seeds as f64 - 1.0), (self.floor, self.floor_df));
+        ((of_seeds + self.floor).sqrt(), t)
     }
 
     /// The smallest true difference that `seeds` seeds find with probability `power` (0.8, say) in a family of `tests`
@@ -57,18 +54,18 @@ impl Spread {
         if seeds < FEWEST_SEEDS {
             return None;
         }
-        let (error, df) = self.error(seeds);
-        let threshold = quantile(1.0 - rules.alpha / (2 * tests.max(1)) as f64, df);
-        Some((threshold + quantile(power, df)) * error)
+        let (error, t) = self.error(seeds);
+        let threshold = t.upper_quantile(rules.alpha / (2 * tests.max(1)) as f64);
+        Some((threshold + t.upper_quantile(1.0 - power)) * error)
     }
 
     /// How many seeds beyond `seeds` would make `mean` better, worse or equivalent in a family of `tests` comparisons,
     /// if mean and spread stayed as they are.
     pub fn seeds_needed(&self, mean: f64, seeds: usize, tests: usize, rules: &Rules) -> SeedsNeeded {
         let decides = |seeds: &usize| {
-            let (error, df) = self.error(*seeds);
-            let differs = quantile(1.0 - rules.alpha / (2 * tests.max(1)) as f64, df) * error < mean.abs();
-            differs || mean.abs() + quantile(1.0 - rules.alpha, df) * error < rules.margin
+            let (error, t) = self.error(*seeds);
+            let differs = t.upper_quantile(rules.alpha / (2 * tests.max(1)) as f64) * error < mean.abs();
+            differs || mean.abs() + t.upper_quantile(rules.alpha) * error < rules.margin
         };
         match (seeds.max(FEWEST_SEEDS)..=MOST_SEEDS).find(decides) {
             Some(enough) if enough == seeds => SeedsNeeded::None,
@@ -76,11 +73,6 @@ impl Spread {
             None => SeedsNeeded::OutOfReach,
         }
     }
-}
-
-/// The `p` quantile of Student's t.
-fn quantile(p: f64, df: f64) -> f64 {
-    student(df).inverse_cdf(p)
 }
 
 #[cfg(test)]
@@ -106,10 +98,10 @@ mod tests {
         let spread = Spread::assumed(0.02, 0.0);
         assert_eq!(spread.seeds_needed(0.2, 5, 1, &rules), SeedsNeeded::None);
         let SeedsNeeded::More(more) = spread.seeds_needed(0.015, 5, 1, &rules) else { panic!("more seeds help") };
-        let (error, df) = spread.error(5 + more);
-        assert!(quantile(0.975, df) * error < 0.015);
-        let (error, df) = spread.error(4 + more);
-        assert!(quantile(0.975, df) * error >= 0.015);
+        let (error, t) = spread.error(5 + more);
+        assert!(t.upper_quantile(0.025) * error < 0.015);
+        let (error, t) = spread.error(4 + more);
+        assert!(t.upper_quantile(0.025) * error >= 0.015);
         assert_eq!(spread.seeds_needed(0.0, 2, 1, &rules), spread.seeds_needed(0.0, 3, 1, &rules).plus(1));
         assert_eq!(Spread::assumed(0.02, 0.02).seeds_needed(0.015, 5, 1, &rules), SeedsNeeded::OutOfReach);
     }

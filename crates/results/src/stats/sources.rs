@@ -5,6 +5,7 @@
 //! sign-flip test, which cannot fall below 2^(1−n) with n sources, however large the differences are.
 
 use super::Interval;
+use super::cochran::CochranT;
 use super::estimate::{Estimand, Estimate, FEWEST_SOURCES, NoEstimate, estimate};
 use super::paired::Paired;
 use super::summary;
@@ -58,7 +59,7 @@ pub fn corrected_resampled_t(differences: &[f64], test_over_train: f64) -> Resul
     }
     let (mean, std) = summary(differences).and_then(|s| Some((s.mean, s.std?))).expect("several differences");
     let error = std * (1.0 / have as f64 + test_over_train).sqrt();
-    estimate(Estimand::NewSources, mean, error, (have - 1) as f64)
+    estimate(Estimand::NewSources, mean, error, CochranT::student((have - 1) as f64))
 }
 
 /// The difference over new sources. It has no p of the t test, which could claim more than so few sources can show.

@@ -96,11 +96,12 @@ fn judgement(estimate: &Estimate, p: f64, p_holm: f64, rules: &Rules) -> Judgeme
 
 #[cfg(test)]
 mod tests {
+    use super::super::cochran::CochranT;
     use super::super::estimate::Estimand;
     use super::*;
 
     fn estimate(mean: f64, error: f64) -> Estimate {
-        Estimate { estimand: Estimand::NewSeedsAndGroups, mean, error, df: 8.0 }
+        Estimate { estimand: Estimand::NewSeedsAndGroups, mean, error, t: CochranT::student(8.0) }
     }
 
     #[test]

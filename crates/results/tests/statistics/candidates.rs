@@ -6,7 +6,12 @@ use results::stats::{Interval, quantile};
 use run_spec::seed::{Stream, stream};
 
 /// The percentile bootstrap that draws seeds, and groups within sources, both with replacement and the same for both arms.
-pub fn crossed_percentile(counts: &Counts, metric: Metric, (arm, reference): (&str, &str), resamples: u64) -> Interval {
+pub(crate) fn crossed_percentile(
+    counts: &Counts,
+    metric: Metric,
+    (arm, reference): (&str, &str),
+    resamples: u64,
+) -> Interval {
     let seeds = counts.seeds(arm);
     let trials = |arm: &str| seeds.iter().map(|&seed| counts.trial(arm, seed).unwrap()).collect::<Vec<_>>();
     let (ours, theirs) = (trials(arm), trials(reference));

@@ -10,28 +10,28 @@ use crate::sweep::{Components, Design, simulate};
 
 /// Counts over simulated sweeps.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// Sweeps, one family of arms each.
-    pub families: u64,
+    pub(crate) families: u64,
     /// Arms.
-    pub arms: u64,
+    pub(crate) arms: u64,
     /// Intervals over new seeds and groups that hold the true difference.
-    pub seeds_and_groups: u64,
+    pub(crate) seeds_and_groups: u64,
     /// Intervals over new sources that hold it, where sources differ.
-    pub sources: u64,
+    pub(crate) sources: u64,
     /// Families with a verdict of better or worse in the wrong direction, or for no difference at all.
-    pub false_families: u64,
+    pub(crate) false_families: u64,
     /// Arms called equivalent.
-    pub equivalent: u64,
+    pub(crate) equivalent: u64,
     /// Arms called better or worse.
-    pub decided: u64,
+    pub(crate) decided: u64,
     /// Sum of widths of the intervals over new seeds and groups.
-    pub width: f64,
+    pub(crate) width: f64,
 }
 
 impl Coverage {
     /// Simulates `sweeps` sweeps of `design`.
-    pub fn of(design: &Design, components: &Components, sweeps: u64) -> Self {
+    pub(crate) fn of(design: &Design, components: &Components, sweeps: u64) -> Self {
         let mut coverage = Self::default();
         for index in 0..sweeps {
             coverage.add_family(design, components, index);
@@ -70,17 +70,17 @@ impl Coverage {
     }
 
     /// Share of intervals over new seeds and groups that hold the truth, in percent.
-    pub fn seeds_and_groups_percent(&self) -> f64 {
+    pub(crate) fn seeds_and_groups_percent(&self) -> f64 {
         100.0 * self.seeds_and_groups as f64 / self.arms as f64
     }
 
     /// Share of intervals over new sources that hold the truth, in percent.
-    pub fn sources_percent(&self) -> f64 {
+    pub(crate) fn sources_percent(&self) -> f64 {
         100.0 * self.sources as f64 / self.families as f64
     }
 
     /// Share of families with a false claim, in percent.
-    pub fn false_families_percent(&self) -> f64 {
+    pub(crate) fn false_families_percent(&self) -> f64 {
         100.0 * self.false_families as f64 / self.families as f64
     }
 }

@@ -12,33 +12,33 @@ use serde_json::Value;
 
 /// Size of a simulated sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct Design {
-    pub seeds: usize,
-    pub sources: usize,
-    pub folds: usize,
-    pub groups_per_fold: usize,
-    pub cells_per_group: usize,
-    pub classes: usize,
+pub(crate) struct Design {
+    pub(crate) seeds: usize,
+    pub(crate) sources: usize,
+    pub(crate) folds: usize,
+    pub(crate) groups_per_fold: usize,
+    pub(crate) cells_per_group: usize,
+    pub(crate) classes: usize,
     /// Arms beside the reference.
-    pub arms: usize,
+    pub(crate) arms: usize,
     /// True difference of every arm to the reference in balanced accuracy, a fraction.
-    pub effect: f64,
+    pub(crate) effect: f64,
 }
 
 /// Standard deviations of the difference of two arms, as fractions, and the share of cells decided alike.
 #[derive(Debug, Clone, Copy)]
-pub struct Components {
-    pub seed: f64,
-    pub source: f64,
-    pub fold: f64,
-    pub group: f64,
-    pub seed_group: f64,
-    pub alike: f64,
+pub(crate) struct Components {
+    pub(crate) seed: f64,
+    pub(crate) source: f64,
+    pub(crate) fold: f64,
+    pub(crate) group: f64,
+    pub(crate) seed_group: f64,
+    pub(crate) alike: f64,
 }
 
 impl Components {
     /// The measured components, which `bench/statistics/measure.py` wrote.
-    pub fn measured() -> Self {
+    pub(crate) fn measured() -> Self {
         let file: Value = serde_json::from_str(include_str!("components.json")).unwrap();
         let number = |name: &str| file["components"][name].as_f64().unwrap();
         Self {
@@ -67,7 +67,7 @@ impl Effects<'_> {
 }
 
 /// The counts of sweep `index`. The reference is arm `0`. `source_effects` adds differences between the sources.
-pub fn simulate(design: &Design, components: &Components, index: u64, source_effects: bool) -> Counts {
+pub(crate) fn simulate(design: &Design, components: &Components, index: u64, source_effects: bool) -> Counts {
     let mut builder = CountsBuilder::new(design.classes);
     let mut effects = Effects { components, draws: stream(index, "simulation/effects", &[design.seeds as u64]) };
     let cells = Cells::new(design, index);

@@ -63,6 +63,27 @@ pub enum ProbeError {
         /// The other fold where it was found.
         second: String,
     },
+    /// A setting out of its range.
+    #[error("{what} is {value}, which is out of range")]
+    Setting {
+        /// What was set.
+        what: &'static str,
+        /// The value.
+        value: f64,
+    },
+    /// A linear probe that did not reach its optimum.
+    #[error(
+        "the linear probe did not converge: after {steps} Newton steps the gradient is {gradient:.1e} of its start and the \
+         objective within {gap:.1e} of the optimum; use a smaller C or standardised features"
+    )]
+    NotConverged {
+        /// Newton steps taken.
+        steps: usize,
+        /// Norm of the gradient, as a share of its start.
+        gradient: f64,
+        /// Bound of the distance to the optimum, as a share of the objective.
+        gap: f64,
+    },
     /// Two evaluations that are not of the same cells, folds and probe.
     #[error("the two evaluations differ in {what}; a paired difference needs the same cells, labels, groups and folds")]
     NotPaired {

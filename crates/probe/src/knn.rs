@@ -4,6 +4,11 @@
 //! Matrix products in `f64` find candidates with a margin that covers their rounding; the distances that decide are then
 //! summed feature by feature, so equal rows have equal distances, the smaller row wins, and neither the number of threads
 //! nor the processor's vector width changes a vote.
+//!
+//! So near distances are never taken from ‖a‖² + ‖b‖² − 2a·b, which in `f32` is exactly 0 for near-copies and then orders
+//! them by chance. The published `1nn` and `20nn` have always been decided by the direct distances: where scikit-learn's
+//! brute force, which does take the product form (in `f64` blocks), ranks two near-copies otherwise, the direct
+//! distance is the rule.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
@@ -228,6 +233,25 @@ mod tests {
         let far = |f: Features| Features::new(8, f.data().iter().map(|v| 1e4 + v * 1e-2).collect()).unwrap();
         let (train, test) = (far(random(700, 8, 3)), far(random(50, 8, 4)));
         assert_eq!(neighbours(&train, &test, 3).unwrap().rows, by_definition(&train, &test, 3));
+    }
+
+    #[test]
+    fn near_copies_keep_their_order_where_the_product_form_sees_none() {
+        // 40 rows that differ from the tested one in the last bits of one feature, the nearest last.
+        let row: Vec<f32> = (0..64).map(|j| 20.0 + j as f32).collect();
+        let test = Features::new(64, row.clone()).unwrap();
+        let copy = |i: usize| {
+            let mut row = row.clone();
+            row[7] = f32::from_bits(row[7].to_bits() + 40 - i as u32);
+            row
+        };
+        let train = Features::new(64, (0..40).flat_map(copy).collect()).unwrap();
+        let square = |row: &[f32]| row.iter().map(|v| v * v).sum::<f32>();
+        let product = |i: usize| test.row(0).iter().zip(train.row(i)).map(|(a, b)| a * b).sum::<f32>();
+        let expanded = |i: usize| square(test.row(0)) + square(train.row(i)) - 2.0 * product(i);
+        assert!((0..40).filter(|&i| expanded(i) <= 0.0).count() > 10, "the product form in f32 has lost them");
+        let nearest: Vec<u32> = (20..40).rev().collect();
+        assert_eq!(neighbours(&train, &test, 20).unwrap().of(0), nearest);
     }
 
     #[test]

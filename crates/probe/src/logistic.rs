@@ -53,18 +53,7 @@ pub struct Model {
 /// [`ProbeError::Mismatch`] unless there is one label per row, [`ProbeError::OneClass`] if they are all the same,
 /// [`ProbeError::Empty`] for no rows.
 pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Model, ProbeError> {
-    if labels.len() != train.rows() {
-        return Err(ProbeError::Mismatch { what: "labels", expected: train.rows(), found: labels.len() });
-    }
-    let mut classes = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    match classes[..] {
-        [] => return Err(ProbeError::Empty { what: "the training set of the linear probe".to_owned() }),
-        [one] => return Err(ProbeError::OneClass { fold: "the linear probe".to_owned(), class: one.to_string() }),
-        _ => {}
-    }
-    let targets: Vec<usize> = labels.iter().map(|l| classes.partition_point(|c| c < l)).collect();
+    let (classes, targets) = targets(train, labels)?;
     let x = wide(train); // [n, d]
     let penalty = 1.0 / (options.c * train.rows() as f64);
     let (k, d) = (classes.len(), train.dim());
@@ -82,7 +71,29 @@ pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Model,
     Ok(Model { classes, weights, intercepts, outcome })
 }
 
+/// The classes that occur among `labels`, ascending, and the position in them of each row's.
+pub(crate) fn targets(train: &Features, labels: &[u32]) -> Result<(Vec<u32>, Vec<usize>), ProbeError> {
+    if labels.len() != train.rows() {
+        return Err(ProbeError::Mismatch { what: "labels", expected: train.rows(), found: labels.len() });
+    }
+    let mut classes = labels.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    match classes[..] {
+        [] => return Err(ProbeError::Empty { what: "the training set of the linear probe".to_owned() }),
+        [one] => return Err(ProbeError::OneClass { fold: "the linear probe".to_owned(), class: one.to_string() }),
+        _ => {}
+    }
+    let targets = labels.iter().map(|l| classes.partition_point(|c| c < l)).collect();
+    Ok((classes, targets))
+}
+
 impl Model {
+    /// A model found by another solver.
+    pub(crate) fn solved(classes: Vec<u32>, weights: Array2<f64>, intercepts: Array1<f64>, outcome: Outcome) -> Self {
+        Self { classes, weights, intercepts, outcome }
+    }
+
     /// The most probable class `[n]` of each row of `features` `[n, d]`.
     ///
     /// # Errors
@@ -103,6 +114,23 @@ impl Model {
             row.mapv_inplace(|z| (z - log_sum).exp());
         }
         Ok(logits.into_raw_vec_and_offset().0)
+    }
+
+    /// Probability of each of `classes` classes, `[rows, classes]`, row-major: 0 for one that training had not seen.
+    ///
+    /// # Errors
+    /// As [`Model::predict`], and [`ProbeError::Mismatch`] if training saw a class that is not below `classes`.
+    pub fn probabilities_of_all(&self, features: &Features, classes: usize) -> Result<Vec<f32>, ProbeError> {
+        let last = self.classes.last().map_or(0, |&c| c as usize + 1);
+        if last > classes {
+            return Err(ProbeError::Mismatch { what: "classes", expected: last, found: classes });
+        }
+        let mut all = vec![0.0; features.rows() * classes];
+        let seen = self.probabilities(features)?;
+        for (row, seen) in all.chunks_exact_mut(classes).zip(seen.chunks_exact(self.classes.len())) {
+            self.classes.iter().zip(seen).for_each(|(&class, &p)| row[class as usize] = p as f32);
+        }
+        Ok(all)
     }
 
     /// Classes that occurred in training, ascending.
@@ -135,12 +163,12 @@ impl Model {
 }
 
 /// The rows in double precision, `[n, d]`.
-fn wide(features: &Features) -> Array2<f64> {
+pub(crate) fn wide(features: &Features) -> Array2<f64> {
     let shape = (features.rows(), features.dim());
     ArrayView2::from_shape(shape, features.data()).expect("whole rows").mapv(f64::from)
 }
 
-fn first_largest(row: ArrayView1<'_, f64>) -> usize {
+pub(crate) fn first_largest(row: ArrayView1<'_, f64>) -> usize {
     let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     row.iter().position(|&v| v == largest).unwrap_or(0)
 }

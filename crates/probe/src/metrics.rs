@@ -91,7 +91,13 @@ impl Confusion {
         self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
     }
 
-    fn predicted(&self, class: usize) -> u64 {
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Samples predicted as `class`.
+    pub fn predicted(&self, class: usize) -> u64 {
         self.counts.iter().skip(class).step_by(self.classes).sum()
     }
 

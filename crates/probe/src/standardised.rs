@@ -1,0 +1,261 @@
+//! The linear probe whose answer does not depend on the features' units: `linear_standardised`.
+//!
+//! Features are standardised by mean and standard deviation of the rows fitted to (scikit-learn's `StandardScaler`), the
+//! strength of the penalty is chosen on those rows alone, and the fit is the optimum ([`newton`]). A fixed
+//! C on raw features rewards whatever widens them; here a factor on a feature changes nothing.
+//!
+//! **Choice of C.** The training rows are cut into [`INNER_FOLDS`] folds that share no group (fewer if there are fewer
+//! groups), by scikit-learn's `GroupKFold` rule: groups from the largest to the smallest, those of equal size by number,
+//! each to the fold with the fewest rows so far, the first of equals. Each inner fold is predicted by fits to the
+//! others, standardised by those others, at every C of [`GRID`]; the C with the most right predictions over all
+//! inner folds wins, the smaller one of equals. The inner fits stop where their objective is within 1e-4 of the optimum,
+//! which decides no ranking of C a factor of 4.6 apart; the fit that counts converges ([`newton::Options::converged`]).
+//! Nothing is drawn at random.
+
+use ndarray::{Array1, Array2, Axis};
+
+use crate::newton::{self, Certificate, Fitted};
+use crate::{Features, ProbeError, logistic};
+
+/// The values of C tried: ten, evenly spaced in their logarithm.
+pub const GRID: [f64; 10] = [1e-5, 4.64e-5, 2.15e-4, 1e-3, 4.64e-3, 2.15e-2, 0.1, 0.464, 2.15, 10.0];
+
+/// Folds of the training rows by which C is chosen.
+pub const INNER_FOLDS: usize = 3;
+
+/// C where the training rows allow no choice: all of one group, or an inner training set with a single class.
+pub const C_WITHOUT_CHOICE: f64 = 0.1;
+
+/// Strength of the penalty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Strength {
+    /// This C.
+    Fixed(f64),
+    /// The C of [`GRID`] that does best on group folds of the training rows.
+    Chosen,
+}
+
+/// A fit, with how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standardised {
+    /// The fitted model, in the features' own units: it predicts from features as they are.
+    pub model: logistic::Model,
+    /// How close the fit is to the optimum.
+    pub certificate: Certificate,
+    /// C of the fit.
+    pub c: f64,
+    /// Per C of [`GRID`], the share of inner predictions that were right; empty where nothing was chosen.
+    pub inner_accuracy: Vec<f64>,
+}
+
+impl Standardised {
+    /// What is worth knowing about the choice of C, or empty.
+    pub fn note(&self) -> String {
+        let end = self.c == GRID[0] || self.c == GRID[GRID.len() - 1];
+        if end && !self.inner_accuracy.is_empty() {
+            return format!("C = {} lies at the end of its grid", self.c);
+        }
+        String::new()
+    }
+}
+
+/// Fits `labels` (one class per row) to `train`; `groups` names each row's group and serves the choice of C only.
+///
+/// # Errors
+/// As [`newton::fit`], and [`ProbeError::Mismatch`] unless there is one group per row.
+pub fn fit(
+    train: &Features,
+    labels: &[u32],
+    groups: &[usize],
+    strength: Strength,
+) -> Result<Standardised, ProbeError> {
+    if groups.len() != train.rows() {
+        return Err(ProbeError::Mismatch { what: "groups", expected: train.rows(), found: groups.len() });
+    }
+    let (classes, targets) = logistic::targets(train, labels)?;
+    let (c, inner_accuracy) = match strength {
+        Strength::Fixed(c) => (c, Vec::new()),
+        Strength::Chosen => choose(train, labels, groups)?,
+    };
+    let scaling = Scaling::of(train);
+    let mut problem = newton::prepare(scaling.apply(train).view(), &targets, classes.len());
+    let fitted = newton::solve(&mut problem, &newton::Options::converged(c), None)?;
+    let certificate = fitted.certificate;
+    Ok(Standardised { model: scaling.undo(fitted).model(classes), certificate, c, inner_accuracy })
+}
+
+/// The best C of the grid, and the share of right inner predictions at each.
+fn choose(train: &Features, labels: &[u32], groups: &[usize]) -> Result<(f64, Vec<f64>), ProbeError> {
+    let fold_of_row = group_folds(groups, INNER_FOLDS);
+    let folds = fold_of_row.iter().max().map_or(0, |&last| last + 1);
+    let (mut right, mut tested) = ([0usize; GRID.len()], 0);
+    for fold in 0..folds {
+        let (held, kept): (Vec<usize>, Vec<usize>) = (0..labels.len()).partition(|&row| fold_of_row[row] == fold);
+        let first = kept.first().map(|&row| labels[row]);
+        if kept.iter().all(|&row| Some(labels[row]) == first) {
+            continue; // one class or no rows: nothing to fit
+        }
+        let right_here = path(train, labels, &kept, &held)?;
+        right.iter_mut().zip(right_here).for_each(|(sum, n)| *sum += n);
+        tested += held.len();
+    }
+    if tested == 0 {
+        return Ok((C_WITHOUT_CHOICE, Vec::new()));
+    }
+    let most = right.iter().max().copied().unwrap_or(0);
+    let best = right.iter().position(|&n| n == most).unwrap_or(0);
+    Ok((GRID[best], right.iter().map(|&n| n as f64 / tested as f64).collect()))
+}
+
+/// Right predictions of the rows `held` at each C, by fits to the rows `kept`; each fit starts from the one before.
+fn path(train: &Features, labels: &[u32], kept: &[usize], held: &[usize]) -> Result<[usize; GRID.len()], ProbeError> {
+    let of = |rows: &[usize]| (train.select(rows), rows.iter().map(|&row| labels[row]).collect::<Vec<u32>>());
+    let ((kept, kept_labels), (held, held_labels)) = (of(kept), of(held));
+    let (classes, targets) = logistic::targets(&kept, &kept_labels)?;
+    let scaling = Scaling::of(&kept);
+    let (x, held) = (scaling.apply(&kept), scaling.apply(&held));
+    let mut problem = newton::prepare(x.view(), &targets, classes.len());
+    let mut right = [0; GRID.len()];
+    let mut last: Option<Fitted> = None;
+    for (right, c) in right.iter_mut().zip(GRID) {
+        let options = newton::Options { gradient_tol: 1e-2, objective_tol: 1e-4, ..newton::Options::converged(c) };
+        let fitted = newton::solve(&mut problem, &options, last.as_ref().map(|f| &f.v))?;
+        let logits = held.dot(&fitted.weights.t()) + &fitted.intercepts;
+        let predicted = logits.rows().into_iter().map(|row| classes[logistic::first_largest(row)]);
+        *right = predicted.zip(&held_labels).filter(|(p, l)| p == *l).count();
+        last = Some(fitted);
+    }
+    Ok(right)
+}
+
+/// The fold of each row, by scikit-learn's `GroupKFold`: at most `folds`, and no group in two of them.
+pub fn group_folds(groups: &[usize], folds: usize) -> Vec<usize> {
+    let mut rows_of_group = std::collections::BTreeMap::new();
+    groups.iter().for_each(|&group| *rows_of_group.entry(group).or_insert(0usize) += 1);
+    let folds = folds.min(rows_of_group.len()).max(1);
+    let mut order: Vec<(usize, usize)> = rows_of_group.into_iter().map(|(group, rows)| (group, rows)).collect();
+    order.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut load = vec![0usize; folds];
+    let mut fold_of_group = std::collections::BTreeMap::new();
+    for (group, rows) in order {
+        let lightest = load.iter().min().copied().unwrap_or(0);
+        let fold = load.iter().position(|&l| l == lightest).unwrap_or(0);
+        load[fold] += rows;
+        fold_of_group.insert(group, fold);
+    }
+    groups.iter().map(|group| fold_of_group[group]).collect()
+}
+
+/// Mean and standard deviation of each feature.
+struct Scaling {
+    mean: Array1<f64>,
+    /// 1 / standard deviation (ddof 0); 0 for a constant feature.
+    factor: Array1<f64>,
+}
+
+impl Scaling {
+    fn of(features: &Features) -> Self {
+        let (n, dim) = (features.rows() as f64, features.dim());
+        let rows = || features.data().chunks_exact(dim);
+        let mut mean = Array1::<f64>::zeros(dim);
+        rows().for_each(|row| mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v)));
+        mean /= n;
+        let mut variance = Array1::<f64>::zeros(dim);
+        for row in rows() {
+            for ((sum, mean), &v) in variance.iter_mut().zip(&mean).zip(row) {
+                *sum += (f64::from(v) - mean).powi(2);
+            }
+        }
+        variance /= n;
+        // scikit-learn's bound of what rounding leaves of a constant feature's variance.
+        let constant = |mean: f64, v: f64| v <= n * f64::EPSILON * v + (n * mean * f64::EPSILON).powi(2);
+        let factor = |(&mean, &v): (&f64, &f64)| if constant(mean, v) { 0.0 } else { v.sqrt().recip() };
+        let factor = mean.iter().zip(&variance).map(factor).collect();
+        Self { mean, factor }
+    }
+
+    /// Standardised rows, `[n, D]`; constant features become 0.
+    fn apply(&self, features: &Features) -> Array2<f64> {
+        (logistic::wide(features) - &self.mean) * &self.factor
+    }
+
+    /// The same fit in the features' own units.
+    fn undo(&self, mut fitted: Fitted) -> Fitted {
+        fitted.weights *= &self.factor;
+        fitted.intercepts -= &(&fitted.weights * &self.mean).sum_axis(Axis(1));
+        fitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_spec::seed::stream;
+
+    /// 12 groups of 20 rows, 3 classes, 6 features of which the last is constant; `units` scale the others.
+    fn setting(units: [f32; 5]) -> (Features, Vec<u32>, Vec<usize>) {
+        let mut draws = stream(3, "test", &[]);
+        let labels: Vec<u32> = (0..240).map(|i| i % 3).collect();
+        let mut row = |i: usize| {
+            let value = |j: usize, noise: f64| (if i % 3 == j { 1.2 } else { 0.0 } + noise) as f32 * units[j];
+            let mut row: Vec<f32> = (0..5).map(|j| value(j, draws.normal())).collect();
+            row.push(7.3);
+            row
+        };
+        let data = (0..240).flat_map(&mut row).collect();
+        (Features::new(6, data).unwrap(), labels, (0..240).map(|i| i / 20).collect())
+    }
+
+    #[test]
+    fn units_change_no_prediction_and_a_constant_feature_has_no_weight() {
+        let fitted = |units| {
+            let (features, labels, groups) = setting(units);
+            let fit = fit(&features, &labels, &groups, Strength::Chosen).unwrap();
+            assert!((0..3).all(|class| fit.model.weights().nth(class * 6 + 5) == Some(0.0)));
+            (fit.c, fit.model.predict(&features).unwrap())
+        };
+        assert_eq!(fitted([1.0; 5]), fitted([1.0, 1024.0, 1.0 / 4096.0, 2.0, 0.5]));
+    }
+
+    #[test]
+    fn inner_folds_share_no_group_and_are_even() {
+        let groups = [5, 5, 5, 5, 2, 2, 2, 9, 9, 1, 1, 7];
+        let folds = group_folds(&groups, 3);
+        assert_eq!(folds, [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 1]);
+        assert_eq!(group_folds(&[4, 4, 8], 3), [0, 0, 1]);
+        assert_eq!(group_folds(&[4, 4], 3), [0, 0]);
+    }
+
+    #[test]
+    fn noise_is_shrunk_harder_than_signal() {
+        let (features, labels, groups) = setting([1.0; 5]);
+        let chosen = fit(&features, &labels, &groups, Strength::Chosen).unwrap();
+        assert_eq!(chosen.inner_accuracy.len(), GRID.len());
+        let best = chosen.inner_accuracy.iter().copied().fold(0.0, f64::max);
+        let first = chosen.inner_accuracy.iter().position(|&a| a == best).unwrap();
+        assert_eq!(chosen.c, GRID[first]);
+        assert!(best > 0.55, "{chosen:?}");
+        let fixed = fit(&features, &labels, &groups, Strength::Fixed(chosen.c)).unwrap();
+        assert_eq!(fixed.model, chosen.model);
+    }
+
+    #[test]
+    fn rows_of_one_group_leave_nothing_to_choose() {
+        let (features, labels, _) = setting([1.0; 5]);
+        let fit = fit(&features, &labels, &[0; 240], Strength::Chosen).unwrap();
+        assert_eq!((fit.c, fit.inner_accuracy.len()), (C_WITHOUT_CHOICE, 0));
+    }
+
+    #[test]
+    fn probabilities_have_a_column_for_every_class() {
+        let (features, mut labels, groups) = setting([1.0; 5]);
+        labels.iter_mut().filter(|l| **l == 1).for_each(|l| *l = 3);
+        let model = fit(&features, &labels, &groups, Strength::Fixed(0.1)).unwrap().model;
+        let all = model.probabilities_of_all(&features, 5).unwrap();
+        for (row, predicted) in all.chunks_exact(5).zip(model.predict(&features).unwrap()) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5 && row[1] == 0.0 && row[4] == 0.0);
+            assert!(row.iter().all(|&p| p <= row[predicted as usize]));
+        }
+        assert!(matches!(model.probabilities_of_all(&features, 3), Err(ProbeError::Mismatch { .. })));
+    }
+}

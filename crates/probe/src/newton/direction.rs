@@ -1,12 +1,15 @@
 //! Newton directions: the solution of H·d = −g, by a Cholesky factor of H or by conjugate gradients that never form it.
 
-use ndarray::{Array1, Array2, Axis};
 use nalgebra::{DMatrix, SymmetricEigen};
+use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
 use super::cholesky::Cholesky;
 use super::gram;
 use super::problem::{Point, Problem, mean_curvature};
+
+/// Steps of conjugate gradients after which the next direction weighs the rows anew.
+const STALE_AFTER: usize = 10;
 
 /// Steps of conjugate gradients before what is found must do: a direction of descent at any length.
 const MAX_CG_STEPS: usize = 400;
@@ -21,19 +24,27 @@ pub(super) fn by_cholesky(problem: &Problem, point: &Point) -> Option<Array2<f64
 
 /// The direction by preconditioned conjugate gradients, until the residual (in the preconditioner's norm) is `share` of
 /// its start.
-pub(super) fn by_conjugate_gradients(problem: &Problem, point: &Point, share: f64) -> Option<Array2<f64>> {
-    let preconditioner = Preconditioner::at(problem, point)?;
+pub(super) fn by_conjugate_gradients(problem: &mut Problem, point: &Point, share: f64) -> Option<Array2<f64>> {
+    // The dear part of the preconditioner serves as long as it does.
+    let gram = problem.gram.take().or_else(|| gram::uncertain_gram(problem, point))?;
+    let (direction, steps) = descend(problem, point, &Preconditioner::at(problem, point, &gram)?, share);
+    problem.gram = (steps <= STALE_AFTER).then_some(gram);
+    Some(direction)
+}
+
+/// The direction and the steps it took.
+fn descend(problem: &Problem, point: &Point, preconditioner: &Preconditioner, share: f64) -> (Array2<f64>, usize) {
     let mut direction = Array2::zeros(point.gradient.dim());
     let mut residual = -&point.gradient;
     let mut preconditioned = preconditioner.solve(&residual);
     let mut search = preconditioned.clone();
     let start = inner(&residual, &preconditioned);
     let mut norm = start;
-    for _ in 0..MAX_CG_STEPS {
+    for steps in 0..MAX_CG_STEPS {
         let product = problem.curvature(point, &search);
         let bend = inner(&search, &product);
         if bend.is_nan() || bend <= 0.0 {
-            break; // rounding: there is nothing left to gain
+            return (direction, steps); // rounding: there is nothing left to gain
         }
         let step = norm / bend;
         direction.scaled_add(step, &search);
@@ -41,21 +52,21 @@ pub(super) fn by_conjugate_gradients(problem: &Problem, point: &Point, share: f6
         preconditioned = preconditioner.solve(&residual);
         let next = inner(&residual, &preconditioned);
         if next.is_nan() || next <= share * share * start {
-            break;
+            return (direction, steps + 1);
         }
         search *= next / norm;
         search += &preconditioned;
         norm = next;
     }
-    Some(direction)
+    (direction, MAX_CG_STEPS)
 }
 
-pub(super) fn inner(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+fn inner(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// An approximation of the Hessian that is cheap to solve with: S ⊗ G + penalty, where S `[M, M]` is the mean curvature
-/// of the loss in the logits and G `[P, P]` the Gram matrix of the rows, each weighted by how uncertain it is (the
+/// of the loss in the logits and G `[P, P]` the Gram matrix of the rows, each weighted by how uncertain it is or lately was (the
 /// Kronecker form of Martens and Grosse, arXiv:1503.05671, §3). In the eigenbasis of S it falls into M blocks.
 struct Preconditioner {
     /// Eigenvectors of S in columns, `[M, M]`.
@@ -65,9 +76,8 @@ struct Preconditioner {
 }
 
 impl Preconditioner {
-    fn at(problem: &Problem, point: &Point) -> Option<Self> {
+    fn at(problem: &Problem, point: &Point, gram: &Array2<f64>) -> Option<Self> {
         let (m, p) = problem.shape();
-        let Some(gram) = gram::uncertain_gram(problem, point) else { return None };
         let curvature = mean_curvature(problem, point);
         if curvature.iter().any(|v| !v.is_finite()) {
             return None;
@@ -75,7 +85,7 @@ impl Preconditioner {
         let eigen = SymmetricEigen::new(DMatrix::from_fn(m, m, |i, j| curvature[[i, j]]));
         let largest = eigen.eigenvalues.max();
         let factor = |a: usize| {
-            let mut block = &gram * eigen.eigenvalues[a].max(largest * f64::EPSILON);
+            let mut block = gram * eigen.eigenvalues[a].max(largest * f64::EPSILON);
             block.diag_mut().iter_mut().take(p - 1).for_each(|v| *v += problem.penalty);
             Cholesky::of_nearly(&block)
         };

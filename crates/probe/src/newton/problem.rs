@@ -12,8 +12,12 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+use super::dots::times_transposed;
+
 /// Rows handled at once; also what makes sums independent of the number of threads.
 const BLOCK: usize = 1024;
+/// Rows of a block that fit a processor's second cache at a thousand features.
+const NEAR: usize = 128;
 
 /// A training set and its penalty.
 pub(crate) struct Problem {
@@ -23,6 +27,8 @@ pub(crate) struct Problem {
     pub(super) basis: Array2<f64>,
     /// Factor of ‖W‖²/2: 1 / (C·n).
     pub(crate) penalty: f64,
+    /// Gram matrix of an earlier direction, see [`gram::uncertain_gram`](super::gram::uncertain_gram).
+    pub(super) gram: Option<Array2<f64>>,
 }
 
 /// Some rows of the training set.
@@ -56,7 +62,7 @@ impl Problem {
         };
         let blocks = (0..targets.len()).step_by(BLOCK).map(block).collect();
         let rows = targets.len();
-        Self { blocks, rows, basis: helmert(classes), penalty: (rows as f64).recip() }
+        Self { blocks, rows, basis: helmert(classes), penalty: (rows as f64).recip(), gram: None }
     }
 
     /// M and P.
@@ -93,7 +99,7 @@ impl Problem {
     pub(super) fn through(&self, v: &Array2<f64>) -> Vec<Array2<f64>> {
         let of_block = |block: &Block| {
             let mut logits = Array2::zeros((block.x.nrows(), self.basis.nrows()));
-            general_mat_mul(1.0, &block.x.dot(&v.t()), &self.basis.t(), 0.0, &mut logits);
+            general_mat_mul(1.0, &times_transposed(block.x.view(), v), &self.basis.t(), 0.0, &mut logits);
             logits
         };
         self.blocks.par_iter().map(of_block).collect()
@@ -105,14 +111,7 @@ impl Problem {
             .blocks
             .par_iter()
             .zip(&point.probabilities)
-            .map(|(block, p)| {
-                let mut u = block.x.dot(&direction.t()).dot(&self.basis.t()); // [rows, K]
-                for (mut u, p) in u.rows_mut().into_iter().zip(p.rows()) {
-                    let mean = u.dot(&p);
-                    u.zip_mut_with(&p, |u, &p| *u = p * (*u - mean));
-                }
-                block.back(&u, &self.basis)
-            })
+            .map(|(block, p)| block.curvature(p, direction, &self.basis))
             .collect();
         let mut sum = Array2::zeros(direction.dim());
         shares.iter().for_each(|share| sum += share);
@@ -183,6 +182,22 @@ impl Block {
         let contrasts = r.dot(basis);
         let mut sum = Array2::zeros((basis.ncols(), self.x.ncols()));
         general_mat_mul(1.0, &contrasts.t(), &self.x, 0.0, &mut sum);
+        sum
+    }
+
+    /// What the rows add to Hessian times `direction`, given their probabilities.
+    fn curvature(&self, p: &Array2<f64>, direction: &Array2<f64>, basis: &Array2<f64>) -> Array2<f64> {
+        let mut sum = Array2::zeros(direction.dim());
+        // So few rows at once that the second product finds them in the cache.
+        for (x, p) in self.x.axis_chunks_iter(Axis(0), NEAR).zip(p.axis_chunks_iter(Axis(0), NEAR)) {
+            let mut u = Array2::zeros(p.dim()); // [rows, K]
+            general_mat_mul(1.0, &times_transposed(x, direction), &basis.t(), 0.0, &mut u);
+            for (mut u, p) in u.rows_mut().into_iter().zip(p.rows()) {
+                let mean = u.dot(&p);
+                u.zip_mut_with(&p, |u, &p| *u = p * (*u - mean));
+            }
+            general_mat_mul(1.0, &u.dot(basis).t(), &x, 1.0, &mut sum);
+        }
         sum
     }
 

@@ -3,6 +3,7 @@
 
 mod linear;
 mod nearest;
+mod standardised;
 
 use crate::knn::Neighbours;
 use crate::{Features, ProbeError};
@@ -10,7 +11,7 @@ use crate::{Features, ProbeError};
 /// A probe. Two are the same if their names are.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
-    /// The name in result rows: `linear`, `1nn`, `20nn`.
+    /// The name in result rows: `linear`, `1nn`, `20nn`, `linear_standardised`.
     pub name: &'static str,
     /// How many nearest training rows it looks at; 0 for a probe that does not.
     pub neighbours: usize,
@@ -25,6 +26,9 @@ impl Probe {
     pub const ONE_NEAREST: Self = Self { name: "1nn", neighbours: 1, predict: nearest::predict };
     /// The majority of the 20 nearest neighbours.
     pub const TWENTY_NEAREST: Self = Self { name: "20nn", neighbours: 20, predict: nearest::predict };
+    /// Logistic regression at its optimum on standardised features, C chosen on the training rows.
+    pub const LINEAR_STANDARDISED: Self =
+        Self { name: crate::standardised::NAME, neighbours: 0, predict: standardised::predict };
     /// The probes of the paper.
     pub const PUBLISHED: [Self; 3] = [Self::LINEAR, Self::ONE_NEAREST, Self::TWENTY_NEAREST];
 }
@@ -44,6 +48,8 @@ pub struct Fold<'a> {
     pub train: &'a Features,
     /// Their classes.
     pub labels: &'a [u32],
+    /// Their groups, by number.
+    pub groups: &'a [usize],
     /// Features of the rows of this fold.
     pub test: &'a Features,
     /// The nearest training rows of each test row, at least as many as the probe looks at; none where it looks at none.

@@ -159,10 +159,12 @@ pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Re
         let (train_rows, test_rows) = (cells.rows(|f| f != fold), cells.rows(|f| f == fold));
         let (train, test) = (features.select(&train_rows), features.select(&test_rows));
         let labels: Vec<u32> = train_rows.iter().map(|&row| cells.classes.of_row()[row]).collect();
+        let groups: Vec<usize> = train_rows.iter().map(|&row| cells.group_of_row[row]).collect();
         // One search serves all numbers of neighbours.
         let most = probes.iter().map(|probe| probe.neighbours).max().filter(|most| *most > 0);
         let neighbours = most.map(|k| knn::neighbours(&train, &test, k)).transpose()?;
-        let of_fold = Fold { train: &train, labels: &labels, test: &test, neighbours: neighbours.as_ref() };
+        let of_fold =
+            Fold { train: &train, labels: &labels, groups: &groups, test: &test, neighbours: neighbours.as_ref() };
         for of_probe in &mut predictions {
             let Predicted { classes, note } = (of_probe.probe.predict)(&of_probe.probe, &of_fold)?;
             test_rows.iter().zip(classes).for_each(|(&row, class)| of_probe.of_row[row] = class);
@@ -355,6 +357,17 @@ mod tests {
         let interval = evaluation.interval(Probe::LINEAR, Metric::WeightedF1, &QUICK).unwrap();
         assert!(interval.lo < summary.mean && summary.mean < interval.hi, "{interval:?}");
         assert_eq!(interval, evaluation.interval(Probe::LINEAR, Metric::WeightedF1, &QUICK).unwrap());
+    }
+
+    #[test]
+    fn the_standardised_probe_is_offered_like_any_other() {
+        let (cells, features) = setting(2.0);
+        let evaluation = evaluate(&cells, &features, &[Probe::LINEAR_STANDARDISED]).unwrap();
+        assert!(evaluation.scores().iter().all(|s| s.probe == "linear_standardised"));
+        // What a factor on a feature changes for a fixed C it must not change here.
+        let wide = features.data().iter().enumerate().map(|(i, v)| if i % 4 == 0 { 64.0 * v } else { *v }).collect();
+        let wide = evaluate(&cells, &Features::new(4, wide).unwrap(), &[Probe::LINEAR_STANDARDISED]).unwrap();
+        assert_eq!(evaluation, wide);
     }
 
     #[test]

@@ -21,11 +21,11 @@ pub struct ClassScore {
 /// Precision, recall and F1, averaged over classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Averages {
-    /// Mean precision.
+    /// Mean precision over the classes.
     pub precision: f64,
-    /// Mean recall.
+    /// Mean recall over the classes.
     pub recall: f64,
-    /// Mean F1.
+    /// Mean F1 over the classes.
     pub f1: f64,
 }
 

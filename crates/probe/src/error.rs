@@ -66,9 +66,9 @@ pub enum ProbeError {
     /// A setting out of its range.
     #[error("{what} is {value}, which is out of range")]
     Setting {
-        /// What was set.
+        /// The setting, in words.
         what: &'static str,
-        /// The value.
+        /// The value that was given.
         value: f64,
     },
     /// A linear probe that did not reach its optimum.
@@ -77,7 +77,7 @@ pub enum ProbeError {
          objective within {gap:.1e} of the optimum; use a smaller C or standardised features"
     )]
     NotConverged {
-        /// Newton steps taken.
+        /// Number of Newton steps taken.
         steps: usize,
         /// Norm of the gradient, as a share of its start.
         gradient: f64,

@@ -91,7 +91,7 @@ impl Confusion {
         self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
     }
 
-    /// Number of classes.
+    /// Number of classes that the matrix tells apart.
     pub fn classes(&self) -> usize {
         self.classes
     }

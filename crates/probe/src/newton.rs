@@ -55,7 +55,7 @@ impl Solver {
     }
 }
 
-/// How to fit.
+/// When a fit counts as converged, and how it gets there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Inverse strength of the penalty.
@@ -67,7 +67,7 @@ pub struct Options {
     /// Newton steps before the fit fails.
     pub max_steps: usize,
     /// How to solve for a step. `None`: by conjugate gradients, which are the faster at every size measured (8 s for 101 s
-    /// at 12,000 rows × 384 features × 9 classes), and by Cholesky where those should fail and
+    /// at 12,000 rows × 384 features × 9 classes), and by Cholesky where those fail and
     /// [`Solver::CHOLESKY_UP_TO`] allows it.
     pub solver: Option<Solver>,
 }
@@ -82,7 +82,7 @@ impl Options {
 /// A fit that reached what was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution {
-    /// The fitted model.
+    /// The model at the optimum, ready to predict.
     pub model: logistic::Model,
     /// How close it is.
     pub certificate: Certificate,
@@ -91,13 +91,13 @@ pub struct Solution {
 /// How close a fit is to the optimum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Certificate {
-    /// Objective reached.
+    /// Value of the penalised mean cross-entropy that was reached, in nats.
     pub objective: f64,
     /// Upper bound of (objective − optimum) / objective.
     pub gap: f64,
     /// Norm of the gradient, as a share of its norm at zero.
     pub gradient: f64,
-    /// Newton steps taken.
+    /// Number of Newton steps taken.
     pub steps: usize,
     /// How they were solved for.
     pub solver: Solver,
@@ -119,9 +119,9 @@ pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Soluti
 /// A fit by its numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Fitted {
-    /// `[K, D]`.
+    /// Weights `[K, D]` of each class.
     pub(crate) weights: Array2<f64>,
-    /// `[K]`.
+    /// Intercepts `[K]` of each class.
     pub(crate) intercepts: Array1<f64>,
     pub(crate) certificate: Certificate,
     /// Where another fit can start.

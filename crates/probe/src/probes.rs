@@ -48,7 +48,7 @@ pub struct Fold<'a> {
     pub train: &'a Features,
     /// Their classes.
     pub labels: &'a [u32],
-    /// Their groups, by number.
+    /// Groups `[n]` of the same rows, by number; for choices within the training rows.
     pub groups: &'a [usize],
     /// Features of the rows of this fold.
     pub test: &'a Features,

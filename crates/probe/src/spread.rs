@@ -25,7 +25,7 @@ pub const UNIFORMITY_ROWS: usize = 4096;
 pub struct Spread {
     /// Median over the features of their standard deviation over the rows (ddof 0), in the features' units.
     pub median_std: f64,
-    /// [`effective_rank`], in dimensions.
+    /// How many dimensions are in use, see [`effective_rank`].
     pub effective_rank: f64,
     /// [`alignment`] of rows of the same class; `None` if no class has two rows.
     pub alignment: Option<f64>,

@@ -47,8 +47,7 @@ pub(super) fn hessian(problem: &Problem, point: &Point) -> Array2<f64> {
 /// Xᵀ·diag(h)·X `[P, P]`, where h is how uncertain each row is, scaled so that h sums to 1; `None` if no row is.
 pub(super) fn uncertain_gram(problem: &Problem, point: &Point) -> Option<Array2<f64>> {
     let (_, p) = problem.shape();
-    let weights: Vec<Array1<f64>> =
-        point.probabilities.iter().map(|p| p.map_axis(Axis(1), |row| uncertainty(row))).collect();
+    let weights: Vec<Array1<f64>> = point.probabilities.iter().map(|p| p.map_axis(Axis(1), uncertainty)).collect();
     let total: f64 = weights.iter().map(Array1::sum).sum();
     if total.is_nan() || total <= 0.0 {
         return None;

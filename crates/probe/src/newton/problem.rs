@@ -23,7 +23,7 @@ const NEAR: usize = 128;
 pub(crate) struct Problem {
     pub(super) blocks: Vec<Block>,
     pub(super) rows: usize,
-    /// Q, `[K, M]`.
+    /// The contrasts Q, `[K, M]`.
     pub(super) basis: Array2<f64>,
     /// Factor of ‖W‖²/2: 1 / (C·n).
     pub(crate) penalty: f64,
@@ -33,7 +33,7 @@ pub(crate) struct Problem {
 
 /// Some rows of the training set.
 pub(super) struct Block {
-    /// `[rows, P]`.
+    /// Features and the column of ones, `[rows, P]`.
     pub(super) x: Array2<f64>,
     targets: Vec<usize>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Point {
     /// Per block `[rows, K]`.
     pub(super) probabilities: Vec<Array2<f64>>,
     pub(crate) objective: f64,
-    /// `[M, P]`.
+    /// Gradient of the objective, `[M, P]`.
     pub(super) gradient: Array2<f64>,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
         Self { blocks, rows, basis: helmert(classes), penalty: (rows as f64).recip(), gram: None }
     }
 
-    /// M and P.
+    /// M and P, the shape of the parameters.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.basis.ncols(), self.blocks.first().map_or(1, |b| b.x.ncols()))
     }
@@ -76,7 +76,7 @@ impl Problem {
         norms.sum::<f64>() / self.rows as f64
     }
 
-    /// Everything at `v`.
+    /// Objective, gradient and probabilities at `v` `[M, P]`.
     pub(crate) fn at(&self, v: Array2<f64>) -> Point {
         let logits = self.through(&v);
         let parts: Vec<(f64, Array2<f64>, Array2<f64>)> =

@@ -29,9 +29,9 @@ const LOG_LIMIT: u64 = 1 << 20;
 /// What attempts run on.
 #[derive(Debug, Clone)]
 pub(crate) struct Ground<'a> {
-    /// The sweep's store.
+    /// The store that holds the sweep's records.
     pub(crate) store: &'a Store,
-    /// What is compared.
+    /// The plan of the sweep, with its arms, seeds and evaluation sets.
     pub(crate) plan: &'a Plan,
     /// How workers are started.
     pub(crate) launcher: Launcher,
@@ -48,7 +48,7 @@ pub(crate) struct Ground<'a> {
 /// An attempt that runs.
 #[derive(Debug)]
 pub(crate) struct RunningAttempt<'a> {
-    /// The trial.
+    /// The trial that is attempted.
     pub(crate) trial: Trial<'a>,
     /// Number of the attempt.
     pub(crate) number: Attempt,
@@ -71,7 +71,7 @@ pub(crate) enum Look {
     Going,
     /// Its next stage has begun.
     Stage,
-    /// It has ended.
+    /// The attempt has ended, well or not.
     Ended(Outcome),
 }
 
@@ -80,7 +80,7 @@ pub(crate) enum Look {
 pub(crate) enum Outcome {
     /// All its stages ended well, and their rows can be read.
     Done(Finished),
-    /// Not so.
+    /// It ended without a result.
     Failed(Failed),
 }
 

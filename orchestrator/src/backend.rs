@@ -14,7 +14,7 @@ use crate::records::{Claim, Trial};
 /// An attempt to be made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ticket<'a> {
-    /// The trial.
+    /// The trial that the attempt is at.
     pub(crate) trial: Trial<'a>,
     /// Number of the attempt.
     pub(crate) attempt: Attempt,
@@ -46,7 +46,7 @@ pub(crate) enum Adoption {
     NotMine,
 }
 
-/// What runs trials.
+/// Starts the attempts of a sweep and reports how they end: as processes of this machine, or as Slurm jobs.
 pub(crate) trait Backend<'a> {
     /// Whether one more attempt, at `trial`, may be started beside `chosen`, which are about to be.
     fn takes(&self, trial: &Trial<'a>, chosen: &[Ticket<'a>]) -> bool;
@@ -76,7 +76,7 @@ pub(crate) trait Backend<'a> {
     /// A person wants this program to end: what runs is asked to end too, or is left to others.
     fn stop(&mut self);
 
-    /// Attempts under way.
+    /// The number of attempts under way.
     fn running(&self) -> usize;
 
     /// How long to wait between looks.

@@ -26,7 +26,7 @@ struct Answer {
     checkpoint_bytes: Option<u64>,
 }
 
-/// What was found.
+/// What the checks before a sweep found out.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     /// What must be mended first, a sentence each.

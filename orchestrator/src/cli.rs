@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Print the JSON schema of a file that people write, for editors and checkers; `configs/schema/` has them too.
     Schema {
-        /// Which file.
+        /// The kind of file whose schema is printed.
         #[arg(value_enum)]
         of: Written,
     },
@@ -45,14 +45,14 @@ pub(crate) enum Command {
 pub(crate) enum Written {
     /// A training configuration: `configs/train/`.
     Train,
-    /// A sweep: `configs/sweeps/`.
+    /// A sweep file: `configs/sweeps/`.
     Sweep,
 }
 
 /// Exit status: 0 when every trial is finished, 3 when some failed or are left, 130 when a signal ended it, 1 on an error.
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// The sweep file.
+    /// The sweep file to run.
     pub(crate) file: PathBuf,
     /// Where trials run: as processes of this machine, or as Slurm job arrays.
     #[arg(long, value_enum, default_value_t = BackendName::Local)]
@@ -121,7 +121,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
-    /// How to print.
+    /// How the results are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
@@ -138,7 +138,7 @@ pub(crate) enum BackendName {
 pub(crate) enum Format {
     /// Aligned columns, the main metric.
     Text,
-    /// Markdown, all metrics.
+    /// Tables in Markdown, with all metrics.
     Md,
     /// One record a line.
     Csv,
@@ -156,7 +156,7 @@ pub(crate) struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// The sweep's store.
+    /// URI of the sweep's store.
     #[arg(long, value_name = "URI")]
     pub(crate) store: String,
     /// Key of the job batch; scripts of older versions say `--wave`.

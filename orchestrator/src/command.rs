@@ -14,7 +14,7 @@ use crate::records::{Arm, EvalSet, Plan, Trial};
 /// One process of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stage {
-    /// `train` or `probe-<eval>`.
+    /// Name of the stage: `train` or `probe-<eval>`.
     pub(crate) name: String,
     /// Arguments of the worker.
     pub(crate) args: Vec<String>,

@@ -15,11 +15,11 @@ use crate::trial_state::{self, State};
 /// What rows are checked against: one trial of a plan, on one evaluation set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
-    /// The plan.
+    /// The plan that the trial is of.
     pub(crate) plan: &'a Plan,
     /// The trial or baseline.
     pub(crate) trial: &'a Trial<'a>,
-    /// The evaluation set.
+    /// The evaluation set that the rows should be of.
     pub(crate) eval: &'a EvalSet,
 }
 

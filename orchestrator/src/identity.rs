@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 /// One process, once and for all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// Host name.
+    /// Name of the host that it runs on.
     pub(crate) host: String,
     /// The kernel's boot id; empty where the system has none.
     pub(crate) boot: String,
     /// Process-id namespace (containers on one host have their own pids).
     pub(crate) namespace: String,
-    /// Process id.
+    /// Process id within that namespace.
     pub(crate) pid: u32,
     /// Start time in clock ticks since boot; 0 where the system does not tell.
     pub(crate) start_ticks: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Identity {
 /// What can be said about a process from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// It runs.
+    /// The process runs at this moment.
     Alive,
     /// It has ended: its machine has rebooted, or its pid is free or belongs to another.
     Dead,
@@ -34,7 +34,7 @@ pub(crate) enum Life {
 }
 
 impl Identity {
-    /// This process.
+    /// The identity of this process.
     pub(crate) fn own() -> Self {
         Self::of(std::process::id())
     }

@@ -9,7 +9,7 @@ use run_spec::ids::{Attempt, Digest, Seed};
 pub(crate) struct TrialKey {
     /// Digest of config, initial weights, shards and code.
     pub(crate) digest: Digest,
-    /// Seed.
+    /// The seed of the trial.
     pub(crate) seed: Seed,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for TrialKey {
 /// `<trial>/probes-<p>`: all attempts at a trial that measure it in one way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AttemptsKey {
-    /// The trial.
+    /// The trial that is measured.
     pub(crate) trial: TrialKey,
     /// Short digest of how it is measured.
     pub(crate) probes: String,
@@ -71,7 +71,7 @@ impl fmt::Display for AttemptsKey {
 pub(crate) struct AttemptKey {
     /// It and its siblings.
     pub(crate) attempts: AttemptsKey,
-    /// Its number.
+    /// Number of the attempt, from 1.
     pub(crate) number: Attempt,
 }
 

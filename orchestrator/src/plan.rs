@@ -23,7 +23,7 @@ pub(crate) struct Facts {
     pub(crate) splits: BTreeMap<String, Digest>,
     /// URI of `init.weights` → digest of the file there.
     pub(crate) init_weights: BTreeMap<String, Digest>,
-    /// The code.
+    /// The code version that the trials run with.
     pub(crate) code: Code,
     /// Run number, where the code's results are not reusable.
     pub(crate) run: u32,

@@ -39,7 +39,7 @@ pub(crate) fn place_shards(file: &mut SweepFile, places: &[String]) -> Result<()
 pub(crate) struct Found {
     /// The facts, where all of them could be found out.
     pub(crate) facts: Option<Facts>,
-    /// The worker.
+    /// Path of the worker program; absent where none was found.
     pub(crate) worker: Option<PathBuf>,
     /// What must be mended first, a sentence each.
     pub(crate) problems: Vec<String>,

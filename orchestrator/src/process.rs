@@ -17,7 +17,7 @@ use crate::supervisor::{Signal, signal_group, signal_process};
 pub(crate) struct Launcher {
     /// Program and arguments that stand before the worker; the program stays until the worker has ended, and ends as it did.
     pub(crate) prefix: Vec<String>,
-    /// The worker.
+    /// Path of the worker program.
     pub(crate) worker: PathBuf,
     /// What asks a worker to end, sent to its process group.
     pub(crate) ask: Signal,

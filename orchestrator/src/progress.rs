@@ -70,7 +70,7 @@ impl Progress {
         }
     }
 
-    /// A trial finished.
+    /// Counts a trial that this orchestrator finished, and says how long it took.
     pub(crate) fn on_finished(&mut self, trial: &str, seconds: f64) {
         self.done += 1;
         self.on_end(trial, &format!("finished in {}", output::duration(seconds)));

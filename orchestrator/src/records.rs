@@ -39,10 +39,10 @@ pub(crate) struct ShardRef {
     pub(crate) digest: Digest,
 }
 
-/// One arm, resolved.
+/// One arm of a sweep, with everything that its trials need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Arm {
-    /// Its name.
+    /// Name of the arm, unique in the sweep.
     pub(crate) name: String,
     /// What the sweep file changes in this arm alone.
     pub(crate) delta: Deltas,
@@ -65,7 +65,7 @@ pub(crate) struct Baseline {
     pub(crate) arm: Arm,
     /// Seed of the weights; 0 for features that are not drawn.
     pub(crate) seed: Seed,
-    /// `random` or `histogram`.
+    /// The features that are scored: `random` or `histogram`.
     pub(crate) features: String,
     /// Name of the evaluation set.
     pub(crate) eval: String,
@@ -78,9 +78,9 @@ pub(crate) struct Baseline {
 /// A labelled shard set that every trained model is probed on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EvalSet {
-    /// Short name.
+    /// Short name of the set, unique in the sweep.
     pub(crate) name: String,
-    /// Its pixels.
+    /// The shard set with its images.
     pub(crate) shards: ShardRef,
     /// Name of the split.
     pub(crate) split: String,
@@ -108,18 +108,18 @@ pub(crate) struct Plan {
     pub(crate) evidence: bool,
     /// Seeds that all arms share.
     pub(crate) seeds: Vec<Seed>,
-    /// The reference first.
+    /// The arms, with the reference first.
     pub(crate) arms: Vec<Arm>,
     /// What all arms are compared with; empty in plans of older versions, whose probes scored baselines too.
     #[serde(default)]
     pub(crate) baselines: Vec<Baseline>,
-    /// Evaluation sets.
+    /// The evaluation sets that every trained model is probed on.
     pub(crate) evals: Vec<EvalSet>,
     /// Further options of the probe.
     pub(crate) probe_options: BTreeMap<String, Value>,
     /// Digest of evaluation sets, splits and probe options.
     pub(crate) probes: Digest,
-    /// Trials at once.
+    /// Number of trials that may run at once.
     pub(crate) slots: usize,
     /// Seconds that one attempt may take.
     pub(crate) time_limit_s: Option<u64>,
@@ -128,9 +128,9 @@ pub(crate) struct Plan {
 /// One cell of the matrix, or a baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Trial<'a> {
-    /// The arm.
+    /// The arm that the trial is of, or that of the baseline.
     pub(crate) arm: &'a Arm,
-    /// The seed.
+    /// The seed of the trial.
     pub(crate) seed: Seed,
     /// Digest of how it is measured.
     pub(crate) probes: Digest,
@@ -205,7 +205,7 @@ impl Plan {
         self.evals.iter().filter(move |eval| only.is_none_or(|name| name == eval.name))
     }
 
-    /// `sweeps/NAME/<digest>`.
+    /// Key of the sweep's folder in the store: `sweeps/NAME/<digest>`.
     pub(crate) fn key(&self) -> String {
         format!("sweeps/{}/{}", self.name, self.digest)
     }
@@ -214,7 +214,7 @@ impl Plan {
 /// `invocations/<n>.json`: one start of the orchestrator on this plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Invocation {
-    /// The orchestrator.
+    /// The process of the orchestrator.
     pub(crate) holder: Identity,
     /// When it began, seconds since 1970.
     pub(crate) unix_s: u64,
@@ -223,7 +223,7 @@ pub(crate) struct Invocation {
 /// `claim.json`: who works on this attempt. Whoever creates it has the attempt; nobody can create it twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claim {
-    /// The orchestrator.
+    /// The process of the orchestrator that holds the attempt.
     pub(crate) holder: Identity,
     /// The sweep it works for.
     pub(crate) sweep: String,
@@ -240,16 +240,16 @@ pub(crate) struct Claim {
 pub(crate) struct Started {
     /// Leader of the process group.
     pub(crate) leader: Identity,
-    /// Program and arguments.
+    /// The program and its arguments.
     pub(crate) command: Vec<String>,
 }
 
 /// What one stage took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StageReport {
-    /// `train` or `probe-<eval>`.
+    /// Name of the stage: `train` or `probe-<eval>`.
     pub(crate) name: String,
-    /// Wall seconds.
+    /// Seconds of wall time that it took.
     pub(crate) seconds: f64,
     /// Exit code; null when a signal ended it.
     pub(crate) exit_code: Option<i32>,
@@ -258,7 +258,7 @@ pub(crate) struct StageReport {
 /// `trained.json`: a Slurm task has trained; the probe of the same attempt, another job, may begin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trained {
-    /// What ran.
+    /// The stages that ran, in order.
     pub(crate) stages: Vec<StageReport>,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
@@ -268,7 +268,7 @@ pub(crate) struct Trained {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WrittenRowsRef")]
 pub(crate) struct RowsRef {
-    /// Its key.
+    /// Key of the file in the store.
     pub(crate) key: String,
     /// Digest of its bytes; absent in records of older versions.
     pub(crate) digest: Option<Digest>,
@@ -294,7 +294,7 @@ impl From<WrittenRowsRef> for RowsRef {
 /// `result.json`: the trial is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finished {
-    /// What ran.
+    /// The stages that ran, in order.
     pub(crate) stages: Vec<StageReport>,
     /// The rows that the probes wrote.
     pub(crate) rows: Vec<RowsRef>,
@@ -345,13 +345,13 @@ pub(crate) struct SetAside {
 /// `failed.json`: the attempt ended without a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Failed {
-    /// Why.
+    /// What kind of failure it was.
     pub(crate) cause: Cause,
     /// The stage that failed.
     pub(crate) stage: String,
     /// One line for the table.
     pub(crate) message: String,
-    /// What ran.
+    /// The stages that ran, in order, with the one that failed.
     pub(crate) stages: Vec<StageReport>,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,

@@ -23,15 +23,15 @@ pub(crate) struct Matrix {
 /// How many trials are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Finished.
+    /// Trials that are finished, with rows that can be used.
     pub(crate) finished: usize,
-    /// Failed by themselves.
+    /// Trials that failed by themselves.
     pub(crate) failed: usize,
     /// With a damaged record.
     pub(crate) damaged: usize,
-    /// Running somewhere.
+    /// Trials whose newest attempt runs somewhere.
     pub(crate) running: usize,
-    /// Everything else.
+    /// Trials in any other state: not begun, cut off or set aside.
     pub(crate) open: usize,
 }
 

@@ -78,7 +78,7 @@ pub(crate) enum Signal {
     Usr1,
     /// End, saving what can be saved.
     Term,
-    /// End at once.
+    /// End at once, without saving anything.
     Kill,
 }
 

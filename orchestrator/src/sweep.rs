@@ -44,7 +44,7 @@ pub(crate) struct Options {
 pub(crate) struct Summary {
     /// Trials that were finished before.
     pub(crate) skipped: usize,
-    /// Trials finished now.
+    /// Trials that this invocation finished.
     pub(crate) finished: usize,
     /// Trials failed, now or before.
     pub(crate) failed: usize,

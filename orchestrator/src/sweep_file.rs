@@ -67,7 +67,7 @@ pub(crate) struct SweepFile {
     /// Seeds that all arms share.
     #[schemars(with = "Vec<u64>", length(min = 1))]
     pub(crate) seeds: Vec<Seed>,
-    /// Trials at once.
+    /// Number of trials that may run at once.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) slots: usize,
     /// Seconds that one attempt may take, training and probes together.
@@ -101,9 +101,9 @@ pub(crate) struct Shards {
 #[derive(Debug, Clone, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Eval {
-    /// Short name.
+    /// Short name of the evaluation set, unique in the sweep.
     pub(crate) name: String,
-    /// Its URI.
+    /// URI of the shard set.
     pub(crate) uri: String,
     /// Name of the split (`splits/NAME.parquet`); empty: the sweep's `probe.split`.
     pub(crate) split: String,
@@ -189,7 +189,7 @@ impl SweepFile {
         result.map_err(|message| self.refused(key, message))
     }
 
-    /// The section `slurm`.
+    /// Reads and checks the section `slurm`.
     pub(crate) fn slurm(&self) -> Result<Section> {
         Ok(Section::read(&self.slurm_written).map_err(|error| error.at(&self.places))?)
     }

@@ -12,7 +12,7 @@ use crate::sweep_file::SweepFile;
 pub(crate) struct Globs(GlobSet);
 
 impl Globs {
-    /// Compiles the globs.
+    /// Compiles the globs; one that cannot be read is an error.
     pub(crate) fn new(globs: &[String]) -> Result<Self> {
         let mut builder = GlobSetBuilder::new();
         for glob in globs {

@@ -22,29 +22,29 @@ const VANISH: Duration = Duration::from_secs(20);
 /// What the store says about a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum State {
-    /// Never tried.
+    /// No attempt was ever made.
     Missing,
     /// Finished, by some attempt.
     Finished {
-        /// Its number.
+        /// Number of the attempt that finished it.
         attempt: Attempt,
-        /// What it left.
+        /// The record that the attempt left.
         record: Finished,
     },
     /// The newest attempt ended without a result.
     Failed {
-        /// Its number.
+        /// Number of the newest attempt.
         attempt: Attempt,
-        /// Why.
+        /// The record that says why it failed.
         record: Failed,
     },
     /// The newest attempt is claimed and has not ended.
     Claimed {
-        /// Its number.
+        /// Number of the newest attempt.
         attempt: Attempt,
-        /// By whom.
+        /// The record that says who holds the attempt.
         claim: Claim,
-        /// Whether they live.
+        /// Whether the holder still runs, as far as that is known.
         life: Life,
     },
     /// A record that decides about it is damaged.
@@ -56,12 +56,12 @@ pub(crate) enum State {
     },
     /// The newest attempt was set aside, because a record of it was damaged: the trial is to be done again.
     SetAside {
-        /// Its number.
+        /// Number of the attempt that was set aside.
         attempt: Attempt,
     },
 }
 
-/// Seconds since 1970.
+/// The time in whole seconds since 1970.
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -41,7 +41,7 @@ enum SetAsideScope {
     Attempt(AttemptKey),
     /// The run under this key: the run folder has set-aside records of its own.
     Run(TrialKey),
-    /// The store itself.
+    /// The store itself: its own set-aside records name the key.
     Root,
 }
 

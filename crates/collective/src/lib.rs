@@ -46,7 +46,7 @@ pub use watch::Watched;
 
 use std::{fmt::Debug, time::Instant};
 
-/// How [`Collective::all_reduce`] combines.
+/// How [`Collective::all_reduce`] combines the values of all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// The elementwise sum over all ranks.

@@ -11,7 +11,7 @@ use crate::reading::{SearchOptions, locate, read_sources};
 use crate::schema::{LabelRule, Membership};
 use crate::survey::{ImageRecord, Progress, SurveyOptions, survey};
 
-/// Reports nothing.
+/// Runs the steps of a survey without reporting their progress.
 struct Silent;
 
 impl Progress for Silent {

@@ -13,7 +13,7 @@ use crate::{Layout, Model, Result};
 /// All that a card tells.
 #[derive(Debug, Clone, Copy)]
 pub struct Card<'a> {
-    /// The exported checkpoint.
+    /// The run and the checkpoint that are exported.
     pub model: Model<'a>,
     /// The format of the files beside the card.
     pub layout: Layout,
@@ -21,7 +21,7 @@ pub struct Card<'a> {
     pub side: i64,
     /// The shard set that it was trained on, where the exporter names it.
     pub manifest: Option<&'a Manifest>,
-    /// What it scored.
+    /// The results of this checkpoint, shown as a table; may be empty.
     pub rows: &'a [ResultRow],
 }
 

@@ -28,9 +28,9 @@ pub enum ExportError {
         "model.ffn and model.registers: timm's layout is written for `mlp` without registers; {ffn} with {registers} registers has no timm name here"
     )]
     NoTimmName {
-        /// Its feed-forward layer.
+        /// The model's kind of feed-forward layer.
         ffn: Ffn,
-        /// Its register tokens.
+        /// The number of the model's register tokens.
         registers: i64,
     },
     /// A width of the feed-forward layer that transformers cannot be told.
@@ -52,7 +52,7 @@ pub enum ExportError {
     TooWide {
         /// Name of the tensor that should hold it.
         what: &'static str,
-        /// The number.
+        /// The number that does not fit.
         number: u64,
     },
     /// A parameter is missing.

@@ -25,7 +25,7 @@ pub use timm::timm;
 /// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// For `timm.create_model("local-dir:…")`.
+    /// The files that `timm.create_model("local-dir:…")` reads.
     Timm,
     /// For `AutoModel` and `AutoImageProcessor` of transformers.
     Huggingface,
@@ -51,9 +51,9 @@ impl std::fmt::Display for Layout {
 pub struct Model<'a> {
     /// What the run is.
     pub record: &'a RunRecord,
-    /// Its configuration.
+    /// The configuration that the run was trained with.
     pub config: &'a TrainConfig,
-    /// The checkpoint.
+    /// The record of the exported checkpoint.
     pub checkpoint: &'a CheckpointRecord,
     /// The teacher's backbone in that checkpoint.
     pub teacher: &'a Encoder,

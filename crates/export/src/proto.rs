@@ -56,7 +56,7 @@ pub(crate) fn model(producer_version: &str, doc: &str, graph: &Message, facts: &
         .messages(14, &entries)
 }
 
-/// `GraphProto`.
+/// A `GraphProto` of ONNX: the nodes, constants, inputs and outputs of a model.
 pub(crate) fn graph(
     name: &str,
     nodes: &[Message],

@@ -31,7 +31,7 @@ pub enum DecodeError {
     /// The content is an image of a format that is not read.
     #[error("{format} images are not read; {remedy}")]
     FormatNotRead {
-        /// The format's name.
+        /// Name of the format, as messages show it.
         format: &'static str,
         /// How to convert it.
         remedy: &'static str,
@@ -39,7 +39,7 @@ pub enum DecodeError {
     /// The format is read, this file cannot be.
     #[error("unreadable {format}: {problem}{}", see(.problem, *.limit_setting))]
     Unreadable {
-        /// The format's name.
+        /// Name of the format, as messages show it.
         format: &'static str,
         /// What is wrong with the file.
         problem: Problem,
@@ -57,7 +57,7 @@ pub enum Problem {
     /// A variant of the format that is not read: the file must be converted.
     #[error("{what}; {remedy}")]
     Unsupported {
-        /// The variant.
+        /// The variant of the format, in words.
         what: String,
         /// How to convert it.
         remedy: &'static str,
@@ -65,9 +65,9 @@ pub enum Problem {
     /// The image has more pixels than the caller allows.
     #[error("{width}×{height} pixels are over the limit of {limit}")]
     TooManyPixels {
-        /// Width in pixels.
+        /// Width of the image in pixels.
         width: u32,
-        /// Height in pixels.
+        /// Height of the image in pixels.
         height: u32,
         /// Most pixels that the caller allows.
         limit: u64,
@@ -75,9 +75,9 @@ pub enum Problem {
     /// The same of a page of a TIFF, which may be a whole slide.
     #[error("{width}×{height} pixels are over the limit of {limit}; of a slide, export fields of view")]
     TooLargeAPage {
-        /// Width in pixels.
+        /// Width of the page in pixels.
         width: u32,
-        /// Height in pixels.
+        /// Height of the page in pixels.
         height: u32,
         /// Most pixels that the caller allows.
         limit: u64,

@@ -78,12 +78,12 @@ pub struct DecodeOptions {
     pub bits: Option<u8>,
 }
 
-/// A decoded image.
+/// A decoded image, with what a reader should know of how it was decoded.
 #[derive(Debug)]
 pub struct DecodedImage {
-    /// Upright RGB pixels.
+    /// The pixels as 8-bit RGB, turned upright where the file says so.
     pub rgb: RgbImage,
-    /// `jpeg`, `png` …
+    /// Short name of the file's format: `jpeg`, `png` …
     pub format: &'static str,
     /// What happened on the way that a reader of the report should know.
     pub notes: Vec<String>,
@@ -92,9 +92,9 @@ pub struct DecodedImage {
 /// Whole numbers, one a pixel: masks of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
-    /// Width in pixels.
+    /// Width of the grid in pixels.
     pub width: u32,
-    /// Height in pixels.
+    /// Height of the grid in pixels.
     pub height: u32,
     /// `width × height` numbers, row by row from the top.
     pub values: Vec<u32>,

@@ -7,9 +7,9 @@ use crate::error::Problem;
 /// A picture as its file holds it.
 #[derive(Debug)]
 pub(crate) struct Raster {
-    /// Width in pixels.
+    /// Width of the picture in pixels.
     pub(crate) width: u32,
-    /// Height in pixels.
+    /// Height of the picture in pixels.
     pub(crate) height: u32,
     /// Colour channels, then one of alpha if there is any; row by row, pixel by pixel.
     pub(crate) samples: Samples,
@@ -39,7 +39,7 @@ pub(crate) enum Colour {
 /// What a channel after the colours means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alpha {
-    /// There is none.
+    /// The picture has no such channel.
     None,
     /// Opacity; colours are as they are.
     Straight,

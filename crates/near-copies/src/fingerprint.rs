@@ -48,7 +48,7 @@ pub enum Frame {
 /// What is kept of an image: a view of its central square, and one of the whole where that differs.
 #[derive(Debug, Clone)]
 pub struct Fingerprint {
-    /// Width over height.
+    /// Width of the image over its height.
     aspect: f32,
     /// The shorter side of the image, px.
     pub(crate) short: u32,

@@ -38,7 +38,7 @@ impl Options {
 pub struct Model {
     /// Classes that occurred in training, ascending.
     classes: Vec<u32>,
-    /// Weights `[classes, features]`.
+    /// Weights `[classes, features]`, which are penalised.
     weights: Array2<f64>,
     /// Intercepts `[classes]`, not penalised.
     intercepts: Array1<f64>,

@@ -46,7 +46,7 @@ impl Eq for Probe {}
 pub struct Fold<'a> {
     /// Features of the rows of all other folds.
     pub train: &'a Features,
-    /// Their classes.
+    /// Classes `[n]` of the same rows, by number.
     pub labels: &'a [u32],
     /// Groups `[n]` of the same rows, by number; for choices within the training rows.
     pub groups: &'a [usize],

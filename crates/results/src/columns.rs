@@ -106,7 +106,7 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
     Ok(rows)
 }
 
-/// A text column.
+/// A column of texts without nulls.
 pub(crate) fn texts<T: Into<String>>(values: impl Iterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values.map(Into::<String>::into)))
 }

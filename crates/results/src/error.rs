@@ -8,7 +8,7 @@ pub enum ResultsError {
     NotFinite {
         /// Which number of which row.
         subject: String,
-        /// The number.
+        /// The number that is not finite.
         value: f64,
     },
     /// A line that is not the record it should be.
@@ -24,7 +24,7 @@ pub enum ResultsError {
     /// Parquet bytes that cannot be written or read.
     #[error("{what} cannot be written or read as parquet")]
     Parquet {
-        /// File or key.
+        /// The file or the key in the store.
         what: String,
         /// What the Parquet library says.
         source: parquet::errors::ParquetError,
@@ -32,7 +32,7 @@ pub enum ResultsError {
     /// Columns that do not form an arrow batch.
     #[error("the columns of {what} do not form a table")]
     Arrow {
-        /// File or key.
+        /// The file or the key in the store.
         what: String,
         /// What the arrow library says.
         source: arrow_schema::ArrowError,
@@ -40,7 +40,7 @@ pub enum ResultsError {
     /// A Parquet file of another layout.
     #[error("{what} has no column {column:?} of type {expected}: it is no result table of this version")]
     Column {
-        /// File or key.
+        /// The file or the key in the store.
         what: String,
         /// Name of the column.
         column: String,
@@ -50,13 +50,13 @@ pub enum ResultsError {
     /// A cell that does not hold what its column promises.
     #[error("row {row} of {what}: column {column:?} holds {found:?}")]
     Cell {
-        /// File or key.
+        /// The file or the key in the store.
         what: String,
         /// Row number, from 0.
         row: usize,
         /// Name of the column.
         column: &'static str,
-        /// The value found.
+        /// The value that was found there.
         found: String,
     },
     /// A CSV table that cannot be written.
@@ -75,7 +75,7 @@ pub enum ResultsError {
         /// The value met later.
         second: f64,
     },
-    /// Nothing to compare.
+    /// There are no rows to compare.
     #[error("there are no result rows for {what}; run the probes first")]
     Empty {
         /// What was asked for.
@@ -86,7 +86,7 @@ pub enum ResultsError {
     UnknownClass {
         /// Number of the class, or number of counts where one for each class is needed.
         class: u32,
-        /// Number of classes.
+        /// The number of classes of the evaluation.
         classes: usize,
     },
     /// A group that two folds of one source test: its cells were then fitted to and predicted.
@@ -106,7 +106,7 @@ pub enum ResultsError {
     OtherCells {
         /// The trial met later.
         trial: String,
-        /// The first trial.
+        /// The trial met first, with which all others are compared.
         first: String,
         /// The group where they differ.
         group: String,
@@ -124,9 +124,9 @@ pub enum ResultsError {
     Option {
         /// Name of the option.
         option: &'static str,
-        /// The value given.
+        /// The value that was given.
         value: String,
-        /// The values allowed.
+        /// The values that are allowed, in words.
         range: &'static str,
     },
     /// The store cannot be read or written.

@@ -58,7 +58,7 @@ pub struct ResultRow {
     pub metric: String,
     /// The score, a fraction in `[0, 1]` for the metrics above.
     pub value: f64,
-    /// Samples tested on.
+    /// Number of samples that the probe was tested on.
     pub n: u64,
     /// Samples the probe was fitted to.
     pub n_train: u64,

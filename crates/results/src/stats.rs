@@ -27,31 +27,31 @@ use crate::ResultsError;
 /// Number, mean and sample standard deviation (ddof 1) of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// How many values.
+    /// The number of values.
     pub n: usize,
-    /// Their mean.
+    /// The mean of the values.
     pub mean: f64,
     /// Their standard deviation with n - 1 in the denominator; `None` for a single value.
     pub std: Option<f64>,
 }
 
-/// A closed interval.
+/// A closed interval `[lo, hi]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// Lower end.
+    /// The lower end of the interval.
     pub lo: f64,
-    /// Upper end.
+    /// The upper end of the interval.
     pub hi: f64,
 }
 
 /// A paired t test of differences against zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairedT {
-    /// Mean difference.
+    /// The mean of the differences.
     pub mean: f64,
     /// Confidence interval of the mean difference.
     pub interval: Interval,
-    /// Two-sided p value.
+    /// The two-sided p value of no difference.
     pub p: f64,
     /// Degrees of freedom, n - 1.
     pub df: usize,

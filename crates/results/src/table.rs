@@ -74,9 +74,9 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
 /// A comparison of arms. Made by [`Table::build`], written by [`crate::render`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Title.
+    /// Title of the table, shown above it.
     pub title: String,
-    /// The reference arm.
+    /// Name of the arm that the others are compared with; `None` where there is no comparison.
     pub reference: Option<String>,
     /// Confidence level of the intervals.
     pub level: f64,
@@ -95,9 +95,9 @@ pub struct Line {
     pub dataset: String,
     /// Split of the data set.
     pub split: String,
-    /// Metric.
+    /// Name of the metric, as in the rows.
     pub metric: String,
-    /// Probe.
+    /// Name of the probe, as in the rows.
     pub probe: String,
     /// Arm, or empty for a baseline that all arms share.
     pub arm: String,
@@ -105,9 +105,9 @@ pub struct Line {
     pub features: String,
     /// Scores summarised: seeds × folds.
     pub n: usize,
-    /// Seeds among them.
+    /// Number of different seeds among the scores.
     pub seeds: usize,
-    /// Mean score.
+    /// Mean of the scores, in the metric's unit.
     pub mean: f64,
     /// Standard deviation of the scores, ddof 1; `None` for one score.
     pub std: Option<f64>,

@@ -11,9 +11,9 @@ use crate::{CheckpointKey, CheckpointRecord, Run, RunError, RunKey};
 /// A checkpoint with its bytes.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// Its record.
+    /// The record that publishes the checkpoint.
     pub record: CheckpointRecord,
-    /// The training state.
+    /// The training state, a safetensors file.
     pub bytes: Bytes,
     /// Keys of the records of newer checkpoints that were passed over because they are damaged.
     pub passed_over: BTreeSet<String>,

@@ -9,7 +9,7 @@ pub enum RunError {
     /// The store failed, or one record is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No `run.json`.
+    /// The folder has no `run.json`.
     #[error("{uri}: there is no run here; check the address, or begin a run with `worker train --out`")]
     NoRun {
         /// Address of the run.
@@ -77,7 +77,7 @@ pub enum RunError {
         uri: String,
         /// The attempt that is told so.
         attempt: Attempt,
-        /// The later one.
+        /// The later attempt that has the run now.
         by: Attempt,
     },
     /// Every number was taken.
@@ -153,7 +153,7 @@ pub enum RunError {
     Gone {
         /// Address of the run.
         uri: String,
-        /// What is missing.
+        /// The key that is missing.
         key: String,
         /// The attempt that misses it.
         attempt: Attempt,

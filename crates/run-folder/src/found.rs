@@ -25,7 +25,7 @@ fn found<T>(result: Result<T, StoreError>) -> Result<Found<T>, StoreError> {
     }
 }
 
-/// The record `key`.
+/// Reads the record `key`; one that is missing or damaged is an answer and not an error.
 pub(crate) fn record<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Found<T>, StoreError> {
     found(store.read_record(key))
 }

@@ -14,7 +14,7 @@ pub enum RunKey {
     Attempt(Attempt),
     /// `restarts/0001.json`: one return to Slurm's queue.
     Restart(u32),
-    /// `metrics/00000050-a0001.jsonl`: metrics lines.
+    /// `metrics/00000050-a0001.jsonl`: the metrics lines of some steps of one attempt.
     Metrics(MetricsKey),
     /// `checkpoints/00000050-a0001.json`: the record that publishes a checkpoint.
     Checkpoint(CheckpointKey),
@@ -125,7 +125,7 @@ fn step_and_attempt(stem: &str) -> Option<(Step, Attempt)> {
 pub struct CheckpointKey {
     /// The attempt that wrote it.
     pub attempt: Attempt,
-    /// Steps done.
+    /// Number of steps that were done by then.
     pub step: Step,
 }
 

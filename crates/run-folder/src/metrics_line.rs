@@ -25,7 +25,7 @@ pub enum StepOutcome {
         /// The number that was not finite: `loss.ibot`, `norm.backbone`.
         failed: String,
     },
-    /// It was done.
+    /// It was done, with these numbers.
     Done(Box<StepMetrics>),
 }
 
@@ -42,11 +42,11 @@ pub struct StepMetrics {
     pub ibot: Option<f64>,
     /// KoLeo loss with its weight.
     pub koleo: Option<f64>,
-    /// Learning rate.
+    /// Learning rate of this step, before the factors of parameter groups.
     pub lr: Option<f64>,
     /// Learning rate of the last layer of the heads.
     pub last_layer_lr: Option<f64>,
-    /// Weight decay.
+    /// Weight decay of this step, before the factors of parameter groups.
     pub wd: Option<f64>,
     /// Momentum of the teacher.
     pub momentum: Option<f64>,

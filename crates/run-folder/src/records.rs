@@ -11,9 +11,9 @@ use crate::{CaptureKey, CheckpointKey, StopKey};
 /// What a run is. Starting it again with anything else is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Resolved configuration.
+    /// The resolved configuration of the run.
     pub config: RecordedConfig,
-    /// Its [digest](RecordedConfig::digest).
+    /// [Digest](RecordedConfig::digest) of that configuration.
     pub config_digest: Digest,
     /// Digest of the shard set.
     pub shards: Digest,
@@ -58,9 +58,9 @@ pub struct CheckpointRecord {
     pub attempt: Attempt,
     /// Key of the bytes.
     pub key: String,
-    /// Their number.
+    /// Length of those bytes; a file of another length is damaged.
     pub bytes: u64,
-    /// Their digest.
+    /// Digest of those bytes; a file with another one is damaged.
     pub digest: Digest,
     /// Failed steps directly before it, so that a restart does not forget them.
     pub failed_in_a_row: u32,
@@ -89,7 +89,7 @@ impl CheckpointRecord {
 /// The record of a run that is done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FinalRecord {
-    /// The last checkpoint.
+    /// The record of the last checkpoint.
     pub checkpoint: CheckpointRecord,
     /// Where it ran, in words.
     pub device: String,
@@ -107,7 +107,7 @@ pub struct StopRecord {
     pub step: Step,
     /// The attempt that stopped.
     pub attempt: Attempt,
-    /// Why, in words.
+    /// The reason for the stop, in words.
     pub reason: String,
     /// The metrics files of the steps up to here, by key, with the digests of their bytes.
     pub metrics: BTreeMap<String, Digest>,
@@ -123,9 +123,9 @@ impl StopRecord {
 /// What is published after the bytes of a step that was not finite: `failed/00000102-a0001-r0000.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureRecord {
-    /// The step.
+    /// The step that was not finite.
     pub step: Step,
-    /// The attempt.
+    /// The attempt that captured it.
     pub attempt: Attempt,
     /// The rank whose batch it is.
     pub rank: Rank,
@@ -135,9 +135,9 @@ pub struct CaptureRecord {
     pub term: String,
     /// Key of the bytes.
     pub key: String,
-    /// Their number.
+    /// Length of those bytes; a file of another length is damaged.
     pub bytes: u64,
-    /// Their digest.
+    /// Digest of those bytes; a file with another one is damaged.
     pub digest: Digest,
 }
 

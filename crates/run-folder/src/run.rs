@@ -29,7 +29,7 @@ impl Run {
         Self { store }
     }
 
-    /// Its store.
+    /// The store that holds the run's folder.
     pub fn store(&self) -> &Store {
         &self.store
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::found::{self, Found};
 use crate::{Run, RunError, RunKey};
 
-/// The record `set-aside/N.json`.
+/// The record `set-aside/N.json`: keys that readers leave out because they are damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetAside {
     /// What is wrong, by key.

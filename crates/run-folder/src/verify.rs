@@ -31,11 +31,11 @@ pub struct Verification {
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// Its key.
+    /// The key of what is damaged.
     pub key: String,
-    /// What is wrong.
+    /// What is wrong with it, in words.
     pub what: String,
-    /// What to do.
+    /// What a person can do about it.
     pub remedy: String,
     /// Whether the run can go on once the key is set aside.
     pub can_be_set_aside: bool,

@@ -35,17 +35,17 @@ pub use words::{
 pub struct TrainConfig {
     /// Seed of data order, views and masks, and of the initial weights unless `init.seed` is set.
     pub seed: u64,
-    /// Where tensors live.
+    /// Where tensors live: on the GPU or in host memory.
     pub device: Device,
     /// What joins the ranks.
     pub collective: Collective,
     /// Order of the channels that transforms and normalisation see. `bgr` is what the published code feeds in training.
     pub channel_order: ChannelOrder,
-    /// The backbone.
+    /// Size and shape of the backbone.
     pub model: Model,
-    /// The projection head.
+    /// Size of the projection heads that turn features into logits.
     pub head: Head,
-    /// Loss terms.
+    /// Loss terms with their weights and temperatures.
     pub loss: Loss,
     /// Optimiser and its schedules.
     pub optim: Optim,
@@ -55,18 +55,18 @@ pub struct TrainConfig {
     pub masks: Masks,
     /// How often each source is drawn.
     pub data: Data,
-    /// Crops.
+    /// Size and shape of the crops of an image.
     pub crops: Crops,
     /// What is done to a crop.
     pub augmentation: Augmentation,
-    /// Batch, groups, precision.
+    /// Batch, loss groups, precision and length of a run.
     pub train: Train,
-    /// Snapshots.
+    /// Snapshots of the training state: how often, and how many are kept.
     pub checkpoint: Checkpoint,
-    /// Metrics.
+    /// What is measured of training, how often, and where it goes.
     pub log: Log,
     /// How stores are asked.
     pub store: Store,
-    /// Initial weights.
+    /// Initial weights: drawn from a seed or read from a file.
     pub init: Init,
 }

@@ -25,7 +25,7 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes of the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -131,7 +131,7 @@ pub struct PatchKey<'a> {
     pub w: u32,
     /// Height in source pixels.
     pub h: u32,
-    /// Patch or cell.
+    /// Whether it is a patch or a cell.
     pub product: Product,
 }
 

@@ -45,12 +45,12 @@ enum Walk {
     Shared(Arc<Shares>),
 }
 
-/// Who asks.
+/// The rank that asks for its part of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Number of this rank, from 0.
     pub rank: u64,
-    /// Number of ranks.
+    /// Number of ranks that share a step.
     pub world: u64,
 }
 
@@ -183,7 +183,7 @@ fn permute((seed, domain): (u64, &str), pass: u64, index: u64, n: u64) -> u64 {
     }
 }
 
-/// Finaliser of SplitMix64.
+/// The finaliser of SplitMix64, which spreads all bits.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

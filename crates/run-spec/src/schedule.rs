@@ -16,7 +16,7 @@ pub struct Knobs {
     pub wd: f64,
     /// EMA momentum of the teacher.
     pub momentum: f64,
-    /// Teacher temperature.
+    /// Temperature of the teacher's softmax.
     pub teacher_temp: f64,
 }
 

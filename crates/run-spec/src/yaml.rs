@@ -17,7 +17,7 @@ pub use places::Places;
 
 /// Values that aliases (`*name`) may repeat in one file; far more than any file of ours needs.
 const MOST_REPEATED: usize = 10_000;
-/// Sections within sections.
+/// Most sections within sections that a file may have.
 const DEEPEST: usize = 64;
 
 /// A YAML file that has been read.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, SQRT_2};
 
-/// A segmented cell.
+/// A cell that a segmentation found, with its measures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// Left edge of its bounding box, px.

@@ -24,9 +24,9 @@ pub enum MaskError {
     /// An array without pixels, or with more than the caller allows.
     #[error("{width}×{height} pixels are none, or more than the limit of {limit}")]
     Pixels {
-        /// Columns.
+        /// Number of columns of the array.
         width: u64,
-        /// Rows.
+        /// Number of rows of the array.
         height: u64,
         /// Most pixels that the caller allows.
         limit: u64,
@@ -52,7 +52,7 @@ pub enum MaskError {
     TooLargeToCheck {
         /// Columns of its bounding box, with a frame of one pixel.
         columns: usize,
-        /// Rows of it.
+        /// Rows of its bounding box, with the same frame.
         rows: usize,
     },
     /// The masks are of another image.

@@ -63,7 +63,7 @@ pub struct MaskOptions {
 }
 
 impl Default for MaskOptions {
-    /// Cellpose's defaults.
+    /// The defaults of Cellpose's own functions.
     fn default() -> Self {
         Self { holds: MaskContent::Masks, cellprob_threshold: 0.0, flow_threshold: 0.4, least_px: 15 }
     }
@@ -104,7 +104,7 @@ pub enum OptionError {
     OutOfRange {
         /// Name of the option.
         key: &'static str,
-        /// Its value.
+        /// The value that was given.
         value: f64,
         /// Unit and range, in words.
         range: &'static str,
@@ -114,7 +114,7 @@ pub enum OptionError {
     NotFinite {
         /// Name of the option.
         key: &'static str,
-        /// Its value.
+        /// The value that was given.
         value: f64,
     },
     /// A threshold of flow errors that is not finite or below 0.

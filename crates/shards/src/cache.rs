@@ -64,7 +64,7 @@ struct Slots {
 
 #[derive(Debug)]
 enum Slot {
-    /// Asked for.
+    /// The fetcher was asked for it and has not ended.
     Wanted,
     /// Another process fetches it.
     Elsewhere,

@@ -28,7 +28,7 @@ pub fn digest_of(rgb: &RgbImage) -> Digest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
-    /// Lossless; the default.
+    /// Lossless: the source's pixels; the default.
     Png,
     /// Quality 95; about a fifth of the size, and not the source's pixels.
     Jpeg,
@@ -37,7 +37,7 @@ pub enum Codec {
 /// An encoded image, and the digest of the pixels that readers will decode from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// The image file.
+    /// The bytes of the image file.
     pub bytes: Vec<u8>,
     /// Digest after decoding; equals that of the input for lossless codecs.
     pub pixel_digest: Digest,

@@ -12,9 +12,9 @@ pub enum ShardError {
     /// The local cache cannot be used.
     #[error("the shard cache {folder} cannot be used ({why}); choose another --shard-cache, or go without")]
     Cache {
-        /// Its folder.
+        /// The local folder of the cache.
         folder: String,
-        /// What is wrong.
+        /// What is wrong with the folder.
         why: String,
     },
     /// The manifest cannot be read.
@@ -22,7 +22,7 @@ pub enum ShardError {
     Manifest {
         /// Address of the manifest.
         uri: String,
-        /// What is wrong.
+        /// What is wrong with the manifest.
         why: String,
     },
     /// Shards without a manifest: the build has not ended.
@@ -70,7 +70,7 @@ pub enum ShardError {
     Taken {
         /// Address of the place.
         uri: String,
-        /// What lies there.
+        /// What lies there already.
         why: String,
     },
     /// The record of the build cannot be read.
@@ -81,17 +81,17 @@ pub enum ShardError {
     Claim {
         /// Address of the record.
         uri: String,
-        /// What is wrong.
+        /// What is wrong with the record.
         why: String,
     },
     /// A file where the set lies that is not part of it.
     #[error("{uri} {why}; {remedy}")]
     Stray {
-        /// Its address.
+        /// The address of the file.
         uri: String,
-        /// What it is.
+        /// What kind of file it is, as the end of a sentence.
         why: &'static str,
-        /// What to do.
+        /// What to do about it.
         remedy: &'static str,
     },
     /// Written by another version of the format.
@@ -101,7 +101,7 @@ pub enum ShardError {
     Version {
         /// Address of the manifest or shard.
         uri: String,
-        /// What it says.
+        /// The format or version that it names.
         found: String,
         /// What is read here.
         known: String,
@@ -111,7 +111,7 @@ pub enum ShardError {
     Format {
         /// Address of the shard.
         shard: String,
-        /// What is wrong.
+        /// What is wrong with the file.
         why: String,
     },
     /// Parquet, with other columns.
@@ -119,7 +119,7 @@ pub enum ShardError {
     Schema {
         /// Address of the shard.
         shard: String,
-        /// The first difference.
+        /// The first difference from the right columns.
         why: String,
     },
     /// The file's bytes are not those of the manifest.
@@ -129,9 +129,9 @@ pub enum ShardError {
     Digest {
         /// Address of the shard.
         shard: String,
-        /// By the manifest.
+        /// The digest that the manifest gives.
         expected: Digest,
-        /// Of the bytes.
+        /// The digest of the bytes that were read.
         found: Digest,
     },
     /// A number in the manifest is not the one found.
@@ -139,11 +139,11 @@ pub enum ShardError {
     Count {
         /// Shard, source or set.
         subject: String,
-        /// What is counted.
+        /// What is counted, in the plural.
         what: &'static str,
-        /// By the manifest.
+        /// The number that the manifest gives.
         expected: u64,
-        /// Found.
+        /// The number that was found.
         found: u64,
     },
     /// A row that cannot be right.
@@ -153,7 +153,7 @@ pub enum ShardError {
         shard: String,
         /// Row within the shard.
         row: u64,
-        /// What is wrong.
+        /// What is wrong with the row.
         why: String,
     },
     /// Decoded pixels differ from those that were written.
@@ -173,7 +173,7 @@ pub enum ShardError {
     NoRow {
         /// Address of the set.
         uri: String,
-        /// Row asked for.
+        /// The row that was asked for.
         row: u64,
         /// Rows in the set.
         rows: u64,
@@ -183,15 +183,15 @@ pub enum ShardError {
     Image {
         /// Name of the codec.
         codec: String,
-        /// What is wrong.
+        /// What is wrong with the image.
         why: String,
     },
     /// A row offered for writing that the format cannot hold.
     #[error("patch {id} cannot be written ({why}); this is a fault of the program that made it")]
     Input {
-        /// Its id.
+        /// The id of the patch.
         id: Digest,
-        /// What is wrong.
+        /// What the format cannot hold.
         why: String,
     },
     /// A split that cannot be made, read, or used with this set.
@@ -213,13 +213,13 @@ pub enum ShardError {
     /// A source whose images all share groups with images of other sources, so that it cannot be left out.
     #[error("no group holds images of source {source_name:?} alone, so it cannot be left out by itself")]
     NotAlone {
-        /// The source.
+        /// Name of the source.
         source_name: String,
     },
     /// Two rows with one id, or one image in two groups.
     #[error("{what}; build the set again")]
     Conflict {
-        /// Which rows.
+        /// What is in conflict: the rows, or the image and its groups.
         what: String,
     },
 }

@@ -47,7 +47,7 @@ impl Names {
     }
 }
 
-/// No label.
+/// Stands for a row without a label.
 pub(crate) const NO_LABEL: u32 = u32::MAX;
 
 /// A row without its image: 112 bytes. Names are numbers into [`Names`].

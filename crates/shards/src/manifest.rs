@@ -26,7 +26,7 @@ pub fn shard_key(number: u64) -> String {
 /// What the program that builds a set says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Patches or cells.
+    /// Whether its images are patches or cells.
     pub product: Product,
     /// How images are encoded.
     pub codec: Codec,
@@ -38,15 +38,15 @@ pub struct Header {
     pub patch_px: u32,
 }
 
-/// One shard file.
+/// The line of one shard file in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardEntry {
     /// Its key in the store.
     pub key: String,
-    /// Its rows.
+    /// Number of rows in the shard.
     pub rows: u64,
-    /// Its bytes.
+    /// Length of the file in bytes.
     pub bytes: u64,
     /// BLAKE3 of the file.
     pub digest: Digest,
@@ -56,15 +56,15 @@ pub struct ShardEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
-    /// Its name.
+    /// Name of the source.
     pub name: String,
-    /// Rows from it.
+    /// Number of rows from this source.
     pub rows: u64,
     /// Images that gave at least one row.
     pub images: u64,
     /// Bytes of its encoded rows.
     pub bytes: u64,
-    /// Its licences, sorted.
+    /// Licences of its rows, sorted and without repeats.
     pub licences: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct SourceEntry {
 pub struct Manifest {
     format: String,
     version: u32,
-    /// Patches or cells.
+    /// Whether its images are patches or cells.
     pub product: Product,
     /// How images are encoded.
     pub codec: Codec,
@@ -168,7 +168,7 @@ impl ManifestBuilder {
         self.gathered.add(&shard.entry, &shard.sources);
     }
 
-    /// The manifest.
+    /// Makes the manifest of all shards that were added.
     pub fn finish(self) -> Manifest {
         let Header { product, codec, builder, config, patch_px } = self.header;
         let Gathered { shards, sources } = self.gathered;
@@ -189,7 +189,7 @@ impl ManifestBuilder {
 }
 
 impl Manifest {
-    /// Starts a manifest.
+    /// Starts a manifest without shards.
     pub fn builder(header: Header) -> ManifestBuilder {
         ManifestBuilder::new(header)
     }

@@ -24,7 +24,7 @@ pub struct PatchRow {
     pub w: u32,
     /// Height of the window in source pixels.
     pub h: u32,
-    /// Class, if known.
+    /// Name of the class; `None` where it is not known.
     pub label: Option<String>,
     /// Licence of the source, as an SPDX expression where one exists.
     pub licence: String,
@@ -55,7 +55,7 @@ pub struct RowMeta {
     pub w: u32,
     /// Height in source pixels.
     pub h: u32,
-    /// Class, if known.
+    /// Name of the class; `None` where it is not known.
     pub label: Option<Arc<str>>,
     /// Licence of the source.
     pub licence: Arc<str>,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum SplitKind {
     /// Groups dealt to folds so that each has about the same rows of each label.
     GroupedKfold {
-        /// Breaks ties.
+        /// Decides between folds that are equally good for a group.
         seed: u64,
     },
     /// One fold for each source.
@@ -35,7 +35,7 @@ impl Split {
         self.kind
     }
 
-    /// Number of folds.
+    /// The number of folds, each with a name.
     pub fn folds(&self) -> u32 {
         self.names.len() as u32
     }

@@ -16,7 +16,7 @@ use store::Store;
 pub struct Stray {
     /// Its name, relative to the set.
     pub name: String,
-    /// What it is.
+    /// What kind of file it is.
     pub kind: StrayKind,
 }
 

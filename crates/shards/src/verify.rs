@@ -19,7 +19,7 @@ use store::Store;
 /// Faults listed at most; the count goes on.
 const MAX_FAULTS: usize = 100;
 
-/// What to prove.
+/// What a verification proves, and with how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifyOptions {
     /// Decode every image and recompute its pixel digest (most of the time).
@@ -39,7 +39,7 @@ impl Default for VerifyOptions {
 /// What was found in a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitReport {
-    /// Its name.
+    /// Name of the split.
     pub name: String,
     /// How it was made.
     pub kind: SplitKind,
@@ -56,21 +56,21 @@ pub struct Report {
     pub digest: Digest,
     /// Shards that were read.
     pub shards: u64,
-    /// Rows found.
+    /// Rows that were found in those shards.
     pub rows: u64,
-    /// Bytes read.
+    /// Bytes of the shards that were read.
     pub bytes: u64,
-    /// Images decoded.
+    /// Images that were decoded; 0 where pixels are not checked.
     pub images_decoded: u64,
-    /// Groups found.
+    /// Different groups that were found.
     pub groups: u64,
-    /// Sources found.
+    /// The sources that were found, with their counts.
     pub sources: Vec<SourceEntry>,
-    /// Splits found.
+    /// The splits that were found and checked.
     pub splits: Vec<SplitReport>,
     /// The first hundred faults.
     pub faults: Vec<ShardError>,
-    /// All faults.
+    /// Number of all faults, also of those not listed.
     pub fault_count: u64,
 }
 

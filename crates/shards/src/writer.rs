@@ -51,12 +51,12 @@ pub struct FinishedShard {
     pub entry: ShardEntry,
     /// Rows, image bytes, images and licences of each source in it.
     pub(crate) sources: BTreeMap<String, SourceTally>,
-    /// The file.
+    /// The bytes of the shard's file.
     pub bytes: Bytes,
 }
 
 impl ShardWriter {
-    /// Starts a shard.
+    /// Starts a shard without rows.
     pub fn new(product: Product, codec: Codec, limits: ShardLimits) -> Self {
         let options =
             ArrowWriterOptions::new().with_properties(writer_properties(product, codec)).with_skip_arrow_metadata(true);
@@ -82,7 +82,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Rows so far.
+    /// Number of rows that were pushed so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 /// A failed store call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No such key.
+    /// The store has no such key.
     #[error("{uri} does not exist; check the address, or create it first")]
     NotFound {
         /// Address of the key.
@@ -117,10 +117,10 @@ pub enum StoreError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
-    /// Not a key.
+    /// A text that cannot be a key.
     #[error("{key:?} is not a key ({why}); use parts of A-Z a-z 0-9 . _ - = + @ , separated by single slashes")]
     BadKey {
-        /// The key.
+        /// The text that was given as a key.
         key: String,
         /// What is wrong with it.
         why: String,

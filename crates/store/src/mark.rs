@@ -20,7 +20,7 @@ const DIGEST: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("reddin
 pub(crate) struct Mark(String);
 
 impl Mark {
-    /// A new one.
+    /// Draws a mark that no other call on any machine has.
     pub(crate) fn new() -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         let call = CALLS.fetch_add(1, Ordering::Relaxed);

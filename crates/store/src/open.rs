@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Directory,
     /// A bucket: large files go up in parts.
     Bucket,
-    /// This process's memory.
+    /// The memory of this process.
     Memory,
 }
 

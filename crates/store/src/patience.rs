@@ -46,7 +46,7 @@ impl Waiting {
 pub trait Clock: Debug + Send + Sync {
     /// Time since some moment in the past.
     fn now(&self) -> Duration;
-    /// Waits.
+    /// Blocks the calling thread for `time`.
     fn sleep(&self, time: Duration);
 }
 

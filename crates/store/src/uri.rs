@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// A parsed address. `prefix` has no slash at either end and may be empty.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Location {
-    /// A directory, absolute.
+    /// The absolute path of a directory.
     Directory(PathBuf),
     /// A bucket (Azure: a container) and a prefix in it.
     Bucket { service: Service, bucket: String, prefix: String },
@@ -22,9 +22,9 @@ pub(crate) enum Location {
 pub(crate) enum Service {
     /// S3, or a server that speaks its protocol.
     S3,
-    /// Google Cloud Storage.
+    /// Google Cloud Storage, addressed as `gs://`.
     Google,
-    /// Azure Blob Storage.
+    /// Azure Blob Storage, addressed as `az://`.
     Azure,
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Class {
     Discocyte,
     /// Round and smaller, without a pale centre.
     Spherocyte,
-    /// Oval to cigar-shaped.
+    /// Oval to cigar-shaped (ovalocyte, elliptocyte).
     Elliptocyte,
     /// A body with a single tail (dacrocyte).
     Teardrop,

@@ -21,16 +21,16 @@ pub enum TrainingError {
     /// The run's folder, or the store below it.
     #[error("{0}")]
     Run(#[from] RunError),
-    /// The store.
+    /// A store other than the run's failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The shard set.
+    /// The shard set cannot be opened or read.
     #[error("{0}")]
     Shards(#[from] ShardError),
     /// One row of the shard set.
     #[error("read row {row} of the shard set")]
     Row {
-        /// Its number.
+        /// Number of the row in the set, from 0.
         row: u64,
         /// Why it cannot be read.
         source: ShardError,
@@ -38,7 +38,7 @@ pub enum TrainingError {
     /// A shard set without rows.
     #[error("{uri}: the shard set has no rows to train on")]
     NoRows {
-        /// Its address.
+        /// Address of the shard set.
         uri: String,
     },
     /// The program refused an input.
@@ -49,9 +49,9 @@ pub enum TrainingError {
         "init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null"
     )]
     NoInitWeights {
-        /// Its address.
+        /// Address of the file of weights.
         uri: String,
-        /// Why.
+        /// Why the store cannot give it.
         source: StoreError,
     },
     /// The file of `init.weights` does not fit.
@@ -63,7 +63,7 @@ pub enum TrainingError {
          delete the run and train again"
     )]
     OtherRun {
-        /// Its key.
+        /// Key of the checkpoint in the run's folder.
         key: String,
         /// Short digest of the configuration that it names.
         found: String,
@@ -82,7 +82,7 @@ pub enum TrainingError {
     /// The step was refused.
     #[error("{0}")]
     Dino(#[from] DinoError),
-    /// LibTorch failed.
+    /// LibTorch threw an exception.
     #[error("{0}")]
     Torch(#[from] TorchPanic),
     /// The ranks did not join, or are lost.
@@ -94,7 +94,7 @@ pub enum TrainingError {
          does them again; lower optim.{rate} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run"
     )]
     NotFinite {
-        /// How many.
+        /// The number of such steps in a row.
         steps: u32,
         /// The first number of the last of them that was not finite.
         term: String,
@@ -113,7 +113,7 @@ pub enum TrainingError {
     LastCheckpoint {
         /// Address of the run.
         uri: String,
-        /// Why.
+        /// Why it could not be written.
         source: RunError,
     },
     /// The threads of the loader could not be started.
@@ -121,7 +121,7 @@ pub enum TrainingError {
     Threads {
         /// What they were for.
         purpose: &'static str,
-        /// Why.
+        /// Why they could not be started.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The loader ended without an error before the last step: a bug.

@@ -22,7 +22,7 @@ pub struct TrainingFailure {
     pub step: Option<Step>,
     /// Whether a rank died or hung, or a device failed, so that a new start may go well.
     pub rank_lost: bool,
-    /// What happened.
+    /// The error that ended training, with its causes.
     pub error: Box<TrainingError>,
 }
 

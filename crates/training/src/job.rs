@@ -12,7 +12,7 @@ use crate::StopWish;
 /// The device that a program opened.
 #[derive(Debug, Clone)]
 pub struct OpenDevice {
-    /// For tensors.
+    /// The device that tensors are put on.
     pub device: tch::Device,
     /// Its name for people and for result rows.
     pub description: String,
@@ -21,7 +21,7 @@ pub struct OpenDevice {
 /// A local folder that keeps whole shards.
 #[derive(Debug, Clone)]
 pub struct CacheFolder {
-    /// Where it is.
+    /// The path of the folder.
     pub folder: PathBuf,
     /// The most that it may hold.
     pub bytes: u64,
@@ -32,17 +32,17 @@ pub type Verify<'a> = dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + S
 
 /// What a program gives to train on.
 pub struct TrainingJob<'a> {
-    /// The configuration.
+    /// The configuration of the run, with all defaults filled in.
     pub config: &'a ResolvedConfig,
     /// Where the run is kept.
     pub run: Store,
-    /// The shard set.
+    /// The store of the shard set to train on.
     pub shards: Store,
     /// How long the store of `init.weights` is waited for.
     pub waiting: Waiting,
     /// Where whole shards are kept on this node.
     pub cache: Option<CacheFolder>,
-    /// Where tensors live.
+    /// The device that the program opened, where tensors live.
     pub device: OpenDevice,
     /// The code version that the run's records name.
     pub code: &'a str,
@@ -63,13 +63,13 @@ impl std::fmt::Debug for TrainingJob<'_> {
 /// What a run is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// The shard set.
+    /// The shard set that is trained on.
     Shards,
     /// The file of initial weights at this address.
     InitWeights(&'a str),
 }
 
-/// How training ended.
+/// How training ended when nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// All steps are done.

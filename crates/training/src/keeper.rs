@@ -15,7 +15,7 @@ use crate::error::{Result, TrainingError};
 pub(crate) struct Keeper<'a> {
     run: &'a Run,
     attempt: Attempt,
-    /// Checkpoints kept.
+    /// Number of checkpoints that stay besides the final one.
     keep: usize,
     /// Records of damaged checkpoints that were passed over when the run was opened.
     passed_over: BTreeSet<String>,

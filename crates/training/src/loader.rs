@@ -54,11 +54,11 @@ pub(crate) struct Loader {
 /// What a loader works on.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The shard set.
+    /// The shard set that images are read from.
     pub(crate) shards: Arc<ShardSet>,
-    /// The augmentation.
+    /// The augmentation that makes views of an image.
     recipe: Arc<Recipe>,
-    /// The data walk.
+    /// The data walk: which rows each step draws.
     plan: Plan,
     /// This rank's part of each step, as the plan counts ranks.
     place: Place,

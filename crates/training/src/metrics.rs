@@ -52,7 +52,7 @@ impl Metrics {
         Self { keep: false, ..Self::kept(Vec::new()) }
     }
 
-    /// Counts a step.
+    /// Counts a step of `images` images, for which the loader was waited for `waited_s` seconds.
     pub(crate) fn count(&mut self, images: usize, waited_s: f64) {
         self.window.images += images as u64;
         self.window.steps += 1;

@@ -35,9 +35,9 @@ pub enum RanksError {
          unset them where one process trains alone"
     )]
     OutsideWorld {
-        /// This process.
+        /// Rank of this process, by the launcher's variables.
         rank: usize,
-        /// Processes started together.
+        /// Number of processes that were started together.
         world: usize,
     },
     /// NCCL is wanted for tensors in host memory.
@@ -56,7 +56,7 @@ pub enum RanksError {
          or set collective: solo to train the same run {world} times over"
     )]
     NotByMpi {
-        /// Processes started together.
+        /// Number of processes that were started together.
         world: usize,
     },
     /// The program was built without MPI.
@@ -68,15 +68,15 @@ pub enum RanksError {
     /// The ranks do not find each other.
     #[error("{0}")]
     Rendezvous(#[from] RendezvousError),
-    /// A call failed.
+    /// A collective call failed on this rank.
     #[error("{0}")]
     Collective(#[from] CollectiveError),
-    /// Other ranks failed.
+    /// Other ranks failed, and this one stops with them.
     #[error("{failed} of {world} ranks could not go on; their logs say why")]
     Others {
-        /// How many.
+        /// The number of ranks that failed.
         failed: usize,
-        /// Of how many.
+        /// The number of all ranks.
         world: usize,
     },
     /// What the first rank sent is not what this rank expects: they run different programs.
@@ -177,7 +177,7 @@ impl Ranks {
         &self.description
     }
 
-    /// For tensors.
+    /// The connection that reduces and broadcasts tensors over all ranks.
     pub fn peers(&self) -> &dyn Collective {
         &self.peers
     }
@@ -202,7 +202,7 @@ impl Ranks {
         self.peers.rank()
     }
 
-    /// Number of ranks.
+    /// The number of ranks that train together.
     pub fn world(&self) -> usize {
         self.peers.world()
     }

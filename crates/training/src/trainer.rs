@@ -34,9 +34,9 @@ pub(crate) struct Attempt<'a> {
     pub(crate) job: &'a TrainingJob<'a>,
     /// What the run is.
     pub(crate) record: &'a RunRecord,
-    /// Its folder.
+    /// The folder of the run.
     pub(crate) run: &'a Run,
-    /// The ranks.
+    /// The ranks that train together, and this one among them.
     pub(crate) ranks: &'a Ranks,
     /// This rank's part of each step.
     pub(crate) share: RankShare,

@@ -12,14 +12,14 @@ use crate::slurm::job_batch::Job;
 /// How often a task is started again where nothing else counts.
 pub(crate) const LIMIT: u32 = 3;
 
-/// The answer.
+/// Whether a task may be started again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Again {
     /// It ended with an error of its own, which a new start would meet again.
     Unasked,
-    /// Yes.
+    /// It may be started again.
     Granted,
-    /// No, and why.
+    /// It may not, for this reason.
     Refused(String),
 }
 

@@ -163,7 +163,7 @@ impl Client {
     }
 }
 
-/// What `program` prints.
+/// Runs `program` with `args` and returns what it prints.
 fn ask(program: &str, args: &[&str]) -> Result<String, Trouble> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

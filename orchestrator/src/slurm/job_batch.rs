@@ -27,9 +27,9 @@ use crate::trial_state::unix_s;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Job {
-    /// Training.
+    /// The job that trains the model.
     Train,
-    /// All probes.
+    /// The job that runs all probes of the trained model.
     Probe,
 }
 
@@ -54,15 +54,15 @@ impl Job {
 /// One trial of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
-    /// The arm.
+    /// Name of the arm of the trial.
     pub(crate) arm: String,
-    /// The seed.
+    /// Seed of the trial.
     pub(crate) seed: Seed,
     /// Number of the attempt.
     pub(crate) attempt: Attempt,
 }
 
-/// `wave.json`.
+/// `wave.json`: the trials that are submitted together, as one job array for training and one for probing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JobBatch {
     /// Short and unique in the store; part of the jobs' names.
@@ -79,9 +79,9 @@ pub(crate) struct JobBatch {
     pub(crate) time_limit_s: Option<u64>,
     /// URI of the store, good from every node.
     pub(crate) store: String,
-    /// This program.
+    /// Path of this program, good from every node.
     pub(crate) program: PathBuf,
-    /// The worker.
+    /// Path of the worker, good from every node.
     pub(crate) worker: PathBuf,
     /// Folder for logs and configs, on a file system that all nodes share.
     pub(crate) work: PathBuf,
@@ -94,7 +94,7 @@ pub(crate) struct JobBatch {
 /// `train.json`, `probe.json`: an array that Slurm has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Submitted {
-    /// Its number.
+    /// Number that Slurm gave the array.
     pub(crate) array: u64,
     /// When it was noted, seconds since 1970.
     pub(crate) unix_s: u64,
@@ -110,7 +110,7 @@ pub(crate) fn new_id(plan: &Plan, members: &[Member], store: &str) -> String {
 }
 
 impl JobBatch {
-    /// `sweeps/NAME/<digest>/waves/<id>`.
+    /// Key of its folder in the store: `sweeps/NAME/<digest>/waves/<id>`.
     pub(crate) fn key(&self) -> String {
         format!("{}/{}", batches_key(&self.plan), self.id)
     }

@@ -9,11 +9,11 @@ use crate::slurm::parse::{End, JobState, Seen};
 pub(crate) enum Phase {
     /// One of its jobs is in the queue or runs.
     Under {
-        /// Which one.
+        /// The job that is in the queue or runs.
         job: Job,
         /// Slurm's word for its state, after the name of the job.
         description: String,
-        /// Whether it runs.
+        /// Whether it runs, as opposed to waiting.
         runs: bool,
     },
     /// Nothing more will happen. `None`: Slurm no longer knows.

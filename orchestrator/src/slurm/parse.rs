@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Task {
     /// Number of the array.
     pub(crate) array: u64,
-    /// Index in it.
+    /// Index of the task in the array.
     pub(crate) index: u32,
 }
 
@@ -40,18 +40,18 @@ pub(crate) enum End {
 /// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobState {
-    /// In the queue.
+    /// The job waits in the queue.
     Waiting,
     /// On its nodes, or on the way there or away.
     Running,
-    /// Gone.
+    /// The job has ended, in this way.
     Ended(End),
 }
 
 /// What is known of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Its state.
+    /// State of the task at that time.
     pub(crate) state: JobState,
     /// Slurm's own word for the state, and its reason or exit code where there is one.
     pub(crate) description: String,

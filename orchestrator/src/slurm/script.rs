@@ -9,7 +9,7 @@ use crate::slurm::section::Shape;
 /// What a script is made of.
 #[derive(Debug)]
 pub(crate) struct Script<'a> {
-    /// Training or probing.
+    /// Whether the script trains or probes.
     pub(crate) job: Job,
     /// Name of the job, by which it is found again.
     pub(crate) name: &'a str,

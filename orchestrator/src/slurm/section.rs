@@ -25,19 +25,19 @@ pub(crate) const OF_THE_SWEEP: [&str; 3] = ["max_parallel", "max_array_size", "p
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shape {
-    /// Partition.
+    /// Partition that the job is submitted to (`--partition`).
     #[schemars(schema_with = "word")]
     pub(crate) partition: Option<String>,
-    /// Account.
+    /// Account that the job is charged to (`--account`).
     #[schemars(schema_with = "word")]
     pub(crate) account: Option<String>,
-    /// Quality of service.
+    /// Quality of service of the job (`--qos`).
     #[schemars(schema_with = "word")]
     pub(crate) qos: Option<String>,
     /// Time limit as Slurm writes it (`24:00:00`, or minutes).
     #[schemars(schema_with = "word")]
     pub(crate) time: Option<String>,
-    /// Nodes.
+    /// Number of nodes of the job.
     pub(crate) nodes: u32,
     /// Tasks on each node: one a GPU.
     pub(crate) ntasks_per_node: u32,
@@ -57,13 +57,13 @@ pub(crate) struct Shape {
 /// What the two jobs of a trial ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shapes {
-    /// Training.
+    /// What the training job asks for.
     pub(crate) train: Shape,
     /// All probes of a trained model, one after another.
     pub(crate) probe: Shape,
 }
 
-/// The section, read.
+/// The section `slurm` of a sweep file, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Section {
     /// Trials of one array that may run at once (`%N`); none: as many as fit.

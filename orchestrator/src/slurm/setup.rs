@@ -22,7 +22,7 @@ const DEFAULT_MAX_ARRAY_SIZE: u32 = 1001;
 /// What a person chose for this invocation.
 #[derive(Debug)]
 pub(crate) struct Choices<'a> {
-    /// The worker.
+    /// Path of the worker program.
     pub(crate) worker: PathBuf,
     /// Folder for logs and configs.
     pub(crate) work: &'a Path,

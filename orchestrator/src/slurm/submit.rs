@@ -21,7 +21,7 @@ pub(crate) enum Submission {
     Done,
     /// Slurm does not answer or is full: try again later.
     Later(String),
-    /// Slurm says no.
+    /// Slurm refuses the job, with these words.
     Refused(String),
     /// Another living orchestrator does it.
     Theirs,

@@ -42,9 +42,9 @@ pub(crate) struct Camp {
     pub(crate) time_limit_s: Option<u64>,
     /// URI of the store, good from every node.
     pub(crate) store: String,
-    /// This program.
+    /// Path of this program, good from every node.
     pub(crate) program: PathBuf,
-    /// The worker.
+    /// Path of the worker, good from every node.
     pub(crate) worker: PathBuf,
     /// Folder for logs and configs.
     pub(crate) work: PathBuf,

@@ -163,7 +163,7 @@ pub(super) fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.+=,".contains(c)
 }
 
-/// The longest name.
+/// Most characters that a name may have.
 pub(super) const LONGEST_NAME: usize = 100;
 
 /// # Errors

@@ -17,7 +17,7 @@ use super::arms::{LONGEST_NAME, is_name_char};
 pub(super) struct Axis {
     /// Dotted key of the train config.
     pub(super) key: String,
-    /// At least one.
+    /// The values of that key, at least one.
     pub(super) values: Vec<Value>,
 }
 
@@ -92,7 +92,7 @@ enum NamePart {
 }
 
 impl Template {
-    /// `label=value,label=value`.
+    /// The name that no `name` was written for: `label=value,label=value`.
     fn plain(axes: &[Axis]) -> Self {
         let parts = axes.iter().enumerate().flat_map(|(i, axis)| {
             let comma = if i > 0 { "," } else { "" };

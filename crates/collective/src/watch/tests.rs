@@ -17,7 +17,7 @@ impl Stuck for Never {
     }
 }
 
-/// Keeps the reason.
+/// Keeps the reason for which the world ended, for a test to read.
 #[derive(Debug, Default)]
 struct Kept(OnceLock<String>);
 

@@ -5,7 +5,7 @@ use crate::params::{Declared, Draw};
 /// The feed-forward layer of a block, with its hidden width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
-    /// `fc2(gelu(fc1(x)))`.
+    /// Two linear layers with a GELU between: `fc2(gelu(fc1(x)))`.
     Mlp {
         /// Width between the two.
         hidden: i64,

@@ -12,7 +12,7 @@ use run_spec::config::{Ffn, TrainConfig};
 use std::{collections::BTreeSet, fs};
 use tch::{Device, Kind, Tensor};
 
-/// File of `tests/golden/weights`.
+/// The content of a file in `tests/golden/weights`.
 fn golden(file: &str) -> Vec<u8> {
     fs::read(crate::support::golden(&format!("../weights/{file}"))).unwrap()
 }

@@ -11,11 +11,11 @@ use crate::table::{Line, SMOKE_TEST, Table};
 /// What of a table to draw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmsFigure<'a> {
-    /// The table.
+    /// The table whose lines are drawn.
     pub table: &'a Table,
-    /// Data set.
+    /// Name of the data set to draw.
     pub dataset: &'a str,
-    /// Split.
+    /// Name of the split to draw.
     pub split: &'a str,
     /// Metric; it must be a fraction, since the axis is in percent.
     pub metric: &'a str,

@@ -19,11 +19,11 @@ pub struct Curve {
 pub struct Level {
     /// Name in the legend.
     pub name: String,
-    /// The value.
+    /// The value on the vertical axis.
     pub value: f64,
 }
 
-/// One coordinate system.
+/// One coordinate system of a figure, with its curves and baselines.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Panel {
     /// What the panel shows.
@@ -32,20 +32,20 @@ pub struct Panel {
     pub x_label: String,
     /// Name and unit of the vertical axis.
     pub y_label: String,
-    /// The lines.
+    /// The lines that change along the horizontal axis.
     pub curves: Vec<Curve>,
-    /// Baselines.
+    /// Baselines, drawn as horizontal dashed lines.
     pub levels: Vec<Level>,
 }
 
 /// A figure of panels in rows of three.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CurvesFigure {
-    /// Title.
+    /// Title above all panels of the figure.
     pub title: String,
     /// A sentence below the title: what was run, on what; the smoke-test warning where it is one.
     pub subtitle: String,
-    /// The panels.
+    /// The panels, row by row from the left.
     pub panels: Vec<Panel>,
 }
 

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 /// Okabe and Ito's colours, dark ones first.
 pub(super) const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6b6b6b"];
-/// Text and axes.
+/// Colour of text and of axes.
 pub(super) const INK: &str = "#222222";
-/// Secondary text.
+/// Colour of secondary text and of marks of less weight.
 pub(super) const FAINT: &str = "#666666";
-/// Grid lines.
+/// Colour of the lines of the grid.
 pub(super) const GRID: &str = "#e4e4e4";
 
 /// A drawing under construction; the origin is the upper left corner, units are pixels.

@@ -7,7 +7,7 @@ use super::summary;
 /// Mean and spread of one arm's scores, fractions. The two spreads have different units and never share a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmScore {
-    /// Seeds.
+    /// The number of seeds that have scores.
     pub seeds: usize,
     /// Mean over folds, then sources, then seeds.
     pub mean: f64,

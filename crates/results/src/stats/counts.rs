@@ -24,9 +24,9 @@ pub struct Place<'a> {
 /// One fold of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stratum {
-    /// Its source.
+    /// Name of the source that the fold is of.
     pub source: String,
-    /// Its fold.
+    /// Name of the fold within its source.
     pub fold: String,
     /// Its groups, as a range of the groups of [`Counts::trial`].
     pub groups: Range<usize>,
@@ -148,12 +148,12 @@ fn other_cells(first: &ByGroup, other: &ByGroup) -> Option<String> {
 pub struct Counts {
     classes: usize,
     strata: Vec<Stratum>,
-    /// `[group, class]`, row-major.
+    /// Counts `[group, class]` of each trial (arm, seed), row-major.
     trials: BTreeMap<(String, u64), Vec<ClassCounts>>,
 }
 
 impl Counts {
-    /// Number of classes.
+    /// The number of classes that are counted.
     pub fn classes(&self) -> usize {
         self.classes
     }

@@ -49,7 +49,7 @@ pub enum NoEstimate {
     /// Too few seeds in both arms.
     #[error("{have} common seeds: an interval over seeds needs at least {FEWEST_SEEDS}; run {} more", FEWEST_SEEDS - have)]
     TooFewSeeds {
-        /// Common seeds.
+        /// The number of seeds that both arms have.
         have: usize,
     },
     /// Nothing says how much groups differ.
@@ -61,16 +61,16 @@ pub enum NoEstimate {
         /// A source with one fold.
         source_name: String,
     },
-    /// Too few sources.
+    /// Too few sources for an interval over new sources.
     #[error("{have} sources: an interval over new sources needs at least {FEWEST_SOURCES}")]
     TooFewSources {
-        /// Sources.
+        /// The number of sources that have scores.
         have: usize,
     },
     /// More sources than the exact test tries.
     #[error("{have} sources: the exact sign-flip test tries all signs of at most 20")]
     TooManySources {
-        /// Sources.
+        /// The number of sources that have scores.
         have: usize,
     },
     /// The differences are all equal, so their spread is unknown rather than zero.

@@ -22,7 +22,7 @@ pub struct Spread {
 /// Seeds that would settle a comparison if mean and spread stayed as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedsNeeded {
-    /// It is settled.
+    /// No further seed is needed: the comparison is settled.
     None,
     /// This many beyond those run.
     More(usize),

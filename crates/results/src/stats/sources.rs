@@ -16,7 +16,7 @@ const MOST_FLIPPED: usize = 20;
 /// The exact test that differences are symmetric about zero, by their mean under all combinations of signs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SignFlip {
-    /// Two-sided p.
+    /// The two-sided p value of no difference, over all combinations of signs.
     pub p: f64,
     /// The smallest p that these differences could give with other signs.
     pub attainable: f64,
@@ -66,7 +66,7 @@ pub fn corrected_resampled_t(differences: &[f64], test_over_train: f64) -> Resul
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OverSources {
     estimate: Estimate,
-    /// The exact test.
+    /// The exact test on the same differences, which gives the p value.
     pub sign_flip: SignFlip,
 }
 

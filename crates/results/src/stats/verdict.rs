@@ -28,9 +28,9 @@ impl Default for Rules {
 /// What a comparison says about an arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Above the reference.
+    /// The arm scores above the reference.
     Better,
-    /// Below the reference.
+    /// The arm scores below the reference.
     Worse,
     /// Not further from the reference than the margin.
     Equivalent,
@@ -53,7 +53,7 @@ impl Verdict {
 /// A verdict with the numbers behind it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judgement {
-    /// The verdict.
+    /// The verdict on the arm.
     pub verdict: Verdict,
     /// Interval of the difference at 1 − α, without correction for the family.
     pub interval: Interval,

@@ -13,7 +13,7 @@ use crate::sweep::{Components, Design, simulate};
 pub(crate) struct Coverage {
     /// Sweeps, one family of arms each.
     pub(crate) families: u64,
-    /// Arms.
+    /// Arms that were compared with a reference, over all sweeps.
     pub(crate) arms: u64,
     /// Intervals over new seeds and groups that hold the true difference.
     pub(crate) seeds_and_groups: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Coverage {
     pub(crate) sources: u64,
     /// Families with a verdict of better or worse in the wrong direction, or for no difference at all.
     pub(crate) false_families: u64,
-    /// Arms called equivalent.
+    /// Arms that were called equivalent.
     pub(crate) equivalent: u64,
     /// Arms called better or worse.
     pub(crate) decided: u64,

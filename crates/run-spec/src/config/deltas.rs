@@ -14,9 +14,9 @@ use crate::layer::{assigned, join, put};
 pub struct Delta {
     /// Who gave it, for messages: an argument, or a line of a file.
     pub what: String,
-    /// Dotted key.
+    /// The key with all sections above it: `a.b`.
     pub key: String,
-    /// Its value.
+    /// The value that replaces the one under that key.
     pub value: Value,
 }
 
@@ -108,7 +108,7 @@ impl Deltas {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The dotted keys.
+    /// The dotted keys of all changed values, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

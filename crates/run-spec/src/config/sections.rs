@@ -23,9 +23,9 @@ macro_rules! section {
 section! {
     /// The backbone (recipe: plain pre-norm ViT with LayerScale).
     Model {
-        /// Embedding width D.
+        /// Embedding width D; a multiple of `heads`.
         dim: i64 = 384,
-        /// Number of blocks.
+        /// Number of transformer blocks.
         depth: i64 = 12,
         /// Attention heads; `dim` must be a multiple.
         heads: i64 = 6,
@@ -37,9 +37,9 @@ section! {
         ln_eps: f64 = 1e-6,
         /// Offset in the run-time resize of position embeddings: 0.1 (published) or 0.
         offset: f64 = 0.1,
-        /// Feed-forward layer.
+        /// Feed-forward layer of each block.
         ffn: Ffn = Ffn::Mlp,
-        /// Register tokens.
+        /// Number of register tokens; 0 leaves them out.
         registers: i64 = 0,
         /// Stochastic depth rate of the student (0 in effect in the published code, though its YAML says 0.3).
         drop_path: f64 = 0.0,
@@ -50,15 +50,15 @@ section! {
     }
 }
 section! {
-    /// The projection head.
+    /// Size of the projection heads that turn features into logits.
     Head {
         /// A second head for iBOT; shared when false.
         separate: bool = false,
-        /// Prototypes K.
+        /// Number of prototypes K, the width of the logits.
         prototypes: i64 = 65536,
-        /// Hidden width.
+        /// Width of the hidden layers of the head's MLP.
         hidden: i64 = 2048,
-        /// Bottleneck width.
+        /// Width of the normalised bottleneck before the prototypes.
         bottleneck: i64 = 256,
         /// Prototypes of iBOT's own head; null as the DINO head.
         ibot_prototypes: Option<i64> = None,
@@ -69,7 +69,7 @@ section! {
     }
 }
 section! {
-    /// Loss terms.
+    /// Loss terms with their weights and temperatures.
     Loss {
         /// Local crops per image.
         n_local: i64 = 1,
@@ -77,11 +77,11 @@ section! {
         local_loss_above: i64 = 1,
         /// Weights of the DINO terms.
         dino_normaliser: DinoNormaliser = DinoNormaliser::Published,
-        /// Student temperature.
+        /// Temperature of the student's softmax.
         student_temp: f64 = 0.1,
         /// Weight of the DINO terms.
         dino_weight: f64 = 1.0,
-        /// Weight of iBOT.
+        /// Weight of the iBOT term (masked patches).
         ibot_weight: f64 = 1.0,
         /// Weight of KoLeo; 0 leaves it out.
         koleo_weight: f64 = 0.0,
@@ -95,7 +95,7 @@ section! {
         koleo_exclude: KoleoExclude = KoleoExclude::None,
         /// How teacher logits become targets.
         centering: Centering = Centering::SinkhornKnopp,
-        /// Sinkhorn-Knopp iterations.
+        /// Number of Sinkhorn-Knopp iterations.
         sk_iterations: i64 = 3,
         /// Momentum of the moving-average centre.
         center_momentum: f64 = 0.9,
@@ -110,11 +110,11 @@ section! {
         lr: Option<f64> = None,
         /// Learning rate at the end.
         min_lr: f64 = 1e-6,
-        /// AdamW beta 1.
+        /// AdamW's beta 1, the decay of the mean gradient.
         beta1: f64 = 0.9,
-        /// AdamW beta 2.
+        /// AdamW's beta 2, the decay of the mean squared gradient.
         beta2: f64 = 0.999,
-        /// AdamW epsilon.
+        /// AdamW's epsilon, added to the denominator.
         eps: f64 = 1e-8,
         /// Weight decay at the start.
         wd: f64 = 0.04,
@@ -130,7 +130,7 @@ section! {
         warmup_epochs: f64 = 0.1,
         /// Epochs for which the last layer's learning rate is 0.
         freeze_last_layer_epochs: f64 = 0.0,
-        /// Epochs.
+        /// Length of the run in epochs of `epoch_length` steps.
         epochs: f64 = 10.0,
         /// Steps of an epoch.
         epoch_length: u64 = 3200,
@@ -167,7 +167,7 @@ section! {
 section! {
     /// How often each source of the shard set is drawn.
     Data {
-        /// What decides it.
+        /// What decides how often a source is drawn.
         sampling: Sampling = Sampling::Uniform,
         /// With `sampling: weights`: the weight of every source, by name; 0 leaves one out.
         source_weights: BTreeMap<String, f64> = BTreeMap::new(),
@@ -187,7 +187,7 @@ section! {
         global_scale: [f64; 2] = [0.32, 1.0],
         /// Share of the image's area in a local crop.
         local_scale: [f64; 2] = [0.05, 0.32],
-        /// Aspect ratios.
+        /// Smallest and largest aspect ratio (width over height) of a crop.
         ratio: [f64; 2] = [0.75, 4.0 / 3.0],
         /// Interpolation of the resize.
         interpolation: Interpolation = Interpolation::Bilinear,
@@ -196,7 +196,7 @@ section! {
 section! {
     /// What is done to a crop.
     Augmentation {
-        /// Which augmentation.
+        /// Which augmentation is applied to the crops.
         pipeline: Pipeline = Pipeline::Albumentations,
         /// Transforms to choose from, by name or as `{Name: {parameter: value}}`; empty means all 33.
         #[schemars(schema_with = "super::schema::ops")]
@@ -216,7 +216,7 @@ section! {
     }
 }
 section! {
-    /// Batch, groups, precision.
+    /// Batch, loss groups, precision and length of a run.
     Train {
         /// Images of a step over all ranks.
         batch_size: u64 = 560,
@@ -245,16 +245,16 @@ section! {
 section! {
     /// Snapshots of the whole training state.
     Checkpoint {
-        /// Steps between snapshots.
+        /// Number of steps between two snapshots.
         every_steps: u64 = 1000,
         /// Snapshots kept besides the final one.
         keep: u64 = 3,
     }
 }
 section! {
-    /// Metrics.
+    /// What is measured of training, how often, and where it goes.
     Log {
-        /// Steps between lines.
+        /// Number of steps between two metrics lines.
         every_steps: u64 = 10,
         /// Steps between the dearer measures (teacher entropy, RankMe).
         collapse_every_steps: u64 = 100,
@@ -273,7 +273,7 @@ section! {
     }
 }
 section! {
-    /// Initial weights.
+    /// Initial weights: drawn from a seed or read from a file.
     Init {
         /// Seed of random weights; null takes `seed`.
         seed: Option<u64> = None,

@@ -31,11 +31,11 @@ macro_rules! word_enum {
 }
 
 word_enum! {
-    /// Where tensors live.
+    /// Where tensors live: on the GPU or in host memory.
     Device {
         /// CUDA if there is any, else CPU.
         Auto = "auto",
-        /// CPU.
+        /// The CPU, in host memory.
         Cpu = "cpu",
         /// CUDA, or an error.
         Cuda = "cuda",
@@ -59,7 +59,7 @@ word_enum! {
     Sampling {
         /// Its share of the rows: every row once in each pass over the set.
         Uniform = "uniform",
-        /// `data.source_weights`.
+        /// The weights of `data.source_weights`, by source.
         Weights = "weights",
         /// Its rows, tempered by `data.sampling_temperature`.
         Temperature = "temperature",
@@ -90,7 +90,7 @@ word_enum! {
     Ffn {
         /// Linear, exact GELU, linear.
         Mlp = "mlp",
-        /// Fused SwiGLU (ViT-g).
+        /// Fused SwiGLU, as in ViT-g.
         Swiglu = "swiglu",
     }
 }
@@ -115,7 +115,7 @@ word_enum! {
 word_enum! {
     /// Interpolation of a crop's resize.
     Interpolation {
-        /// OpenCV's bilinear (RedDino).
+        /// OpenCV's bilinear, as in RedDino's code.
         Bilinear = "bilinear",
         /// Pillow's bicubic with antialias (DINOv2).
         Bicubic = "bicubic",
@@ -135,11 +135,11 @@ word_enum! {
 word_enum! {
     /// Arithmetic of forward and backward; weights, EMA and centring are f32 or wider in all of them.
     Precision {
-        /// 32-bit floats.
+        /// 32-bit floats, without autocast.
         F32 = "f32",
         /// 64-bit floats, for parity checks.
         F64 = "f64",
-        /// bfloat16 autocast.
+        /// bfloat16 by autocast, without a gradient scaler.
         Bf16 = "bf16",
         /// Half precision with a gradient scaler.
         F16 = "f16",

@@ -22,7 +22,7 @@ macro_rules! numbers {
                 Self(number)
             }
 
-            /// The bare number.
+            /// The number without its type.
             pub const fn get(self) -> $number {
                 self.0
             }

@@ -16,7 +16,7 @@ const BLOCK: u64 = 1 << 16;
 /// The rows of one source in a shard set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRows {
-    /// Its name.
+    /// Name of the source, as in the manifest.
     pub name: String,
     /// Where its rows lie, in order; no two overlap.
     pub runs: Vec<Range<u64>>,

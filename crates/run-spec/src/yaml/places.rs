@@ -16,7 +16,7 @@ pub struct Places {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    /// `a.b[2].c`.
+    /// The key with all keys above it: `a.b[2].c`.
     path: String,
     line: usize,
     column: usize,
@@ -91,7 +91,7 @@ impl Walked {
         self.open.last().map(|open| (open.line, open.path.as_str()))
     }
 
-    /// What opened it.
+    /// The character that opened the innermost bracket, `[` or `{`.
     pub(super) fn innermost_bracket(&self) -> Option<char> {
         self.open.last().map(|open| match open.inside {
             Inside::List(_) => '[',

@@ -5,7 +5,7 @@
 
 use super::labels::Labels;
 
-/// Euler steps.
+/// Number of Euler steps that each pixel walks.
 const STEPS: usize = 200;
 /// The network's flows are five times as long as a step.
 pub(super) const FLOW_SCALE: f32 = 5.0;

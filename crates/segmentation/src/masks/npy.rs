@@ -24,7 +24,7 @@ pub(super) struct RawArray<'a> {
     pub(super) element: DType,
     /// Whether columns come first.
     pub(super) fortran: bool,
-    /// The elements.
+    /// Bytes of the elements, in the order that the header names.
     pub(super) bytes: &'a [u8],
 }
 
@@ -148,7 +148,7 @@ impl FlowArray {
         Ok(Self { height: height as usize, width: width as usize, values })
     }
 
-    /// Its three planes.
+    /// Splits the array into its three planes: the flow downwards, the flow to the right, and the cell probability.
     pub(super) fn flows(&self) -> Flows<'_> {
         let Self { height, width, ref values } = *self;
         let (down, others) = values.split_at(height * width);

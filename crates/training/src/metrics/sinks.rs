@@ -17,11 +17,11 @@ use super::tensorboard::EventFile;
 
 /// Takes lines of metrics as they are made. It reports its own failures.
 pub trait MetricSink: Debug {
-    /// Takes one line.
+    /// Takes one line of metrics.
     fn take(&mut self, line: &MetricsLine);
 }
 
-/// Seconds since 1970.
+/// The time in seconds since 1970.
 pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

@@ -105,7 +105,7 @@ pub(crate) fn last_checkpoint(run: &Store) -> (CheckpointRecord, bytes::Bytes) {
     Run::of(run.clone()).last_checkpoint().unwrap()
 }
 
-/// Shows nothing.
+/// Watches a training and shows nothing of it.
 pub(crate) struct Silent;
 
 impl Observer for Silent {

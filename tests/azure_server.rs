@@ -29,7 +29,7 @@ request.on("error", () => process.exit(1));
 request.end();
 "#;
 
-/// A running server.
+/// A running Azure server with one account.
 #[derive(Debug)]
 pub struct AzureServer {
     _process: Watched,
@@ -51,7 +51,7 @@ impl AzureServer {
         server
     }
 
-    /// Its address.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }

@@ -36,11 +36,11 @@ pub enum Harm {
 /// Which requests are harmed, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// The method.
+    /// The HTTP method of these requests.
     pub method: &'static str,
     /// What the rest of the request line contains.
     pub contains: &'static str,
-    /// How many requests.
+    /// How many requests are harmed before the rule ends.
     pub times: usize,
     /// What is done to them.
     pub harm: Harm,
@@ -93,7 +93,7 @@ impl Proxy {
         Self { address, rules, state }
     }
 
-    /// Where it listens.
+    /// The address that the proxy listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

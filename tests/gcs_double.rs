@@ -53,7 +53,7 @@ impl GcsDouble {
         Self { address, token }
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -17,7 +17,7 @@ pub const BUCKET: &str = "reddino";
 /// The version that `scripts/setup-s3.sh` installs.
 const VERSION: &str = "4.48";
 
-/// A running server.
+/// A running S3 server and its only key.
 #[derive(Debug)]
 pub struct S3Server {
     _process: Watched,

@@ -134,7 +134,7 @@ impl Cluster {
         assert!(status.success());
     }
 
-    /// Its folder.
+    /// The folder of the cluster, with its configuration and logs.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

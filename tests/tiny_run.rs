@@ -84,7 +84,7 @@ pub fn shards() -> &'static (PathBuf, PathBuf) {
 /// A folder of runs.
 #[derive(Debug)]
 pub struct Bench {
-    /// Where they lie.
+    /// The folder of all runs, removed when this is dropped.
     pub folder: tempfile::TempDir,
 }
 

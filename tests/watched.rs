@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Kills the server when the standard input ends.
 const WATCH: &str = r#"folder=$1; shift; "$@" >"$folder/out.txt" 2>&1 & child=$!; exec 2>/dev/null; read -r _; kill -9 $child; wait $child; rm -rf "$folder""#;
 
-/// A running server.
+/// A running server, killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched {
     watch: Child,

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Schema,
 }
 
-/// Arguments of `build`.
+/// Arguments of `build`: sources, the set to write, and what is cut from the images.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -97,7 +97,7 @@ pub(crate) struct BuildArgs {
     pub(crate) spool_gib: u32,
 }
 
-/// Arguments of `remove`.
+/// Arguments of `remove`: a set, the source to leave out, and the new set.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// Folder or URI of the shard set.
@@ -113,7 +113,7 @@ pub(crate) struct RemoveArgs {
     pub(crate) results: Vec<String>,
 }
 
-/// Arguments of `diff`.
+/// Arguments of `diff`: the two sets to compare.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// Folder or URI of a shard set.
@@ -122,7 +122,7 @@ pub(crate) struct DiffArgs {
     pub(crate) b: String,
 }
 
-/// Arguments of `segment`.
+/// Arguments of `segment`: sources, and the folder for the cells that are found.
 #[derive(Debug, Args)]
 pub(crate) struct SegmentArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -192,7 +192,7 @@ pub(crate) enum NearCopies {
     Ignore,
 }
 
-/// Arguments of `duplicates`.
+/// Arguments of `duplicates`: sources, and the folder for the copies that are found.
 #[derive(Debug, Args)]
 pub(crate) struct DuplicatesArgs {
     /// A source description, or a folder of them (docs/sources.md).
@@ -215,7 +215,7 @@ pub(crate) struct DuplicatesArgs {
     pub(crate) decoding: DecodeArgs,
 }
 
-/// Arguments of `split`.
+/// Arguments of `split`: a set, and how its groups are dealt to folds.
 #[derive(Debug, Args)]
 pub(crate) struct SplitArgs {
     /// Folder or URI of the shard set.
@@ -243,7 +243,7 @@ pub(crate) enum SplitKind {
     LeaveOneSourceOut,
 }
 
-/// Arguments of `verify`.
+/// Arguments of `verify`: a set, and what of it is proved.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Folder or URI of the shard set.
@@ -268,7 +268,7 @@ pub(crate) struct RecutArgs {
     pub(crate) place: PlaceArgs,
 }
 
-/// Arguments of `show`.
+/// Arguments of `show`: a set, and the contact sheet to draw.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// Folder or URI of the shard set.
@@ -281,7 +281,7 @@ pub(crate) struct ShowArgs {
     pub(crate) samples: u32,
 }
 
-/// Arguments of `synth`.
+/// Arguments of `synth`: the folder to write, and how much is drawn.
 #[derive(Debug, Args)]
 pub(crate) struct SynthArgs {
     /// Folder to write: data/, sources/, eval-sources/ and README.md

@@ -19,7 +19,7 @@ const VIEWS: usize = 24;
 /// Pictures in a row of it.
 const COLUMNS: usize = 6;
 
-/// Applies or previews.
+/// Applies one transform, or draws a contact sheet.
 pub(crate) fn augment(command: &AugmentCommand) -> Result<()> {
     imaging::quiet_decoders();
     match command {

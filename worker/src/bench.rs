@@ -21,7 +21,7 @@ use crate::{bench_ranks, device, output};
 pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
 
-/// Measures and prints.
+/// Measures what the arguments ask for, and prints it.
 pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
     if args.ranks {
         return bench_ranks::bench(args, environment);

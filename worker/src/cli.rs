@@ -11,7 +11,7 @@ use crate::expectation::Expectation;
 #[derive(Debug, Parser)]
 #[command(name = "worker", version = crate::version::CODE, about)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The subcommand with its arguments.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     },
     /// Print the code version.
     Version {
-        /// As JSON.
+        /// Print it as a JSON object.
         #[arg(long)]
         json: bool,
     },
@@ -63,7 +63,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Training configuration (YAML).
+    /// Training configuration, a YAML file.
     pub(crate) config: PathBuf,
     /// Shard set to train on.
     #[arg(long, value_name = "URI")]
@@ -99,7 +99,7 @@ pub(crate) struct VerifyArgs {
     /// Set damaged keys aside by a new record, so that training can go on without them. Nothing is moved or deleted.
     #[arg(long)]
     pub(crate) repair: bool,
-    /// As JSON.
+    /// Print the findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -129,13 +129,13 @@ pub(crate) enum Grads {
 
 #[derive(Debug, Args)]
 pub(crate) struct StepArgs {
-    /// Settings (JSON).
+    /// Settings of the step, a JSON file.
     #[arg(long, required_unless_present = "failed")]
     pub(crate) settings: Option<PathBuf>,
-    /// Weights (safetensors).
+    /// Initial weights, a safetensors file.
     #[arg(long, required_unless_present = "failed")]
     pub(crate) weights: Option<PathBuf>,
-    /// Batches (safetensors).
+    /// Batches of the steps, a safetensors file.
     #[arg(long, required_unless_present = "failed")]
     pub(crate) batches: Option<PathBuf>,
     /// Where the result goes (safetensors).
@@ -147,7 +147,7 @@ pub(crate) struct StepArgs {
     /// The captured step; the last where it is not given.
     #[arg(long, requires = "failed")]
     pub(crate) step: Option<u64>,
-    /// Gradients to write.
+    /// Steps whose gradients are written.
     #[arg(long, default_value = "first")]
     pub(crate) grads: Grads,
     /// Arithmetic: f64, f32, bf16 or f16; f32 where it is not given, and with --failed that of the run.
@@ -192,7 +192,7 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BaselineArgs {
-    /// Which features.
+    /// The features that are scored.
     #[arg(value_parser = baselines::parser())]
     pub(crate) features: &'static dyn Baseline,
     #[command(flatten)]
@@ -280,7 +280,7 @@ pub(crate) struct ExportArgs {
     /// Folder to write the files and README.md, the model card, into: none of them may exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Export format.
+    /// Format of the exported files.
     #[arg(long, default_value = "timm")]
     pub(crate) layout: Layout,
     /// Side of the images in pixels, for `onnx`; the side trained on where it is not given.
@@ -296,7 +296,7 @@ pub(crate) struct ExportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AugmentArgs {
-    /// What to do.
+    /// The subcommand with its arguments.
     #[command(subcommand)]
     pub(crate) command: AugmentCommand,
 }
@@ -324,13 +324,13 @@ pub(crate) enum AugmentCommand {
     },
     /// Draw a contact sheet: each transform by name, then whole views.
     Preview {
-        /// Training configuration (YAML).
+        /// Training configuration, a YAML file.
         #[arg(long)]
         config: PathBuf,
         /// Picture to draw views of.
         #[arg(long)]
         image: PathBuf,
-        /// PNG to write.
+        /// Picture to write, a PNG file.
         #[arg(long)]
         out: PathBuf,
     },
@@ -338,7 +338,7 @@ pub(crate) enum AugmentCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// Training configuration (YAML).
+    /// Training configuration, a YAML file.
     pub(crate) config: PathBuf,
     /// Shard set to train on.
     #[arg(long, value_name = "URI")]
@@ -349,7 +349,7 @@ pub(crate) struct PlanArgs {
     /// First step to print.
     #[arg(long, default_value_t = 0)]
     pub(crate) step: u64,
-    /// Steps to print.
+    /// Number of steps to print.
     #[arg(long, default_value_t = 1)]
     pub(crate) steps: u64,
     /// Ranks to share each step among.
@@ -402,7 +402,7 @@ pub(crate) struct BenchArgs {
     /// Change one key of that step's configuration: what does train.activation_checkpointing=true save?
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "prototypes")]
     pub(crate) set: Vec<String>,
-    /// As JSON.
+    /// Print the measures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -16,7 +16,7 @@ pub(crate) struct Environment {
     pub(crate) host: String,
     /// Whether a launcher chose the GPUs that this process sees.
     pub(crate) gpus_are_chosen: bool,
-    /// The Slurm job.
+    /// Number of the Slurm job, where this process is of one.
     pub(crate) slurm_job: Option<String>,
     /// Whether Slurm has put the job back into the queue and started it again.
     pub(crate) slurm_restarted: bool,

@@ -24,17 +24,17 @@ use crate::environment::Environment;
 /// A run's model, ready for features.
 #[derive(Debug)]
 pub(crate) struct Trained {
-    /// The run.
+    /// The folder of the run.
     pub(crate) run: Run,
-    /// What it is.
+    /// The record that says what the run is.
     pub(crate) record: RunRecord,
-    /// Its configuration.
+    /// The configuration that the run was trained with.
     pub(crate) config: ResolvedConfig,
-    /// The checkpoint taken.
+    /// The record of the checkpoint that was read.
     pub(crate) checkpoint: CheckpointRecord,
-    /// The teacher's backbone.
+    /// The teacher's backbone in that checkpoint.
     pub(crate) teacher: Encoder,
-    /// Where it lives.
+    /// The device that the backbone is on.
     pub(crate) device: OpenDevice,
 }
 

@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::environment::Environment;
 
-/// Begins to log.
+/// Starts the log on standard error, each line with its rank where there are several.
 pub(crate) fn begin(environment: &Environment) {
     // The client of the stores tells each request that it sends again; how long a store is away is said here.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,object_store=warn"));

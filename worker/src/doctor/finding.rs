@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// For the table.
+    /// The outcome as the table shows it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -33,7 +33,7 @@ impl Outcome {
 pub(crate) struct Finding {
     /// Its name, stable over releases.
     pub(crate) check: String,
-    /// How it ended.
+    /// How the check ended.
     pub(crate) outcome: Outcome,
     /// What was seen, or why nothing was.
     pub(crate) detail: String,

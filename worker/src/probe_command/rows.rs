@@ -33,11 +33,11 @@ pub(crate) struct Origin {
     pub(crate) shards_train: Digest,
     /// Digest of the initial weights, where they come from a file.
     pub(crate) init_weights: Option<Digest>,
-    /// Code that trained.
+    /// Version of the code that trained.
     pub(crate) code: String,
     /// What trained, in words.
     pub(crate) device: String,
-    /// Hours of training.
+    /// Hours of training on that device.
     pub(crate) hours: f64,
     /// Whether training saw images of the evaluation set, as far as that is known.
     pub(crate) transductive: Option<bool>,

@@ -72,6 +72,64 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
     Its runs are far too short and too few to say anything about the arms.";
 
 /// A comparison of arms. Made by [`Table::build`], written by [`crate::render`].
+///
+/// # Examples
+///
+/// Two arms with three seeds each, compared with the arm `base`:
+///
+/// ```
+/// # use results::{ResultRow, TEACHER};
+/// # use run_spec::ids::{Digest, Seed, Step};
+/// use results::ResultsError;
+/// use results::table::{Table, TableOptions};
+///
+/// # let row = |arm: &str, seed: u64, value: f64| ResultRow {
+/// #     run: format!("{arm}-{seed}"),
+/// #     trial: Digest::of(arm.as_bytes()),
+/// #     seed: Seed::new(seed),
+/// #     arm: arm.to_owned(),
+/// #     features: TEACHER.to_owned(),
+/// #     step: Step::new(100),
+/// #     config: Digest::of(b"config"),
+/// #     shards_train: Digest::of(b"train"),
+/// #     shards_eval: Digest::of(b"eval"),
+/// #     init_weights: None,
+/// #     code: "0.1.0".to_owned(),
+/// #     code_probe: None,
+/// #     dataset: "smears".to_owned(),
+/// #     split: "patients".to_owned(),
+/// #     split_digest: None,
+/// #     fold: "0".to_owned(),
+/// #     probe: "linear".to_owned(),
+/// #     metric: "accuracy".to_owned(),
+/// #     value,
+/// #     n: 100,
+/// #     n_train: 400,
+/// #     device: "CPU".to_owned(),
+/// #     hours: 0.5,
+/// #     kwh: None,
+/// #     transductive: None,
+/// #     note: String::new(),
+/// # };
+/// // `row` makes a `ResultRow` of an arm, a seed and an accuracy.
+/// let rows = [
+///     row("base", 0, 0.80),
+///     row("base", 1, 0.81),
+///     row("base", 2, 0.82),
+///     row("larger", 0, 0.83),
+///     row("larger", 1, 0.85),
+///     row("larger", 2, 0.84),
+/// ];
+/// let options = TableOptions { reference: Some("base".to_owned()), ..TableOptions::default() };
+/// let table = Table::build(&rows, &[], &options)?;
+///
+/// let larger = table.lines.iter().find(|line| line.arm == "larger").unwrap();
+/// assert_eq!((larger.seeds, larger.n), (3, 3));
+/// let difference = larger.difference.unwrap();
+/// assert!((difference.mean - 0.03).abs() < 1e-9);
+/// assert!(difference.interval.is_some_and(|interval| interval.lo > 0.0));
+/// # Ok::<(), ResultsError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Title of the table, shown above it.

@@ -22,6 +22,55 @@ const OPENERS: usize = 8;
 const READINGS: u32 = 3;
 
 /// An open shard set. Cheap to clone; all methods take `&self` and may be called from any thread.
+///
+/// # Examples
+///
+/// Writes a set of one black patch, and reads it:
+///
+/// ```
+/// use run_spec::ids::{Digest, PatchKey, Product, patch_id};
+/// use shards::{
+///     Codec, Header, Manifest, PatchRow, RgbImage, ShardError, ShardLimits, ShardSet, ShardWriter, shard_key,
+/// };
+/// use store::Store;
+///
+/// let store = Store::open("memory://example")?;
+/// let (product, codec) = (Product::Patches, Codec::Png);
+/// let image = codec.encode(&RgbImage::new(8, 8))?;
+/// let id = patch_id(&PatchKey { source: "smears", image: "a.png", x: 0, y: 0, w: 8, h: 8, product });
+///
+/// let mut writer = ShardWriter::new(product, codec, ShardLimits::default());
+/// writer.push(PatchRow {
+///     id,
+///     pixel_digest: image.pixel_digest,
+///     source: "smears".to_owned(),
+///     image: "a.png".to_owned(),
+///     group: "smears/patient-1".to_owned(),
+///     x: 0,
+///     y: 0,
+///     w: 8,
+///     h: 8,
+///     label: None,
+///     licence: "CC-BY-4.0".to_owned(),
+///     bytes: image.bytes,
+///     path: format!("{id}.png"),
+/// })?;
+/// let shard = writer.finish(&shard_key(0))?;
+/// shard.publish(&store)?;
+///
+/// // The manifest comes last: it makes the set exist.
+/// let config = Digest::of(b"the configuration of the build");
+/// let header = Header { product, codec, builder: "example 1.0".to_owned(), config, patch_px: 8 };
+/// let mut manifest = Manifest::builder(header);
+/// manifest.add(&shard);
+/// let digest = manifest.finish().publish(&store)?;
+///
+/// let set = ShardSet::open(&store)?;
+/// assert_eq!((set.len(), set.digest()), (1, digest));
+/// assert_eq!(&*set.meta(0)?.source, "smears");
+/// assert_eq!(set.rgb(0)?, RgbImage::new(8, 8));
+/// # Ok::<(), ShardError>(())
+/// ```
 #[derive(Clone)]
 pub struct ShardSet {
     inner: Arc<Inner>,

@@ -18,6 +18,25 @@ use std::time::Duration;
 /// A place for create-only records: a directory, a prefix of a bucket, or a named store in memory.
 ///
 /// Cheap to clone; all calls block and may come from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use store::{Store, StoreError};
+///
+/// let store = Store::open("memory://example")?;
+/// store.create("runs/a/notes.txt", "first".into())?;
+/// assert_eq!(store.get("runs/a/notes.txt")?, "first");
+/// assert_eq!(store.list("runs")?, ["runs/a/notes.txt"]);
+///
+/// // A key is never overwritten.
+/// let again = store.create("runs/a/notes.txt", "second".into());
+/// assert!(matches!(again, Err(StoreError::AlreadyExists { .. })));
+///
+/// // A child sees the keys below a prefix.
+/// assert_eq!(store.child("runs/a").get("notes.txt")?, "first");
+/// # Ok::<(), StoreError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) backend: Backend,

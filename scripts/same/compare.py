@@ -9,6 +9,7 @@ version, are matched by the trial's configuration and seed. Prints each file tha
 """
 
 import collections
+import csv
 import hashlib
 import json
 import pathlib
@@ -18,7 +19,7 @@ import sys
 # Facts of a record that hold the code version, a time, a process or a place, or a digest over such a fact.
 VARYING = {
     "attempts", "binary", "builder", "code", "code_probe", "command", "commit", "data_wait", "device_s", "holder", "host", "hours",
-    "images_per_s", "leader", "memory_mb", "names", "pid", "record_digest", "seconds", "tables", "trial", "trials", "unix_s", "version",
+    "images_per_s", "leader", "memory_mb", "names", "pid", "probes", "record_digest", "seconds", "split_digest", "tables", "trial", "trials", "unix_s", "version",
 }
 # Kinds of files that must be the same to the byte.
 BYTES = {".parquet", ".png", ".safetensors", ".svg", ".jpg", ".bmp", ".tif", ".npy", ".onnx"}
@@ -37,9 +38,24 @@ def trials(root):
     return names
 
 
+def sets(root):
+    """Digests of shard sets and of their configurations, which hold the builder's version: names that do not."""
+    names = {}
+    for manifest in sorted(root.rglob("manifest.json")):
+        value = json.loads(manifest.read_text())
+        names[value["config"]] = f"CONFIG-{manifest.parent.name}"
+        names[value["shards"][0]["key"].split("/")[1]] = f"CONTENT-{manifest.parent.name}"
+    for plan in sorted(root.glob("store/sweeps/*/plans/*.json")):
+        names[json.loads(plan.read_text())["digest"]] = f"SWEEP-{plan.parent.parent.name}"
+    for run in sorted(root.glob("run-*/run.json")):
+        names[json.loads(run.read_text())["shards"]] = f"SET-{run.parent.name.removeprefix('run-')}"
+    return names
+
+
 def neutral(text, names, root):
     for digest, name in names.items():
         text = text.replace(digest, name).replace(digest[:12], name)
+    text = re.sub(r"probes-[0-9a-f]{12}", "probes-PLAN", text)
     return VERSION.sub("VERSION", text.replace(str(root.resolve()), "ROOT"))
 
 
@@ -55,7 +71,7 @@ def without(value):
 
 
 def files(root):
-    names = trials(root)
+    names = trials(root) | sets(root)
     found = {}
     for path in sorted(root.rglob("*")):
         relative = neutral(str(path.relative_to(root)), names, root)
@@ -70,9 +86,15 @@ def content(path, names, root):
     data = path.read_bytes()
     if path.suffix == ".parquet" and "tables" in path.parts:
         return b"the rows of a table name trials; they are compared as rows-*.jsonl"
+    if path.suffix == ".parquet" and path.parent.name == "splits":
+        return b"a split names its set by digest; its folds are compared through the rows"
     if path.suffix in BYTES:
         return data
     text = neutral(data.decode(), names, root)
+    if path.name == "summary.csv":
+        lines = list(csv.reader(text.splitlines()))
+        hours = lines[0].index("hours")
+        return [line[:hours] + line[hours + 1:] for line in lines]
     if path.suffix == ".json":
         return json.dumps(without(json.loads(text)), sort_keys=True)
     if path.suffix == ".jsonl":

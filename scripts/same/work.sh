@@ -42,7 +42,7 @@ image=$(find smears/data/synth-teal-camera/images -name '*.jpg' | sort | head -n
 "$worker" augment preview --config "$configs/tiny-cells.yaml" --image "$image" --out preview.png
 
 step "a sweep"
-sed -e "s|^base: .*|base: $configs/tiny.yaml|" -e 's|\./quickstart/|./|g' "$root/configs/sweeps/quickstart.yaml" >sweep.yaml
+grep -v "^#" "$root/configs/sweeps/quickstart.yaml" | sed -e "s|^base: .*|base: $configs/tiny.yaml|" -e 's|\./quickstart/|./|g' >sweep.yaml
 "$orchestrator" sweep sweep.yaml
 
 if [ -n "$data" ]; then

@@ -6,8 +6,8 @@
 //!
 //! * [`section`]: the sweep file's `slurm`; [`time`]: times as Slurm writes them; [`script`]: the text that is submitted. Pure. [`setup`]: what all jobs share.
 //! * [`parse`], [`client`]: what Slurm's commands say, and how they are run.
-//! * [`batch`]: the records of one submission; [`submit`]: making it happen exactly once.
-//! * [`watch`]: the backend of a sweep; [`verdict`]: what a pair of job states means. [`task`]: inside a job.
+//! * [`job_batch`]: the records of one submission; [`submit`]: making it happen exactly once.
+//! * [`watch`]: the backend of a sweep; [`job_phase`]: what a pair of job states means. [`task`]: inside a job.
 //! * [`control`]: `status` and `cancel`.
 
 pub(crate) mod again;

@@ -1,4 +1,4 @@
-//! The linear probe at its optimum: the objective of [`logistic`](crate::logistic), solved by Newton's method.
+//! The linear probe at its optimum: the objective of [`crate::logistic`], solved by Newton's method.
 //!
 //! Mean cross-entropy + ‖W‖² / (2·C·n), intercepts unpenalised, in `f64`. A first-order method stops somewhere near the
 //! optimum, and how near depends on the features; here the distance is bounded, and a fit that does not get there is an

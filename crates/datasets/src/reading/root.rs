@@ -26,7 +26,7 @@ pub enum Root {
 
 impl Root {
     /// Opens the folder or archive at `path`; a tar.gz may inflate to `max_inflated` bytes. Where all members of an archive lie in one
-    /// folder that is not a part of the dataset's paths ([`Archive::enter_top`]), that folder is entered.
+    /// folder that is not a part of the dataset's paths (`Archive::enter_top`), that folder is entered.
     ///
     /// # Errors
     /// Nothing there, or a file that is not an archive.

@@ -4,10 +4,10 @@
 //! sometimes with nothing written, so it is tried again. Marked by this very call: an earlier try had won and its answer
 //! was lost. Anything else: another was first.
 
-use crate::error::io_kind;
 use crate::mark::Mark;
 use crate::open::Kind;
-use crate::retry::{BEGINNINGS, answer_was_lost, came_damaged, pause};
+use crate::outcome::{Outcome, io_kind};
+use crate::retry::{BEGINNINGS, answer_was_lost, pause};
 use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -104,7 +104,7 @@ impl Store {
                 return self.name("created", key, Err(error));
             }
             let refused = matches!(error, object_store::Error::AlreadyExists { .. });
-            if !(refused || answer_was_lost(&error) || came_damaged(&error)) {
+            if !(refused || answer_was_lost(&error) || Outcome::of(&error).came_damaged()) {
                 // The mark stays: if this try was stored after all, the next is refused and finds its own mark.
                 if patient.again(&error, &uri) {
                     continue;

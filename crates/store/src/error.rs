@@ -3,8 +3,8 @@
 //! The text of a lower layer is kept as `detail`, shortened and with every credential of the environment removed; the
 //! layer's own error is not chained, because its `Debug` form may hold what the text no longer does.
 
+use crate::outcome::{Outcome, chain, io_kind};
 use crate::record::RecordError;
-use crate::retry::requests;
 use std::error::Error;
 use std::io::ErrorKind;
 
@@ -175,14 +175,13 @@ impl StoreError {
                 Self::Denied { uri, detail }
             }
             E::InvalidPath { .. } => Self::BadKey { key: uri, why: clean(&error) },
+            // Listing gives every answer as a general failure.
             other => {
-                let detail = clean(&other);
-                if refused(&detail) {
-                    Self::Denied { uri, detail }
-                } else if missing(&detail) {
-                    Self::NotFound { uri }
-                } else {
-                    Self::Unavailable { uri, operation, attempts: requests(&other), detail }
+                let (outcome, detail) = (Outcome::of(&other), clean(&other));
+                match outcome.status {
+                    Some(401 | 403) => Self::Denied { uri, detail },
+                    Some(404) => Self::NotFound { uri },
+                    _ => Self::Unavailable { uri, operation, attempts: outcome.requests(), detail },
                 }
             }
         }
@@ -204,34 +203,10 @@ impl StoreError {
     }
 }
 
-// Listing reports every answer of the server as a general failure; the status code is in its text.
-fn refused(detail: &str) -> bool {
-    detail.contains("403 Forbidden") || detail.contains("401 Unauthorized")
-}
-
-fn missing(detail: &str) -> bool {
-    detail.contains("404 Not Found")
-}
-
-/// The status of an answer that the client gives as a general failure: it stands in the text alone.
-fn status_of(detail: &str) -> Option<u16> {
-    let (_, rest) = detail.split_once("status code: ")?;
-    rest.get(..3)?.parse().ok()
-}
-
-/// Whether an answer says that the request itself cannot be served. A request that took too long, a conflict and too many
-/// requests are 4xx too, and pass.
-fn is_wrong_request(detail: &str) -> bool {
-    let passes = [408, 409, 425, 429];
-    let wrong = status_of(detail).is_some_and(|status| (400..500).contains(&status) && !passes.contains(&status));
-    wrong && !detail.contains("RequestTimeout")
-}
-
 /// Whether a general failure is a plain answer: no right, no such place, no room, no such request. Time does not heal it.
 pub(crate) fn is_refusal(error: &object_store::Error) -> bool {
-    let detail = clean(error);
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
-    is_wrong_request(&detail) || io_kind(error).is_some_and(|kind| full.contains(&kind))
+    Outcome::of(error).is_wrong_request() || io_kind(error).is_some_and(|kind| full.contains(&kind))
 }
 
 /// What gives the right to read and write at `uri`, and what it is reached through.
@@ -252,25 +227,10 @@ fn remedies(uri: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The kind of the first I/O error in the chain.
-pub(crate) fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    let mut at = Some(error);
-    while let Some(e) = at {
-        if let Some(io) = e.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        at = e.source();
-    }
-    None
-}
-
 /// The deepest message of the chain: the outer ones repeat it with addresses that the caller adds anyway.
 pub(crate) fn clean(error: &(dyn Error + 'static)) -> String {
-    let mut at = error;
-    while let Some(inner) = at.source() {
-        at = inner;
-    }
-    scrub(&without_markup(&at.to_string()))
+    let innermost = chain(error).last().unwrap_or(error);
+    scrub(&without_markup(&innermost.to_string()))
 }
 
 /// S3 answers errors in XML: keeps what stands before it, the code and the message.

@@ -29,6 +29,7 @@ mod key;
 mod local;
 mod mark;
 mod open;
+mod outcome;
 mod patience;
 mod read;
 pub mod record;

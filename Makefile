@@ -84,7 +84,7 @@ prove-same: build ## build another commit (BASE=…) and prove that both make th
 	@scripts/prove-same.sh $(or $(BASE),HEAD~1) $(BIN)
 
 prove-statistics: ## simulate 2,000 sweeps a design: coverage of the intervals, false verdicts (ten minutes)
-	cargo test --locked --workspace --test statistics -- --ignored --nocapture
+	REDDINO_PROVE_STATISTICS=1 cargo test --locked --workspace --test statistics prove_statistics -- --nocapture
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)

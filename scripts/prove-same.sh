@@ -16,9 +16,9 @@ fi
 data=
 [ -d ../shared/data ] && data=$PWD/../shared/data
 [ -n "$data" ] || echo "SKIPPED: real smears (../shared/data is not there)"
-out=$(mktemp -d target/same/out.XXXXXX)
+out=$(mktemp -d -p target/same)
 # The same commands and configurations for both: only the programs differ.
 scripts/same/work.sh "$place/target/debug" "$out/before" ${data:+"$data"} >"$out/before.log" 2>&1 || { tail -n 20 "$out/before.log"; exit 1; }
 scripts/same/work.sh "$bin" "$out/after" ${data:+"$data"} >"$out/after.log" 2>&1 || { tail -n 20 "$out/after.log"; exit 1; }
-scripts/same/compare.py "$out/before" "$out/after"
+scripts/same/compare.py "$out/before" "$out/after" || { echo "what both made is kept in $out"; exit 1; }
 rm -rf "$out"

@@ -83,8 +83,8 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
         }
         BackendName::Slurm => {
             let client = Client::find()?;
-            let camp = setup::camp(&file, (&store, &plan), Some(&client), slurm_choices(args, worker, &work))?;
-            Box::new(Watch::new(&store, &plan, client, camp))
+            let settings = setup::settings(&file, (&store, &plan), Some(&client), slurm_choices(args, worker, &work))?;
+            Box::new(Watch::new(&store, &plan, client, settings))
         }
     };
     plans::record_start(&store, &plan)?;
@@ -231,14 +231,14 @@ fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, f
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
     let work = work_of(args, store, plan);
-    let camp = setup::camp(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
+    let settings = setup::settings(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
     let mut open = Vec::new();
     for trial in chosen(plan, filter) {
         if !matches!(trial_state::state(store, &trial)?, State::Finished { .. }) {
             open.push(trial);
         }
     }
-    for script in setup::scripts(plan, &open, &camp) {
+    for script in setup::scripts(plan, &open, &settings) {
         output::line(&script);
     }
     Ok(())

@@ -24,8 +24,8 @@ fn wrong(reason: impl Into<String>) -> AugmentError {
     AugmentError::Case { reason: reason.into() }
 }
 
-/// Bytes of the longest header that is parsed: arrays of numbers have some hundred. The parser makes room for as many as are
-/// announced.
+/// Longest header that is parsed, in bytes; arrays of numbers need about a hundred. The parser allocates as many bytes as the
+/// file announces, so a damaged length is refused before.
 const LONGEST_HEADER: usize = 4096;
 
 /// Whether the header's length, in two bytes of version 1 and four of later ones, is that of an array of numbers.
@@ -106,7 +106,7 @@ const LARGEST: u64 = 1 << 30;
 /// Reads a `.npz` archive (stored or deflated entries).
 ///
 /// # Errors
-/// [`AugmentError::Case`] when it is no such archive, is damaged, or holds an array that [`parse_npy`] refuses.
+/// [`AugmentError::Case`] for bytes that are not a zip archive, a damaged archive, or an array that [`parse_npy`] refuses.
 pub fn parse_npz(bytes: &[u8]) -> Result<Arrays, AugmentError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| wrong(format!("npz: {e}")))?;
     let mut arrays = Arrays::new();

@@ -1,6 +1,6 @@
 //! What can go wrong while a dataset is described, found and read, by what the reader of the message can do about it.
 //!
-//! A bad image or label is no error: it is a row of the report.
+//! A bad image or label does not stop a build: it becomes a row of the report.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -163,7 +163,7 @@ pub enum ArchiveError {
         #[source]
         error: io::Error,
     },
-    /// There is no temporary file for what a tar.gz holds.
+    /// A temporary file for the content of a tar.gz could not be made.
     #[error("make a temporary file for what a tar.gz holds")]
     Temporary(#[source] io::Error),
     /// A tar.gz is damaged, or the disk is full.

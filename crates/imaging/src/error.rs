@@ -93,7 +93,7 @@ pub enum Problem {
     /// Decoding takes more memory than the limit of pixels grants.
     #[error("needs more memory than the limit of pixels allows; save it smaller")]
     TooMuchMemory,
-    /// There is no page of this number.
+    /// The file does not have a page of this number.
     #[error("{0}")]
     NoPage(String),
     /// The bits of the values do not fit what the description of the source says, or would make a black image.

@@ -152,7 +152,7 @@ pub fn decode_with(bytes: &[u8], how: DecodeOptions) -> Result<DecodedImage, Dec
 /// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette.
 ///
 /// # Errors
-/// Content that is no such picture, is damaged or is over the limits; numbers below 0, fractions, colours, lossy formats.
+/// Content of another kind, damaged or over the limits; numbers below 0, fractions, colours, lossy formats.
 pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, DecodeError> {
     let format = known(bytes)?;
     guarded(format, limits, || match format {

@@ -39,7 +39,7 @@ pub(crate) enum Colour {
 /// What a channel after the colours means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alpha {
-    /// The picture has no such channel.
+    /// The picture does not have this channel.
     None,
     /// Opacity; colours are as they are.
     Straight,

@@ -95,8 +95,8 @@ mod tests {
     fn the_macro_and_weighted_f1_are_those_of_the_metrics() {
         use crate::metrics::Metric;
         let confusion = Confusion::new(4, &[0, 0, 1, 2, 2, 2, 1], &[0, 2, 1, 2, 0, 3, 1]);
-        assert!((confusion.macro_average().f1 - Metric::MacroF1.of(&confusion)).abs() < 1e-15);
-        assert!((confusion.weighted_average().f1 - Metric::WeightedF1.of(&confusion)).abs() < 1e-15);
-        assert!((confusion.weighted_average().recall - Metric::Accuracy.of(&confusion)).abs() < 1e-15);
+        assert!((confusion.macro_average().f1 - confusion.score(Metric::MacroF1)).abs() < 1e-15);
+        assert!((confusion.weighted_average().f1 - confusion.score(Metric::WeightedF1)).abs() < 1e-15);
+        assert!((confusion.weighted_average().recall - confusion.score(Metric::Accuracy)).abs() < 1e-15);
     }
 }

@@ -1,6 +1,10 @@
 //! Scores of predictions, all computed from one confusion matrix, with scikit-learn's semantics.
 //!
-//! A confusion matrix counts how often each pair occurs, so the bootstrap resamples counts instead of predictions.
+//! A confusion matrix counts how often each pair occurs, so the bootstrap resamples counts instead of predictions. The scores
+//! themselves are those of [`results`], from three numbers for each class.
+
+use results::stats::score::ClassCounts;
+pub use results::stats::score::Metric;
 
 /// Counts of (true class, predicted class) over some samples; entries may be weighted by how often a group was drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,44 +12,6 @@ pub struct Confusion {
     classes: usize,
     /// Counts `[true, predicted]` of samples, row-major.
     counts: Vec<u64>,
-}
-
-/// A score of predictions; all are fractions in `[0, 1]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Metric {
-    /// Share of correct predictions.
-    Accuracy,
-    /// Mean recall over the classes that occur in the truth.
-    BalancedAccuracy,
-    /// F1 of each class, averaged with the number of its true samples as weight.
-    WeightedF1,
-    /// F1 of each class that occurs in the truth or the predictions, averaged with equal weight.
-    MacroF1,
-}
-
-impl Metric {
-    /// All metrics, in the order of the result rows.
-    pub const ALL: [Self; 4] = [Self::Accuracy, Self::BalancedAccuracy, Self::WeightedF1, Self::MacroF1];
-
-    /// The name in result rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::BalancedAccuracy => "balanced_accuracy",
-            Self::WeightedF1 => "weighted_f1",
-            Self::MacroF1 => "macro_f1",
-        }
-    }
-
-    /// The score of a confusion matrix; 0 for one without samples.
-    pub fn of(self, confusion: &Confusion) -> f64 {
-        match self {
-            Self::Accuracy => confusion.accuracy(),
-            Self::BalancedAccuracy => confusion.balanced_accuracy(),
-            Self::WeightedF1 => confusion.weighted_f1(),
-            Self::MacroF1 => confusion.macro_f1(),
-        }
-    }
 }
 
 impl Confusion {
@@ -109,37 +75,21 @@ impl Confusion {
 
     /// F1 of class `class`, 0 where precision and recall are undefined (scikit-learn's `zero_division=0`).
     pub fn f1(&self, class: usize) -> f64 {
-        let both = self.support(class) + self.predicted(class);
-        if both == 0 { 0.0 } else { 2.0 * self.count(class, class) as f64 / both as f64 }
+        self.class_counts(class).f1()
     }
 
-    fn accuracy(&self) -> f64 {
-        let correct: u64 = (0..self.classes).map(|c| self.count(c, c)).sum();
-        correct as f64 / self.samples().max(1) as f64
+    /// The score of the matrix, in `[0, 1]`; 0 without samples.
+    pub fn score(&self, metric: Metric) -> f64 {
+        metric.of((0..self.classes).map(|class| self.class_counts(class)))
     }
 
-    fn balanced_accuracy(&self) -> f64 {
-        mean((0..self.classes).filter_map(|c| self.recall(c)))
+    fn class_counts(&self, class: usize) -> ClassCounts {
+        ClassCounts {
+            support: self.support(class),
+            predicted: self.predicted(class),
+            correct: self.count(class, class),
+        }
     }
-
-    fn weighted_f1(&self) -> f64 {
-        let weighted: f64 = (0..self.classes).map(|c| self.support(c) as f64 * self.f1(c)).sum();
-        weighted / self.samples().max(1) as f64
-    }
-
-    fn macro_f1(&self) -> f64 {
-        let occurs = |&c: &usize| self.support(c) + self.predicted(c) > 0;
-        mean((0..self.classes).filter(occurs).map(|c| self.f1(c)))
-    }
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut n) = (0.0, 0u32);
-    for value in values {
-        sum += value;
-        n += 1;
-    }
-    sum / f64::from(n.max(1))
 }
 
 #[cfg(test)]
@@ -150,9 +100,9 @@ mod tests {
     fn a_class_absent_from_the_truth_counts_only_where_it_should() {
         // Truth 0 0 1, predicted 0 2 1, class 3 nowhere.
         let confusion = Confusion::new(4, &[0, 0, 1], &[0, 2, 1]);
-        assert_eq!(Metric::Accuracy.of(&confusion), 2.0 / 3.0);
-        assert_eq!(Metric::BalancedAccuracy.of(&confusion), 0.75);
-        assert_eq!(Metric::MacroF1.of(&confusion), (2.0 / 3.0 + 1.0 + 0.0) / 3.0);
+        assert_eq!(confusion.score(Metric::Accuracy), 2.0 / 3.0);
+        assert_eq!(confusion.score(Metric::BalancedAccuracy), 0.75);
+        assert_eq!(confusion.score(Metric::MacroF1), (2.0 / 3.0 + 1.0 + 0.0) / 3.0);
         assert_eq!(confusion.recall(2), None);
     }
 

@@ -195,7 +195,7 @@ impl Evaluation {
                     probe: of_probe.probe.name.to_owned(),
                     fold: self.cells.folds()[fold].clone(),
                     metric,
-                    value: metric.of(confusion),
+                    value: confusion.score(metric),
                     n,
                     n_train: self.cells.len() as u64 - n,
                     note: of_probe.notes[fold].clone(),
@@ -218,7 +218,7 @@ impl Evaluation {
     /// # Errors
     /// [`ProbeError::Empty`] for a probe that was not run.
     pub fn summary(&self, probe: Probe, metric: Metric) -> Result<Summary, ProbeError> {
-        let values: Vec<f64> = self.per_fold(self.of(probe)?).iter().map(|c| metric.of(c)).collect();
+        let values: Vec<f64> = self.per_fold(self.of(probe)?).iter().map(|c| c.score(metric)).collect();
         stats::summary(&values).ok_or_else(|| ProbeError::Empty { what: "the split".to_owned() })
     }
 
@@ -294,7 +294,7 @@ impl<'a> Tally<'a> {
                     confusion.add(truth, predicted, count * u64::from(times));
                 }
             }
-            sum += metric.of(&confusion);
+            sum += confusion.score(metric);
             first += groups;
         }
         sum / self.cells.groups_per_fold.len() as f64

@@ -144,9 +144,9 @@ fn verify(model: &logistic::Model, set: &Set, expected: &Fit, name: &str) {
     close(loss, expected.log_loss, 1e-4 * expected.log_loss.max(1.0), name);
 
     let confusion = Confusion::new(k, &set.test_labels, &predicted);
-    close(Metric::Accuracy.of(&confusion), expected.accuracy, 1e-12, name);
-    close(Metric::BalancedAccuracy.of(&confusion), expected.balanced_accuracy, 1e-12, name);
-    close(Metric::MacroF1.of(&confusion), expected.macro_f1, 1e-12, name);
+    close(confusion.score(Metric::Accuracy), expected.accuracy, 1e-12, name);
+    close(confusion.score(Metric::BalancedAccuracy), expected.balanced_accuracy, 1e-12, name);
+    close(confusion.score(Metric::MacroF1), expected.macro_f1, 1e-12, name);
     for (class, score) in confusion.class_scores().iter().enumerate() {
         close(score.precision, expected.precision[class], 1e-12, name);
         close(score.recall, expected.recall[class], 1e-12, name);

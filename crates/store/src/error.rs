@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 /// A failed store call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The store has no such key.
+    /// The key does not exist in the store.
     #[error("{uri} does not exist; check the address, or create it first")]
     NotFound {
         /// Address of the key.

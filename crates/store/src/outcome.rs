@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 pub(crate) struct Outcome {
     /// How often the client sent the request again before it gave up, where it did.
     retries: Option<u32>,
-    /// Status of the last answer, where the error is no variant that stands for it.
+    /// Status of the last answer, where no variant of the error stands for it.
     pub(crate) status: Option<u16>,
     /// Whether the connection broke before the answer was whole.
     pub(crate) broken: bool,

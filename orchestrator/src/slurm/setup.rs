@@ -13,7 +13,7 @@ use crate::slurm::client::Client;
 use crate::slurm::job_batch::Job;
 use crate::slurm::section::Shapes;
 use crate::slurm::submit;
-use crate::slurm::watch::{Camp, batch_of};
+use crate::slurm::watch::{SlurmSettings, batch_of};
 use crate::sweep_file::SweepFile;
 
 /// What Slurm takes where nobody has said otherwise; for dry runs on machines without it.
@@ -33,12 +33,12 @@ pub(crate) struct Choices<'a> {
 }
 
 /// What all batches share. `client` is asked for MaxArraySize, unless the file says it.
-pub(crate) fn camp(
+pub(crate) fn settings(
     file: &SweepFile,
     (store, plan): (&Store, &Plan),
     client: Option<&Client>,
     choices: Choices<'_>,
-) -> Result<Camp> {
+) -> Result<SlurmSettings> {
     let section = file.slurm()?;
     let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("find {}", path.display()));
     let max_array_size = match (section.max_array_size, client) {
@@ -48,7 +48,7 @@ pub(crate) fn camp(
     };
     let uri = store.uri();
     let shapes = file.shapes()?;
-    Ok(Camp {
+    Ok(SlurmSettings {
         baseline_shapes: baseline_shapes(plan, &shapes),
         shapes,
         max_parallel: choices.max_parallel.or(section.max_parallel),
@@ -78,10 +78,10 @@ fn baseline_shapes(plan: &Plan, shapes: &BTreeMap<String, Shapes>) -> BTreeMap<S
 }
 
 /// The scripts of the first batch of each shape that `trials` ask for, as they would be submitted.
-pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<String> {
+pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], settings: &SlurmSettings) -> Vec<String> {
     let mut groups: Vec<(&Shapes, Vec<Ticket<'_>>)> = Vec::new();
     for trial in trials {
-        let Some(shapes) = camp.shapes_of(trial) else { continue };
+        let Some(shapes) = settings.shapes_of(trial) else { continue };
         let ticket = Ticket { trial: *trial, attempt: 1.into() };
         match groups.iter_mut().find(|(known, _)| *known == shapes) {
             Some((_, group)) => group.push(ticket),
@@ -90,8 +90,8 @@ pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], camp: &Camp) -> Vec<Str
     }
     let text = |(shapes, mut group): (&Shapes, Vec<Ticket<'_>>)| {
         let all = group.len();
-        group.truncate(camp.max_array_size as usize);
-        let batch = batch_of(plan, &group, shapes, camp);
+        group.truncate(settings.max_array_size as usize);
+        let batch = batch_of(plan, &group, shapes, settings);
         let indexes: Vec<u32> = (0..).take(group.len()).collect();
         let scripts = [(Job::Train, None), (Job::Probe, Some("NUMBER_OF_THE_FIRST"))];
         let scripts = scripts.map(|(job, after)| submit::text(&batch, job, &indexes, after)).join("\n");

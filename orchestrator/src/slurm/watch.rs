@@ -27,7 +27,7 @@ const EASE: u32 = 5;
 
 /// What all batches of an invocation share.
 #[derive(Debug, Clone)]
-pub(crate) struct Camp {
+pub(crate) struct SlurmSettings {
     /// What the jobs of each arm ask for, by its name.
     pub(crate) shapes: BTreeMap<String, Shapes>,
     /// What the jobs of each baseline ask for, by its name.
@@ -54,7 +54,7 @@ pub(crate) struct Camp {
     pub(crate) take_over: bool,
 }
 
-impl Camp {
+impl SlurmSettings {
     /// What the jobs of a trial ask for; those of a baseline what its first trial's probe does, since it trains nothing.
     pub(crate) fn shapes_of(&self, trial: &Trial<'_>) -> Option<&Shapes> {
         match trial.baseline {
@@ -88,7 +88,7 @@ pub(crate) struct Watch<'a> {
     store: &'a Store,
     plan: &'a Plan,
     client: Client,
-    camp: Camp,
+    settings: SlurmSettings,
     batches: BTreeMap<String, Open>,
     watched: Vec<Watched<'a>>,
     due: Instant,
@@ -99,12 +99,12 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Watches the batches of `plan`.
-    pub(crate) fn new(store: &'a Store, plan: &'a Plan, client: Client, camp: Camp) -> Self {
+    pub(crate) fn new(store: &'a Store, plan: &'a Plan, client: Client, settings: SlurmSettings) -> Self {
         Self {
             store,
             plan,
             client,
-            camp,
+            settings,
             batches: BTreeMap::new(),
             watched: Vec::new(),
             due: Instant::now(),
@@ -115,12 +115,12 @@ impl<'a> Watch<'a> {
     }
 
     fn shapes_of(&self, trial: &Trial<'_>) -> Option<&Shapes> {
-        self.camp.shapes_of(trial)
+        self.settings.shapes_of(trial)
     }
 
     /// Submits what of a batch is not; a refusal ends the sweep, since every further batch of this shape would meet it too.
     fn advance(&mut self, key: &str) -> Result<()> {
-        let (store, take_over) = (self.store, self.camp.take_over);
+        let (store, take_over) = (self.store, self.settings.take_over);
         let Some(open) = self.batches.get_mut(key) else { return Ok(()) };
         match submit::submit(store, &self.client, &open.batch, take_over)? {
             Submission::Done => open.settled = true,
@@ -154,7 +154,7 @@ impl<'a> Watch<'a> {
     fn ask(&mut self) -> Option<Tasks> {
         let began = Instant::now();
         let answer = self.client.queue();
-        self.due = Instant::now() + self.camp.poll.max(began.elapsed() * EASE);
+        self.due = Instant::now() + self.settings.poll.max(began.elapsed() * EASE);
         match answer {
             Ok(tasks) => {
                 if std::mem::replace(&mut self.silent, false) {
@@ -203,7 +203,7 @@ impl<'a> Watch<'a> {
         if newest != attempt {
             return Ok(());
         }
-        let (_, description) = attempt::reason(&log_of(&self.camp.work, &trial, attempt));
+        let (_, description) = attempt::reason(&log_of(&self.settings.work, &trial, attempt));
         let (cause, message) = job_phase::failure(over, &description);
         let record = failure(cause, "", message, Vec::new());
         trial_state::record_failure(self.store, &trial, attempt, &record)
@@ -225,7 +225,7 @@ impl<'a> Watch<'a> {
 }
 
 /// A batch of `tickets`, whose arms all ask for `shapes`.
-pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, camp: &Camp) -> JobBatch {
+pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, settings: &SlurmSettings) -> JobBatch {
     let member = |ticket: &Ticket<'_>| Member {
         arm: ticket.trial.arm.name.clone(),
         seed: ticket.trial.seed,
@@ -233,17 +233,17 @@ pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, cam
     };
     let members: Vec<Member> = tickets.iter().map(member).collect();
     JobBatch {
-        id: job_batch::new_id(plan, &members, &camp.store),
+        id: job_batch::new_id(plan, &members, &settings.store),
         plan: job_batch::plan_of(plan, &members),
         members,
         shapes: shapes.clone(),
-        max_parallel: camp.max_parallel,
-        time_limit_s: camp.time_limit_s,
-        store: camp.store.clone(),
-        program: camp.program.clone(),
-        worker: camp.worker.clone(),
-        work: camp.work.clone(),
-        folder: camp.folder.clone(),
+        max_parallel: settings.max_parallel,
+        time_limit_s: settings.time_limit_s,
+        store: settings.store.clone(),
+        program: settings.program.clone(),
+        worker: settings.worker.clone(),
+        work: settings.work.clone(),
+        folder: settings.folder.clone(),
         unix_s: unix_s(),
     }
 }
@@ -261,7 +261,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         let same = |other: &Trial<'_>| self.shapes_of(other) == shapes;
         let under_way = self.watched.iter().any(|watched| same(&watched.ticket.trial));
         let beside = chosen.iter().filter(|ticket| same(&ticket.trial)).count();
-        !under_way && beside < self.camp.max_array_size as usize
+        !under_way && beside < self.settings.max_array_size as usize
     }
 
     fn start(&mut self, tickets: Vec<Ticket<'a>>) -> Result<Vec<Event<'a>>> {
@@ -275,7 +275,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         }
         let mut events = Vec::new();
         for (shapes, group) in groups {
-            let batch = batch_of(self.plan, &group, &shapes, &self.camp);
+            let batch = batch_of(self.plan, &group, &shapes, &self.settings);
             let key = batch.key();
             self.store.create_record_once(&job_batch::record_key(&key), &batch)?;
             submit::hold(self.store, &batch, false)?;
@@ -333,7 +333,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         if places {
             for watched in self.watched.iter().filter(|watched| !watched.description.is_empty()) {
                 let Ticket { trial, attempt } = watched.ticket;
-                let place = progress::place(&log::tail(&log_of(&self.camp.work, &trial, attempt), 4096));
+                let place = progress::place(&log::tail(&log_of(&self.settings.work, &trial, attempt), 4096));
                 let stage = watched.description.split(':').next().unwrap_or_default().to_owned();
                 events.push(Event::Progress(watched.ticket, stage, place));
             }
@@ -362,7 +362,7 @@ impl<'a> Backend<'a> for Watch<'a> {
                 Phase::Over(over) => {
                     self.settle(&watched, over.as_ref())?;
                     let Ticket { trial, attempt } = watched.ticket;
-                    events.push(Event::Ended(watched.ticket, None, log_of(&self.camp.work, &trial, attempt)));
+                    events.push(Event::Ended(watched.ticket, None, log_of(&self.settings.work, &trial, attempt)));
                 }
             }
         }

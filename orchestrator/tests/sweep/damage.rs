@@ -101,7 +101,7 @@ fn damaged_plans_and_invocations_stop_nothing() {
     assert_eq!(bench.calls("trained").len(), 4, "nothing was run again");
 }
 
-/// A result that was copied from another trial is no result of this one.
+/// A result that was copied from another trial does not count as a result of this one.
 #[test]
 fn another_trials_result_is_noticed_and_done_again() {
     let bench = Bench::new();

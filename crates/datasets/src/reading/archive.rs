@@ -135,7 +135,7 @@ impl Archive {
         self.members.get(path).map_or(0, |member| member.size)
     }
 
-    /// Reads the member `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    /// Reads the member `path` whole, if it has at most `limit` bytes. The error is a reason for the report.
     pub(super) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
         let member = *self.members.get(path).ok_or("no such file")?;
         if member.size > limit {

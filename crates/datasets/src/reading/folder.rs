@@ -130,7 +130,7 @@ impl Folder {
         None
     }
 
-    /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    /// Reads the file `path` whole, if it has at most `limit` bytes. The error is a reason for the report.
     pub(super) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
         let real = self.resolve(path)?;
         let size = fs::metadata(&real).map_err(|error| format!("cannot be opened ({error})"))?.len();

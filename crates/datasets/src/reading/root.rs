@@ -52,7 +52,7 @@ impl Root {
         }
     }
 
-    /// Reads the file `path` whole, if it is no larger than `limit` bytes. The error is a reason for the report.
+    /// Reads the file `path` whole, if it has at most `limit` bytes. The error is a reason for the report.
     pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
         let path = inside(path).ok_or("its path leads out of the dataset's folder")?;
         let bytes = match self {

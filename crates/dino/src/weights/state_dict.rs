@@ -33,7 +33,7 @@ fn class(module: &str, name: &str) -> Option<Class> {
 /// Reads a pickle that names nothing but tensors and dictionaries. `what` names the file in messages.
 ///
 /// # Errors
-/// [`WeightsError::Foreign`] for any other class or function, [`WeightsError::Damaged`] for what is no such pickle.
+/// [`WeightsError::Foreign`] for any other class or function, [`WeightsError::Damaged`] for bytes that are not such a pickle.
 pub(super) fn read<'a>(bytes: &'a [u8], what: &str) -> Result<Pickle<'a>, WeightsError> {
     let takes = |module: &str, name: &str| class(module, name).is_some();
     Pickle::read(bytes, LIMITS, takes).map_err(|error| match error {

@@ -34,7 +34,7 @@ impl Cholesky {
     }
 
     /// Factors `a`, made a little heavier on its diagonal where rounding has cost it its definiteness; `None` if nothing
-    /// helps, which means that it holds something that is no number.
+    /// helps, which means that it holds a value that is not finite.
     pub(super) fn of_nearly(a: &Array2<f64>) -> Option<Self> {
         if let Some(factor) = Self::of(a.clone()) {
             return Some(factor);

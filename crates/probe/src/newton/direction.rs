@@ -14,7 +14,7 @@ const STALE_AFTER: usize = 10;
 /// Steps of conjugate gradients before what is found must do: a direction of descent at any length.
 const MAX_CG_STEPS: usize = 400;
 
-/// The direction by a factor of the whole Hessian; `None` where it holds something that is no number.
+/// The direction by a factor of the whole Hessian; `None` where it holds a value that is not finite.
 pub(super) fn by_cholesky(problem: &Problem, point: &Point) -> Option<Array2<f64>> {
     let factor = Cholesky::of_nearly(&gram::hessian(problem, point))?;
     let mut direction = Array1::from_iter(point.gradient.iter().map(|g| -g));

@@ -57,7 +57,7 @@ impl CountsBuilder {
         trial: (&str, u64),
         place: Place<'_>,
         (truth, predicted): (u32, u32),
-        times: u32,
+        times: u64,
     ) -> Result<(), ResultsError> {
         if let Some(&class) = [truth, predicted].iter().find(|&&class| class as usize >= self.classes) {
             return Err(ResultsError::UnknownClass { class, classes: self.classes });

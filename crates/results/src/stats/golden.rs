@@ -69,7 +69,9 @@ fn counts(rows: &Value) -> Counts {
         let place = Place { source: text(2), fold: text(3), group: text(4) };
         for pair in row[5].as_array().unwrap() {
             let number = |i: usize| pair[i].as_u64().unwrap() as u32;
-            builder.add((text(0), row[1].as_u64().unwrap()), place, (number(0), number(1)), number(2)).unwrap();
+            builder
+                .add((text(0), row[1].as_u64().unwrap()), place, (number(0), number(1)), u64::from(number(2)))
+                .unwrap();
         }
     }
     builder.build().unwrap()

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// Accuracy differences of 1 / 10 for each entry, by (source, fold, group), for each seed.
-    fn counts(right: &[(&str, &str, &str, [u32; 2])]) -> Counts {
+    fn counts(right: &[(&str, &str, &str, [u64; 2])]) -> Counts {
         let mut builder = CountsBuilder::new(2);
         for &(source, fold, group, right) in right {
             let place = Place { source, fold, group };

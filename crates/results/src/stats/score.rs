@@ -8,11 +8,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClassCounts {
     /// Cells that truly are of this class.
-    pub support: u32,
+    pub support: u64,
     /// Cells predicted to be of this class.
-    pub predicted: u32,
+    pub predicted: u64,
     /// Cells of this class predicted as such.
-    pub correct: u32,
+    pub correct: u64,
 }
 
 impl ClassCounts {
@@ -33,9 +33,10 @@ impl ClassCounts {
         }
     }
 
-    fn f1(self) -> f64 {
+    /// F1 of the class, 0 where precision and recall are undefined (scikit-learn's `zero_division=0`).
+    pub fn f1(self) -> f64 {
         let both = self.support + self.predicted;
-        if both == 0 { 0.0 } else { 2.0 * f64::from(self.correct) / f64::from(both) }
+        if both == 0 { 0.0 } else { 2.0 * self.correct as f64 / both as f64 }
     }
 }
 
@@ -75,16 +76,16 @@ impl Metric {
     pub fn of(self, classes: impl Iterator<Item = ClassCounts>) -> f64 {
         match self {
             Self::Accuracy => {
-                let (correct, all) = sums(classes.map(|c| (f64::from(c.correct), f64::from(c.support))));
+                let (correct, all) = sums(classes.map(|c| (c.correct as f64, c.support as f64)));
                 correct / all.max(1.0)
             }
             Self::BalancedAccuracy => {
                 let present = classes.filter(|c| c.support > 0);
-                let (recalls, n) = sums(present.map(|c| (f64::from(c.correct) / f64::from(c.support), 1.0)));
+                let (recalls, n) = sums(present.map(|c| (c.correct as f64 / c.support as f64, 1.0)));
                 recalls / n.max(1.0)
             }
             Self::WeightedF1 => {
-                let (weighted, all) = sums(classes.map(|c| (f64::from(c.support) * c.f1(), f64::from(c.support))));
+                let (weighted, all) = sums(classes.map(|c| (c.support as f64 * c.f1(), c.support as f64)));
                 weighted / all.max(1.0)
             }
             Self::MacroF1 => {

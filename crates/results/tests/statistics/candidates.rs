@@ -47,7 +47,7 @@ fn score(counts: &Counts, trial: &[ClassCounts], drawn: &[u32], metric: Metric) 
     let of = |stratum: &Stratum| {
         sums.fill(ClassCounts::default());
         for group in stratum.groups.clone().filter(|&group| drawn[group] > 0) {
-            let times = drawn[group];
+            let times = u64::from(drawn[group]);
             for (sum, part) in sums.iter_mut().zip(&trial[group * classes..(group + 1) * classes]) {
                 sum.support += times * part.support;
                 sum.predicted += times * part.predicted;

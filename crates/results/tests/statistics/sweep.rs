@@ -135,7 +135,7 @@ fn group_counts(cells: &[(u32, f64)], p: f64, classes: usize, alike: f64, draws:
         let truth = truth as usize;
         counts[truth].support += 1;
         counts[(truth + off) % classes].predicted += 1;
-        counts[truth].correct += u32::from(off == 0);
+        counts[truth].correct += u64::from(off == 0);
     }
     counts
 }

@@ -39,7 +39,7 @@ fn row(n: u32) -> PatchRow {
     }
 }
 
-/// A set of `rows` rows, of which that of number `bad` is no image.
+/// A set of `rows` rows; row number `bad` holds bytes that are not an image.
 pub(crate) fn shards(rows: u32, bad: Option<u32>) -> Store {
     let store = memory();
     let mut writer = ShardWriter::new(Product::Patches, Codec::Png, ShardLimits::default());

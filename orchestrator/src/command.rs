@@ -87,6 +87,10 @@ impl CommandLines<'_> {
         if threads > 0 {
             args.extend(words(&["--threads", &threads.to_string()]));
         }
+        if !plan.evaluations.is_empty() {
+            let names: Vec<&str> = plan.evaluations.iter().map(|evaluation| evaluation.name()).collect();
+            args.extend(words(&["--evaluations", &names.join(",")]));
+        }
         let meant =
             |name: &str| !BASELINES.contains(&name) && (trial.baseline.is_none() || !ABOUT_A_RUN.contains(&name));
         for (name, value) in plan.probe_options.iter().filter(|(name, _)| meant(name)) {
@@ -111,10 +115,11 @@ pub(crate) const ABOUT_A_RUN: [&str; 2] = ["step", "transductive"];
 /// Options that say which baselines a sweep goes without: the plan has taken them into account.
 pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
 /// Options of `worker probe` that a sweep gives itself.
-pub(crate) const OWN: [&str; 12] = [
+pub(crate) const OWN: [&str; 13] = [
     "arm",
     "config",
     "dataset",
+    "evaluations",
     "expect",
     "features",
     "help",
@@ -160,6 +165,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::code::Code;
     use crate::records::{Baseline, ShardRef};
+    use results::measures::{Evaluation, Primary};
     use serde_json::json;
     use std::collections::BTreeMap;
 
@@ -193,7 +199,10 @@ pub(crate) mod tests {
                 split: "grouped 5".into(),
                 split_digest: Digest::of(b"split"),
                 transductive: true,
+                primary: Primary::default(),
             }],
+            evaluations: Vec::new(),
+            equivalence: 0.01,
             probe_options: BTreeMap::from([("batch_size".into(), json!(64)), ("fast".into(), json!(true))]),
             probes: Digest::of(b"p"),
             slots: 1,
@@ -250,6 +259,14 @@ pub(crate) mod tests {
             "{words}"
         );
         assert_eq!(stages.len(), 1);
+    }
+
+    #[test]
+    fn further_evaluations_are_asked_for_by_name() {
+        let mut plan = plan();
+        plan.evaluations = vec![Evaluation::Optimum];
+        let stages = stages(&plan, &plan.trials()[0], 1.into(), Path::new("c.json"), str::to_owned).unwrap();
+        assert!(shown("worker", &stages[1].args).contains(" --evaluations optimum "), "{:?}", stages[1].args);
     }
 
     /// Arms of one seed are told nothing but their config, their name and where to leave things.

@@ -9,7 +9,7 @@
 //! * [`records`], [`keys`], [`trial_state`], [`identity`]: what the store says, and who holds what.
 //! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
 //! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
-//! * [`tables`], [`show`], [`progress`]: saying what came out.
+//! * [`design`], [`tables`], [`show`], [`progress`]: saying what is compared and what came out.
 
 mod attempt;
 mod backend;
@@ -17,6 +17,7 @@ mod check;
 mod cli;
 mod code;
 mod command;
+mod design;
 mod evidence;
 mod identity;
 mod keys;

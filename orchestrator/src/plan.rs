@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use results::measures::{Evaluation, Primary};
+use results::stats::verdict::Rules;
 use run_spec::config::{ArmConfig, Delta, Deltas, ResolvedConfig};
 use run_spec::ids::{Digest, Seed, digest_json};
 use run_spec::yaml::Yaml;
@@ -115,13 +117,13 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
             name: eval.name,
             split: eval.split,
             transductive: eval.transductive,
+            primary: eval.primary,
         });
     }
-    let probes = probes_digest(&evals, &file.probe.options);
-    let trials: BTreeMap<&str, Digest> = arms.iter().map(|arm| (arm.name.as_str(), arm.trial)).collect();
-    let digest = digest_json(&json!({
-        "name": file.name, "reference": file.reference, "evidence": file.evidence, "seeds": file.seeds, "trials": trials, "probes": probes,
-    }));
+    let mut evaluations = file.evaluations.clone();
+    evaluations.sort_by_key(|evaluation| evaluation.name());
+    let probes = probes_digest(&evals, &file.probe.options, &evaluations);
+    let digest = sweep_digest(file, &arms, &evals, probes);
     let mut plan = Plan {
         name: file.name.clone(),
         digest,
@@ -134,6 +136,8 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
         baselines: Vec::new(),
         evals,
         probe_options: file.probe.options.clone(),
+        evaluations,
+        equivalence: file.equivalence,
         probes,
         slots: file.slots,
         time_limit_s: file.time_limit_s,
@@ -171,7 +175,7 @@ fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
                 seed,
                 features: features.to_owned(),
                 eval: eval.name.clone(),
-                probes: baseline_probes(eval, &plan.probe_options),
+                probes: baseline_probes(eval, &plan.probe_options, &plan.evaluations),
                 trials: vec![trial.label()],
             });
         }
@@ -181,12 +185,36 @@ fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
 }
 
 /// How a baseline is scored: the pixels, the split, and those options that its scores depend on.
-fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>) -> Digest {
+fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>, evaluations: &[Evaluation]) -> Digest {
     let without = [&command::ABOUT_A_RUN[..], &command::BASELINES[..], &["bootstrap", "batch"]].concat();
     let options: BTreeMap<_, _> = options.iter().filter(|(name, _)| !without.contains(&name.as_str())).collect();
-    digest_json(&json!({
+    let measured = json!({
         "shards": eval.shards.digest, "split": eval.split, "split_digest": eval.split_digest, "options": options,
-    }))
+    });
+    digest_json(&with_evaluations(measured, evaluations))
+}
+
+/// What is asked for beyond the default stands in a digest; the default does not, so that older probes are found.
+fn with_evaluations(mut measured: Value, evaluations: &[Evaluation]) -> Value {
+    if !evaluations.is_empty() {
+        measured["evaluations"] = json!(evaluations);
+    }
+    measured
+}
+
+/// The digest of what is compared, and by which rules; rules that are the default are left out, so that older plans are found.
+fn sweep_digest(file: &SweepFile, arms: &[Arm], evals: &[EvalSet], probes: Digest) -> Digest {
+    let trials: BTreeMap<&str, Digest> = arms.iter().map(|arm| (arm.name.as_str(), arm.trial)).collect();
+    let mut compared = json!({
+        "name": file.name, "reference": file.reference, "evidence": file.evidence, "seeds": file.seeds, "trials": trials, "probes": probes,
+    });
+    if evals.iter().any(|eval| eval.primary != Primary::default()) {
+        compared["primary"] = evals.iter().map(|eval| (eval.name.clone(), json!(eval.primary))).collect();
+    }
+    if file.equivalence != Rules::default().margin {
+        compared["equivalence"] = json!(file.equivalence);
+    }
+    digest_json(&compared)
 }
 
 /// Base < `set` < arm < `threads`. Seed and everything drawn from it are the sweep's, not the arm's.
@@ -208,15 +236,16 @@ fn refuse_twins(arms: &[Arm]) -> Result<()> {
     Ok(())
 }
 
-fn probes_digest(evals: &[EvalSet], options: &BTreeMap<String, Value>) -> Digest {
+fn probes_digest(evals: &[EvalSet], options: &BTreeMap<String, Value>, evaluations: &[Evaluation]) -> Digest {
     let set = |eval: &EvalSet| {
-        let EvalSet { name, shards, split, split_digest, transductive } = eval;
+        let EvalSet { name, shards, split, split_digest, transductive, primary: _ } = eval;
         // The word of the file stays in the digest, so that probes of older versions are found.
         json!({
             "name": name, "shards": shards.digest, "split": split, "split_digest": split_digest, "transductive": transductive,
         })
     };
-    digest_json(&json!({"evals": evals.iter().map(set).collect::<Vec<_>>(), "options": options}))
+    let measured = json!({"evals": evals.iter().map(set).collect::<Vec<_>>(), "options": options});
+    digest_json(&with_evaluations(measured, evaluations))
 }
 
 #[cfg(test)]
@@ -342,6 +371,23 @@ seeds: [0, 1]
         assert_ne!(a.attempts_key(), b.attempts_key());
     }
 
+    /// What changes how a trial is measured measures it anew; what changes the table alone is in no trial's digest, and the
+    /// tables of other rules lie apart.
+    #[test]
+    fn evaluations_count_for_trials_and_the_rules_of_the_table_for_the_sweep_alone() {
+        let base = plan(SWEEP, "0.1.0+a").unwrap();
+        let same = plan(&format!("{SWEEP}equivalence: 0.01\nprimary: {{metric: weighted_f1}}\n"), "0.1.0+a").unwrap();
+        assert_eq!(same, base, "the default as if it were not written");
+        for rules in ["equivalence: 0.02", "primary: {metric: accuracy}"] {
+            let other = plan(&format!("{SWEEP}{rules}\n"), "0.1.0+a").unwrap();
+            assert_eq!((other.probes, &other.baselines), (base.probes, &base.baselines));
+            assert_ne!(other.digest, base.digest, "{rules}");
+        }
+        let more = plan(&format!("{SWEEP}evaluations: [optimum]\n"), "0.1.0+a").unwrap();
+        assert_eq!(more.trials()[0].key().run(), base.trials()[0].key().run());
+        assert!(more.probes != base.probes && more.baselines[0].probes != base.baselines[0].probes);
+    }
+
     #[test]
     fn trials_go_seed_by_seed() {
         let plan = plan(SWEEP, "0.1.0+a").unwrap();
@@ -375,8 +421,9 @@ seeds: [0, 1]
             split: "grouped".into(),
             split_digest: Digest::of(b"split"),
             transductive: false,
+            primary: Primary::default(),
         }];
-        assert_eq!(probes_digest(&evals, &BTreeMap::new()).to_string(), GOLDEN_PROBES);
+        assert_eq!(probes_digest(&evals, &BTreeMap::new(), &[]).to_string(), GOLDEN_PROBES);
     }
 
     /// By `orchestrator/tests/golden/make_trial_digest.py` (Python's blake3 over canonical JSON written by hand).

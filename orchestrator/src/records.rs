@@ -21,6 +21,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::measures::{Evaluation, Primary};
+use results::stats::verdict::Rules;
 use run_spec::config::{ArmConfig, Deltas, RecordedConfig};
 use run_spec::ids::{Attempt, Digest, Seed};
 use serde::{Deserialize, Serialize};
@@ -89,6 +91,9 @@ pub(crate) struct EvalSet {
     /// The sweep file says that the arms train on images of this set. Whether they do is found when they are probed.
     #[serde(default)]
     pub(crate) transductive: bool,
+    /// The comparison that verdicts are about; it changes the table alone, so it is in no trial's digest.
+    #[serde(default)]
+    pub(crate) primary: Primary,
 }
 
 /// `plans/<n>.json`: everything that is compared.
@@ -117,12 +122,22 @@ pub(crate) struct Plan {
     pub(crate) evals: Vec<EvalSet>,
     /// Further options of the probe.
     pub(crate) probe_options: BTreeMap<String, Value>,
-    /// Digest of evaluation sets, splits and probe options.
+    /// Further evaluations of every trial, in alphabetical order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) evaluations: Vec<Evaluation>,
+    /// Half-width of the region of practical equivalence, a fraction; it changes the table alone.
+    #[serde(default = "default_equivalence")]
+    pub(crate) equivalence: f64,
+    /// Digest of evaluation sets, splits, probe options and further evaluations.
     pub(crate) probes: Digest,
     /// Number of trials that may run at once.
     pub(crate) slots: usize,
     /// Seconds that one attempt may take.
     pub(crate) time_limit_s: Option<u64>,
+}
+
+fn default_equivalence() -> f64 {
+    Rules::default().margin
 }
 
 /// One cell of the matrix, or a baseline.

@@ -17,6 +17,7 @@ use crate::check;
 use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
+use crate::design;
 use crate::local::Local;
 use crate::output;
 use crate::plan::{self, Facts};
@@ -208,6 +209,7 @@ fn show_dry_run(
     let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
     output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
     output::line(&matrix.text(file.slots));
+    output::line(&design::words(plan));
     if args.backend == BackendName::Slurm {
         dry_scripts(args, file, store, plan, filter)?;
         return Ok(matrix.counts());

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use results::measures::{Evaluation, Primary};
+use results::stats::verdict::Rules;
 use run_spec::config::{Delta, Deltas};
 use run_spec::ids::Seed;
 use run_spec::layer::{self, ConfigError};
@@ -28,6 +30,8 @@ pub(crate) use arms::ArmSpec;
 const MOST_ARMS: u64 = 1_000;
 /// Trials of one sweep.
 const MOST_TRIALS: u64 = 10_000;
+/// The widest region of practical equivalence, a fraction.
+const WIDEST_EQUIVALENCE: f64 = 0.5;
 /// Seconds that may be written for a limit: thirty years.
 const LONGEST_S: u64 = 1_000_000_000;
 
@@ -80,6 +84,15 @@ pub(crate) struct SweepFile {
     pub(crate) evidence: bool,
     /// How the trained model is measured.
     pub(crate) probe: Probe,
+    /// Further evaluations of every trial, by name; they take longer.
+    #[schemars(schema_with = "schema::evaluations")]
+    pub(crate) evaluations: Vec<Evaluation>,
+    /// The comparison that verdicts are about: one probe and one metric; an evaluation set may name another.
+    #[schemars(schema_with = "schema::primary")]
+    pub(crate) primary: Primary,
+    /// Differences up to this fraction do not matter: ± region of practical equivalence, 0.01 for one point.
+    #[schemars(schema_with = "schema::equivalence")]
+    pub(crate) equivalence: f64,
     /// What a trial asks of a Slurm cluster, as written; [`SweepFile::slurm`] reads it.
     #[serde(rename = "slurm")]
     #[schemars(schema_with = "schema::slurm")]
@@ -109,6 +122,9 @@ pub(crate) struct Eval {
     pub(crate) split: String,
     /// The arms train on images of this set too; its rows are marked so.
     pub(crate) transductive: bool,
+    /// The comparison on this set that verdicts are about, unless it is the sweep's.
+    #[schemars(schema_with = "schema::primary")]
+    pub(crate) primary: Primary,
 }
 
 /// How the trained model is measured.
@@ -125,7 +141,8 @@ fn defaults() -> Value {
     json!({
         "name": "", "base": "", "store": "./store", "shards": {"train": "", "eval": []}, "set": {}, "reference": "reference",
         "arms": {}, "grid": {}, "grid_names": null, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
-        "probe": {"split": null, "options": {}}, "slurm": null,
+        "probe": {"split": null, "options": {}}, "evaluations": [], "primary": Primary::default(), "equivalence": Rules::default().margin,
+        "slurm": null,
     })
 }
 
@@ -172,6 +189,17 @@ impl SweepFile {
         seeds.sort_unstable();
         if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(self.refused("seeds", format!("it holds {} twice: a seed is one trial of an arm", twice[0])));
+        }
+        let within = self.equivalence > 0.0 && self.equivalence <= WIDEST_EQUIVALENCE;
+        demand(
+            within,
+            "equivalence",
+            "a fraction above 0 and up to 0.5 is expected: 0.01 is one point in either direction",
+        )?;
+        let mut evaluations = self.evaluations.clone();
+        evaluations.sort_unstable();
+        if let Some(twice) = evaluations.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(self.refused("evaluations", format!("it names {} twice: leave one out", twice[0].name())));
         }
         self.evals()?;
         self.common()?;
@@ -224,7 +252,7 @@ impl SweepFile {
     }
 
     fn eval(&self, place: &str, entry: &Value) -> Result<Eval> {
-        let known = json!({"name": "", "uri": "", "split": "", "transductive": false});
+        let known = json!({"name": "", "uri": "", "split": "", "transductive": false, "primary": self.primary});
         let eval = layer::layer(&known, entry.clone(), "").and_then(|filled| typed::read::<Eval>(&filled, ""));
         let mut eval = eval.map_err(|error| error.below(place).at(&self.places))?;
         self.demand(arms::checked_name(&eval.name), &format!("{place}.name"))?;
@@ -260,6 +288,8 @@ impl SweepFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use results::measures::ProbeName;
+    use results::stats::score::Metric;
 
     const SMALL: &str = "
 name: small
@@ -308,6 +338,12 @@ seeds: [0, 1]
         ("seeds:", "slots: two\nseeds:", "line 10: `slots`: a whole number from 0 is expected, not the text \"two\""),
         ("seeds:", "time_limit_s: 0\nseeds:", "line 10: `time_limit_s`: seconds from 1 to 1000000000 are expected; leave it out for no limit"),
         ("seeds:", "threads: 5000\nseeds:", "line 10: `threads`: a number from 0 (all cores) to 4096 is expected"),
+        ("seeds:", "primary: {probe: linear_standardized}\nseeds:", "line 10: `primary.probe`: one of linear, 1nn, 20nn, linear_standardised is expected, not the text \"linear_standardized\"; did you mean `linear_standardised`?"),
+        ("seeds:", "primary: {metrics: accuracy}\nseeds:", "line 10: unknown key `primary.metrics`; did you mean `primary.metric`?"),
+        ("split: grouped}", "split: grouped, primary: {metric: weightedf1}}", "line 4: `shards.eval[0].primary.metric`: one of accuracy, balanced_accuracy, weighted_f1, macro_f1 is expected, not the text \"weightedf1\"; did you mean `weighted_f1`?"),
+        ("seeds:", "evaluations: [optimun]\nseeds:", "line 10: `evaluations[0]`: one of optimum is expected, not the text \"optimun\"; did you mean `optimum`?"),
+        ("seeds:", "evaluations: [optimum, optimum]\nseeds:", "line 10: `evaluations`: it names optimum twice: leave one out"),
+        ("seeds:", "equivalence: 1\nseeds:", "line 10: `equivalence`: a fraction above 0 and up to 0.5 is expected: 0.01 is one point in either direction"),
         ("seeds:", "evidence: no\nseeds:", "line 10: `evidence`: true or false is expected, not the text \"no\""),
         ("loss.koleo_weight: 0.1", "seed: 3", "line 8: `arms.koleo-on.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
         ("loss.koleo_weight: 0.1", "init: {seed: 3}", "line 8: `arms.koleo-on.init.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
@@ -396,6 +432,17 @@ seeds: [0, 1]
             names,
             ["reference", "koleo-on", "locals", "n_local=0,lr=0.001", "n_local=0,lr=0.01", "n_local=8,lr=0.001"]
         );
+    }
+
+    #[test]
+    fn an_evaluation_set_has_the_primary_of_the_sweep_unless_it_names_another() {
+        let evals = |text: &str| SweepFile::parse(text, "s.yaml").unwrap().evals().unwrap();
+        assert_eq!(evals(SMALL)[0].primary, Primary::default());
+        let other = format!("{SMALL}primary: {{metric: macro_f1}}\n");
+        let default = Primary::default();
+        assert_eq!(evals(&other)[0].primary, Primary { metric: Metric::MacroF1, ..default });
+        let of_set = evals(&other.replace("split: grouped", "split: grouped, primary: {probe: 1nn}"));
+        assert_eq!(of_set[0].primary, Primary { probe: ProbeName::OneNearest, metric: Metric::MacroF1 });
     }
 
     #[test]

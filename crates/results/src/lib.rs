@@ -7,6 +7,7 @@
 //!
 //! * [`row`]: the record and its JSON lines.
 //! * [`columns`]: the same records as Parquet.
+//! * [`measures`]: names of probes and evaluations, and the primary comparison of a sweep.
 //! * [`stats`]: means, intervals, paired tests, Holm's correction, the group bootstrap.
 //! * [`table`], [`render`]: the comparison, and its Markdown, CSV, Parquet and terminal forms.
 //! * [`figure`]: pictures as self-contained SVG.
@@ -14,6 +15,7 @@
 pub mod columns;
 mod error;
 pub mod figure;
+pub mod measures;
 pub mod render;
 pub mod row;
 pub mod stats;

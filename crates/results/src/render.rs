@@ -331,7 +331,7 @@ fn difference_cells(table: &Table, line: &Line, scale: Scale) -> [String; 3] {
 }
 
 /// A metric as a reader knows it.
-pub(crate) fn metric_words(metric: &str) -> String {
+pub fn metric_words(metric: &str) -> String {
     metric.replace("f1", "F1").replace('_', " ")
 }
 

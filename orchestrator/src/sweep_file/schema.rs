@@ -3,6 +3,8 @@
 //! `configs/schema/sweep.json` is this schema; a test keeps the file up to date. Rules that concern several keys at once are in
 //! [`SweepFile::parse`] alone.
 
+use results::measures::{Evaluation, ProbeName};
+use results::stats::score::Metric;
 use run_spec::config::TrainConfig;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -121,6 +123,30 @@ pub(super) fn slurm(_: &mut SchemaGenerator) -> Schema {
     let mut schema = section::schema();
     schema["type"] = json!(["object", "null"]);
     Schema::try_from(schema).unwrap_or_default()
+}
+
+/// `evaluations`: what a trial is measured by only where it is asked for.
+pub(super) fn evaluations(_: &mut SchemaGenerator) -> Schema {
+    let names = Evaluation::ALL.map(Evaluation::name);
+    json_schema!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": names } })
+}
+
+/// `primary`: one probe and one metric; what is left out is the default, or the sweep's.
+pub(super) fn primary(_: &mut SchemaGenerator) -> Schema {
+    let (probes, metrics) = (ProbeName::ALL.map(ProbeName::name), Metric::ALL.map(Metric::name));
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "probe": { "type": "string", "description": "The probe that is compared.", "enum": probes },
+            "metric": { "type": "string", "description": "The metric that is compared.", "enum": metrics },
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// `equivalence`: a fraction above 0.
+pub(super) fn equivalence(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "exclusiveMinimum": 0, "maximum": super::WIDEST_EQUIVALENCE })
 }
 
 /// `shards.eval`: labelled shard sets, each with at least a name and a URI.

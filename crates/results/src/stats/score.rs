@@ -4,6 +4,8 @@
 //! class. They add up over groups, so the score of any collection of groups follows from sums. Semantics are
 //! scikit-learn's with `zero_division=0`, as in the result rows.
 
+use serde::{Deserialize, Serialize};
+
 /// One class in some set of cells: row sum, column sum and diagonal entry of the confusion matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClassCounts {
@@ -41,7 +43,8 @@ impl ClassCounts {
 }
 
 /// A score of predictions; all are fractions in `[0, 1]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Share of correct predictions.
     Accuracy,

@@ -27,6 +27,7 @@ fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64)
         fold: fold.to_string(),
         probe: probe.into(),
         metric: "weighted_f1".into(),
+        class: None,
         value,
         n: 100,
         n_train: 400,

@@ -44,6 +44,7 @@ pub fn to_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         ("fold", text(|r| &r.fold)),
         ("probe", text(|r| &r.probe)),
         ("metric", text(|r| &r.metric)),
+        ("class", some(rows.iter().map(|r| r.class.clone()))),
         ("value", number(|r| r.value)),
         ("n", count(|r| r.n)),
         ("n_train", count(|r| r.n_train)),
@@ -90,6 +91,7 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
                 fold: cells.text("fold", i)?,
                 probe: cells.text("probe", i)?,
                 metric: cells.text("metric", i)?,
+                class: cells.optional_text("class", i)?,
                 value: cells.number("value", i)?,
                 n: cells.count("n", i)?,
                 n_train: cells.count("n_train", i)?,
@@ -222,6 +224,7 @@ mod tests {
             row("base", u64::MAX, "0", 0.1 + 0.2),
             ResultRow { kwh: Some(2.5), note: "did not converge".into(), ..row("koleo", 1, "1", 0.75) },
             ResultRow { transductive: None, code_probe: None, split_digest: None, ..row("old", 1, "1", 0.75) },
+            ResultRow { class: Some("echinocyte".into()), ..row("base", 1, "1", 0.5) },
             ResultRow { transductive: Some(true), init_weights: Some(Digest::of(b"w")), ..row("w", 1, "1", 0.75) },
         ];
         let bytes = to_parquet(&rows).unwrap();
@@ -235,7 +238,7 @@ mod tests {
         let bytes = bytes::Bytes::from(to_parquet(std::slice::from_ref(&row)).unwrap());
         let mut reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
         let batch = reader.next().unwrap().unwrap();
-        let new = ["init_weights", "code_probe", "split_digest", "transductive"];
+        let new = ["init_weights", "code_probe", "split_digest", "transductive", "class"];
         let schema = batch.schema();
         let old = schema.fields().iter().filter(|field| !new.contains(&field.name().as_str()));
         let columns: Vec<_> =

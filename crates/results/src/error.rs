@@ -59,6 +59,14 @@ pub enum ResultsError {
         /// The value that was found there.
         found: String,
     },
+    /// A file of predictions that is not what it should be, or predictions that do not fit together.
+    #[error("{what} does not hold predictions as this program writes and reads them: {why}")]
+    Predictions {
+        /// The file or the key in the store.
+        what: String,
+        /// What is wrong, in words.
+        why: String,
+    },
     /// A CSV table that cannot be written.
     #[error("the table cannot be written as csv")]
     Csv(#[from] csv::Error),

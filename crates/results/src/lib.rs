@@ -8,6 +8,7 @@
 //! * [`row`]: the record and its JSON lines.
 //! * [`columns`]: the same records as Parquet.
 //! * [`measures`]: names of probes and evaluations, and the primary comparison of a sweep.
+//! * [`predictions`]: what each probe made of each cell, from which the rows are derived.
 //! * [`stats`]: means, intervals, paired tests, Holm's correction, the group bootstrap.
 //! * [`table`], [`render`]: the comparison, and its Markdown, CSV, Parquet and terminal forms.
 //! * [`figure`]: pictures as self-contained SVG.
@@ -16,6 +17,7 @@ pub mod columns;
 mod error;
 pub mod figure;
 pub mod measures;
+pub mod predictions;
 pub mod render;
 pub mod row;
 pub mod stats;

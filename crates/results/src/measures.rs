@@ -74,6 +74,13 @@ impl Evaluation {
             Self::Optimum => "optimum",
         }
     }
+
+    /// What it is, for `--help`.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Optimum => "How far the probe linear is from the optimum of its own objective",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,19 @@ use crate::ResultsError;
 /// The value of [`ResultRow::features`] for the trained model: the EMA teacher's normed CLS token.
 pub const TEACHER: &str = "teacher";
 
+/// The value of [`ResultRow::probe`] in rows about the features themselves; their fold is [`ALL_FOLDS`], their metrics are
+/// `median_std`, `effective_rank`, `alignment` and `uniformity`.
+pub const PROBE_OF_FEATURES: &str = "features";
+
+/// The value of [`ResultRow::fold`] in rows about all cells together.
+pub const ALL_FOLDS: &str = "all";
+
+/// The metric that says how far a fit is from the optimum of its objective, relative to the optimum.
+pub const OPTIMUM_DISTANCE: &str = "optimum_distance";
+
+/// The metric that says of which share of the cells the optimum changes the prediction.
+pub const OPTIMUM_CHANGES: &str = "optimum_changes";
+
 /// One score. Everything a table cell can be traced to: run, config, shards, code, data, split, probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,10 +65,13 @@ pub struct ResultRow {
     pub split_digest: Option<Digest>,
     /// Name of the held-out fold.
     pub fold: String,
-    /// `linear`, `1nn` or `20nn`.
+    /// `linear`, `1nn`, `20nn`, `linear_standardised`, or [`PROBE_OF_FEATURES`].
     pub probe: String,
     /// `accuracy`, `balanced_accuracy`, `weighted_f1`, …
     pub metric: String,
+    /// The class that the score is of; `None` for a score of all classes together, and in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The score, a fraction in `[0, 1]` for the metrics above.
     pub value: f64,
     /// Number of samples that the probe was tested on.
@@ -86,6 +102,13 @@ impl ResultRow {
         self.transductive.unwrap_or_else(|| self.note.split("; ").any(|part| part == TRANSDUCTIVE))
     }
 
+    /// Whether the row is a score of all classes together on one fold, which arms are compared by. Rows about one class, about
+    /// the features themselves or about the distance to the optimum are not.
+    pub fn is_score(&self) -> bool {
+        let about_the_fit = [OPTIMUM_DISTANCE, OPTIMUM_CHANGES].contains(&self.metric.as_str());
+        self.class.is_none() && self.probe != PROBE_OF_FEATURES && !about_the_fit
+    }
+
     /// Refuses a row with a number that is not finite.
     ///
     /// # Errors
@@ -103,7 +126,10 @@ impl ResultRow {
     /// The row in words, for messages.
     pub fn subject(&self) -> String {
         let Self { arm, seed, features, dataset, split, fold, probe, metric, step, .. } = self;
-        format!("{probe} {metric} of {features} on {dataset}/{split}, fold {fold}, arm {arm}, seed {seed}, step {step}")
+        let class = self.class.as_ref().map(|class| format!(" of class {class}")).unwrap_or_default();
+        format!(
+            "{probe} {metric}{class} of {features} on {dataset}/{split}, fold {fold}, arm {arm}, seed {seed}, step {step}"
+        )
     }
 }
 
@@ -227,6 +253,7 @@ pub(crate) mod tests {
             fold: fold.to_owned(),
             probe: "1nn".to_owned(),
             metric: "weighted_f1".to_owned(),
+            class: None,
             value,
             n: 120,
             n_train: 480,
@@ -242,10 +269,11 @@ pub(crate) mod tests {
     fn rows_survive_json_lines() {
         let rows = vec![
             row("base", u64::MAX, "0", 0.1 + 0.2),
+            ResultRow { class: Some("é".into()), ..row("base", 0, "0", 1.0) },
             ResultRow { kwh: Some(1.5e-7), note: "line\nbreak".into(), ..row("koleo", 0, "left out: é", 5e-324) },
         ];
         let text = to_json_lines(&rows).unwrap();
-        assert_eq!(text.lines().count(), 2);
+        assert_eq!(text.lines().count(), 3);
         assert_eq!(from_json_lines(&text, "rows").unwrap(), rows);
     }
 

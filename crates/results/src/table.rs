@@ -105,6 +105,7 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
 /// #     fold: "0".to_owned(),
 /// #     probe: "linear".to_owned(),
 /// #     metric: "accuracy".to_owned(),
+/// #     class: None,
 /// #     value,
 /// #     n: 100,
 /// #     n_train: 400,
@@ -313,7 +314,7 @@ fn last_steps(rows: &[ResultRow]) -> Vec<&ResultRow> {
         let step = last.entry(trial(row)).or_insert(row.step);
         *step = (*step).max(row.step);
     }
-    rows.iter().filter(|r| last[&trial(r)] == r.step).collect()
+    rows.iter().filter(|r| r.is_score() && last[&trial(r)] == r.step).collect()
 }
 
 fn by_comparison<'a>(rows: &[&'a ResultRow]) -> BTreeMap<Comparison<'a>, Vec<&'a ResultRow>> {

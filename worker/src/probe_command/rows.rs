@@ -138,6 +138,7 @@ pub(crate) fn rows(args: &ScoringArgs, shards: &ShardSet, scored: &[Scored]) -> 
                 fold: score.fold,
                 probe: score.probe,
                 metric: score.metric.name().to_owned(),
+                class: None,
                 value: score.value,
                 n: score.n,
                 n_train: score.n_train,

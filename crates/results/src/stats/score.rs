@@ -35,6 +35,16 @@ impl ClassCounts {
         }
     }
 
+    /// Share of the cells predicted to be of the class that are; 0 without such predictions.
+    pub fn precision(self) -> f64 {
+        share(self.correct, self.predicted)
+    }
+
+    /// Share of the cells of the class that are predicted as such; 0 without cells.
+    pub fn recall(self) -> f64 {
+        share(self.correct, self.support)
+    }
+
     /// F1 of the class, 0 where precision and recall are undefined (scikit-learn's `zero_division=0`).
     pub fn f1(self) -> f64 {
         let both = self.support + self.predicted;
@@ -100,6 +110,10 @@ impl Metric {
     }
 }
 
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
 fn sums(pairs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     pairs.fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
 }
@@ -114,6 +128,8 @@ mod tests {
         let counts = |support, predicted, correct| ClassCounts { support, predicted, correct };
         let classes = [counts(2, 1, 1), counts(1, 1, 1), counts(0, 1, 0), counts(0, 0, 0)];
         let of = |metric: Metric| metric.of(classes.into_iter());
+        assert_eq!((classes[0].precision(), classes[0].recall()), (1.0, 0.5));
+        assert_eq!((classes[2].precision(), classes[2].recall()), (0.0, 0.0));
         assert_eq!(of(Metric::Accuracy), 2.0 / 3.0);
         assert_eq!(of(Metric::BalancedAccuracy), 0.75);
         assert_eq!(of(Metric::WeightedF1), (2.0 * (2.0 / 3.0) + 1.0) / 3.0);

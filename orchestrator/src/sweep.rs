@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clock::Clock;
 use run_spec::ids::Attempt;
-use store::{Clock, Store};
+use store::Store;
 
 use crate::backend::{Adoption, Backend, Event, Ticket};
 use crate::evidence;
@@ -324,21 +325,7 @@ impl<'a> Sweep<'a, '_> {
 mod tests {
     use super::*;
     use crate::command::tests::plan;
-    use std::sync::Mutex;
-
-    /// Time that passes only when somebody sleeps.
-    #[derive(Debug, Default)]
-    struct TestClock(Mutex<Duration>);
-
-    impl Clock for TestClock {
-        fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep(&self, time: Duration) {
-            *self.0.lock().unwrap() += time;
-        }
-    }
+    use clock::SteppedClock;
 
     /// Starts nothing; the trial's holder ends it after so many looks.
     struct Elsewhere<'a> {
@@ -391,7 +378,7 @@ mod tests {
         let (store, plan) = (Store::open("memory://sweep-held").unwrap(), plan());
         let trial = plan.trials()[0];
         trial_state::claim(&store, &trial, Attempt::new(1), "s", None).unwrap();
-        let clock = TestClock::default();
+        let clock = SteppedClock::default();
         let options = Options { retry_failed: false, max_failures: None, take_over: false, grace: Duration::ZERO };
         let mut backend = Elsewhere { store: &store, trial, looks_left: 5 };
         let stop = Arc::new(AtomicBool::new(false));

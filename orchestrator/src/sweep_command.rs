@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clock::SystemClock;
 use run_spec::ids::Digest;
-use store::{Store, SystemClock};
+use store::Store;
 
 use crate::attempt::Ground;
 use crate::backend::Backend;

@@ -28,7 +28,7 @@ impl Environment {
     /// The environment of this process.
     pub(crate) fn read() -> Self {
         Self {
-            launch: Launch::here(),
+            launch: Launch::of(variable),
             host: run_folder::host(),
             gpus_are_chosen: variable("CUDA_VISIBLE_DEVICES").is_some(),
             slurm_job: variable("SLURM_JOB_ID"),

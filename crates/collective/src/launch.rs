@@ -25,11 +25,6 @@ const LAUNCHERS: [[&str; 3]; 4] = [
 ];
 
 impl Launch {
-    /// What the launcher says of this process in its environment.
-    pub fn here() -> Self {
-        Self::of(|name| std::env::var(name).ok())
-    }
-
     /// The process with these variables. One that no launcher counts is alone. A rank may lie outside its world, if the
     /// variables say so: whoever joins the ranks refuses that.
     pub fn of(env: impl Fn(&str) -> Option<String>) -> Self {

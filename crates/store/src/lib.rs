@@ -41,7 +41,7 @@ mod uri;
 
 pub use error::StoreError;
 pub use faulty::Fault;
-pub use patience::{Clock, SystemClock, Waiting};
+pub use patience::Waiting;
 pub use record::RecordError;
 pub use store::Store;
 pub use strangers::Stranger;

@@ -7,13 +7,13 @@
 
 use crate::error::{clean, is_refusal};
 use async_trait::async_trait;
+use clock::{Clock, SystemClock};
 use object_store::retry::{RetryContext, RetryFailure, RetryPolicy};
 use std::collections::hash_map::RandomState;
-use std::fmt::Debug;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -39,34 +39,6 @@ impl Waiting {
     /// The limit that holds now.
     fn limit_now(&self) -> Duration {
         if self.hurry.load(Ordering::Relaxed) { self.limit.min(HURRIED) } else { self.limit }
-    }
-}
-
-/// Time, as whatever waits sees it. Tests have their own.
-pub trait Clock: Debug + Send + Sync {
-    /// Time since some moment in the past.
-    fn now(&self) -> Duration;
-    /// Blocks the calling thread for `time`.
-    fn sleep(&self, time: Duration);
-}
-
-/// The clock of the machine, from the moment it is made.
-#[derive(Debug)]
-pub struct SystemClock(Instant);
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
     }
 }
 

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
+use clock::{Clock, SteppedClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Clock, Fault, Store, StoreError, Waiting, contract};
+use store::{Fault, Store, StoreError, Waiting, contract};
 
 #[test]
 fn memory_keeps_the_contract() {
@@ -93,33 +94,13 @@ fn damage_on_the_way_is_read_again_and_damage_that_stays_is_told() {
     assert!(matches!(cut, Err(StoreError::Damaged { .. })), "{cut:?}");
 }
 
-/// A clock that passes only while somebody sleeps.
-#[derive(Debug, Default)]
-struct Slept(Mutex<Duration>);
-
-impl Slept {
-    fn seconds(&self) -> u64 {
-        self.0.lock().unwrap().as_secs()
-    }
-}
-
-impl Clock for Slept {
-    fn now(&self) -> Duration {
-        *self.0.lock().unwrap()
-    }
-
-    fn sleep(&self, time: Duration) {
-        *self.0.lock().unwrap() += time;
-    }
-}
-
 fn quarter_of_an_hour() -> Waiting {
     Waiting { limit: Duration::from_secs(900), ..Waiting::default() }
 }
 
 /// A store in memory that is patient for a quarter of an hour, has answered once, and is then away for `calls` calls.
-fn away_for(name: &str, calls: u64) -> (Store, Arc<Slept>) {
-    let clock = Arc::new(Slept::default());
+fn away_for(name: &str, calls: u64) -> (Store, Arc<SteppedClock>) {
+    let clock = Arc::new(SteppedClock::default());
     let store = Store::open(&format!("memory://{name}")).unwrap();
     store.create("there", "v".into()).unwrap();
     let store = store.with_faults((1..=calls).map(|call| (call, Fault::Unavailable)));
@@ -133,7 +114,7 @@ fn a_store_that_is_away_for_minutes_is_waited_for_in_every_call() {
     let minutes = |name: &str, call: &dyn Fn(&Store)| {
         let (store, clock) = away_for(name, 25);
         call(&store);
-        assert!((300..900).contains(&clock.seconds()), "{name}: {} s", clock.seconds());
+        assert!((300..900).contains(&clock.now().as_secs()), "{name}: {} s", clock.now().as_secs());
     };
     minutes("away-create", &|store| store.create("k", "v".into()).unwrap());
     minutes("away-get", &|store| assert_eq!(store.get("there").unwrap(), "v"));
@@ -147,8 +128,8 @@ fn a_store_that_is_away_for_minutes_is_waited_for_in_every_call() {
 fn patience_ends_and_is_not_wasted_on_refusals_or_on_a_store_that_never_answered() {
     let (store, clock) = away_for("away-for-good", 100_000);
     assert!(matches!(store.create("k", "v".into()), Err(StoreError::Unavailable { .. })));
-    assert_eq!(clock.seconds(), 900);
-    let clock = Arc::new(Slept::default());
+    assert_eq!(clock.now().as_secs(), 900);
+    let clock = Arc::new(SteppedClock::default());
     let patient = |store: &Store| store.waiting_by(quarter_of_an_hour(), Arc::clone(&clock) as Arc<dyn Clock>);
     let store = patient(&Store::open("memory://refused").unwrap());
     store.create("k", "v".into()).unwrap();
@@ -159,19 +140,19 @@ fn patience_ends_and_is_not_wasted_on_refusals_or_on_a_store_that_never_answered
     assert!(matches!(store.create("k", "w".into()), Err(StoreError::AlreadyExists { .. })));
     let never = Store::open("memory://never").unwrap().with_faults((0..99).map(|call| (call, Fault::Unavailable)));
     assert!(matches!(patient(&never).get("k"), Err(StoreError::Unavailable { .. })));
-    assert_eq!(clock.seconds(), 0);
+    assert_eq!(clock.now().as_secs(), 0);
     // Unless the address is known to be right: a run that goes on, for instance.
     let known = Waiting { known: true, ..quarter_of_an_hour() };
     let later = Store::open("memory://later").unwrap().with_faults((0..9).map(|call| (call, Fault::Unavailable)));
     let later = later.waiting_by(known, Arc::clone(&clock) as Arc<dyn Clock>);
     assert!(!later.exists("k").unwrap());
-    assert!((5..300).contains(&clock.seconds()), "{} s", clock.seconds());
+    assert!((5..300).contains(&clock.now().as_secs()), "{} s", clock.now().as_secs());
 }
 
 /// A clock that asks for hurry at a moment.
 #[derive(Debug)]
 struct Asked {
-    slept: Slept,
+    slept: SteppedClock,
     at: Duration,
     hurry: Arc<AtomicBool>,
 }
@@ -192,11 +173,11 @@ fn a_process_that_is_asked_to_end_waits_no_longer() {
     for (asked, ended) in [(0, 10), (4, 10), (100, 100)] {
         let waiting = Waiting { known: true, ..quarter_of_an_hour() };
         let (at, hurry) = (Duration::from_secs(asked), Arc::clone(&waiting.hurry));
-        let clock = Arc::new(Asked { slept: Slept::default(), at, hurry });
+        let clock = Arc::new(Asked { slept: SteppedClock::default(), at, hurry });
         let store = Store::open("memory://hurry").unwrap().with_faults((0..999).map(|call| (call, Fault::Unavailable)));
         let store = store.waiting_by(waiting, Arc::clone(&clock) as Arc<dyn Clock>);
         assert!(matches!(store.get("k"), Err(StoreError::Unavailable { .. })));
-        assert!((ended..ended + 2).contains(&clock.slept.seconds()), "{asked}: {} s", clock.slept.seconds());
+        assert!((ended..ended + 2).contains(&clock.now().as_secs()), "{asked}: {} s", clock.now().as_secs());
     }
 }
 

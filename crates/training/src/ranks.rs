@@ -1,11 +1,13 @@
 //! The ranks of a run: which backend joins them, and how they agree on what is not a tensor.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use collective::nccl::{CudaStreams, Joining, Library, Nccl, NcclError};
+use clock::SystemClock;
+use collective::nccl::{CudaStreams, Joining, Library, Nccl, NcclError, OVERRIDE};
 use collective::rendezvous::{Address, RendezvousError, TcpRendezvous};
 use collective::watch::{Rules, Stuck, WorldEnd};
 use collective::{
@@ -149,11 +151,19 @@ impl Ranks {
         let met = limit_meeting(MEETING.min(deadline), settings)?;
         let joined = match way {
             Way::Nccl(gpu) => nccl(gpu, settings, &patience)?,
-            Way::Mpi | Way::Solo => mpi(&patience)?,
+            Way::Mpi | Way::Solo => mpi(&launch, &patience)?,
         };
         let at_store = AT_STORE.max(deadline);
-        let (host, stuck) = (settings.host.clone(), Arc::new(OnStuck(Arc::clone(&settings.forced_end))));
-        let rules = Rules { host, silence: SILENCE, deadline, at_store, grace: GRACE, stuck };
+        let rules = Rules {
+            host: settings.host.clone(),
+            node_name: (settings.variable)("SLURMD_NODENAME"),
+            clock: Arc::new(SystemClock::default()),
+            silence: SILENCE,
+            deadline,
+            at_store,
+            grace: GRACE,
+            stuck: Arc::new(OnStuck(Arc::clone(&settings.forced_end))),
+        };
         let peers = Watched::join(joined.peers, rules)?;
         drop(met);
         match peers.unwatched() {
@@ -313,7 +323,7 @@ fn decide(wanted: Wanted, device: tch::Device, launch: &Launch) -> Result<Way> {
 /// The ranks over NCCL. They find each other over MPI where that started them, else over TCP.
 fn nccl(gpu: usize, settings: &RankSettings, patience: &Patience) -> Result<Joined> {
     let launch = &settings.launch;
-    let library = Library::open()?;
+    let library = Library::open((settings.variable)(OVERRIDE).as_deref().map(Path::new))?;
     let control: Box<dyn ControlChannel> = match mpi_channel(launch, patience)? {
         Some(control) => control,
         None => {
@@ -336,20 +346,20 @@ fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Resul
 }
 
 #[cfg(feature = "mpi")]
-fn mpi(patience: &Patience) -> Result<Joined> {
-    let mpi = collective::Mpi::join(patience.clone())?;
+fn mpi(launch: &Launch, patience: &Patience) -> Result<Joined> {
+    let mpi = collective::Mpi::join(launch, patience.clone())?;
     let description = format!("{} ranks over {}", Collective::world(&mpi), mpi.library());
     Ok(Joined { peers: Box::new(mpi), description })
 }
 
 #[cfg(not(feature = "mpi"))]
-fn mpi(_: &Patience) -> Result<Joined> {
+fn mpi(_: &Launch, _: &Patience) -> Result<Joined> {
     Err(RanksError::WithoutMpi)
 }
 
 #[cfg(feature = "mpi")]
 fn mpi_channel(launch: &Launch, patience: &Patience) -> Result<Option<Box<dyn ControlChannel>>> {
-    let join = || -> Result<Box<dyn ControlChannel>> { Ok(Box::new(collective::Mpi::join(patience.clone())?)) };
+    let join = || -> Result<Box<dyn ControlChannel>> { Ok(Box::new(collective::Mpi::join(launch, patience.clone())?)) };
     launch.pmix.then(join).transpose()
 }
 

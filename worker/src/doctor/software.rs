@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use collective::nccl::{Library, NcclError};
+use collective::nccl::{Library, NcclError, OVERRIDE};
 use run_spec::config::Device;
 
 use super::finding::Finding;
@@ -121,7 +121,10 @@ pub(crate) fn check(wanted: Device) -> Vec<Finding> {
 
 fn nccl(absent: impl Fn(&str, String, &str) -> Finding) -> Finding {
     let remedy = "install NCCL with the CUDA build (`make setup CUDA=1`), or name its file in REDDINO_NCCL";
-    match Library::open().and_then(|library| Ok((library.version()?, library.path().display().to_string()))) {
+    let chosen = crate::environment::variable(OVERRIDE);
+    match Library::open(chosen.as_deref().map(Path::new))
+        .and_then(|library| Ok((library.version()?, library.path().display().to_string())))
+    {
         Ok((version, path)) => Finding::ok("nccl", format!("{version} from {path}")),
         Err(NcclError::Missing { .. }) => absent("nccl", "libnccl.so.2 is not found".to_owned(), remedy),
         Err(error) => Finding::fail("nccl", error.to_string(), remedy),

@@ -34,13 +34,13 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Joins the world that `mpirun` or `srun --mpi=pmix` started. A call that waits longer than `patience` allows for its
+    /// Joins the world that `mpirun` or `srun --mpi=pmix` started, as `launch` counts it. A call that waits longer than `patience` allows for its
     /// peers fails, and the world with it.
     ///
     /// # Errors
     /// MPI was joined before in this process, refuses, waits too long for a rank, or joins other processes than those that
     /// the launcher started together: without the launcher's help it makes each of them a world of one.
-    pub fn join(patience: impl Into<Patience>) -> Result<Self, CollectiveError> {
+    pub fn join(launch: &Launch, patience: impl Into<Patience>) -> Result<Self, CollectiveError> {
         let patience = patience.into();
         let wait = patience.get().max(START_WITHIN);
         let (jobs, queue) = channel();
@@ -64,7 +64,7 @@ impl Mpi {
                 }
             },
         })?;
-        let started = Launch::here().world;
+        let started = launch.world;
         let mpi = Self { rank, world, library, jobs, abort_reason, thread: Some(thread) };
         if started > 1 && started != world {
             return Err(CollectiveError::Singletons { started, joined: world });

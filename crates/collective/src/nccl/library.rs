@@ -5,7 +5,7 @@
 
 use super::sys::{Code, SUCCESS, Table, UniqueId};
 use std::{
-    ffi::{CStr, OsString, c_char},
+    ffi::{CStr, c_char},
     fmt,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
@@ -114,15 +114,17 @@ pub struct Library {
 impl Library {
     /// Opens NCCL, and checks that it has every call and is new enough. No GPU is needed.
     ///
+    /// * `chosen` the file that the user names (in [`OVERRIDE`]); none or an empty name searches for it.
+    ///
     /// # Errors
     /// It is not found, does not open, or is too old.
-    pub fn open() -> Result<Arc<Self>, NcclError> {
-        Self::search(std::env::var_os(OVERRIDE), torch_shim::device::library_folder())
+    pub fn open(chosen: Option<&Path>) -> Result<Arc<Self>, NcclError> {
+        Self::search(chosen, torch_shim::device::library_folder())
     }
 
-    fn search(chosen: Option<OsString>, libtorch: Option<PathBuf>) -> Result<Arc<Self>, NcclError> {
-        if let Some(file) = chosen.filter(|file| !file.is_empty()) {
-            return Self::open_file(Path::new(&file));
+    fn search(chosen: Option<&Path>, libtorch: Option<PathBuf>) -> Result<Arc<Self>, NcclError> {
+        if let Some(file) = chosen.filter(|file| !file.as_os_str().is_empty()) {
+            return Self::open_file(file);
         }
         let by_name = Self::open_file(Path::new(NAME));
         // "No such file" has no number of its own in the loader: a library that lacks something names that other file.
@@ -215,14 +217,6 @@ fn loader_words(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// The release of the NCCL that this process would use.
-///
-/// # Errors
-/// As [`Library::open`].
-pub fn version() -> Result<Version, NcclError> {
-    Library::open()?.version()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,16 +229,16 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_nccl_is_refused_with_a_remedy() {
-        let none = Library::search(Some("/no/such/libnccl.so.2".into()), None).unwrap_err().to_string();
+        let none = Library::search(Some(Path::new("/no/such/libnccl.so.2")), None).unwrap_err().to_string();
         assert!(none.contains("/no/such/libnccl.so.2") && none.contains(OVERRIDE), "{none}");
-        let other = Library::search(Some("libm.so.6".into()), None).unwrap_err().to_string();
+        let other = Library::search(Some(Path::new("libm.so.6")), None).unwrap_err().to_string();
         assert!(other.contains("has no ncclGetVersion"), "{other}");
     }
 
     #[test]
     fn an_empty_override_is_no_override() {
         // Whatever this machine has, the empty word is not opened as a file.
-        if let Err(error) = Library::search(Some(OsString::new()), None) {
+        if let Err(error) = Library::search(Some(Path::new("")), None) {
             assert!(matches!(error, NcclError::Missing { beside: None }), "{error}");
         }
     }

@@ -12,7 +12,7 @@ mod streams;
 mod sys;
 mod watchdog;
 
-pub use library::{Library, NcclError, OVERRIDE, Version, version};
+pub use library::{Library, NcclError, OVERRIDE, Version};
 pub use streams::{CudaStreams, Event, Streams};
 pub use sys::UniqueId;
 

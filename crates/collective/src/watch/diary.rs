@@ -1,15 +1,17 @@
 //! What a rank knows of itself and tells the others: which collective it is in or was in last, and what it does.
 
+use clock::Clock;
 use std::{
     fmt::Display,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// The state of this rank, written by the thread that makes the calls, read by the one that watches.
 #[derive(Debug)]
 pub(super) struct Diary {
     host: String,
+    clock: Arc<dyn Clock>,
     page: Mutex<Page>,
 }
 
@@ -18,7 +20,7 @@ struct Page {
     calls: u64,
     description: String,
     inside: bool,
-    since: Instant,
+    since: Duration,
     doing: String,
     at_store: bool,
 }
@@ -41,16 +43,16 @@ pub(super) struct Report {
 }
 
 impl Diary {
-    pub(super) fn of(host: &str) -> Self {
+    pub(super) fn of(host: &str, clock: Arc<dyn Clock>) -> Self {
         let page = Page {
             calls: 0,
             description: String::new(),
             inside: false,
-            since: Instant::now(),
+            since: clock.now(),
             doing: String::new(),
             at_store: false,
         };
-        Self { host: host.to_owned(), page: Mutex::new(page) }
+        Self { host: host.to_owned(), page: Mutex::new(page), clock }
     }
 
     fn page(&self) -> MutexGuard<'_, Page> {
@@ -61,19 +63,19 @@ impl Diary {
     pub(super) fn enter(&self, description: String, waits: bool) {
         let mut page = self.page();
         page.calls += 1;
-        (page.description, page.inside, page.since) = (description, waits, Instant::now());
+        (page.description, page.inside, page.since) = (description, waits, self.clock.now());
     }
 
     /// The caller waits for calls that it began before, or no longer.
     pub(super) fn wait(&self, inside: bool) {
         let mut page = self.page();
-        (page.inside, page.since) = (inside, Instant::now());
+        (page.inside, page.since) = (inside, self.clock.now());
     }
 
     /// What the rank does from now on.
     pub(super) fn note(&self, doing: impl Display, at_store: bool) {
         let mut page = self.page();
-        (page.doing, page.at_store, page.since) = (doing.to_string(), at_store, Instant::now());
+        (page.doing, page.at_store, page.since) = (doing.to_string(), at_store, self.clock.now());
     }
 
     pub(super) fn report(&self) -> Report {
@@ -82,7 +84,7 @@ impl Diary {
             calls: page.calls,
             inside: page.inside,
             at_store: page.at_store,
-            since: page.since.elapsed(),
+            since: self.clock.now().saturating_sub(page.since),
             host: self.host.clone(),
             process: std::process::id(),
             description: page.description.clone(),
@@ -143,14 +145,17 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clock::SteppedClock;
 
     #[test]
     fn a_report_travels_whole() {
-        let diary = Diary::of("n7");
+        let clock = Arc::new(SteppedClock::default());
+        let diary = Diary::of("n7", Arc::clone(&clock) as Arc<dyn Clock>);
         diary.note("step 12", true);
         diary.enter("barrier".to_owned(), true);
-        let mut report = diary.report();
-        report.since = Duration::from_millis(1500);
+        clock.sleep(Duration::from_millis(1500));
+        let report = diary.report();
+        assert_eq!(report.since, Duration::from_millis(1500));
         assert_eq!(Report::from_bytes(&report.to_bytes()).unwrap(), report);
         assert_eq!(report.last(), "it was in barrier (call 1), at step 12");
         diary.wait(false);

@@ -1,7 +1,7 @@
 //! Who is to blame, if anybody: what the others have said of themselves, and when. Pure.
 
 use super::diary::Report;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long what may take.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Limits {
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) rank: usize,
-    /// When it said something last.
-    pub(super) at: Instant,
+    /// When it said something last, by the watch's clock.
+    pub(super) at: Duration,
     pub(super) report: Option<Report>,
 }
 
@@ -35,9 +35,9 @@ impl Heard {
     }
 
     /// How long it has been in the call that it waits in.
-    fn waits(&self, now: Instant) -> Option<(u64, Duration)> {
+    fn waits(&self, now: Duration) -> Option<(u64, Duration)> {
         let report = self.report.as_ref().filter(|report| report.inside)?;
-        Some((report.calls, report.since + now.saturating_duration_since(self.at)))
+        Some((report.calls, report.since + now.saturating_sub(self.at)))
     }
 }
 
@@ -47,8 +47,8 @@ pub(super) fn died(dead: &Heard, own: &Report) -> String {
 }
 
 /// The sentence about the first of `others` from whom nothing has been heard for too long.
-pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Instant) -> Option<String> {
-    let age = |heard: &Heard| now.saturating_duration_since(heard.at);
+pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Duration) -> Option<String> {
+    let age = |heard: &Heard| now.saturating_sub(heard.at);
     let silent = others.iter().find(|heard| age(heard) > limits.silence)?;
     Some(format!(
         "{} hangs: it has given no sign of life for {:.0} s (stopped, or its node or network is gone); {}; {}",
@@ -60,14 +60,14 @@ pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Insta
 }
 
 /// The sentence about a rank that lives, but for whom the others have waited too long in a call that it has not made.
-pub(super) fn overdue(all: &[Heard], limits: &Limits, now: Instant) -> Option<String> {
+pub(super) fn overdue(all: &[Heard], limits: &Limits, now: Duration) -> Option<String> {
     let waiting = all.iter().filter_map(|heard| Some((heard, heard.waits(now)?)));
     let (waiter, (call, waited)) = waiting.max_by_key(|(_, (call, waited))| (*call, *waited))?;
     // Late is who was still behind when it said something last: an older report says nothing of what it did since.
     let late = all.iter().find(|heard| {
         heard.report.as_ref().is_some_and(|report| {
             let limit = if report.at_store { limits.at_store } else { limits.deadline };
-            report.calls < call && waited.saturating_sub(now.saturating_duration_since(heard.at)) > limit
+            report.calls < call && waited.saturating_sub(now.saturating_sub(heard.at)) > limit
         })
     })?;
     Some(format!(
@@ -91,6 +91,8 @@ fn here(own: &Report) -> String {
 mod tests {
     use super::super::diary::Diary;
     use super::*;
+    use clock::SteppedClock;
+    use std::sync::Arc;
 
     const LIMITS: Limits = Limits {
         silence: Duration::from_secs(12),
@@ -99,55 +101,50 @@ mod tests {
     };
 
     /// A rank that is in its call number `calls` (or after it), as it said `ago` seconds before `now`.
-    fn heard(rank: usize, calls: u64, inside: bool, now: Instant, ago: u64) -> Heard {
-        let diary = Diary::of(&format!("n{}", rank + 1));
+    fn heard(rank: usize, calls: u64, inside: bool, ago: u64) -> Heard {
+        let diary = Diary::of(&format!("n{}", rank + 1), Arc::new(SteppedClock::default()));
         diary.note("step 12", false);
         (0..calls).for_each(|call| diary.enter(format!("all_reduce(Sum, {call} f32)"), inside));
-        let at = now - Duration::from_secs(ago);
+        let at = NOW - Duration::from_secs(ago);
         Heard { rank, at, report: Some(Report { since: Duration::ZERO, ..diary.report() }) }
     }
 
-    fn now() -> Instant {
-        Instant::now() + Duration::from_secs(100_000)
-    }
+    const NOW: Duration = Duration::from_secs(100_000);
 
     #[test]
     fn the_rank_that_is_silent_is_named_with_its_host_and_its_last_collective() {
-        let now = now();
-        let (own, quiet) = (heard(0, 4, true, now, 0), heard(1, 3, false, now, 13));
+        let (own, quiet) = (heard(0, 4, true, 0), heard(1, 3, false, 13));
         let own = own.report.unwrap();
-        let said = silent(std::slice::from_ref(&quiet), &own, &LIMITS, now).unwrap();
+        let said = silent(std::slice::from_ref(&quiet), &own, &LIMITS, NOW).unwrap();
         assert!(said.starts_with("rank 1 (n2, process "), "{said}");
         assert!(said.contains("no sign of life for 13 s"), "{said}");
         assert!(said.contains("its last collective was all_reduce(Sum, 2 f32) (call 3), at step 12"), "{said}");
         assert!(said.ends_with("here it is awaited in all_reduce(Sum, 3 f32) (call 4)"), "{said}");
-        assert_eq!(silent(&[heard(1, 3, false, now, 11)], &own, &LIMITS, now), None);
+        assert_eq!(silent(&[heard(1, 3, false, 11)], &own, &LIMITS, NOW), None);
         assert!(died(&quiet, &own).starts_with("rank 1 (n2, process "), "{}", died(&quiet, &own));
     }
 
     #[test]
     fn of_ranks_that_live_the_one_behind_is_named_not_one_that_waits() {
-        let now = now();
-        let waits = |rank| heard(rank, 5, true, now, 601);
-        let all = [waits(0), waits(1), heard(2, 4, false, now, 0), waits(3)];
-        let said = overdue(&all, &LIMITS, now).unwrap();
+        let waits = |rank| heard(rank, 5, true, 601);
+        let all = [waits(0), waits(1), heard(2, 4, false, 0), waits(3)];
+        let said = overdue(&all, &LIMITS, NOW).unwrap();
         assert!(said.starts_with("rank 2 (n3, process "), "{said}");
         assert!(said.contains("has waited 601 s for it in all_reduce(Sum, 4 f32) (call 5)"), "{said}");
         assert!(said.contains("its last collective was all_reduce(Sum, 3 f32) (call 4), at step 12"), "{said}");
         // What rank 2 said before the others came to their call.
-        assert_eq!(overdue(&[waits(0), heard(2, 4, false, now, 2)], &LIMITS, now), None);
+        assert_eq!(overdue(&[waits(0), heard(2, 4, false, 2)], &LIMITS, NOW), None);
         // Nobody is behind: a long transfer, not a late rank.
-        assert_eq!(overdue(&[waits(0), waits(1)], &LIMITS, now), None);
-        assert_eq!(overdue(&[heard(0, 5, true, now, 599), heard(1, 4, false, now, 0)], &LIMITS, now), None);
+        assert_eq!(overdue(&[waits(0), waits(1)], &LIMITS, NOW), None);
+        assert_eq!(overdue(&[heard(0, 5, true, 599), heard(1, 4, false, 0)], &LIMITS, NOW), None);
     }
 
     #[test]
     fn a_rank_at_the_store_is_waited_for_longer() {
-        let now = now();
-        let mut writes = heard(0, 4, false, now, 0);
+        let mut writes = heard(0, 4, false, 0);
         writes.report.as_mut().unwrap().at_store = true;
-        let all = |waited| [writes.clone(), heard(1, 5, true, now, waited)];
-        assert_eq!(overdue(&all(1700), &LIMITS, now), None);
-        assert!(overdue(&all(1801), &LIMITS, now).unwrap().starts_with("rank 0 (n1"));
+        let all = |waited| [writes.clone(), heard(1, 5, true, waited)];
+        assert_eq!(overdue(&all(1700), &LIMITS, NOW), None);
+        assert!(overdue(&all(1801), &LIMITS, NOW).unwrap().starts_with("rank 0 (n1"));
     }
 }

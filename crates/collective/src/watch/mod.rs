@@ -18,6 +18,7 @@ use crate::{
     },
     sum_numbers,
 };
+use clock::{Clock, SystemClock};
 use diary::Diary;
 use judge::Limits;
 use std::{
@@ -29,8 +30,8 @@ use std::{
         Arc, OnceLock,
         mpsc::{Sender, channel},
     },
-    thread::{JoinHandle, sleep},
-    time::{Duration, Instant},
+    thread::JoinHandle,
+    time::Duration,
 };
 
 /// How long the ranks may take to find rank 0.
@@ -46,6 +47,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Rules {
     /// Name of this rank's host.
     pub host: String,
+    /// What the batch system calls this rank's host, where it says so: the others may find it by that name alone.
+    pub node_name: Option<String>,
+    /// By what silence, waiting and grace are measured.
+    pub clock: Arc<dyn Clock>,
     /// Time without a sign of life after which a process counts as lost.
     pub silence: Duration,
     /// Longest wait in one call for a rank that lives.
@@ -89,6 +94,7 @@ impl WorldEnd {
 /// What the calling thread and the watching thread share.
 #[derive(Debug)]
 struct Shared {
+    clock: Arc<dyn Clock>,
     diary: Diary,
     seats: Seats,
     world_end: OnceLock<WorldEnd>,
@@ -108,9 +114,9 @@ impl Shared {
     fn outcome<T>(&self, result: Result<T, CollectiveError>) -> Result<T, CollectiveError> {
         self.diary.wait(false);
         let Err(CollectiveError::Aborted { .. } | CollectiveError::Nccl(_)) = &result else { return result };
-        let failed = Instant::now();
-        while self.watches() && self.world_end.get().is_none() && failed.elapsed() < SETTLE {
-            sleep(Duration::from_millis(5));
+        let until = self.clock.now() + SETTLE;
+        while self.watches() && self.world_end.get().is_none() && self.clock.now() < until {
+            self.clock.sleep(Duration::from_millis(5));
         }
         self.world_end.get().map_or(result, |end| Err(end.error()))
     }
@@ -139,31 +145,43 @@ impl Watched {
     /// # Errors
     /// A peer is lost meanwhile.
     pub fn join(inner: Box<dyn Collective>, rules: Rules) -> Result<Self, CollectiveError> {
+        let mut watched = Self::met(inner, &rules)?;
+        if watched.shared.watches() {
+            watched.begin(rules)?;
+        }
+        Ok(watched)
+    }
+
+    /// The ranks with a connection to rank 0, which nobody watches yet.
+    fn met(inner: Box<dyn Collective>, rules: &Rules) -> Result<Self, CollectiveError> {
         if inner.world() == 1 {
             return Ok(Self::alone(inner));
         }
-        let met = meet(inner.as_ref(), &rules.host)?;
+        let met = meet(inner.as_ref(), rules)?;
         let failed = sum_numbers(inner.as_ref(), &[f64::from(u8::from(met.is_err()))])?[0];
         let (seats, unwatched) = match met {
             Ok(seats) if failed == 0.0 => (seats, None),
             Ok(_) => (Seats::alone(), Some(format!("{failed} of the ranks did not reach rank 0"))),
             Err(error) => (Seats::alone(), Some(error.to_string())),
         };
-        let mut watched = Self::new(inner, &rules.host, seats, unwatched);
-        if watched.unwatched.is_none() {
-            watched.begin(rules)?;
-        }
-        Ok(watched)
+        Ok(Self::new(inner, (&rules.host, &rules.clock), seats, unwatched))
     }
 
     /// A world of one, which nobody needs to watch.
     pub fn alone(inner: Box<dyn Collective>) -> Self {
-        Self::new(inner, "", Seats::alone(), None)
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        Self::new(inner, ("", &clock), Seats::alone(), None)
     }
 
-    fn new(inner: Box<dyn Collective>, host: &str, seats: Seats, unwatched: Option<String>) -> Self {
+    fn new(
+        inner: Box<dyn Collective>,
+        (host, clock): (&str, &Arc<dyn Clock>),
+        seats: Seats,
+        unwatched: Option<String>,
+    ) -> Self {
         let world = (inner.rank(), inner.world());
-        let shared = Arc::new(Shared { diary: Diary::of(host), seats, world_end: OnceLock::new() });
+        let diary = Diary::of(host, Arc::clone(clock));
+        let shared = Arc::new(Shared { clock: Arc::clone(clock), diary, seats, world_end: OnceLock::new() });
         Self { inner: Some(Arc::from(inner)), world, shared, stop: None, thread: None, unwatched }
     }
 
@@ -272,12 +290,12 @@ impl Collective for Watched {
 }
 
 /// The ranks find rank 0, which says over the collective where it listens.
-fn meet(inner: &dyn Collective, host: &str) -> Result<Result<Seats, RendezvousError>, CollectiveError> {
+fn meet(inner: &dyn Collective, rules: &Rules) -> Result<Result<Seats, RendezvousError>, CollectiveError> {
     let (rank, world) = (inner.rank() as u32, inner.world() as u32);
     let listener = if rank == 0 { Some(Seats::listen(0)) } else { None };
     let open = listener.as_ref().and_then(|listener| listener.as_ref().ok());
-    let bytes = broadcast_bytes(inner, open.map(|listener| offer(listener, host)).unwrap_or_default(), 0)?;
-    let (run, addresses) = read_offer(&bytes, host);
+    let bytes = broadcast_bytes(inner, open.map(|listener| offer(listener, rules)).unwrap_or_default(), 0)?;
+    let (run, addresses) = read_offer(&bytes, &rules.host);
     let hello = Hello { run, world, rank };
     Ok(match listener {
         Some(listener) => listener.and_then(|listener| Seats::welcome(&listener, hello, MEET_WITHIN)),
@@ -286,11 +304,11 @@ fn meet(inner: &dyn Collective, host: &str) -> Result<Result<Seats, RendezvousEr
 }
 
 /// Where rank 0 may be found: a number of this meeting, its port, and its host's names and addresses, one a line.
-fn offer(listener: &TcpListener, host: &str) -> Vec<u8> {
+fn offer(listener: &TcpListener, rules: &Rules) -> Vec<u8> {
     let run = RandomState::new().build_hasher().finish();
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let mut hosts = vec![host.to_owned()];
-    hosts.extend(std::env::var("SLURMD_NODENAME").ok().filter(|name| name != host));
+    let mut hosts = vec![rules.host.clone()];
+    hosts.extend(rules.node_name.clone().filter(|name| *name != rules.host));
     // Connecting a datagram socket sends nothing: it only tells by which of its addresses this host reaches others.
     for (here, there) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
         let address = UdpSocket::bind(here).and_then(|socket| socket.connect(there).and_then(|()| socket.local_addr()));

@@ -15,7 +15,7 @@ use std::{
         Arc, Weak,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Longest time between two beats.
@@ -28,16 +28,18 @@ pub(super) struct Round {
     rules: Rules,
     /// On rank 0 everyone else, elsewhere rank 0.
     others: Vec<Heard>,
-    said: Instant,
-    looked: Instant,
+    said: Duration,
+    looked: Duration,
+    /// Since when this rank knows that the world has ended.
+    ended: Option<Duration>,
 }
 
 impl Round {
     pub(super) fn new(shared: Arc<Shared>, rules: Rules) -> Self {
-        let now = Instant::now();
+        let now = shared.clock.now();
         let ranks = if shared.seats.rank() == 0 { 1..shared.seats.world() } else { 0..1 };
         let others = ranks.map(|rank| Heard { rank, at: now, report: None }).collect();
-        let round = Self { shared, rules, others, said: now, looked: now };
+        let round = Self { shared, rules, others, said: now, looked: now, ended: None };
         round.beat();
         round
     }
@@ -49,23 +51,33 @@ impl Round {
     /// Watches until the other end of `stop` is dropped.
     pub(super) fn go(mut self, inner: &Weak<dyn Collective>, stop: &Receiver<()>) {
         let every = LOOK.min(self.rules.silence / 100);
-        let going = |wait: Duration| stop.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
-        while going(every) {
+        while stop.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && self.turn(inner) {}
+    }
+
+    /// Looks once and does what follows: ends the calls of a world that has ended, and later this rank, if it has not ended by
+    /// itself. False when nothing is left to watch.
+    pub(super) fn turn(&mut self, inner: &Weak<dyn Collective>) -> bool {
+        if self.ended.is_none() {
             self.look();
-            let Some(end) = self.shared.world_end.get() else { continue };
+        }
+        let Some(end) = self.shared.world_end.get() else { return true };
+        let Some(ended) = self.ended else {
             if let Some(inner) = inner.upgrade() {
                 inner.abort(&end.reason);
             }
-            // Whoever waited in a call is free now. One that waits elsewhere would keep the whole world's nodes.
-            if going(self.rules.grace) {
-                self.rules.stuck.on_stuck(end);
-            }
-            return;
+            self.ended = Some(self.shared.clock.now());
+            return true;
+        };
+        // Whoever waited in a call is free now. One that waits elsewhere would keep the whole world's nodes.
+        let over = self.shared.clock.now().saturating_sub(ended) >= self.rules.grace;
+        if over {
+            self.rules.stuck.on_stuck(end);
         }
+        !over
     }
 
     fn look(&mut self) {
-        let now = Instant::now();
+        let now = self.shared.clock.now();
         // This process was stopped, perhaps with all others (`scontrol suspend`): that they were silent means nothing.
         if now - self.looked > self.rules.silence / 4 {
             self.others.iter_mut().for_each(|heard| heard.at = now);
@@ -88,7 +100,7 @@ impl Round {
         }
     }
 
-    fn hear(&mut self, rank: usize, event: Incoming, now: Instant) {
+    fn hear(&mut self, rank: usize, event: Incoming, now: Duration) {
         let Some(heard) = self.others.iter_mut().find(|heard| heard.rank == rank) else { return };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let end = match event {
@@ -106,7 +118,7 @@ impl Round {
     }
 
     /// What is known of every rank, this one too.
-    fn all(&self, own: Report, now: Instant) -> Vec<Heard> {
+    fn all(&self, own: Report, now: Duration) -> Vec<Heard> {
         let own = Heard { rank: self.shared.seats.rank(), at: now, report: Some(own) };
         std::iter::once(own).chain(self.others.iter().cloned()).collect()
     }

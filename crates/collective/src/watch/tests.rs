@@ -1,11 +1,11 @@
 use super::*;
 use crate::{Threads, contract};
-use std::{sync::mpsc, thread};
+use clock::SteppedClock;
+use round::Round;
+use std::thread;
 
 /// Long enough that no test ends by it, unless it is about that.
 const LONG: Duration = Duration::from_secs(120);
-/// Silence that counts; a machine under load may keep a living thread waiting for part of it.
-const SHORT: Duration = Duration::from_secs(2);
 
 /// No rank of these tests is left behind by its world.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ impl Stuck for Kept {
 }
 
 fn rules(rank: usize, silence: Duration, deadline: Duration) -> Rules {
-    let stuck = Arc::new(Never);
-    Rules { host: format!("n{}", rank + 1), silence, deadline, at_store: LONG, grace: LONG, stuck }
+    let (stuck, clock) = (never(), Arc::new(SystemClock::default()));
+    let host = format!("n{}", rank + 1);
+    Rules { host, node_name: Some("node-1".to_owned()), clock, silence, deadline, at_store: LONG, grace: LONG, stuck }
 }
 
 /// A world of threads that watch one another; each rank runs `f` with its own.
@@ -83,41 +84,105 @@ fn a_rank_that_gives_up_says_so_with_its_host() {
     });
 }
 
-/// What the others say when `rank` of three stops in the way `how` does.
-fn lost(rank: usize, silence: Duration, deadline: Duration, how: impl Fn(Watched) + Sync) -> Vec<String> {
-    let (said, heard) = mpsc::channel();
-    let (free, freed) = mpsc::channel();
-    let freed = std::sync::Mutex::new(freed);
-    world(3, silence, deadline, move |watched| {
-        watched.note("step 7");
-        watched.barrier().unwrap();
-        // What a second would bring.
-        watched.shared.seats.send(FrameKind::Beat, &watched.shared.diary.report().to_bytes(), None);
-        thread::sleep(Duration::from_millis(400));
-        if Collective::rank(&watched) == rank {
-            how(watched);
-            // It holds what it holds until the others are through.
-            (0..2).for_each(|_| freed.lock().unwrap().recv().unwrap());
-            return;
+/// A clock that passes as a test says. Who waits by it for the word of another rank gives up the processor.
+#[derive(Debug, Default)]
+struct Driven(SteppedClock);
+
+impl Clock for Driven {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn sleep(&self, _: Duration) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A world whose watches the test turns by hand, each second of a clock that it steps.
+struct ByHand {
+    clock: Arc<Driven>,
+    watched: Vec<Watched>,
+    rounds: Vec<Round>,
+}
+
+impl ByHand {
+    /// Ranks that have been at step 7 and have made one call. They are given up after 12 s of silence, after 60 s in which
+    /// others wait for them, and when their world ended 6 s ago.
+    fn of(size: usize, stuck: &Arc<dyn Stuck>) -> Self {
+        let clock = Arc::new(Driven::default());
+        let join = |rank: Threads| {
+            let rules = Rules {
+                clock: Arc::clone(&clock) as Arc<dyn Clock>,
+                grace: Duration::from_secs(6),
+                stuck: Arc::clone(stuck),
+                ..rules(Collective::rank(&rank), Duration::from_secs(12), Duration::from_secs(60))
+            };
+            let watched = Watched::met(Box::new(rank), &rules).unwrap();
+            watched.note("step 7");
+            watched.barrier().unwrap();
+            (Round::new(Arc::clone(&watched.shared), rules), watched)
+        };
+        let (rounds, watched) = thread::scope(|scope| {
+            let ranks: Vec<_> = Threads::world_of(size).into_iter().map(|rank| scope.spawn(|| join(rank))).collect();
+            ranks.into_iter().map(|rank| rank.join().unwrap()).unzip()
+        });
+        Self { clock, watched, rounds }
+    }
+
+    /// Lets a second pass, in which each rank looks but `stopped`.
+    fn second(clock: &Driven, watched: &[Watched], rounds: &mut [Round], stopped: Option<usize>) {
+        clock.0.sleep(Duration::from_secs(1));
+        // What was sent arrives.
+        thread::sleep(Duration::from_millis(1));
+        for (rank, round) in rounds.iter_mut().enumerate().filter(|(rank, _)| Some(*rank) != stopped) {
+            round.turn(&Arc::downgrade(watched[rank].inner()));
         }
-        let error = fails(&watched);
-        assert!(matches!(error, CollectiveError::Lost { .. }) && watched.world_end().unwrap().lost, "{error}");
-        said.send(error.to_string()).unwrap();
-        free.send(()).unwrap();
-    });
-    heard.into_iter().collect()
+    }
+
+    /// What the others say, in a call that they make, of `gone`, whose watch goes on if it `lives`; and after how many
+    /// seconds all of them have said it.
+    fn lost(mut self, gone: usize, lives: bool) -> (Vec<String>, u64) {
+        let stopped = (!lives).then_some(gone);
+        let others = |watched: &[Watched]| (0..watched.len()).filter(|rank| *rank != gone).collect::<Vec<_>>();
+        let said = thread::scope(|scope| {
+            let watched = &self.watched;
+            let calls: Vec<_> =
+                others(watched).into_iter().map(|rank| scope.spawn(move || fails(&watched[rank]))).collect();
+            while !others(watched).into_iter().all(|rank| watched[rank].shared.diary.report().inside) {
+                thread::yield_now();
+            }
+            while others(watched).into_iter().any(|rank| watched[rank].world_end().is_none()) {
+                assert!(self.clock.now() < Duration::from_secs(100), "nobody is lost");
+                Self::second(&self.clock, watched, &mut self.rounds, stopped);
+            }
+            calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(said.iter().all(|error| matches!(error, CollectiveError::Lost { .. })), "{said:?}");
+        let seconds = self.clock.now().as_secs();
+        self.part();
+        (said.iter().map(ToString::to_string).collect(), seconds)
+    }
+
+    /// All ranks end at once: each waits for the others' goodbye.
+    fn part(self) {
+        drop(self.rounds);
+        thread::scope(|scope| self.watched.into_iter().for_each(|watched| drop(scope.spawn(move || drop(watched)))));
+    }
+}
+
+fn never() -> Arc<dyn Stuck> {
+    Arc::new(Never)
 }
 
 #[test]
 fn a_dead_rank_is_named_by_all_others() {
     for dead in [0, 2] {
-        let said = lost(dead, LONG, LONG, |mut watched| {
-            // As the kernel does it: connections close, and nobody says goodbye.
-            watched.shared.seats.hang_up();
-            watched.stop = None;
-            std::mem::forget(watched);
-        });
+        let world = ByHand::of(3, &never());
+        // As the kernel does it: connections close, and nobody says goodbye.
+        world.watched[dead].shared.seats.hang_up();
+        let (said, seconds) = world.lost(dead, false);
         assert_eq!(said.len(), 2);
+        assert!(seconds < 6, "at once, not by silence: {seconds} s");
         for text in said {
             assert!(text.starts_with(&format!("rank {dead} (n{}, process ", dead + 1)), "{text}");
             assert!(text.contains("ended without a word") && text.contains("barrier (call 1), at step 7"), "{text}");
@@ -128,11 +193,9 @@ fn a_dead_rank_is_named_by_all_others() {
 #[test]
 fn a_stopped_process_is_named_by_all_others() {
     for silent in [0, 1] {
-        let said = lost(silent, SHORT, LONG, |mut watched| {
-            // Connections stay, and nothing is said any more.
-            watched.stop = None;
-            std::mem::forget(watched);
-        });
+        // Connections stay, and nothing is said any more.
+        let (said, seconds) = ByHand::of(3, &never()).lost(silent, false);
+        assert!((13..16).contains(&seconds), "after 12 s: {seconds} s");
         for text in said {
             assert!(text.starts_with(&format!("rank {silent} (n{}, process ", silent + 1)), "{text}");
             assert!(text.contains("no sign of life") && text.contains("barrier (call 1), at step 7"), "{text}");
@@ -142,11 +205,10 @@ fn a_stopped_process_is_named_by_all_others() {
 
 #[test]
 fn a_rank_that_lives_but_does_not_come_is_named_not_the_one_that_waits() {
-    let said = lost(2, LONG, SHORT, |watched| {
-        watched.note("images of step 8");
-        // It beats on: the process lives.
-        std::mem::forget(watched);
-    });
+    let world = ByHand::of(3, &never());
+    world.watched[2].note("images of step 8");
+    let (said, seconds) = world.lost(2, true);
+    assert!((61..70).contains(&seconds), "after 60 s: {seconds} s");
     for text in said {
         assert!(text.starts_with("rank 2 (n3, process "), "{text}");
         assert!(text.contains("barrier (call 1), at images of step 8"), "{text}");
@@ -155,39 +217,54 @@ fn a_rank_that_lives_but_does_not_come_is_named_not_the_one_that_waits() {
 }
 
 #[test]
+fn ranks_that_were_all_stopped_for_an_hour_blame_nobody() {
+    let mut world = ByHand::of(2, &never());
+    ByHand::second(&world.clock, &world.watched, &mut world.rounds, None);
+    world.clock.0.sleep(Duration::from_secs(3600));
+    (0..30).for_each(|_| ByHand::second(&world.clock, &world.watched, &mut world.rounds, None));
+    assert_eq!(world.watched[0].world_end(), None);
+    world.part();
+}
+
+#[test]
 fn a_rank_that_does_not_end_with_its_world_is_ended() {
     let kept = Arc::new(Kept::default());
-    let rules = |rank| Rules {
-        grace: Duration::from_millis(50),
-        stuck: Arc::clone(&kept) as Arc<dyn Stuck>,
-        ..rules(rank, LONG, LONG)
-    };
-    thread::scope(|scope| {
-        for rank in Threads::world_of(2) {
-            let (rules, kept) = (rules(Collective::rank(&rank)), &kept);
-            scope.spawn(move || {
-                let watched = Watched::join(Box::new(rank), rules).unwrap();
-                // Rank 1 may have given up before rank 0 leaves the barrier.
-                let _ = watched.barrier();
-                if Collective::rank(&watched) == 1 {
-                    return watched.abort("its disk is full");
-                }
-                // It sits in no call that could fail.
-                while kept.0.get().is_none() {
-                    thread::sleep(Duration::from_millis(5));
-                }
-            });
-        }
-    });
+    let mut world = ByHand::of(2, &(Arc::clone(&kept) as Arc<dyn Stuck>));
+    world.watched[1].abort("its disk is full");
+    // Rank 0 sits in no call that could fail.
+    while world.watched[0].world_end().is_none() {
+        ByHand::second(&world.clock, &world.watched, &mut world.rounds, Some(1));
+    }
+    (0..5).for_each(|_| ByHand::second(&world.clock, &world.watched, &mut world.rounds, Some(1)));
+    assert_eq!(kept.0.get(), None, "it has 6 s to end by itself");
+    ByHand::second(&world.clock, &world.watched, &mut world.rounds, Some(1));
     assert!(kept.0.get().unwrap().contains("its disk is full"));
+    world.part();
+}
+
+#[test]
+fn a_call_that_fails_while_nobody_is_to_blame_says_so_itself_after_two_seconds() {
+    let clock: Arc<dyn Clock> = Arc::new(SteppedClock::default());
+    let join = |rank: Threads| {
+        let rules = Rules { clock: Arc::clone(&clock), ..rules(Collective::rank(&rank), LONG, LONG) };
+        Watched::met(Box::new(rank), &rules).unwrap()
+    };
+    let ranks: Vec<Watched> = thread::scope(|scope| {
+        let ranks: Vec<_> = Threads::world_of(2).into_iter().map(|rank| scope.spawn(|| join(rank))).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    let failed = CollectiveError::Aborted { reason: "the network".to_owned() };
+    let error = ranks[0].shared.outcome::<()>(Err(failed)).unwrap_err();
+    assert!(matches!(&error, CollectiveError::Aborted { reason } if reason == "the network"), "{error}");
+    assert_eq!(clock.now(), SETTLE);
 }
 
 #[test]
 fn rank_zero_is_looked_for_on_the_own_host_first() {
     let listener = Seats::listen(0).unwrap();
-    let bytes = offer(&listener, "n1");
+    let bytes = offer(&listener, &rules(0, LONG, LONG));
     let port = listener.local_addr().unwrap().port();
     let hosts = |host| read_offer(&bytes, host).1.into_iter().map(|place| (place.host, place.port)).collect::<Vec<_>>();
-    assert_eq!(hosts("n1")[..2], [("127.0.0.1".to_owned(), port), ("n1".to_owned(), port)]);
+    assert_eq!(hosts("n1")[..3], ["127.0.0.1", "n1", "node-1"].map(|host| (host.to_owned(), port)));
     assert_eq!(hosts("n2")[0], ("n1".to_owned(), port));
 }

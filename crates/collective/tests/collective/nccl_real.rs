@@ -3,9 +3,10 @@
 
 use collective::{
     CollectiveError, Stream, Threads, contract,
-    nccl::{CudaStreams, Event, Joining, Library, Nccl, NcclError, Streams, Version},
+    nccl::{CudaStreams, Event, Joining, Library, Nccl, NcclError, OVERRIDE, Streams, Version},
 };
 use std::{
+    path::Path,
     sync::{Arc, Barrier},
     thread,
     time::Duration,
@@ -27,7 +28,7 @@ fn skipped(test: &str, what: &str, needs: &str) {
 
 /// The library, or a word that the test is skipped.
 fn real(test: &str) -> Option<Arc<Library>> {
-    match Library::open() {
+    match Library::open(std::env::var_os(OVERRIDE).as_deref().map(Path::new)) {
         Ok(library) => Some(library),
         Err(error @ NcclError::Missing { .. }) => {
             skipped(test, "nccl", &format!("NCCL: {error}"));

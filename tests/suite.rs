@@ -3,6 +3,7 @@
 mod architecture;
 mod chain;
 mod circles;
+mod closed_pipe;
 mod cloud_store;
 mod ranks;
 mod runs;

@@ -16,7 +16,6 @@ use store::Store;
 
 use crate::command::{self, Stage};
 use crate::evidence;
-use crate::output;
 use crate::records::{Plan, Trial};
 
 /// What `worker check` answers.
@@ -41,8 +40,8 @@ impl Findings {
     /// The size of a checkpoint, and the room for it, in a sentence.
     pub(crate) fn room(&self) -> String {
         let free =
-            self.free_bytes.map(|free| format!("; the store has {} free", output::bytes(free))).unwrap_or_default();
-        format!("A checkpoint takes up to {}{free}.", output::bytes(self.checkpoint_bytes))
+            self.free_bytes.map(|free| format!("; the store has {} free", terminal::bytes(free))).unwrap_or_default();
+        format!("A checkpoint takes up to {}{free}.", terminal::bytes(self.checkpoint_bytes))
     }
 }
 
@@ -76,8 +75,8 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
         findings.problems.push(format!(
             "{} has no room for a checkpoint ({} are free, {} are needed): free space, or choose another with --store",
             store.uri(),
-            output::bytes(free),
-            output::bytes(findings.checkpoint_bytes)
+            terminal::bytes(free),
+            terminal::bytes(findings.checkpoint_bytes)
         ));
     }
     findings

@@ -23,7 +23,6 @@ mod identity;
 mod keys;
 mod local;
 mod log;
-mod output;
 mod plan;
 mod plans;
 mod prepare;
@@ -72,7 +71,7 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        output::note(&format!("Error: {error:#}"));
+        terminal::note(format!("Error: {error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -97,8 +96,8 @@ fn run_status(args: &TargetArgs) -> Result<ExitCode> {
     let (store, plan) = target(args)?;
     let places = control::places(&store, &plan)?;
     let matrix = show::matrix(Some(&store), &plan, &Globs::new(&[])?, &places)?;
-    output::line(&format!("Sweep {} {} (code {})", plan.name, plan.digest.short(), plan.code.version));
-    output::line(&matrix.text(plan.slots));
+    terminal::line(format!("Sweep {} {} (code {})", plan.name, plan.digest.short(), plan.code.version));
+    terminal::line(&matrix.text(plan.slots));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,7 +106,7 @@ fn run_cancel(args: &TargetArgs) -> Result<ExitCode> {
     let (arrays, cut) = control::cancel(&store, &plan)?;
     let arrays: Vec<String> = arrays.iter().map(u64::to_string).collect();
     let jobs = if arrays.is_empty() { "No job was left".to_owned() } else { format!("Cancelled {}", arrays.join(" ")) };
-    output::line(&format!("{jobs}; {cut} trials were cut off. The same sweep command continues them."));
+    terminal::line(format!("{jobs}; {cut} trials were cut off. The same sweep command continues them."));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,7 +114,7 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
     let (store, plan) = target(&args.target)?;
     let collected = tables::collect(&store, &plan)?;
     let table = tables::table(&plan, &collected)?;
-    output::line(&match args.format {
+    terminal::line(&match args.format {
         Format::Text => tables::terminal(&table),
         Format::Md => tables::report(&plan, &table),
         Format::Csv => results::render::csv(&table)?,
@@ -128,6 +127,6 @@ fn print_schema(of: Written) -> Result<ExitCode> {
         Written::Train => run_spec::config::TrainConfig::schema(),
         Written::Sweep => SweepFile::schema(),
     };
-    output::line(&serde_json::to_string_pretty(&schema)?);
+    terminal::line(&serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use store::Store;
 
 use crate::identity::Identity;
-use crate::output;
 use crate::plan::{self, Facts};
 use crate::records::{Invocation, Plan};
 use crate::sweep_file::SweepFile;
@@ -60,7 +59,7 @@ pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
         match store.read_record_if_whole(&format!("{}/{n}.json", root(name)))? {
             Ok(plan) => return Ok(plan),
             Err(what) => {
-                output::note(&format!("{what}. Giving the sweep file instead of its name needs no recorded plan."))
+                terminal::note(format!("{what}. Giving the sweep file instead of its name needs no recorded plan."))
             }
         }
     }
@@ -90,7 +89,7 @@ fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
     for (_, key) in times.into_iter().rev().filter(|(_, key)| keys.contains(key)) {
         match store.read_record_if_whole(&key)? {
             Ok(plan) => return Ok(Some(plan)),
-            Err(what) => output::note(&what.to_string()),
+            Err(what) => terminal::note(&what.to_string()),
         }
     }
     Ok(None)
@@ -120,7 +119,7 @@ pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> R
     })?;
     let plan = of_run(store, file, facts, Run::Read)?;
     if !was_started(store, &plan)? {
-        output::note(&format!(
+        terminal::note(format!(
             "{}: nothing has been run of this version of the file with worker {}",
             file.path.display(),
             plan.code.version

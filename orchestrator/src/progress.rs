@@ -7,8 +7,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use run_folder::MetricsLine;
 use run_spec::ids::Attempt;
 
-use crate::output;
-
 /// How often a running trial's place is read from its log.
 const TAIL_EVERY: Duration = Duration::from_secs(2);
 
@@ -32,7 +30,7 @@ struct Bars {
 impl Progress {
     /// Begins with `done` of `total` trials already finished.
     pub(crate) fn new(total: usize, done: usize) -> Self {
-        let bars = output::on_terminal().then(|| Bars::new(total, done));
+        let bars = terminal::on_terminal().then(|| Bars::new(total, done));
         Self { bars, total, done, failed: 0, last_tail: None }
     }
 
@@ -41,7 +39,7 @@ impl Progress {
         match &self.bars {
             // A terminal too small for bars still gets the words.
             Some(bars) => drop(bars.all.println(text)),
-            None => output::note(text),
+            None => terminal::note(text),
         }
     }
 
@@ -50,7 +48,7 @@ impl Progress {
         if let Some(bars) = &mut self.bars {
             bars.running_bar(trial).set_message(stage.to_owned());
         } else {
-            output::note(&format!("{trial} attempt {attempt}: {stage}"));
+            terminal::note(format!("{trial} attempt {attempt}: {stage}"));
         }
     }
 
@@ -73,7 +71,7 @@ impl Progress {
     /// Counts a trial that this orchestrator finished, and says how long it took.
     pub(crate) fn on_finished(&mut self, trial: &str, seconds: f64) {
         self.done += 1;
-        self.on_end(trial, &format!("finished in {}", output::duration(seconds)));
+        self.on_end(trial, &format!("finished in {}", terminal::duration(seconds)));
     }
 
     /// Another orchestrator finished a trial.

@@ -7,10 +7,10 @@ use store::Store;
 
 use crate::evidence;
 use crate::identity::Life;
-use crate::output::{columns, duration};
 use crate::records::{Arm, Cause, Plan};
 use crate::trial_filter::Globs;
 use crate::trial_state::State;
+use terminal::{columns, duration};
 
 /// What is known of all trials of a plan.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Matrix {
     pub(crate) fn text(&self, slots: usize) -> String {
         let Counts { finished, failed, damaged, running, open } = self.counts;
         let total = self.rows.len() - 1;
-        let mut out = columns(&self.rows);
+        let mut out = columns(&self.rows, &[]);
         out.push_str(&format!(
             "\n\n{total} trials: {finished} done, {failed} failed, {running} running, {open} to run"
         ));

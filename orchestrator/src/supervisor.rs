@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::output;
-
 const POLL: Duration = Duration::from_millis(50);
 
 /// Runs `program` until it ends, and ends as it did (128 + signal where a signal ended it).
@@ -42,12 +40,12 @@ pub(crate) fn run(program: &str, args: &[String], grace: Duration) -> Result<Exi
         if kill_at.is_none() && (orphan || asked.load(Ordering::SeqCst)) {
             kill_at = Some(Instant::now() + grace);
             if orphan {
-                output::note("supervisor: the orchestrator is gone; ending the worker");
+                terminal::note("supervisor: the orchestrator is gone; ending the worker");
                 signal_group(group, Signal::Term);
             }
         }
         if kill_at.is_some_and(|at| Instant::now() >= at) {
-            output::note("supervisor: the worker did not end in time; killing it");
+            terminal::note("supervisor: the worker did not end in time; killing it");
             signal_group(group, Signal::Kill);
         }
         std::thread::sleep(POLL);

@@ -20,7 +20,6 @@ use crate::code::{self, Code};
 use crate::command;
 use crate::design;
 use crate::local::Local;
-use crate::output;
 use crate::plan::{self, Facts};
 use crate::plans::{self, Run};
 use crate::prepare::{self, Found};
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
     let findings = check::check(&store, &plan, &trials, &worker);
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
-    output::note(&findings.room());
+    terminal::note(&findings.room());
     let work = work_of(args, &store, &plan);
     let grace = Duration::from_secs_f64(args.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {
@@ -136,14 +135,14 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     if !collected.rows.is_empty() {
         let table = tables::table(plan, &collected)?;
         let folder = tables::keep(store, plan, &table, &collected.rows)?;
-        output::line(&tables::terminal(&table));
-        output::line(&format!("Tables: {}", store.uri_of(&folder)));
+        terminal::line(&tables::terminal(&table));
+        terminal::line(format!("Tables: {}", store.uri_of(&folder)));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
-    output::note(&format!("{finished} trials finished, {skipped} were finished before, {failed} failed, {left} left"));
+    terminal::note(format!("{finished} trials finished, {skipped} were finished before, {failed} failed, {left} left"));
     Ok(match (interrupted, failed + left) {
         (true, _) => {
-            output::note(farewell);
+            terminal::note(farewell);
             ExitCode::from(INTERRUPTED)
         }
         (false, 0) => ExitCode::SUCCESS,
@@ -166,7 +165,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
     if known {
         say_code(&plan);
         let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
-        output::note(&findings.room());
+        terminal::note(&findings.room());
         problems.extend(findings.problems);
     }
     let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
@@ -176,7 +175,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         problems.push(format!("{error:#}"));
     }
     for problem in &problems {
-        output::note(&format!("Error: {problem}"));
+        terminal::note(format!("Error: {problem}"));
     }
     // A sweep leaves these as they are, and ends so.
     let left = !args.retry_failed && counts.failed + counts.damaged > 0;
@@ -208,9 +207,9 @@ fn show_dry_run(
     filter: &Globs,
 ) -> Result<Counts> {
     let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
-    output::line(&format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
-    output::line(&matrix.text(file.slots));
-    output::line(&design::words(plan));
+    terminal::line(format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
+    terminal::line(&matrix.text(file.slots));
+    terminal::line(design::words(plan));
     if args.backend == BackendName::Slurm {
         dry_scripts(args, file, store, plan, filter)?;
         return Ok(matrix.counts());
@@ -218,9 +217,9 @@ fn show_dry_run(
     if let Some(trial) =
         plan.trials().into_iter().find(|trial| filter.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
     {
-        output::line(&format!("\nCommands of {}:", trial.label()));
+        terminal::line(format!("\nCommands of {}:", trial.label()));
         for stage in command::stages(plan, &trial, 1.into(), Path::new("CONFIG.json"), |key| store.uri_of(key))? {
-            output::line(&format!("  {}", command::shown("worker", &stage.args)));
+            terminal::line(format!("  {}", command::shown("worker", &stage.args)));
         }
     }
     Ok(matrix.counts())
@@ -230,7 +229,7 @@ fn show_dry_run(
 fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, filter: &Globs) -> Result<()> {
     let client = Client::find();
     if let (Err(error), None) = (&client, file.slurm()?.max_array_size) {
-        output::note(&format!("Batches are shown for an array size of 1001, the usual one: {error}"));
+        terminal::note(format!("Batches are shown for an array size of 1001, the usual one: {error}"));
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
     let work = work_of(args, store, plan);
@@ -242,14 +241,14 @@ fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, f
         }
     }
     for script in setup::scripts(plan, &open, &settings) {
-        output::line(&script);
+        terminal::line(&script);
     }
     Ok(())
 }
 
 fn say_code(plan: &Plan) {
     if !plan.code.reusable() {
-        output::note(&format!(
+        terminal::note(format!(
             "Worker {} does not name committed code: its results belong to run {} of this sweep and are not used by any other.",
             plan.code.version, plan.run
         ));

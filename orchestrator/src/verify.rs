@@ -17,7 +17,6 @@ use store::{Store, StoreError};
 use crate::cli::VerifyArgs;
 use crate::evidence;
 use crate::keys::{AttemptKey, TrialKey};
-use crate::output;
 use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
 use crate::slurm::job_batch::{JobBatch, Submitted};
 use crate::trial_state::{self, State, unix_s};
@@ -87,18 +86,21 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     }
     let mut report = look(&store, &keys)?;
     for damage in &report.damaged {
-        output::line(&format!("damaged: {}; {}", damage.what, damage.remedy));
+        terminal::line(format!("damaged: {}; {}", damage.what, damage.remedy));
     }
     for damage in &report.set_aside {
-        output::line(&format!("set aside: {}", damage.what));
+        terminal::line(format!("set aside: {}", damage.what));
     }
     if args.repair && !report.damaged.is_empty() {
         repair(&store, &report.damaged)?;
-        output::line(&format!("{} set aside; the next `orchestrator sweep` does the work again", report.damaged.len()));
+        terminal::line(format!(
+            "{} set aside; the next `orchestrator sweep` does the work again",
+            report.damaged.len()
+        ));
         report.set_aside.append(&mut report.damaged);
     }
     let Report { records, rows, runs, damaged, set_aside } = &report;
-    output::line(&format!(
+    terminal::line(format!(
         "{}: {records} records, {rows} files of rows, {runs} runs: {} damaged, {} set aside",
         store.uri(),
         damaged.len(),

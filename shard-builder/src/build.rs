@@ -28,13 +28,14 @@ use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copy_counts::{count_pairs, only_alike};
 use crate::encode::{Encoder, SpoolSink};
-use crate::output::{Progress, Terminal, thousands};
 use crate::plan::{self, PlannedShard};
+use crate::progress::{Progress, Terminal};
 use crate::resume::Resumed;
 use crate::sources::{Sources, locate};
 use crate::spool::Spool;
 use crate::summary;
 use crate::target::Target;
+use terminal::thousands;
 
 /// How images are written.
 const CODEC: Codec = Codec::Png;

@@ -12,8 +12,8 @@ use shards::{EXAMPLES_KEY, ShardSet};
 use imaging::contact_sheet::{self, Strip};
 
 use crate::encode::Encoder;
-use crate::output::thousands;
 use crate::plan::{PlannedRow, PlannedShard};
+use terminal::thousands;
 
 /// Examples of each source.
 const EXAMPLES_EACH: usize = 8;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use datasets::survey::{CopyPair, Crosses};
 
-use crate::output::thousands;
+use terminal::thousands;
 
 /// How many pairs of copies there are of each kind; its text is a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

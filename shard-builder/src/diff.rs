@@ -8,7 +8,7 @@ use shards::{RowMeta, ShardSet};
 use store::Store;
 
 use crate::cli::DiffArgs;
-use crate::output::{table, thousands};
+use terminal::{table, thousands};
 
 /// How the rows of one source differ.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

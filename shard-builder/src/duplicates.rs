@@ -16,8 +16,9 @@ use run_spec::ids::Product;
 use crate::cli::DuplicatesArgs;
 use crate::copy_counts::{count_pairs, only_alike};
 use crate::data_place::prepare_folder;
-use crate::output::{Terminal, thousands};
+use crate::progress::Terminal;
 use crate::sources::{Sources, locate};
+use terminal::thousands;
 
 /// Thumbnails in a line of the sheet: four pairs.
 const COLUMNS: u32 = 8;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datasets::survey::GroupUnion;
 
-use crate::output::thousands;
 use crate::set_report::SetReport;
+use terminal::thousands;
 
 /// Groups by the sources' own rules that copies joined.
 #[derive(Debug, Default)]

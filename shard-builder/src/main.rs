@@ -13,8 +13,8 @@ mod diff;
 mod duplicates;
 mod encode;
 mod joined_groups;
-mod output;
 mod plan;
+mod progress;
 mod recut;
 mod remove;
 mod resume;
@@ -33,34 +33,46 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    output::log_to_stderr();
+    log_to_stderr();
     imaging::quiet_decoders();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&error);
+            terminal::note(format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// Sends the log to standard error; `RUST_LOG` chooses what is in it.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal::on_terminal())
+        .with_target(false)
+        .init();
+}
+
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Build(args) => output::say(&build::build(&args)?),
-        Command::Duplicates(args) => output::say(&duplicates::duplicates(&args)?),
-        Command::Remove(args) => output::say(&remove::remove(&args)?),
-        Command::Diff(args) => output::say(&diff::diff(&args)?),
-        Command::Segment(args) => output::say(&segment_command::segment(&args)?),
-        Command::Split(args) => output::say(&split::split(&args)?),
-        Command::Verify(args) => output::say(&verify::verify(&args)?),
-        Command::Show(args) => output::say(&show::show(&args)?),
-        Command::Synth(args) => output::say(&synth_command::synth(&args)?),
-        Command::Schema => output::say(&serde_json::to_string_pretty(&datasets::schema::Source::json_schema())?),
+        Command::Build(args) => terminal::line(build::build(&args)?),
+        Command::Duplicates(args) => terminal::line(duplicates::duplicates(&args)?),
+        Command::Remove(args) => terminal::line(remove::remove(&args)?),
+        Command::Diff(args) => terminal::line(diff::diff(&args)?),
+        Command::Segment(args) => terminal::line(segment_command::segment(&args)?),
+        Command::Split(args) => terminal::line(split::split(&args)?),
+        Command::Verify(args) => terminal::line(verify::verify(&args)?),
+        Command::Show(args) => terminal::line(show::show(&args)?),
+        Command::Synth(args) => terminal::line(synth_command::synth(&args)?),
+        Command::Schema => terminal::line(serde_json::to_string_pretty(&datasets::schema::Source::json_schema())?),
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use datasets::reading::LocatedSource;
 use datasets::survey::{GroupCounts, ImageRecord, count_groups};
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
-use crate::output::thousands;
+use terminal::thousands;
 
 /// Share of a source's groups from which joining is worth a warning.
 const MANY: f64 = 0.05;

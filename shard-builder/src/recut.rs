@@ -12,8 +12,8 @@ use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 
 use crate::cli::RecutArgs;
-use crate::output::thousands;
 use crate::sources::locate;
+use terminal::thousands;
 
 /// Cuts rows again and returns what to print.
 ///

@@ -17,10 +17,11 @@ use store::Store;
 
 use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
-use crate::output::{Progress, thousands};
+use crate::progress::Progress;
 use crate::resume::Resumed;
 use crate::set_report::SetReport;
 use crate::target::Target;
+use terminal::thousands;
 
 /// Largest record that is searched for the digest of the old set, in bytes.
 const LARGEST_RECORD: u64 = 16 << 20;

@@ -9,7 +9,7 @@ use shards::{Codec, FinishedShard, RowMeta, ShardError};
 use store::Store;
 use tracing::warn;
 
-use crate::output::thousands;
+use terminal::thousands;
 
 /// How many shards were there of an earlier attempt.
 #[derive(Debug, Clone, Copy, Default)]

@@ -14,8 +14,9 @@ use segmentation::{Cell, SegmentOptions};
 
 use crate::cli::SegmentArgs;
 use crate::data_place::prepare_folder;
-use crate::output::{Terminal, table, thousands};
+use crate::progress::Terminal;
 use crate::sources::{Sources, locate};
+use terminal::{table, thousands};
 
 /// Colour in which cells are outlined.
 const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);

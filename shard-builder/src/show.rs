@@ -10,7 +10,7 @@ use store::Store;
 use imaging::contact_sheet::{self, Strip};
 
 use crate::cli::ShowArgs;
-use crate::output::{megabytes, table, thousands};
+use terminal::{megabytes, table, thousands};
 
 /// Thumbnails in a line of the sheet.
 const COLUMNS: u32 = 8;

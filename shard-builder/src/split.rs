@@ -9,8 +9,8 @@ use tracing::warn;
 
 use crate::cli::{SplitArgs, SplitKind};
 use crate::joined_groups::JoinedGroups;
-use crate::output::{table, thousands};
 use crate::set_report::SetReport;
+use terminal::{table, thousands};
 
 /// A fold with less than this part of the rows of the largest is warned of.
 const LEAST_PART: u64 = 2;

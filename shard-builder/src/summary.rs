@@ -7,7 +7,7 @@ use datasets::reading::LocatedSource;
 use datasets::schema::{FlawAction, name_of, stem_of};
 use datasets::survey::{ImageRecord, SourceCounts, count_by_source};
 
-use crate::output::{megabytes, table, thousands};
+use terminal::{megabytes, table, thousands};
 
 /// Labels not used that are told on the terminal.
 const LABELS_TOLD: usize = 20;

@@ -6,7 +6,8 @@ use anyhow::{Context, Error, Result, anyhow};
 use synth::{Scale, SmearSet, SourceSummary, SynthError};
 
 use crate::cli::{SynthArgs, SynthScale};
-use crate::output::{Progress, megabytes};
+use crate::progress::Progress;
+use terminal::megabytes;
 
 /// Draws what the arguments ask for and returns what to print.
 ///

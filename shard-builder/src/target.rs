@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::cli::VERSION;
 use crate::data_place::{DataPlace, verify_apart};
-use crate::output::megabytes;
+use terminal::megabytes;
 
 /// A set of patches takes at least this part of the bytes of its image files. They are stored without loss as PNG: files of JPEG become
 /// larger, and those without compression, with 16 bits and alpha, some five times smaller.

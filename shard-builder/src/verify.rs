@@ -5,8 +5,8 @@ use shards::{ShardSet, VerifyOptions, verify as prove};
 use store::Store;
 
 use crate::cli::VerifyArgs;
-use crate::output::{megabytes, table, thousands};
 use crate::recut::recut;
+use terminal::{megabytes, table, thousands};
 
 /// Verifies a set and returns what to print.
 ///

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::AugmentCommand;
-use crate::{config_file, output};
+use crate::config_file;
 
 /// Whole views on a contact sheet.
 const VIEWS: usize = 24;
@@ -122,7 +122,7 @@ fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
     }));
     let tiles = tiles.into_iter().map(|(name, tile)| Ok((name, to_rgb(tile)?))).collect::<Result<Vec<_>>>()?;
     write_png(out, &contact_sheet::labelled_grid(&tiles, COLUMNS as u32))?;
-    output::line(format!("{}: {transforms} transforms and {VIEWS} views of {}", out.display(), picture.display()));
+    terminal::line(format!("{}: {transforms} transforms and {VIEWS} views of {}", out.display(), picture.display()));
     Ok(())
 }
 

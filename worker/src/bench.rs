@@ -8,6 +8,7 @@ use collective::Solo;
 use dino::{CropBatch, MaskPlan, RankShare, State};
 use run_spec::config::{Precision, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
+use serde::Serialize;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 use torch_shim::host::HostBuffer;
@@ -16,7 +17,7 @@ use training::process_memory;
 
 use crate::cli::BenchArgs;
 use crate::environment::Environment;
-use crate::{bench_ranks, device, output};
+use crate::{bench_ranks, device};
 
 pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
@@ -32,7 +33,7 @@ pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
     }
     let mut rows = Vec::new();
     let rate = matrix_rate(place.device, Kind::Float, args.repeats);
-    rows.push(json!({ "what": "f32 matrix product, 2048 x 2048 x 2048", "gflop_per_s": rate }));
+    rows.push(Measure::Product { what: "f32 matrix product, 2048 x 2048 x 2048", gflop_per_s: rate });
     for (what, text, sets) in [
         ("tiny.yaml as it stands", TINY, vec![]),
         ("ViT-S/14, 224 px, batch 8, K = 8192", SMALL, vec!["head.prototypes=8192"]),
@@ -44,32 +45,53 @@ pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
         }
         let config = ResolvedConfig::from_yaml(text, what, &sets)?;
         assert_eq!(config.train.precision, Precision::F32);
-        let seconds = catch_torch_panic(what, || step_seconds(&config, place.device, args.repeats))?;
-        rows.push(json!({
-            "what": what,
-            "seconds_per_step": seconds,
-            "images_per_s": config.train.batch_size as f64 / seconds,
-            "memory_mb": process_memory::resident_mb(),
-        }));
+        let seconds_per_step = catch_torch_panic(what, || step_seconds(&config, place.device, args.repeats))?;
+        let images_per_s = config.train.batch_size as f64 / seconds_per_step;
+        rows.push(Measure::Step { what, seconds_per_step, images_per_s, memory_mb: process_memory::resident_mb() });
     }
-    if args.json {
-        output::line(json!({ "device": place.description, "code": crate::version::CODE, "rows": rows }));
-        return Ok(());
-    }
-    output::line(format!("{}, medians of {} runs", place.description, args.repeats));
-    for row in rows {
-        let what = row["what"].as_str().unwrap_or_default();
-        match row["gflop_per_s"].as_f64() {
-            Some(rate) => output::line(format!("{what:<44} {rate:8.1} GFLOP/s")),
-            None => output::line(format!(
-                "{what:<44} {:8.3} s/step {:8.2} images/s {:6} MB resident",
-                row["seconds_per_step"].as_f64().unwrap_or(f64::NAN),
-                row["images_per_s"].as_f64().unwrap_or(f64::NAN),
-                row["memory_mb"]
-            )),
+    let measures = Measures { device: place.description, code: crate::version::CODE, repeats: args.repeats, rows };
+    Ok(terminal::report(&measures, args.json)?)
+}
+
+/// What a device does in a second.
+#[derive(Debug, Serialize)]
+struct Measures {
+    device: String,
+    code: &'static str,
+    /// Each figure is the median of so many runs.
+    repeats: usize,
+    rows: Vec<Measure>,
+}
+
+/// One thing that was measured.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Measure {
+    /// A product of matrices.
+    Product { what: &'static str, gflop_per_s: f64 },
+    /// A step of training, with the process's memory after it.
+    Step { what: &'static str, seconds_per_step: f64, images_per_s: f64, memory_mb: u64 },
+}
+
+impl Measure {
+    fn cells(&self) -> Vec<String> {
+        match self {
+            Self::Product { what, gflop_per_s } => vec![(*what).to_owned(), format!("{gflop_per_s:.1} GFLOP/s")],
+            Self::Step { what, seconds_per_step, images_per_s, memory_mb } => vec![
+                (*what).to_owned(),
+                format!("{seconds_per_step:.3} s/step"),
+                format!("{images_per_s:.2} images/s"),
+                format!("{memory_mb} MB resident"),
+            ],
         }
     }
-    Ok(())
+}
+
+impl terminal::Report for Measures {
+    fn text(&self) -> String {
+        let rows: Vec<Vec<String>> = self.rows.iter().map(Measure::cells).collect();
+        format!("{}, medians of {} runs\n{}", self.device, self.repeats, terminal::columns(&rows, &[1, 2, 3]))
+    }
 }
 
 /// The published step of ViT-S/14 on eight images in f32: seconds of each repetition and the peak of memory.
@@ -81,7 +103,9 @@ fn step_beside_a_peer(prototypes: i64, args: &BenchArgs, device: Device) -> Resu
     let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets)?;
     let seconds = catch_torch_panic("a training step", || step_times(&config, device, args.repeats))?;
     let peak_mb = process_memory::peak_mb();
-    output::line(json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }));
+    terminal::line(
+        json!({ "seconds": seconds, "peak_mb": peak_mb, "gflop_per_s": matrix_rate(device, Kind::Float, 3) }),
+    );
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use collective::{Transfer, sum_};
 use dino::State;
 use run_spec::config::{Collective, Device, ResolvedConfig, TrainConfig};
 use run_spec::schedule::Schedules;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tch::{Kind, Tensor};
 use torch_shim::panics::catch_torch_panic;
 use training::Ranks;
@@ -15,7 +15,7 @@ use training::Ranks;
 use crate::bench::{SMALL, median, random_batch};
 use crate::cli::BenchArgs;
 use crate::environment::Environment;
-use crate::{device, output, ranks};
+use crate::{device, ranks};
 
 /// Elements of the all-reduce: the parameters of ViT-S/14.
 const ELEMENTS: i64 = 22_056_576;
@@ -32,38 +32,66 @@ pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
         (|| {
             let reduce = all_reduce(&ranks, place.device, args.repeats)?;
             let step = catch_torch_panic("a training step", || training(&ranks, place.device, args.repeats))?;
-            let all = json!({ "ranks": ranks.world(), "over": ranks.description(), "device": place.description, "all_reduce": reduce, "step": step });
             if !ranks.first() {
                 return Ok(());
             }
-            if args.json {
-                output::line(&all);
-                return Ok(());
-            }
-            output::line(format!(
-                "{}, {} each, medians of {} runs",
-                ranks.description(),
-                place.description,
-                args.repeats
-            ));
-            output::line(format!("all-reduce of {ELEMENTS} f32: {:.0} ms", 1e3 * number(&reduce["seconds"])));
-            output::line(format!(
-                "ViT-S/14, 224 px, {IMAGES_PER_RANK} images a rank: {:.3} s/step, of which {:.0} ms all-reduce, {:.0} % of it behind backward",
-                number(&step["seconds"]),
-                1e3 * number(&step["all_reduce_s"]),
-                100.0 * number(&step["hidden"])
-            ));
-            Ok(())
+            let (over, device, repeats) = (ranks.description().to_owned(), place.description.clone(), args.repeats);
+            let measures = RankMeasures { ranks: ranks.world(), over, device, repeats, all_reduce: reduce, step };
+            Ok(terminal::report(&measures, args.json)?)
         })(),
     )
 }
 
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
+/// What ranks need for what they do together.
+#[derive(Debug, Serialize)]
+struct RankMeasures {
+    ranks: usize,
+    /// How many they are and what joins them, for people.
+    over: String,
+    device: String,
+    /// Each figure is the median of so many runs.
+    repeats: usize,
+    all_reduce: AllReduce,
+    step: RankStep,
+}
+
+/// One sum over all ranks, outside a step.
+#[derive(Debug, Serialize)]
+struct AllReduce {
+    elements: i64,
+    seconds: f64,
+}
+
+/// A step of training, with the part that its sums over the ranks take.
+#[derive(Debug, Serialize)]
+struct RankStep {
+    images_per_rank: u64,
+    seconds: f64,
+    all_reduce_bytes: u64,
+    all_reduce_s: f64,
+    /// Seconds of the sums in which nothing else was done.
+    exposed_s: f64,
+    /// Share of the sums that hid behind the backward pass, 0 to 1.
+    hidden: f64,
+}
+
+impl terminal::Report for RankMeasures {
+    fn text(&self) -> String {
+        let Self { over, device, repeats, all_reduce, step, .. } = self;
+        format!(
+            "{over}, {device} each, medians of {repeats} runs\n\
+             all-reduce of {ELEMENTS} f32: {:.0} ms\n\
+             ViT-S/14, 224 px, {IMAGES_PER_RANK} images a rank: {:.3} s/step, of which {:.0} ms all-reduce, {:.0} % of it behind backward",
+            1e3 * all_reduce.seconds,
+            step.seconds,
+            1e3 * step.all_reduce_s,
+            100.0 * step.hidden
+        )
+    }
 }
 
 /// The slowest rank's seconds, since all wait for it.
-fn all_reduce(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value> {
+fn all_reduce(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<AllReduce> {
     let mut numbers = Tensor::ones([ELEMENTS], (Kind::Float, device));
     let mut times = Vec::new();
     for run in 0..=repeats.max(1) {
@@ -78,10 +106,10 @@ fn all_reduce(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Valu
     // Powers of the world size are exact.
     let expected = (ranks.world() as f64).powi(repeats.max(1) as i32 + 1);
     anyhow::ensure!(numbers.double_value(&[ELEMENTS - 1]) == expected, "the all-reduce gave a wrong sum");
-    Ok(json!({ "elements": ELEMENTS, "seconds": median(times) }))
+    Ok(AllReduce { elements: ELEMENTS, seconds: median(times) })
 }
 
-fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value> {
+fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<RankStep> {
     let batch_size = format!("train.batch_size={}", IMAGES_PER_RANK * ranks.world() as u64);
     let sets = [batch_size.as_str(), "train.loss_groups=1", "train.precision=f32", "head.prototypes=8192"];
     let config = ResolvedConfig::from_yaml(SMALL, "reddino-small.yaml", &sets.map(str::to_owned))?;
@@ -100,12 +128,12 @@ fn training(ranks: &Ranks, device: tch::Device, repeats: usize) -> Result<Value>
         }
     }
     let of = |pick: fn(&Transfer) -> f64| median(transfers.iter().map(pick).collect());
-    Ok(json!({
-        "images_per_rank": IMAGES_PER_RANK,
-        "seconds": median(times),
-        "all_reduce_bytes": transfers[0].bytes,
-        "all_reduce_s": of(|t| t.seconds),
-        "exposed_s": of(|t| t.exposed_s),
-        "hidden": of(Transfer::hidden),
-    }))
+    Ok(RankStep {
+        images_per_rank: IMAGES_PER_RANK,
+        seconds: median(times),
+        all_reduce_bytes: transfers[0].bytes,
+        all_reduce_s: of(|t| t.seconds),
+        exposed_s: of(|t| t.exposed_s),
+        hidden: of(Transfer::hidden),
+    })
 }

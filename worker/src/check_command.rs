@@ -13,7 +13,7 @@ use store::Store;
 use crate::cli::{Cli, Command, TrainArgs};
 use training::{Source, verify_init_weights};
 
-use crate::{expectation, output};
+use crate::expectation;
 
 /// Refuses a command line as the command itself would: its configuration, its shard set, its split, its initial weights.
 pub(crate) fn check(words: &[String]) -> Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
         }
         _ => None,
     };
-    output::line(serde_json::json!({ "checkpoint_bytes": bytes }));
+    terminal::line(serde_json::json!({ "checkpoint_bytes": bytes }));
     Ok(())
 }
 

@@ -11,7 +11,6 @@ use run_spec::ids::Step;
 use store::Store;
 
 use crate::cli::CurvesArgs;
-use crate::output;
 
 /// Draws the figure and says where it went.
 pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
@@ -41,7 +40,7 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
     let svg = curves(&figure)?;
     let (folder, name) = Store::open_file(&args.out)?;
     folder.create(&name, svg.into_bytes().into()).with_context(|| format!("write {}", args.out))?;
-    output::line(&args.out);
+    terminal::line(&args.out);
     Ok(())
 }
 

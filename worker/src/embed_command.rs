@@ -7,7 +7,6 @@ use store::Store;
 use crate::cli::EmbedArgs;
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
-use crate::output;
 
 /// Writes one row an image: where it comes from, and its feature.
 pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
@@ -19,6 +18,6 @@ pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
     let bytes = export::features_as_parquet(&rows, features.data(), features.dim())?;
     let (folder, name) = Store::open_file(&args.out)?;
     folder.create(&name, bytes.into())?;
-    output::line(format!("{}: {} features of {} dimensions", args.out, shards.len(), features.dim()));
+    terminal::line(format!("{}: {} features of {} dimensions", args.out, shards.len(), features.dim()));
     Ok(())
 }

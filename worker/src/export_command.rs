@@ -11,7 +11,7 @@ use store::Store;
 use crate::cli::ExportArgs;
 use crate::environment::Environment;
 use crate::features::{self, Trained};
-use crate::{output, version};
+use crate::version;
 
 /// Writes the model in the layout that `args` name, with its card: files that are not there yet.
 pub(crate) fn export(args: &ExportArgs, environment: &Environment) -> Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn export(args: &ExportArgs, environment: &Environment) -> Result<()>
         Layout::State => "the whole training state",
         _ => "teacher backbone",
     };
-    output::line(format!("{}: {what} of step {}, {layout} layout", args.out, trained.checkpoint.step));
+    terminal::line(format!("{}: {what} of step {}, {layout} layout", args.out, trained.checkpoint.step));
     Ok(())
 }
 

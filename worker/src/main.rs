@@ -19,7 +19,6 @@ mod features;
 mod log;
 mod memory;
 mod metrics_command;
-mod output;
 mod plan_command;
 mod probe_command;
 mod ranks;
@@ -38,6 +37,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::{Cli, Command};
 use environment::Environment;
+use training::TrainingError;
 
 fn main() -> ExitCode {
     if let Err(error) = environment::complete() {
@@ -71,13 +71,43 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
         Command::Plan(args) => plan_command::plan(&args)?,
         Command::Bench(args) => bench::bench(&args, environment)?,
         Command::Doctor(args) => return doctor::doctor(&args, environment),
-        Command::Version { json: true } => output::line(serde_json::json!({ "version": version::CODE })),
-        Command::Version { json: false } => output::line(version::CODE),
+        Command::Version { json } => terminal::report(&version::Version::default(), json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// An error and its causes as one sentence, with the remedy where memory was short.
+/// An error and its causes as one sentence, with what this program can do about it.
 fn sentence(error: &anyhow::Error) -> String {
-    memory::with_remedy(run_folder::failure::sentence(error.as_ref()))
+    let sentence = memory::with_remedy(run_folder::failure::sentence(error.as_ref()));
+    match error.chain().find_map(|cause| cause.downcast_ref().and_then(remedy)) {
+        Some(remedy) => format!("{sentence}; {remedy}"),
+        None => sentence,
+    }
+}
+
+/// The command or flag that helps where training cannot begin or go on: the library knows none.
+fn remedy(error: &TrainingError) -> Option<&'static str> {
+    match error {
+        TrainingError::NoInitWeights { .. } => Some("--set init.weights=URI or --set init.weights=null does it here"),
+        TrainingError::NotFinite { .. } => Some("`worker step --failed` does these steps again"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+    use training::TrainingFailure;
+
+    #[test]
+    fn the_command_that_helps_is_named_below_any_context() {
+        let (steps, step, rate) = (3, 7.into(), "lr");
+        let error =
+            TrainingError::NotFinite { steps, term: "loss.ibot".into(), step, captured: "r/failed".into(), rate };
+        let failed: Result<(), TrainingFailure> = Err(error.into());
+        let said = sentence(&failed.context("train").unwrap_err());
+        assert!(said.starts_with("train: 3 steps in a row were not finite (last: loss.ibot at step 7)"), "{said}");
+        assert!(said.ends_with("; `worker step --failed` does these steps again"), "{said}");
+    }
 }

@@ -4,7 +4,6 @@ use anyhow::{Context, Result, bail};
 use run_folder::Run;
 
 use crate::cli::MetricsArgs;
-use crate::output;
 use training::metrics::{event_file, now};
 
 /// Writes one event file. Of a step that several attempts did, the latest counts.
@@ -25,6 +24,6 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
             .scalars(now(), step.get(), &metrics.scalars())
             .with_context(|| format!("write into {}", folder.display()))?;
     }
-    output::line(format!("{}: {} steps", folder.display(), lines.len()));
+    terminal::line(format!("{}: {} steps", folder.display(), lines.len()));
     Ok(())
 }

@@ -7,7 +7,6 @@ use store::Store;
 
 use crate::cli::PlanArgs;
 use crate::config_file;
-use crate::output;
 
 /// Prints one line an image: step, rank, draw, row, source and image.
 pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
@@ -16,12 +15,12 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<()> {
     anyhow::ensure!(!shards.is_empty(), "{}: the shard set has no rows", args.shards);
     anyhow::ensure!(args.world > 0, "--world 0: at least one rank is needed");
     let plan = Plan::of(&config, &shards.source_rows())?;
-    output::line("step\trank\tdraw\trow\tsource\timage");
+    terminal::line("step\trank\tdraw\trow\tsource\timage");
     for step in args.step..args.step.saturating_add(args.steps) {
         for rank in 0..args.world {
             for draw in plan.rows_at(step, Place { rank, world: args.world }) {
                 let meta = shards.meta(draw.row)?;
-                output::line(format!("{step}\t{rank}\t{}\t{}\t{}\t{}", draw.draw, draw.row, meta.source, meta.image));
+                terminal::line(format!("{step}\t{rank}\t{}\t{}\t{}\t{}", draw.draw, draw.row, meta.source, meta.image));
             }
         }
     }

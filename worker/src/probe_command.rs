@@ -16,7 +16,7 @@ use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
 use crate::probe_command::rows::Origin;
-use crate::{device, expectation, output, transductive};
+use crate::{device, expectation, transductive};
 
 mod rows;
 
@@ -42,11 +42,11 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
 pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result<()> {
     let Scoring { shards, cells, out } = args.scoring.open()?;
     let config = match &args.config {
-        Some(path) => crate::config_file::read(path, &args.set)?,
+        Some(path) => crate::config_file::read_untrained(path, &args.set)?,
         None if args.features.needs_model() => {
             bail!("{} features need a model: name its training configuration with --config", args.features.name())
         }
-        None => ResolvedConfig::from_yaml("", "the defaults", &args.set)?,
+        None => ResolvedConfig::untrained("", "the defaults", &args.set)?,
     };
     let device = device::open(config.device, args.threads, environment)?;
     let extractor = Extractor::new(&shards, args.scoring.batch, args.threads)?;
@@ -138,7 +138,7 @@ fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
 fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
     let Some((_, origin, first)) = scored.first() else { return Ok(()) };
     let cells = first.cells();
-    output::line(format!(
+    terminal::line(format!(
         "{} cells, {} classes, {} groups, split {} ({} folds), step {}{}",
         cells.len(),
         cells.classes().names().len(),
@@ -148,7 +148,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
         origin.step,
         if origin.transductive == Some(true) { ", transductive: the training set held images of this set" } else { "" }
     ));
-    output::line(format!(
+    terminal::line(format!(
         "{:<10} {:<7} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups",
         "features", "probe", "accuracy", "balanced acc.", "weighted F1"
     ));
@@ -169,7 +169,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
                 };
                 format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi)
             };
-            output::line(format!(
+            terminal::line(format!(
                 "{features:<10} {:<7} {:>15} {:>15} {:>15}  {interval}",
                 probe.name,
                 cell(Metric::Accuracy)?,

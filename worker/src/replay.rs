@@ -18,7 +18,7 @@ use training::Ranks;
 
 use crate::cli::StepArgs;
 use crate::environment::Environment;
-use crate::{device, output, ranks};
+use crate::{device, ranks};
 
 /// Does the captured step of the run at `uri` again, on as many ranks as did it, and prints how it ends as a line of JSON.
 pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> Result<()> {
@@ -33,7 +33,7 @@ pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> R
     let result = catch_torch_panic("step", || again(&run, args.step.map(Step::new), &config, &ranks, place.device));
     let line = ranks::or_abort(&ranks, result)?;
     if ranks.first() {
-        output::line(line);
+        terminal::line(line);
     }
     Ok(())
 }

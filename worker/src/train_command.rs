@@ -12,7 +12,7 @@ use training::{CacheFolder, Ending, Input, Observer, TrainingJob};
 
 use crate::cli::TrainArgs;
 use crate::environment::Environment;
-use crate::{config_file, device, expectation, output, ranks, signals, version};
+use crate::{config_file, device, expectation, ranks, signals, version};
 
 /// Seconds between log lines about steps, where no bar shows them.
 const LINE_EVERY_S: u64 = 10;
@@ -102,7 +102,7 @@ impl Observer for Progress {
 
     fn on_metrics(&mut self, line: &MetricsLine) {
         if let Some(text) = self.print_metrics.then(|| serde_json::to_string(line).ok()).flatten() {
-            output::line(text);
+            terminal::line(text);
         }
         let Some(metrics) = line.done() else { return };
         let number = |value: Option<f64>| value.unwrap_or(f64::NAN);

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use run_folder::{Run, Verification, verify};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::VerifyArgs;
-use crate::output;
 use crate::version::CODE;
 
 /// Checks, sets damaged keys aside where asked to, prints, and gives exit code 1 if damage is left.
@@ -15,20 +14,34 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let run = Run::at(&args.run)?;
     let found = verify(&run)?;
     let record = if args.repair { run.repair(&found, CODE)? } else { None };
-    if args.json {
-        let document = json!({ "schema": 1, "run": run.store().uri(), "found": found, "set_aside_by": record });
-        output::line(serde_json::to_string_pretty(&document)?);
-    } else {
-        lines(&run, &found, record.as_deref()).iter().for_each(output::line);
-    }
+    let verified = Verified { schema: 1, run: run.store().uri(), found: &found, set_aside_by: record.as_deref() };
+    terminal::report(&verified, args.json)?;
     let left = found.damages.iter().any(|damage| record.is_none() || !damage.can_be_set_aside);
     Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn lines(run: &Run, found: &Verification, record: Option<&str>) -> Vec<String> {
+/// What was found (docs/runs.md has its JSON form).
+#[derive(Debug, Serialize)]
+struct Verified<'a> {
+    /// Raised when a field changes its meaning or goes away.
+    schema: u32,
+    /// Address of the run.
+    run: &'a str,
+    found: &'a Verification,
+    /// Key of the record that sets damaged keys aside.
+    set_aside_by: Option<&'a str>,
+}
+
+impl terminal::Report for Verified<'_> {
+    fn text(&self) -> String {
+        lines(self.run, self.found, self.set_aside_by).join("\n")
+    }
+}
+
+fn lines(run: &str, found: &Verification, record: Option<&str>) -> Vec<String> {
     let mut out = Vec::new();
     for damage in &found.damages {
-        let uri = run.store().uri_of(&damage.key);
+        let uri = format!("{run}/{}", damage.key);
         match record {
             Some(record) if damage.can_be_set_aside => {
                 out.push(format!("{uri}: {}; set aside by {record}", damage.what));
@@ -40,8 +53,7 @@ fn lines(run: &Run, found: &Verification, record: Option<&str>) -> Vec<String> {
     out.extend(found.unnamed.iter().map(|key| format!("{key}: no record names it; it counts for nothing")));
     out.extend(found.without_digest.iter().map(|key| format!("{key}: reads, but an older version named no digest")));
     out.push(format!(
-        "{}: {} whole, {} damaged, {} set aside before, {} unnamed, {} without a digest",
-        run.store().uri(),
+        "{run}: {} whole, {} damaged, {} set aside before, {} unnamed, {} without a digest",
         found.whole,
         found.damages.len(),
         found.set_aside.len(),
@@ -62,6 +74,7 @@ mod tests {
     use super::*;
     use run_folder::RunRecord;
     use run_spec::ids::Digest;
+    use serde_json::json;
 
     #[test]
     fn damage_is_told_with_its_remedy_and_repaired_on_request() {
@@ -80,7 +93,7 @@ mod tests {
         std::fs::write(folder.path().join("run.json"), "{").unwrap();
         assert!(failed(true), "what a run is cannot be set aside");
         let found = verify(&run).unwrap();
-        let text = lines(&run, &found, None).join("\n");
+        let text = lines(run.store().uri(), &found, None).join("\n");
         assert!(
             text.contains("run.json: it is not a JSON object") && text.contains("restore it from a copy"),
             "{text}"

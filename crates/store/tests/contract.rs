@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use clock::{Clock, SteppedClock};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Fault, Store, StoreError, Waiting, contract};
 

@@ -45,9 +45,7 @@ pub enum TrainingError {
     #[error("{0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The file of `init.weights` cannot be read.
-    #[error(
-        "init.weights: {uri} cannot be read; name the file with --set init.weights=URI, or draw random weights with --set init.weights=null"
-    )]
+    #[error("init.weights: {uri} cannot be read; name the file that holds them there, or null to draw random weights")]
     NoInitWeights {
         /// Address of the file of weights.
         uri: String,
@@ -90,8 +88,8 @@ pub enum TrainingError {
     Ranks(#[from] RanksError),
     /// Several steps in a row had a loss or gradient that was not finite.
     #[error(
-        "{steps} steps in a row were not finite (last: {term} at step {step}); they are under {captured} and `worker step --failed` \
-         does them again; lower optim.{rate} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run"
+        "{steps} steps in a row were not finite (last: {term} at step {step}); what they were given is under {captured}; \
+         lower optim.{rate} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run"
     )]
     NotFinite {
         /// The number of such steps in a row.

@@ -18,7 +18,6 @@ use serde_json::json;
 use store::Store;
 
 use crate::identity::Identity;
-use crate::output;
 use crate::records::{Plan, Trial};
 use crate::slurm::section::{Shape, Shapes};
 use crate::trial_state::unix_s;
@@ -62,18 +61,10 @@ pub(crate) struct Member {
     pub(crate) attempt: Attempt,
 }
 
-/// `wave.json`: the trials that are submitted together, as one job array for training and one for probing.
+/// How and where the tasks of all batches of an invocation run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct JobBatch {
-    /// Short and unique in the store; part of the jobs' names.
-    pub(crate) id: String,
-    /// The plan, with the arms of this batch alone: a task needs to read nothing else.
-    pub(crate) plan: Plan,
-    /// The trials, by index.
-    pub(crate) members: Vec<Member>,
-    /// What the jobs ask for.
-    pub(crate) shapes: Shapes,
-    /// Tasks that may run at once.
+pub(crate) struct TaskSetting {
+    /// Tasks of one array that may run at once.
     pub(crate) max_parallel: Option<u32>,
     /// Seconds that a job may take by the sweep file.
     pub(crate) time_limit_s: Option<u64>,
@@ -87,6 +78,22 @@ pub(crate) struct JobBatch {
     pub(crate) work: PathBuf,
     /// Folder in which the tasks run.
     pub(crate) folder: PathBuf,
+}
+
+/// `wave.json`: the trials that are submitted together, as one job array for training and one for probing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct JobBatch {
+    /// Short and unique in the store; part of the jobs' names.
+    pub(crate) id: String,
+    /// The plan, with the arms of this batch alone: a task needs to read nothing else.
+    pub(crate) plan: Plan,
+    /// The trials, by index.
+    pub(crate) members: Vec<Member>,
+    /// What the jobs ask for.
+    pub(crate) shapes: Shapes,
+    /// How and where its tasks run.
+    #[serde(flatten)]
+    pub(crate) setting: TaskSetting,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
 }
@@ -186,7 +193,7 @@ pub(crate) fn all(store: &Store, plan: &Plan) -> Result<Vec<JobBatch>> {
     for key in keys.iter().filter(|key| key.ends_with("/wave.json")) {
         match store.read_record_if_whole(key)? {
             Ok(batch) => batches.push(batch),
-            Err(what) => output::note(&format!("{what}. Its jobs are not shown or cancelled.")),
+            Err(what) => terminal::note(format!("{what}. Its jobs are not shown or cancelled.")),
         }
     }
     Ok(batches)

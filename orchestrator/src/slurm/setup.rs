@@ -10,7 +10,7 @@ use store::Store;
 use crate::backend::Ticket;
 use crate::records::{Baseline, Plan, Trial};
 use crate::slurm::client::Client;
-use crate::slurm::job_batch::Job;
+use crate::slurm::job_batch::{Job, TaskSetting};
 use crate::slurm::section::Shapes;
 use crate::slurm::submit;
 use crate::slurm::watch::{SlurmSettings, batch_of};
@@ -51,15 +51,17 @@ pub(crate) fn settings(
     Ok(SlurmSettings {
         baseline_shapes: baseline_shapes(plan, &shapes),
         shapes,
-        max_parallel: choices.max_parallel.or(section.max_parallel),
         max_array_size,
         poll: Duration::from_secs_f64(section.poll_s),
-        time_limit_s: file.time_limit_s,
-        store: if uri.contains("://") { uri.to_owned() } else { absolute(Path::new(uri))?.display().to_string() },
-        program: std::env::current_exe().context("find the path of this program")?,
-        worker: absolute(&choices.worker)?,
-        work: absolute(choices.work)?,
-        folder: std::env::current_dir().context("find the working folder")?,
+        tasks: TaskSetting {
+            max_parallel: choices.max_parallel.or(section.max_parallel),
+            time_limit_s: file.time_limit_s,
+            store: if uri.contains("://") { uri.to_owned() } else { absolute(Path::new(uri))?.display().to_string() },
+            program: std::env::current_exe().context("find the path of this program")?,
+            worker: absolute(&choices.worker)?,
+            work: absolute(choices.work)?,
+            folder: std::env::current_dir().context("find the working folder")?,
+        },
         take_over: choices.take_over,
     })
 }

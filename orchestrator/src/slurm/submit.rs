@@ -107,7 +107,7 @@ fn one(
         Ok(None) => {}
         Err(trouble) => return Ok(Err(Submission::Later(trouble.to_string()))),
     }
-    let scripts = batch.work.join("slurm");
+    let scripts = batch.setting.work.join("slurm");
     std::fs::create_dir_all(&scripts).with_context(|| format!("make folder {}", scripts.display()))?;
     let path = scripts.join(format!("{name}.sh"));
     std::fs::write(&path, text(batch, job, indexes, after.map(|array| array.to_string()).as_deref()))
@@ -128,17 +128,17 @@ fn one(
 
 /// The script of one array.
 pub(crate) fn text(batch: &JobBatch, job: Job, indexes: &[u32], after: Option<&str>) -> String {
-    let program = batch.program.display().to_string();
-    let args = ["task", "--store", &batch.store, "--batch", &batch.key(), "--job", job.word()];
+    let program = batch.setting.program.display().to_string();
+    let args = ["task", "--store", &batch.setting.store, "--batch", &batch.key(), "--job", job.word()];
     let command: Vec<String> = std::iter::once(program.as_str()).chain(args).map(str::to_owned).collect();
     script::text(&Script {
         job,
         name: &batch.job_name(job),
         comment: &comment(&batch.plan.digest, &batch.id, job),
-        array: &script::array(indexes, batch.max_parallel),
+        array: &script::array(indexes, batch.setting.max_parallel),
         shape: batch.shape(job),
-        logs: &batch.work.join("slurm"),
-        folder: &batch.folder,
+        logs: &batch.setting.work.join("slurm"),
+        folder: &batch.setting.folder,
         after,
         command: &command,
     })

@@ -22,7 +22,6 @@ use crate::check;
 use crate::command;
 use crate::evidence;
 use crate::keys::RowsKey;
-use crate::output;
 use crate::process::Launcher;
 use crate::records::{Cause, Failed, Finished, Trained, Trial};
 use crate::slurm::again::{self, Again};
@@ -59,10 +58,10 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         Standing::Unwanted(why) => bail!("attempt {number_of_attempt} of {} is not wanted: {why}", trial.label()),
     }
     // The node may see another worker, another store or less room than the machine that planned.
-    let findings = check::check(&store, &batch.plan, &[trial], &batch.worker);
+    let findings = check::check(&store, &batch.plan, &[trial], &batch.setting.worker);
     if !findings.problems.is_empty() {
         let record = failure(Cause::Changed, "check", findings.problems.join("; "), Vec::new());
-        output::note(&record.message);
+        terminal::note(&record.message);
         trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
         return Ok(ExitCode::FAILURE);
     }
@@ -72,13 +71,13 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         plan: &batch.plan,
         launcher: Launcher {
             prefix: prefix(shape, job),
-            worker: batch.worker.clone(),
+            worker: batch.setting.worker.clone(),
             // To srun a TERM means to kill; the worker takes USR1 as a wish to stop.
             ask: Signal::Usr1,
             grace: Duration::from_secs(u64::from(shape.signal_s)),
         },
-        work: batch.work.clone(),
-        time_limit_s: batch.time_limit_s,
+        work: batch.setting.work.clone(),
+        time_limit_s: batch.setting.time_limit_s,
         restarts: std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
         log_name: if job == Job::Train { "log-train.txt" } else { "log-probe.txt" },
     };
@@ -106,7 +105,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
             let near_limit = near_limit.load(Ordering::SeqCst);
             // Under a warning the worker was asked by us; else Slurm or a person may have ended it.
             if !(near_limit && record.cause == Cause::Interrupted) && left_to_slurm(&record, task, &asked) {
-                output::note(&format!("ended by Slurm or by a person: {}", record.message));
+                terminal::note(format!("ended by Slurm or by a person: {}", record.message));
                 return Ok(ExitCode::from(STOPPED));
             }
             let never_ran = record.cause == Cause::Exit && unspoken(&log, before);
@@ -123,7 +122,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
                 },
                 Some(Again::Unasked) | None => record,
             };
-            output::note(&record.message);
+            terminal::note(&record.message);
             trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
             Ok(ExitCode::FAILURE)
         }
@@ -149,7 +148,7 @@ fn prefix(shape: &Shape, job: Job) -> Vec<String> {
 }
 
 fn requeue(task: Task, why: &str) -> Result<ExitCode> {
-    output::note(&format!("{why}: task {task} goes back into the queue"));
+    terminal::note(format!("{why}: task {task} goes back into the queue"));
     match Client.requeue(task) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(trouble) => bail!("the task was not put back into the queue: {trouble}"),

@@ -1,7 +1,6 @@
 //! The Slurm backend: submits batches and watches their jobs. It runs nothing, and ends without harm at any time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -13,7 +12,7 @@ use crate::log;
 use crate::progress;
 use crate::records::{Cause, Claim, Plan, Trial};
 use crate::slurm::client::Client;
-use crate::slurm::job_batch::{self, Job, JobBatch, Member};
+use crate::slurm::job_batch::{self, Job, JobBatch, Member, TaskSetting};
 use crate::slurm::job_phase::{self, Phase};
 use crate::slurm::parse::{End, Task, Tasks};
 use crate::slurm::section::Shapes;
@@ -32,24 +31,12 @@ pub(crate) struct SlurmSettings {
     pub(crate) shapes: BTreeMap<String, Shapes>,
     /// What the jobs of each baseline ask for, by its name.
     pub(crate) baseline_shapes: BTreeMap<String, Shapes>,
-    /// Tasks of one array that may run at once.
-    pub(crate) max_parallel: Option<u32>,
     /// Tasks of one array at most.
     pub(crate) max_array_size: u32,
     /// Time between two questions, at least.
     pub(crate) poll: Duration,
-    /// Seconds that a job may take by the sweep file.
-    pub(crate) time_limit_s: Option<u64>,
-    /// URI of the store, good from every node.
-    pub(crate) store: String,
-    /// Path of this program, good from every node.
-    pub(crate) program: PathBuf,
-    /// Path of the worker, good from every node.
-    pub(crate) worker: PathBuf,
-    /// Folder for logs and configs.
-    pub(crate) work: PathBuf,
-    /// Folder in which the tasks run.
-    pub(crate) folder: PathBuf,
+    /// How and where their tasks run.
+    pub(crate) tasks: TaskSetting,
     /// Whether orchestrators on other machines count as dead.
     pub(crate) take_over: bool,
 }
@@ -133,7 +120,8 @@ impl<'a> Watch<'a> {
                         failure(Cause::Refused, "train", format!("Slurm refused it: {description}"), Vec::new());
                     trial_state::record_failure(store, &trial, attempt, &record)?;
                 }
-                let script = open.batch.work.join("slurm").join(format!("{}.sh", open.batch.job_name(Job::Train)));
+                let script =
+                    open.batch.setting.work.join("slurm").join(format!("{}.sh", open.batch.job_name(Job::Train)));
                 bail!(
                     "Slurm refused {}: {description}: change the section `slurm` of the sweep file (the script is {})",
                     open.batch.job_name(Job::Train),
@@ -203,7 +191,7 @@ impl<'a> Watch<'a> {
         if newest != attempt {
             return Ok(());
         }
-        let (_, description) = attempt::reason(&log_of(&self.settings.work, &trial, attempt));
+        let (_, description) = attempt::reason(&log_of(&self.settings.tasks.work, &trial, attempt));
         let (cause, message) = job_phase::failure(over, &description);
         let record = failure(cause, "", message, Vec::new());
         trial_state::record_failure(self.store, &trial, attempt, &record)
@@ -233,17 +221,11 @@ pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, set
     };
     let members: Vec<Member> = tickets.iter().map(member).collect();
     JobBatch {
-        id: job_batch::new_id(plan, &members, &settings.store),
+        id: job_batch::new_id(plan, &members, &settings.tasks.store),
         plan: job_batch::plan_of(plan, &members),
         members,
         shapes: shapes.clone(),
-        max_parallel: settings.max_parallel,
-        time_limit_s: settings.time_limit_s,
-        store: settings.store.clone(),
-        program: settings.program.clone(),
-        worker: settings.worker.clone(),
-        work: settings.work.clone(),
-        folder: settings.folder.clone(),
+        setting: settings.tasks.clone(),
         unix_s: unix_s(),
     }
 }
@@ -333,7 +315,7 @@ impl<'a> Backend<'a> for Watch<'a> {
         if places {
             for watched in self.watched.iter().filter(|watched| !watched.description.is_empty()) {
                 let Ticket { trial, attempt } = watched.ticket;
-                let place = progress::place(&log::tail(&log_of(&self.settings.work, &trial, attempt), 4096));
+                let place = progress::place(&log::tail(&log_of(&self.settings.tasks.work, &trial, attempt), 4096));
                 let stage = watched.description.split(':').next().unwrap_or_default().to_owned();
                 events.push(Event::Progress(watched.ticket, stage, place));
             }
@@ -362,7 +344,7 @@ impl<'a> Backend<'a> for Watch<'a> {
                 Phase::Over(over) => {
                     self.settle(&watched, over.as_ref())?;
                     let Ticket { trial, attempt } = watched.ticket;
-                    events.push(Event::Ended(watched.ticket, None, log_of(&self.settings.work, &trial, attempt)));
+                    events.push(Event::Ended(watched.ticket, None, log_of(&self.settings.tasks.work, &trial, attempt)));
                 }
             }
         }

@@ -23,8 +23,8 @@ use run_spec::config::{Collective, Device};
 use training::{OpenDevice, Ranks};
 
 use crate::cli::DoctorArgs;
+use crate::device;
 use crate::environment::{self, Environment};
-use crate::{device, output};
 
 /// Seconds that a rank waits for its peers.
 const DEADLINE_S: f64 = 120.0;
@@ -72,7 +72,7 @@ pub(crate) fn doctor(args: &DoctorArgs, environment: &Environment) -> Result<Exi
     }
     let report = gathered(&ranks, &device, &environment.host, findings)?;
     if launch.rank == 0 {
-        output::line(if args.json { serde_json::to_string_pretty(&report)? } else { report.text() });
+        terminal::report(&report, args.json)?;
     }
     Ok(if report.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! All findings of all ranks, as an aligned table or as one JSON document (docs/doctor.md has its schema).
 
 use serde::Serialize;
+use terminal::columns;
 
 use super::finding::{Finding, Outcome};
 
@@ -42,16 +43,20 @@ impl Report {
     fn count(&self, outcome: Outcome) -> usize {
         self.findings.iter().filter(|finding| finding.outcome == outcome).count()
     }
+}
 
-    /// The table: ranks, then a line per finding with its remedy below it, then the sums.
-    pub(crate) fn text(&self) -> String {
+impl terminal::Report for Report {
+    /// The ranks, then a line per finding with its remedy below it, then the sums.
+    fn text(&self) -> String {
         let mut lines: Vec<String> =
             self.ranks.iter().enumerate().map(|(rank, words)| format!("rank {rank}: {words}")).collect();
-        let width = self.findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+        let mut rows = Vec::new();
         for finding in &self.findings {
-            lines.push(format!("{:<width$}  {:<11}  {}", finding.check, finding.outcome.word(), finding.detail));
-            lines.extend(finding.remedy.as_ref().map(|remedy| format!("{:<width$}  {:<11}  -> {remedy}", "", "")));
+            rows.push(vec![finding.check.to_string(), finding.outcome.word().to_owned(), finding.detail.clone()]);
+            let remedy = |remedy: &String| vec![String::new(), String::new(), format!("-> {remedy}")];
+            rows.extend(finding.remedy.as_ref().map(remedy));
         }
+        lines.push(columns(&rows, &[]));
         lines.push(format!(
             "{} ok, {} warnings, {} failed, {} not checked",
             self.count(Outcome::Ok),
@@ -66,6 +71,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use terminal::Report as _;
 
     #[test]
     fn only_a_failure_makes_a_machine_unhealthy() {
@@ -82,7 +88,7 @@ mod tests {
         let text = Report::new(vec!["node1, CPU".into(), "node2, CPU".into()], vec![first, second]).text();
         assert!(!text.contains("there"), "{text}");
         assert!(text.starts_with("rank 0: node1, CPU\nrank 1: node2, CPU\n"), "{text}");
-        assert!(text.contains("disk  FAILED       rank 1: none left\n                   -> free some\n"), "{text}");
+        assert!(text.contains("disk  FAILED  rank 1: none left\n              -> free some\n"), "{text}");
         assert!(text.ends_with("1 ok, 0 warnings, 1 failed, 0 not checked"), "{text}");
     }
 }

@@ -126,7 +126,11 @@ impl ByHand {
             let ranks: Vec<_> = Threads::world_of(size).into_iter().map(|rank| scope.spawn(|| join(rank))).collect();
             ranks.into_iter().map(|rank| rank.join().unwrap()).unzip()
         });
-        Self { clock, watched, rounds }
+        let mut world = Self { clock, watched, rounds };
+        // Each has heard of the others.
+        Self::second(&world.clock, &world.watched, &mut world.rounds, None);
+        Self::second(&world.clock, &world.watched, &mut world.rounds, None);
+        world
     }
 
     /// Lets a second pass, in which each rank looks but `stopped`.
@@ -195,7 +199,7 @@ fn a_stopped_process_is_named_by_all_others() {
     for silent in [0, 1] {
         // Connections stay, and nothing is said any more.
         let (said, seconds) = ByHand::of(3, &never()).lost(silent, false);
-        assert!((13..16).contains(&seconds), "after 12 s: {seconds} s");
+        assert!((14..18).contains(&seconds), "after 12 s: {seconds} s");
         for text in said {
             assert!(text.starts_with(&format!("rank {silent} (n{}, process ", silent + 1)), "{text}");
             assert!(text.contains("no sign of life") && text.contains("barrier (call 1), at step 7"), "{text}");
@@ -208,7 +212,7 @@ fn a_rank_that_lives_but_does_not_come_is_named_not_the_one_that_waits() {
     let world = ByHand::of(3, &never());
     world.watched[2].note("images of step 8");
     let (said, seconds) = world.lost(2, true);
-    assert!((61..70).contains(&seconds), "after 60 s: {seconds} s");
+    assert!((62..72).contains(&seconds), "after 60 s: {seconds} s");
     for text in said {
         assert!(text.starts_with("rank 2 (n3, process "), "{text}");
         assert!(text.contains("barrier (call 1), at images of step 8"), "{text}");

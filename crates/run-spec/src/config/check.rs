@@ -2,88 +2,137 @@
 
 use super::{ConfigError, Sampling, TrainConfig};
 
+/// Something that must hold between values.
+struct Rule {
+    holds: bool,
+    /// The key to change where it does not.
+    key: &'static str,
+    /// What is wrong, and the remedy.
+    message: String,
+}
+
+fn rule(holds: bool, key: &'static str, message: impl Into<String>) -> Rule {
+    Rule { holds, key, message: message.into() }
+}
+
 impl TrainConfig {
     /// Checks what no single value shows.
     ///
     /// # Errors
     /// [`ConfigError::BadValue`], naming the key.
     pub fn validate(&self, what: &str) -> Result<(), ConfigError> {
+        let all =
+            [self.ibot_head(), self.model(), self.local_crops(), self.loss_groups(), self.sampling(), self.ranges()];
+        self.demand(what, all.into_iter().flatten())
+    }
+
+    /// Checks what matters to a model that is not trained: nothing draws local crops for it, counts loss groups or steps.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`], naming the key.
+    pub fn validate_untrained(&self, what: &str) -> Result<(), ConfigError> {
+        self.demand(what, self.model())
+    }
+
+    fn demand(&self, what: &str, rules: impl IntoIterator<Item = Rule>) -> Result<(), ConfigError> {
         super::ranges::check(&self.to_value()).map_err(|error| error.of(what))?;
-        let demand = |right: bool, key: &str, message: String| {
-            if right {
-                Ok(())
-            } else {
+        match rules.into_iter().find(|rule| !rule.holds) {
+            None => Ok(()),
+            Some(Rule { key, message, .. }) => {
                 Err(ConfigError::BadValue { what: what.to_owned(), key: key.to_owned(), message })
             }
-        };
-        for (value, key) in [
-            (self.head.ibot_prototypes, "head.ibot_prototypes"),
-            (self.head.ibot_hidden, "head.ibot_hidden"),
-            (self.head.ibot_bottleneck, "head.ibot_bottleneck"),
-        ] {
-            demand(
-                self.head.separate || value.is_none(),
-                key,
-                "iBOT has no head of its own; set head.separate: true, or null here".to_owned(),
-            )?;
         }
-        demand(
-            self.model.dim % self.model.heads == 0,
-            "model.heads",
-            format!("{} heads do not divide model.dim {}: choose a number that does", self.model.heads, self.model.dim),
-        )?;
-        for (size, key) in [(self.crops.global_size, "crops.global_size"), (self.crops.local_size, "crops.local_size")]
-        {
-            demand(
-                size % self.model.patch == 0,
-                key,
-                format!("{size} is not a multiple of model.patch {}: choose one", self.model.patch),
-            )?;
-        }
-        demand(
-            self.train.batch_size.is_multiple_of(self.train.loss_groups),
-            "train.loss_groups",
-            format!(
-                "{} groups do not divide train.batch_size {}: choose a number that does",
-                self.train.loss_groups, self.train.batch_size
+    }
+
+    fn ibot_head(&self) -> Vec<Rule> {
+        let head = &self.head;
+        let own = [
+            (head.ibot_prototypes, "head.ibot_prototypes"),
+            (head.ibot_hidden, "head.ibot_hidden"),
+            (head.ibot_bottleneck, "head.ibot_bottleneck"),
+        ];
+        let remedy = "iBOT has no head of its own; set head.separate: true, or null here";
+        own.into_iter().map(|(value, key)| rule(head.separate || value.is_none(), key, remedy)).collect()
+    }
+
+    fn model(&self) -> Vec<Rule> {
+        let (dim, heads) = (self.model.dim, self.model.heads);
+        let remedy = format!("{heads} heads do not divide model.dim {dim}: choose a number that does");
+        vec![
+            rule(dim % heads == 0, "model.heads", remedy),
+            self.in_patches(self.crops.global_size, "crops.global_size"),
+        ]
+    }
+
+    fn local_crops(&self) -> Vec<Rule> {
+        vec![self.in_patches(self.crops.local_size, "crops.local_size")]
+    }
+
+    fn in_patches(&self, size: i64, key: &'static str) -> Rule {
+        let patch = self.model.patch;
+        rule(size % patch == 0, key, format!("{size} is not a multiple of model.patch {patch}: choose one"))
+    }
+
+    fn loss_groups(&self) -> Vec<Rule> {
+        let (batch, groups) = (self.train.batch_size, self.train.loss_groups);
+        vec![
+            rule(
+                batch.is_multiple_of(groups),
+                "train.loss_groups",
+                format!("{groups} groups do not divide train.batch_size {batch}: choose a number that does"),
             ),
-        )?;
-        demand(
-            self.loss.koleo_weight == 0.0 || self.train.batch_size / self.train.loss_groups >= 2,
-            "loss.koleo_weight",
-            "KoLeo needs at least two images in a loss group: raise train.batch_size or set it to 0".to_owned(),
-        )?;
-        let weights = &self.data.source_weights;
-        let by_weights = self.data.sampling == Sampling::Weights;
-        demand(
-            by_weights || weights.is_empty(),
-            "data.source_weights",
-            "it acts with data.sampling: weights only; set that, or leave the weights out".to_owned(),
-        )?;
-        demand(
-            !by_weights || weights.values().any(|weight| *weight > 0.0),
-            "data.source_weights",
-            "data.sampling: weights needs a weight for each source, at least one of them above 0".to_owned(),
-        )?;
-        let temperature = self.data.sampling_temperature;
-        demand(
-            self.data.sampling == Sampling::Temperature || temperature == 1.0,
-            "data.sampling_temperature",
-            "it acts with data.sampling: temperature only; set that, or leave it at 1".to_owned(),
-        )?;
-        let (global, local, ratio) = (self.crops.global_scale, self.crops.local_scale, self.crops.ratio);
-        for (range, key) in [(global, "crops.global_scale"), (local, "crops.local_scale"), (ratio, "crops.ratio")] {
-            demand(range[0] <= range[1], key, format!("{range:?} is not [least, most]: swap the two"))?;
-        }
-        demand(
-            self.masks.ratio_min <= self.masks.ratio_max,
-            "masks.ratio_min",
-            "it is above masks.ratio_max: swap the two".to_owned(),
-        )?;
-        demand(
-            self.total_steps() > 0,
-            "optim.epochs",
-            "epochs × epoch_length is less than one step: raise one of them".to_owned(),
-        )
+            rule(
+                self.loss.koleo_weight == 0.0 || batch / groups >= 2,
+                "loss.koleo_weight",
+                "KoLeo needs at least two images in a loss group: raise train.batch_size or set it to 0",
+            ),
+        ]
+    }
+
+    fn sampling(&self) -> Vec<Rule> {
+        let (data, weights) = (&self.data, &self.data.source_weights);
+        let by_weights = data.sampling == Sampling::Weights;
+        vec![
+            rule(
+                by_weights || weights.is_empty(),
+                "data.source_weights",
+                "it acts with data.sampling: weights only; set that, or leave the weights out",
+            ),
+            rule(
+                !by_weights || weights.values().any(|weight| *weight > 0.0),
+                "data.source_weights",
+                "data.sampling: weights needs a weight for each source, at least one of them above 0",
+            ),
+            rule(
+                data.sampling == Sampling::Temperature || data.sampling_temperature == 1.0,
+                "data.sampling_temperature",
+                "it acts with data.sampling: temperature only; set that, or leave it at 1",
+            ),
+        ]
+    }
+
+    fn ranges(&self) -> Vec<Rule> {
+        let (crops, masks) = (&self.crops, &self.masks);
+        let least_most = [
+            (crops.global_scale, "crops.global_scale"),
+            (crops.local_scale, "crops.local_scale"),
+            (crops.ratio, "crops.ratio"),
+        ];
+        let swapped = |(range, key): ([f64; 2], _)| {
+            rule(range[0] <= range[1], key, format!("{range:?} is not [least, most]: swap the two"))
+        };
+        let steps = "epochs × epoch_length is less than one step: raise one of them";
+        least_most
+            .into_iter()
+            .map(swapped)
+            .chain([
+                rule(
+                    masks.ratio_min <= masks.ratio_max,
+                    "masks.ratio_min",
+                    "it is above masks.ratio_max: swap the two",
+                ),
+                rule(self.total_steps() > 0, "optim.epochs", steps),
+            ])
+            .collect()
     }
 }

@@ -48,10 +48,18 @@ impl TrainConfig {
 
 /// The configuration that `merged` says; errors name no file.
 pub(super) fn checked(merged: &Value) -> Result<TrainConfig, ConfigError> {
+    checked_by(merged, TrainConfig::validate)
+}
+
+/// The same, checked by `check`.
+pub(super) fn checked_by(merged: &Value, check: Check) -> Result<TrainConfig, ConfigError> {
     let config: TrainConfig = typed::read(merged, "")?;
-    config.validate("")?;
+    check(&config, "")?;
     Ok(config)
 }
+
+/// Which of the values must fit each other; its second argument names the file in errors.
+pub(super) type Check = fn(&TrainConfig, &str) -> Result<(), ConfigError>;
 
 /// Names whoever gave the key last: a delta, else a line of the file.
 pub(super) fn blamed(error: ConfigError, places: &Places, deltas: &[Delta]) -> ConfigError {
@@ -114,6 +122,17 @@ mod tests {
         assert!(
             refused("loss:\n  koleo_weight: -5").starts_with("a.yaml line 2: `loss.koleo_weight`: a number from 0 is")
         );
+    }
+
+    #[test]
+    fn a_model_that_is_not_trained_needs_no_local_crops_that_fit() {
+        // What a sweep writes for its random baseline: the model and the size of a view, defaults for the rest.
+        let sizes = "model: {patch: 16}\ncrops: {global_size: 224}\n";
+        assert!(refused(sizes).contains("`crops.local_size`: 98 is not a multiple of model.patch 16"));
+        let read = |yaml: &str| ResolvedConfig::untrained(yaml, "a.yaml", &[]);
+        assert_eq!(read(sizes).unwrap().model.patch, 16);
+        let error = read("model: {patch: 16}\ncrops: {global_size: 98}").unwrap_err().to_string();
+        assert_eq!(error, "a.yaml line 2: `crops.global_size`: 98 is not a multiple of model.patch 16: choose one");
     }
 
     #[test]

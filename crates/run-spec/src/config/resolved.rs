@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::Value;
 
-use super::read::{blamed, checked};
+use super::read::{Check, blamed, checked_by};
 use super::{ConfigError, Delta, RecordedConfig, TrainConfig};
 use crate::ids::Digest;
 use crate::layer::layer_over;
@@ -34,10 +34,23 @@ impl ResolvedConfig {
     /// # Errors
     /// [`ConfigError`], naming `what` (the file), the line, the key and the remedy.
     pub fn from_yaml(text: &(impl AsRef<[u8]> + ?Sized), what: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::read(text.as_ref(), what, sets, TrainConfig::validate)
+    }
+
+    /// The same for a model that is not trained, whose file may say nothing of its training: what training alone needs is not
+    /// checked.
+    ///
+    /// # Errors
+    /// As [`ResolvedConfig::from_yaml`].
+    pub fn untrained(text: &(impl AsRef<[u8]> + ?Sized), what: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::read(text.as_ref(), what, sets, TrainConfig::validate_untrained)
+    }
+
+    fn read(text: &[u8], what: &str, sets: &[String], check: Check) -> Result<Self, ConfigError> {
         // The file first: its mistakes are older than those of the command line.
-        let yaml = Yaml::read(text.as_ref(), what)?;
+        let yaml = Yaml::read(text, what)?;
         let deltas = sets.iter().map(|set| Delta::set(set)).collect::<Result<Vec<_>, _>>()?;
-        Self::from_layers(yaml, &deltas)
+        Self::layered(yaml, &deltas, check)
     }
 
     /// Lays a file over the defaults, then `deltas` in their order, and checks the whole.
@@ -45,13 +58,17 @@ impl ResolvedConfig {
     /// # Errors
     /// [`ConfigError`], naming the file and the line, or the delta, that gave the key.
     pub fn from_layers(file: Yaml, deltas: &[Delta]) -> Result<Self, ConfigError> {
+        Self::layered(file, deltas, TrainConfig::validate)
+    }
+
+    fn layered(file: Yaml, deltas: &[Delta], check: Check) -> Result<Self, ConfigError> {
         let schema = TrainConfig::default().to_value();
         let Yaml { value, places } = file;
         let mut merged = layer_over(&schema, schema.clone(), value, "").map_err(|error| error.at(&places))?;
         for delta in deltas {
             merged = layer_over(&schema, merged, delta.alone()?, &delta.what)?;
         }
-        checked(&merged).map(Self::from).map_err(|error| blamed(error, &places, deltas))
+        checked_by(&merged, check).map(Self::from).map_err(|error| blamed(error, &places, deltas))
     }
 
     /// `config` as it was read from `record`, which stays as it was written.

@@ -1,0 +1,74 @@
+//! What the programs say on their standard streams: results on standard output, everything else on standard error.
+//!
+//! One behaviour for all commands: a reader that has gone away (`| head`) ends the program quietly and with success, and output
+//! that cannot be written for another reason ends it with a failure. Libraries print nothing, so only programs depend on this.
+
+mod columns;
+mod figures;
+
+pub use columns::{columns, table};
+pub use figures::{bytes, duration, megabytes, thousands};
+
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal, Result, Write};
+use std::process::exit;
+
+/// Prints one line of a result on standard output.
+pub fn line(text: impl Display) {
+    if let Some(code) = ends_with(&write_line(&mut std::io::stdout().lock(), &text)) {
+        exit(code);
+    }
+}
+
+/// Prints one line on standard error: progress, warnings, why a command failed. One that cannot be written is left out.
+pub fn note(text: impl Display) {
+    drop(write_line(&mut std::io::stderr().lock(), &text));
+}
+
+/// Whether a person watches standard error.
+pub fn on_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A result that people read as text and programs as JSON, which is its serialised form.
+pub trait Report: Serialize {
+    /// The result for people, without a line break at its end.
+    fn text(&self) -> String;
+}
+
+/// Prints a report on standard output, as one JSON document where `json` asks for it.
+///
+/// # Errors
+/// The report has no JSON form.
+pub fn report(report: &impl Report, json: bool) -> serde_json::Result<()> {
+    line(if json { serde_json::to_string_pretty(report)? } else { report.text() });
+    Ok(())
+}
+
+fn write_line(to: &mut impl Write, text: &impl Display) -> Result<()> {
+    writeln!(to, "{text}")?;
+    to.flush()
+}
+
+/// The status with which the program ends after such a write, if it ends.
+fn ends_with(written: &Result<()>) -> Option<i32> {
+    let error = written.as_ref().err()?;
+    if error.kind() == ErrorKind::BrokenPipe {
+        return Some(0);
+    }
+    note(format!("Error: standard output cannot be written: {error}"));
+    Some(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure_and_a_full_disk_is_one() {
+        assert_eq!(ends_with(&Ok(())), None);
+        assert_eq!(ends_with(&Err(ErrorKind::BrokenPipe.into())), Some(0));
+        assert_eq!(ends_with(&Err(ErrorKind::StorageFull.into())), Some(1));
+    }
+}

@@ -1,10 +1,13 @@
 //! All system tests, in one program: linking is what takes time.
 
+#![allow(clippy::too_many_lines, reason = "a test tells its story from beginning to end")]
+
 mod architecture;
 mod chain;
 mod circles;
 mod closed_pipe;
 mod cloud_store;
+mod nesting;
 mod ranks;
 mod runs;
 mod s3;

@@ -97,7 +97,7 @@ fn run_status(args: &TargetArgs) -> Result<ExitCode> {
     let places = control::places(&store, &plan)?;
     let matrix = show::matrix(Some(&store), &plan, &Globs::new(&[])?, &places)?;
     terminal::line(format!("Sweep {} {} (code {})", plan.name, plan.digest.short(), plan.code.version));
-    terminal::line(&matrix.text(plan.slots));
+    terminal::line(matrix.text(plan.slots));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -127,6 +127,6 @@ fn print_schema(of: Written) -> Result<ExitCode> {
         Written::Train => run_spec::config::TrainConfig::schema(),
         Written::Sweep => SweepFile::schema(),
     };
-    terminal::line(&serde_json::to_string_pretty(&schema)?);
+    terminal::line(serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -32,6 +32,13 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    fn shard_ref(&self, uri: &str) -> Result<ShardRef> {
+        let digest = *self.shards.get(uri).with_context(|| format!("shard set {uri} was not opened"))?;
+        Ok(ShardRef { uri: uri.to_owned(), digest })
+    }
+}
+
+impl Facts {
     /// The facts that a recorded plan was made of: with them, the same file gives the same plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let sets = plan.arms.iter().map(|arm| &arm.shards).chain(plan.evals.iter().map(|eval| &eval.shards));
@@ -85,41 +92,8 @@ fn read_base(file: &SweepFile) -> Result<Yaml> {
 
 /// [`resolve`] with the base config at hand.
 fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
-    let shard_ref = |uri: &str| {
-        let digest = facts.shards.get(uri).copied();
-        digest
-            .map(|digest| ShardRef { uri: uri.to_owned(), digest })
-            .with_context(|| format!("shard set {uri} was not opened"))
-    };
-    let common = file.common()?;
     let label = facts.code.label(&file.name, facts.run);
-    let mut arms = Vec::new();
-    for spec in file.arm_specs()? {
-        let config = arm_config(base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
-        let shards = shard_ref(spec.train_shards.as_deref().unwrap_or(&file.shards.train))?;
-        let init_weights = match config.init_weights() {
-            None => None,
-            Some(uri) => {
-                Some(*facts.init_weights.get(uri).with_context(|| format!("init.weights {uri} was not read"))?)
-            }
-        };
-        let trial = config.trial_digest(init_weights.as_ref(), &shards.digest, &label);
-        arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, init_weights, trial });
-    }
-    refuse_twins(&arms).with_context(|| file.path.display().to_string())?;
-    let mut evals = Vec::new();
-    for eval in file.evals()? {
-        let split_digest = facts.splits.get(&eval.name).copied();
-        evals.push(EvalSet {
-            shards: shard_ref(&eval.uri)?,
-            split_digest: split_digest
-                .with_context(|| format!("split {} of {} was not read", eval.split, eval.name))?,
-            name: eval.name,
-            split: eval.split,
-            transductive: eval.transductive,
-            primary: eval.primary,
-        });
-    }
+    let (arms, evals) = (arms(file, base, facts, &label)?, evals(file, facts)?);
     let mut evaluations = file.evaluations.clone();
     evaluations.sort_by_key(|evaluation| evaluation.name());
     let probes = probes_digest(&evals, &file.probe.options, &evaluations);
@@ -144,6 +118,44 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
     };
     plan.baselines = baselines(&plan, &label);
     Ok(plan)
+}
+
+/// The arms, each resolved over the base config.
+fn arms(file: &SweepFile, base: &Yaml, facts: &Facts, label: &str) -> Result<Vec<Arm>> {
+    let common = file.common()?;
+    let mut arms = Vec::new();
+    for spec in file.arm_specs()? {
+        let config = arm_config(base, &file.deltas(&common, &spec)).with_context(|| format!("arm `{}`", spec.name))?;
+        let shards = facts.shard_ref(spec.train_shards.as_deref().unwrap_or(&file.shards.train))?;
+        let init_weights = match config.init_weights() {
+            None => None,
+            Some(uri) => {
+                Some(*facts.init_weights.get(uri).with_context(|| format!("init.weights {uri} was not read"))?)
+            }
+        };
+        let trial = config.trial_digest(init_weights.as_ref(), &shards.digest, label);
+        arms.push(Arm { name: spec.name, delta: spec.delta, config, shards, init_weights, trial });
+    }
+    refuse_twins(&arms).with_context(|| file.path.display().to_string())?;
+    Ok(arms)
+}
+
+/// The evaluation sets, each with the digests of its shards and of its split.
+fn evals(file: &SweepFile, facts: &Facts) -> Result<Vec<EvalSet>> {
+    let mut evals = Vec::new();
+    for eval in file.evals()? {
+        let split_digest = facts.splits.get(&eval.name).copied();
+        evals.push(EvalSet {
+            shards: facts.shard_ref(&eval.uri)?,
+            split_digest: split_digest
+                .with_context(|| format!("split {} of {} was not read", eval.split, eval.name))?,
+            name: eval.name,
+            split: eval.split,
+            transductive: eval.transductive,
+            primary: eval.primary,
+        });
+    }
+    Ok(evals)
 }
 
 /// The baselines of a plan: a colour histogram per evaluation set, and random weights per evaluation set, model and seed

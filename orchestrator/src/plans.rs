@@ -89,7 +89,7 @@ fn newest_by_clock(store: &Store, name: &str) -> Result<Option<Plan>> {
     for (_, key) in times.into_iter().rev().filter(|(_, key)| keys.contains(key)) {
         match store.read_record_if_whole(&key)? {
             Ok(plan) => return Ok(Some(plan)),
-            Err(what) => terminal::note(&what.to_string()),
+            Err(what) => terminal::note(what.to_string()),
         }
     }
     Ok(None)

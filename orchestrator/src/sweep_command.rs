@@ -63,24 +63,14 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
     let findings = check::check(&store, &plan, &trials, &worker);
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
-    terminal::note(&findings.room());
+    terminal::note(findings.room());
     let work = work_of(args, &store, &plan);
     let grace = Duration::from_secs_f64(args.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {
         BackendName::Local => {
             let program = std::env::current_exe().context("find the path of this program")?;
-            Box::new(Local::new(
-                Ground {
-                    store: &store,
-                    plan: &plan,
-                    launcher: Launcher::supervised(&program, worker, grace),
-                    work,
-                    time_limit_s: file.time_limit_s,
-                    restarts: 0,
-                    log_name: "log.txt",
-                },
-                file.slots,
-            ))
+            let launcher = Launcher::supervised(&program, worker, grace);
+            Box::new(Local::new(local_ground(&file, (&store, &plan), launcher, work), file.slots))
         }
         BackendName::Slurm => {
             let client = Client::find()?;
@@ -89,13 +79,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
         }
     };
     plans::record_start(&store, &plan)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        // The second signal ends this program at once; the supervisors then end the workers.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&stop))
-            .context("listen for signals")?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("listen for signals")?;
-    }
+    let stop = stop_on_signal()?;
     let options = Options {
         retry_failed: args.retry_failed,
         max_failures: args.max_failures.map(usize::from),
@@ -104,6 +88,27 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     };
     let summary = sweep::run((&store, &plan), (&options, &SystemClock::default()), backend.as_mut(), stop, trials)?;
     finish(&store, &plan, summary, &backend.farewell())
+}
+
+/// How this machine runs trials.
+fn local_ground<'a>(
+    file: &SweepFile,
+    (store, plan): (&'a Store, &'a Plan),
+    launcher: Launcher,
+    work: PathBuf,
+) -> Ground<'a> {
+    Ground { store, plan, launcher, work, time_limit_s: file.time_limit_s, restarts: 0, log_name: "log.txt" }
+}
+
+/// A flag that the first signal sets. The second ends this program at once; the supervisors then end the workers.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&stop))
+            .context("listen for signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("listen for signals")?;
+    }
+    Ok(stop)
 }
 
 /// The trials that `--only` chooses, after the baselines that they are compared with.
@@ -135,7 +140,7 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     if !collected.rows.is_empty() {
         let table = tables::table(plan, &collected)?;
         let folder = tables::keep(store, plan, &table, &collected.rows)?;
-        terminal::line(&tables::terminal(&table));
+        terminal::line(tables::terminal(&table));
         terminal::line(format!("Tables: {}", store.uri_of(&folder)));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
@@ -165,7 +170,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
     if known {
         say_code(&plan);
         let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
-        terminal::note(&findings.room());
+        terminal::note(findings.room());
         problems.extend(findings.problems);
     }
     let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
@@ -208,7 +213,7 @@ fn show_dry_run(
 ) -> Result<Counts> {
     let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
     terminal::line(format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
-    terminal::line(&matrix.text(file.slots));
+    terminal::line(matrix.text(file.slots));
     terminal::line(design::words(plan));
     if args.backend == BackendName::Slurm {
         dry_scripts(args, file, store, plan, filter)?;

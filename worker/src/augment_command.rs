@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use augment::case::{Case, Output, parse_npz};
-use augment::{Image, Op, Recipe, ViewKey, names, view_pixels};
+use augment::{Op, PixelBuffer, Recipe, ViewKey, names, view_pixels};
 use imaging::{DecodeLimits, RgbImage, contact_sheet};
 use run_spec::config::{ChannelOrder, Pipeline, TrainConfig};
 use run_spec::seed::stream;
@@ -53,14 +53,14 @@ fn order(word: &str) -> Result<ChannelOrder> {
 }
 
 /// The pixels of a picture as training sees them: upright, transparency laid over white.
-fn read_image(path: &Path) -> Result<Image> {
+fn read_image(path: &Path) -> Result<PixelBuffer> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let decoded = imaging::decode(&bytes, DecodeLimits::default()).with_context(|| path.display().to_string())?;
     for note in decoded.notes {
         tracing::info!(picture = %path.display(), "{note}");
     }
     let rgb = decoded.rgb;
-    Ok(Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?)
+    Ok(PixelBuffer::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())?)
 }
 
 fn save(result: &Output, out: &Path) -> Result<()> {
@@ -83,7 +83,7 @@ fn write_png(out: &Path, picture: &RgbImage) -> Result<()> {
 }
 
 /// The pixels of a view as a picture to be saved.
-fn to_rgb(image: Image) -> Result<RgbImage> {
+fn to_rgb(image: PixelBuffer) -> Result<RgbImage> {
     let (width, height) = (image.width as u32, image.height as u32);
     RgbImage::from_raw(width, height, image.data.clone()).context("an image holds as many pixels as its sides say")
 }
@@ -115,7 +115,7 @@ fn preview(config: &Path, picture: &Path, out: &Path) -> Result<()> {
     let transforms = tiles.len() - 1;
     // Views begin a row of their own.
     while tiles.len() % COLUMNS != 0 {
-        tiles.push((String::new(), Image::new(whole.height, whole.width, vec![255; whole.data.len()])?));
+        tiles.push((String::new(), PixelBuffer::new(whole.height, whole.width, vec![255; whole.data.len()])?));
     }
     tiles.extend((0..VIEWS).map(|index| {
         (format!("view {}", ["a", "b"][index % 2]), view_pixels(&image, &recipe, key((index / 2) as u64), index % 2))
@@ -137,7 +137,7 @@ fn untouched(config: &TrainConfig) -> Result<Recipe> {
 }
 
 /// The picture after one transform, with the arguments the configuration gives it, if it does.
-fn transformed(name: &str, picture: &Image, config: &TrainConfig) -> Result<Image> {
+fn transformed(name: &str, picture: &PixelBuffer, config: &TrainConfig) -> Result<PixelBuffer> {
     let mut listed = config.augmentation.ops.iter().filter_map(|entry| Op::from_config(entry).ok());
     let op = match listed.find(|op| op.name() == name) {
         Some(op) => op,

@@ -10,7 +10,7 @@ mod probes;
 use std::error::Error;
 use std::time::Instant;
 
-use augment::{Image, Op, Recipe, ViewKey, names, view_into};
+use augment::{Op, PixelBuffer, Recipe, ViewKey, names, view_into};
 use probes::{allocations, thread_seconds};
 use run_spec::config::TrainConfig;
 use run_spec::seed::stream;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(file)?;
     let patches = bytes
         .chunks_exact(side * side * 3)
-        .map(|patch| Image::new(side, side, patch.to_vec()))
+        .map(|patch| PixelBuffer::new(side, side, patch.to_vec()))
         .collect::<Result<Vec<_>, _>>()?;
     if patches.is_empty() {
         return Err("the file holds no patch of that side".into());

@@ -63,6 +63,7 @@ fn measure(candidate: &Candidate, images: &[RgbImage]) -> Result<Value> {
     }))
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of what is compared")]
 fn candidates() -> Vec<Candidate> {
     let mut all = Vec::new();
     for (compression, level) in [(CompressionType::Fast, "fast"), (CompressionType::Default, "level 6")] {

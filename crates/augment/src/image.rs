@@ -1,11 +1,12 @@
-//! Plain pixels: what comes in ([`Image`]) and what goes out ([`View`], [`Views`]).
+//! Plain pixels: what comes in ([`PixelBuffer`]) and what goes out ([`View`], [`Views`]).
 
 use crate::error::AugmentError;
 use crate::pool;
 
-/// An 8-bit image of three interleaved channels. Its pixels go to the thread's store of buffers when it is dropped.
+/// The pixels that transforms work on: 8 bits in three interleaved channels, of which order the caller knows. They go to the
+/// thread's store of buffers when it is dropped. Images from files are `imaging::RgbImage`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Image {
+pub struct PixelBuffer {
     /// Rows, at least 1.
     pub height: usize,
     /// Columns, at least 1.
@@ -14,7 +15,7 @@ pub struct Image {
     pub data: Vec<u8>,
 }
 
-impl Image {
+impl PixelBuffer {
     /// Wraps `data` (`[height, width, 3]`).
     ///
     /// # Errors
@@ -63,7 +64,7 @@ impl Image {
     }
 }
 
-impl Clone for Image {
+impl Clone for PixelBuffer {
     fn clone(&self) -> Self {
         let mut image = Self::empty(self.height, self.width);
         image.data.extend_from_slice(&self.data);
@@ -71,7 +72,7 @@ impl Clone for Image {
     }
 }
 
-impl Drop for Image {
+impl Drop for PixelBuffer {
     fn drop(&mut self) {
         pool::give(std::mem::take(&mut self.data));
     }

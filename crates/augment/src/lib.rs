@@ -24,7 +24,7 @@ mod simd;
 mod views;
 
 pub use error::AugmentError;
-pub use image::{Image, View, Views};
+pub use image::{PixelBuffer, View, Views};
 pub use ops::{ALL_33, FURTHER, Op, Params, names};
 pub use recipe::Recipe;
 pub use views::{ViewKey, resize_for_probe, view_into, view_pixels, views, views_into};

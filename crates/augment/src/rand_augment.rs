@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::AugmentError;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::{lut, pil_color, pil_ops};
 
 /// The operations, in torchvision's order.
@@ -67,7 +67,7 @@ impl RandAugment {
     }
 
     /// Draws and applies the operations.
-    pub(crate) fn apply(self, mut image: Image, random: &mut Stream) -> Image {
+    pub(crate) fn apply(self, mut image: PixelBuffer, random: &mut Stream) -> PixelBuffer {
         for _ in 0..self.num_ops {
             let name = OPERATIONS[random.below(OPERATIONS.len() as u64) as usize];
             let magnitude = self.magnitude(name, (image.height, image.width));
@@ -102,7 +102,7 @@ impl RandAugment {
 }
 
 /// One operation at a strength of torchvision's scale.
-pub(crate) fn operate(name: &str, magnitude: f64, mut image: Image) -> Image {
+pub(crate) fn operate(name: &str, magnitude: f64, mut image: PixelBuffer) -> PixelBuffer {
     match name {
         "ShearX" => return pil_ops::affine(&image, [1.0, magnitude, 0.0, 0.0, 1.0, 0.0]),
         "ShearY" => return pil_ops::affine(&image, [1.0, 0.0, 0.0, magnitude, 1.0, 0.0]),
@@ -133,8 +133,8 @@ mod tests {
     use super::*;
     use crate::arrays::{Array, parse_npz};
 
-    fn image(array: &Array) -> Image {
-        Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect())
+    fn image(array: &Array) -> PixelBuffer {
+        PixelBuffer::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect())
             .expect("three channels")
     }
 

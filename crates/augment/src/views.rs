@@ -10,7 +10,7 @@ use run_spec::config::{ChannelOrder, Interpolation};
 use run_spec::seed::{Stream, stream};
 
 use crate::error::AugmentError;
-use crate::image::{Image, View, Views};
+use crate::image::{PixelBuffer, View, Views};
 use crate::ops::Op;
 use crate::pixels::geometry::{Turn, crop};
 use crate::pixels::{lut, normalize, pil, pil_color, resize};
@@ -52,8 +52,8 @@ pub fn views(rgb: RgbImage, recipe: &Recipe, key: ViewKey) -> Result<Views, Augm
 }
 
 /// The pixels as transforms work on them; they are moved, not copied.
-fn working(rgb: RgbImage) -> Result<Image, AugmentError> {
-    Image::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())
+fn working(rgb: RgbImage) -> Result<PixelBuffer, AugmentError> {
+    PixelBuffer::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())
 }
 
 /// As [`views`], into floats that exist: one slice for each view, in the order of their numbers. After the first few views a
@@ -83,25 +83,25 @@ pub fn views_into<'a>(
 ///
 /// # Panics
 /// If `out` has another length.
-pub fn view_into(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+pub fn view_into(rgb: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
     one_into(&source(rgb, recipe), recipe, key, view, out);
 }
 
-fn one_into(source: &Image, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+fn one_into(source: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
     let (image, turn) = pixels(source, recipe, key, view);
     assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
     normalize::planar_into(&image, turn, &recipe.levels, out);
 }
 
 /// The pixels of one view, before normalisation, back in RGB order (for looking at).
-pub fn view_pixels(rgb: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> Image {
+pub fn view_pixels(rgb: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize) -> PixelBuffer {
     let (image, turn) = pixels(&source(rgb, recipe), recipe, key, view);
     let image = turn.apply(image);
     if recipe.channel_order == ChannelOrder::Bgr { image.swap_red_blue() } else { image }
 }
 
 /// What all views are cut from. RedDino first resizes the whole image to the global side, ratio not kept; DINOv2 does not.
-fn source<'a>(rgb: &'a Image, recipe: &Recipe) -> Cow<'a, Image> {
+fn source<'a>(rgb: &'a PixelBuffer, recipe: &Recipe) -> Cow<'a, PixelBuffer> {
     // Resizing treats the channels alike, so their order may change after it.
     let image = match recipe.colors {
         Colors::Some { .. } if (rgb.height, rgb.width) != (recipe.global.side, recipe.global.side) => {
@@ -113,7 +113,7 @@ fn source<'a>(rgb: &'a Image, recipe: &Recipe) -> Cow<'a, Image> {
 }
 
 /// The pixels of a view and how they are still to be turned.
-fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> (Image, Turn) {
+fn pixels(source: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize) -> (PixelBuffer, Turn) {
     let shape = if view < 2 { recipe.global } else { recipe.local };
     let image = resized_crop(source, recipe, shape, &mut key.stream("crop", view, 0));
     match &recipe.colors {
@@ -140,7 +140,7 @@ fn pixels(source: &Image, recipe: &Recipe, key: ViewKey, view: usize) -> (Image,
 }
 
 /// A crop of random area and aspect, resized to a square.
-fn resized_crop(image: &Image, recipe: &Recipe, shape: CropShape, random: &mut Stream) -> Image {
+fn resized_crop(image: &PixelBuffer, recipe: &Recipe, shape: CropShape, random: &mut Stream) -> PixelBuffer {
     let (top, left, height, width) = crop_window((image.height, image.width), shape.scale, recipe.ratio, random);
     let window = crop(image, top, left, height, width);
     match recipe.interpolation {
@@ -204,7 +204,7 @@ fn turn(recipe: &Recipe, key: ViewKey, view: usize, quarters: impl Fn(&mut Strea
 }
 
 /// DINOv2's colour changes: jitter 0.8, grey 0.2; blur by view; the second global crop is solarised with 0.2.
-fn dinov2_colors(mut image: Image, key: ViewKey, view: usize, blur_p_inverted: bool) -> Image {
+fn dinov2_colors(mut image: PixelBuffer, key: ViewKey, view: usize, blur_p_inverted: bool) -> PixelBuffer {
     let mut random = key.stream("jitter", view, 0);
     if random.chance(0.8) {
         let mut factor = |by: f64| random.uniform(1.0 - by, 1.0 + by);
@@ -246,7 +246,7 @@ pub fn resize_for_probe(rgb: RgbImage, side: usize) -> Result<View, AugmentError
 }
 
 /// [`resize_for_probe`] of pixels that transforms work on.
-pub(crate) fn probe_view(rgb: &Image, side: usize) -> View {
+pub(crate) fn probe_view(rgb: &PixelBuffer, side: usize) -> View {
     let resized = pil::resize(rgb, side.max(1), side.max(1), pil::Filter::Bilinear);
     normalize::planar(&resized, Turn::default(), &normalize::torch_levels(normalize::MEAN, normalize::STD))
 }

@@ -72,27 +72,21 @@ impl<'a> Pixels<'a> {
             Problem::TooManyPixels { width, height, limit } => Problem::TooLargeAPage { width, height, limit },
             other => other,
         })?;
-        let number = |decoder: &mut Decoder<Edited<'a>>, tag, default: u16| {
-            decoder.find_tag_unsigned(tag).map(|found| found.unwrap_or(default)).map_err(Problem::from)
-        };
-        let compression = number(&mut decoder, Tag::Compression, 1)?;
+        let compression = first_number(&mut decoder, Tag::Compression, 1)?;
         if let Some(name) = foreign::compression(compression) {
             return Err(foreign::compressed(&name));
         }
-        for (tag, what) in [(IMAGE_DEPTH, "it is a volume"), (TILE_DEPTH, "its tiles are volumes")] {
-            let slices = number(&mut decoder, Tag::Unknown(tag), 1)?;
-            if slices > 1 {
-                let what = format!("{what} of {slices} slices");
-                return Err(Problem::unsupported(what, "save each slice as a page or a file"));
-            }
-        }
+        refuse_volumes(&mut decoder)?;
         let colour = decoder.colortype()?;
-        let planar = number(&mut decoder, Tag::PlanarConfiguration, 1)? == 2;
-        let channels = usize::from(number(&mut decoder, Tag::SamplesPerPixel, 1)?);
+        let planar = first_number(&mut decoder, Tag::PlanarConfiguration, 1)? == 2;
+        let channels = usize::from(first_number(&mut decoder, Tag::SamplesPerPixel, 1)?);
         if channels > MOST_CHANNELS {
             return Err(Problem::unsupported(format!("has {channels} channels"), "save one as grey or three as RGB"));
         }
-        if usize::from(colour.num_samples()) < channels && !planar && number(&mut decoder, Tag::Predictor, 1)? != 1 {
+        if usize::from(colour.num_samples()) < channels
+            && !planar
+            && first_number(&mut decoder, Tag::Predictor, 1)? != 1
+        {
             return Err(Problem::unsupported(format!("has {channels} channels behind a predictor"), "save it as RGB"));
         }
         let (chunk_width, chunk_height) = decoder.chunk_dimensions();
@@ -171,22 +165,7 @@ impl<'a> Pixels<'a> {
         let (colour, alpha) = self.meaning()?;
         let channels = usize::from(self.colour.num_samples());
         let alpha = if view.unknown_extra && alpha == Alpha::Straight { Alpha::Unknown } else { alpha };
-        match self.number(Tag::SampleFormat, 1)? {
-            1 => {}
-            2 => {
-                return Err(Problem::unsupported(
-                    "holds signed numbers, whose range no one states",
-                    "save it with 8 or 16 bits from 0",
-                ));
-            }
-            3 => {
-                return Err(Problem::unsupported(
-                    "holds floating-point numbers, whose range no one states",
-                    EIGHT_OR_SIXTEEN,
-                ));
-            }
-            _ => return Err(Problem::unsupported("holds numbers of an unknown kind", EIGHT_OR_SIXTEEN)),
-        }
+        self.refuse_fractions()?;
         if self.number(Tag::SamplesPerPixel, 1)? as usize > channels {
             notes.push("channels beside its colours are left out".to_owned());
         }
@@ -194,35 +173,49 @@ impl<'a> Pixels<'a> {
         let pixels = width as usize * height as usize;
         let samples = match self.colour.bit_depth() {
             bits @ (1 | 2 | 4 | 8) => {
-                let mut samples = vec![0_u8; pixels * channels];
                 // The numbers of a palette's colours are not scaled to the whole range.
                 let scale = if view.palette.is_some() { 1 } else { u8::MAX / (u8::MAX >> (8 - bits)) };
-                self.parts(|part, decoded, frame| match decoded {
-                    DecodingResult::U8(part_samples) if bits == 8 => frame.place(&mut samples, &part, &part_samples),
-                    DecodingResult::U8(packed) => {
-                        let unpacked = unpacked(&packed, part.width, bits, scale);
-                        frame.place(&mut samples, &part, &unpacked)
-                    }
-                    _ => Err(Problem::damaged("its samples are of another type than it says")),
-                })?;
-                Samples::Eight(samples)
+                Samples::Eight(self.eight(bits, scale, pixels * channels)?)
             }
-            16 => {
-                let mut samples = vec![0_u16; pixels * channels];
-                self.parts(|part, decoded, frame| match decoded {
-                    DecodingResult::U16(part_samples) => frame.place(&mut samples, &part, &part_samples),
-                    _ => Err(Problem::damaged("its samples are of another type than it says")),
-                })?;
-                Samples::Sixteen(samples)
-            }
+            16 => Samples::Sixteen(self.sixteen(pixels * channels)?),
             bits => {
-                return Err(Problem::unsupported(
-                    format!("holds {bits}-bit numbers"),
-                    "save it with 8 or 16 bits a value",
-                ));
+                let what = format!("holds {bits}-bit numbers");
+                return Err(Problem::unsupported(what, "save it with 8 or 16 bits a value"));
             }
         };
         Ok(Raster { width, height, samples, colour, alpha })
+    }
+
+    /// Samples that are whole numbers from 0 are pictures; of others no one states the range.
+    fn refuse_fractions(&mut self) -> Result<(), Problem> {
+        let (what, remedy) = match self.number(Tag::SampleFormat, 1)? {
+            1 => return Ok(()),
+            2 => ("holds signed numbers, whose range no one states", "save it with 8 or 16 bits from 0"),
+            3 => ("holds floating-point numbers, whose range no one states", EIGHT_OR_SIXTEEN),
+            _ => ("holds numbers of an unknown kind", EIGHT_OR_SIXTEEN),
+        };
+        Err(Problem::unsupported(what, remedy))
+    }
+
+    /// The `count` samples of a page with up to eight `bits`; fewer than eight are each multiplied by `scale`.
+    fn eight(&mut self, bits: u8, scale: u8, count: usize) -> Result<Vec<u8>, Problem> {
+        let mut samples = vec![0_u8; count];
+        self.parts(|part, decoded, frame| match decoded {
+            DecodingResult::U8(part_samples) if bits == 8 => frame.place(&mut samples, &part, &part_samples),
+            DecodingResult::U8(packed) => frame.place(&mut samples, &part, &unpacked(&packed, part.width, bits, scale)),
+            _ => Err(Problem::damaged("its samples are of another type than it says")),
+        })?;
+        Ok(samples)
+    }
+
+    /// The `count` samples of a page with 16 bits.
+    fn sixteen(&mut self, count: usize) -> Result<Vec<u16>, Problem> {
+        let mut samples = vec![0_u16; count];
+        self.parts(|part, decoded, frame| match decoded {
+            DecodingResult::U16(part_samples) => frame.place(&mut samples, &part, &part_samples),
+            _ => Err(Problem::damaged("its samples are of another type than it says")),
+        })?;
+        Ok(samples)
     }
 
     /// The page as whole numbers, one a pixel.
@@ -306,6 +299,22 @@ impl<'a> Pixels<'a> {
         }
         Ok(())
     }
+}
+
+/// The number under `tag`, or `default` where the page lacks it.
+fn first_number(decoder: &mut Decoder<Edited<'_>>, tag: Tag, default: u16) -> Result<u16, Problem> {
+    Ok(decoder.find_tag_unsigned(tag)?.unwrap_or(default))
+}
+
+fn refuse_volumes(decoder: &mut Decoder<Edited<'_>>) -> Result<(), Problem> {
+    for (tag, what) in [(IMAGE_DEPTH, "it is a volume"), (TILE_DEPTH, "its tiles are volumes")] {
+        let slices = first_number(decoder, Tag::Unknown(tag), 1)?;
+        if slices > 1 {
+            let what = format!("{what} of {slices} slices");
+            return Err(Problem::unsupported(what, "save each slice as a page or a file"));
+        }
+    }
+    Ok(())
 }
 
 /// Where samples of parts go.

@@ -10,9 +10,9 @@ pub enum PickleError {
     /// The pickle is longer than the caller allows.
     #[error("its pickle has {found} bytes, more than the limit of {limit}")]
     Size {
-        /// Bytes given.
+        /// The number of bytes that were given.
         found: usize,
-        /// Bytes that the caller allows.
+        /// The number of bytes that the caller allows.
         limit: usize,
     },
     /// The pickle makes more values than the caller allows.

@@ -21,9 +21,9 @@ pub struct At(usize);
 /// A value of a pickle; texts and bytes are those of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
-    /// Python's `None`.
+    /// Python's `None`, which stands for a value that is not there.
     None,
-    /// A truth value.
+    /// Python's `True` or `False`.
     Bool(bool),
     /// An integer of up to 64 bits.
     Int(i64),
@@ -33,11 +33,11 @@ pub enum Value<'a> {
     Float(f64),
     /// A text: UTF-8, unless Python kept halves of surrogate pairs in it, as in odd file names.
     Text(&'a [u8]),
-    /// Bytes.
+    /// Raw bytes, such as the numbers of an array.
     Bytes(&'a [u8]),
-    /// A list or a set.
+    /// The items of a list or a set, in the order written.
     List(Vec<At>),
-    /// A tuple, complete when it is made.
+    /// The items of a tuple, which is complete when it is made.
     Tuple(Vec<At>),
     /// Keys and values in the order written.
     Dict(Vec<(At, At)>),
@@ -45,7 +45,7 @@ pub enum Value<'a> {
     Name {
         /// The module that Python would import.
         module: &'a str,
-        /// The name in it.
+        /// The name of the class or function in that module.
         name: &'a str,
     },
     /// What Python would make by calling a class or function.
@@ -66,13 +66,13 @@ pub enum Value<'a> {
 /// How large a pickle may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of the pickle.
+    /// The most bytes that a pickle may have; a longer one is not read.
     pub bytes: usize,
     /// Values, and references to them on the stack and in the memo.
     pub values: usize,
 }
 
-/// All values of a pickle.
+/// A pickle that was read: its values, and which of them was pickled.
 ///
 /// ```
 /// use pickle::{Limits, Pickle, Value};

@@ -17,6 +17,19 @@ pub struct Options {
     pub max_line_search: usize,
 }
 
+impl Options {
+    /// Whether to stop at this `gradient` after `steps`, the last of which led the objective from `old` to `new`.
+    fn ended(&self, gradient: &[f64], (old, new): (f64, f64), steps: usize) -> Option<Stop> {
+        if largest(gradient) <= self.gradient_tol {
+            Some(Stop::Gradient)
+        } else if old - new <= self.objective_tol * old.abs().max(new.abs()).max(1.0) {
+            Some(Stop::Objective)
+        } else {
+            (steps >= self.max_steps).then_some(Stop::Steps)
+        }
+    }
+}
+
 /// Why the optimiser stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -100,14 +113,8 @@ pub fn minimise(x: &mut [f64], options: &Options, mut objective: impl FnMut(&[f6
         let y: Vec<f64> = trial_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
         x.copy_from_slice(&trial);
         gradient.copy_from_slice(&trial_gradient);
-        if largest(&gradient) <= options.gradient_tol {
-            return done(value, steps, evaluations, Stop::Gradient);
-        }
-        if old - value <= options.objective_tol * old.abs().max(value.abs()).max(1.0) {
-            return done(value, steps, evaluations, Stop::Objective);
-        }
-        if steps >= options.max_steps {
-            return done(value, steps, evaluations, Stop::Steps);
+        if let Some(stop) = options.ended(&gradient, (old, value), steps) {
+            return done(value, steps, evaluations, stop);
         }
         memory.learn(s, y, -slope * search.step);
     }
@@ -276,31 +283,10 @@ impl LineSearch {
         let turns = tried.slope * (best.slope / best.slope.abs()) < 0.0;
         let next = if tried.value > best.value {
             self.bracketed = true;
-            let cubic = Cubic::new(*best, tried);
-            let mut gamma = cubic.gamma();
-            if tried.step < best.step {
-                gamma = -gamma;
-            }
-            let r = (gamma - best.slope + cubic.theta) / (gamma - best.slope + gamma + tried.slope);
-            let cubic = best.step + r * (tried.step - best.step);
-            let secant = (best.value - tried.value) / (tried.step - best.step) + best.slope;
-            let quadratic = best.step + best.slope / secant / 2.0 * (tried.step - best.step);
-            if (cubic - best.step).abs() < (quadratic - best.step).abs() {
-                cubic
-            } else {
-                cubic + (quadratic - cubic) / 2.0
-            }
+            back(*best, tried)
         } else if turns {
             self.bracketed = true;
-            let cubic = Cubic::new(*best, tried);
-            let mut gamma = cubic.gamma();
-            if tried.step > best.step {
-                gamma = -gamma;
-            }
-            let r = (gamma - tried.slope + cubic.theta) / (gamma - tried.slope + gamma + best.slope);
-            let cubic = tried.step + r * (best.step - tried.step);
-            let quadratic = tried.step + tried.slope / (tried.slope - best.slope) * (best.step - tried.step);
-            if (cubic - tried.step).abs() > (quadratic - tried.step).abs() { cubic } else { quadratic }
+            between(*best, tried)
         } else if tried.slope.abs() < best.slope.abs() {
             self.flattening(*best, *other, tried)
         } else if self.bracketed {
@@ -354,6 +340,33 @@ impl LineSearch {
             next.min(self.hi).max(self.lo)
         }
     }
+}
+
+/// The case of a higher value: the minimum lies between.
+fn back(best: Point, tried: Point) -> f64 {
+    let cubic = Cubic::new(best, tried);
+    let mut gamma = cubic.gamma();
+    if tried.step < best.step {
+        gamma = -gamma;
+    }
+    let r = (gamma - best.slope + cubic.theta) / (gamma - best.slope + gamma + tried.slope);
+    let cubic = best.step + r * (tried.step - best.step);
+    let secant = (best.value - tried.value) / (tried.step - best.step) + best.slope;
+    let quadratic = best.step + best.slope / secant / 2.0 * (tried.step - best.step);
+    if (cubic - best.step).abs() < (quadratic - best.step).abs() { cubic } else { cubic + (quadratic - cubic) / 2.0 }
+}
+
+/// The case of a slope that turns: the minimum lies between.
+fn between(best: Point, tried: Point) -> f64 {
+    let cubic = Cubic::new(best, tried);
+    let mut gamma = cubic.gamma();
+    if tried.step > best.step {
+        gamma = -gamma;
+    }
+    let r = (gamma - tried.slope + cubic.theta) / (gamma - tried.slope + gamma + best.slope);
+    let cubic = tried.step + r * (best.step - tried.step);
+    let quadratic = tried.step + tried.slope / (tried.slope - best.slope) * (best.step - tried.step);
+    if (cubic - tried.step).abs() > (quadratic - tried.step).abs() { cubic } else { quadratic }
 }
 
 /// The cubic through two points with their slopes.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 mod numbers;
 
-pub use numbers::{Attempt, Rank, Row, Seed, Step, World};
+pub use numbers::{Attempt, Rank, Seed, Step, World};
 
 /// A BLAKE3 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,8 @@ use crate::{Store, StoreError, local};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Attributes, GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart,
+    Attributes, GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    WriteMultipart,
 };
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -77,32 +78,17 @@ impl Store {
         if self.backend.kind == Kind::Bucket && bytes.len() as u64 > LARGE {
             return self.upload(key, &mut Source::Bytes(bytes));
         }
+        if self.backend.kind == Kind::Directory {
+            return self.create_in_directory(key, &path, &bytes);
+        }
         let mark = Mark::new();
-        let attributes = match self.backend.kind {
-            Kind::Directory => Default::default(),
-            Kind::Bucket | Kind::Memory => mark.attributes(Some(&bytes)),
-        };
+        let attributes = mark.attributes(Some(&bytes));
         let (mut lost, mut conflicts) = (0, 0);
         let (mut patient, uri) = (self.patience.wait(), self.uri_of(key));
         loop {
-            let (objects, path, payload) = (Arc::clone(&self.backend.writes), path.clone(), bytes.clone());
-            let options = PutOptions { mode: PutMode::Create, attributes: attributes.clone(), ..Default::default() };
-            let put = self.wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await });
+            let put = self.put_once(&path, &bytes, &attributes);
             patient.ended(&put, &uri);
             let Err(error) = put else { return Ok(()) };
-            if self.backend.kind == Kind::Directory {
-                // The staging file was removed by someone who tidied up: either the key exists by now, or it is written again.
-                if io_kind(&error) == Some(ErrorKind::NotFound) {
-                    if self.exists(key)? {
-                        return Err(StoreError::AlreadyExists { uri });
-                    }
-                    lost += 1;
-                    if lost < BEGINNINGS {
-                        continue;
-                    }
-                }
-                return self.name("created", key, Err(error));
-            }
             let refused = matches!(error, object_store::Error::AlreadyExists { .. });
             if !(refused || answer_was_lost(&error) || Outcome::of(&error).came_damaged()) {
                 // The mark stays: if this try was stored after all, the next is refused and finds its own mark.
@@ -129,6 +115,32 @@ impl Store {
                 lost = 0;
             }
             pause(conflicts + lost);
+        }
+    }
+
+    /// One create-only request.
+    fn put_once(&self, path: &ObjectPath, bytes: &Bytes, attributes: &Attributes) -> object_store::Result<PutResult> {
+        let (objects, path, payload) = (Arc::clone(&self.backend.writes), path.clone(), bytes.clone());
+        let options = PutOptions { mode: PutMode::Create, attributes: attributes.clone(), ..Default::default() };
+        self.wait(async move { objects.put_opts(&path, PutPayload::from(payload), options).await })
+    }
+
+    /// [`create`](Self::create) in a directory, where an answer is never lost.
+    fn create_in_directory(&self, key: &str, path: &ObjectPath, bytes: &Bytes) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            let put = self.put_once(path, bytes, &Attributes::default());
+            self.patience.answered(&put);
+            let Err(error) = put else { return Ok(()) };
+            tries += 1;
+            // The staging file was removed by someone who tidied up: either the key exists by now, or it is written again.
+            let tidied_up = io_kind(&error) == Some(ErrorKind::NotFound);
+            if tidied_up && self.exists(key)? {
+                return Err(StoreError::AlreadyExists { uri: self.uri_of(key) });
+            }
+            if !tidied_up || tries == BEGINNINGS {
+                return self.name("created", key, Err(error));
+            }
         }
     }
 

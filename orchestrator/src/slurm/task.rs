@@ -51,23 +51,32 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     let asked = flag(signal_hook::consts::SIGTERM)?;
     let store = Store::open(store_uri)?;
     let batch: JobBatch = store.read_record(&job_batch::record_key(key))?;
-    let (trial, number_of_attempt) = batch.trial(task.index)?;
-    match standing(&store, &trial, number_of_attempt, key, job)? {
+    let (trial, attempt) = batch.trial(task.index)?;
+    match standing(&store, &trial, attempt, key, job)? {
         Standing::Wanted => {}
         Standing::Done => return Ok(ExitCode::SUCCESS),
-        Standing::Unwanted(why) => bail!("attempt {number_of_attempt} of {} is not wanted: {why}", trial.label()),
+        Standing::Unwanted(why) => bail!("attempt {attempt} of {} is not wanted: {why}", trial.label()),
     }
     // The node may see another worker, another store or less room than the machine that planned.
     let findings = check::check(&store, &batch.plan, &[trial], &batch.setting.worker);
     if !findings.problems.is_empty() {
         let record = failure(Cause::Changed, "check", findings.problems.join("; "), Vec::new());
-        terminal::note(&record.message);
-        trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
-        return Ok(ExitCode::FAILURE);
+        return fail(&store, &trial, attempt, &record);
     }
+    let work = Work { ground: ground(&store, &batch, job), trial, attempt, job, task, near_limit, asked };
+    let log = log_of(&work.ground.work, &trial, attempt);
+    let before = std::fs::metadata(&log).map_or(0, |meta| meta.len());
+    match work.outcome()? {
+        Outcome::Failed(record) => work.failed(record, || unspoken(&log, before)),
+        done => work.done(done),
+    }
+}
+
+/// How the worker of a task is started, and where it works.
+fn ground<'a>(store: &'a Store, batch: &'a JobBatch, job: Job) -> Ground<'a> {
     let shape = batch.shape(job);
-    let ground = Ground {
-        store: &store,
+    Ground {
+        store,
         plan: &batch.plan,
         launcher: Launcher {
             prefix: prefix(shape, job),
@@ -79,54 +88,79 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         work: batch.setting.work.clone(),
         time_limit_s: batch.setting.time_limit_s,
         restarts: std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
-        log_name: if job == Job::Train { "log-train.txt" } else { "log-probe.txt" },
-    };
-    let log = log_of(&ground.work, &trial, number_of_attempt);
-    let before = std::fs::metadata(&log).map_or(0, |meta| meta.len());
-    let outcome = match job {
-        // A baseline trains nothing: its probe, the other job, may begin.
-        Job::Train if trial.baseline.is_some() => {
-            Outcome::Done(Finished { stages: Vec::new(), rows: Vec::new(), unix_s: unix_s() })
-        }
-        Job::Train => follow(&ground, trial, number_of_attempt, |stage| stage.rows.is_none(), &near_limit)?,
-        Job::Probe => probe(&ground, trial, number_of_attempt, &near_limit)?,
-    };
-    let attempt_key = trial.attempt_key(number_of_attempt);
-    match outcome {
-        Outcome::Done(Finished { stages, .. }) if job == Job::Train => {
-            store.create_record_once(&attempt_key.trained(), &Trained { stages, unix_s: unix_s() })?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Outcome::Done(_) => {
-            ground.record(&trial, number_of_attempt, &outcome)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Outcome::Failed(record) => {
-            let near_limit = near_limit.load(Ordering::SeqCst);
-            // Under a warning the worker was asked by us; else Slurm or a person may have ended it.
-            if !(near_limit && record.cause == Cause::Interrupted) && left_to_slurm(&record, task, &asked) {
-                terminal::note(format!("ended by Slurm or by a person: {}", record.message));
-                return Ok(ExitCode::from(STOPPED));
+        log_name: job.of("log-train.txt", "log-probe.txt"),
+    }
+}
+
+/// A task's part of a trial.
+struct Work<'a> {
+    ground: Ground<'a>,
+    trial: Trial<'a>,
+    attempt: Attempt,
+    job: Job,
+    task: Task,
+    /// Set when Slurm warns that the time limit is near.
+    near_limit: Arc<AtomicBool>,
+    /// Set when Slurm or a person ends the job.
+    asked: Arc<AtomicBool>,
+}
+
+impl Work<'_> {
+    fn outcome(&self) -> Result<Outcome> {
+        let Self { ground, trial, attempt, near_limit, .. } = self;
+        match self.job {
+            // A baseline trains nothing: its probe, the other job, may begin.
+            Job::Train if trial.baseline.is_some() => {
+                Ok(Outcome::Done(Finished { stages: Vec::new(), rows: Vec::new(), unix_s: unix_s() }))
             }
-            let never_ran = record.cause == Cause::Exit && unspoken(&log, before);
-            if never_ran && ground.restarts < again::LIMIT {
-                return requeue(task, &record.message);
-            }
-            let record = match ended(record.cause).then(|| again::ask(&ground, &trial, job, &record, near_limit)) {
-                Some(Again::Granted) if near_limit => return requeue(task, "time limit"),
-                Some(Again::Granted) => return requeue(task, &record.message),
-                Some(Again::Refused(why)) => Failed {
-                    cause: if near_limit { Cause::TimeLimit } else { record.cause },
-                    message: format!("{}; not started again: {why}", record.message),
-                    ..record
-                },
-                Some(Again::Unasked) | None => record,
-            };
-            terminal::note(&record.message);
-            trial_state::record_failure(&store, &trial, number_of_attempt, &record)?;
-            Ok(ExitCode::FAILURE)
+            Job::Train => follow(ground, *trial, *attempt, |stage| stage.rows.is_none(), near_limit),
+            Job::Probe => probe(ground, *trial, *attempt, near_limit),
         }
     }
+
+    fn done(&self, outcome: Outcome) -> Result<ExitCode> {
+        match outcome {
+            Outcome::Done(Finished { stages, .. }) if self.job == Job::Train => {
+                let key = self.trial.attempt_key(self.attempt).trained();
+                self.ground.store.create_record_once(&key, &Trained { stages, unix_s: unix_s() })?;
+            }
+            outcome => drop(self.ground.record(&self.trial, self.attempt, &outcome)?),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Puts the task back into the queue where a new start may help, else records the failure. `never_ran` says whether the
+    /// worker came to say anything.
+    fn failed(&self, record: Failed, never_ran: impl FnOnce() -> bool) -> Result<ExitCode> {
+        let near_limit = self.near_limit.load(Ordering::SeqCst);
+        // Under a warning the worker was asked by us; else Slurm or a person may have ended it.
+        if !(near_limit && record.cause == Cause::Interrupted) && left_to_slurm(&record, self.task, &self.asked) {
+            terminal::note(format!("ended by Slurm or by a person: {}", record.message));
+            return Ok(ExitCode::from(STOPPED));
+        }
+        if record.cause == Cause::Exit && never_ran() && self.ground.restarts < again::LIMIT {
+            return requeue(self.task, &record.message);
+        }
+        let answer = ended(record.cause).then(|| again::ask(&self.ground, &self.trial, self.job, &record, near_limit));
+        let record = match answer {
+            Some(Again::Granted) if near_limit => return requeue(self.task, "time limit"),
+            Some(Again::Granted) => return requeue(self.task, &record.message),
+            Some(Again::Refused(why)) => Failed {
+                cause: if near_limit { Cause::TimeLimit } else { record.cause },
+                message: format!("{}; not started again: {why}", record.message),
+                ..record
+            },
+            Some(Again::Unasked) | None => record,
+        };
+        fail(self.ground.store, &self.trial, self.attempt, &record)
+    }
+}
+
+/// Says and records why an attempt failed.
+fn fail(store: &Store, trial: &Trial<'_>, attempt: Attempt, record: &Failed) -> Result<ExitCode> {
+    terminal::note(&record.message);
+    trial_state::record_failure(store, trial, attempt, record)?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Whether the worker itself ended, rather than being cut off by us.

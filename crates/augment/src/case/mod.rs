@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub use crate::arrays::{Array, Arrays, parse_npy, parse_npz};
 use crate::error::AugmentError;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::ops::{Op, Params};
 pub use stage::Output;
 use stage::Stage;
@@ -102,7 +102,7 @@ impl Case {
     ///
     /// # Errors
     /// [`AugmentError::Case`] for a crop that does not fit the image.
-    pub fn apply(&self, rgb: &Image, order: ChannelOrder) -> Result<Output, AugmentError> {
+    pub fn apply(&self, rgb: &PixelBuffer, order: ChannelOrder) -> Result<Output, AugmentError> {
         let reversed = order == ChannelOrder::Bgr;
         let seen = if reversed { rgb.clone().swap_red_blue() } else { rgb.clone() };
         let output = match &self.what {
@@ -122,7 +122,7 @@ impl Case {
 ///
 /// # Errors
 /// As [`Case::from_short`] and [`Case::apply`].
-pub fn apply_named(op: &Value, image: &Image) -> Result<Output, AugmentError> {
+pub fn apply_named(op: &Value, image: &PixelBuffer) -> Result<Output, AugmentError> {
     Case::from_short(op)?.apply(image, ChannelOrder::Rgb)
 }
 

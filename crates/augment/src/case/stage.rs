@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::geometry::{crop, flip_horizontal, flip_vertical, rotate_90};
 use crate::pixels::interpolate::Interpolation;
 use crate::pixels::{normalize, resize};
@@ -13,7 +13,7 @@ use crate::pixels::{normalize, resize};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Pixels, in the channel order of the input.
-    Image(Image),
+    Image(PixelBuffer),
     /// `Normalize`: floats, in the channel order the model sees (`bgr`: reversed).
     Float {
         /// Rows of the image.
@@ -109,7 +109,7 @@ impl Stage {
         })
     }
 
-    pub(super) fn apply(&self, image: Image) -> Result<Output, String> {
+    pub(super) fn apply(&self, image: PixelBuffer) -> Result<Output, String> {
         Ok(Output::Image(match self {
             Self::HorizontalFlip => flip_horizontal(image),
             Self::VerticalFlip => flip_vertical(image),
@@ -134,7 +134,7 @@ impl Stage {
     }
 }
 
-fn scaled(image: &Image, height: usize, width: usize, interpolation: Interpolation) -> Image {
+fn scaled(image: &PixelBuffer, height: usize, width: usize, interpolation: Interpolation) -> PixelBuffer {
     match interpolation {
         Interpolation::Cubic => resize::bicubic(image, height, width),
         Interpolation::Nearest => {

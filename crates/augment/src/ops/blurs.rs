@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_odd, check_range, every_second, whole};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::blur::{box_blur, gaussian_blur, gaussian_kernel, gaussian_side};
 use crate::pixels::disc;
 use crate::pixels::field::integers;
@@ -39,11 +39,11 @@ impl Transform for Blur {
         check_range("blur_limit", self.blur_limit, 1, 255)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Side {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Side {
         Side { ksize: every_second(self.blur_limit, random) as usize }
     }
 
-    fn apply(&self, params: &Side, image: Image) -> Image {
+    fn apply(&self, params: &Side, image: PixelBuffer) -> PixelBuffer {
         box_blur(&image, params.ksize)
     }
 }
@@ -68,11 +68,11 @@ impl Transform for MedianBlur {
         check_odd("blur_limit", self.blur_limit, 15)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Side {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Side {
         Side { ksize: every_second(self.blur_limit, random) as usize }
     }
 
-    fn apply(&self, params: &Side, image: Image) -> Image {
+    fn apply(&self, params: &Side, image: PixelBuffer) -> PixelBuffer {
         median_blur(&image, params.ksize.min(15) | 1)
     }
 }
@@ -106,14 +106,14 @@ impl Transform for GaussianBlur {
         check_range("sigma_limit", self.sigma_limit, 0.0, 40.0)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Gauss {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Gauss {
         let [lo, hi] = self.blur_limit;
         let side = random.int(lo, hi);
         let sigma = random.uniform(self.sigma_limit[0], self.sigma_limit[1]);
         Gauss { ksize: if side % 2 == 1 { side } else { side + 1 } as usize, sigma }
     }
 
-    fn apply(&self, params: &Gauss, image: Image) -> Image {
+    fn apply(&self, params: &Gauss, image: PixelBuffer) -> PixelBuffer {
         let side = if params.ksize == 0 { gaussian_side(params.sigma) } else { params.ksize | 1 };
         gaussian_blur(&image, side, params.sigma)
     }
@@ -151,14 +151,14 @@ impl Transform for GlassBlur {
         check_range("iterations", [1, self.iterations], 1, 1000)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Displacements {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Displacements {
         let inner = |side: usize| side.saturating_sub(2 * self.max_delta);
         let count = inner(image.height) * inner(image.width) * self.iterations * 2;
         let delta = self.max_delta as i32;
         Displacements { dxy: integers(random, count, -delta, 2 * delta as u32) }
     }
 
-    fn apply(&self, params: &Displacements, image: Image) -> Image {
+    fn apply(&self, params: &Displacements, image: PixelBuffer) -> PixelBuffer {
         let side = gaussian_side(self.sigma);
         let mut image = gaussian_blur(&image, side, self.sigma);
         let (height, width, delta) = (image.height, image.width, self.max_delta);
@@ -257,12 +257,12 @@ impl Transform for Defocus {
         check_range("alias_blur", self.alias_blur, 0.0, 40.0)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Disc {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Disc {
         let radius = random.int(self.radius[0], self.radius[1]);
         Disc { radius, alias_blur: random.uniform(self.alias_blur[0], self.alias_blur[1]) }
     }
 
-    fn apply(&self, params: &Disc, image: Image) -> Image {
+    fn apply(&self, params: &Disc, image: PixelBuffer) -> PixelBuffer {
         let radius = params.radius.clamp(0, 1000);
         match gaussian_kernel(3, params.alias_blur)[..] {
             [a, b, c] if radius as usize <= disc::LARGEST => disc::blur_disc(&image, radius as usize, [a, b, c]),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_range, floor_mod};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::blend::add_weighted;
 use crate::pixels::hsv::{gray, hsv_to_rgb, rgb_to_hsv};
 use crate::pixels::lut::{self, keep_and_fill};
@@ -26,13 +26,13 @@ pub(super) struct Order {
 impl Transform for ChannelShuffle {
     type Params = Order;
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Order {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Order {
         let mut channels_shuffled = [0, 1, 2];
         random.shuffle(&mut channels_shuffled);
         Order { channels_shuffled }
     }
 
-    fn apply(&self, params: &Order, mut image: Image) -> Image {
+    fn apply(&self, params: &Order, mut image: PixelBuffer) -> PixelBuffer {
         let order = params.channels_shuffled.map(|c| c.min(2));
         for pixel in image.data.chunks_exact_mut(3) {
             let shuffled = order.map(|c| pixel[c]);
@@ -68,14 +68,14 @@ impl Transform for ChannelDropout {
         check_range("channel_drop_range", self.channel_drop_range, 1, 2)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Dropped {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Dropped {
         let count = random.int(self.channel_drop_range[0], self.channel_drop_range[1]) as usize;
         let mut channels = [0, 1, 2];
         random.shuffle(&mut channels);
         Dropped { channels_to_drop: Buf::collect(count, channels.into_iter().take(count)) }
     }
 
-    fn apply(&self, params: &Dropped, mut image: Image) -> Image {
+    fn apply(&self, params: &Dropped, mut image: PixelBuffer) -> PixelBuffer {
         let dropped: [bool; 3] = std::array::from_fn(|c| params.channels_to_drop.contains(&c));
         let fill = dropped.map(|dropped| if dropped { self.fill_value } else { 0 });
         keep_and_fill(&mut image.data, dropped.map(|dropped| if dropped { 0 } else { 255 }), fill);
@@ -118,7 +118,7 @@ impl Transform for ColorJitter {
         check_range("hue", self.hue, -0.5, 0.5)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Jitter {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Jitter {
         let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
         let (brightness, contrast) = (between(self.brightness), between(self.contrast));
         let (saturation, hue) = (between(self.saturation), between(self.hue));
@@ -127,7 +127,7 @@ impl Transform for ColorJitter {
         Jitter { brightness, contrast, saturation, hue, order }
     }
 
-    fn apply(&self, params: &Jitter, mut image: Image) -> Image {
+    fn apply(&self, params: &Jitter, mut image: PixelBuffer) -> PixelBuffer {
         for step in &params.order {
             match step {
                 0 => {
@@ -144,7 +144,7 @@ impl Transform for ColorJitter {
 }
 
 /// Away from the mean grey by `factor`.
-fn contrast(image: &mut Image, factor: f64) {
+fn contrast(image: &mut PixelBuffer, factor: f64) {
     if factor == 1.0 {
         return;
     }
@@ -160,11 +160,11 @@ fn contrast(image: &mut Image, factor: f64) {
 }
 
 /// Away from each pixel's own grey by `factor`.
-fn saturate(image: &mut Image, factor: f64) {
+fn saturate(image: &mut PixelBuffer, factor: f64) {
     if factor == 1.0 {
         return;
     }
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     for (pixel, &grey) in out.data.as_chunks_mut::<3>().0.iter_mut().zip(greys(image).iter()) {
         *pixel = [grey; 3];
     }
@@ -175,14 +175,14 @@ fn saturate(image: &mut Image, factor: f64) {
 }
 
 /// The grey of each pixel.
-fn greys(image: &Image) -> Buf<u8> {
+fn greys(image: &PixelBuffer) -> Buf<u8> {
     let mut grey = Buf::any(image.height * image.width);
     gray(&image.data, &mut grey);
     grey
 }
 
 /// Turns the hue by `factor` of a full circle.
-fn turn_hue(image: &mut Image, factor: f64) {
+fn turn_hue(image: &mut PixelBuffer, factor: f64) {
     if factor == 0.0 {
         return;
     }
@@ -223,7 +223,7 @@ impl Transform for HueSaturationValue {
         check_range("val_shift_limit", self.val_shift_limit, -255.0, 255.0)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> HsvShift {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> HsvShift {
         let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
         HsvShift {
             hue_shift: between(self.hue_shift_limit),
@@ -232,7 +232,7 @@ impl Transform for HueSaturationValue {
         }
     }
 
-    fn apply(&self, params: &HsvShift, mut image: Image) -> Image {
+    fn apply(&self, params: &HsvShift, mut image: PixelBuffer) -> PixelBuffer {
         let HsvShift { hue_shift, sat_shift, val_shift } = *params;
         if hue_shift == 0.0 && sat_shift == 0.0 && val_shift == 0.0 {
             return image;
@@ -283,7 +283,7 @@ impl Transform for RgbShift {
         check_range("b_shift_limit", self.b_shift_limit, -255.0, 255.0)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Shifts {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Shifts {
         let mut between = |[lo, hi]: [f64; 2]| random.uniform(lo, hi);
         Shifts {
             r_shift: between(self.r_shift_limit),
@@ -292,7 +292,7 @@ impl Transform for RgbShift {
         }
     }
 
-    fn apply(&self, params: &Shifts, mut image: Image) -> Image {
+    fn apply(&self, params: &Shifts, mut image: PixelBuffer) -> PixelBuffer {
         for (c, shift) in [params.r_shift, params.g_shift, params.b_shift].into_iter().enumerate() {
             lut::apply_channel(&mut image.data, c, &lut::table(|i| trunc_u8_f32(i as f32 + shift as f32)));
         }
@@ -321,11 +321,11 @@ pub(super) struct Alpha {
 impl Transform for FancyPca {
     type Params = Alpha;
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Alpha {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Alpha {
         Alpha { alpha: self.alpha * random.normal() }
     }
 
-    fn apply(&self, params: &Alpha, mut image: Image) -> Image {
+    fn apply(&self, params: &Alpha, mut image: PixelBuffer) -> PixelBuffer {
         let Some(covariance) = covariance(&image) else { return image };
         let (values, vectors) = eigh3(covariance);
         // Albumentations multiplies by the transpose of the eigenvector matrix: component i is the i-th vector, largest
@@ -340,7 +340,7 @@ impl Transform for FancyPca {
 }
 
 /// Covariance of the channels (unit range, n - 1); `None` for a single pixel.
-fn covariance(image: &Image) -> Option<[[f64; 3]; 3]> {
+fn covariance(image: &PixelBuffer) -> Option<[[f64; 3]; 3]> {
     let n = (image.height * image.width) as u64;
     if n < 2 {
         return None;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::transform::Transform;
 use super::values::{check_range, flat};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::border::Border;
 use crate::pixels::field::{Generators, fill_bits};
 use crate::pixels::interpolate::Interpolation;
@@ -127,7 +127,7 @@ impl Transform for ElasticTransform {
         self.check_fetching()
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Shifts {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Shifts {
         let reach = self.alpha_affine;
         let points = Buf::collect(6, (0..6).map(|_| f64::from(random.uniform(-reach, reach) as f32)));
         let count = image.height * image.width;
@@ -140,7 +140,7 @@ impl Transform for ElasticTransform {
         Shifts { points, across: field(count), down: field(if self.same_dxdy { 0 } else { count }) }
     }
 
-    fn apply(&self, params: &Shifts, image: Image) -> Image {
+    fn apply(&self, params: &Shifts, image: PixelBuffer) -> PixelBuffer {
         let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
             return image;
         };
@@ -265,7 +265,7 @@ impl Transform for GridDistortion {
         self.check_fetching()
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Steps {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Steps {
         let [low, high] = self.distort_limit;
         let mut steps = |side: usize| {
             let count = self.num_steps + 1;
@@ -278,7 +278,7 @@ impl Transform for GridDistortion {
         Steps { stepsx: steps(image.width), stepsy: steps(image.height) }
     }
 
-    fn apply(&self, params: &Steps, image: Image) -> Image {
+    fn apply(&self, params: &Steps, image: PixelBuffer) -> PixelBuffer {
         let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
             return image;
         };
@@ -333,14 +333,14 @@ impl Transform for OpticalDistortion {
         self.check_fetching()
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Lens {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Lens {
         let k = random.uniform(self.distort_limit[0], self.distort_limit[1]);
         // Rounded to whole pixels, so that the default limits never shift.
         let mut shift = || random.uniform(self.shift_limit[0], self.shift_limit[1]).round_ties_even();
         Lens { k, dx: shift(), dy: shift() }
     }
 
-    fn apply(&self, params: &Lens, image: Image) -> Image {
+    fn apply(&self, params: &Lens, image: PixelBuffer) -> PixelBuffer {
         let Some((border, interpolation)) = self.border().zip(Interpolation::numbered(self.interpolation)) else {
             return image;
         };

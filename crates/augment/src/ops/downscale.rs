@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::check_range;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::interpolate::Interpolation;
 use crate::pixels::resize::nearest;
 use crate::pixels::resize_float::{Floats, Side, resize};
@@ -68,18 +68,18 @@ impl Transform for Downscale {
         self.ways().map(drop)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Scale {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Scale {
         Scale { scale: random.uniform(self.scale_min, self.scale_max) }
     }
 
-    fn apply(&self, params: &Scale, image: Image) -> Image {
+    fn apply(&self, params: &Scale, image: PixelBuffer) -> PixelBuffer {
         let Ok([down, up]) = self.ways() else { return image };
         let scale = params.scale.clamp(0.001, 1.0);
         let small = |side: usize| ((side as f64 * scale).round_ties_even() as usize).max(1);
         let smaller = [image.height, image.width].map(|side| Side { len: small(side), scale: 1.0 / scale });
         let larger =
             [image.height, image.width].map(|side| Side { len: side, scale: 1.0 / (side as f64 / small(side) as f64) });
-        let gather = |image: &Image, [rows, columns]: [Side; 2]| {
+        let gather = |image: &PixelBuffer, [rows, columns]: [Side; 2]| {
             nearest(image, (rows.len, rows.scale), (columns.len, columns.scale))
         };
         if (down, up) == (Interpolation::Nearest, Interpolation::Nearest) {

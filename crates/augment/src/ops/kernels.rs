@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_odd, check_range, every_second, kernel};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::draw::line;
 use crate::pixels::filter::{Kernel, filter2d};
 use crate::pool::Buf;
@@ -47,14 +47,14 @@ impl Transform for Emboss {
         check_range("strength", self.strength, 0.0, f64::MAX)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> EmbossMatrix {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> EmbossMatrix {
         let alpha = random.uniform(self.alpha[0], self.alpha[1]);
         let s = random.uniform(self.strength[0], self.strength[1]);
         let effect = [-1.0 - s, -s, 0.0, -s, 1.0, s, 0.0, s, 1.0 + s];
         EmbossMatrix { emboss_matrix: mixed(alpha, effect) }
     }
 
-    fn apply(&self, params: &EmbossMatrix, image: Image) -> Image {
+    fn apply(&self, params: &EmbossMatrix, image: PixelBuffer) -> PixelBuffer {
         filter2d(&image, &params.emboss_matrix)
     }
 }
@@ -87,14 +87,14 @@ impl Transform for Sharpen {
         check_range("lightness", self.lightness, 0.0, f64::MAX)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> SharpenMatrix {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> SharpenMatrix {
         let alpha = random.uniform(self.alpha[0], self.alpha[1]);
         let mut effect = [-1.0; 9];
         effect[4] = 8.0 + random.uniform(self.lightness[0], self.lightness[1]);
         SharpenMatrix { sharpening_matrix: mixed(alpha, effect) }
     }
 
-    fn apply(&self, params: &SharpenMatrix, image: Image) -> Image {
+    fn apply(&self, params: &SharpenMatrix, image: PixelBuffer) -> PixelBuffer {
         filter2d(&image, &params.sharpening_matrix)
     }
 }
@@ -128,7 +128,7 @@ impl Transform for MotionBlur {
         check_range("blur_limit", self.blur_limit, 3, 255)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> DrawnKernel {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> DrawnKernel {
         let side = every_second(self.blur_limit, random);
         let (x1, x2) = (random.int(0, side - 1), random.int(0, side - 1));
         let y1 = random.int(0, side - 1);
@@ -147,7 +147,7 @@ impl Transform for MotionBlur {
         DrawnKernel { kernel: Kernel::square(side as usize, weights) }
     }
 
-    fn apply(&self, params: &DrawnKernel, image: Image) -> Image {
+    fn apply(&self, params: &DrawnKernel, image: PixelBuffer) -> PixelBuffer {
         filter2d(&image, &params.kernel)
     }
 }
@@ -184,13 +184,13 @@ impl Transform for RingingOvershoot {
         check_range("cutoff", self.cutoff, 0.0, std::f64::consts::PI)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> DrawnKernel {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> DrawnKernel {
         let side = every_second(self.blur_limit, random);
         let cutoff = random.uniform(self.cutoff[0], self.cutoff[1]);
         DrawnKernel { kernel: low_pass(side as usize, cutoff) }
     }
 
-    fn apply(&self, params: &DrawnKernel, image: Image) -> Image {
+    fn apply(&self, params: &DrawnKernel, image: PixelBuffer) -> PixelBuffer {
         filter2d(&image, &params.kernel)
     }
 }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_blur_that_may_not_shift_keeps_its_middle() {
-        let (image, op) = (Image::filled(4, 4, 0), MotionBlur { blur_limit: [3, 9], allow_shifted: false });
+        let (image, op) = (PixelBuffer::filled(4, 4, 0), MotionBlur { blur_limit: [3, 9], allow_shifted: false });
         for key in 0..200 {
             let kernel = op.draw(&image, &mut run_spec::seed::stream(1, "test", &[key])).kernel;
             let middle = kernel.width / 2;
@@ -265,7 +265,7 @@ mod tests {
     fn drawn_kernels_sum_to_one() {
         for key in 0..50 {
             let mut random = run_spec::seed::stream(1, "test", &[key]);
-            let image = Image::filled(4, 4, 0);
+            let image = PixelBuffer::filled(4, 4, 0);
             let motion = MotionBlur::default().draw(&image, &mut random).kernel;
             let ringing = RingingOvershoot::default().draw(&image, &mut random).kernel;
             for kernel in [motion, ringing] {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_range, flat};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::blend::add_weighted;
 use crate::pixels::draw::{disc_spans, fill_disc, fill_polygon};
 use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
@@ -66,7 +66,7 @@ impl Transform for RandomShadow {
         check_range("shadow_dimension", [1, self.shadow_dimension], 1, 1000)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Shadows {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Shadows {
         let [x0, y0, x1, y1] = self.shadow_roi;
         let across = |part: f64| (part * image.width as f64) as i64;
         let down = |part: f64| (part * image.height as f64) as i64;
@@ -79,7 +79,7 @@ impl Transform for RandomShadow {
         }
     }
 
-    fn apply(&self, params: &Shadows, mut image: Image) -> Image {
+    fn apply(&self, params: &Shadows, mut image: PixelBuffer) -> PixelBuffer {
         let mut mask = Buf::<bool>::zeroed(image.height * image.width);
         let mut rest = &params.corners[..];
         for &size in params.sizes.iter() {
@@ -147,7 +147,7 @@ impl Transform for RandomSunFlare {
         check_range("src_radius", [1, self.src_radius], 1, 100_000)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Flare {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Flare {
         let [x0, y0, x1, y1] = self.flare_roi;
         let (height, width) = (image.height as i64, image.width as i64);
         let angle = std::f64::consts::TAU * random.uniform(self.angle_lower, self.angle_upper);
@@ -167,7 +167,7 @@ impl Transform for RandomSunFlare {
         Flare { circles, flare_center_x: x as f64, flare_center_y: y as f64 }
     }
 
-    fn apply(&self, params: &Flare, image: Image) -> Image {
+    fn apply(&self, params: &Flare, image: PixelBuffer) -> PixelBuffer {
         let stride = image.stride();
         let mut overlay = image.clone();
         let mut output = image;
@@ -191,7 +191,7 @@ impl Transform for RandomSunFlare {
 impl RandomSunFlare {
     /// Discs of growing radius and falling strength on one centre: a pixel that ring `i` reaches first is blended by
     /// all from `i` on, which is one table.
-    fn shine(&self, image: &mut Image, center: (i64, i64)) {
+    fn shine(&self, image: &mut PixelBuffer, center: (i64, i64)) {
         let rings = (self.src_radius / 10) as usize;
         let steps = rings.saturating_sub(1).max(1) as f64;
         // `np.linspace`: the last value is exact.

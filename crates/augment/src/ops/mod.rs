@@ -21,7 +21,7 @@ use run_spec::seed::Stream;
 use serde_json::{Map, Value};
 
 use crate::error::AugmentError;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use transform::Transform;
 
 macro_rules! ops {
@@ -67,7 +67,7 @@ macro_rules! transforms {
                 match self { $(Self::$name(op) => serde_json::to_value(op)),+ }
             }
 
-            fn draw(&self, image: &Image, random: &mut Stream) -> AnyParams {
+            fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> AnyParams {
                 match self { $(Self::$name(op) => AnyParams::$name(op.draw(image, random))),+ }
             }
 
@@ -79,7 +79,7 @@ macro_rules! transforms {
                 }
             }
 
-            fn apply(&self, drawn: &AnyParams, image: Image) -> Image {
+            fn apply(&self, drawn: &AnyParams, image: PixelBuffer) -> PixelBuffer {
                 match (self, drawn) {
                     $((Self::$name(op), AnyParams::$name(params)) => op.apply(params, image),)+
                     _ => unreachable!("parameters are only made by the transform that takes them"),
@@ -197,7 +197,7 @@ impl Op {
     }
 
     /// Draws parameters for one application to `image` (shape and, for `ISONoise`, its lightness decide how many).
-    pub fn draw(&self, image: &Image, random: &mut Stream) -> Params {
+    pub fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Params {
         Params(self.0.draw(image, random))
     }
 
@@ -216,7 +216,7 @@ impl Op {
     ///
     /// Every result has the shape of `image`. Recorded parameters that do not fit the image (an array of another
     /// size, a channel that does not exist) act where they fit.
-    pub fn apply(&self, params: &Params, image: Image) -> Image {
+    pub fn apply(&self, params: &Params, image: PixelBuffer) -> PixelBuffer {
         self.0.apply(&params.0, image)
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_range, flat};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::field::{Noise, Poisson, add_noise, normals};
 use crate::pixels::hls::{iso_noise, lightness_spread};
 use crate::pixels::jpeg;
@@ -64,13 +64,13 @@ impl Transform for GaussNoise {
         check_range("mean", [self.mean, self.mean], -1e6, 1e6)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Gauss {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Gauss {
         let sigma = random.uniform(self.var_limit[0], self.var_limit[1]).sqrt();
         let count = image.height * image.width * if self.per_channel { 3 } else { 1 };
         Gauss { gauss: Field::Drawn(normals(random, count, self.mean, sigma)) }
     }
 
-    fn apply(&self, params: &Gauss, mut image: Image) -> Image {
+    fn apply(&self, params: &Gauss, mut image: PixelBuffer) -> PixelBuffer {
         let noise = params.gauss.noise();
         let each = if noise.len() < image.data.len() { 3 } else { 1 };
         match noise {
@@ -119,7 +119,7 @@ impl Transform for IsoNoise {
         check_range("intensity", self.intensity, 0.0, 1e2)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> IsoFields {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> IsoFields {
         let color_shift = random.uniform(self.color_shift[0], self.color_shift[1]);
         let intensity = random.uniform(self.intensity[0], self.intensity[1]);
         let shots = Poisson::new(lightness_spread(&image.data) * intensity * 255.0);
@@ -130,7 +130,7 @@ impl Transform for IsoNoise {
         }
     }
 
-    fn apply(&self, params: &IsoFields, mut image: Image) -> Image {
+    fn apply(&self, params: &IsoFields, mut image: PixelBuffer) -> PixelBuffer {
         iso_noise(&mut image.data, params.luminance_noise.noise(), params.color_noise.noise());
         image
     }
@@ -168,11 +168,11 @@ impl Transform for ImageCompression {
         }
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Quality {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Quality {
         Quality { quality: random.int(self.quality_lower, self.quality_upper) }
     }
 
-    fn apply(&self, params: &Quality, image: Image) -> Image {
+    fn apply(&self, params: &Quality, image: PixelBuffer) -> PixelBuffer {
         jpeg::round_trip(&image, params.quality.clamp(1, 100) as u8)
     }
 }
@@ -205,14 +205,14 @@ impl Transform for MultiplicativeNoise {
         check_range("multiplier", self.multiplier, 0.0, 1e6)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Multipliers {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Multipliers {
         let channels = if self.per_channel { 3 } else { 1 };
         let count = channels * if self.elementwise { image.height * image.width } else { 1 };
         let draw = |_| random.uniform(self.multiplier[0], self.multiplier[1]);
         Multipliers { multiplier: Buf::collect(count, (0..count).map(draw)) }
     }
 
-    fn apply(&self, params: &Multipliers, mut image: Image) -> Image {
+    fn apply(&self, params: &Multipliers, mut image: PixelBuffer) -> PixelBuffer {
         match params.multiplier[..] {
             [] => {}
             // One factor meets the table in f32, several in f64.

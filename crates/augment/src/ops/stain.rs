@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::tones::Nothing;
 use super::transform::Transform;
 use super::values::check_range;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::stain::{Macenko, jitter_hed, macenko, reinhard};
 
 /// More or less of each dye (Tellez and others, 2018).
@@ -39,12 +39,12 @@ impl Transform for HedJitter {
         check_range("shift_limit", self.shift_limit, -1.0, 1.0)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Amounts {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Amounts {
         let mut each = |[low, high]: [f64; 2]| std::array::from_fn(|_| random.uniform(low, high));
         Amounts { scale: each(self.scale_limit).map(|s: f64| 1.0 + s), shift: each(self.shift_limit) }
     }
 
-    fn apply(&self, params: &Amounts, mut image: Image) -> Image {
+    fn apply(&self, params: &Amounts, mut image: PixelBuffer) -> PixelBuffer {
         jitter_hed(&mut image, params.scale, params.shift, self.cut_negative);
         image
     }
@@ -85,11 +85,11 @@ impl Transform for MacenkoNormalize {
         check_range("target_max", [first.min(second), first.max(second)], 0.0, 1e3)
     }
 
-    fn draw(&self, _: &Image, _: &mut Stream) -> Nothing {
+    fn draw(&self, _: &PixelBuffer, _: &mut Stream) -> Nothing {
         Nothing {}
     }
 
-    fn apply(&self, _: &Nothing, mut image: Image) -> Image {
+    fn apply(&self, _: &Nothing, mut image: PixelBuffer) -> PixelBuffer {
         let (light, alpha, beta) = (self.light, self.alpha, self.beta);
         macenko(&mut image, &Macenko { light, alpha, beta, stains: self.target_stains, most: self.target_max });
         image
@@ -121,11 +121,11 @@ impl Transform for ReinhardNormalize {
         check_range("target_mean", [a.min(b).min(c), a.max(b).max(c)], -100.0, 100.0)
     }
 
-    fn draw(&self, _: &Image, _: &mut Stream) -> Nothing {
+    fn draw(&self, _: &PixelBuffer, _: &mut Stream) -> Nothing {
         Nothing {}
     }
 
-    fn apply(&self, _: &Nothing, mut image: Image) -> Image {
+    fn apply(&self, _: &Nothing, mut image: PixelBuffer) -> PixelBuffer {
         reinhard(&mut image, self.target_mean, self.target_std);
         image
     }

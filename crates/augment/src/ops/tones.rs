@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::check_range;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::contrast::{clahe_channel, equalize_channel};
 use crate::pixels::lab::{lab_to_rgb, rgb_to_lab};
 use crate::pixels::lut::{self, keep_and_fill};
@@ -45,11 +45,11 @@ impl Transform for Clahe {
         check_range("tile_grid_size", [x.min(y), x.max(y)], 1, 64)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> ClipLimit {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> ClipLimit {
         ClipLimit { clip_limit: random.uniform(self.clip_limit[0], self.clip_limit[1]) }
     }
 
-    fn apply(&self, params: &ClipLimit, mut image: Image) -> Image {
+    fn apply(&self, params: &ClipLimit, mut image: PixelBuffer) -> PixelBuffer {
         rgb_to_lab(&mut image.data);
         let size = (image.height, image.width);
         clahe_channel(&mut image.data, size, params.clip_limit, self.tile_grid_size.into());
@@ -84,11 +84,11 @@ impl Transform for Equalize {
         }
     }
 
-    fn draw(&self, _: &Image, _: &mut Stream) -> Nothing {
+    fn draw(&self, _: &PixelBuffer, _: &mut Stream) -> Nothing {
         Nothing {}
     }
 
-    fn apply(&self, _: &Nothing, mut image: Image) -> Image {
+    fn apply(&self, _: &Nothing, mut image: PixelBuffer) -> PixelBuffer {
         let equalize = if self.mode == "pil" { pil_ops::equalize_channel } else { equalize_channel };
         if self.by_channels {
             (0..3).for_each(|c| equalize(&mut image.data, c));
@@ -109,11 +109,11 @@ pub(super) struct InvertImg {}
 impl Transform for InvertImg {
     type Params = Nothing;
 
-    fn draw(&self, _: &Image, _: &mut Stream) -> Nothing {
+    fn draw(&self, _: &PixelBuffer, _: &mut Stream) -> Nothing {
         Nothing {}
     }
 
-    fn apply(&self, _: &Nothing, mut image: Image) -> Image {
+    fn apply(&self, _: &Nothing, mut image: PixelBuffer) -> PixelBuffer {
         image.data.iter_mut().for_each(|v| *v = 255 - *v);
         image
     }
@@ -152,11 +152,11 @@ impl Transform for Posterize {
         check_range("num_bits", self.num_bits, 0, 8)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Bits {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Bits {
         Bits { num_bits: PerChannel::All(random.int(self.num_bits[0], self.num_bits[1])) }
     }
 
-    fn apply(&self, params: &Bits, mut image: Image) -> Image {
+    fn apply(&self, params: &Bits, mut image: PixelBuffer) -> PixelBuffer {
         let mask = |bits: i64| ((0xff00u32 >> bits.clamp(0, 8)) & 0xff) as u8;
         let masks = match params.num_bits {
             PerChannel::All(bits) => [mask(bits); 3],
@@ -196,14 +196,14 @@ impl Transform for RandomBrightnessContrast {
         check_range("contrast_limit", self.contrast_limit, -1e6, 1e6)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Linear {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Linear {
         Linear {
             alpha: 1.0 + random.uniform(self.contrast_limit[0], self.contrast_limit[1]),
             beta: random.uniform(self.brightness_limit[0], self.brightness_limit[1]),
         }
     }
 
-    fn apply(&self, params: &Linear, mut image: Image) -> Image {
+    fn apply(&self, params: &Linear, mut image: PixelBuffer) -> PixelBuffer {
         let shift = if self.brightness_by_max {
             params.beta * 255.0
         } else {
@@ -242,11 +242,11 @@ impl Transform for RandomGamma {
         check_range("gamma_limit", self.gamma_limit, 0.0, 1e6)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Gamma {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Gamma {
         Gamma { gamma: random.uniform(self.gamma_limit[0], self.gamma_limit[1]) / 100.0 }
     }
 
-    fn apply(&self, params: &Gamma, mut image: Image) -> Image {
+    fn apply(&self, params: &Gamma, mut image: PixelBuffer) -> PixelBuffer {
         let table = lut::table(|i| trunc_u8((i as f64 * (1.0 / 255.0)).powf(params.gamma) * 255.0));
         lut::apply(&mut image.data, &table);
         image
@@ -275,12 +275,12 @@ pub(super) struct Curve {
 impl Transform for RandomToneCurve {
     type Params = Curve;
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Curve {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Curve {
         let mut near = |middle: f64| (middle + self.scale * random.normal()).clamp(0.0, 1.0);
         Curve { low_y: near(0.25), high_y: near(0.75) }
     }
 
-    fn apply(&self, params: &Curve, mut image: Image) -> Image {
+    fn apply(&self, params: &Curve, mut image: PixelBuffer) -> PixelBuffer {
         let table = lut::table(|i| {
             let t = if i == 255 { 1.0 } else { i as f64 * (1.0 / 255.0) };
             let back = 1.0 - t;
@@ -317,11 +317,11 @@ impl Transform for Solarize {
         check_range("threshold", self.threshold, -1e6, 1e6)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> Threshold {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> Threshold {
         Threshold { threshold: random.uniform(self.threshold[0], self.threshold[1]) }
     }
 
-    fn apply(&self, params: &Threshold, mut image: Image) -> Image {
+    fn apply(&self, params: &Threshold, mut image: PixelBuffer) -> PixelBuffer {
         let table = lut::table(|i| if (i as f64) < params.threshold { i as u8 } else { 255 - i as u8 });
         lut::apply(&mut image.data, &table);
         image

@@ -4,7 +4,7 @@ use run_spec::seed::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
 /// One kind of transform; the implementing type holds its constructor arguments.
 pub(super) trait Transform: Default + Serialize + DeserializeOwned {
@@ -17,8 +17,8 @@ pub(super) trait Transform: Default + Serialize + DeserializeOwned {
     }
 
     /// Draws parameters for `image`; only its shape and (`ISONoise`) its spread of lightness are looked at.
-    fn draw(&self, image: &Image, random: &mut Stream) -> Self::Params;
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Self::Params;
 
     /// Applies drawn or recorded parameters; the result has the shape of `image`.
-    fn apply(&self, params: &Self::Params, image: Image) -> Image;
+    fn apply(&self, params: &Self::Params, image: PixelBuffer) -> PixelBuffer;
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::transform::Transform;
 use super::values::{check_range, int_or_low};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pixels::blur::box_blur;
 use crate::pixels::draw::{disc_spans, line};
 use crate::pixels::hls::{hls_to_rgb, rgb_to_hls};
@@ -66,7 +66,7 @@ impl Transform for RandomRain {
         }
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Drops {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Drops {
         // Cut towards zero, so that 0 is twice as likely.
         let slant = random.uniform(self.slant_lower as f64, self.slant_upper as f64) as i64;
         let (height, width) = (image.height as i64, image.width as i64);
@@ -84,7 +84,7 @@ impl Transform for RandomRain {
         Drops { slant, drop_length, rain_drops: Buf::collect(count as usize, (0..count).map(drop)) }
     }
 
-    fn apply(&self, params: &Drops, mut image: Image) -> Image {
+    fn apply(&self, params: &Drops, mut image: PixelBuffer) -> PixelBuffer {
         let (size, stride) = ((image.width as i64, image.height as i64), image.stride());
         let (width, height) = (image.width, image.height);
         let mut paint = |y: usize, first: usize, last: usize| {
@@ -137,11 +137,11 @@ impl Transform for RandomSnow {
         check_range("brightness_coeff", [0.0, self.brightness_coeff], 0.0, 1e6)
     }
 
-    fn draw(&self, _: &Image, random: &mut Stream) -> SnowPoint {
+    fn draw(&self, _: &PixelBuffer, random: &mut Stream) -> SnowPoint {
         SnowPoint { snow_point: random.uniform(self.snow_point_lower, self.snow_point_upper) }
     }
 
-    fn apply(&self, params: &SnowPoint, mut image: Image) -> Image {
+    fn apply(&self, params: &SnowPoint, mut image: PixelBuffer) -> PixelBuffer {
         let threshold = (params.snow_point * 127.5 + 85.0) as f32;
         let lift = self.brightness_coeff as f32;
         let table = lut::table(|i| {
@@ -184,7 +184,7 @@ impl Transform for RandomFog {
         check_range("alpha_coef", [0.0, self.alpha_coef], 0.0, 1.0)
     }
 
-    fn draw(&self, image: &Image, random: &mut Stream) -> Haze {
+    fn draw(&self, image: &PixelBuffer, random: &mut Stream) -> Haze {
         let fog_coef = random.uniform(self.fog_coef_lower, self.fog_coef_upper);
         let (height, width) = (image.height as i64, image.width as i64);
         let size = (((width / 3) as f64 * fog_coef) as i64).max(1);
@@ -205,7 +205,7 @@ impl Transform for RandomFog {
         Haze { haze_list, fog_coef }
     }
 
-    fn apply(&self, params: &Haze, mut image: Image) -> Image {
+    fn apply(&self, params: &Haze, mut image: PixelBuffer) -> PixelBuffer {
         let size = (((image.width / 3) as f64 * params.fog_coef) as i64).max(10);
         let alpha = self.alpha_coef * params.fog_coef;
         // A pixel is blended with white once for each disc over it; the order does not matter.

@@ -2,13 +2,13 @@
 
 use super::border::{padded_row, reflect_101};
 use super::filter::{RowWindow, pitch};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::round::round_u8;
 use crate::simd;
 
 /// `cv2.blur` with a `k` x `k` box (anchor `k / 2`), border `REFLECT_101`; `k` is at most 255.
-pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
+pub(crate) fn box_blur(image: &PixelBuffer, k: usize) -> PixelBuffer {
     if k <= 1 {
         return image.clone();
     }
@@ -23,7 +23,7 @@ pub(crate) fn box_blur(image: &Image, k: usize) -> Image {
     let mut ring = Buf::<u16>::zeroed(k * stride);
     let mut newest = Buf::<u16>::zeroed(stride);
     let mut sum = Buf::<u32>::zeroed(stride);
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     for y in 0..image.height + k - 1 {
         row_sums(y, &mut newest);
         let slot = &mut ring[y % k * stride..][..stride];
@@ -146,7 +146,7 @@ pub(crate) fn gaussian_side(sigma: f64) -> usize {
 }
 
 /// `cv2.GaussianBlur` on 8 bits with a `side` x `side` window (odd), border `REFLECT_101`.
-pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
+pub(crate) fn gaussian_blur(image: &PixelBuffer, side: usize, sigma: f64) -> PixelBuffer {
     let weights = gaussian_weights(side, sigma);
     let (half, stride) = (side / 2, image.stride());
     // A row's sums are at most 255 * 256 and fit 16 bits.
@@ -159,7 +159,7 @@ pub(crate) fn gaussian_blur(image: &Image, side: usize, sigma: f64) -> Image {
     for y in 0..side - 1 {
         push(&mut window, y as isize - half as isize);
     }
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         push(&mut window, (y + side - 1) as isize - half as isize);
         weigh_down(window.rows(), window.pitch, &weights, line);

@@ -1,6 +1,6 @@
 //! Borders of neighbourhood operations, as OpenCV extends an image.
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
 /// The source index of position `p` outside `0..len` under `REFLECT_101` (`gfedcb|abcdefgh|gfedcba`).
 pub(crate) fn reflect_101(mut p: isize, len: usize) -> usize {
@@ -21,7 +21,7 @@ pub(crate) fn replicate(p: isize, len: usize) -> usize {
 
 /// Copies row `y` (any integer) of `image` to the start of `out` with `left` and `right` more pixels, through `index`.
 pub(crate) fn padded_row<T: Copy + From<u8>>(
-    image: &Image,
+    image: &PixelBuffer,
     y: isize,
     (left, right): (usize, usize),
     index: fn(isize, usize) -> usize,
@@ -34,7 +34,7 @@ pub(crate) fn padded_row<T: Copy + From<u8>>(
 
 /// Only the `left` and `right` pixels of [`padded_row`].
 pub(crate) fn pad_row<T: Copy + From<u8>>(
-    image: &Image,
+    image: &PixelBuffer,
     y: isize,
     (left, right): (usize, usize),
     index: fn(isize, usize) -> usize,
@@ -103,7 +103,7 @@ pub(super) fn short(v: i32) -> i64 {
 
 /// The pixel `[3]` at column `x` and row `y`, inside or outside of `image`.
 #[inline]
-pub(super) fn pixel_at(image: &Image, border: Border, x: i64, y: i64) -> [u8; 3] {
+pub(super) fn pixel_at(image: &PixelBuffer, border: Border, x: i64, y: i64) -> [u8; 3] {
     match (border.index(x, image.width as i64), border.index(y, image.height as i64)) {
         (Some(x), Some(y)) => {
             let at = y * image.stride() + x * 3;

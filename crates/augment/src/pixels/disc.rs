@@ -3,7 +3,7 @@
 
 use super::border::{padded_row, reflect_101};
 use super::filter::RowWindow;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::round::round_u8;
 use crate::simd;
@@ -21,7 +21,7 @@ const BLOCK: usize = 64;
 ///
 /// # Panics
 /// If `radius` is above [`LARGEST`].
-pub(crate) fn blur_disc(image: &Image, radius: usize, taps: [f64; 3]) -> Image {
+pub(crate) fn blur_disc(image: &PixelBuffer, radius: usize, taps: [f64; 3]) -> PixelBuffer {
     assert!(radius <= LARGEST, "larger discs are kernels");
     let (stride, margin) = (image.stride(), radius + 1);
     // Half the width of the disc in each of its rows, and where its running sums begin and end.
@@ -43,7 +43,7 @@ pub(crate) fn blur_disc(image: &Image, radius: usize, taps: [f64; 3]) -> Image {
     let mut down = Buf::<f32>::any(sums);
     let weights = [taps[0] as f32, taps[1] as f32];
     let scale = 1.0 / count as f32;
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     for y in 0..image.height + 2 * margin {
         padded_row(image, y as isize - margin as isize, (margin, margin), reflect_101, &mut levels);
         running.push(|row| run(&levels, row));
@@ -114,8 +114,8 @@ mod tests {
     use crate::pixels::filter::{Kernel, filter2d};
 
     /// An image without a pattern, by its seed.
-    fn picture(height: usize, width: usize, seed: u32) -> Image {
-        let mut image = Image::unwritten(height, width);
+    fn picture(height: usize, width: usize, seed: u32) -> PixelBuffer {
+        let mut image = PixelBuffer::unwritten(height, width);
         let mut state = seed;
         image.data.iter_mut().for_each(|level| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,6 +1,6 @@
 //! Lines, discs and polygons as OpenCV draws them (8-connected, not smoothed).
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 
 /// A position `(x, y)`; it may lie outside the image.
@@ -115,7 +115,7 @@ pub(crate) fn disc_spans((width, height): (usize, usize), center: Point, radius:
 }
 
 /// Paints a filled disc.
-pub(crate) fn fill_disc(image: &mut Image, center: Point, radius: i64, color: [u8; 3]) {
+pub(crate) fn fill_disc(image: &mut PixelBuffer, center: Point, radius: i64, color: [u8; 3]) {
     let stride = image.stride();
     for (y, &(first, last)) in disc_spans((image.width, image.height), center, radius).iter().enumerate() {
         if first <= last {

@@ -1,7 +1,7 @@
 //! Correlation with a small float kernel (`cv2.filter2D` on 8 bits), border `REFLECT_101`.
 
 use super::border::{pad_row, padded_row, reflect_101};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::{Buf, Pooled};
 use crate::round::round_u8;
 use crate::simd::{self, Groups, LANES, ROWS, RowTaps, STRIP, correlate, correlate_levels, correlate_rows};
@@ -68,7 +68,7 @@ impl<T: Pooled> RowWindow<T> {
 /// OpenCV sums over the weights in row order with fused multiply-adds for kernels below 130 weights and takes a Fourier
 /// transform above. Sums here are in f32 too, in three orders: weights of few sizes are grouped, large kernels whose left
 /// mirrors their right are folded, the rest goes in row order. What another order rounds differently is some 1e-5 levels.
-pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
+pub(crate) fn filter2d(image: &PixelBuffer, kernel: &Kernel) -> PixelBuffer {
     let (height, width) = (kernel.height, kernel.width);
     let present = kernel.weights.iter().filter(|k| **k != 0.0).count();
     if present > 30 && is_mirrored(kernel) {
@@ -83,7 +83,7 @@ pub(crate) fn filter2d(image: &Image, kernel: &Kernel) -> Image {
             taps.push((y * pitch + x * 3, kernel.weights[y * width + x]));
         }
     }
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     let source = |y: usize| y as isize - (height / 2) as isize;
     if let Some(groups) = Groups::new(&taps) {
         let mut window = RowWindow::<u8>::new(height, pitch);
@@ -125,7 +125,7 @@ fn is_mirrored(kernel: &Kernel) -> bool {
 /// As [`filter2d`] for a mirrored kernel. Pixels at one distance to the left and to the right are added first, once for
 /// each row they stand in, which halves the products. The image goes by in strips so narrow that a window of sums stays in
 /// the nearest cache.
-fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
+fn filter_folded(image: &PixelBuffer, kernel: &Kernel) -> PixelBuffer {
     let (height, half, stride) = (kernel.height, kernel.width / 2, image.stride());
     let pitch = (half + 1) * STRIP;
     let mut taps = Buf::with_capacity((height + ROWS) * (half + 1));
@@ -151,7 +151,7 @@ fn filter_folded(image: &Image, kernel: &Kernel) -> Image {
         to_floats(image.row(reflect_101(from, image.height)), &mut row[half * 3..]);
         pad_row(image, from, (half, half), reflect_101, row);
     }
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     let mut window = RowWindow::<f32>::new(height + ROWS - 1, pitch);
     let (mut sums, mut levels) = ([0f32; ROWS * STRIP], [0u8; ROWS * STRIP]);
     for left in (0..stride).step_by(STRIP) {

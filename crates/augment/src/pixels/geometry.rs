@@ -1,10 +1,10 @@
 //! Crops, flips and quarter turns: pixels move, none changes.
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
 /// The `height` x `width` window whose first pixel is (`top`, `left`); it must lie inside.
-pub(crate) fn crop(image: &Image, top: usize, left: usize, height: usize, width: usize) -> Image {
-    let mut window = Image::empty(height, width);
+pub(crate) fn crop(image: &PixelBuffer, top: usize, left: usize, height: usize, width: usize) -> PixelBuffer {
+    let mut window = PixelBuffer::empty(height, width);
     for y in top..top + height {
         window.data.extend_from_slice(&image.row(y)[left * 3..(left + width) * 3]);
     }
@@ -39,7 +39,7 @@ pub(crate) struct Walk {
 
 impl Turn {
     /// The image flipped and turned.
-    pub(crate) fn apply(self, mut image: Image) -> Image {
+    pub(crate) fn apply(self, mut image: PixelBuffer) -> PixelBuffer {
         if self.horizontal {
             image = flip_horizontal(image);
         }
@@ -50,12 +50,12 @@ impl Turn {
     }
 
     /// Height and width of the turned image.
-    pub(crate) fn size(self, image: &Image) -> (usize, usize) {
+    pub(crate) fn size(self, image: &PixelBuffer) -> (usize, usize) {
         if self.quarters.is_multiple_of(2) { (image.height, image.width) } else { (image.width, image.height) }
     }
 
     /// Where the turned image's pixels lie in `image`.
-    pub(crate) fn walk(self, image: &Image) -> Walk {
+    pub(crate) fn walk(self, image: &PixelBuffer) -> Walk {
         let (rows, columns) = (image.height as isize, image.width as isize);
         let source = |y: isize, x: isize| {
             let (y, x) = match self.quarters % 4 {
@@ -74,7 +74,7 @@ impl Turn {
 }
 
 /// Mirrors left and right.
-pub(crate) fn flip_horizontal(mut image: Image) -> Image {
+pub(crate) fn flip_horizontal(mut image: PixelBuffer) -> PixelBuffer {
     let stride = image.stride();
     for row in image.data.chunks_exact_mut(stride) {
         row.as_chunks_mut::<3>().0.reverse();
@@ -83,7 +83,7 @@ pub(crate) fn flip_horizontal(mut image: Image) -> Image {
 }
 
 /// Mirrors top and bottom.
-pub(crate) fn flip_vertical(mut image: Image) -> Image {
+pub(crate) fn flip_vertical(mut image: PixelBuffer) -> PixelBuffer {
     let stride = image.stride();
     for y in 0..image.height / 2 {
         let (head, tail) = image.data.split_at_mut((image.height - 1 - y) * stride);
@@ -93,7 +93,7 @@ pub(crate) fn flip_vertical(mut image: Image) -> Image {
 }
 
 /// Turns by `quarters` times 90° counter-clockwise (`np.rot90`).
-pub(crate) fn rotate_90(image: Image, quarters: usize) -> Image {
+pub(crate) fn rotate_90(image: PixelBuffer, quarters: usize) -> PixelBuffer {
     match quarters % 4 {
         0 => image,
         2 => flip_vertical(flip_horizontal(image)),
@@ -102,9 +102,9 @@ pub(crate) fn rotate_90(image: Image, quarters: usize) -> Image {
 }
 
 /// The pixels of a walk. In square tiles, so that neither image is read or written across whole cache lines at a time.
-pub(crate) fn walked(image: &Image, walk: Walk) -> Image {
+pub(crate) fn walked(image: &PixelBuffer, walk: Walk) -> PixelBuffer {
     const TILE: usize = 16;
-    let mut turned = Image::unwritten(walk.height, walk.width);
+    let mut turned = PixelBuffer::unwritten(walk.height, walk.width);
     let source = image.data.as_chunks::<3>().0;
     let target = turned.data.as_chunks_mut::<3>().0;
     for top in (0..walk.height).step_by(TILE) {
@@ -130,7 +130,7 @@ mod tests {
     fn quarter_turns_are_counter_clockwise_and_come_full_circle() {
         // a b      b d
         // c d  ->  a c
-        let image = Image::new(2, 2, (0..12).collect()).expect("12 bytes are 2 x 2 pixels");
+        let image = PixelBuffer::new(2, 2, (0..12).collect()).expect("12 bytes are 2 x 2 pixels");
         let turned = rotate_90(image.clone(), 1);
         assert_eq!(turned.data, vec![3, 4, 5, 9, 10, 11, 0, 1, 2, 6, 7, 8]);
         assert_eq!(rotate_90(turned, 3), image);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_walk_finds_what_turning_would_have_moved() {
-        let image = Image::new(40, 70, (0..40 * 70 * 3).map(|i| (i * i / 5) as u8).collect()).expect("it fits");
+        let image = PixelBuffer::new(40, 70, (0..40 * 70 * 3).map(|i| (i * i / 5) as u8).collect()).expect("it fits");
         for i in 0..16 {
             let turn = Turn { horizontal: i & 1 > 0, vertical: i & 2 > 0, quarters: i / 4 };
             let (turned, walk) = (turn.apply(image.clone()), turn.walk(&image));

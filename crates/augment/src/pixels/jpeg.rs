@@ -3,7 +3,7 @@
 //! As `cv2.imencode` and `imdecode` with libjpeg-turbo: channel 0 is blue, chroma is box-averaged and comes back through
 //! the triangle filter ("fancy upsampling").
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::simd;
 
@@ -19,7 +19,7 @@ const CHROMA: [u16; 64] = [
 ];
 
 /// The image after one round through JPEG of `quality` 1..=100.
-pub(crate) fn round_trip(image: &Image, quality: u8) -> Image {
+pub(crate) fn round_trip(image: &PixelBuffer, quality: u8) -> PixelBuffer {
     let (height, width) = (image.height, image.width);
     let mut planes: [Plane; 3] = std::array::from_fn(|_| Plane::new(height, width));
     let [y, cb, cr] = &mut planes;
@@ -35,7 +35,7 @@ pub(crate) fn round_trip(image: &Image, quality: u8) -> Image {
         code_blocks(&mut coded.data, coded.width, &table(&CHROMA, quality));
         coded.cut(rows, columns).doubled(height, width)
     });
-    let mut out = Image::unwritten(height, width);
+    let mut out = PixelBuffer::unwritten(height, width);
     let luma = luma.cut(height, width);
     from_planes(&luma.data, &cb.data, &cr.data, &mut out.data);
     out

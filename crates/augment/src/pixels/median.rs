@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use super::border::{padded_row, replicate};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::simd::{SORTED, sort_network};
 
@@ -14,7 +14,7 @@ use crate::simd::{SORTED, sort_network};
 type Network = Vec<(u8, u8)>;
 
 /// `cv2.medianBlur` with an odd `k` up to 15, edge pixels repeated.
-pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
+pub(crate) fn median_blur(image: &PixelBuffer, k: usize) -> PixelBuffer {
     if k <= 1 {
         return image.clone();
     }
@@ -29,7 +29,7 @@ pub(crate) fn median_blur(image: &Image, k: usize) -> Image {
     };
     (0..k - 1).for_each(|y| fill(&mut ring, y));
     let mut sorted = Buf::<u8>::any(k * pitch);
-    let mut out = Image::unwritten(image.height, image.width);
+    let mut out = PixelBuffer::unwritten(image.height, image.width);
     let mut lanes = [[0u8; SORTED]; 15 * 15];
     let lanes = &mut lanes[..k * k];
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn the_median_is_that_of_the_sorted_window() {
-        let image = Image::new(17, 23, (0..17 * 23 * 3).map(|i| (i * i * 31 % 253) as u8).collect()).expect("17 x 23");
+        let image =
+            PixelBuffer::new(17, 23, (0..17 * 23 * 3).map(|i| (i * i * 31 % 253) as u8).collect()).expect("17 x 23");
         for k in [3usize, 5, 7, 9, 15] {
             let found = median_blur(&image, k);
             let reach = k as isize / 2;

@@ -3,7 +3,7 @@
 
 use super::geometry::{Turn, Walk, walked};
 use super::hsv::{BLOCK, lanes_of};
-use crate::image::{Image, View};
+use crate::image::{PixelBuffer, View};
 use crate::simd;
 
 /// ImageNet's mean of R, G, B in the unit range.
@@ -44,7 +44,7 @@ pub(crate) fn torch_levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
 }
 
 /// `[height, width, 3]` bytes to `[3, height, width]` floats.
-pub(crate) fn planar(image: &Image, turn: Turn, levels: &Levels) -> View {
+pub(crate) fn planar(image: &PixelBuffer, turn: Turn, levels: &Levels) -> View {
     let (height, width) = turn.size(image);
     let mut data = vec![0.0; image.data.len()];
     planar_into(image, turn, levels, &mut data);
@@ -52,7 +52,7 @@ pub(crate) fn planar(image: &Image, turn: Turn, levels: &Levels) -> View {
 }
 
 /// As [`planar`], into floats that exist. The image is turned on the way.
-pub(crate) fn planar_into(image: &Image, turn: Turn, levels: &Levels, out: &mut [f32]) {
+pub(crate) fn planar_into(image: &PixelBuffer, turn: Turn, levels: &Levels, out: &mut [f32]) {
     let walk = turn.walk(image);
     if turn.quarters.is_multiple_of(2) {
         write_planar(&image.data, walk, levels, out);

@@ -1,6 +1,6 @@
 //! Pillow's antialiased resampling on 8 bits, to its bit (what torchvision does to a PIL image).
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::simd;
 
@@ -62,8 +62,8 @@ fn level(sum: i32) -> u8 {
 }
 
 /// Resizes as `PIL.Image.resize`: columns first, an 8-bit image between the passes.
-pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter) -> Image {
-    let mut across = Image::empty(image.height, width);
+pub(crate) fn resize(image: &PixelBuffer, height: usize, width: usize, filter: Filter) -> PixelBuffer {
+    let mut across = PixelBuffer::empty(image.height, width);
     if width == image.width {
         across.data.extend_from_slice(&image.data);
     } else {
@@ -85,7 +85,7 @@ pub(crate) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
         return across;
     }
     let stride = width * 3;
-    let mut out = Image::filled(height, width, 0);
+    let mut out = PixelBuffer::filled(height, width, 0);
     let mut sums = Buf::<i32>::zeroed(stride);
     for (y, (first, weights)) in windows(image.height, height, filter).iter().enumerate() {
         sums.fill(1 << (BITS - 1));

@@ -1,7 +1,7 @@
 //! Colour operations of torchvision on PIL images, as DINOv2's augmentation uses them.
 
 use super::lut;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 
 /// Pillow's conversion to grey ("L").
@@ -16,19 +16,19 @@ pub(crate) fn blend(a: u8, b: u8, factor: f32) -> u8 {
 }
 
 /// torchvision's `adjust_brightness` on a Pillow image.
-pub(crate) fn brightness(image: &mut Image, factor: f64) {
+pub(crate) fn brightness(image: &mut PixelBuffer, factor: f64) {
     lut::apply(&mut image.data, &lut::table(|v| blend(0, v as u8, factor as f32)));
 }
 
 /// `adjust_contrast`: away from the rounded mean grey.
-pub(crate) fn contrast(image: &mut Image, factor: f64) {
+pub(crate) fn contrast(image: &mut PixelBuffer, factor: f64) {
     let sum: u64 = image.data.chunks_exact(3).map(|p| u64::from(luma(p))).sum();
     let mean = (sum as f64 / (image.height * image.width) as f64 + 0.5) as u8;
     lut::apply(&mut image.data, &lut::table(|v| blend(mean, v as u8, factor as f32)));
 }
 
 /// `adjust_saturation`: away from each pixel's grey.
-pub(crate) fn saturation(image: &mut Image, factor: f64) {
+pub(crate) fn saturation(image: &mut PixelBuffer, factor: f64) {
     for pixel in image.data.chunks_exact_mut(3) {
         let grey = luma(pixel);
         pixel.iter_mut().for_each(|v| *v = blend(grey, *v, factor as f32));
@@ -36,7 +36,7 @@ pub(crate) fn saturation(image: &mut Image, factor: f64) {
 }
 
 /// `adjust_hue`: the hue circle has 256 steps; `factor` is a share of a turn.
-pub(crate) fn hue(image: &mut Image, factor: f64) {
+pub(crate) fn hue(image: &mut PixelBuffer, factor: f64) {
     let shift = (factor * 255.0) as i32 as u8;
     for pixel in image.data.chunks_exact_mut(3) {
         let [h, s, v] = to_hsv([pixel[0], pixel[1], pixel[2]]);
@@ -45,7 +45,7 @@ pub(crate) fn hue(image: &mut Image, factor: f64) {
 }
 
 /// `to_grayscale` with three channels.
-pub(crate) fn grayscale(image: &mut Image) {
+pub(crate) fn grayscale(image: &mut PixelBuffer) {
     for pixel in image.data.chunks_exact_mut(3) {
         let grey = luma(pixel);
         pixel.fill(grey);
@@ -101,7 +101,7 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
 }
 
 /// torchvision's `gaussian_blur` with a 9 x 9 window: floats, border `REFLECT_101`, rounded to nearest even.
-pub(crate) fn gaussian_blur_9(image: &Image, sigma: f64) -> Image {
+pub(crate) fn gaussian_blur_9(image: &PixelBuffer, sigma: f64) -> PixelBuffer {
     let pdf: [f32; 9] = std::array::from_fn(|i| (-0.5 * ((i as f32 - 4.0) / sigma as f32).powi(2)).exp());
     let total: f32 = pdf.iter().sum();
     let taps = pdf.map(|w| w / total);
@@ -114,7 +114,7 @@ pub(crate) fn gaussian_blur_9(image: &Image, sigma: f64) -> Image {
             row.iter_mut().zip(&padded[k * 3..]).for_each(|(o, &p)| *o += p * w);
         }
     }
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = PixelBuffer::filled(image.height, image.width, 0);
     let mut acc = Buf::<f32>::zeroed(stride);
     for (y, line) in out.data.chunks_exact_mut(stride).enumerate() {
         acc.fill(0.0);

@@ -2,16 +2,16 @@
 
 use super::lut;
 use super::pil_color::blend;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
 /// `Image.transform` with an affine matrix and nearest neighbour: pixel (x, y) comes from
 /// `(a x + b y + c, d x + e y + f)`, black where that lies outside. Pillow works in fixed point with 16 fraction bits.
-pub(crate) fn affine(image: &Image, [a, b, c, d, e, f]: [f64; 6]) -> Image {
+pub(crate) fn affine(image: &PixelBuffer, [a, b, c, d, e, f]: [f64; 6]) -> PixelBuffer {
     let fixed = |v: f64| (v * 65536.0 + 0.5).floor() as i64;
     // Positions are those of pixel centres.
     let (first_x, first_y) = (fixed(c + a * 0.5 + b * 0.5), fixed(f + d * 0.5 + e * 0.5));
     let (a, b, d, e) = (fixed(a), fixed(b), fixed(d), fixed(e));
-    let mut out = Image::filled(image.height, image.width, 0);
+    let mut out = PixelBuffer::filled(image.height, image.width, 0);
     for (at, pixel) in out.data.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let (x, y) = ((at % image.width) as i64, (at / image.width) as i64);
         let (from_x, from_y) = ((first_x + a * x + b * y) >> 16, (first_y + d * x + e * y) >> 16);
@@ -23,7 +23,7 @@ pub(crate) fn affine(image: &Image, [a, b, c, d, e, f]: [f64; 6]) -> Image {
 }
 
 /// The matrix of `Image.rotate`: counter-clockwise around the middle.
-pub(crate) fn rotation(image: &Image, degrees: f64) -> [f64; 6] {
+pub(crate) fn rotation(image: &PixelBuffer, degrees: f64) -> [f64; 6] {
     let angle = -(degrees.rem_euclid(360.0)).to_radians();
     let rounded = |v: f64| (v * 1e15).round() / 1e15;
     let (cos, sin, back) = (rounded(angle.cos()), rounded(angle.sin()), rounded(-angle.sin()));
@@ -32,7 +32,7 @@ pub(crate) fn rotation(image: &Image, degrees: f64) -> [f64; 6] {
 }
 
 /// `ImageEnhance.Sharpness`: away from the smoothed image; the rim is not smoothed.
-pub(crate) fn sharpness(image: &Image, factor: f64) -> Image {
+pub(crate) fn sharpness(image: &PixelBuffer, factor: f64) -> PixelBuffer {
     let (stride, mut out) = (image.stride(), image.clone());
     for y in 1..image.height.saturating_sub(1) {
         for at in y * stride + 3..(y + 1) * stride - 3 {
@@ -52,7 +52,7 @@ fn histogram(data: &[u8], c: usize) -> [u32; 256] {
 }
 
 /// `ImageOps.autocontrast`: each channel stretched to the whole range.
-pub(crate) fn autocontrast(image: &mut Image) {
+pub(crate) fn autocontrast(image: &mut PixelBuffer) {
     for c in 0..3 {
         let counts = histogram(&image.data, c);
         let low = counts.iter().position(|&n| n > 0).unwrap_or(0);

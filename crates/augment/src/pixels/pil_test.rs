@@ -4,10 +4,10 @@
 
 use super::{pil, pil_color};
 use crate::arrays::{Array, parse_npz};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
-fn image(array: &Array) -> Image {
-    Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
+fn image(array: &Array) -> PixelBuffer {
+    PixelBuffer::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
 }
 
 #[test]

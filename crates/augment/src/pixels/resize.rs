@@ -1,6 +1,6 @@
 //! `cv2.resize` on 8 bits: bilinear (11-bit fixed point), bicubic and nearest, without antialiasing.
 
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::round::round_u8;
 use crate::simd::{self, Columns};
@@ -31,7 +31,7 @@ fn clip(i: isize, len: usize) -> usize {
 }
 
 /// Bilinear resize as OpenCV's `INTER_LINEAR`.
-pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
+pub(crate) fn bilinear(image: &PixelBuffer, height: usize, width: usize) -> PixelBuffer {
     if (image.height, image.width) == (height, width) {
         return image.clone();
     }
@@ -54,7 +54,7 @@ pub(crate) fn bilinear(image: &Image, height: usize, width: usize) -> Image {
     };
     let columns = Columns::new(Buf::collect(width, (0..width).map(column)), image.stride());
     let stride = width * 3;
-    let mut out = Image::unwritten(height, width);
+    let mut out = PixelBuffer::unwritten(height, width);
     let mut cache = RowCache::<2>::new(stride);
     for y in 0..height {
         let (first, fraction) = position(y, scale_y);
@@ -80,9 +80,9 @@ pub(super) fn blend_rows_body(upper: &[i32], lower: &[i32], [b0, b1]: [i32; 2], 
 }
 
 /// Half size: OpenCV takes the mean of each 2 x 2 block here.
-fn halve(image: &Image) -> Image {
+fn halve(image: &PixelBuffer) -> PixelBuffer {
     let (height, width) = (image.height / 2, image.width / 2);
-    let mut half = Image::empty(height, width);
+    let mut half = PixelBuffer::empty(height, width);
     for y in 0..height {
         let (top, bottom) = (image.row(2 * y), image.row(2 * y + 1));
         for x in 0..width {
@@ -137,7 +137,7 @@ fn cubic_weights(x: f32) -> [f32; 4] {
 }
 
 /// Bicubic resize (`INTER_CUBIC`); within one level of OpenCV, which may hand this to another library.
-pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
+pub(crate) fn bicubic(image: &PixelBuffer, height: usize, width: usize) -> PixelBuffer {
     if (image.height, image.width) == (height, width) {
         return image.clone();
     }
@@ -149,7 +149,7 @@ pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
     let scale_y = 1.0 / (height as f64 / image.height as f64);
     let columns: Vec<Taps<4>> = (0..width).map(|x| taps(x, scale_x)).collect();
     let stride = width * 3;
-    let mut out = Image::unwritten(height, width);
+    let mut out = PixelBuffer::unwritten(height, width);
     let mut cache = RowCache::<4>::new(stride);
     for y in 0..height {
         let row = taps(y, scale_y);
@@ -178,10 +178,14 @@ pub(crate) fn bicubic(image: &Image, height: usize, width: usize) -> Image {
 }
 
 /// Nearest neighbour (`INTER_NEAREST`): output `i` reads source `floor(i * step)`.
-pub(crate) fn nearest(image: &Image, (height, step_y): (usize, f64), (width, step_x): (usize, f64)) -> Image {
+pub(crate) fn nearest(
+    image: &PixelBuffer,
+    (height, step_y): (usize, f64),
+    (width, step_x): (usize, f64),
+) -> PixelBuffer {
     let column = |x| ((x as f64 * step_x).floor() as usize).min(image.width - 1) * 3;
     let columns = Buf::collect(width, (0..width).map(column));
-    let mut out = Image::unwritten(height, width);
+    let mut out = PixelBuffer::unwritten(height, width);
     let stride = width * 3;
     let mut last = usize::MAX;
     for y in 0..height {

@@ -1,7 +1,7 @@
 //! `cv2.resize` on 32-bit floats, every interpolation; the order of operations is OpenCV's (with Intel's library for 1 and 2).
 
 use super::interpolate::{Interpolation, cubic, lanczos4};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::round::trunc_u8_f32;
 
@@ -14,14 +14,14 @@ pub(crate) struct Floats {
 
 impl Floats {
     /// Levels divided by 255.
-    pub(crate) fn of(image: &Image) -> Self {
+    pub(crate) fn of(image: &PixelBuffer) -> Self {
         let data = Buf::collect(image.data.len(), image.data.iter().map(|&v| f32::from(v) / 255.0));
         Self { height: image.height, width: image.width, data }
     }
 
     /// Levels cut to 0..1, times 255, cut towards zero.
-    pub(crate) fn levels(&self) -> Image {
-        let mut image = Image::unwritten(self.height, self.width);
+    pub(crate) fn levels(&self) -> PixelBuffer {
+        let mut image = PixelBuffer::unwritten(self.height, self.width);
         image.data.iter_mut().zip(self.data.iter()).for_each(|(to, v)| *to = trunc_u8_f32(v.clamp(0.0, 1.0) * 255.0));
         image
     }

@@ -1,7 +1,7 @@
 //! Colour as amounts of dye: optical densities, the H, E and DAB space, and the two classical normalisations.
 
 use super::pca::eigh3;
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::round::round_u8;
 
@@ -28,7 +28,7 @@ fn inverse(m: &Matrix) -> Matrix {
 
 /// Scales and shifts the amounts of haematoxylin, eosin and DAB. An amount is in units of 6 decades of density (a dye of
 /// amount 1 lets one part in a million through), as in scikit-image; with `cut`, amounts below 0 are 0 first, as there.
-pub(crate) fn jitter_hed(image: &mut Image, scale: [f64; 3], shift: [f64; 3], cut: bool) {
+pub(crate) fn jitter_hed(image: &mut PixelBuffer, scale: [f64; 3], shift: [f64; 3], cut: bool) {
     /// What a level of 0 counts as, as a share of full light.
     const DARK: f64 = 1e-6;
     let amount = DARK.ln();
@@ -84,7 +84,7 @@ fn unmixing(stains: &[[f64; 3]; 2]) -> Option<[[f64; 3]; 2]> {
 
 /// Macenko and others (2009): the two dyes of a slide are the extreme directions within the plane of its densities; they
 /// are replaced by given ones. An image with too little colour to find two dyes stays as it is.
-pub(crate) fn macenko(image: &mut Image, how: &Macenko) {
+pub(crate) fn macenko(image: &mut PixelBuffer, how: &Macenko) {
     let densities = super::lut::floats(|v| -((v + 1.0) / how.light).ln());
     let density = |p: &[u8; 3]| p.map(|v| densities[v as usize]);
     let pixels = image.data.as_chunks::<3>().0;
@@ -144,7 +144,7 @@ const LMS_FROM_RGB: Matrix = [[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782]
 
 /// Reinhard and others (2001): mean and spread of each axis of lαβ (of logarithms to base 10 of levels, which count as at
 /// least 1) become `mean` and `spread`.
-pub(crate) fn reinhard(image: &mut Image, mean: [f64; 3], spread: [f64; 3]) {
+pub(crate) fn reinhard(image: &mut PixelBuffer, mean: [f64; 3], spread: [f64; 3]) {
     let (a, b, c) = (1.0 / 3f64.sqrt(), 1.0 / 6f64.sqrt(), 1.0 / 2f64.sqrt());
     let lab_from_logs: Matrix = [[a, a, a], [b, b, -2.0 * b], [c, -c, 0.0]];
     let logs_from_lab = transposed(&lab_from_logs); // its rows are orthonormal

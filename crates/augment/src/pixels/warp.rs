@@ -3,7 +3,7 @@
 use super::border::{Border, pixel_at, short};
 use super::interpolate::Interpolation;
 use super::warp_wide::{fetch_row_cubic, fetch_row_lanczos};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::pool::Buf;
 use crate::simd;
 
@@ -14,14 +14,14 @@ const STEPS: f32 = 32.0;
 /// pixels: the four (sixteen, sixty-four) around it, by distance, rounded half up. With [`Interpolation::Nearest`], places are
 /// whole pixels.
 pub(crate) fn fetch(
-    image: &Image,
+    image: &PixelBuffer,
     border: Border,
     interpolation: Interpolation,
     mut places: impl FnMut(usize, &mut [i32], &mut [i32]),
-) -> Image {
+) -> PixelBuffer {
     let (height, width) = (image.height, image.width);
     let (mut xs, mut ys) = (Buf::<i32>::any(width), Buf::<i32>::any(width));
-    let mut out = Image::unwritten(height, width);
+    let mut out = PixelBuffer::unwritten(height, width);
     for (y, row) in out.data.chunks_exact_mut(3 * width).enumerate() {
         places(y, &mut xs, &mut ys);
         match interpolation {
@@ -43,11 +43,11 @@ const ABREAST: usize = 8;
 
 simd::wide! {
     /// A row of [`fetch`] between pixels.
-    pub(crate) fn fetch_row(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) = fetch_row_body;
+    pub(crate) fn fetch_row(image: &PixelBuffer, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) = fetch_row_body;
 }
 
 #[inline(always)]
-pub(super) fn fetch_row_body(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+pub(super) fn fetch_row_body(image: &PixelBuffer, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
     let (parts, rest) = out.as_chunks_mut::<{ 3 * ABREAST }>();
     let ((xs, last_xs), (ys, last_ys)) = (xs.as_chunks::<ABREAST>(), ys.as_chunks::<ABREAST>());
     for ((out, xs), ys) in parts.iter_mut().zip(xs).zip(ys) {
@@ -60,7 +60,7 @@ pub(super) fn fetch_row_body(image: &Image, border: Border, xs: &[i32], ys: &[i3
 
 /// Eight pixels, if all that they are mixed of lies inside the image.
 #[inline(always)]
-fn fetch_inside(image: &Image, xs: &[i32; ABREAST], ys: &[i32; ABREAST], out: &mut [u8; 3 * ABREAST]) -> bool {
+fn fetch_inside(image: &PixelBuffer, xs: &[i32; ABREAST], ys: &[i32; ABREAST], out: &mut [u8; 3 * ABREAST]) -> bool {
     let (stride, data) = (image.stride(), image.data.as_slice());
     // A negative position is a large number here, so two comparisons look at all four sides. Eight bytes hold the two pixels of
     // a row, but for the last two of the image.
@@ -98,7 +98,7 @@ fn spread(bytes: u64) -> u64 {
 
 /// Pixels of which some may lie outside.
 #[inline(never)]
-fn fetch_anywhere(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+fn fetch_anywhere(image: &PixelBuffer, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
     for ((out, &sx), &sy) in out.as_chunks_mut::<3>().0.iter_mut().zip(xs).zip(ys) {
         let (left, top) = (short(sx >> 5), short(sy >> 5));
         let (fx, fy) = (sx as u32 & 31, sy as u32 & 31);
@@ -172,7 +172,12 @@ pub(super) fn through_lens_body(lens: Lens, y: f64, columns: &[f64], xs: &mut [i
 }
 
 /// `cv2.warpAffine`: pixel (x, y) of `image` moves to `matrix` (rows x and y, each `[a, b, shift]`) times it.
-pub(crate) fn warp_affine(image: &Image, matrix: [[f64; 3]; 2], border: Border, interpolation: Interpolation) -> Image {
+pub(crate) fn warp_affine(
+    image: &PixelBuffer,
+    matrix: [[f64; 3]; 2],
+    border: Border,
+    interpolation: Interpolation,
+) -> PixelBuffer {
     /// Unit of OpenCV's fixed-point positions.
     const UNIT: f64 = 1024.0;
     let [[a, b, c], [d, e, f]] = matrix;
@@ -254,7 +259,8 @@ mod tests {
 
     #[test]
     fn fetching_each_pixel_from_its_own_place_changes_nothing() {
-        let image = Image::new(3, 5, (0..45).map(|i| (i * 37) as u8).collect()).expect("45 bytes are 3 x 5 pixels");
+        let image =
+            PixelBuffer::new(3, 5, (0..45).map(|i| (i * 37) as u8).collect()).expect("45 bytes are 3 x 5 pixels");
         let by = |shift: i32| {
             move |y: usize, xs: &mut [i32], ys: &mut [i32]| {
                 (0..).zip(xs).for_each(|(x, place)| *place = x * 32 + shift);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::border::{Border, pixel_at, short};
 use super::interpolate::{cubic, lanczos4};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 
 /// Unit of the weights; each place's sum to it.
 const UNIT: i32 = 1 << 15;
@@ -41,16 +41,23 @@ fn table<const N: usize>(weights: fn(f32) -> [f32; N]) -> Table<N> {
 }
 
 /// A row of pixels from `xs`, `ys` (1/32 pixels), of four by four each.
-pub(crate) fn fetch_row_cubic(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+pub(crate) fn fetch_row_cubic(image: &PixelBuffer, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
     fetch_row(image, border, &CUBIC, xs, ys, out);
 }
 
 /// A row of pixels from `xs`, `ys` (1/32 pixels), of eight by eight each.
-pub(crate) fn fetch_row_lanczos(image: &Image, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+pub(crate) fn fetch_row_lanczos(image: &PixelBuffer, border: Border, xs: &[i32], ys: &[i32], out: &mut [u8]) {
     fetch_row(image, border, &LANCZOS, xs, ys, out);
 }
 
-fn fetch_row<const N: usize>(image: &Image, border: Border, table: &Table<N>, xs: &[i32], ys: &[i32], out: &mut [u8]) {
+fn fetch_row<const N: usize>(
+    image: &PixelBuffer,
+    border: Border,
+    table: &Table<N>,
+    xs: &[i32],
+    ys: &[i32],
+    out: &mut [u8],
+) {
     let before = N as i64 / 2 - 1;
     for ((out, &x), &y) in out.as_chunks_mut::<3>().0.iter_mut().zip(xs).zip(ys) {
         let weights = &table[(y & 31) as usize * 32 + (x & 31) as usize];

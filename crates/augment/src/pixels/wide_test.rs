@@ -6,7 +6,7 @@ use super::field::{Generators, Noise};
 use super::geometry::Walk;
 use super::interpolate::Interpolation;
 use super::{blend, blur, contrast, disc, field, filter, hls, hsv, jpeg, lab, lut, normalize, pil, resize, warp};
-use crate::image::Image;
+use crate::image::PixelBuffer;
 use crate::round::rint;
 use crate::simd::STRIP;
 
@@ -194,7 +194,7 @@ fn wide_and_narrow_resizing_and_normalisation_agree() {
 
 #[test]
 fn wide_and_narrow_warps_agree() {
-    let image = Image::new(21, 19, bytes(21 * 19 * 3)).expect("21 x 19 pixels");
+    let image = PixelBuffer::new(21, 19, bytes(21 * 19 * 3)).expect("21 x 19 pixels");
     let scattered = |factor: i32| (0..100).map(|i| i * factor % 1031 - 120).collect::<Vec<i32>>();
     let (xs, ys) = (scattered(211), scattered(97));
     for number in 0..5 {

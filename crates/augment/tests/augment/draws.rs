@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use augment::{Image, Op};
+use augment::{Op, PixelBuffer};
 use run_spec::seed::stream;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn drawn_parameters_have_the_moments_of_the_reference() {
     let side = |name: &str| golden[name].as_u64().unwrap() as usize;
     let (height, width, bright) = (side("height"), side("width"), side("bright_columns"));
     let pixels = (0..height * width * 3).map(|i| if i / 3 % width < bright { 255 } else { 0 });
-    let image = Image::new(height, width, pixels.collect()).unwrap();
+    let image = PixelBuffer::new(height, width, pixels.collect()).unwrap();
     let mut wrong = Vec::new();
     let mut compared = 0;
     for (name, keys) in golden["transforms"].as_object().unwrap() {

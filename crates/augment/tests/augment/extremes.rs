@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use augment::{Image, Op, names};
+use augment::{Op, PixelBuffer, names};
 use run_spec::seed::stream;
 use serde_json::{Value, json};
 
@@ -75,11 +75,11 @@ fn ends() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn images() -> Vec<Image> {
+fn images() -> Vec<PixelBuffer> {
     let mut images = Vec::new();
     for (height, width) in [(1, 1), (1, 19), (23, 1), (2, 3), (17, 26)] {
         let count = height * width * 3;
-        let fill = |f: &dyn Fn(usize) -> u8| Image::new(height, width, (0..count).map(f).collect()).unwrap();
+        let fill = |f: &dyn Fn(usize) -> u8| PixelBuffer::new(height, width, (0..count).map(f).collect()).unwrap();
         images.push(fill(&|_| 0));
         images.push(fill(&|_| 255));
         images.push(fill(&|i| (i / 3 * 29) as u8)); // grey
@@ -106,7 +106,7 @@ fn arguments_at_their_ends_are_survived() {
 
 #[test]
 fn a_huge_image_is_survived() {
-    let image = Image::new(900, 1400, (0..900 * 1400 * 3).map(|i| (i * 13 / 7) as u8).collect()).unwrap();
+    let image = PixelBuffer::new(900, 1400, (0..900 * 1400 * 3).map(|i| (i * 13 / 7) as u8).collect()).unwrap();
     for name in names() {
         let op = Op::named(name).unwrap();
         let params = op.draw(&image, &mut stream(1, "huge", &[]));

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use augment::case::{Array, Arrays, Case, Output, parse_npz};
-use augment::{Image, names};
+use augment::{PixelBuffer, names};
 use run_spec::config::ChannelOrder;
 use serde_json::Value;
 
@@ -27,8 +27,8 @@ fn archive(path: &Path) -> Arrays {
     parse_npz(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-fn image(array: &Array) -> Image {
-    Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
+fn image(array: &Array) -> PixelBuffer {
+    PixelBuffer::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
 }
 
 /// Share of pixels that may differ, and by how many levels: 1 in 1000 by 1 for everything, in each case (where [`FEW`] may

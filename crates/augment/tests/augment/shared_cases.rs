@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use augment::case::{Arrays, Case, Output, parse_npz};
-use augment::{ALL_33, Image};
+use augment::{ALL_33, PixelBuffer};
 use run_spec::config::ChannelOrder;
 
 fn shared() -> Option<PathBuf> {
@@ -26,13 +26,13 @@ fn shared() -> Option<PathBuf> {
     None
 }
 
-fn load(path: &Path) -> Image {
+fn load(path: &Path) -> PixelBuffer {
     let image = image::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).to_rgb8();
-    Image::new(image.height() as usize, image.width() as usize, image.into_raw()).unwrap()
+    PixelBuffer::new(image.height() as usize, image.width() as usize, image.into_raw()).unwrap()
 }
 
 /// Share of pixels that differ and the largest difference.
-fn difference(got: &Image, want: &Image) -> (f64, u8) {
+fn difference(got: &PixelBuffer, want: &PixelBuffer) -> (f64, u8) {
     assert_eq!((got.height, got.width), (want.height, want.width));
     let pairs = || got.data.chunks_exact(3).zip(want.data.chunks_exact(3));
     let differing = pairs().filter(|(a, b)| a != b).count();

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use augment::Image;
+use augment::PixelBuffer;
 use augment::case::{Array, Arrays, Case, Output, parse_npz};
 use run_spec::config::ChannelOrder;
 use serde_json::Value;
 
-fn image(array: &Array) -> Image {
-    Image::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
+fn image(array: &Array) -> PixelBuffer {
+    PixelBuffer::new(array.shape[0], array.shape[1], array.data.iter().map(|&v| v as u8).collect()).unwrap()
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn stains_come_out_as_the_independent_implementations_make_them() {
 
 #[test]
 fn no_jitter_leaves_an_image_as_it_is() {
-    let image = Image::new(16, 16, (0..768).map(|i| (i * i / 5 + 1) as u8).collect()).unwrap();
+    let image = PixelBuffer::new(16, 16, (0..768).map(|i| (i * i / 5 + 1) as u8).collect()).unwrap();
     let none = r#"{"transform": "HEDJitter", "params": {"scale": [1, 1, 1], "shift": [0, 0, 0]}}"#;
     let case = Case::from_params(none, &Arrays::new()).unwrap();
     assert_eq!(case.apply(&image, ChannelOrder::Rgb).unwrap(), Output::Image(image));
@@ -45,7 +45,7 @@ fn no_jitter_leaves_an_image_as_it_is() {
 #[test]
 fn an_image_without_stain_is_not_normalised_into_noise() {
     for level in [0, 128, 255] {
-        let flat = Image::new(9, 7, vec![level; 9 * 7 * 3]).unwrap();
+        let flat = PixelBuffer::new(9, 7, vec![level; 9 * 7 * 3]).unwrap();
         let case = Case::from_params(r#"{"transform": "MacenkoNormalize"}"#, &Arrays::new()).unwrap();
         assert_eq!(case.apply(&flat, ChannelOrder::Rgb).unwrap(), Output::Image(flat));
     }

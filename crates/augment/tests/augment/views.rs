@@ -1,6 +1,6 @@
 //! Views depend on their key alone, keep their range, and survive any image.
 
-use augment::{AugmentError, Image, Op, Recipe, ViewKey, Views, names, view_into, view_pixels};
+use augment::{AugmentError, Op, PixelBuffer, Recipe, ViewKey, Views, names, view_into, view_pixels};
 use imaging::RgbImage;
 use proptest::prelude::*;
 use run_spec::config::{ChannelOrder, Interpolation, Pipeline, TrainConfig};
@@ -20,16 +20,16 @@ fn config(pipeline: Pipeline) -> TrainConfig {
     config
 }
 
-fn texture(height: usize, width: usize) -> Image {
+fn texture(height: usize, width: usize) -> PixelBuffer {
     let data = (0..height * width * 3).map(|i| (i * i / 7 + i / 3) as u8).collect();
-    Image::new(height, width, data).unwrap()
+    PixelBuffer::new(height, width, data).unwrap()
 }
 
-fn rgb(image: &Image) -> RgbImage {
+fn rgb(image: &PixelBuffer) -> RgbImage {
     RgbImage::from_raw(image.width as u32, image.height as u32, image.data.clone()).unwrap()
 }
 
-fn views(image: &Image, recipe: &Recipe, key: ViewKey) -> Views {
+fn views(image: &PixelBuffer, recipe: &Recipe, key: ViewKey) -> Views {
     augment::views(rgb(image), recipe, key).unwrap()
 }
 
@@ -106,7 +106,7 @@ fn bgr_turns_the_channels_before_everything_else() {
 fn blur_is_as_likely_as_the_switch_says() {
     // With blur certain for the first crop (not inverted), a checkerboard loses its contrast; inverted it never blurs.
     let board = (0..64 * 64).flat_map(|i| [if (i / 64 + i % 64) % 2 == 0 { 255u8 } else { 0 }; 3]).collect();
-    let board = Image::new(64, 64, board).unwrap();
+    let board = PixelBuffer::new(64, 64, board).unwrap();
     let blurred = |inverted: bool| {
         let mut config = config(Pipeline::Dinov2);
         config.augmentation.blur_p_inverted = inverted;
@@ -166,7 +166,7 @@ proptest! {
             2 => texture(height, width).data.clone(),
             _ => (0..height * width * 3).map(|i| if i / 3 % 2 == 0 { 255 } else { 0 }).collect(),
         };
-        let image = Image::new(height, width, data).unwrap();
+        let image = PixelBuffer::new(height, width, data).unwrap();
         for name in names() {
             let op = Op::named(name).unwrap();
             let params = op.draw(&image, &mut stream(seed, "test", &[]));

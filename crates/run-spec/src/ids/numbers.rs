@@ -65,8 +65,6 @@ numbers! {
     Attempt(u32);
     /// Where random streams begin: data order, views, masks and weights of a trial.
     Seed(u64);
-    /// A row of a shard set, counted from 0 over all its shards.
-    Row(u64);
     /// A process of a run, counted from 0 below [`World`].
     Rank(u32);
     /// How many processes share a run.

@@ -117,6 +117,7 @@ fn unclosed(kind: &ErrorKind, walked: &Walked) -> Option<Mistake> {
 }
 
 /// Mistakes in the text, by what the parser calls them.
+#[allow(clippy::too_many_lines, reason = "a table of words")]
 fn of_text(kind: &ErrorKind, walked: &Walked) -> String {
     use ErrorKind as K;
     let words = match kind {

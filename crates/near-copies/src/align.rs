@@ -110,6 +110,18 @@ pub(crate) fn likeness_to_itself(fingerprinter: &Fingerprinter, (a, spectrum): (
     best.map_or(0.0, |(coarse, map)| refined(fingerprinter, &a.detail, &a.detail, map, coarse).0)
 }
 
+/// The peaks of a correlation over [`ANGLES`] turns: how high, and at which turn, between two of them.
+fn ring_peaks(re: &[f32], scale: f32) -> Vec<(f32, f32)> {
+    let peak = |at: usize| {
+        let (before, here, after) = (re[(at + ANGLES - 1) % ANGLES], re[at], re[(at + 1) % ANGLES]);
+        let curve = before - 2.0 * here + after;
+        let offset = if curve < 0.0 { 0.5 * (before - after) / curve } else { 0.0 };
+        let is_peak = here >= before && here > after && here * scale > LEAST_SPECTRUM;
+        is_peak.then_some((here * scale, at as f32 + offset))
+    };
+    (0..ANGLES).filter_map(peak).collect()
+}
+
 /// The turns and scales that the spectra speak for: (mirrored, angle, scale), the likeliest first.
 fn hypotheses(fingerprinter: &Fingerprinter, a: &PreparedView, b: &PreparedView) -> Vec<(bool, f32, f32)> {
     let mut peaks: Vec<(f32, bool, isize, f32)> = Vec::new();
@@ -125,14 +137,8 @@ fn hypotheses(fingerprinter: &Fingerprinter, a: &PreparedView, b: &PreparedView)
             let re: Vec<f32> = sum.iter().map(|value| value.re).collect();
             let rings = RINGS as f32 - shift.unsigned_abs() as f32;
             let scale = 1.0 / (rings * (ANGLES * ANGLES) as f32);
-            for at in 0..ANGLES {
-                let (before, here, after) = (re[(at + ANGLES - 1) % ANGLES], re[at], re[(at + 1) % ANGLES]);
-                if here >= before && here > after && here * scale > LEAST_SPECTRUM {
-                    let curve = before - 2.0 * here + after;
-                    let offset = if curve < 0.0 { 0.5 * (before - after) / curve } else { 0.0 };
-                    peaks.push((here * scale, mirrored, shift, at as f32 + offset));
-                }
-            }
+            let found = ring_peaks(&re, scale).into_iter();
+            peaks.extend(found.map(|(height, at)| (height, mirrored, shift, at)));
         }
     }
     peaks.sort_by(|p, q| q.0.total_cmp(&p.0));

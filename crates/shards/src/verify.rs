@@ -10,6 +10,7 @@ use crate::{
     CARD_KEY, CLAIM_KEY, Claim, EXAMPLES_KEY, Manifest, RowMeta, ShardEntry, ShardError, ShardSet, SourceEntry,
     SplitKind,
 };
+use imaging::RgbImage;
 use run_spec::ids::Digest;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -140,6 +141,22 @@ struct Checked {
     faults: Vec<ShardError>,
 }
 
+impl Checked {
+    /// Compares the decoded image of a row of `shard` with the digest that the row gives for its pixels.
+    fn compare_pixels(&mut self, (shard, row): (&str, u64), decoded: Result<RgbImage, ShardError>, expected: Digest) {
+        match decoded {
+            Err(error) => self.faults.push(ShardError::row(shard, row, error)),
+            Ok(rgb) => {
+                self.decoded += 1;
+                let found = digest_of(&rgb);
+                if expected != found {
+                    self.faults.push(ShardError::Pixels { shard: shard.to_owned(), row, expected, found });
+                }
+            }
+        }
+    }
+}
+
 fn check_all(store: &Store, manifest: &Manifest, options: VerifyOptions) -> Vec<Checked> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Checked)>> = Mutex::default();
@@ -193,16 +210,7 @@ fn check_shard(
             Err(error) => checked.faults.push(ShardError::row(&uri, row, error)),
             Ok(image) => {
                 if options.pixels {
-                    match manifest.codec.decode(&image) {
-                        Err(error) => checked.faults.push(ShardError::row(&uri, row, error)),
-                        Ok(rgb) => {
-                            checked.decoded += 1;
-                            let (expected, found) = (meta.pixel_digest, digest_of(&rgb));
-                            if expected != found {
-                                checked.faults.push(ShardError::Pixels { shard: uri.clone(), row, expected, found });
-                            }
-                        }
-                    }
+                    checked.compare_pixels((&uri, row), manifest.codec.decode(&image), meta.pixel_digest);
                 }
                 checked.rows.push((meta, image.len() as u64));
             }

@@ -21,9 +21,10 @@ impl TrainConfig {
     /// # Errors
     /// [`ConfigError::BadValue`], naming the key.
     pub fn validate(&self, what: &str) -> Result<(), ConfigError> {
-        let all =
-            [self.ibot_head(), self.model(), self.local_crops(), self.loss_groups(), self.sampling(), self.ranges()];
-        self.demand(what, all.into_iter().flatten())
+        self.demand(
+            what,
+            &[Self::ibot_head, Self::model, Self::local_crops, Self::loss_groups, Self::sampling, Self::ranges],
+        )
     }
 
     /// Checks what matters to a model that is not trained: nothing draws local crops for it, counts loss groups or steps.
@@ -31,12 +32,13 @@ impl TrainConfig {
     /// # Errors
     /// [`ConfigError::BadValue`], naming the key.
     pub fn validate_untrained(&self, what: &str) -> Result<(), ConfigError> {
-        self.demand(what, self.model())
+        self.demand(what, &[Self::model])
     }
 
-    fn demand(&self, what: &str, rules: impl IntoIterator<Item = Rule>) -> Result<(), ConfigError> {
+    /// The ranges of single values come first: the rules compute with them.
+    fn demand(&self, what: &str, rules: &[fn(&Self) -> Vec<Rule>]) -> Result<(), ConfigError> {
         super::ranges::check(&self.to_value()).map_err(|error| error.of(what))?;
-        match rules.into_iter().find(|rule| !rule.holds) {
+        match rules.iter().flat_map(|rules| rules(self)).find(|rule| !rule.holds) {
             None => Ok(()),
             Some(Rule { key, message, .. }) => {
                 Err(ConfigError::BadValue { what: what.to_owned(), key: key.to_owned(), message })

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -10,6 +10,7 @@ BIN := target/debug
 INTEROP := .venv-interop
 AUGMENT := .venv-augment
 SHARDS := .venv-shards
+MAP := .venv-map
 TOOLS := .tools/deny
 
 help: ## list the targets
@@ -70,6 +71,13 @@ parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on re
 measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (ten minutes)
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test shard_builder copies:: -- --nocapture
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --lib how_long -- --nocapture
+
+measure-map: $(MAP)/.stamp ## maps of features beside umap-learn: trustworthiness, continuity and seconds, in one run
+	cargo build --locked -p feature-map --example measure_map
+	$(MAP)/bin/python bench/map/peer.py $(BIN)/examples/measure_map
+
+$(MAP)/.stamp: tests/golden/requirements-map.txt
+	@scripts/venv.sh $(MAP) tests/golden/requirements-map.txt
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -1,8 +1,9 @@
 //! How far a map can be trusted (Venna and Kaski, doi:10.1007/3-540-44668-0_68): trustworthiness asks whether neighbours on
 //! the map are neighbours in feature space, continuity whether neighbours in feature space are neighbours on the map.
 //!
-//! Each neighbour costs what its rank in the other space exceeds k by. 1 is perfect, and a random map has about 0.5. Ranks are exact:
-//! among all rows, decided by exact distances, ties by index (scikit-learn's `trustworthiness`, zadu's `tnc`).
+//! Each of the k nearest costs what its rank in the other space exceeds k by. 1 is perfect, and a random map has about 0.5.
+//! Ranks are exact: among all rows, by distances summed feature by feature, ties by index. Tests compare with scikit-learn's
+//! `trustworthiness` and zadu's `trustworthiness_continuity`.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -39,7 +40,7 @@ pub struct Quality {
     pub trustworthiness: f64,
     /// From 0 to 1: low where the map tears neighbours apart.
     pub continuity: f64,
-    /// The number of rows that were asked; fewer than there are if `at_most` is.
+    /// The number of rows that were asked: all, or `at_most`.
     pub rows: usize,
 }
 
@@ -47,7 +48,7 @@ pub struct Quality {
 ///
 /// # Errors
 /// [`MapError::Mismatch`] unless each row has a place, [`MapError::NotFinite`] for a place that is not finite,
-/// [`MapError::Setting`] unless `neighbours` is at least 1 and less than half the number of rows.
+/// [`MapError::Setting`] unless `neighbours` is at least 1 and less than half the number of rows, and `at_most` at least 1.
 pub fn measure(points: Points<'_>, places: &[Place], settings: &Settings) -> Result<Quality, MapError> {
     let (n, k) = (points.rows(), settings.neighbours);
     if places.len() != n {

@@ -2,7 +2,7 @@
 
     pip install -r bench/statistics/requirements.txt
     python bench/statistics/measure.py SPLIT.parquet RUNS_OF_REFERENCE... --arm RUNS_OF_ARM... \\
-        >crates/results/tests/statistics/components.json
+        >crates/results/src/stats/components.json
 
 SPLIT.parquet is the split of the evaluation set (`shard-builder split`), and each of the others is what `worker embed` writes
 of one run on that set; the runs of both arms stand in the order of their seeds. A linear probe on standardised

@@ -1,8 +1,15 @@
 //! The comparison that a plan makes, in words, before anything of it is run.
 
 use results::render;
+use results::stats::components::Components;
+use results::stats::estimate::FEWEST_SEEDS;
+use results::stats::power::Spread;
+use results::stats::verdict::Rules;
+use results::table::{POWER, Table};
+use shards::Split;
+use store::Store;
 
-use crate::records::Plan;
+use crate::records::{EvalSet, Plan};
 
 /// What verdicts will be about: the primary comparisons, their family, and the region of practical equivalence.
 pub(crate) fn words(plan: &Plan) -> String {
@@ -23,6 +30,65 @@ pub(crate) fn words(plan: &Plan) -> String {
     format!("Primary: {}; {family}. Equivalent: within ±{} points.", primaries.join(", "), 100.0 * plan.equivalence)
 }
 
+/// What the planned design can find on each evaluation set, a sentence each. Differences are taken to spread as those in `known`,
+/// the table of finished trials of this sweep, or else as measured on real cells.
+pub(crate) fn power(plan: &Plan, known: Option<&Table>) -> Vec<String> {
+    if plan.arms.len() < 2 {
+        return Vec::new();
+    }
+    plan.evals.iter().map(|eval| detectable(plan, eval, known)).collect()
+}
+
+fn detectable(plan: &Plan, eval: &EvalSet, known: Option<&Table>) -> String {
+    let rules = Rules { margin: plan.equivalence, ..Rules::default() };
+    let tests = (plan.arms.len() - 1) * plan.evals.len();
+    let seeds = plan.seeds.len();
+    let enough = seeds.max(FEWEST_SEEDS);
+    let of = |spread: &Spread| spread.minimum_detectable(enough, tests, POWER, &rules).unwrap_or(f64::INFINITY);
+    let (spread, whence) = known.and_then(|table| widest(table, eval, of)).unwrap_or_else(|| measured(eval));
+    let found = format!("differences of {:.1} points and more", 100.0 * of(&spread));
+    let (percent, on) = (100.0 * POWER, &eval.name);
+    if seeds < FEWEST_SEEDS {
+        let have = if seeds == 1 { "1 seed gives".to_owned() } else { format!("{seeds} seeds give") };
+        return format!(
+            "Detectable on {on}: nothing, since {have} neither interval nor verdict. With {enough} seeds: {found}, with probability \
+             {percent:.0} %, {whence}."
+        );
+    }
+    format!("Detectable on {on} with {seeds} seeds: {found}, with probability {percent:.0} %, {whence}.")
+}
+
+/// The spread of the arm that varies most among those that have finished, and where it comes from.
+fn widest(table: &Table, eval: &EvalSet, detectable: impl Fn(&Spread) -> f64) -> Option<(Spread, String)> {
+    let of_eval = table.lines.iter().filter(|line| line.is_primary && !line.is_baseline() && line.dataset == eval.name);
+    let spreads = of_eval.filter_map(|line| {
+        let difference = line.difference.as_ref()?;
+        Some((difference.spread?, line.name(), difference.seeds))
+    });
+    let (spread, arm, seeds) = spreads.max_by(|a, b| detectable(&a.0).total_cmp(&detectable(&b.0)))?;
+    Some((spread, format!("if differences spread as that of {arm} over the {seeds} seeds finished here, the widest")))
+}
+
+/// The measured spread on as many groups as the evaluation set has.
+fn measured(eval: &EvalSet) -> (Spread, String) {
+    let groups = groups(eval);
+    let spread = Components::measured_spread(groups);
+    let over = groups
+        .map_or_else(|| format!("{} groups", Components::measured_groups()), |groups| format!("its {groups} groups"));
+    let whence = format!(
+        "if differences spread as measured on Chula RBC-12 (bench/statistics, balanced accuracy): {:.1} points over seeds, {:.1} over {over}",
+        100.0 * spread.per_seed.sqrt(),
+        100.0 * spread.floor.sqrt(),
+    );
+    (spread, whence)
+}
+
+/// The number of groups of an evaluation set; `None` where its split cannot be read, which is told elsewhere.
+fn groups(eval: &EvalSet) -> Option<usize> {
+    let split = Split::read(&Store::open(&eval.shards.uri).ok()?, &eval.split, &eval.shards.digest).ok()?;
+    Some(split.groups().count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +102,25 @@ mod tests {
         let mut more = plan();
         more.arms.push(more.arms[1].clone());
         assert!(words(&more).contains("2 comparisons, which Holm's correction counts as one family"));
+    }
+
+    #[test]
+    fn what_a_design_can_find_is_said_from_measured_spreads_and_three_seeds_are_asked_for() {
+        let mut plan = plan();
+        let few = power(&plan, None).join("\n");
+        assert!(
+            few.starts_with("Detectable on cells: nothing, since 1 seed gives neither interval nor verdict."),
+            "{few}"
+        );
+        assert!(few.contains("With 3 seeds: differences of ") && few.contains("over 317 groups"), "{few}");
+        let points = |text: &str| {
+            let rest = text.split("differences of ").nth(1).unwrap();
+            rest.split(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        plan.seeds = (0..10).map(Into::into).collect();
+        let many = power(&plan, None).join("\n");
+        assert!(many.starts_with("Detectable on cells with 10 seeds: ") && points(&many) < points(&few), "{many}");
+        plan.arms.truncate(1);
+        assert!(power(&plan, None).is_empty());
     }
 }

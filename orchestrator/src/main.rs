@@ -114,8 +114,8 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
     let (store, plan) = target(&args.target)?;
     let collected = tables::collect(&store, &plan)?;
     let table = tables::table(&plan, &collected)?;
-    terminal::line(&match args.format {
-        Format::Text => tables::terminal(&table),
+    terminal::line(match args.format {
+        Format::Text => results::render::terminal(&table),
         Format::Md => tables::report(&plan, &table),
         Format::Csv => results::render::csv(&table)?,
     });

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clock::SystemClock;
+use results::render;
+use results::table::Table;
 use run_spec::ids::Digest;
 use store::Store;
 
@@ -140,7 +142,7 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     if !collected.rows.is_empty() {
         let table = tables::table(plan, &collected)?;
         let folder = tables::keep(store, plan, &table, &collected.rows)?;
-        terminal::line(tables::terminal(&table));
+        terminal::line(render::terminal(&table));
         terminal::line(format!("Tables: {}", store.uri_of(&folder)));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
@@ -215,6 +217,8 @@ fn show_dry_run(
     terminal::line(format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
     terminal::line(matrix.text(file.slots));
     terminal::line(design::words(plan));
+    let finished = if known { known_table(store, plan)? } else { None };
+    design::power(plan, finished.as_ref()).iter().for_each(terminal::line);
     if args.backend == BackendName::Slurm {
         dry_scripts(args, file, store, plan, filter)?;
         return Ok(matrix.counts());
@@ -228,6 +232,15 @@ fn show_dry_run(
         }
     }
     Ok(matrix.counts())
+}
+
+/// The table of what has finished; `None` where nothing has.
+fn known_table(store: &Store, plan: &Plan) -> Result<Option<Table>> {
+    let collected = tables::collect(store, plan)?;
+    if collected.rows.is_empty() {
+        return Ok(None);
+    }
+    tables::table(plan, &collected).map(Some)
 }
 
 /// The scripts of the first batches; on a machine without Slurm too.

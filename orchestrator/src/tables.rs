@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
+use results::measures::{Primary, ProbeName};
+use results::stats::verdict::Rules;
 use results::table::{Table, TableOptions};
 use results::{ResultRow, TEACHER, Unscored, UnscoredTrial, columns, render};
 use run_spec::ids::Seed;
@@ -14,11 +16,6 @@ use crate::evidence::{self, Checked};
 use crate::identity::Life;
 use crate::records::{Plan, Trial};
 use crate::trial_state::State;
-
-/// The metric that a terminal shows when it is there; the report has them all.
-const MAIN_METRIC: &str = "weighted_f1";
-/// Panels of the picture.
-const PROBES: [&str; 3] = ["1nn", "20nn", "linear"];
 
 /// What the store holds of a plan.
 #[derive(Debug)]
@@ -38,9 +35,8 @@ pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
         if let Some((state, reason)) = unscored(state) {
             let (arm, trial_digest) = (trial.arm.name.clone(), trial.arm.trial);
             without.push(UnscoredTrial { arm, seed: trial.seed, trial: trial_digest, state, reason });
-        } else if trial.baseline.is_some() {
-            let eval = trial.baseline.map(|baseline| baseline.eval.clone()).unwrap_or_default();
-            let named = of_trial.into_iter().map(|row| ResultRow { dataset: eval.clone(), ..row });
+        } else if let Some(baseline) = trial.baseline {
+            let named = of_trial.into_iter().map(|row| ResultRow { dataset: baseline.eval.clone(), ..row });
             baselines.insert(trial.label(), named.collect());
         } else {
             let shared = plan.baselines_of(&trial).filter_map(|baseline| baselines.get(&baseline.label()));
@@ -89,20 +85,16 @@ pub(crate) fn table(plan: &Plan, collected: &Collected) -> Result<Table> {
         reference: Some(plan.reference.clone()),
         arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
         evidence: plan.evidence,
-        ..TableOptions::default()
+        primary: Primary::default(),
+        primaries: plan.evals.iter().map(|eval| (eval.name.clone(), eval.primary)).collect(),
+        rules: Rules { margin: plan.equivalence, ..Rules::default() },
     };
     Ok(Table::build(&collected.rows, &collected.without, &options)?)
 }
 
-/// The table for a terminal: the main metric where there is one.
-pub(crate) fn terminal(table: &Table) -> String {
-    let has_main = table.lines.iter().any(|line| line.metric == MAIN_METRIC);
-    render::terminal(table, if has_main { &[MAIN_METRIC] } else { &[] })
-}
-
 /// The table as a Markdown report: every metric, the arms' deltas, where it came from.
 pub(crate) fn report(plan: &Plan, table: &Table) -> String {
-    let mut out = render::markdown(table, &[]);
+    let mut out = render::markdown(table);
     out.push_str("\n## Arms\n\n| arm | changes | trial | trained on |\n|---|---|---|---|\n");
     for arm in &plan.arms {
         let changes = crate::show::delta(arm, &plan.arms[0]).replace('|', "\\|");
@@ -131,10 +123,14 @@ pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]
         ("summary.parquet".to_owned(), render::parquet(table)?),
         ("rows.parquet".to_owned(), columns::to_parquet(rows)?),
     ];
+    if !table.classes.is_empty() {
+        files.push(("classes.csv".to_owned(), render::classes_csv(table)?.into_bytes()));
+    }
     for eval in &plan.evals {
-        let figure =
-            ArmsFigure { table, dataset: &eval.name, split: &eval.split, metric: MAIN_METRIC, probes: &PROBES };
-        // A table without the main metric is whole without a picture.
+        let probes = panels(eval.primary);
+        let metric = eval.primary.metric.name();
+        let figure = ArmsFigure { table, dataset: &eval.name, split: &eval.split, metric, probes: &probes };
+        // A table without the primary metric is whole without a picture.
         if let Ok(svg) = figure::arms(&figure) {
             files.push((format!("figure-{}.svg", eval.name), svg.into_bytes()));
         }
@@ -147,6 +143,12 @@ pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]
         n += 1;
     }
     Ok(format!("{root}/{n}"))
+}
+
+/// The probes of a picture, the primary one first.
+fn panels(primary: Primary) -> Vec<&'static str> {
+    let others = ProbeName::ALL.into_iter().filter(|probe| *probe != primary.probe);
+    std::iter::once(primary.probe).chain(others).map(ProbeName::name).collect()
 }
 
 /// Puts all files under `folder`. False: it holds another table.

@@ -1,76 +1,45 @@
-//! Draws both kinds of figure from made-up numbers: `cargo run -p results --example figures -- FOLDER`.
+//! Draws both kinds of figure and writes tables of made-up numbers: `cargo run -p results --example figures -- FOLDER`.
 
+mod made_up;
+
+use made_up::{DATASET, SPLIT, Sweep};
 use results::figure::{ArmsFigure, Curve, CurvesFigure, Level, Panel, arms, curves};
-use results::table::{Table, TableOptions};
-use results::{ResultRow, TEACHER};
-use run_spec::ids::Digest;
+use results::render;
 use run_spec::seed::stream;
 
-fn row(arm: &str, features: &str, seed: u64, fold: u64, probe: &str, value: f64) -> ResultRow {
-    let name = |digest: &str| Digest::of(digest.as_bytes());
-    ResultRow {
-        run: format!("{arm}-{seed}"),
-        trial: name(arm),
-        seed: seed.into(),
-        arm: arm.into(),
-        features: features.into(),
-        step: if features == TEACHER { 600.into() } else { 0.into() },
-        config: name(arm),
-        shards_train: name("train"),
-        shards_eval: name("eval"),
-        init_weights: None,
-        code: "example".into(),
-        code_probe: Some("example".into()),
-        dataset: "made-up cells".into(),
-        split: "grouped-5".into(),
-        split_digest: Some(name("split")),
-        fold: fold.to_string(),
-        probe: probe.into(),
-        metric: "weighted_f1".into(),
-        class: None,
-        value,
-        n: 100,
-        n_train: 400,
-        device: "none".into(),
-        hours: 0.0,
-        kwh: None,
-        transductive: Some(false),
-        note: String::new(),
-    }
+/// Six arms, of which some have long names.
+const ARMS: [(&str, f64); 7] = [
+    ("reference", 0.0),
+    ("centering=none", -0.3),
+    ("koleo-on", 0.06),
+    ("loss.n_local=8,optim.lr=0.0005,model.depth=4", 0.03),
+    ("no-ibot", -0.02),
+    ("same-with-another-name", 0.0),
+    ("stain-augmentation-of-the-second-kind,strength=0.25", 0.015),
+];
+
+/// Writes the table and the picture of one made-up sweep.
+fn write(folder: &std::path::Path, name: &str, sweep: &Sweep<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    let table = sweep.table(true)?;
+    let probes = ["linear_standardised", "linear", "1nn", "20nn"];
+    let figure = ArmsFigure { table: &table, dataset: DATASET, split: SPLIT, metric: "weighted_f1", probes: &probes };
+    std::fs::write(folder.join(format!("{name}.svg")), arms(&figure)?)?;
+    std::fs::write(folder.join(format!("{name}.md")), render::markdown(&table))?;
+    std::fs::write(folder.join(format!("{name}.txt")), render::terminal(&table))?;
+    std::fs::write(folder.join(format!("{name}.csv")), render::csv(&table)?)?;
+    Ok(())
 }
 
 #[allow(clippy::too_many_lines, reason = "an example from beginning to end")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).ok_or("name a folder to write to")?);
     let mut noise = stream(0, "example", &[]);
-    let mut rows = Vec::new();
-    for (arm, gain) in
-        [("reference", 0.0), ("no KoLeo", -0.004), ("8 local crops", 0.03), ("moving-average centre", -0.02)]
-    {
-        for (seed, probe, level) in
-            [0, 1, 2].into_iter().flat_map(|s| [(s, "linear", 0.51), (s, "1nn", 0.45), (s, "20nn", 0.49)])
-        {
-            for fold in 0..5 {
-                let base = level + 0.01 * fold as f64;
-                rows.push(row(arm, TEACHER, seed, fold, probe, base + gain + 0.006 * noise.normal()));
-                rows.push(row(arm, "random weights", 0, fold, probe, base - 0.06));
-                rows.push(row(arm, "colour histogram", 0, fold, probe, base - 0.02));
-            }
-        }
-    }
-    let options =
-        TableOptions { title: "Ablations".into(), reference: Some("reference".into()), ..TableOptions::default() };
-    let table = Table::build(&rows, &[], &options)?;
-    let probes = ["linear", "1nn", "20nn"];
-    let figure = ArmsFigure {
-        table: &table,
-        dataset: "made-up cells",
-        split: "grouped-5",
-        metric: "weighted_f1",
-        probes: &probes,
-    };
-    std::fs::write(folder.join("arms.svg"), arms(&figure)?)?;
-    std::fs::write(folder.join("table.md"), results::render::markdown(&table, &[]))?;
+    let small = Sweep { title: "Sweep quickstart", arms: &ARMS[..3], seeds: 3, sources: 1, groups: 12, evidence: true };
+    write(&folder, "arms-small", &small)?;
+    let large = Sweep { title: "Sweep ablations", arms: &ARMS, seeds: 5, sources: 4, groups: 12, evidence: true };
+    write(&folder, "arms-large", &large)?;
+    let smoke = Sweep { title: "Sweep smoke", seeds: 2, evidence: false, ..small };
+    write(&folder, "arms-smoke", &smoke)?;
 
     let steps = || (0..4000).map(f64::from);
     let mut falling = |from: f64, by: f64| {

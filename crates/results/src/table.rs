@@ -1,12 +1,17 @@
 //! The comparison: arms against a reference arm, one line per data set, split, metric, probe and arm.
 //!
-//! Pairs are the (seed, fold) that both arms have, since arms of a sweep share data order, initial weights and views:
-//! what differs within a pair is the ablation. Folds of one seed share training images and one trained model, so with
-//! two seeds or more the differences are first averaged over the folds of each seed, and the t interval runs over seeds;
-//! with one seed it runs over folds, and the table says so. Holm's correction runs over the arms of one comparison.
-//! Trials without scores are listed. Baselines (features other than the teacher's) stand below the arms.
+//! Pairs are the seeds that both arms have, since arms of a sweep share data order, initial weights and views: what differs within
+//! a pair is the ablation. Estimates come from counted predictions ([`Evaluated`]); where an older version kept none, a line has
+//! what rows give and says what is missing. Verdicts are about the primary probe and metric of each evaluation set, as one
+//! family ([`crate::stats::verdict`]). Trials without scores are listed. Baselines (features other than the teacher's) stand below
+//! the arms.
 
+mod captions;
+mod classes;
 mod compare;
+mod evaluated;
+mod judge;
+mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,31 +19,16 @@ use compare::{Comparison, compare};
 use run_spec::ids::Seed;
 
 use crate::ResultsError;
-use crate::row::{ResultRow, TEACHER, UnscoredTrial};
-use crate::stats::{self, Interval};
+use crate::measures::Primary;
+use crate::row::{PROBE_OF_FEATURES, ResultRow, TEACHER, UnscoredTrial};
+use crate::stats::verdict::Rules;
 
-/// What the t interval of a difference counts as one observation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unit {
-    /// Seeds if at least two are common to both arms, else folds.
-    #[default]
-    Auto,
-    /// The mean over the common folds of one seed.
-    Seed,
-    /// One (seed, fold) pair.
-    Fold,
-}
+pub use classes::ClassLine;
+pub use evaluated::Evaluated;
+pub use line::{Difference, Judged, Line, Missing, SourcesDifference, line_name};
 
-impl Unit {
-    /// The unit in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Auto => "seeds, or folds where there is one seed",
-            Self::Seed => "seeds",
-            Self::Fold => "(seed, fold) pairs",
-        }
-    }
-}
+/// The probability with which a minimum detectable difference is found.
+pub const POWER: f64 = 0.8;
 
 /// What to compare, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,14 +37,17 @@ pub struct TableOptions {
     pub title: String,
     /// The arm that others are compared with; `None` for no differences.
     pub reference: Option<String>,
-    /// Arms in the order wanted; arms not named follow in alphabetical order.
+    /// Arms in the order wanted; arms not named follow in alphabetical order. They are the arms of the family, scored or not.
     pub arms: Vec<String>,
-    /// Confidence level of the intervals, 0.95 for 95 %.
-    pub level: f64,
-    /// What counts as one observation.
-    pub unit: Unit,
     /// False for a smoke test: the table then says first that it is no evidence.
     pub evidence: bool,
+    /// What verdicts are about on data sets that `primaries` does not name.
+    pub primary: Primary,
+    /// What verdicts are about, by data set. They are the primaries of the family, scored or not; where it is empty, the
+    /// data sets with rows are.
+    pub primaries: BTreeMap<String, Primary>,
+    /// Region of practical equivalence and error rate.
+    pub rules: Rules,
 }
 
 impl Default for TableOptions {
@@ -63,10 +56,39 @@ impl Default for TableOptions {
             title: "Results".to_owned(),
             reference: None,
             arms: Vec::new(),
-            level: 0.95,
-            unit: Unit::Auto,
             evidence: true,
+            primary: Primary::default(),
+            primaries: BTreeMap::new(),
+            rules: Rules::default(),
         }
+    }
+}
+
+impl TableOptions {
+    /// What verdicts are about on `dataset`.
+    pub fn primary_of(&self, dataset: &str) -> Primary {
+        self.primaries.get(dataset).copied().unwrap_or(self.primary)
+    }
+
+    /// The same arms in the same order, without a comparison.
+    fn uncompared(&self) -> Self {
+        Self { reference: None, ..self.clone() }
+    }
+}
+
+/// The comparisons over which p values are corrected: arms times primaries, as planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Family {
+    /// Arms beside the reference.
+    pub arms: usize,
+    /// Evaluation sets, each with one primary probe and metric.
+    pub primaries: usize,
+}
+
+impl Family {
+    /// The number of comparisons.
+    pub fn tests(self) -> usize {
+        self.arms * self.primaries
     }
 }
 
@@ -74,7 +96,7 @@ impl Default for TableOptions {
 pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the programs work end to end. \
     Its runs are far too short and too few to say anything about the arms.";
 
-/// A comparison of arms. Made by [`Table::build`], written by [`crate::render`].
+/// A comparison of arms. Made by [`Table::with_predictions`] or [`Table::build`], written by [`crate::render`].
 ///
 /// # Examples
 ///
@@ -129,9 +151,11 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
 ///
 /// let larger = table.lines.iter().find(|line| line.arm == "larger").unwrap();
 /// assert_eq!((larger.seeds, larger.n), (3, 3));
-/// let difference = larger.difference.unwrap();
+/// let difference = larger.difference.as_ref().unwrap();
 /// assert!((difference.mean - 0.03).abs() < 1e-9);
-/// assert!(difference.interval.is_some_and(|interval| interval.lo > 0.0));
+/// assert!(difference.over_seeds.clone().unwrap().interval(table.level()).lo > 0.0);
+/// // Groups are counted in predictions: `Table::with_predictions`.
+/// assert!(difference.over_seeds_and_groups.is_err());
 /// # Ok::<(), ResultsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -140,119 +164,84 @@ pub struct Table {
     pub title: String,
     /// Name of the arm that the others are compared with; `None` where there is no comparison.
     pub reference: Option<String>,
-    /// Confidence level of the intervals.
-    pub level: f64,
     /// False for a smoke test.
     pub evidence: bool,
+    /// Region of practical equivalence and error rate.
+    pub rules: Rules,
+    /// What verdicts are about, by data set.
+    pub primaries: BTreeMap<String, Primary>,
+    /// The comparisons over which p values are corrected.
+    pub family: Family,
     /// The lines, sorted by data set, split, metric, probe; then arms in order, the baselines last.
     pub lines: Vec<Line>,
+    /// How features spread, where rows say it: lines of the probe [`PROBE_OF_FEATURES`], in the same order.
+    pub features: Vec<Line>,
+    /// Scores of single classes, where predictions are kept.
+    pub classes: Vec<ClassLine>,
     /// Trials without scores, by arm and seed.
     pub unscored: Vec<UnscoredTrial>,
 }
 
-/// One arm (or baseline) under one probe and metric.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Line {
-    /// Data set evaluated on.
-    pub dataset: String,
-    /// Split of the data set.
-    pub split: String,
-    /// Name of the metric, as in the rows.
-    pub metric: String,
-    /// Name of the probe, as in the rows.
-    pub probe: String,
-    /// Arm, or empty for a baseline that all arms share.
-    pub arm: String,
-    /// [`TEACHER`] for an arm, else the name of the baseline.
-    pub features: String,
-    /// Scores summarised: seeds × folds.
-    pub n: usize,
-    /// Number of different seeds among the scores.
-    pub seeds: usize,
-    /// Mean of the scores, in the metric's unit.
-    pub mean: f64,
-    /// Standard deviation of the scores, ddof 1; `None` for one score.
-    pub std: Option<f64>,
-    /// Difference to the reference arm; `None` for the reference itself and where no pair is common.
-    pub difference: Option<Difference>,
-    /// Device hours of the trials behind the line.
-    pub hours: f64,
-    /// Energy of those trials in kWh; `None` unless all were measured.
-    pub kwh: Option<f64>,
-    /// Distinct notes of the rows.
-    pub notes: Vec<String>,
-    /// The scores themselves as (seed, fold, value), for figures.
-    pub scores: Vec<(Seed, String, f64)>,
-}
-
-impl Line {
-    /// Name of the line: the arm, or the baseline with its arm where arms have different ones.
-    pub fn name(&self) -> String {
-        match (self.features.as_str(), self.arm.as_str()) {
-            (TEACHER, arm) => arm.to_owned(),
-            (baseline, "") => format!("baseline: {baseline}"),
-            (baseline, arm) => format!("baseline: {baseline} ({arm})"),
-        }
-    }
-
-    /// True for features other than a trained teacher's.
-    pub fn is_baseline(&self) -> bool {
-        self.features != TEACHER
-    }
-}
-
-/// A paired difference: this line minus the reference arm.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Difference {
-    /// (seed, fold) pairs that both have.
-    pub pairs: usize,
-    /// Observations of the t interval.
-    pub units: usize,
-    /// What an observation is: [`Unit::Seed`] or [`Unit::Fold`].
-    pub unit: Unit,
-    /// Mean difference over the observations.
-    pub mean: f64,
-    /// t interval; `None` for a single observation.
-    pub interval: Option<Interval>,
-    /// Two-sided p of the paired t test.
-    pub p: Option<f64>,
-    /// The same after Holm's correction over the arms of this comparison; `None` for baselines.
-    pub p_holm: Option<f64>,
-}
-
 impl Table {
-    /// Folds `rows` into a table. Of several checkpoints of one trial the last one counts; the same row twice (an
-    /// attempt that was repeated) counts once.
+    /// Folds `rows` into a table without predictions: there are neither intervals over groups nor verdicts.
+    ///
+    /// # Errors
+    /// As [`Self::with_predictions`].
+    pub fn build(rows: &[ResultRow], unscored: &[UnscoredTrial], options: &TableOptions) -> Result<Self, ResultsError> {
+        Self::with_predictions(rows, unscored, options, |_, _| Ok(Evaluated::default()))
+    }
+
+    /// Folds `rows` and counted predictions into a table. Of several checkpoints of one trial the last one counts; the same row
+    /// twice (an attempt that was repeated) counts once. `evaluated` is asked once for each data set and split, so
+    /// that no more than one set's predictions are held at a time.
     ///
     /// # Errors
     /// [`ResultsError::Empty`] if there are neither rows nor trials without scores, [`ResultsError::NoReference`] for a reference arm
     /// without rows, [`ResultsError::Conflict`] where two rows of one arm, seed, fold, probe and metric disagree,
-    /// [`ResultsError::Option`] for a level outside (0, 1).
-    pub fn build(rows: &[ResultRow], unscored: &[UnscoredTrial], options: &TableOptions) -> Result<Self, ResultsError> {
-        stats::verify_level(options.level)?;
-        for row in rows {
-            row.verify()?;
+    /// [`ResultsError::Option`] for an error rate outside (0, 0.5); those of `evaluated`.
+    pub fn with_predictions<E: From<ResultsError>>(
+        rows: &[ResultRow],
+        unscored: &[UnscoredTrial],
+        options: &TableOptions,
+        mut evaluated: impl FnMut(&str, &str) -> Result<Evaluated, E>,
+    ) -> Result<Self, E> {
+        verify(rows, unscored, options)?;
+        let (mut lines, mut classes, last) = (Vec::new(), Vec::new(), last_steps(rows));
+        let scores: Vec<&ResultRow> = last.iter().copied().filter(|row| row.is_score()).collect();
+        for (dataset, split) in scores.iter().map(|row| (&*row.dataset, &*row.split)).collect::<BTreeSet<_>>() {
+            let of_set: Vec<&ResultRow> =
+                scores.iter().copied().filter(|row| (&*row.dataset, &*row.split) == (dataset, split)).collect();
+            let mut counted = evaluated(dataset, split)?;
+            counted.share_baselines(&of_set);
+            let mut of_set_lines = Vec::new();
+            for (comparison, rows) in by_comparison(&of_set) {
+                of_set_lines.extend(compare(comparison, &rows, &counted, options)?);
+            }
+            classes.extend(classes::classes(&counted, &of_set_lines));
+            lines.extend(of_set_lines);
         }
-        if rows.is_empty() && unscored.is_empty() {
-            return Err(ResultsError::Empty { what: options.title.clone() });
-        }
-        if let Some(reference) = &options.reference {
-            verify_reference(reference, rows, unscored)?;
-        }
-        let mut lines = Vec::new();
-        for (comparison, rows) in by_comparison(&last_steps(rows)) {
-            lines.extend(compare(comparison, &rows, options)?);
-        }
+        let primaries = primaries(options, &lines);
+        let family = Family { arms: compared_arms(options, &lines), primaries: primaries.len() };
+        judge::judge_primaries(&mut lines, family, &options.rules);
         let mut unscored = unscored.to_vec();
         unscored.sort_by(|a, b| (&a.arm, a.seed).cmp(&(&b.arm, b.seed)));
         Ok(Self {
             title: options.title.clone(),
             reference: options.reference.clone(),
-            level: options.level,
             evidence: options.evidence,
+            rules: options.rules,
+            primaries,
+            family,
             lines,
+            features: features(&last, options)?,
+            classes,
             unscored,
         })
+    }
+
+    /// Confidence level of the intervals.
+    pub fn level(&self) -> f64 {
+        1.0 - self.rules.alpha
     }
 
     /// The lines of one data set, split, metric and probe, in the table's order.
@@ -260,38 +249,31 @@ impl Table {
         let wanted = (dataset, split, metric, probe);
         self.lines.iter().filter(|l| (&*l.dataset, &*l.split, &*l.metric, &*l.probe) == wanted).collect()
     }
+}
 
-    /// The sentences a reader needs to read the numbers right, the smoke-test warning first.
-    pub fn captions(&self) -> Vec<String> {
-        let mut captions = Vec::new();
-        if !self.evidence {
-            captions.push(SMOKE_TEST.to_owned());
-        }
-        captions.push("n: scores (seeds × folds); mean ± standard deviation (ddof 1) over them.".to_owned());
-        if let Some(reference) = &self.reference {
-            let units: BTreeSet<_> = self.lines.iter().filter_map(|l| l.difference).map(|d| d.unit.words()).collect();
-            let units = units.into_iter().collect::<Vec<_>>().join(" or ");
-            captions.push(format!(
-                "Difference: to arm `{reference}`, paired over common (seed, fold), with the {:.0} % t interval over \
-                 {}; p: paired t test, Holm-corrected over the arms of one comparison.",
-                100.0 * self.level,
-                if units.is_empty() { Unit::Auto.words().to_owned() } else { units },
-            ));
-            if self.lines.iter().filter_map(|l| l.difference).any(|d| d.unit == Unit::Seed && d.units == 2) {
-                captions.push(
-                    "Two seeds leave one degree of freedom: such an interval is mostly far too wide and now and then far too narrow."
-                        .to_owned(),
-                );
-            }
-            if self.lines.iter().filter_map(|l| l.difference).any(|d| d.unit == Unit::Fold) {
-                captions.push(
-                    "Folds share training images and one trained model: an interval over folds does not cover another seed."
-                        .to_owned(),
-                );
-            }
-        }
-        captions
+/// `3 arms`, `1 arm`, `no arms`.
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
+}
+
+fn verify(rows: &[ResultRow], unscored: &[UnscoredTrial], options: &TableOptions) -> Result<(), ResultsError> {
+    let alpha = options.rules.alpha;
+    if !(alpha > 0.0 && alpha < 0.5) {
+        return Err(ResultsError::Option {
+            option: "alpha",
+            value: alpha.to_string(),
+            range: "between 0 and 0.5, such as 0.05",
+        });
+    }
+    rows.iter().try_for_each(ResultRow::verify)?;
+    if rows.is_empty() && unscored.is_empty() {
+        return Err(ResultsError::Empty { what: options.title.clone() });
+    }
+    options.reference.as_ref().map_or(Ok(()), |reference| verify_reference(reference, rows, unscored))
 }
 
 fn verify_reference(reference: &str, rows: &[ResultRow], unscored: &[UnscoredTrial]) -> Result<(), ResultsError> {
@@ -304,6 +286,32 @@ fn verify_reference(reference: &str, rows: &[ResultRow], unscored: &[UnscoredTri
     Err(ResultsError::NoReference { reference: reference.to_owned(), arms })
 }
 
+/// The primaries that were planned, or those of the data sets with lines.
+fn primaries(options: &TableOptions, lines: &[Line]) -> BTreeMap<String, Primary> {
+    if !options.primaries.is_empty() {
+        return options.primaries.clone();
+    }
+    lines.iter().map(|line| (line.dataset.clone(), options.primary_of(&line.dataset))).collect()
+}
+
+/// Arms beside the reference: those that were planned, or those with lines.
+fn compared_arms(options: &TableOptions, lines: &[Line]) -> usize {
+    let scored = lines.iter().filter(|line| !line.is_baseline()).map(|line| line.arm.as_str());
+    let arms: BTreeSet<&str> = options.arms.iter().map(String::as_str).chain(scored).collect();
+    let Some(reference) = options.reference.as_deref() else { return 0 };
+    arms.into_iter().filter(|arm| *arm != reference).count()
+}
+
+/// The lines that say how features spread.
+fn features(rows: &[&ResultRow], options: &TableOptions) -> Result<Vec<Line>, ResultsError> {
+    let about: Vec<&ResultRow> = rows.iter().copied().filter(|row| row.probe == PROBE_OF_FEATURES).collect();
+    let (mut lines, options, none) = (Vec::new(), options.uncompared(), Evaluated::default());
+    for (comparison, rows) in by_comparison(&about) {
+        lines.extend(compare(comparison, &rows, &none, &options)?);
+    }
+    Ok(lines)
+}
+
 /// The rows of the last checkpoint of each trial.
 fn last_steps(rows: &[ResultRow]) -> Vec<&ResultRow> {
     fn trial(r: &ResultRow) -> (&str, &str, Seed, &str, &str) {
@@ -314,7 +322,7 @@ fn last_steps(rows: &[ResultRow]) -> Vec<&ResultRow> {
         let step = last.entry(trial(row)).or_insert(row.step);
         *step = (*step).max(row.step);
     }
-    rows.iter().filter(|r| r.is_score() && last[&trial(r)] == r.step).collect()
+    rows.iter().filter(|r| last[&trial(r)] == r.step).collect()
 }
 
 fn by_comparison<'a>(rows: &[&'a ResultRow]) -> BTreeMap<Comparison<'a>, Vec<&'a ResultRow>> {

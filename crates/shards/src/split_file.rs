@@ -64,8 +64,11 @@ impl Split {
         Ok(())
     }
 
-    /// Reads the split `name` of the set `shards`.
-    pub(crate) fn read(store: &Store, name: &str, shards: &Digest) -> Result<Self, ShardError> {
+    /// Reads the split `name` of the set in `store` whose digest is `shards`, without the set itself.
+    ///
+    /// # Errors
+    /// The store's; [`ShardError::Split`] for a file that is damaged or of another set.
+    pub fn read(store: &Store, name: &str, shards: &Digest) -> Result<Self, ShardError> {
         let key = split_key(name);
         if store.size(&key)? > MAX_BYTES {
             return Err(ShardError::split(name, "is larger than any split; make it again"));

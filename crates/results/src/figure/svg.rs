@@ -97,6 +97,18 @@ impl Svg {
         );
     }
 
+    /// A filled rectangle from its upper left corner.
+    pub(super) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), fill: &str, opacity: f64) {
+        let _ = writeln!(
+            self.body,
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{fill}\" fill-opacity=\"{opacity}\"/>",
+            n(x),
+            n(y),
+            n(width.max(0.0)),
+            n(height)
+        );
+    }
+
     pub(super) fn diamond(&mut self, (x, y): (f64, f64), radius: f64, fill: &str) {
         let r = radius;
         let corners = [(x, y - r), (x + r, y), (x, y + r), (x - r, y)];

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::score::{ClassCounts, Metric};
 use crate::ResultsError;
@@ -110,7 +111,7 @@ impl CountsBuilder {
                 return Err(ResultsError::OtherCells { trial: name(trial), first: name(first), group });
             }
         }
-        let flat = |by_group: ByGroup| by_group.into_values().flatten().collect();
+        let flat = |by_group: ByGroup| by_group.into_values().flatten().collect::<Arc<[ClassCounts]>>();
         let trials = self.trials.into_iter().map(|(trial, by_group)| (trial, flat(by_group))).collect();
         Ok(Counts { classes: self.classes, strata, trials })
     }
@@ -149,7 +150,7 @@ pub struct Counts {
     classes: usize,
     strata: Vec<Stratum>,
     /// Counts `[group, class]` of each trial (arm, seed), row-major.
-    trials: BTreeMap<(String, u64), Vec<ClassCounts>>,
+    trials: BTreeMap<(String, u64), Arc<[ClassCounts]>>,
 }
 
 impl Counts {
@@ -177,17 +178,29 @@ impl Counts {
 
     /// The counts of one trial, `[group, class]` row-major; `None` for a trial without predictions.
     pub fn trial(&self, arm: &str, seed: u64) -> Option<&[ClassCounts]> {
-        self.trials.get(&(arm.to_owned(), seed)).map(Vec::as_slice)
+        self.trials.get(&(arm.to_owned(), seed)).map(|counts| &**counts)
+    }
+
+    /// Counts the trial `of` under `name` too: a baseline that several arms and seeds share. Nothing is copied, and nothing
+    /// changes where there is no such trial.
+    pub fn share(&mut self, of: (&str, u64), name: (&str, u64)) {
+        if let Some(counts) = self.trials.get(&(of.0.to_owned(), of.1)).map(Arc::clone) {
+            self.trials.insert((name.0.to_owned(), name.1), counts);
+        }
+    }
+
+    /// The sums over all groups of counts as [`Self::trial`] gives them, one for each class.
+    pub fn totals(&self, trial: &[ClassCounts]) -> Vec<ClassCounts> {
+        let mut sums = vec![ClassCounts::default(); self.classes];
+        for group in trial.chunks_exact(self.classes) {
+            sums.iter_mut().zip(group).for_each(|(sum, &counts)| sum.add(counts));
+        }
+        sums
     }
 
     /// The sums over the groups of one stratum of counts as [`Self::trial`] gives them, one for each class.
     pub fn stratum_sums(&self, trial: &[ClassCounts], stratum: &Stratum) -> Vec<ClassCounts> {
-        let mut sums = vec![ClassCounts::default(); self.classes];
-        let cells = &trial[stratum.groups.start * self.classes..stratum.groups.end * self.classes];
-        for group in cells.chunks_exact(self.classes) {
-            sums.iter_mut().zip(group).for_each(|(sum, &counts)| sum.add(counts));
-        }
-        sums
+        self.totals(&trial[stratum.groups.start * self.classes..stratum.groups.end * self.classes])
     }
 
     /// The score of one trial: the metric of each fold, averaged over the folds of each source and then over sources.
@@ -230,6 +243,17 @@ mod tests {
         assert_eq!(counts.score("base", 3, Metric::Accuracy), Some(((1.0 + 0.25) / 2.0 + 0.25) / 2.0));
         assert_eq!(counts.score("base", 4, Metric::Accuracy), None);
         assert_eq!((counts.arms(), counts.seeds("base")), (vec!["base"], vec![3]));
+    }
+
+    #[test]
+    fn a_shared_trial_counts_under_both_names() {
+        let mut builder = CountsBuilder::new(2);
+        builder.add(("random", 0), place("a", "0", "p"), (0, 1), 2).unwrap();
+        let mut counts = builder.build().unwrap();
+        counts.share(("random", 0), ("baseline", 7));
+        counts.share(("random", 1), ("baseline", 8));
+        assert_eq!((counts.seeds("baseline"), counts.trial("baseline", 7)), (vec![7], counts.trial("random", 0)));
+        assert_eq!(counts.totals(counts.trial("random", 0).unwrap())[1].predicted, 2);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub const FEWEST_SOURCES: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEstimate {
     /// Too few seeds in both arms.
-    #[error("{have} common seeds: an interval over seeds needs at least {FEWEST_SEEDS}; run {} more", FEWEST_SEEDS - have)]
+    #[error("common seeds: {have}; an interval over seeds needs {FEWEST_SEEDS}: run {} more", FEWEST_SEEDS - have)]
     TooFewSeeds {
         /// The number of seeds that both arms have.
         have: usize,
@@ -116,8 +116,7 @@ impl Paired {
     /// # Errors
     /// [`NoEstimate::TooFewSeeds`], [`NoEstimate::NoSpread`].
     pub fn over_seeds(&self) -> Result<Estimate, NoEstimate> {
-        let error = (self.seed_variance()? / self.seeds.len() as f64).sqrt();
-        estimate(Estimand::NewSeeds, self.mean(), error, CochranT::student((self.seeds.len() - 1) as f64))
+        over_seeds(&self.by_seed)
     }
 
     /// The difference over new seeds and new groups of these sources.
@@ -149,12 +148,7 @@ impl Paired {
     }
 
     fn seed_variance(&self) -> Result<f64, NoEstimate> {
-        let have = self.seeds.len();
-        if have < FEWEST_SEEDS {
-            return Err(NoEstimate::TooFewSeeds { have });
-        }
-        let std = summary(&self.by_seed).and_then(|summary| summary.std);
-        Ok(std.expect("several seeds have a spread").powi(2))
+        variance(&self.by_seed)
     }
 
     /// The variance that groups add: the larger of the two estimates.
@@ -166,6 +160,26 @@ impl Paired {
             NoEstimate::OneGroup { source_name: single.unwrap_or_default() }
         })
     }
+}
+
+/// The mean of `differences`, one for each seed, over new seeds on the very cells that they come from: Student's t.
+///
+/// # Errors
+/// [`NoEstimate::TooFewSeeds`], [`NoEstimate::NoSpread`].
+pub fn over_seeds(differences: &[f64]) -> Result<Estimate, NoEstimate> {
+    let n = differences.len() as f64;
+    let error = (variance(differences)? / n).sqrt();
+    estimate(Estimand::NewSeeds, differences.iter().sum::<f64>() / n, error, CochranT::student(n - 1.0))
+}
+
+/// The variance of `differences`, one for each seed.
+fn variance(differences: &[f64]) -> Result<f64, NoEstimate> {
+    let have = differences.len();
+    if have < FEWEST_SEEDS {
+        return Err(NoEstimate::TooFewSeeds { have });
+    }
+    let std = summary(differences).and_then(|summary| summary.std);
+    Ok(std.expect("several seeds have a spread").powi(2))
 }
 
 pub(super) fn estimate(estimand: Estimand, mean: f64, error: f64, t: CochranT) -> Result<Estimate, NoEstimate> {

@@ -67,9 +67,11 @@ pub struct Judgement {
     pub equivalence_p: f64,
 }
 
-/// Judges all arms of one family, in the order given. Arms without an estimate are left out by the caller and remain undecided.
-pub fn judge(family: &[Estimate], rules: &Rules) -> Vec<Judgement> {
-    let p: Vec<f64> = family.iter().map(Estimate::p).collect();
+/// Judges the arms of one family that have an estimate, in the order given. The family is of `planned` comparisons: those
+/// without an estimate are undecided and count with a p of 1, so that no verdict gets easier because something is missing.
+pub fn judge(family: &[Estimate], planned: usize, rules: &Rules) -> Vec<Judgement> {
+    let mut p: Vec<f64> = family.iter().map(Estimate::p).collect();
+    p.resize(planned.max(family.len()), 1.0);
     family.iter().zip(&p).zip(holm(&p)).map(|((estimate, &p), p_holm)| judgement(estimate, p, p_holm, rules)).collect()
 }
 
@@ -107,13 +109,15 @@ mod tests {
     #[test]
     fn equivalence_wins_and_holm_counts_the_family() {
         let rules = Rules::default();
-        let of = |family: &[Estimate]| judge(family, &rules).iter().map(|j| j.verdict).collect::<Vec<_>>();
+        let of =
+            |family: &[Estimate]| judge(family, family.len(), &rules).iter().map(|j| j.verdict).collect::<Vec<_>>();
         use Verdict::{Better, Equivalent, Undecided, Worse};
         let clear = [estimate(0.05, 0.004), estimate(-0.05, 0.004), estimate(0.005, 0.001), estimate(0.01, 0.02)];
         assert_eq!(of(&clear), [Better, Worse, Equivalent, Undecided]);
-        assert!(judge(&clear, &rules)[2].p_holm < 0.05, "a small difference known to be small is equivalent");
+        assert!(judge(&clear, 4, &rules)[2].p_holm < 0.05, "a small difference known to be small is equivalent");
         let close = estimate(0.03, 0.01);
         assert_eq!(of(&[close]), [Better]);
+        assert_eq!(judge(&[close], 3, &rules)[0].verdict, Undecided, "two of the family have not been run");
         assert_eq!(of(&[close, estimate(0.0, 0.02), estimate(0.0, 0.02)]), [Undecided; 3]);
     }
 
@@ -121,7 +125,7 @@ mod tests {
     fn equivalent_is_where_the_90_percent_interval_lies_inside() {
         let rules = Rules::default();
         for tenths in 0..40 {
-            let j = &judge(&[estimate(0.0005 * f64::from(tenths) - 0.01, 0.002)], &rules)[0];
+            let j = &judge(&[estimate(0.0005 * f64::from(tenths) - 0.01, 0.002)], 1, &rules)[0];
             let inside = j.equivalence_interval.lo > -0.01 && j.equivalence_interval.hi < 0.01;
             assert_eq!(j.verdict == Verdict::Equivalent, inside, "{j:?}");
         }

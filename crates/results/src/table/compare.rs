@@ -1,23 +1,49 @@
 //! The lines of one comparison: what stands behind each arm and baseline, and its paired difference to the reference.
+//!
+//! Numbers come from counted predictions where all seeds of a line have them, else from rows; a line never mixes the two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use run_spec::ids::Seed;
 
-use super::{Difference, Line, TableOptions, Unit};
+use super::line::{Difference, Line, Missing, SourcesDifference, line_name};
+use super::{Evaluated, TableOptions};
 use crate::ResultsError;
 use crate::row::{ResultRow, TEACHER};
-use crate::stats;
+use crate::stats::counts::Counts;
+use crate::stats::estimate::{self, FEWEST_SOURCES};
+use crate::stats::paired::Paired;
+use crate::stats::score::Metric;
+use crate::stats::{self, summary};
 
 /// Scores of one line by (seed, fold).
 type Scores<'a> = BTreeMap<(Seed, &'a str), &'a ResultRow>;
 /// Data set, split, metric, probe.
 pub(super) type Comparison<'a> = (&'a str, &'a str, &'a str, &'a str);
 
+/// The predictions behind a comparison.
+#[derive(Clone, Copy)]
+struct Counted<'a> {
+    counts: &'a Counts,
+    metric: Metric,
+}
+
+/// One line in the making.
+struct Subject<'a> {
+    features: &'a str,
+    arm: &'a str,
+    cells: Scores<'a>,
+    /// A baseline without randomness says the same for every seed.
+    knows_no_seed: bool,
+    /// Where all seeds of the line have predictions.
+    counted: Option<Counted<'a>>,
+}
+
 /// The lines of one comparison.
-pub(super) fn compare(
-    comparison: Comparison<'_>,
-    rows: &[&ResultRow],
+pub(super) fn compare<'a>(
+    comparison: Comparison<'a>,
+    rows: &[&'a ResultRow],
+    evaluated: &'a Evaluated,
     options: &TableOptions,
 ) -> Result<Vec<Line>, ResultsError> {
     let mut scores: BTreeMap<(&str, &str), Scores<'_>> = BTreeMap::new();
@@ -28,18 +54,20 @@ pub(super) fn compare(
             return Err(ResultsError::Conflict { what: row.subject(), first: held.value, second: row.value });
         }
     }
-    let reference = options.reference.as_deref().and_then(|arm| scores.get(&(TEACHER, arm)).cloned());
-    let mut lines = Vec::new();
-    for (features, arm, cells) in in_order(scores, options) {
-        let is_reference = features == TEACHER && Some(arm) == options.reference.as_deref();
-        let difference = match &reference {
-            Some(reference) if !is_reference => difference(&cells, reference, options),
+    let counted = evaluated.counts.get(comparison.3).zip(Metric::named(comparison.2));
+    let counted = counted.map(|(counts, metric)| Counted { counts, metric });
+    let subjects: Vec<Subject<'_>> =
+        in_order(scores, options).into_iter().map(|parts| Subject::new(parts, counted)).collect();
+    let is_reference = |of: &&Subject<'_>| of.features == TEACHER && Some(of.arm) == options.reference.as_deref();
+    let reference = subjects.iter().find(is_reference);
+    let line = |of: &Subject<'_>| {
+        let difference = match reference {
+            Some(reference) if !std::ptr::eq(reference, of) => of.difference(reference)?,
             _ => None,
         };
-        lines.push(line(comparison, features, arm, &cells, difference));
-    }
-    correct(&mut lines);
-    Ok(lines)
+        Ok(of.line(comparison, difference, options))
+    };
+    subjects.iter().map(line).collect()
 }
 
 /// Arms in the order wanted (the reference first unless placed), then baselines; a baseline on which all arms agree
@@ -84,38 +112,133 @@ fn merged<'a>(of_arms: &[(&str, Scores<'a>)]) -> Option<Scores<'a>> {
     Some(all)
 }
 
-fn line(
-    (dataset, split, metric, probe): Comparison<'_>,
-    features: &str,
-    arm: &str,
-    cells: &Scores<'_>,
-    difference: Option<Difference>,
-) -> Line {
-    let mut scores: Vec<_> = cells.iter().map(|(&(seed, fold), r)| (seed, fold.to_owned(), r.value)).collect();
-    if knows_no_seed(cells) {
-        // A baseline without randomness says the same for every seed; counting it once per seed would shrink its spread.
-        scores.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
-        scores.dedup_by(|later, first| later.1 == first.1);
+impl<'a> Subject<'a> {
+    fn new((features, arm, cells): (&'a str, &'a str, Scores<'a>), counted: Option<Counted<'a>>) -> Self {
+        let name = line_name(features, arm);
+        let has = |counted: &Counted<'_>, seed: &Seed| counted.counts.trial(&name, seed.get()).is_some();
+        let all = |counted: &Counted<'_>| cells.keys().all(|(seed, _)| has(counted, seed));
+        let knows_no_seed = features != TEACHER && knows_no_seed(&cells);
+        let counted = counted.filter(all);
+        Self { features, arm, cells, knows_no_seed, counted }
     }
-    let values: Vec<f64> = scores.iter().map(|s| s.2).collect();
-    let summary = stats::summary(&values).expect("a line has at least one score");
-    let trials: BTreeMap<Seed, &ResultRow> = cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
-    Line {
-        dataset: dataset.to_owned(),
-        split: split.to_owned(),
-        metric: metric.to_owned(),
-        probe: probe.to_owned(),
-        arm: arm.to_owned(),
-        features: features.to_owned(),
-        n: summary.n,
-        seeds: scores.iter().map(|s| s.0).collect::<BTreeSet<_>>().len(),
-        mean: summary.mean,
-        std: summary.std,
-        difference,
-        hours: trials.values().map(|r| r.hours).sum(),
-        kwh: trials.values().map(|r| r.kwh).sum(),
-        notes: notes(cells),
-        scores,
+
+    fn name(&self) -> String {
+        line_name(self.features, self.arm)
+    }
+
+    fn line(&self, comparison: Comparison<'_>, difference: Option<Difference>, options: &TableOptions) -> Line {
+        let (dataset, split, metric, probe) = comparison;
+        let primary = options.primary_of(dataset);
+        let mut by_seed = self.by_seed();
+        let mut n = self.cells.len();
+        if self.knows_no_seed {
+            // Counting it once per seed would shrink its spread.
+            by_seed.truncate(1);
+            n = self.cells.keys().map(|(_, fold)| fold).collect::<BTreeSet<_>>().len();
+        }
+        let values: Vec<f64> = by_seed.iter().map(|(_, score)| *score).collect();
+        let over_seeds = summary(&values).expect("a line has at least one score");
+        let trials: BTreeMap<Seed, &ResultRow> = self.cells.iter().map(|(&(seed, _), &row)| (seed, row)).collect();
+        Line {
+            dataset: dataset.to_owned(),
+            split: split.to_owned(),
+            metric: metric.to_owned(),
+            probe: probe.to_owned(),
+            arm: self.arm.to_owned(),
+            features: self.features.to_owned(),
+            is_primary: probe == primary.probe.name() && metric == primary.metric.name(),
+            n,
+            seeds: by_seed.len(),
+            mean: over_seeds.mean,
+            over_seeds: over_seeds.std,
+            over_folds: self.over_folds(),
+            difference,
+            hours: trials.values().map(|row| row.hours).sum(),
+            kwh: trials.values().map(|row| row.kwh).sum(),
+            notes: notes(&self.cells),
+            by_seed,
+        }
+    }
+
+    /// The score of each seed: by predictions, or the mean over the folds of the rows.
+    fn by_seed(&self) -> Vec<(Seed, f64)> {
+        let mut of_rows: BTreeMap<Seed, Vec<f64>> = BTreeMap::new();
+        for (&(seed, _), row) in &self.cells {
+            of_rows.entry(seed).or_default().push(row.value);
+        }
+        let name = self.name();
+        let score = |seed: Seed, values: &[f64]| match self.counted {
+            Some(Counted { counts, metric }) => counts.score(&name, seed.get(), metric),
+            None => summary(values).map(|summary| summary.mean),
+        };
+        of_rows.into_iter().filter_map(|(seed, values)| Some((seed, score(seed, &values)?))).collect()
+    }
+
+    fn over_folds(&self) -> Option<f64> {
+        if let Some(Counted { counts, metric }) = self.counted {
+            return counts.arm_score(&self.name(), metric)?.over_folds;
+        }
+        let mut of_folds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (&(_, fold), row) in &self.cells {
+            of_folds.entry(fold).or_default().push(row.value);
+        }
+        let means: Vec<f64> = of_folds.values().filter_map(|values| Some(summary(values)?.mean)).collect();
+        summary(&means)?.std
+    }
+
+    /// This line minus the reference; `None` where no seed is common.
+    fn difference(&self, reference: &Self) -> Result<Option<Difference>, ResultsError> {
+        let (ours, theirs) = (self.name(), reference.name());
+        match (self.counted, reference.counted) {
+            (Some(Counted { counts, metric }), Some(_)) if share_a_seed(counts, &ours, &theirs) => {
+                Ok(Some(of_predictions(&Paired::new(counts, &ours, &theirs, metric)?)))
+            }
+            _ => Ok(self.of_rows(reference)),
+        }
+    }
+
+    fn of_rows(&self, reference: &Self) -> Option<Difference> {
+        let mut by_seed: BTreeMap<Seed, Vec<f64>> = BTreeMap::new();
+        // A baseline that knows no seed is paired with every seed of the reference.
+        let of_fold: Option<BTreeMap<&str, &ResultRow>> =
+            self.knows_no_seed.then(|| self.cells.iter().map(|(&(_, fold), &row)| (fold, row)).collect());
+        for (&(seed, fold), other) in &reference.cells {
+            let row = match &of_fold {
+                Some(of_fold) => of_fold.get(fold),
+                None => self.cells.get(&(seed, fold)),
+            };
+            if let Some(row) = row {
+                by_seed.entry(seed).or_default().push(row.value - other.value);
+            }
+        }
+        let differences: Vec<f64> = by_seed.values().filter_map(|d| Some(summary(d)?.mean)).collect();
+        Some(Difference {
+            seeds: differences.len(),
+            mean: stats::summary(&differences)?.mean,
+            over_seeds_and_groups: Err(Missing::NoPredictions),
+            over_seeds: estimate::over_seeds(&differences).map_err(Missing::from),
+            over_sources: None,
+            spread: None,
+            judgement: None,
+        })
+    }
+}
+
+fn share_a_seed(counts: &Counts, ours: &str, theirs: &str) -> bool {
+    counts.seeds(ours).into_iter().any(|seed| counts.trial(theirs, seed).is_some())
+}
+
+fn of_predictions(paired: &Paired) -> Difference {
+    let sources = paired.by_source().len();
+    let over_sources = paired.over_sources().ok().filter(|_| sources >= FEWEST_SOURCES);
+    Difference {
+        seeds: paired.seeds.len(),
+        mean: paired.mean(),
+        over_seeds_and_groups: paired.over_seeds_and_groups().map_err(Missing::from),
+        over_seeds: paired.over_seeds().map_err(Missing::from),
+        over_sources: over_sources.map(|estimate| SourcesDifference { sources, estimate }),
+        spread: paired.spread().ok(),
+        judgement: None,
     }
 }
 
@@ -137,62 +260,11 @@ fn notes(cells: &Scores<'_>) -> Vec<String> {
     notes.into_iter().collect()
 }
 
-/// True for a baseline that says the same for every seed, as a colour histogram does.
+/// True where every seed has the same scores, as those of a colour histogram.
 fn knows_no_seed(cells: &Scores<'_>) -> bool {
     let mut by_fold: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for (&(_, fold), row) in cells {
         by_fold.entry(fold).or_default().insert(row.value.to_bits());
     }
-    cells.values().all(|r| r.features != TEACHER) && by_fold.values().all(|values| values.len() == 1)
-}
-
-fn difference(cells: &Scores<'_>, reference: &Scores<'_>, options: &TableOptions) -> Option<Difference> {
-    let mut by_seed: BTreeMap<Seed, Vec<f64>> = BTreeMap::new();
-    // A baseline that knows no seed is paired with every seed of the reference.
-    let of_fold: Option<BTreeMap<&str, &ResultRow>> =
-        knows_no_seed(cells).then(|| cells.iter().map(|(&(_, fold), &row)| (fold, row)).collect());
-    for (&(seed, fold), other) in reference {
-        let row = match &of_fold {
-            Some(of_fold) => of_fold.get(fold),
-            None => cells.get(&(seed, fold)),
-        };
-        if let Some(row) = row {
-            by_seed.entry(seed).or_default().push(row.value - other.value);
-        }
-    }
-    let pairs = by_seed.values().map(Vec::len).sum();
-    let unit = match options.unit {
-        Unit::Auto if by_seed.len() >= 2 => Unit::Seed,
-        Unit::Auto => Unit::Fold,
-        unit => unit,
-    };
-    let differences: Vec<f64> = match unit {
-        Unit::Seed => by_seed.values().map(|d| d.iter().sum::<f64>() / d.len() as f64).collect(),
-        _ => by_seed.into_values().flatten().collect(),
-    };
-    let mean = stats::summary(&differences)?.mean;
-    let test = stats::paired_t(&differences, options.level);
-    Some(Difference {
-        pairs,
-        units: differences.len(),
-        unit,
-        mean,
-        interval: test.map(|t| t.interval),
-        p: test.map(|t| t.p),
-        p_holm: None,
-    })
-}
-
-/// Fills in Holm's p over the arms; baselines are no hypotheses of the sweep and stay outside the family.
-fn correct(lines: &mut [Line]) {
-    let mut tested: Vec<&mut Difference> = lines
-        .iter_mut()
-        .filter(|l| !l.is_baseline())
-        .filter_map(|l| l.difference.as_mut())
-        .filter(|d| d.p.is_some())
-        .collect();
-    let p: Vec<f64> = tested.iter().filter_map(|d| d.p).collect();
-    for (difference, adjusted) in tested.iter_mut().zip(stats::holm(&p)) {
-        difference.p_holm = Some(adjusted);
-    }
+    by_fold.values().all(|values| values.len() == 1)
 }

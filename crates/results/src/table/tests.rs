@@ -1,7 +1,12 @@
 //! What a table says about made-up rows.
 
 use super::*;
+use crate::measures::ProbeName;
 use crate::row::tests::row;
+use crate::stats::counts::{CountsBuilder, Place};
+use crate::stats::estimate::NoEstimate;
+use crate::stats::score::Metric;
+use crate::stats::verdict::Verdict;
 use run_spec::ids::Digest;
 
 fn options(reference: &str) -> TableOptions {
@@ -24,28 +29,45 @@ fn rows() -> Vec<ResultRow> {
     rows
 }
 
-#[test]
-fn seeds_are_the_unit_where_there_are_two() {
-    let table = Table::build(&rows(), &[], &options("a")).unwrap();
-    let [a, b] = &table.lines[..] else { panic!("{:?}", table.lines) };
-    assert_eq!((a.n, a.seeds, a.mean, a.difference), (4, 2, 0.375, None));
-    let d = b.difference.unwrap();
-    assert_eq!((d.pairs, d.units, d.unit), (4, 2, Unit::Seed));
-    // t(0.975, 1) = 12.706; the standard error of {0.1, 0.3} is 0.1.
-    let interval = d.interval.unwrap();
-    assert!((d.mean - 0.2).abs() < 1e-12 && (interval.hi - (0.2 + 1.2706204736)).abs() < 1e-9, "{d:?}");
-    let of_two = |table: &Table| table.captions().iter().any(|c| c.contains("one degree of freedom"));
-    assert!(of_two(&table));
-    let third = ["0", "1"].into_iter().flat_map(|fold| [row("a", 2, fold, 0.3), row("b", 2, fold, 0.4)]);
-    assert!(!of_two(&Table::build(&rows().into_iter().chain(third).collect::<Vec<_>>(), &[], &options("a")).unwrap()));
+/// Three seeds, by which `b` is better by 0.1, 0.2 and 0.3.
+fn three_seeds() -> Vec<ResultRow> {
+    let third = [("0", 0.25), ("1", 0.5)]
+        .into_iter()
+        .flat_map(|(fold, base)| [row("a", 2, fold, base), row("b", 2, fold, base + 0.2)]);
+    rows().into_iter().chain(third).collect()
+}
+
+fn difference(table: &Table, line: usize) -> Difference {
+    table.lines[line].difference.clone().unwrap()
 }
 
 #[test]
-fn folds_are_the_unit_of_one_seed_and_the_caption_says_so() {
-    let one_seed: Vec<_> = rows().into_iter().filter(|r| r.seed == 1).collect();
-    let table = Table::build(&one_seed, &[], &options("a")).unwrap();
-    assert_eq!(table.lines[1].difference.unwrap().unit, Unit::Fold);
-    assert!(table.captions().iter().any(|c| c.contains("does not cover another seed")));
+fn three_seeds_have_an_interval_over_seeds_and_two_a_reason() {
+    let table = Table::build(&three_seeds(), &[], &options("a")).unwrap();
+    let [a, b] = &table.lines[..] else { panic!("{:?}", table.lines) };
+    assert_eq!((a.n, a.seeds, a.mean, a.over_seeds, &a.difference), (6, 3, 0.375, Some(0.0), &None));
+    assert!(
+        (b.over_seeds.unwrap() - 0.1).abs() < 1e-12 && (b.over_folds.unwrap() - 0.25 * 0.5f64.sqrt()).abs() < 1e-12
+    );
+    let d = b.difference.clone().unwrap();
+    assert!(d.seeds == 3 && (d.mean - 0.2).abs() < 1e-12, "{d:?}");
+    // t(0.975, 2) = 4.30265; the standard error of {0.1, 0.2, 0.3} is 0.1 / √3.
+    let interval = d.over_seeds.unwrap().interval(0.95);
+    assert!((interval.hi - (0.2 + 4.302652729911275 * 0.1 / 3f64.sqrt())).abs() < 1e-8, "{interval:?}");
+    assert_eq!((d.over_seeds_and_groups, d.judgement), (Err(Missing::NoPredictions), None));
+    let two = difference(&Table::build(&rows(), &[], &options("a")).unwrap(), 1);
+    assert_eq!(two.over_seeds, Err(NoEstimate::TooFewSeeds { have: 2 }.into()));
+}
+
+#[test]
+fn equal_differences_give_neither_interval_nor_p() {
+    let mut rows = Vec::new();
+    for seed in 0..3 {
+        rows.extend(["0", "1"].map(|fold| row("a", seed, fold, 0.25)));
+        rows.extend(["0", "1"].map(|fold| row("b", seed, fold, 0.5)));
+    }
+    let d = difference(&Table::build(&rows, &[], &options("a")).unwrap(), 1);
+    assert_eq!(d.over_seeds, Err(NoEstimate::NoSpread.into()));
 }
 
 #[test]
@@ -54,21 +76,109 @@ fn only_common_pairs_are_compared() {
     rows.retain(|r| !(r.arm == "b" && r.seed == 1 && r.fold == "1"));
     rows.push(row("b", 7, "0", 0.9));
     let table = Table::build(&rows, &[], &options("a")).unwrap();
-    assert_eq!(table.lines[1].difference.unwrap().pairs, 3);
-    assert_eq!(table.lines[1].n, 4);
+    assert_eq!((difference(&table, 1).seeds, table.lines[1].n), (2, 4));
+}
+
+/// Accuracy of `right` of 10 cells in each of three groups of two folds, whose groups differ by one cell.
+fn counted(trials: &[(&str, u64, u64)]) -> Evaluated {
+    let mut builder = CountsBuilder::new(2);
+    for &(name, seed, right) in trials {
+        for (fold, group, more) in [("0", "p", 0), ("0", "q", 1), ("1", "r", 0), ("1", "s", 1)] {
+            let place = Place { source: "a", fold, group };
+            // The reference has no such spread: then differences of groups have it.
+            let right = if name == "a" { right } else { right + more };
+            builder.add((name, seed), place, (0, 0), right).unwrap();
+            builder.add((name, seed), place, (0, 1), 10 - right).unwrap();
+        }
+    }
+    let counts = BTreeMap::from([("1nn".to_owned(), builder.build().unwrap())]);
+    Evaluated { classes: vec!["round".to_owned(), "spiky".to_owned()], counts }
+}
+
+/// Rows of three seeds of the arms `names`, of which scores do not matter.
+fn rows_of(names: &[&str]) -> Vec<ResultRow> {
+    let of = |name: &&str| -> Vec<ResultRow> {
+        let (features, arm) = if *name == "h" { ("histogram", "a") } else { (TEACHER, *name) };
+        let scores = (0..3).flat_map(|seed| ["0", "1"].map(|fold| (seed, fold)));
+        let row = |(seed, fold)| ResultRow {
+            features: features.into(),
+            metric: "accuracy".into(),
+            ..row(arm, seed, fold, 0.5)
+        };
+        scores.map(row).collect()
+    };
+    names.iter().flat_map(of).collect()
+}
+
+fn judged(rows: &[ResultRow], evaluated: &Evaluated, options: &TableOptions) -> Table {
+    let primary = Primary { probe: ProbeName::OneNearest, metric: Metric::Accuracy };
+    let options = TableOptions { primary, ..options.clone() };
+    Table::with_predictions(rows, &[], &options, |_, _| Ok::<_, ResultsError>(evaluated.clone())).unwrap()
 }
 
 #[test]
-fn holm_runs_over_the_arms_and_leaves_baselines_out() {
+fn predictions_give_scores_intervals_and_verdicts() {
+    let right = |name, right: [u64; 3]| (0..3).map(move |seed| (name, seed as u64, right[seed]));
+    let trials: Vec<_> = right("a", [2, 3, 2]).chain(right("b", [7, 8, 8])).chain(right("c", [2, 3, 3])).collect();
+    let table = judged(&rows_of(&["a", "b", "c"]), &counted(&trials), &options("a"));
+    let [a, b, c] = &table.lines[..] else { panic!("{:?}", table.lines) };
+    assert!((a.mean - 7.0 / 30.0).abs() < 1e-12 && (b.mean - (23.0 / 30.0 + 0.05)).abs() < 1e-12, "{a:?} {b:?}");
+    assert!(a.is_primary && b.is_primary);
+    let (b, c) = (b.difference.as_ref().unwrap(), c.difference.as_ref().unwrap());
+    assert!((b.mean - (b.over_seeds_and_groups.as_ref().unwrap().mean)).abs() < 1e-12);
+    assert_eq!(b.judgement.unwrap().judgement.verdict, Verdict::Better);
+    assert_eq!(c.judgement.unwrap().judgement.verdict, Verdict::Undecided);
+    assert!(b.judgement.unwrap().detectable.unwrap() > 0.0 && b.over_sources.is_none());
+    assert_eq!((table.family.arms, table.family.primaries), (2, 1));
+    let class = table.classes.iter().find(|line| line.arm == "b" && line.class == "round").unwrap();
+    assert_eq!((class.support, class.is_primary, class.precision.mean), (40, true, 1.0));
+    assert!((class.recall.mean - (23.0 / 30.0 + 0.05)).abs() < 1e-12, "{class:?}");
+}
+
+/// A family is what was planned: an arm that has not been run makes no verdict of another easier.
+#[test]
+fn holm_counts_arms_that_have_no_scores_yet_and_leaves_baselines_out() {
+    let trials: Vec<_> = [("a", [2, 3, 2]), ("b", [7, 8, 8]), ("baseline: histogram (a)", [1, 1, 1])]
+        .iter()
+        .flat_map(|(name, right)| (0..3).map(move |seed| (*name, seed as u64, right[seed])))
+        .collect();
+    let p = |arms: &[&str]| {
+        let options = TableOptions { arms: arms.iter().map(|&arm| arm.into()).collect(), ..options("a") };
+        let table = judged(&rows_of(&["a", "b", "h"]), &counted(&trials), &options);
+        let [_, b, histogram] = &table.lines[..] else { panic!("{:?}", table.lines) };
+        let histogram = histogram.difference.as_ref().unwrap();
+        assert!(histogram.over_seeds_and_groups.is_ok() && histogram.judgement.is_none(), "{histogram:?}");
+        let judgement = b.difference.as_ref().unwrap().judgement.unwrap().judgement;
+        (judgement.p, judgement.p_holm)
+    };
+    let (p_alone, holm_alone) = p(&[]);
+    assert_eq!(p_alone, holm_alone);
+    let (p_planned, holm_planned) = p(&["a", "b", "c", "d"]);
+    assert!(p_planned == p_alone && (holm_planned / (3.0 * p_alone).min(1.0) - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_line_with_predictions_of_some_seeds_has_what_its_rows_give() {
+    let mut trials: Vec<_> = ["a", "b"].iter().flat_map(|name| (0..3).map(move |seed| (*name, seed, 5))).collect();
+    trials.pop();
+    let table = judged(&rows_of(&["a", "b"]), &counted(&trials), &options("a"));
+    assert_eq!(difference(&table, 1).over_seeds_and_groups, Err(Missing::NoPredictions));
+    assert_eq!((table.lines[0].mean, table.lines[1].mean), (0.5, 0.5));
+}
+
+#[test]
+fn rows_about_the_features_stand_apart_from_scores() {
     let mut rows = rows();
-    for (seed, gain) in [(0, 0.2), (1, 0.21)] {
-        rows.extend(["0", "1"].map(|fold| row("c", seed, fold, 0.3 + gain)));
-        rows.extend(["0", "1"].map(|fold| baseline("random", "a", seed, fold, 0.1 * gain)));
-    }
+    let about = |arm, value| ResultRow {
+        probe: PROBE_OF_FEATURES.into(),
+        metric: "median_std".into(),
+        ..row(arm, 0, "all", value)
+    };
+    rows.extend([about("a", 0.15), about("b", 0.33)]);
+    rows.push(ResultRow { class: Some("round".into()), metric: "recall".into(), ..row("a", 0, "0", 0.2) });
     let table = Table::build(&rows, &[], &options("a")).unwrap();
-    let p: Vec<_> = table.lines.iter().filter_map(|l| l.difference).map(|d| (d.p.unwrap(), d.p_holm)).collect();
-    let [(b, Some(b_holm)), (c, Some(c_holm)), (_, None)] = p[..] else { panic!("{p:?}") };
-    assert!(c < b && (c_holm - 2.0 * c).abs() < 1e-12 && b_holm >= c_holm, "{p:?}");
+    assert_eq!((table.lines.len(), table.features.len()), (2, 2));
+    assert_eq!((table.features[1].mean, &table.features[1].difference), (0.33, &None));
 }
 
 #[test]
@@ -81,7 +191,7 @@ fn a_baseline_shared_by_all_arms_is_one_line_and_counted_once() {
     let table = Table::build(&rows, &[], &options("a")).unwrap();
     let line = table.lines.last().unwrap();
     assert_eq!((line.name().as_str(), line.n, table.lines.len()), ("baseline: histogram", 2, 3));
-    assert_eq!(line.difference.unwrap().pairs, 4);
+    assert_eq!((line.seeds, line.over_seeds, line.difference.as_ref().unwrap().seeds), (1, None, 2));
 }
 
 #[test]

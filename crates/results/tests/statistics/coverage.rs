@@ -49,7 +49,7 @@ impl Coverage {
         let family: Vec<Estimate> = (1..=design.arms).map(estimate).collect();
         self.families += 1;
         let mut wrong = false;
-        for (arm, estimate) in judge(&family, &Rules::default()).iter().zip(&family) {
+        for (arm, estimate) in judge(&family, family.len(), &Rules::default()).iter().zip(&family) {
             let interval = estimate.interval(0.95);
             self.arms += 1;
             self.seeds_and_groups += u64::from(interval.lo <= design.effect && design.effect <= interval.hi);

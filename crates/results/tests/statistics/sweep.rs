@@ -5,10 +5,10 @@
 //! has the measured variance. Arms and seeds agree on a share of the cells, as real ones do: those are decided by one
 //! number that all share, which leaves each probability as it is.
 
+pub(crate) use results::stats::components::Components;
 use results::stats::counts::{Counts, CountsBuilder, Place};
 use results::stats::score::ClassCounts;
 use run_spec::seed::{Stream, stream};
-use serde_json::Value;
 
 /// Size of a simulated sweep.
 #[derive(Debug, Clone, Copy)]
@@ -23,33 +23,6 @@ pub(crate) struct Design {
     pub(crate) arms: usize,
     /// True difference of every arm to the reference in balanced accuracy, a fraction.
     pub(crate) effect: f64,
-}
-
-/// Standard deviations of the difference of two arms, as fractions, and the share of cells decided alike.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Components {
-    pub(crate) seed: f64,
-    pub(crate) source: f64,
-    pub(crate) fold: f64,
-    pub(crate) group: f64,
-    pub(crate) seed_group: f64,
-    pub(crate) alike: f64,
-}
-
-impl Components {
-    /// The measured components, which `bench/statistics/measure.py` wrote.
-    pub(crate) fn measured() -> Self {
-        let file: Value = serde_json::from_str(include_str!("components.json")).unwrap();
-        let number = |name: &str| file["components"][name].as_f64().unwrap();
-        Self {
-            seed: number("seed"),
-            source: number("source"),
-            fold: number("fold"),
-            group: number("group"),
-            seed_group: number("seed_group"),
-            alike: number("alike"),
-        }
-    }
 }
 
 const BASE: f64 = 0.6;

@@ -1,0 +1,69 @@
+//! Numbers as people read them.
+
+use crate::stats::score::Metric;
+
+/// A metric as a reader knows it.
+pub fn metric_words(metric: &str) -> String {
+    metric.replace("f1", "F1").replace('_', " ")
+}
+
+/// How the numbers of a metric are shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scale {
+    /// A fraction, shown in percent with one decimal.
+    Percent,
+    /// A number with four decimals.
+    Plain,
+    /// A number of dimensions, with one decimal.
+    Dimensions,
+}
+
+impl Scale {
+    pub(super) fn of(metric: &str) -> Self {
+        match metric {
+            "effective_rank" => Self::Dimensions,
+            metric if Metric::named(metric).is_some() => Self::Percent,
+            _ => Self::Plain,
+        }
+    }
+
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Self::Percent => " in %",
+            Self::Plain | Self::Dimensions => "",
+        }
+    }
+
+    pub(super) fn number(self, x: f64) -> String {
+        match self {
+            Self::Percent => format!("{:.1}", 100.0 * x),
+            Self::Plain => format!("{x:.4}"),
+            Self::Dimensions => format!("{x:.1}"),
+        }
+    }
+
+    /// With a sign, unless it rounds to nothing.
+    pub(super) fn signed(self, x: f64) -> String {
+        let text = self.number(x.abs());
+        let zero = text.chars().all(|c| c == '0' || c == '.');
+        let sign = match (zero, x < 0.0) {
+            (true, _) => "",
+            (false, true) => "−",
+            (false, false) => "+",
+        };
+        format!("{sign}{text}")
+    }
+
+    /// A mean, and its spread where there is one.
+    pub(super) fn spread(self, mean: f64, std: Option<f64>) -> String {
+        // The mean may be negative here: uniformity is.
+        let sign = if mean < 0.0 { "−" } else { "" };
+        let std = std.map(|std| format!(" ± {}", self.number(std))).unwrap_or_default();
+        format!("{sign}{}{std}", self.number(mean.abs()))
+    }
+}
+
+/// A p value, never shown as zero.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}

@@ -128,6 +128,9 @@ def run(case):
             if loss["centering"] == "sinkhorn_knopp":
                 cls_t = sinkhorn(torch.cat(cls_logits), temp, loss["sk_iterations"]).split([len(x) for x in cls_logits])
                 patch_t = sinkhorn(torch.cat(patch_logits), temp, loss["sk_iterations"]).split([len(x) for x in patch_logits])
+            elif loss["centering"] == "none":
+                cls_t = [(x / temp).softmax(-1) for x in cls_logits]
+                patch_t = [(x / temp).softmax(-1) for x in patch_logits]
             else:
                 m = loss["center_momentum"]
                 for name, mean in pending.items():
@@ -209,6 +212,11 @@ CASES = {
                      "loss": {"n_local": 0, "centering": "centering", "koleo_weight": 0.1, "koleo_pair_eps": 1e-8},
                      "optim": OPTIM, "ranks": 2, "steps": 3, "start_iteration": 1},
         "sizes": SIZES | {"global_px": 35, "ibot": {"hidden": 24, "bottleneck": 12, "prototypes": 36}}, "moments": False, "centers": True},
+    "no_centering": {
+        "settings": {"model": MODEL, "head": {"separate": True},
+                     "loss": {"n_local": 2, "local_loss_above": 0, "centering": "none"},
+                     "optim": OPTIM, "ranks": 2, "steps": 3, "start_iteration": 3},
+        "sizes": SIZES, "moments": False, "centers": False},
     "many_steps": {
         "settings": {"model": MODEL, "loss": {"n_local": 1, "local_loss_above": 0, "koleo_weight": 0.05},
                      "optim": OPTIM | {"clip": 0.1, "layerwise_decay": 0.8, "freeze_last_layer_epochs": 0.5, "lr": None, "base_lr": 0.02},

@@ -1,5 +1,6 @@
-//! Teacher logits to targets, in two ways: Sinkhorn-Knopp (SwAV, arXiv:2006.09882 §3.1), and softmax less a moving
-//! average (DINO, arXiv:2104.14294 §3.1).
+//! Teacher logits to targets, in three ways: Sinkhorn-Knopp (SwAV, arXiv:2006.09882 §3.1), softmax less a moving average
+//! (DINO, arXiv:2104.14294 §3.1), and softmax alone. The last is an ablation: nothing keeps the targets of different
+//! images apart then, and training collapses (DINO §5.3).
 //!
 //! Shapes: N rows on this rank, which may differ between ranks and be 0; K prototypes. Sums run over *all* ranks;
 //! nothing here knows how many there are. Everything is computed in at least f32, outside any graph.
@@ -71,7 +72,13 @@ impl Center {
 
 /// `softmax((logits − center) / temp)` by rows: `[N, K]`, used up, to `[N, K]`; `center` has K elements.
 pub fn centered_softmax(mut logits: Tensor, center: &Tensor, temp: f64) -> Tensor {
-    let _ = logits.g_sub_(&center.view([1, -1])).g_div_scalar_(temp);
+    let _ = logits.g_sub_(&center.view([1, -1]));
+    sharpened_softmax(logits, temp)
+}
+
+/// `softmax(logits / temp)` by rows: `[N, K]`, used up, to `[N, K]`.
+pub fn sharpened_softmax(mut logits: Tensor, temp: f64) -> Tensor {
+    let _ = logits.g_div_scalar_(temp);
     softmax_(&mut logits);
     logits
 }

@@ -4,7 +4,7 @@ use crate::{
     DinoError, RankShare, State,
     backbone::Crops,
     batch::SubBatch,
-    centering::{centered_softmax, mean_of_group_means, mean_of_rows, sinkhorn},
+    centering::{centered_softmax, mean_of_group_means, mean_of_rows, sharpened_softmax, sinkhorn},
     collapse,
 };
 use collective::Collective;
@@ -79,8 +79,13 @@ impl State {
         Ok(Targets { parts, centers, features, entropy })
     }
 
-    /// Logits of crops `[2B, K]` and of masked patches `[M, K]` to probabilities of the same shapes, centred over all ranks;
-    /// `group` `[M]` says the loss group of each patch.
+    /// Logits of crops `[2B, K]` and of masked patches `[M, K]` to probabilities of the same shapes, as `loss.centering`
+    /// says.
+    ///
+    /// * `group` `[M]`: the loss group of each patch.
+    ///
+    /// # Errors
+    /// A lost peer.
     fn centered(
         &self,
         (cls, patches): (Tensor, Tensor),
@@ -90,10 +95,26 @@ impl State {
         peers: &dyn Collective,
     ) -> Result<(Tensor, Tensor, Option<NewCenters>), DinoError> {
         let loss = &self.settings.loss;
-        if loss.centering == Centering::SinkhornKnopp {
-            let cls = sinkhorn(cls, temp, loss.sk_iterations, peers)?;
-            return Ok((cls, sinkhorn(patches, temp, loss.sk_iterations, peers)?, None));
+        match loss.centering {
+            Centering::SinkhornKnopp => {
+                let cls = sinkhorn(cls, temp, loss.sk_iterations, peers)?;
+                Ok((cls, sinkhorn(patches, temp, loss.sk_iterations, peers)?, None))
+            }
+            Centering::MovingAverage => self.less_averages((cls, patches), group, share, temp, peers),
+            Centering::None => Ok((sharpened_softmax(cls, temp), sharpened_softmax(patches, temp), None)),
         }
+    }
+
+    /// As [`State::centered`], with the moving averages of all ranks' logits as centres.
+    fn less_averages(
+        &self,
+        (cls, patches): (Tensor, Tensor),
+        group: &Tensor,
+        share: &RankShare,
+        temp: f64,
+        peers: &dyn Collective,
+    ) -> Result<(Tensor, Tensor, Option<NewCenters>), DinoError> {
+        let loss = &self.settings.loss;
         let dino = self.center_dino.next(loss.center_momentum);
         let ibot = self.center_ibot.next(loss.center_momentum);
         let collected_dino = mean_of_rows(&cls, 2 * share.total, peers)?;

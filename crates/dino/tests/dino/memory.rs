@@ -1,10 +1,12 @@
 //! What saves memory changes nothing: gradient accumulation gives the same step up to rounding, and activation
 //! checkpointing the same step to the bit.
 
-use crate::support::runs::{assert_near, assert_near_losses, assert_same, copies, new, on_ranks, take_steps, tiny};
+use crate::support::runs::{
+    CENTERINGS, assert_near, assert_near_losses, assert_same, copies, new, on_ranks, take_steps, tiny,
+};
 use collective::Solo;
 use dino::DinoError;
-use run_spec::config::{Centering, Precision};
+use run_spec::config::Precision;
 
 #[test]
 fn checkpointed_blocks_give_the_same_step_to_the_bit() {
@@ -33,7 +35,7 @@ fn checkpointed_blocks_hand_each_gradient_to_the_peers_once() {
 
 #[test]
 fn accumulation_changes_nothing_but_rounding() {
-    for centering in [Centering::SinkhornKnopp, Centering::MovingAverage] {
+    for centering in CENTERINGS {
         // Groups of two images: KoLeo acts, and each part is whole groups. Without it a part may be anything.
         for (koleo, groups, parts) in [(0.1, 4, 2), (0.1, 4, 4), (0.0, 1, 3), (0.0, 2, 8)] {
             let mut c = tiny();

@@ -2,7 +2,7 @@
 //! number of ranks does not change what is learned.
 
 use crate::support::runs::{
-    assert_near, assert_near_losses, assert_same, batch, copies, new, on_ranks, take_steps, tiny,
+    CENTERINGS, assert_near, assert_near_losses, assert_same, batch, copies, new, on_ranks, take_steps, tiny,
 };
 use collective::{Collective, Fault, Faulty, Solo, Threads};
 use dino::{DinoError, Quantity, State};
@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 #[test]
 fn a_step_that_is_not_finite_changes_nothing_and_names_the_term() {
-    for centering in [Centering::SinkhornKnopp, Centering::MovingAverage] {
+    for centering in CENTERINGS {
         let mut c = tiny();
         c.loss.centering = centering;
         let mut state = new(&c);
@@ -60,7 +60,7 @@ fn a_peer_lost_at_any_call_changes_nothing() {
 
 #[test]
 fn a_checkpoint_continues_to_the_bit() {
-    for centering in [Centering::SinkhornKnopp, Centering::MovingAverage] {
+    for centering in CENTERINGS {
         let mut c = tiny();
         c.loss.centering = centering;
         c.model.drop_path = 0.3;
@@ -92,7 +92,7 @@ fn a_checkpoint_of_another_model_is_refused_and_changes_nothing() {
 /// The configurations in which ranks have something to get wrong.
 fn varieties() -> Vec<(String, TrainConfig)> {
     let mut out = Vec::new();
-    for centering in [Centering::SinkhornKnopp, Centering::MovingAverage] {
+    for centering in CENTERINGS {
         for (groups, n_local) in [(1, 0), (1, 8), (2, 2), (4, 0)] {
             let mut c = tiny();
             (c.loss.centering, c.train.loss_groups, c.loss.n_local) = (centering, groups, n_local);

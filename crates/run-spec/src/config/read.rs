@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(refused("seed: 1\nlos: {}"), "a.yaml line 2: unknown key `los`; did you mean `loss`?");
         assert_eq!(
             refused("loss: {centering: sinkhorn}"),
-            "a.yaml line 1: `loss.centering`: one of sinkhorn_knopp, centering is expected, not the text \"sinkhorn\"; did you mean `sinkhorn_knopp`?"
+            "a.yaml line 1: `loss.centering`: one of sinkhorn_knopp, centering, none is expected, not the text \"sinkhorn\"; did you mean `sinkhorn_knopp`?"
         );
         assert!(refused("model: {heads: 7}").contains("`model.heads`: 7 heads do not divide"));
         assert!(refused("crops: {local_size: 100}").contains("multiple of model.patch 14"));

@@ -101,6 +101,8 @@ word_enum! {
         SinkhornKnopp = "sinkhorn_knopp",
         /// Softmax of logits less a moving average.
         MovingAverage = "centering",
+        /// Softmax of logits as they are. Collapses: kept as an ablation.
+        None = "none",
     }
 }
 word_enum! {

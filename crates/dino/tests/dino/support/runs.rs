@@ -3,9 +3,15 @@
 use super::image;
 use collective::{Collective, Threads};
 use dino::{CropBatch, MaskPlan, RankShare, State, masks};
-use run_spec::{config::TrainConfig, schedule::Schedules};
+use run_spec::{
+    config::{Centering, TrainConfig},
+    schedule::Schedules,
+};
 use std::{sync::Mutex, thread};
 use tch::{Device, Tensor};
+
+/// Every way in which teacher logits become targets.
+pub(crate) const CENTERINGS: [Centering; 3] = [Centering::SinkhornKnopp, Centering::MovingAverage, Centering::None];
 
 pub(crate) fn tiny() -> TrainConfig {
     let mut c = TrainConfig::default();

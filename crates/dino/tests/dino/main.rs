@@ -2,6 +2,7 @@
 #![allow(clippy::too_many_lines, reason = "a test tells its story from beginning to end")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod collapse;
 mod golden;
 mod memory;
 mod parts;

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-shards parity-augment measure-copies measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -57,6 +57,10 @@ bench-augment: $(AUGMENT)/.stamp ## the augmentation beside Albumentations 1.3.1
 
 $(AUGMENT)/.stamp: tests/golden/requirements-augment.txt
 	@scripts/venv.sh $(AUGMENT) tests/golden/requirements-augment.txt
+
+bench-probe: $(INTEROP)/.stamp ## the converged linear probes beside scikit-learn, in one run
+	cargo build --locked -p probe --example fit_linear
+	$(INTEROP)/bin/python bench/probe/peer.py $(BIN)/examples/fit_linear
 
 bench-shards: build $(SHARDS)/.stamp ## shard sets beside Pillow + pyarrow, mosaicml-streaming and WebDataset, in one run
 	cargo build --locked -p shards-bench

@@ -30,6 +30,11 @@ done
 "$bin/worker" export --run "$work/run" --out "$work/export-98" --layout onnx --size 98
 check "ONNX at another size is the backbone there" \
   "$python" tests/interop/check_export_layouts.py size "$work/export-98" "$work/export"
+"$bin/shard-builder" split "$work/cells" --name grouped --kind grouped-kfold --folds 3 --seed 0
+"$bin/worker" probe --run "$work/run" --shards "$work/cells" --split grouped --no-random --no-histogram --bootstrap 0 \
+  --evaluations optimum --out "$work/rows-cells.jsonl"
+check "scikit-learn computes the rows from the predictions that pyarrow reads" \
+  "$python" tests/interop/check_predictions.py "$work/predictions-cells.parquet" "$work/rows-cells.jsonl" "$work/cells"
 "$bin/worker" train configs/train/tiny.yaml --shards "$work/cells" --out "$work/registers" --set optim.epoch_length=2 \
   --set train.batch_size=4 --set model.registers=4 --set model.ffn=swiglu --set model.layerscale_init=1.0
 "$bin/worker" embed --run "$work/registers" --shards "$work/cells" --out "$work/registers.parquet"

@@ -8,6 +8,7 @@ mod circles;
 mod closed_pipe;
 mod cloud_store;
 mod nesting;
+mod probing;
 mod ranks;
 mod runs;
 mod s3;

@@ -19,7 +19,7 @@ use crate::evidence;
 use crate::keys::RowsKey;
 use crate::log;
 use crate::process::{Launcher, Process, error_file_of};
-use crate::records::{Cause, Failed, Finished, Plan, RowsRef, StageReport, Started, Trial};
+use crate::records::{Cause, Failed, Finished, Measured, Plan, StageReport, Started, Trial};
 use crate::supervisor::Signal;
 use crate::trial_state::{self, unix_s};
 
@@ -206,12 +206,12 @@ impl<'a> Ground<'a> {
                 Err((Cause::Interrupted, "the worker was asked to stop".to_owned()))
             }
             (false, None) => Err(worker_failed(attempt, status)),
-            (true, None) => Ok(Vec::new()),
+            (true, None) => Ok(Measured::default()),
         };
         self.keep_log(attempt);
         let stages = std::mem::take(&mut attempt.reports);
         Ok(Look::Ended(match outcome {
-            Ok(rows) => Outcome::Done(Finished { stages, rows, unix_s: unix_s() }),
+            Ok(measured) => Outcome::Done(Finished::at(unix_s(), stages, measured)),
             Err((cause, message)) => Outcome::Failed(failure(cause, &attempt.stage, message, stages)),
         }))
     }
@@ -225,7 +225,7 @@ impl<'a> Ground<'a> {
     }
 
     /// A worker that ended well must have left rows that can be read and that are of what was planned.
-    fn refs(&self, attempt: &RunningAttempt<'_>) -> Result<Vec<RowsRef>> {
+    fn refs(&self, attempt: &RunningAttempt<'_>) -> Result<Measured> {
         evidence::refs(self.store, self.plan, &attempt.trial, &attempt.rows)
     }
 

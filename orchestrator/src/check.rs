@@ -4,7 +4,7 @@
 //! reads the command lines it would be given, by its own rules, and says how large a checkpoint will be; and the store is
 //! asked whether it can be written and has room for one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -23,6 +23,18 @@ use crate::records::{Plan, Trial};
 struct Answer {
     /// Bytes of a checkpoint of this run, where the command trains.
     checkpoint_bytes: Option<u64>,
+    /// The number of cells whose features stay in the store, where the command keeps any.
+    #[serde(default)]
+    kept_features: Option<u64>,
+}
+
+/// What one trial puts into the store, as far as it is large.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sizes {
+    /// Bytes of a checkpoint.
+    checkpoint: u64,
+    /// Bytes of the features that its probes keep.
+    features: u64,
 }
 
 /// What the checks before a sweep found out.
@@ -32,6 +44,8 @@ pub(crate) struct Findings {
     pub(crate) problems: Vec<String>,
     /// Bytes of the largest checkpoint.
     pub(crate) checkpoint_bytes: u64,
+    /// Bytes of the features that all trials together keep.
+    pub(crate) features_bytes: u64,
     /// Bytes free in the store; absent for object storage.
     pub(crate) free_bytes: Option<u64>,
 }
@@ -41,7 +55,11 @@ impl Findings {
     pub(crate) fn room(&self) -> String {
         let free =
             self.free_bytes.map(|free| format!("; the store has {} free", terminal::bytes(free))).unwrap_or_default();
-        format!("A checkpoint takes up to {}{free}.", terminal::bytes(self.checkpoint_bytes))
+        let features = match self.features_bytes {
+            0 => String::new(),
+            bytes => format!("; the features that the probes keep take {}", terminal::bytes(bytes)),
+        };
+        format!("A checkpoint takes up to {}{features}{free}.", terminal::bytes(self.checkpoint_bytes))
     }
 }
 
@@ -51,32 +69,37 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
     if !findings.problems.is_empty() {
         return findings;
     }
-    let mut kinds = BTreeSet::new();
+    let mut kinds = BTreeMap::new();
     for trial in trials {
         let config = trial.arm.config.value();
         let eval = trial.baseline.map(|baseline| &baseline.eval);
         let decide = ["model", "head", "loss", "crops", "data", "init", "optim", "checkpoint"].map(|key| &config[key]);
         let kind = json!([trial.baseline.is_some(), eval, trial.arm.shards.digest, decide]);
-        if kinds.insert(digest_json(&kind)) {
-            match of_trial(plan, trial, worker) {
-                Ok(bytes) => findings.checkpoint_bytes = findings.checkpoint_bytes.max(bytes),
-                Err(error) => findings.problems.push(format!("{error:#}")),
+        let of_kind = kinds.entry(digest_json(&kind)).or_insert_with(|| of_trial(plan, trial, worker));
+        match of_kind {
+            Ok(sizes) => {
+                findings.checkpoint_bytes = findings.checkpoint_bytes.max(sizes.checkpoint);
+                findings.features_bytes += sizes.features;
             }
+            Err(error) => findings.problems.push(format!("{error:#}")),
         }
     }
-    findings.problems.dedup();
+    let mut said = BTreeSet::new();
+    findings.problems.retain(|problem| said.insert(problem.clone()));
     match free_bytes(store) {
         Ok(free) => findings.free_bytes = free,
         Err(error) => findings.problems.push(format!("{error:#}")),
     }
+    let needed = findings.checkpoint_bytes + findings.features_bytes;
     if let Some(free) = findings.free_bytes
-        && free < findings.checkpoint_bytes
+        && free < needed
     {
+        let what = if findings.features_bytes > 0 { "a checkpoint and the kept features" } else { "a checkpoint" };
         findings.problems.push(format!(
-            "{} has no room for a checkpoint ({} are free, {} are needed): free space, or choose another with --store",
+            "{} has no room for {what} ({} are free, {} are needed): free space, or choose another with --store",
             store.uri(),
             terminal::bytes(free),
-            terminal::bytes(findings.checkpoint_bytes)
+            terminal::bytes(needed)
         ));
     }
     findings
@@ -113,18 +136,23 @@ fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Lets the worker check all stages of one trial. Returns the bytes of a checkpoint, 0 where nothing is trained.
-fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<u64> {
+/// Lets the worker check all stages of one trial, and says how large what it leaves is.
+fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<Sizes> {
     let file = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
     std::fs::write(file.path(), trial.config().value().to_string()).context("write a temporary config")?;
     if trial.baseline.is_none() {
         check_step(plan, trial).with_context(|| format!("sweep {}: arm `{}`", plan.name, trial.arm.name))?;
     }
-    let mut bytes = 0;
+    let mut sizes = Sizes::default();
     for stage in command::stages(plan, trial, 1.into(), file.path(), str::to_owned)? {
-        bytes = bytes.max(ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?.unwrap_or(0));
+        let answer = ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?;
+        sizes.checkpoint = sizes.checkpoint.max(answer.checkpoint_bytes.unwrap_or(0));
+        if let Some(cells) = answer.kept_features {
+            let dim = trial.arm.config.resolve(&trial.label())?.model.dim.unsigned_abs();
+            sizes.features += cells * dim * size_of::<f32>() as u64;
+        }
     }
-    Ok(bytes)
+    Ok(sizes)
 }
 
 /// Where a refused command line comes from, in the words of the sweep file.
@@ -135,13 +163,13 @@ fn whose(plan: &Plan, trial: &Trial<'_>, stage: &Stage) -> String {
     }
 }
 
-fn ask(worker: &Path, stage: &Stage) -> Result<Option<u64>> {
+fn ask(worker: &Path, stage: &Stage) -> Result<Answer> {
     let output = Command::new(worker).args(["check", "--"]).args(&stage.args).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("run {} check", worker.display()))?;
     if output.status.success() {
         let answer: Answer = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{} check did not answer {{\"checkpoint_bytes\": …}}", worker.display()))?;
-        return Ok(answer.checkpoint_bytes);
+        return Ok(answer);
     }
     let text = crate::log::plain(&String::from_utf8_lossy(&output.stderr));
     let said: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -124,6 +124,9 @@ pub(crate) struct ResultsArgs {
     /// How the results are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Instead of printing: derive all rows again from the predictions, and compare; exit code 1 where they differ.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) recompute: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

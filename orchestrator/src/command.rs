@@ -82,6 +82,7 @@ impl CommandLines<'_> {
             }
         };
         args.extend(words(&["--shards", &eval.shards.uri, "--split", &eval.split, "--dataset", &eval.name]));
+        args.extend(words(&["--predictions", &uri_of(&rows.predictions().to_string())]));
         args.extend(words(&["--out", &uri_of(&rows.to_string())]));
         let threads = trial.arm.config.threads();
         if threads > 0 {
@@ -111,11 +112,11 @@ impl CommandLines<'_> {
 }
 
 /// Options of a probe that mean nothing to a baseline, which has no run.
-pub(crate) const ABOUT_A_RUN: [&str; 2] = ["step", "transductive"];
+pub(crate) const ABOUT_A_RUN: [&str; 3] = ["keep_features", "step", "transductive"];
 /// Options that say which baselines a sweep goes without: the plan has taken them into account.
 pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
 /// Options of `worker probe` that a sweep gives itself.
-pub(crate) const OWN: [&str; 13] = [
+pub(crate) const OWN: [&str; 14] = [
     "arm",
     "config",
     "dataset",
@@ -124,6 +125,7 @@ pub(crate) const OWN: [&str; 13] = [
     "features",
     "help",
     "out",
+    "predictions",
     "run",
     "shards",
     "split",
@@ -223,10 +225,11 @@ pub(crate) mod tests {
                 "worker train c.json --shards ./patches --out S/{t}/run --print-metrics --expect code=0.1.0+a --expect shards={patches}"
             )
         );
-        let rows = format!("{t}/probes-{}/attempt-2/rows-cells.jsonl", plan.probes.short());
+        let attempt = format!("{t}/probes-{}/attempt-2", plan.probes.short());
+        let rows = format!("{attempt}/rows-cells.jsonl");
         let expected = format!(
             "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --transductive --step 32000 \
-             --shards ./cells --split 'grouped 5' --dataset cells --out S/{rows} --threads 2 --batch-size 64 --fast \
+             --shards ./cells --split 'grouped 5' --dataset cells --predictions S/{attempt}/predictions-cells.parquet --out S/{rows} --threads 2 --batch-size 64 --fast \
              --expect code=0.1.0+a --expect shards={cells} --expect split={split}"
         );
         assert_eq!(shown("worker", &stages[1].args), expected);

@@ -4,12 +4,13 @@
 //! measure something else, and the attempt that left them has failed: a table never shows them.
 
 use anyhow::{Context, Result, anyhow, ensure};
+use results::predictions::Predictions;
 use results::{ResultRow, TEACHER, row};
 use run_spec::ids::{Attempt, Digest, Step};
 use store::{Store, StoreError};
 
-use crate::keys::RowsKey;
-use crate::records::{EvalSet, Finished, Plan, RowsRef, Trial};
+use crate::keys::{PredictionsKey, RowsKey};
+use crate::records::{EvalSet, Finished, Measured, Plan, PredictionsRef, RowsRef, Trial};
 use crate::trial_state::{self, State};
 
 /// What rows are checked against: one trial of a plan, on one evaluation set.
@@ -44,12 +45,7 @@ fn read(store: &Store, key: &str, digest: Option<Digest>) -> Result<(Vec<ResultR
     let what = store.uri_of(key);
     let bytes = store.get(key).with_context(|| format!("read the rows that a probe should have written to {what}"))?;
     let found = Digest::of(&bytes);
-    ensure!(
-        digest.is_none_or(|digest| digest == found),
-        "{what} is damaged: it does not match the digest in the attempt's result.json; restore it from a copy, or set the \
-         attempt aside with `orchestrator verify {} --repair`",
-        store.uri()
-    );
+    ensure!(digest.is_none_or(|digest| digest == found), damaged(store, &what));
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{what} is not UTF-8"))?;
     let rows = row::from_json_lines(text, &what)?;
     ensure!(!rows.is_empty(), "{what} holds no rows");
@@ -150,15 +146,50 @@ pub(crate) fn rows(
     Ok(all)
 }
 
-/// The keys of `rows` with the digests of what lies there, checked: what a result record names.
-pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[RowsKey]) -> Result<Vec<RowsRef>> {
-    let one = |key: &RowsKey| {
+/// The keys of `rows` and of the predictions behind them, with the digests of what lies there, checked: what a result
+/// record names.
+pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[RowsKey]) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for key in rows {
         let eval = eval_of(plan, trial, key)?;
+        let predictions = key.predictions().to_string();
         let key = key.to_string();
         let (_, digest) = Expected { plan, trial, eval }.rows(store, &key, None)?;
-        Ok(RowsRef { key, digest: Some(digest) })
-    };
-    rows.iter().map(one).collect()
+        measured.rows.push(RowsRef { key, digest: Some(digest) });
+        match store.get(&predictions) {
+            Ok(bytes) => {
+                let digest = Digest::of(&bytes);
+                Predictions::open(bytes, &store.uri_of(&predictions))?;
+                measured.predictions.push(PredictionsRef { key: predictions, digest });
+            }
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(measured)
+}
+
+/// The predictions that the rows of `eval` are derived from; `None` for a trial whose worker left none, being of an older
+/// version.
+///
+/// # Errors
+/// A file that is missing or is not what was written, or a store that cannot be reached.
+pub(crate) fn predictions(store: &Store, record: &Finished, eval: &str) -> Result<Option<Predictions>> {
+    let of_eval = |file: &&PredictionsRef| PredictionsKey::parse(&file.key).is_some_and(|key| key.eval == eval);
+    let Some(PredictionsRef { key, digest }) = record.predictions.iter().find(of_eval) else { return Ok(None) };
+    let what = store.uri_of(key);
+    let bytes = store.get(key).with_context(|| format!("read the predictions {what}"))?;
+    ensure!(Digest::of(&bytes) == *digest, damaged(store, &what));
+    Ok(Some(Predictions::open(bytes, &what)?))
+}
+
+/// What is said of a file that is not what the result record names.
+fn damaged(store: &Store, what: &str) -> String {
+    format!(
+        "{what} is damaged: it does not match the digest in the attempt's result.json; restore it from a copy, or set the \
+         attempt aside with `orchestrator verify {} --repair`",
+        store.uri()
+    )
 }
 
 /// The evaluation set whose rows lie under `key`; a baseline has but one.

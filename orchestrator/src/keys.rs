@@ -149,11 +149,40 @@ impl RowsKey {
         let eval = name.strip_prefix("rows-")?.strip_suffix(".jsonl").filter(|eval| !eval.contains('/'))?;
         Some(Self { attempt, eval: eval.to_owned() })
     }
+
+    /// The predictions that they are derived from.
+    pub(crate) fn predictions(&self) -> PredictionsKey {
+        PredictionsKey { attempt: self.attempt.clone(), eval: self.eval.clone() }
+    }
 }
 
 impl fmt::Display for RowsKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/rows-{}.jsonl", self.attempt, self.eval)
+    }
+}
+
+/// `<attempt>/predictions-<eval>.parquet`: what each probe predicted for each cell of one evaluation set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PredictionsKey {
+    /// The attempt that left them.
+    pub(crate) attempt: AttemptKey,
+    /// Name of the evaluation set.
+    pub(crate) eval: String,
+}
+
+impl PredictionsKey {
+    /// Reads a key as a result record names it.
+    pub(crate) fn parse(key: &str) -> Option<Self> {
+        let (attempt, name) = AttemptKey::split(key)?;
+        let eval = name.strip_prefix("predictions-")?.strip_suffix(".parquet").filter(|eval| !eval.contains('/'))?;
+        Some(Self { attempt, eval: eval.to_owned() })
+    }
+}
+
+impl fmt::Display for PredictionsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/predictions-{}.parquet", self.attempt, self.eval)
     }
 }
 
@@ -171,6 +200,8 @@ mod tests {
         let attempt = attempt();
         assert_eq!(AttemptKey::split(&attempt.claim()), Some((attempt.clone(), "claim.json")));
         let rows = attempt.rows("cells");
+        let predictions = rows.predictions();
+        assert_eq!(PredictionsKey::parse(&predictions.to_string()), Some(predictions));
         assert_eq!(RowsKey::parse(&rows.to_string()), Some(rows));
         let trial = attempt.attempts.trial;
         assert_eq!(TrialKey::of_run(&format!("{}/attempts/0001.json", trial.run())), Some(trial));
@@ -184,6 +215,7 @@ mod tests {
         assert_eq!(AttemptKey::split("trials/ab/seed-0/probes-cd/attempt-1/claim.json"), None, "no digest");
         assert_eq!(TrialKey::of_run(&attempt.claim()), None);
         assert_eq!(RowsKey::parse(&attempt.claim()), None);
+        assert_eq!(PredictionsKey::parse(&attempt.rows("cells").to_string()), None);
     }
 
     #[test]

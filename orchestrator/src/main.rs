@@ -28,6 +28,7 @@ mod plans;
 mod prepare;
 mod process;
 mod progress;
+mod recompute;
 mod records;
 mod show;
 mod slurm;
@@ -112,6 +113,9 @@ fn run_cancel(args: &TargetArgs) -> Result<ExitCode> {
 
 fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
     let (store, plan) = target(&args.target)?;
+    if args.recompute {
+        return recompute::run(&store, &plan);
+    }
     let collected = tables::collect(&store, &plan)?;
     let table = tables::table(&plan, &collected)?;
     terminal::line(match args.format {

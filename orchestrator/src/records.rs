@@ -13,8 +13,9 @@
 //! trials/<trial digest>/seed-<s>/config.json              the resolved config
 //!                                run/…                    the worker's own: checkpoints, metrics
 //!                                <probes>/attempt-<n>/    claim.json, started-<stage>.json, trained.json (Slurm),
-//!                                                         rows-<eval>.jsonl, log.txt, and at its end result.json or
-//!                                                         failed.json; set-aside.json where `verify --repair` put one
+//!                                                         predictions-<eval>.parquet, rows-<eval>.jsonl, log.txt, and at
+//!                                                         its end result.json or failed.json; set-aside.json where
+//!                                                         `verify --repair` put one
 //! ```
 //! `<probes>` is the digest of how the trained model is measured: another split measures the same run anew, and does not
 //! train it again. Baselines lie under `trials/` too: they are trials that train nothing.
@@ -306,6 +307,24 @@ impl From<WrittenRowsRef> for RowsRef {
     }
 }
 
+/// A file of predictions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PredictionsRef {
+    /// Key of the file in the store.
+    pub(crate) key: String,
+    /// Digest of its bytes.
+    pub(crate) digest: Digest,
+}
+
+/// What the probes of an attempt left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Measured {
+    /// A file of rows for each evaluation set.
+    pub(crate) rows: Vec<RowsRef>,
+    /// The predictions behind them.
+    pub(crate) predictions: Vec<PredictionsRef>,
+}
+
 /// `result.json`: the trial is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finished {
@@ -313,8 +332,18 @@ pub(crate) struct Finished {
     pub(crate) stages: Vec<StageReport>,
     /// The rows that the probes wrote.
     pub(crate) rows: Vec<RowsRef>,
+    /// The predictions that the rows are derived from. Workers of older versions left none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) predictions: Vec<PredictionsRef>,
     /// When, seconds since 1970.
     pub(crate) unix_s: u64,
+}
+
+impl Finished {
+    /// The record of an attempt that ended at `unix_s`, seconds since 1970.
+    pub(crate) fn at(unix_s: u64, stages: Vec<StageReport>, Measured { rows, predictions }: Measured) -> Self {
+        Self { stages, rows, predictions, unix_s }
+    }
 }
 
 /// Why an attempt ended without a result.
@@ -381,6 +410,7 @@ mod tests {
         let old = r#"{"stages": [], "rows": ["trials/a/rows.jsonl"], "unix_s": 1}"#;
         let record: Finished = serde_json::from_str(old).unwrap();
         assert_eq!(record.rows, [RowsRef { key: "trials/a/rows.jsonl".into(), digest: None }]);
+        assert_eq!(record.predictions, []);
         let rows = vec![RowsRef { key: "k".into(), digest: Some(Digest::of(b"rows")) }];
         let text = serde_json::to_string(&Finished { rows: rows.clone(), ..record }).unwrap();
         assert_eq!(serde_json::from_str::<Finished>(&text).unwrap().rows, rows);

@@ -191,7 +191,7 @@ fn end_remains(leader: &Identity, grace: Duration) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{Arm, ShardRef};
+    use crate::records::{Arm, Measured, ShardRef};
     use run_spec::ids::{Digest, Seed};
 
     fn arm() -> Arm {
@@ -230,7 +230,7 @@ mod tests {
             matches!(state(&store, &trial).unwrap(), State::Claimed { attempt, .. } if attempt == 10),
             "10 is newer than 9"
         );
-        let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
+        let done = Finished::at(2, Vec::new(), Measured::default());
         store.create_record_once(&trial.attempt_key(2.into()).result(), &done).unwrap();
         assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2.into(), record: done });
     }
@@ -265,7 +265,7 @@ mod tests {
         let arm = arm();
         let trial = Trial { arm: &arm, seed: 0.into(), probes: Digest::of(b"p"), baseline: None };
         store.create(&trial.attempt_key(1.into()).result(), "{\"stages\": [".into()).unwrap();
-        let done = Finished { stages: Vec::new(), rows: Vec::new(), unix_s: 2 };
+        let done = Finished::at(2, Vec::new(), Measured::default());
         store.create_record_once(&trial.attempt_key(2.into()).result(), &done).unwrap();
         assert_eq!(state(&store, &trial).unwrap(), State::Finished { attempt: 2.into(), record: done });
     }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use results::row;
+use bytes::Bytes;
+use results::predictions::Predictions;
+use results::{ResultsError, row};
 use run_folder::Run;
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use store::{Store, StoreError};
 use crate::cli::VerifyArgs;
 use crate::evidence;
 use crate::keys::{AttemptKey, TrialKey};
-use crate::records::{Claim, Failed, Finished, Invocation, Plan, SetAside, Started, Trained};
+use crate::records::{Claim, Failed, Finished, Invocation, Plan, PredictionsRef, RowsRef, SetAside, Started, Trained};
 use crate::slurm::job_batch::{JobBatch, Submitted};
 use crate::trial_state::{self, State, unix_s};
 
@@ -72,6 +74,7 @@ struct KnownDamage {
 struct Report {
     records: usize,
     rows: usize,
+    predictions: usize,
     runs: usize,
     damaged: Vec<Damage>,
     set_aside: Vec<Damage>,
@@ -99,9 +102,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
         ));
         report.set_aside.append(&mut report.damaged);
     }
-    let Report { records, rows, runs, damaged, set_aside } = &report;
+    let Report { records, rows, predictions, runs, damaged, set_aside } = &report;
     terminal::line(format!(
-        "{}: {records} records, {rows} files of rows, {runs} runs: {} damaged, {} set aside",
+        "{}: {records} records, {rows} files of rows, {predictions} of predictions, {runs} runs: {} damaged, {} set aside",
         store.uri(),
         damaged.len(),
         set_aside.len()
@@ -210,7 +213,7 @@ fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(St
         "result.json" => match store.read_record_if_whole::<Finished>(key)? {
             Ok(record) => {
                 report.records += 1;
-                return rows(store, key, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
+                return measured(store, key, &record, report).map(|wrong| (!wrong.is_empty()).then_some(wrong));
             }
             Err(what) => Some(what.to_string()),
         },
@@ -238,34 +241,48 @@ fn whole<T: serde::de::DeserializeOwned>(store: &Store, key: &str) -> Result<Opt
     Ok(store.read_record_if_whole::<T>(key)?.err().map(|what| what.to_string()))
 }
 
-/// What is wrong with the rows that a result names.
-fn rows(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
+/// What is wrong with the rows and predictions that a result names.
+fn measured(store: &Store, key: &str, record: &Finished, report: &mut Report) -> Result<Vec<(String, String)>> {
     let mut wrong = Vec::new();
+    let files = record.rows.iter().map(|file| &file.key).chain(record.predictions.iter().map(|file| &file.key));
     if let Some(attempt) = attempt_of(key)
-        && let Some(foreign) = record.rows.iter().find(|file| attempt_of(&file.key).as_ref() != Some(&attempt))
+        && let Some(foreign) = files.into_iter().find(|file| attempt_of(file).as_ref() != Some(&attempt))
     {
         wrong.push((
             key.to_owned(),
-            format!("{} is the result of another attempt: it names {}", store.uri_of(key), foreign.key),
+            format!("{} is the result of another attempt: it names {foreign}", store.uri_of(key)),
         ));
     }
-    for file in &record.rows {
+    for RowsRef { key, digest } in &record.rows {
         report.rows += 1;
-        let place = store.uri_of(&file.key);
-        let what = match store.get(&file.key) {
-            Ok(bytes) if file.digest.is_some_and(|digest| digest != Digest::of(&bytes)) => {
-                Some(format!("{place} does not match the digest in the attempt's result.json"))
-            }
-            Ok(bytes) => {
-                row::from_json_lines(&String::from_utf8_lossy(&bytes), &place).err().map(|error| error.to_string())
-            }
-            Err(StoreError::NotFound { .. }) => Some(format!("{place} is missing")),
-            Err(error) if trial_state::is_damage(&error) => Some(error.to_string()),
-            Err(error) => return Err(error.into()),
-        };
-        wrong.extend(what.map(|what| (file.key.clone(), what)));
+        let readable =
+            |bytes: Bytes, place: &str| row::from_json_lines(&String::from_utf8_lossy(&bytes), place).map(drop);
+        wrong.extend(named(store, (key, *digest), readable)?.map(|what| (key.clone(), what)));
+    }
+    for PredictionsRef { key, digest } in &record.predictions {
+        report.predictions += 1;
+        let readable = |bytes: Bytes, place: &str| Predictions::open(bytes, place)?.rows().map(drop);
+        wrong.extend(named(store, (key, Some(*digest)), readable)?.map(|what| (key.clone(), what)));
     }
     Ok(wrong)
+}
+
+/// What is wrong with a file that a result names by key and digest.
+fn named(
+    store: &Store,
+    (key, digest): (&str, Option<Digest>),
+    readable: impl Fn(Bytes, &str) -> Result<(), ResultsError>,
+) -> Result<Option<String>> {
+    let place = store.uri_of(key);
+    match store.get(key) {
+        Ok(bytes) if digest.is_some_and(|digest| digest != Digest::of(&bytes)) => {
+            Ok(Some(format!("{place} does not match the digest in the attempt's result.json")))
+        }
+        Ok(bytes) => Ok(readable(bytes, &place).err().map(|error| error.to_string())),
+        Err(StoreError::NotFound { .. }) => Ok(Some(format!("{place} is missing"))),
+        Err(error) if trial_state::is_damage(&error) => Ok(Some(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Checks the run folder of a trial.

@@ -10,7 +10,7 @@ use run_spec::config::TrainConfig;
 use shards::ShardSet;
 use store::Store;
 
-use crate::cli::{Cli, Command, TrainArgs};
+use crate::cli::{Cli, Command, KeepFeatures, TrainArgs};
 use training::{Source, verify_init_weights};
 
 use crate::expectation;
@@ -19,19 +19,20 @@ use crate::expectation;
 pub(crate) fn check(words: &[String]) -> Result<()> {
     let line = std::iter::once("worker".to_owned()).chain(words.iter().cloned());
     let command = Cli::try_parse_from(line).unwrap_or_else(|error| error.exit()).command;
-    let bytes = match &command {
-        Command::Train(args) => Some(of_training(args)?),
+    let (checkpoint, kept) = match &command {
+        Command::Train(args) => (Some(of_training(args)?), None),
         Command::Probe(args) => {
-            args.scoring.open()?;
-            None
+            let cells = args.scoring.open()?.cells();
+            (None, (args.keep_features != KeepFeatures::None).then_some(cells))
         }
         Command::Baseline(args) => {
             args.scoring.open()?;
-            None
+            (None, None)
         }
-        _ => None,
+        _ => (None, None),
     };
-    terminal::line(serde_json::json!({ "checkpoint_bytes": bytes }));
+    // The run that a probe names need not be there yet, so how wide its features are is not known here.
+    terminal::line(serde_json::json!({ "checkpoint_bytes": checkpoint, "kept_features": kept }));
     Ok(())
 }
 

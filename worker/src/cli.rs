@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use results::measures::Evaluation;
 
 use crate::baselines::{self, Baseline};
 use crate::expectation::Expectation;
@@ -171,6 +173,14 @@ pub(crate) struct ModelArgs {
     pub(crate) threads: u64,
 }
 
+/// Features of which checkpoints are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepFeatures {
+    None,
+    Last,
+    All,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
@@ -183,6 +193,10 @@ pub(crate) struct ProbeArgs {
     /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
     #[arg(long, value_name = "URI")]
     pub(crate) train_shards: Option<String>,
+    /// Which features stay in the run's folder, so that another probe of the same cells need not make them again: of no
+    /// checkpoint, of the run's last one, or of every one that is probed.
+    #[arg(long, default_value = "none")]
+    pub(crate) keep_features: KeepFeatures,
     #[command(flatten)]
     pub(crate) baselines: baselines::Wanted,
     /// Mark the rows as transductive: you know that the training set held images of this dataset, whatever is found.
@@ -226,12 +240,28 @@ pub(crate) struct ScoringArgs {
     /// Where result rows go as JSON lines: a file that does not exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: Option<String>,
+    /// Where the prediction for each cell goes as Parquet: a file that does not exist yet. With --out and without this,
+    /// predictions-NAME.parquet beside rows-NAME.jsonl.
+    #[arg(long, value_name = "URI")]
+    pub(crate) predictions: Option<String>,
+    /// Further evaluations, separated by commas; they take longer.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
+    pub(crate) evaluations: Vec<Evaluation>,
     /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
     #[arg(long, default_value_t = 1000)]
     pub(crate) bootstrap: usize,
     /// Refuse to begin unless this is so: code, binary, shards or split, with a version or digest; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) expect: Vec<Expectation>,
+}
+
+/// Reads the name of a further evaluation.
+fn evaluations() -> impl TypedValueParser<Value = Evaluation> {
+    let names = Evaluation::ALL.map(|evaluation| PossibleValue::new(evaluation.name()).help(evaluation.about()));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let found = Evaluation::ALL.into_iter().find(|evaluation| evaluation.name() == name);
+        found.ok_or_else(|| format!("{name} is not an evaluation"))
+    })
 }
 
 #[derive(Debug, Args)]

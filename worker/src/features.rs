@@ -79,6 +79,11 @@ impl<'a> Extractor<'a> {
         Ok(Self { shards, batch: batch.max(1) as u64, pool })
     }
 
+    /// The shard set whose images they are.
+    pub(crate) fn shards(&self) -> &ShardSet {
+        self.shards
+    }
+
     /// `[n, D]` features of all rows in order. `what` names them on the progress bar.
     pub(crate) fn features(&self, encoder: &Encoder, side: i64, what: &str) -> Result<Features> {
         let rows = self.shards.len();

@@ -7,40 +7,46 @@ use anyhow::{Context, Result, bail};
 use probe::Features;
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
+use probe::spread::Spread;
+use results::measures;
+use results::predictions::Origin;
 use results::stats::Bootstrap;
 use run_spec::config::ResolvedConfig;
-use shards::ShardSet;
+use run_spec::ids::Digest;
+use shards::{ShardSet, split_key};
 use store::Store;
 
 use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
-use crate::probe_command::rows::Origin;
 use crate::{device, expectation, transductive};
 
-mod rows;
+mod kept;
+mod origin;
+mod predictions;
 
-/// Scores a run and prints a table; with `--out` the rows go there too.
+/// Scores a run and prints a table; with `--out` and `--predictions` rows and predictions are kept.
 pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
-    let Scoring { shards, cells, out } = args.scoring.open()?;
+    let scoring = args.scoring.open()?;
     let trained = features::open(&args.model, environment)?;
-    let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &shards)?;
-    let of_run = Origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
+    let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &scoring.shards)?;
+    let of_run = origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
 
-    let extractor = Extractor::new(&shards, args.scoring.batch, args.model.threads)?;
+    let extractor = Extractor::new(&scoring.shards, args.scoring.batch, args.model.threads)?;
     let (config, device) = (&trained.config, trained.device.device);
-    let features = extractor.features(&trained.teacher, config.crops.global_size, "teacher features")?;
-    let mut scored = vec![score(results::TEACHER, of_run.clone(), &features, &cells, &extractor)?];
+    let features = kept::features(&trained, &extractor, args.keep_features)?;
+    let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
+    let mut scored = vec![probed.score(results::TEACHER, of_run.clone(), &features)?];
     for baseline in &args.baselines.0 {
         let features = baseline.features(config, device, &extractor)?;
-        scored.push(score(baseline.name(), of_run.untrained(), &features, &cells, &extractor)?);
+        scored.push(probed.score(baseline.name(), origin::untrained(&of_run), &features)?);
     }
-    finish(&args.scoring, &shards, out, &scored)
+    finish(&args.scoring, &scoring, &scored)
 }
 
-/// Scores features that no training made, without a run; with `--out` the rows go there too.
+/// Scores features that no training made, without a run; rows and predictions are kept as [`probe`] keeps them.
 pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result<()> {
-    let Scoring { shards, cells, out } = args.scoring.open()?;
+    let scoring = args.scoring.open()?;
     let config = match &args.config {
         Some(path) => crate::config_file::read_untrained(path, &args.set)?,
         None if args.features.needs_model() => {
@@ -49,44 +55,72 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
         None => ResolvedConfig::untrained("", "the defaults", &args.set)?,
     };
     let device = device::open(config.device, args.threads, environment)?;
-    let extractor = Extractor::new(&shards, args.scoring.batch, args.threads)?;
+    let extractor = Extractor::new(&scoring.shards, args.scoring.batch, args.threads)?;
     let features = args.features.features(&config, device.device, &extractor)?;
     let name = args.features.name();
-    let origin = Origin::of_nothing(&config, name, device.description);
-    finish(&args.scoring, &shards, out, &[score(name, origin, &features, &cells, &extractor)?])
+    let origin = origin::of_nothing(&config, name, device.description);
+    let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
+    finish(&args.scoring, &scoring, &[probed.score(name, origin, &features)?])
 }
 
-/// Features by name, where they come from, and their scores.
-type Scored = (&'static str, Origin, Evaluation);
-
-fn score(
-    name: &'static str,
+/// A set of features with all that was found out about it.
+struct Scored {
+    /// Its name in result rows.
+    features: &'static str,
     origin: Origin,
-    features: &Features,
-    cells: &Arc<Cells>,
-    extractor: &Extractor<'_>,
-) -> Result<Scored> {
-    let began = std::time::Instant::now();
-    let evaluation = extractor.on_threads(|| evaluate(cells, features, &Probe::PUBLISHED))?;
-    tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
-    Ok((name, origin, evaluation))
+    evaluation: Evaluation,
+    spread: Spread,
 }
 
-/// Writes the rows where they are wanted, and prints the table.
-fn finish(args: &ScoringArgs, shards: &ShardSet, out: Option<(Store, String)>, scored: &[Scored]) -> Result<()> {
-    if let Some((store, name)) = out {
-        let rows = rows::rows(args, shards, scored)?;
-        let text = results::row::to_json_lines(&rows)?;
-        store.create(&name, text.into()).with_context(|| format!("write {name}"))?;
+/// What scoring needs beside the features.
+struct Probed<'a> {
+    args: &'a ScoringArgs,
+    scoring: &'a Scoring,
+    extractor: &'a Extractor<'a>,
+}
+
+impl Probed<'_> {
+    fn score(&self, name: &'static str, origin: Origin, features: &Features) -> Result<Scored> {
+        let (cells, probes) = (&self.scoring.cells, self.args.probes());
+        let began = std::time::Instant::now();
+        let (evaluation, spread) = self.extractor.on_threads(|| -> Result<_> {
+            let spread = Spread::of(features, cells.classes().of_row())?;
+            Ok((evaluate(cells, features, &probes)?, spread))
+        })?;
+        tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
+        Ok(Scored { features: name, origin, evaluation, spread })
+    }
+}
+
+/// Writes predictions and rows where they are wanted, and prints the table.
+fn finish(args: &ScoringArgs, scoring: &Scoring, scored: &[Scored]) -> Result<()> {
+    if let Some((store, name)) = &scoring.predictions {
+        let predictions = predictions::file(args, scoring, scored)?;
+        // A probe that was interrupted before it wrote its rows may have left the very same file.
+        store.ensure(name, predictions.bytes()).with_context(|| format!("write {name}"))?;
+        if let Some((store, name)) = &scoring.out {
+            let text = results::row::to_json_lines(&predictions.rows()?)?;
+            store.create(name, text.into()).with_context(|| format!("write {name}"))?;
+        }
     }
     print(args, scored)
 }
 
-/// The evaluation set, opened, and where the rows go.
+/// The evaluation set, opened, and where rows and predictions go.
 pub(crate) struct Scoring {
     shards: ShardSet,
     cells: Arc<Cells>,
+    split_digest: Digest,
     out: Option<(Store, String)>,
+    /// Wherever rows go, predictions go too.
+    predictions: Option<(Store, String)>,
+}
+
+impl Scoring {
+    /// Number of cells.
+    pub(crate) fn cells(&self) -> usize {
+        self.cells.len()
+    }
 }
 
 impl ScoringArgs {
@@ -94,18 +128,28 @@ impl ScoringArgs {
     pub(crate) fn open(&self) -> Result<Scoring> {
         expectation::program(&self.expect)?;
         let out = self.out.as_deref().map(Store::open_file).transpose()?;
+        let predictions = self.predictions.clone().or_else(|| self.out.as_deref().map(predictions::beside));
+        let predictions = predictions.as_deref().map(Store::open_file).transpose()?;
         let shards = ShardSet::open(&Store::open(&self.shards)?)?;
         expectation::digest(&self.expect, expectation::Key::Shards, &self.shards, &shards.digest())?;
         let cells = Arc::new(labelled_cells(&shards, &self.split)?);
         let place = format!("{} of {}", self.split, self.shards);
-        expectation::digest(&self.expect, expectation::Key::Split, &place, &rows::split_digest(&shards, &self.split)?)?;
+        let split_digest = Digest::of(&shards.store().get(&split_key(&self.split))?);
+        expectation::digest(&self.expect, expectation::Key::Split, &place, &split_digest)?;
         tracing::info!(
             cells = cells.len(),
             classes = cells.classes().names().len(),
             groups = cells.groups(),
             "probing"
         );
-        Ok(Scoring { shards, cells, out })
+        Ok(Scoring { shards, cells, split_digest, out, predictions })
+    }
+
+    /// The probes that are fitted.
+    fn probes(&self) -> Vec<Probe> {
+        let with_optimum = self.evaluations.contains(&measures::Evaluation::Optimum);
+        let exact = |probe| if with_optimum && probe == Probe::LINEAR { Probe::LINEAR_WITH_OPTIMUM } else { probe };
+        Probe::ALL.map(exact).into()
     }
 }
 
@@ -136,8 +180,8 @@ fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
 }
 
 fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
-    let Some((_, origin, first)) = scored.first() else { return Ok(()) };
-    let cells = first.cells();
+    let Some(Scored { origin, evaluation, .. }) = scored.first() else { return Ok(()) };
+    let cells = evaluation.cells();
     terminal::line(format!(
         "{} cells, {} classes, {} groups, split {} ({} folds), step {}{}",
         cells.len(),
@@ -149,12 +193,12 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
         if origin.transductive == Some(true) { ", transductive: the training set held images of this set" } else { "" }
     ));
     terminal::line(format!(
-        "{:<10} {:<7} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups",
+        "{:<10} {:<19} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups",
         "features", "probe", "accuracy", "balanced acc.", "weighted F1"
     ));
     let bootstrap = Bootstrap { resamples: args.bootstrap, level: 0.95, seed: 0 };
-    for (features, _, evaluation) in scored {
-        for probe in Probe::PUBLISHED {
+    for Scored { features, evaluation, .. } in scored {
+        for probe in Probe::ALL {
             let cell = |metric| -> Result<String> {
                 let summary = evaluation.summary(probe, metric)?;
                 Ok(format!("{:.3} ± {:.3}", summary.mean, summary.std.unwrap_or(0.0)))
@@ -170,7 +214,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
                 format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi)
             };
             terminal::line(format!(
-                "{features:<10} {:<7} {:>15} {:>15} {:>15}  {interval}",
+                "{features:<10} {:<19} {:>15} {:>15} {:>15}  {interval}",
                 probe.name,
                 cell(Metric::Accuracy)?,
                 cell(Metric::BalancedAccuracy)?,
@@ -184,7 +228,8 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
 /// What training added over each baseline, on the same draws of groups.
 fn differences(teacher: &Evaluation, all: &[Scored], probe: Probe, bootstrap: &Bootstrap) -> Result<String> {
     let mut text = String::new();
-    for (name, _, other) in all.iter().filter(|(name, _, _)| *name != results::TEACHER) {
+    for other in all.iter().filter(|other| other.features != results::TEACHER) {
+        let (name, other) = (other.features, &other.evaluation);
         let (difference, interval) = teacher.paired_difference(other, probe, Metric::WeightedF1, bootstrap)?;
         text.push_str(&format!("; {difference:+.3} [{:+.3}, {:+.3}] to {name}", interval.lo, interval.hi));
     }

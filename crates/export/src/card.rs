@@ -1,6 +1,6 @@
 //! The model card: what was trained, on which data, how, and what it scored, taken from the run and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use results::{ResultRow, stats};
@@ -154,23 +154,26 @@ fn scores(out: &mut String, card: &Card<'_>) -> Result<()> {
         out.push_str("None: the export was made without `--rows`.\n\n");
         return Ok(());
     }
-    // (data set, split, features, probe, note) to the folds' scores.
-    let mut table: BTreeMap<[&str; 5], Vec<f64>> = BTreeMap::new();
+    // (data set, split, features, probe) to the folds' scores, and what is noted of any of them.
+    let mut table: BTreeMap<[&str; 4], (Vec<f64>, BTreeSet<&str>)> = BTreeMap::new();
     for row in card.rows {
         let ours = row.config == card.model.record.config_digest && row.shards_train == card.model.record.shards;
         if !ours || (row.features == results::TEACHER && row.step != card.model.checkpoint.step) {
             return Err(ExportError::OtherRow { row: row.subject() });
         }
         if row.metric == "weighted_f1" {
-            let key = [&row.dataset, &row.split, &row.features, &row.probe, &row.note].map(String::as_str);
-            table.entry(key).or_default().push(row.value);
+            let key = [&row.dataset, &row.split, &row.features, &row.probe].map(String::as_str);
+            let (values, notes) = table.entry(key).or_default();
+            values.push(row.value);
+            notes.extend(Some(row.note.as_str()).filter(|note| !note.is_empty()));
         }
     }
     out.push_str("Weighted F1 in %, mean ± standard deviation over held-out folds.\n\n");
     out.push_str("| data | split | features | probe | folds | weighted F1 | note |\n|---|---|---|---|---|---|---|\n");
-    for ([dataset, split, features, probe, note], values) in table {
+    for ([dataset, split, features, probe], (values, notes)) in table {
         let Some(summary) = stats::summary(&values) else { continue };
         let std = summary.std.map_or_else(String::new, |std| format!(" ± {:.1}", 100.0 * std));
+        let note = notes.into_iter().collect::<Vec<_>>().join("; ");
         let (folds, mean) = (values.len(), 100.0 * summary.mean);
         writeln!(out, "| {dataset} | {split} | {features} | {probe} | {folds} | {mean:.1}{std} | {note} |")?;
     }

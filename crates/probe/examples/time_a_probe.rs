@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (cells, features) = (Arc::new(Cells::new(&labels, &groups, &folds)?), Features::new(dim, data)?);
     let mut report = String::new();
-    for probe in Probe::PUBLISHED {
+    for probe in Probe::ALL.into_iter().chain([Probe::LINEAR_WITH_OPTIMUM]) {
         let start = Instant::now();
         let evaluation = evaluate(&cells, &features, &[probe])?;
         let seconds = start.elapsed().as_secs_f64();
@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let interval = evaluation.interval(probe, Metric::WeightedF1, &Bootstrap::default())?;
         let (f1, boot) = (summary.mean, start.elapsed().as_secs_f64());
-        let note = evaluation.scores().iter().map(|s| s.note.clone()).find(|n| !n.is_empty()).unwrap_or_default();
+        let note =
+            evaluation.predictions()[0].fits.iter().map(|f| f.note.clone()).find(|n| !n.is_empty()).unwrap_or_default();
         writeln!(
             report,
             "{}: {seconds:.1} s, weighted F1 {f1:.4} [{:.4}, {:.4}] ({boot:.1} s) {note}",

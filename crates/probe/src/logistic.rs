@@ -54,7 +54,7 @@ pub struct Model {
 /// [`ProbeError::Empty`] for no rows.
 pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Model, ProbeError> {
     let (classes, targets) = targets(train, labels)?;
-    let x = wide(train); // [n, d]
+    let rows = Rows::new(wide(train), COLUMNS_UP_TO);
     let penalty = 1.0 / (options.c * train.rows() as f64);
     let (k, d) = (classes.len(), train.dim());
     // Weights first, row by row, then the intercepts.
@@ -65,7 +65,7 @@ pub fn fit(train: &Features, labels: &[u32], options: &Options) -> Result<Model,
         max_steps: options.max_steps,
         max_line_search: 50,
     };
-    let outcome = lbfgs::minimise(&mut parameters, &tolerances, |p, g| objective(&x, &targets, k, penalty, p, g));
+    let outcome = lbfgs::minimise(&mut parameters, &tolerances, |p, g| objective(&rows, &targets, k, penalty, p, g));
     let intercepts = Array1::from_vec(parameters.split_off(k * d));
     let weights = Array2::from_shape_vec((k, d), parameters).expect("k · d weights");
     Ok(Model { classes, weights, intercepts, outcome })
@@ -103,17 +103,27 @@ impl Model {
         Ok(logits.rows().into_iter().map(|row| self.classes[first_largest(row)]).collect())
     }
 
+    /// The most probable class of each row, and the probability of each of `classes` classes, `[rows, classes]` row-major: 0
+    /// for one that training had not seen.
+    ///
+    /// # Errors
+    /// As [`Model::predict`], and [`ProbeError::Mismatch`] if training saw a class that is not below `classes`.
+    pub fn predict_with_probabilities(
+        &self,
+        features: &Features,
+        classes: usize,
+    ) -> Result<(Vec<u32>, Vec<f32>), ProbeError> {
+        let logits = self.logits(features)?;
+        let predicted = logits.rows().into_iter().map(|row| self.classes[first_largest(row)]).collect();
+        Ok((predicted, self.spread_over(logits, classes)?))
+    }
+
     /// Probability of each class, `[rows, classes]`, row-major; columns as in [`Model::classes`].
     ///
     /// # Errors
     /// As [`Model::predict`].
     pub fn probabilities(&self, features: &Features) -> Result<Vec<f64>, ProbeError> {
-        let mut logits = self.logits(features)?;
-        for mut row in logits.rows_mut() {
-            let log_sum = log_sum_exp(row.view());
-            row.mapv_inplace(|z| (z - log_sum).exp());
-        }
-        Ok(logits.into_raw_vec_and_offset().0)
+        Ok(probabilities(self.logits(features)?).into_raw_vec_and_offset().0)
     }
 
     /// Probability of each of `classes` classes, `[rows, classes]`, row-major: 0 for one that training had not seen.
@@ -121,13 +131,18 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`], and [`ProbeError::Mismatch`] if training saw a class that is not below `classes`.
     pub fn probabilities_of_all(&self, features: &Features, classes: usize) -> Result<Vec<f32>, ProbeError> {
+        self.spread_over(self.logits(features)?, classes)
+    }
+
+    /// Probabilities of all `classes` classes from the logits of those that training saw.
+    fn spread_over(&self, logits: Array2<f64>, classes: usize) -> Result<Vec<f32>, ProbeError> {
         let last = self.classes.last().map_or(0, |&c| c as usize + 1);
         if last > classes {
             return Err(ProbeError::Mismatch { what: "classes", expected: last, found: classes });
         }
-        let mut all = vec![0.0; features.rows() * classes];
-        let seen = self.probabilities(features)?;
-        for (row, seen) in all.chunks_exact_mut(classes).zip(seen.chunks_exact(self.classes.len())) {
+        let mut all = vec![0.0; logits.nrows() * classes];
+        let seen = probabilities(logits);
+        for (row, seen) in all.chunks_exact_mut(classes).zip(seen.rows()) {
             self.classes.iter().zip(seen).for_each(|(&class, &p)| row[class as usize] = p as f32);
         }
         Ok(all)
@@ -162,6 +177,15 @@ impl Model {
     }
 }
 
+/// The softmax of each row of logits.
+fn probabilities(mut logits: Array2<f64>) -> Array2<f64> {
+    for mut row in logits.rows_mut() {
+        let log_sum = log_sum_exp(row.view());
+        row.mapv_inplace(|z| (z - log_sum).exp());
+    }
+    logits
+}
+
 /// The rows in double precision, `[n, d]`.
 pub(crate) fn wide(features: &Features) -> Array2<f64> {
     let shape = (features.rows(), features.dim());
@@ -178,16 +202,43 @@ fn log_sum_exp(row: ArrayView1<'_, f64>) -> f64 {
     largest + row.iter().map(|z| (z - largest).exp()).sum::<f64>().ln()
 }
 
+/// Bytes of rows up to which they are held twice.
+const COLUMNS_UP_TO: usize = 1 << 30;
+
+/// The training rows `[n, d]`, in blocks.
+struct Rows {
+    x: Array2<f64>,
+    /// The same, block by block and column by column: a matrix product that runs over the columns of each row first copies
+    /// the rows into this order, which takes longer than the product. The products are the same to the bit. Empty for
+    /// rows that are too many to hold twice.
+    columns: Vec<Array2<f64>>,
+}
+
+impl Rows {
+    /// Rows that are held twice if they have at most `limit` bytes.
+    fn new(x: Array2<f64>, limit: usize) -> Self {
+        let by_column = |block: ArrayView2<'_, f64>| block.t().as_standard_layout().into_owned().reversed_axes();
+        let columns = match size_of::<f64>() * x.len() <= limit {
+            true => x.axis_chunks_iter(Axis(0), BLOCK).map(by_column).collect(),
+            false => Vec::new(),
+        };
+        Self { x, columns }
+    }
+
+    /// The logits `[rows, k]` of the block that begins at row `first`, without intercepts.
+    fn logits(&self, first: usize, x: ArrayView2<'_, f64>, w: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut logits = Array2::zeros((x.nrows(), w.nrows()));
+        match self.columns.get(first / BLOCK) {
+            Some(columns) => general_mat_mul(1.0, columns, &w.t(), 0.0, &mut logits),
+            None => general_mat_mul(1.0, &x, &w.t(), 0.0, &mut logits),
+        }
+        logits
+    }
+}
+
 /// Value and gradient of the penalised mean cross-entropy at `parameters`.
-fn objective(
-    x: &Array2<f64>,
-    targets: &[usize],
-    k: usize,
-    penalty: f64,
-    parameters: &[f64],
-    gradient: &mut [f64],
-) -> f64 {
-    let (n, d) = x.dim();
+fn objective(rows: &Rows, targets: &[usize], k: usize, penalty: f64, parameters: &[f64], gradient: &mut [f64]) -> f64 {
+    let (n, d) = rows.x.dim();
     let (weights, intercepts) = parameters.split_at(k * d);
     let w = ArrayView2::from_shape((k, d), weights).expect("k · d weights");
     let b = ArrayView1::from(intercepts);
@@ -197,7 +248,8 @@ fn objective(
         .into_par_iter()
         .map(|first| {
             let last = (first + BLOCK).min(n);
-            partial_sums(x.slice(s![first..last, ..]), &targets[first..last], w, b)
+            let x = rows.x.slice(s![first..last, ..]);
+            partial_sums(x, rows.logits(first, x, w) + b, &targets[first..last])
         })
         .collect();
     gradient.fill(0.0);
@@ -223,13 +275,9 @@ struct PartialSums {
     intercepts: Array1<f64>,
 }
 
-fn partial_sums(
-    x: ArrayView2<'_, f64>,
-    targets: &[usize],
-    w: ArrayView2<'_, f64>,
-    b: ArrayView1<'_, f64>,
-) -> PartialSums {
-    let mut residual = x.dot(&w.t()) + b; // [rows, k] logits, then probability minus truth
+/// What the rows `x` `[rows, d]` with these logits `[rows, k]` add.
+fn partial_sums(x: ArrayView2<'_, f64>, logits: Array2<f64>, targets: &[usize]) -> PartialSums {
+    let mut residual = logits; // then probability minus truth
     let mut loss = 0.0;
     for (mut row, &target) in residual.rows_mut().into_iter().zip(targets) {
         let log_sum = log_sum_exp(row.view());
@@ -237,7 +285,7 @@ fn partial_sums(
         row.mapv_inplace(|z| (z - log_sum).exp());
         row[target] -= 1.0;
     }
-    let mut weights = Array2::zeros(w.dim());
+    let mut weights = Array2::zeros((residual.ncols(), x.ncols()));
     general_mat_mul(1.0, &residual.t(), &x, 0.0, &mut weights);
     PartialSums { loss, weights, intercepts: residual.sum_axis(Axis(0)) }
 }
@@ -259,20 +307,42 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_the_objective() {
         let (features, labels) = clouds(40);
-        let x = wide(&features);
+        let rows = Rows::new(wide(&features), usize::MAX);
         let targets: Vec<usize> = labels.iter().map(|l| [2, 5, 7].iter().position(|c| c == l).unwrap()).collect();
         let mut draws = stream(2, "test", &[]);
         let at: Vec<f64> = (0..18).map(|_| draws.normal()).collect();
         let (mut gradient, mut ignored) = (vec![0.0; 18], vec![0.0; 18]);
-        objective(&x, &targets, 3, 0.3, &at, &mut gradient);
+        objective(&rows, &targets, 3, 0.3, &at, &mut gradient);
         for i in 0..18 {
             let mut value = |step: f64| {
                 let mut moved = at.clone();
                 moved[i] += step;
-                objective(&x, &targets, 3, 0.3, &moved, &mut ignored)
+                objective(&rows, &targets, 3, 0.3, &moved, &mut ignored)
             };
             let slope = (value(1e-5) - value(-1e-5)) / 2e-5;
             assert!((slope - gradient[i]).abs() < 1e-8, "{i}: {slope} beside {}", gradient[i]);
+        }
+    }
+
+    #[test]
+    fn rows_held_twice_give_the_same_bits() {
+        let mut draws = stream(3, "test", &[]);
+        for (n, d, k) in [(1, 1, 2), (1024, 96, 9), (2500, 300, 5), (1030, 513, 12)] {
+            let x = Array2::from_shape_simple_fn((n, d), || draws.normal());
+            let targets: Vec<usize> = (0..n).map(|i| i % k).collect();
+            let at: Vec<f64> = (0..k * (d + 1)).map(|_| draws.normal()).collect();
+            let of = |limit| {
+                let mut gradient = vec![0.0; at.len()];
+                let value = objective(&Rows::new(x.clone(), limit), &targets, k, 0.3, &at, &mut gradient);
+                (value, gradient)
+            };
+            assert_eq!(of(usize::MAX), of(0), "{n} × {d}");
+            // As it was before: one product of rows as they lie.
+            let (w, b) = at.split_at(k * d);
+            let w = ArrayView2::from_shape((k, d), w).unwrap();
+            let rows = Rows::new(x.clone(), usize::MAX);
+            let first = x.slice(s![..n.min(BLOCK), ..]);
+            assert_eq!(rows.logits(0, first, w) + ArrayView1::from(b), first.dot(&w.t()) + ArrayView1::from(b));
         }
     }
 

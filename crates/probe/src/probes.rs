@@ -6,6 +6,7 @@ mod nearest;
 mod standardised;
 
 use crate::knn::Neighbours;
+use crate::optimum::Distance;
 use crate::{Features, ProbeError};
 
 /// A probe. Two are the same if their names are.
@@ -15,22 +16,28 @@ pub struct Probe {
     pub name: &'static str,
     /// How many nearest training rows it looks at; 0 for a probe that does not.
     pub neighbours: usize,
+    /// Whether it gives probabilities.
+    pub probabilities: bool,
     /// Predicts the classes of the test rows of a fold.
     pub predict: fn(&Self, &Fold<'_>) -> Result<Predicted, ProbeError>,
 }
 
 impl Probe {
     /// Logistic regression with the published C.
-    pub const LINEAR: Self = Self { name: "linear", neighbours: 0, predict: linear::predict };
+    pub const LINEAR: Self = Self { name: "linear", neighbours: 0, probabilities: true, predict: linear::predict };
+    /// The same, which also measures how far each fit is from the optimum of its objective.
+    pub const LINEAR_WITH_OPTIMUM: Self = Self { predict: linear::predict_and_measure, ..Self::LINEAR };
     /// The class of the nearest neighbour.
-    pub const ONE_NEAREST: Self = Self { name: "1nn", neighbours: 1, predict: nearest::predict };
+    pub const ONE_NEAREST: Self = Self { name: "1nn", neighbours: 1, probabilities: false, predict: nearest::predict };
     /// The majority of the 20 nearest neighbours.
-    pub const TWENTY_NEAREST: Self = Self { name: "20nn", neighbours: 20, predict: nearest::predict };
+    pub const TWENTY_NEAREST: Self = Self { name: "20nn", neighbours: 20, ..Self::ONE_NEAREST };
     /// Logistic regression at its optimum on standardised features, C chosen on the training rows.
     pub const LINEAR_STANDARDISED: Self =
-        Self { name: crate::standardised::NAME, neighbours: 0, predict: standardised::predict };
+        Self { name: crate::standardised::NAME, neighbours: 0, probabilities: true, predict: standardised::predict };
     /// The probes of the paper.
     pub const PUBLISHED: [Self; 3] = [Self::LINEAR, Self::ONE_NEAREST, Self::TWENTY_NEAREST];
+    /// The probes of every evaluation.
+    pub const ALL: [Self; 4] = [Self::LINEAR, Self::ONE_NEAREST, Self::TWENTY_NEAREST, Self::LINEAR_STANDARDISED];
 }
 
 impl PartialEq for Probe {
@@ -52,15 +59,30 @@ pub struct Fold<'a> {
     pub groups: &'a [usize],
     /// Features of the rows of this fold.
     pub test: &'a Features,
+    /// The number of classes of all folds together.
+    pub classes: usize,
     /// The nearest training rows of each test row, at least as many as the probe looks at; none where it looks at none.
     pub neighbours: Option<&'a Neighbours>,
 }
 
 /// What a probe made of a fold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Predicted {
     /// The class of each test row.
     pub classes: Vec<u32>,
-    /// What is worth knowing about the fit, or empty.
+    /// The probability of each class for each test row, `[rows, classes]` row-major; `None` for probes that give none.
+    pub probabilities: Option<Vec<f32>>,
+    /// How the fit came about.
+    pub fit: Fit,
+}
+
+/// What is known of a fit.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fit {
+    /// What is worth knowing about it, or empty.
     pub note: String,
+    /// Inverse strength of its penalty, if it has one.
+    pub c: Option<f64>,
+    /// How far it is from the optimum of its objective, where that was measured.
+    pub optimum: Option<Distance>,
 }

@@ -11,7 +11,7 @@ use results::stats::{self, Bootstrap, Interval, Summary};
 
 use crate::metrics::{Confusion, Metric};
 pub use crate::probes::Probe;
-use crate::probes::{Fold, Predicted};
+use crate::probes::{Fit, Fold, Predicted};
 use crate::{Classes, Features, ProbeError, knn};
 
 /// Labelled cells with their groups and folds: everything about an evaluation but the features.
@@ -94,6 +94,18 @@ impl Cells {
         self.folds.names()
     }
 
+    /// Position in [`Self::folds`] of the fold that tests each cell.
+    pub fn fold_of_row(&self) -> &[u32] {
+        self.folds.of_row()
+    }
+
+    /// Number of cells that each fold tests.
+    pub fn fold_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.folds().len()];
+        self.folds.of_row().iter().for_each(|&fold| sizes[fold as usize] += 1);
+        sizes
+    }
+
     /// Number of distinct groups, such as patients or images.
     pub fn groups(&self) -> usize {
         self.groups_per_fold.iter().sum()
@@ -114,31 +126,33 @@ pub struct Evaluation {
 
 /// Predictions of one probe.
 #[derive(Debug, Clone, PartialEq)]
-struct Predictions {
-    probe: Probe,
-    /// One per cell, made by the fit that had not seen the cell's fold.
-    of_row: Vec<u32>,
-    /// What is worth knowing about the fit of each fold, or empty.
-    notes: Vec<String>,
+pub struct Predictions {
+    /// The probe.
+    pub probe: Probe,
+    /// The class of each cell, by the fit that had not seen the cell's fold.
+    pub of_row: Vec<u32>,
+    /// The probability of each class for each cell, `[cells, classes]` row-major, by the same fit; `None` for probes that give none.
+    pub probabilities: Option<Vec<f32>>,
+    /// The fit that tested each fold, in the order of [`Cells::folds`].
+    pub fits: Vec<Fit>,
 }
 
-/// One score of one fold, ready to become a result row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Score {
-    /// Name of the probe.
-    pub probe: String,
-    /// Name of the fold.
-    pub fold: String,
-    /// The metric that was computed.
-    pub metric: Metric,
-    /// The metric's value over the cells tested.
-    pub value: f64,
-    /// Number of cells tested.
-    pub n: u64,
-    /// Number of cells that the probe was fitted to.
-    pub n_train: u64,
-    /// What is worth knowing (the fit did not converge), or empty.
-    pub note: String,
+impl Predictions {
+    fn empty(probe: Probe, cells: usize, classes: usize) -> Self {
+        let probabilities = probe.probabilities.then(|| vec![0.0; cells * classes]);
+        Self { probe, of_row: vec![0; cells], probabilities, fits: Vec::new() }
+    }
+
+    /// Takes in what a fit predicted for `rows`.
+    fn take(&mut self, rows: &[usize], predicted: Predicted, classes: usize) {
+        rows.iter().zip(predicted.classes).for_each(|(&row, class)| self.of_row[row] = class);
+        if let (Some(all), Some(some)) = (&mut self.probabilities, &predicted.probabilities) {
+            for (&row, of_row) in rows.iter().zip(some.chunks_exact(classes)) {
+                all[row * classes..(row + 1) * classes].copy_from_slice(of_row);
+            }
+        }
+        self.fits.push(predicted.fit);
+    }
 }
 
 /// Tests each fold of `cells` by probes fitted to the other folds of `features` `[cells, d]`.
@@ -153,7 +167,8 @@ pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Re
     if probes.is_empty() {
         return Err(ProbeError::Empty { what: "the list of probes".to_owned() });
     }
-    let empty = |&probe: &Probe| Predictions { probe, of_row: vec![0; cells.len()], notes: Vec::new() };
+    let classes = cells.classes().names().len();
+    let empty = |&probe: &Probe| Predictions::empty(probe, cells.len(), classes);
     let mut predictions: Vec<Predictions> = probes.iter().map(empty).collect();
     for fold in 0..cells.folds().len() {
         let (train_rows, test_rows) = (cells.rows(|f| f != fold), cells.rows(|f| f == fold));
@@ -163,12 +178,11 @@ pub fn evaluate(cells: &Arc<Cells>, features: &Features, probes: &[Probe]) -> Re
         // One search serves all numbers of neighbours.
         let most = probes.iter().map(|probe| probe.neighbours).max().filter(|most| *most > 0);
         let neighbours = most.map(|k| knn::neighbours(&train, &test, k)).transpose()?;
-        let of_fold =
-            Fold { train: &train, labels: &labels, groups: &groups, test: &test, neighbours: neighbours.as_ref() };
+        let neighbours = neighbours.as_ref();
+        let of_fold = Fold { train: &train, labels: &labels, groups: &groups, test: &test, classes, neighbours };
         for of_probe in &mut predictions {
-            let Predicted { classes, note } = (of_probe.probe.predict)(&of_probe.probe, &of_fold)?;
-            test_rows.iter().zip(classes).for_each(|(&row, class)| of_probe.of_row[row] = class);
-            of_probe.notes.push(note);
+            let predicted = (of_probe.probe.predict)(&of_probe.probe, &of_fold)?;
+            of_probe.take(&test_rows, predicted, classes);
         }
     }
     Ok(Evaluation { cells: Arc::clone(cells), predictions })
@@ -180,29 +194,14 @@ impl Evaluation {
         &self.cells
     }
 
+    /// What each probe predicted, in the order in which they were asked for.
+    pub fn predictions(&self) -> &[Predictions] {
+        &self.predictions
+    }
+
     /// The predicted class of each cell; `None` for a probe that was not run.
     pub fn predicted(&self, probe: Probe) -> Option<&[u32]> {
         self.of(probe).ok().map(|p| p.of_row.as_slice())
-    }
-
-    /// All scores: per probe, per fold, per metric.
-    pub fn scores(&self) -> Vec<Score> {
-        let mut scores = Vec::new();
-        for of_probe in &self.predictions {
-            for (fold, confusion) in self.per_fold(of_probe).iter().enumerate() {
-                let n = confusion.samples();
-                scores.extend(Metric::ALL.map(|metric| Score {
-                    probe: of_probe.probe.name.to_owned(),
-                    fold: self.cells.folds()[fold].clone(),
-                    metric,
-                    value: confusion.score(metric),
-                    n,
-                    n_train: self.cells.len() as u64 - n,
-                    note: of_probe.notes[fold].clone(),
-                }));
-            }
-        }
-        scores
     }
 
     /// Confusion matrix of all cells together.
@@ -345,11 +344,10 @@ mod tests {
     fn scores_are_those_of_each_fold_and_their_mean_is_the_summary() {
         let (cells, features) = setting(2.0);
         let evaluation = evaluate(&cells, &features, &PROBES).unwrap();
-        let scores = evaluation.scores();
-        assert_eq!(scores.len(), 3 * 3 * 4);
-        assert!(scores.iter().all(|s| s.n == 40 && s.n_train == 80 && s.note.is_empty()));
-        let linear: Vec<f64> =
-            scores.iter().filter(|s| s.probe == "linear" && s.metric == Metric::WeightedF1).map(|s| s.value).collect();
+        assert_eq!((cells.fold_sizes(), evaluation.predictions().len()), (vec![40; 3], 3));
+        let of_linear = &evaluation.predictions()[0];
+        assert!(of_linear.fits.iter().all(|fit| fit.note.is_empty() && fit.c == Some(0.12) && fit.optimum.is_none()));
+        let linear: Vec<f64> = evaluation.per_fold(of_linear).iter().map(|c| c.score(Metric::WeightedF1)).collect();
         let summary = evaluation.summary(Probe::LINEAR, Metric::WeightedF1).unwrap();
         assert_eq!((summary.n, summary.mean), (3, linear.iter().sum::<f64>() / 3.0));
         assert!(summary.mean > 0.6, "{summary:?}");
@@ -363,11 +361,39 @@ mod tests {
     fn the_standardised_probe_is_offered_like_any_other() {
         let (cells, features) = setting(2.0);
         let evaluation = evaluate(&cells, &features, &[Probe::LINEAR_STANDARDISED]).unwrap();
-        assert!(evaluation.scores().iter().all(|s| s.probe == "linear_standardised"));
+        assert_eq!(evaluation.predictions()[0].probe.name, "linear_standardised");
         // What a factor on a feature changes for a fixed C it must not change here.
         let wide = features.data().iter().enumerate().map(|(i, v)| if i % 4 == 0 { 64.0 * v } else { *v }).collect();
         let wide = evaluate(&cells, &Features::new(4, wide).unwrap(), &[Probe::LINEAR_STANDARDISED]).unwrap();
         assert_eq!(evaluation, wide);
+    }
+
+    #[test]
+    fn linear_probes_give_probabilities_and_the_largest_is_of_the_predicted_class() {
+        let (cells, features) = setting(2.0);
+        let evaluation = evaluate(&cells, &features, &Probe::ALL).unwrap();
+        for of in evaluation.predictions() {
+            assert_eq!(of.probe.probabilities, of.probe.neighbours == 0);
+            let Some(probabilities) = &of.probabilities else { continue };
+            for (row, &class) in probabilities.chunks_exact(3).zip(&of.of_row) {
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{row:?}");
+                assert!(row.iter().all(|&p| p <= row[class as usize]), "{row:?} {class}");
+            }
+        }
+    }
+
+    #[test]
+    fn measuring_the_optimum_changes_nothing_but_the_distance() {
+        let (cells, features) = setting(2.0);
+        let plain = evaluate(&cells, &features, &[Probe::LINEAR]).unwrap();
+        let measured = evaluate(&cells, &features, &[Probe::LINEAR_WITH_OPTIMUM]).unwrap();
+        let (plain, measured) = (&plain.predictions()[0], &measured.predictions()[0]);
+        assert_eq!((&plain.of_row, &plain.probabilities), (&measured.of_row, &measured.probabilities));
+        for (plain, measured) in plain.fits.iter().zip(&measured.fits) {
+            let distance = measured.optimum.unwrap();
+            assert!(distance.objective < 1e-3 && distance.predictions < 0.1, "{distance:?}");
+            assert_eq!(&Fit { optimum: None, ..measured.clone() }, plain);
+        }
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! **Choice of C.** The training rows are cut into [`INNER_FOLDS`] folds that share no group (fewer if there are fewer
 //! groups), by scikit-learn's `GroupKFold` rule: groups from the largest to the smallest, those of equal size by number,
 //! each to the fold with the fewest rows so far, the first of equals. Each inner fold is predicted by fits to the
-//! others, standardised by those others, at every C of [`GRID`]; the C with the most right predictions over all
-//! inner folds wins, the smaller one of equals. The inner fits stop where their objective is proven
+//! others, standardised by those others, at the values of C in [`GRID`] from the smallest on, until [`PATIENCE`] in a row
+//! have given fewer right predictions over all inner folds than the best one (weaker penalties are the dearest fits); the C
+//! with the most right predictions wins, the smaller one of equals. The inner fits stop where their objective is proven
 //! within 1 % of the optimum (0.02 % at most where it was measured); the fit that counts converges ([`newton::Options::converged`]).
 //! Nothing is drawn at random.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::newton::{self, Certificate, Fitted};
 use crate::{Features, ProbeError, logistic};
@@ -20,11 +21,14 @@ use crate::{Features, ProbeError, logistic};
 /// The name in result rows.
 pub const NAME: &str = "linear_standardised";
 
-/// The values of C tried: ten, evenly spaced in their logarithm.
+/// The values of C that may be tried: ten, evenly spaced in their logarithm.
 pub const GRID: [f64; 10] = [1e-5, 4.64e-5, 2.15e-4, 1e-3, 4.64e-3, 2.15e-2, 0.1, 0.464, 2.15, 10.0];
 
 /// Folds of the training rows by which C is chosen.
 pub const INNER_FOLDS: usize = 3;
+
+/// Values of C in a row, each worse than the best so far, after which no larger one is tried.
+pub const PATIENCE: usize = 2;
 
 /// C where the training rows allow no choice: all of one group, or an inner training set with a single class.
 pub const C_WITHOUT_CHOICE: f64 = 0.1;
@@ -47,7 +51,7 @@ pub struct Standardised {
     pub certificate: Certificate,
     /// C of the fit.
     pub c: f64,
-    /// Per C of [`GRID`], the share of inner predictions that were right; empty where nothing was chosen.
+    /// Per C of [`GRID`] that was tried, the share of inner predictions that were right; empty where nothing was chosen.
     pub inner_accuracy: Vec<f64>,
 }
 
@@ -82,48 +86,69 @@ pub fn fit(train: &Features, labels: &[u32], groups: &[usize], strength: Strengt
     Ok(Standardised { model: scaling.undo(fitted).model(classes), certificate, c, inner_accuracy })
 }
 
-/// The best C of the grid, and the share of right inner predictions at each.
+/// The best C of the grid, and the share of right inner predictions at each that was tried.
 fn choose(train: &Features, labels: &[u32], groups: &[usize]) -> Result<(f64, Vec<f64>), ProbeError> {
     let fold_of_row = group_folds(groups, INNER_FOLDS);
     let folds = fold_of_row.iter().max().map_or(0, |&last| last + 1);
-    let (mut right, mut tested) = ([0usize; GRID.len()], 0);
+    let mut paths = Vec::new();
     for fold in 0..folds {
         let (held, kept): (Vec<usize>, Vec<usize>) = (0..labels.len()).partition(|&row| fold_of_row[row] == fold);
         let first = kept.first().map(|&row| labels[row]);
-        if kept.iter().all(|&row| Some(labels[row]) == first) {
-            continue; // one class or no rows: nothing to fit
+        // One class or no rows: nothing to fit.
+        if kept.iter().any(|&row| Some(labels[row]) != first) {
+            paths.push(Path::new(train, labels, &kept, &held)?);
         }
-        let right_here = path(train, labels, &kept, &held)?;
-        right.iter_mut().zip(right_here).for_each(|(sum, n)| *sum += n);
-        tested += held.len();
     }
+    let tested: usize = paths.iter().map(|path| path.held_labels.len()).sum();
     if tested == 0 {
         return Ok((C_WITHOUT_CHOICE, Vec::new()));
     }
-    let most = right.iter().max().copied().unwrap_or(0);
-    let best = right.iter().position(|&n| n == most).unwrap_or(0);
+    let (mut right, mut best) = (Vec::new(), 0);
+    for c in GRID {
+        let at_c = paths.iter_mut().map(|path| path.right_at(c)).sum::<Result<usize, ProbeError>>()?;
+        right.push(at_c);
+        if at_c > right[best] {
+            best = right.len() - 1;
+        }
+        if right.len() > best + PATIENCE && right[best + 1..].iter().rev().take(PATIENCE).all(|&n| n < right[best]) {
+            break;
+        }
+    }
     Ok((GRID[best], right.iter().map(|&n| n as f64 / tested as f64).collect()))
 }
 
-/// Right predictions of the rows `held` at each C, by fits to the rows `kept`; each fit starts from the one before.
-fn path(train: &Features, labels: &[u32], kept: &[usize], held: &[usize]) -> Result<[usize; GRID.len()], ProbeError> {
-    let of = |rows: &[usize]| (train.select(rows), rows.iter().map(|&row| labels[row]).collect::<Vec<u32>>());
-    let ((kept, kept_labels), (held, held_labels)) = (of(kept), of(held));
-    let (classes, targets) = logistic::targets(&kept, &kept_labels)?;
-    let scaling = Scaling::of(&kept);
-    let (x, held) = (scaling.apply(&kept), scaling.apply(&held));
-    let mut problem = newton::prepare(x.view(), &targets, classes.len());
-    let mut right = [0; GRID.len()];
-    let mut last: Option<Fitted> = None;
-    for (right, c) in right.iter_mut().zip(GRID) {
-        let options = newton::Options { gradient_tol: 1e-2, objective_tol: 1e-2, ..newton::Options::converged(c) };
-        let fitted = newton::solve(&mut problem, &options, last.as_ref().map(|f| &f.v))?;
-        let logits = held.dot(&fitted.weights.t()) + &fitted.intercepts;
-        let predicted = logits.rows().into_iter().map(|row| classes[logistic::first_largest(row)]);
-        *right = predicted.zip(&held_labels).filter(|(p, l)| p == *l).count();
-        last = Some(fitted);
+/// The fits of one inner fold, each of which starts from the one before.
+struct Path {
+    problem: newton::Problem,
+    /// Classes that the fits tell apart, ascending.
+    classes: Vec<u32>,
+    /// Standardised rows that are predicted, `[n, D]`.
+    held: Array2<f64>,
+    held_labels: Vec<u32>,
+    last: Option<Fitted>,
+}
+
+impl Path {
+    /// Fits to the rows `kept`, which predict the rows `held`.
+    fn new(train: &Features, labels: &[u32], kept: &[usize], held: &[usize]) -> Result<Self, ProbeError> {
+        let of = |rows: &[usize]| (train.select(rows), rows.iter().map(|&row| labels[row]).collect::<Vec<u32>>());
+        let ((kept, kept_labels), (held, held_labels)) = (of(kept), of(held));
+        let (classes, targets) = logistic::targets(&kept, &kept_labels)?;
+        let scaling = Scaling::of(&kept);
+        let problem = newton::prepare(scaling.apply(&kept).view(), &targets, classes.len());
+        Ok(Self { problem, classes, held: scaling.apply(&held), held_labels, last: None })
     }
-    Ok(right)
+
+    /// Right predictions at `c`.
+    fn right_at(&mut self, c: f64) -> Result<usize, ProbeError> {
+        let options = newton::Options { gradient_tol: 1e-2, objective_tol: 1e-2, ..newton::Options::converged(c) };
+        let fitted = newton::solve(&mut self.problem, &options, self.last.as_ref().map(|f| &f.v))?;
+        let logits = self.held.dot(&fitted.weights.t()) + &fitted.intercepts;
+        let predicted = logits.rows().into_iter().map(|row| self.classes[logistic::first_largest(row)]);
+        let right = predicted.zip(&self.held_labels).filter(|(p, l)| p == *l).count();
+        self.last = Some(fitted);
+        Ok(right)
+    }
 }
 
 /// The fold of each row, by scikit-learn's `GroupKFold`: at most `folds`, and no group in two of them.
@@ -144,10 +169,14 @@ pub fn group_folds(groups: &[usize], folds: usize) -> Vec<usize> {
     groups.iter().map(|group| fold_of_group[group]).collect()
 }
 
-/// Mean and standard deviation of each feature.
+/// Mean and standard deviation of each feature that varies; the others say nothing, and get no weight.
 struct Scaling {
+    /// Number of features, the constant ones counted.
+    dim: usize,
+    /// The features that vary, ascending.
+    varying: Vec<usize>,
     mean: Array1<f64>,
-    /// 1 / standard deviation (ddof 0); 0 for a constant feature.
+    /// 1 / standard deviation (ddof 0).
     factor: Array1<f64>,
 }
 
@@ -167,21 +196,27 @@ impl Scaling {
         variance /= n;
         // scikit-learn's bound of what rounding leaves of a constant feature's variance.
         let constant = |mean: f64, v: f64| v <= n * f64::EPSILON * v + (n * mean * f64::EPSILON).powi(2);
-        let factor = |(&mean, &v): (&f64, &f64)| if constant(mean, v) { 0.0 } else { v.sqrt().recip() };
-        let factor = mean.iter().zip(&variance).map(factor).collect();
-        Self { mean, factor }
+        let varying: Vec<usize> = (0..dim).filter(|&j| !constant(mean[j], variance[j])).collect();
+        let factor = varying.iter().map(|&j| variance[j].sqrt().recip()).collect();
+        Self { dim, mean: varying.iter().map(|&j| mean[j]).collect(), factor, varying }
     }
 
-    /// Standardised rows, `[n, D]`; constant features become 0.
+    /// Standardised rows `[n, varying features]`.
     fn apply(&self, features: &Features) -> Array2<f64> {
-        (logistic::wide(features) - &self.mean) * &self.factor
+        let data = ArrayView2::from_shape((features.rows(), self.dim), features.data()).expect("whole rows");
+        let varying = data.select(Axis(1), &self.varying).mapv(f64::from);
+        (varying - &self.mean) * &self.factor
     }
 
     /// The same fit in the features' own units.
     fn undo(&self, mut fitted: Fitted) -> Fitted {
         fitted.weights *= &self.factor;
         fitted.intercepts -= &(&fitted.weights * &self.mean).sum_axis(Axis(1));
-        fitted
+        let mut weights = Array2::zeros((fitted.weights.nrows(), self.dim));
+        for (column, &feature) in fitted.weights.columns().into_iter().zip(&self.varying) {
+            weights.column_mut(feature).assign(&column);
+        }
+        Fitted { weights, ..fitted }
     }
 }
 
@@ -228,13 +263,24 @@ mod tests {
     fn noise_is_shrunk_harder_than_signal() {
         let (features, labels, groups) = setting([1.0; 5]);
         let chosen = fit(&features, &labels, &groups, Strength::Chosen).unwrap();
-        assert_eq!(chosen.inner_accuracy.len(), GRID.len());
+        let tried = chosen.inner_accuracy.len();
+        assert!(tried < GRID.len(), "the search ends after the best: {chosen:?}");
         let best = chosen.inner_accuracy.iter().copied().fold(0.0, f64::max);
         let first = chosen.inner_accuracy.iter().position(|&a| a == best).unwrap();
         assert_eq!(chosen.c, GRID[first]);
         assert!(best > 0.55, "{chosen:?}");
         let fixed = fit(&features, &labels, &groups, Strength::Fixed(chosen.c)).unwrap();
         assert_eq!(fixed.model, chosen.model);
+    }
+
+    #[test]
+    fn features_without_any_variance_leave_the_most_frequent_class() {
+        let (features, mut labels) = (Features::new(3, [0.5, -2.0, 7.0].repeat(240)).unwrap(), vec![1; 240]);
+        labels.iter_mut().step_by(3).for_each(|label| *label = 0);
+        let groups: Vec<usize> = (0..240).map(|i| i / 20).collect();
+        let fit = fit(&features, &labels, &groups, Strength::Chosen).unwrap();
+        assert_eq!((fit.c, fit.model.weights().sum::<f64>()), (GRID[0], 0.0));
+        assert!(fit.model.predict(&features).unwrap().iter().all(|&class| class == 1));
     }
 
     #[test]

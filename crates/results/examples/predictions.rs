@@ -1,6 +1,8 @@
 //! How large a file of predictions is, and how long reading it takes: `cargo run -p results --example predictions -- CELLS
 //! CLASSES`. Two linear probes with probabilities and two of nearest neighbours, one set of features, 100 cells a group.
 
+#![allow(clippy::print_stdout, reason = "its output is its result")]
+
 use std::time::Instant;
 
 use results::TEACHER;
@@ -42,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rows = predictions.rows()?.len();
     let derived = start.elapsed();
     let mb = |bytes: usize| bytes as f64 / 1e6;
-    eprintln!(
+    println!(
         "{cells} cells × {classes} classes: {:.1} MB, written in {:.2} s holding {:.1} MB; counts of {groups} groups in {:.2} s; {rows} rows in {:.2} s",
         mb(size),
         written.as_secs_f64(),

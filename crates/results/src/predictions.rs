@@ -24,8 +24,9 @@ mod rows;
 mod tests;
 mod write;
 
+pub use columns::BLOCK;
 pub use metadata::{
     FeaturesRecord, Fit, Metadata, OptimumDistance, Origin, ProbeColumn, ProbeFits, Spread, Task, VERSION,
 };
 pub use read::Predictions;
-pub use write::{BLOCK, Cell, Predicted, Writer};
+pub use write::{Cell, Predicted, Writer};

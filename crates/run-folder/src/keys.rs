@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use run_spec::ids::{Attempt, Rank, Step};
+use run_spec::ids::{Attempt, Digest, Rank, Step};
 
 /// A key of a run's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,10 @@ pub enum RunKey {
     CaptureBytes(CaptureKey),
     /// `set-aside/1.json`: damaged keys that no longer count.
     SetAside(usize),
+    /// `features/0123456789ab.json`: the record of features that a probe has kept.
+    Features(FeaturesKey),
+    /// `features/0123456789ab.f32`: those features.
+    FeaturesBytes(FeaturesKey),
 }
 
 impl RunKey {
@@ -42,7 +46,7 @@ impl RunKey {
             Self::Final(attempt) => *attempt,
             Self::Stop(key) => Some(key.attempt),
             Self::Capture(key) | Self::CaptureBytes(key) => Some(key.attempt),
-            Self::Run | Self::Restart(_) | Self::SetAside(_) => None,
+            Self::Run | Self::Restart(_) | Self::SetAside(_) | Self::Features(_) | Self::FeaturesBytes(_) => None,
         }
     }
 
@@ -67,6 +71,8 @@ impl fmt::Display for RunKey {
             Self::Capture(key) => write!(f, "{}.json", key.stem()),
             Self::CaptureBytes(key) => write!(f, "{}.safetensors", key.stem()),
             Self::SetAside(number) => write!(f, "set-aside/{number}.json"),
+            Self::Features(key) => write!(f, "{}.json", key.stem()),
+            Self::FeaturesBytes(key) => write!(f, "{}.f32", key.stem()),
         }
     }
 }
@@ -109,6 +115,8 @@ fn parse(key: &str) -> Option<RunKey> {
         ("checkpoints", "safetensors") => Some(RunKey::CheckpointBytes(CheckpointKey::of_stem(stem)?)),
         ("failed", "json") => Some(RunKey::Capture(CaptureKey::of_stem(stem)?)),
         ("failed", "safetensors") => Some(RunKey::CaptureBytes(CaptureKey::of_stem(stem)?)),
+        ("features", "json") => Some(RunKey::Features(FeaturesKey::of_stem(stem)?)),
+        ("features", "f32") => Some(RunKey::FeaturesBytes(FeaturesKey::of_stem(stem)?)),
         _ => None,
     }
 }
@@ -199,6 +207,26 @@ impl CaptureKey {
     }
 }
 
+/// Which kept features: the beginning of a digest of what they are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeaturesKey(u64);
+
+impl FeaturesKey {
+    /// The key by a digest of what the features are of.
+    pub(crate) fn of(digest: &Digest) -> Self {
+        Self(digest.as_bytes()[..6].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+    }
+
+    fn of_stem(stem: &str) -> Option<Self> {
+        let digits = stem.len() == 12 && stem.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        digits.then(|| u64::from_str_radix(stem, 16).ok().map(Self)).flatten()
+    }
+
+    fn stem(self) -> String {
+        format!("features/{:012x}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +250,8 @@ mod tests {
                 "failed/00000050-a0012-r0001.safetensors",
             ),
             (RunKey::SetAside(1), "set-aside/1.json"),
+            (RunKey::Features(FeaturesKey(0xab)), "features/0000000000ab.json"),
+            (RunKey::FeaturesBytes(FeaturesKey(0xab)), "features/0000000000ab.f32"),
         ] {
             assert_eq!(key.to_string(), text);
             assert_eq!(text.parse::<RunKey>().unwrap(), key);
@@ -230,9 +260,16 @@ mod tests {
 
     #[test]
     fn foreign_keys_are_none_of_a_runs() {
-        for key in
-            ["log.txt", "final-ab.json", "checkpoints/50.json", "metrics/x-a1.jsonl", "attempts/1.txt", "a/b/c.json"]
-        {
+        for key in [
+            "log.txt",
+            "final-ab.json",
+            "features/ab.f32",
+            "features/+000000000ab.json",
+            "checkpoints/50.json",
+            "metrics/x-a1.jsonl",
+            "attempts/1.txt",
+            "a/b/c.json",
+        ] {
             assert!(key.parse::<RunKey>().is_err(), "{key}");
         }
     }

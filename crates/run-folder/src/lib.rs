@@ -13,6 +13,7 @@
 //! stops/00000102-a0001.json                 an attempt stopped for good: why, and the metrics up to there
 //! failed/00000102-a0001-r0000.safetensors   a step that was not finite, for replay, and its record (.json)
 //! set-aside/1.json                          damaged keys that no longer count
+//! features/0123456789ab.f32                 features that a probe has kept, a cache, and their record (.json)
 //! ```
 //!
 //! A record holds its own digest. A checkpoint's record names the digest of its bytes and of the metrics files up to it;
@@ -24,6 +25,7 @@ mod error;
 pub mod failure;
 mod found;
 mod identity;
+mod kept_features;
 mod keys;
 mod metrics;
 mod metrics_line;
@@ -35,7 +37,8 @@ mod verify;
 pub use attempts::host;
 pub use checkpoints::{Loaded, Retention};
 pub use error::RunError;
-pub use keys::{CaptureKey, CheckpointKey, MetricsKey, NotARunKey, RunKey, StopKey};
+pub use kept_features::{FeaturesOf, KeptFeatures};
+pub use keys::{CaptureKey, CheckpointKey, FeaturesKey, MetricsKey, NotARunKey, RunKey, StopKey};
 pub use metrics_line::{MetricsLine, StepMetrics, StepOutcome};
 pub use records::{CaptureRecord, CheckpointRecord, FinalRecord, InitRecord, RunRecord, StopRecord};
 pub use run::Run;

@@ -10,7 +10,8 @@ use crate::found::{self, Found};
 use crate::metrics::json_lines;
 use crate::set_aside::SetAside;
 use crate::{
-    CaptureRecord, CheckpointKey, CheckpointRecord, FinalRecord, Run, RunError, RunKey, RunRecord, StopRecord,
+    CaptureRecord, CheckpointKey, CheckpointRecord, FinalRecord, KeptFeatures, Run, RunError, RunKey, RunRecord,
+    StopRecord,
 };
 
 /// What a check of a run found.
@@ -60,6 +61,7 @@ pub fn verify(run: &Run) -> Result<Verification, RunError> {
     check.captures()?;
     check.finals()?;
     check.metrics()?;
+    check.features()?;
     check.rest();
     let strangers = run.store().strangers("")?.into_iter().map(|stranger| stranger.name);
     check.report.unnamed.extend(strangers);
@@ -265,6 +267,20 @@ impl Check<'_> {
                 Err(what) => self.damage(&key, what, remedy, true),
             }
             self.seen.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Kept features are a cache: the next probe removes damaged ones by itself.
+    fn features(&mut self) -> Result<(), RunError> {
+        let remedy = "nothing needs it: the next probe removes it and makes the features again";
+        for key in self.with("features/") {
+            let Ok(RunKey::Features(of)) = key.parse() else { continue };
+            let found = found::record::<KeptFeatures>(self.run.store(), &key)?;
+            let Some(record) = self.judge(&key, found, remedy, true) else { continue };
+            let bytes = RunKey::FeaturesBytes(of).to_string();
+            let found = found::digest(self.run.store(), &bytes, &record.digest)?;
+            self.judge(&bytes, found, remedy, true);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::command;
 use crate::evidence;
 use crate::keys::RowsKey;
 use crate::process::Launcher;
-use crate::records::{Cause, Failed, Finished, Trained, Trial};
+use crate::records::{Cause, Failed, Finished, Measured, Trained, Trial};
 use crate::slurm::again::{self, Again};
 use crate::slurm::client::Client;
 use crate::slurm::job_batch::{self, Job, JobBatch};
@@ -111,7 +111,7 @@ impl Work<'_> {
         match self.job {
             // A baseline trains nothing: its probe, the other job, may begin.
             Job::Train if trial.baseline.is_some() => {
-                Ok(Outcome::Done(Finished { stages: Vec::new(), rows: Vec::new(), unix_s: unix_s() }))
+                Ok(Outcome::Done(Finished::at(unix_s(), Vec::new(), Measured::default())))
             }
             Job::Train => follow(ground, *trial, *attempt, |stage| stage.rows.is_none(), near_limit),
             Job::Probe => probe(ground, *trial, *attempt, near_limit),
@@ -279,7 +279,7 @@ fn probe<'a>(ground: &Ground<'a>, trial: Trial<'a>, number: Attempt, near_limit:
         }
     }
     match evidence::refs(ground.store, ground.plan, &trial, &rows) {
-        Ok(rows) => Ok(Outcome::Done(Finished { stages, rows, unix_s: unix_s() })),
+        Ok(measured) => Ok(Outcome::Done(Finished::at(unix_s(), stages, measured))),
         Err(error) => Ok(Outcome::Failed(failure(Cause::Rows, "probe", format!("{error:#}"), stages))),
     }
 }

@@ -7,7 +7,6 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::write::BLOCK;
 use super::{ProbeColumn, Task};
 
 pub(super) const FEATURES: &str = "features";
@@ -17,6 +16,9 @@ pub(super) const FOLD: &str = "fold";
 pub(super) const TRUTH: &str = "truth";
 pub(super) const ID: &str = "id";
 pub(super) const PIXEL_DIGEST: &str = "pixel_digest";
+
+/// Lines of a row group: what a writer or a reader holds in memory at once.
+pub const BLOCK: usize = 16_384;
 
 /// The key of the metadata.
 pub(super) const METADATA_KEY: &str = "reddino";

@@ -11,12 +11,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use run_spec::ids::Digest;
 
-use super::columns::{self, METADATA_KEY};
+use super::columns::{self, BLOCK, METADATA_KEY};
 use super::{FeaturesRecord, Metadata, Task, VERSION};
 use crate::ResultsError;
-
-/// Lines of a row group: what a writer or a reader holds in memory at once.
-pub const BLOCK: usize = 16_384;
 
 /// What errors call a file that is being written.
 const WHAT: &str = "the file of predictions";

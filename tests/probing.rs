@@ -1,0 +1,121 @@
+//! What probing leaves, with real processes: predictions from which the rows can be derived again, and features for the
+//! next probe.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use store::Store;
+use system_tests::tiny_run::{Bench, shards, text};
+use system_tests::{program, run};
+
+/// Changes one bit in the middle of a file.
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).expect("it is written");
+}
+
+fn only_file(folder: &str, ending: &str) -> PathBuf {
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+#[test]
+fn features_are_kept_for_the_next_probe_and_made_again_where_they_are_damaged() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    let uri = bench.path("run");
+    let probe = |name: &str, more: &[&str]| {
+        let out = bench.path(&format!("rows-{name}.jsonl"));
+        let fixed =
+            ["--run", &uri, "--shards", text(&shards().1), "--split", "grouped", "--no-random", "--no-histogram"];
+        let args = [&["probe", "--out", &out, "--bootstrap", "0"], &fixed[..], more].concat();
+        let output =
+            Command::new(program("worker")).args(args).env("RUST_LOG", "info").output().expect("worker starts");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{log}");
+        let rows = std::fs::read_to_string(&out).expect("rows");
+        (log, rows, std::fs::read(bench.path(&format!("predictions-{name}.parquet"))).expect("predictions"))
+    };
+    let (_, rows, predictions) = probe("early", &["--keep-features", "all", "--step", "20"]);
+    assert!(!rows.contains("optimum_distance") && !predictions.is_empty());
+    let first = probe("first", &["--keep-features", "last"]);
+    let folder = bench.path("run/features");
+    let kept = only_file(&folder, ".f32");
+    assert_eq!(std::fs::metadata(&kept).expect("a file").len() % (4 * 32), 0, "whole rows of 32 values");
+
+    let again = probe("again", &["--keep-features", "last"]);
+    assert!(again.0.contains("an earlier probe has kept"), "{}", again.0);
+    assert_eq!((again.1, again.2), (first.1.clone(), first.2.clone()));
+
+    flip(&kept);
+    let (log, rows, _) = probe("damaged", &["--keep-features", "last", "--evaluations", "optimum"]);
+    assert!(log.contains("kept features are damaged") && !log.contains("an earlier probe has kept"), "{log}");
+    let measured: Vec<&str> = rows.lines().filter(|row| !row.contains("\"optimum_")).collect();
+    assert_eq!(measured, first.1.lines().collect::<Vec<_>>(), "the optimum only adds rows");
+    assert_eq!(rows.lines().count(), measured.len() + 2 * 3, "two for each fold");
+    only_file(&folder, ".f32");
+    run("worker", &["verify", &uri]);
+}
+
+#[test]
+fn the_rows_of_a_sweep_are_derived_again_from_its_predictions() {
+    let bench = Bench::new();
+    let (patches, cells) = shards();
+    let sweep = format!(
+        "name: tiny\nbase: config.yaml\nstore: store\nshards: {{train: {}, eval: [{{name: cells, uri: {}, split: grouped}}]}}\n\
+         set: {{optim.epoch_length: 6}}\nreference: reference\narms: {{reference: }}\nseeds: [0]\nevidence: false\n\
+         probe: {{options: {{no_random: true, bootstrap: 0, keep_features: last}}}}\n",
+        text(patches),
+        text(cells)
+    );
+    let (file, at) = (bench.path("tiny.yaml"), bench.path("store"));
+    std::fs::write(&file, sweep).expect("the sweep is written");
+    let planned = run("orchestrator", &["sweep", &file, "--store", &at, "--dry-run"]);
+    let planned = String::from_utf8_lossy(&planned.stderr).into_owned();
+    assert!(planned.contains("the features that the probes keep take"), "{planned}");
+    run("orchestrator", &["sweep", &file, "--store", &at]);
+
+    let orchestrator = |args: &[&str]| {
+        let output = Command::new(program("orchestrator")).args(args).output().expect("orchestrator starts");
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let recompute = || orchestrator(&["results", &file, "--store", &at, "--recompute"]);
+    let (code, said) = recompute();
+    assert_eq!(
+        (code, said.lines().next()),
+        (Some(0), Some("2 files of rows are those of their predictions, 0 differ"))
+    );
+
+    // A row that its predictions do not give, under a record that names no digest of it.
+    let store = Store::open(&at).unwrap();
+    let keys = store.list("trials").unwrap();
+    let of_arm = |key: &&String| {
+        key.ends_with("/result.json") && keys.iter().any(|k| k.starts_with(&key[..40]) && k.contains("/run/"))
+    };
+    let result = keys.iter().find(of_arm).expect("a result").clone();
+    let mut record: Value = store.read_record(&result).unwrap();
+    let predictions = record["predictions"][0]["key"].as_str().expect("predictions are named").to_owned();
+    let rows = record["rows"][0]["key"].as_str().expect("rows are named").to_owned();
+    let stored = String::from_utf8(store.get(&rows).unwrap().to_vec()).unwrap();
+    let first = stored.lines().next().expect("a row");
+    let mut changed: Value = serde_json::from_str(first).unwrap();
+    changed["value"] = json!(0.5);
+    let text_of_rows = stored.replacen(first, &changed.to_string(), 1);
+    store.delete(&rows).unwrap();
+    store.create(&rows, text_of_rows.into()).unwrap();
+    record["rows"][0]["digest"] = Value::Null; // as older versions wrote it
+    store.delete(&result).unwrap();
+    store.create_record(&result, &record).unwrap();
+    let (code, said) = recompute();
+    assert!(code == Some(1) && said.contains("linear accuracy of teacher on cells/grouped, fold"), "{said}");
+    assert!(said.contains("is 0.5 as stored"), "{said}");
+
+    flip(&Path::new(&at).join(&predictions));
+    let (code, said) = orchestrator(&["verify", &at]);
+    assert!(code == Some(1) && said.contains(&predictions) && said.contains("does not match the digest"), "{said}");
+}

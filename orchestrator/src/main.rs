@@ -117,7 +117,7 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
         return recompute::run(&store, &plan);
     }
     let collected = tables::collect(&store, &plan)?;
-    let table = tables::table(&plan, &collected)?;
+    let table = tables::table(&store, &plan, &collected)?;
     terminal::line(match args.format {
         Format::Text => results::render::terminal(&table),
         Format::Md => tables::report(&plan, &table),

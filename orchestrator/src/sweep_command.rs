@@ -140,7 +140,7 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     }
     let collected = tables::collect(store, plan)?;
     if !collected.rows.is_empty() {
-        let table = tables::table(plan, &collected)?;
+        let table = tables::table(store, plan, &collected)?;
         let folder = tables::keep(store, plan, &table, &collected.rows)?;
         terminal::line(render::terminal(&table));
         terminal::line(format!("Tables: {}", store.uri_of(&folder)));
@@ -240,7 +240,7 @@ fn known_table(store: &Store, plan: &Plan) -> Result<Option<Table>> {
     if collected.rows.is_empty() {
         return Ok(None);
     }
-    tables::table(plan, &collected).map(Some)
+    tables::table(store, plan, &collected).map(Some)
 }
 
 /// The scripts of the first batches; on a machine without Slurm too.

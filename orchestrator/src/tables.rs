@@ -6,33 +6,44 @@ use anyhow::Result;
 use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
 use results::measures::{Primary, ProbeName};
+use results::stats::counts::CountsBuilder;
 use results::stats::verdict::Rules;
-use results::table::{Table, TableOptions};
+use results::table::{Evaluated, Table, TableOptions, line_name};
 use results::{ResultRow, TEACHER, Unscored, UnscoredTrial, columns, render};
 use run_spec::ids::Seed;
 use store::{Store, StoreError};
 
 use crate::evidence::{self, Checked};
 use crate::identity::Life;
-use crate::records::{Plan, Trial};
-use crate::trial_state::State;
+use crate::keys::PredictionsKey;
+use crate::records::{Finished, Plan, Trial};
+use crate::trial_state::{self, State};
 
 /// What the store holds of a plan.
 #[derive(Debug)]
-pub(crate) struct Collected {
+pub(crate) struct Collected<'a> {
     /// Rows of finished trials.
     pub(crate) rows: Vec<ResultRow>,
     /// Trials without rows, with the reason.
     pub(crate) without: Vec<UnscoredTrial>,
+    /// Finished trials and baselines, whose predictions are read when they are counted.
+    finished: Vec<(Trial<'a>, Finished)>,
 }
 
 /// Collects what the store holds of `plan`. A baseline's rows are counted with each finished trial that it belongs to.
-pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
-    let (mut rows, mut without) = (Vec::new(), Vec::new());
+pub(crate) fn collect<'a>(store: &Store, plan: &'a Plan) -> Result<Collected<'a>> {
+    let (mut rows, mut without, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     let mut baselines: BTreeMap<String, Vec<ResultRow>> = BTreeMap::new();
     for trial in plan.with_baselines(plan.trials()) {
         let Checked { state, rows: of_trial } = evidence::state(store, plan, &trial)?;
-        if let Some((state, reason)) = unscored(state) {
+        let state = match state {
+            State::Finished { record, .. } => {
+                finished.push((trial, record));
+                None
+            }
+            state => unscored(state),
+        };
+        if let Some((state, reason)) = state {
             let (arm, trial_digest) = (trial.arm.name.clone(), trial.arm.trial);
             without.push(UnscoredTrial { arm, seed: trial.seed, trial: trial_digest, state, reason });
         } else if let Some(baseline) = trial.baseline {
@@ -47,7 +58,71 @@ pub(crate) fn collect(store: &Store, plan: &Plan) -> Result<Collected> {
             rows.extend(own.chain(shared.iter().copied().cloned()).map(|row| placed(row, plan, &trial)));
         }
     }
-    Ok(Collected { rows, without })
+    Ok(Collected { rows, without, finished })
+}
+
+impl Collected<'_> {
+    /// The predictions on the evaluation set `eval`, counted probe by probe. A trial whose predictions cannot be used is
+    /// named and has what its rows give.
+    ///
+    /// # Errors
+    /// A store that cannot be reached; predictions of different cells.
+    fn evaluated(&self, store: &Store, plan: &Plan, eval: &str) -> Result<Evaluated> {
+        let (mut classes, mut builders) = (Vec::new(), BTreeMap::new());
+        for (trial, record) in &self.finished {
+            match add(store, (trial, record), eval, &mut builders) {
+                Ok(of_trial) => classes = of_trial.unwrap_or(classes),
+                Err(error) if is_away(&error) => return Err(error),
+                Err(error) => terminal::note(format!("{}: its predictions are not counted: {error:#}", trial.label())),
+            }
+        }
+        let mut counts = BTreeMap::new();
+        for (probe, builder) in builders {
+            let mut of_probe = builder.build()?;
+            for (trial, _) in self.finished.iter().filter(|(trial, _)| trial.baseline.is_none()) {
+                for baseline in plan.baselines_of(trial) {
+                    let features = baseline.baseline.map_or("", |baseline| baseline.features.as_str());
+                    let name = line_name(features, &trial.arm.name);
+                    of_probe.share((&baseline.arm.name, baseline.seed.get()), (&name, trial.seed.get()));
+                }
+            }
+            counts.insert(probe, of_probe);
+        }
+        Ok(Evaluated { classes, counts })
+    }
+}
+
+/// Adds the predictions of one trial on `eval` to the counts of each probe. Returns the classes; `None` where there are no
+/// predictions.
+fn add(
+    store: &Store,
+    (trial, record): (&Trial<'_>, &Finished),
+    eval: &str,
+    builders: &mut BTreeMap<String, CountsBuilder>,
+) -> Result<Option<Vec<String>>> {
+    let features = match trial.baseline {
+        Some(baseline) if baseline.eval != eval => return Ok(None),
+        Some(baseline) => baseline.features.as_str(),
+        None => TEACHER,
+    };
+    // Baselines are shared by sweeps that may call the same set otherwise.
+    let named = match trial.baseline {
+        Some(_) => record.predictions.first().and_then(|file| PredictionsKey::parse(&file.key)).map(|key| key.eval),
+        None => Some(eval.to_owned()),
+    };
+    let Some(named) = named else { return Ok(None) };
+    let Some(predictions) = evidence::predictions(store, record, &named)? else { return Ok(None) };
+    let task = &predictions.metadata().task;
+    for probe in &task.probes {
+        let builder = builders.entry(probe.name.clone()).or_insert_with(|| CountsBuilder::new(task.classes.len()));
+        predictions.add_counts((features, &probe.name), (&trial.arm.name, trial.seed.get()), builder)?;
+    }
+    Ok(Some(task.classes.clone()))
+}
+
+/// Whether the store could not be reached, as opposed to damage in it.
+fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StoreError>().is_some_and(|error| !trial_state::is_damage(error))
 }
 
 /// Why a trial in `state` has no scores; `None` where it has.
@@ -79,7 +154,7 @@ fn placed(row: ResultRow, plan: &Plan, trial: &Trial<'_>) -> ResultRow {
 }
 
 /// Folds what was collected into the comparison.
-pub(crate) fn table(plan: &Plan, collected: &Collected) -> Result<Table> {
+pub(crate) fn table(store: &Store, plan: &Plan, collected: &Collected<'_>) -> Result<Table> {
     let options = TableOptions {
         title: format!("Sweep {}", plan.name),
         reference: Some(plan.reference.clone()),
@@ -89,7 +164,9 @@ pub(crate) fn table(plan: &Plan, collected: &Collected) -> Result<Table> {
         primaries: plan.evals.iter().map(|eval| (eval.name.clone(), eval.primary)).collect(),
         rules: Rules { margin: plan.equivalence, ..Rules::default() },
     };
-    Ok(Table::build(&collected.rows, &collected.without, &options)?)
+    Table::with_predictions(&collected.rows, &collected.without, &options, |dataset, _| {
+        collected.evaluated(store, plan, dataset)
+    })
 }
 
 /// The table as a Markdown report: every metric, the arms' deltas, where it came from.
@@ -170,6 +247,98 @@ fn newest_number(keys: &[String], root: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::{Arm, Baseline, PredictionsRef};
+    use results::predictions::{Cell, FeaturesRecord, Fit, Origin, Predicted, ProbeColumn, ProbeFits, Task, Writer};
+    use results::stats::score::Metric;
+    use run_spec::ids::Digest;
+
+    /// A file of predictions of four cells in four groups; `right` of them are right.
+    fn predictions(features: &str, right: usize) -> Vec<u8> {
+        let fold = |name: &str| Fit { fold: name.into(), n_train: 2, note: String::new(), c: None, optimum: None };
+        let task = Task {
+            dataset: "cells".into(),
+            split: "grouped 5".into(),
+            split_digest: Digest::of(b"split"),
+            shards_eval: Digest::of(b"cells"),
+            classes: vec!["round".into(), "spiky".into()],
+            folds: vec!["0".into(), "1".into()],
+            probes: vec![ProbeColumn { name: "1nn".into(), probabilities: false }],
+            code_probe: "0.1.0+a".into(),
+        };
+        let origin = Origin {
+            run: "r".into(),
+            trial: Digest::of(b"t"),
+            seed: 0.into(),
+            arm: String::new(),
+            step: 0.into(),
+            checkpoint: None,
+            config: Digest::of(b"c"),
+            shards_train: Digest::of(b"train"),
+            init_weights: None,
+            code: "0.1.0+a".into(),
+            device: "none".into(),
+            hours: 0.0,
+            kwh: None,
+            transductive: None,
+        };
+        let fits = vec![ProbeFits { probe: "1nn".into(), folds: vec![fold("0"), fold("1")] }];
+        let record = FeaturesRecord { features: features.into(), origin, spread: None, fits };
+        let cell = |i: usize| Cell {
+            id: Digest::of(&[i as u8]),
+            pixel_digest: Digest::of(&[i as u8, 1]),
+            source: "a".into(),
+            group: format!("image {i}").into(),
+            fold: (i % 2) as u32,
+            truth: 0,
+        };
+        let classes: Vec<u32> = (0..4).map(|i| u32::from(i >= right)).collect();
+        let mut writer = Writer::new(Vec::new(), task).unwrap();
+        writer.write(record, (0..4).map(cell), &[Predicted { classes: &classes, probabilities: None }]).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// Keeps `bytes` as the predictions of `trial` on the set that is called `eval` there.
+    fn kept(store: &Store, trial: &Trial<'_>, eval: &str, bytes: Vec<u8>) -> Finished {
+        let key = trial.attempt_key(1.into()).rows(eval).predictions().to_string();
+        let digest = Digest::of(&bytes);
+        store.create(&key, bytes.into()).unwrap();
+        let predictions = vec![PredictionsRef { key, digest }];
+        Finished { stages: Vec::new(), rows: Vec::new(), predictions, unix_s: 0 }
+    }
+
+    #[test]
+    fn predictions_are_counted_by_arm_and_seed_and_baselines_with_each_trial_they_belong_to() {
+        let store = Store::open("memory://counted-predictions").unwrap();
+        let mut plan = crate::command::tests::plan();
+        plan.seeds = vec![4.into(), 5.into()];
+        let trials = plan.trials().iter().map(Trial::label).collect();
+        plan.baselines = vec![Baseline {
+            arm: Arm { name: "histogram@cells".into(), trial: Digest::of(b"h"), ..plan.arms[0].clone() },
+            seed: 0.into(),
+            features: "histogram".into(),
+            eval: "cells".into(),
+            probes: Digest::of(b"q"),
+            trials,
+        }];
+        let arms = plan.trials().into_iter().zip([3, 4, 2, 4]);
+        let mut finished: Vec<(Trial<'_>, Finished)> =
+            arms.map(|(trial, right)| (trial, kept(&store, &trial, "cells", predictions(TEACHER, right)))).collect();
+        // Another sweep may have called the set otherwise.
+        let baseline = Trial::from(&plan.baselines[0]);
+        finished.push((baseline, kept(&store, &baseline, "other-name", predictions("histogram", 1))));
+        let collected = Collected { rows: Vec::new(), without: Vec::new(), finished };
+        let Evaluated { classes, counts } = collected.evaluated(&store, &plan, "cells").unwrap();
+        assert_eq!(classes, ["round", "spiky"]);
+        let of = |name: &str, seed| counts["1nn"].score(name, seed, Metric::Accuracy);
+        assert_eq!((of("reference", 4), of("b", 4), of("reference", 5)), (Some(0.75), Some(1.0), Some(0.5)));
+        assert_eq!((of("baseline: histogram (b)", 5), of("b", 6)), (Some(0.25), None));
+        // One that cannot be read leaves the others.
+        let mut collected = collected;
+        collected.finished[0].1.predictions[0].digest = Digest::of(b"other");
+        let counts = collected.evaluated(&store, &plan, "cells").unwrap().counts;
+        assert_eq!(counts["1nn"].seeds("reference"), [5]);
+        assert!(collected.evaluated(&store, &plan, "none").unwrap().counts.is_empty());
+    }
 
     #[test]
     fn ten_is_newer_than_nine() {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use probe::Features;
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
 use probe::spread::Spread;
-use results::measures;
+use probe::{Features, ProbeError};
 use results::predictions::Origin;
 use results::stats::Bootstrap;
+use results::{ResultsError, measures};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::Digest;
 use shards::{ShardSet, split_key};
@@ -193,7 +193,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
         if origin.transductive == Some(true) { ", transductive: the training set held images of this set" } else { "" }
     ));
     terminal::line(format!(
-        "{:<10} {:<19} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups",
+        "{:<10} {:<19} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups; ± is over folds",
         "features", "probe", "accuracy", "balanced acc.", "weighted F1"
     ));
     let bootstrap = Bootstrap { resamples: args.bootstrap, level: 0.95, seed: 0 };
@@ -206,12 +206,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
             let interval = if args.bootstrap == 0 {
                 String::new()
             } else {
-                let interval = evaluation.interval(probe, Metric::WeightedF1, &bootstrap)?;
-                let against = match *features == results::TEACHER {
-                    true => differences(evaluation, scored, probe, &bootstrap)?,
-                    false => String::new(),
-                };
-                format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi)
+                interval(features, (evaluation, scored), probe, &bootstrap)?
             };
             terminal::line(format!(
                 "{features:<10} {:<19} {:>15} {:>15} {:>15}  {interval}",
@@ -223,6 +218,27 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The interval over groups, and the differences of trained features to the baselines; why there is none where a fold has
+/// one group.
+fn interval(
+    features: &str,
+    (evaluation, all): (&Evaluation, &[Scored]),
+    probe: Probe,
+    bootstrap: &Bootstrap,
+) -> Result<String> {
+    let interval = match evaluation.interval(probe, Metric::WeightedF1, bootstrap) {
+        Err(ProbeError::Statistics(ResultsError::OneGroup { .. })) => {
+            return Ok("none: a fold has one group".to_owned());
+        }
+        interval => interval?,
+    };
+    let against = match features == results::TEACHER {
+        true => differences(evaluation, all, probe, bootstrap)?,
+        false => String::new(),
+    };
+    Ok(format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi))
 }
 
 /// What training added over each baseline, on the same draws of groups.

@@ -97,6 +97,12 @@ pub enum ResultsError {
         /// The number of classes of the evaluation.
         classes: usize,
     },
+    /// Nothing to resample: the interval would have no width, as if the score were certain.
+    #[error("stratum {stratum} of the bootstrap has one group, so nothing says how groups differ")]
+    OneGroup {
+        /// Number of the stratum (a fold, say), from 0.
+        stratum: usize,
+    },
     /// A group that two folds of one source test: its cells were then fitted to and predicted.
     #[error("group {group} is in the folds {first} and {second}; make the split by groups")]
     GroupInTwoFolds {

@@ -154,7 +154,8 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`ResultsError::Option`] for no resamples or a level outside (0, 1), [`ResultsError::Empty`] for a stratum
-    /// without groups, [`ResultsError::NotFinite`] if the statistic is not finite.
+    /// without groups, [`ResultsError::OneGroup`] for one with a single group, [`ResultsError::NotFinite`] if the statistic is
+    /// not finite.
     pub fn interval(
         &self,
         groups_per_stratum: &[usize],
@@ -167,6 +168,9 @@ impl Bootstrap {
         verify_level(self.level)?;
         if let Some(stratum) = groups_per_stratum.iter().position(|&n| n == 0) {
             return Err(ResultsError::Empty { what: format!("stratum {stratum} of the bootstrap") });
+        }
+        if let Some(stratum) = groups_per_stratum.iter().position(|&n| n == 1) {
+            return Err(ResultsError::OneGroup { stratum });
         }
         let mut drawn = vec![0u32; groups_per_stratum.iter().sum()];
         let mut values = Vec::with_capacity(self.resamples);
@@ -292,6 +296,8 @@ mod tests {
         };
         Bootstrap { resamples: 50, ..Bootstrap::default() }.interval(&[3, 5], whole).unwrap();
         assert!(Bootstrap::default().interval(&[3, 0], |_| 1.0).is_err());
+        let one = Bootstrap::default().interval(&[3, 1], |_| 1.0);
+        assert!(matches!(one, Err(ResultsError::OneGroup { stratum: 1 })), "{one:?}");
         assert!(Bootstrap { level: 95.0, ..Bootstrap::default() }.interval(&[3], |_| 1.0).is_err());
     }
 }

@@ -75,9 +75,7 @@ pub fn effective_rank(features: &Features) -> f64 {
     let x = logistic::wide(features); // [n, D]
     let x = if x.nrows() < x.ncols() { x.reversed_axes().as_standard_layout().into_owned() } else { x };
     let gram = gram(x.view());
-    let d = gram.nrows();
-    let eigenvalues = SymmetricEigen::new(DMatrix::from_fn(d, d, |i, j| gram[[i, j]])).eigenvalues;
-    let mut singular: Vec<f64> = eigenvalues.iter().map(|e| e.max(0.0).sqrt()).collect();
+    let mut singular: Vec<f64> = eigenvalues(&gram).into_iter().map(|e| e.max(0.0).sqrt()).collect();
     singular.sort_by(|a, b| b.total_cmp(a));
     let sum: f64 = singular.iter().sum();
     let entropy = |s: &f64| {
@@ -85,6 +83,20 @@ pub fn effective_rank(features: &Features) -> f64 {
         -p * p.ln()
     };
     singular.iter().map(entropy).sum::<f64>().exp()
+}
+
+/// Eigenvalues of a Gram matrix, in any order.
+///
+/// A feature that is zero in every row, as most bins of a colour histogram are, adds a zero. It is left out of the matrix
+/// first: among rows of zeros the solver loses eigenvalues to NaN.
+fn eigenvalues(gram: &Array2<f64>) -> Vec<f64> {
+    let used: Vec<usize> = (0..gram.nrows()).filter(|&i| gram[[i, i]] > 0.0).collect();
+    let mut values = vec![0.0; gram.nrows()];
+    if !used.is_empty() {
+        let matrix = DMatrix::from_fn(used.len(), used.len(), |i, j| gram[[used[i], used[j]]]);
+        SymmetricEigen::new(matrix).eigenvalues.iter().zip(&mut values).for_each(|(found, value)| *value = *found);
+    }
+    values
 }
 
 /// xᵀ·x, in blocks of rows.
@@ -223,6 +235,10 @@ mod tests {
         assert!(spread.median_std == 0.0 && spread.effective_rank < 1.001);
         assert!(spread.alignment.unwrap() < 1e-12 && spread.uniformity.unwrap().abs() < 1e-12);
         assert_eq!(alignment(&axes, &[0, 1, 2, 3]), None);
+        // Bins of a histogram that no image fills: dimensions that are not in use, and no NaN.
+        let sparse = (0..600 * 512).map(|i| if i % 512 == (i / 512 % 60) * 7 { 0.01 } else { 0.0 }).collect();
+        assert!((effective_rank(&Features::new(512, sparse).unwrap()) - 60.0).abs() < 0.1);
+        assert!(effective_rank(&Features::new(3, vec![0.0; 9]).unwrap()).is_finite());
         let (even, odd) = (vec![0.0, 5.0, 2.0, 9.0], vec![0.0, 5.0, 1.0, 2.0, 9.0, 1.0]);
         assert_eq!(median_std(&Features::new(2, even).unwrap()), 1.5);
         assert_eq!(median_std(&Features::new(3, odd).unwrap()), 1.0);

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -82,6 +82,9 @@ measure-map: $(MAP)/.stamp ## maps of features beside umap-learn: trustworthines
 
 $(MAP)/.stamp: tests/golden/requirements-map.txt
 	@scripts/venv.sh $(MAP) tests/golden/requirements-map.txt
+
+measure-quickstart: build ## the quickstart on five drawings of its synthetic smears, and a table of their verdicts (20 minutes)
+	@scripts/measure-quickstart.sh $(Q)-measured $(BIN)
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

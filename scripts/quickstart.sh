@@ -1,33 +1,35 @@
 #!/usr/bin/env bash
-# The main job, small, end to end: synthetic smears → shards → training → probes → a table of ablations.
-#   scripts/quickstart.sh FOLDER BIN
-# Started again after an interruption it goes on where it was.
+# The main job, small, end to end, on synthetic smears: smears → shards → training → probes → a table of ablations with verdicts.
+#   scripts/quickstart.sh FOLDER BIN [SEED]
+# SEED draws other smears (default 0). Started again after an interruption it goes on where it was.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-out=$1 bin=$2
+out=$1 bin=$2 seed=${3:-0}
+sweep=configs/sweeps/quickstart.yaml
 start=$SECONDS
 step() { printf '\n== %s\n' "$*"; }
 
-step "1/5 drawing synthetic smears (18 sources, 9 cell shapes, no real image) into $out/smears"
-[ -f "$out/smears/README.md" ] || "$bin/shard-builder" synth --out "$out/smears" --seed 0
+step "1/5 drawing synthetic smears (4 laboratories, 9 cell shapes, no real image) into $out/smears"
+[ -f "$out/smears/README.md" ] || "$bin/shard-builder" synth --out "$out/smears" --scale quickstart --seed "$seed"
 
-step "2/5 cutting them into Parquet shards"
-"$bin/shard-builder" build "$out/smears/sources" --data "$out/smears/data" --product patches --size 112 --out "$out/patches"
+step "2/5 cutting their cells into Parquet shards"
+# A drawn cell is like many others: only the evaluation cells, whose folds must not share one, are searched for near-copies.
+"$bin/shard-builder" build "$out/smears/sources" --data "$out/smears/data" --product cells --near-copies ignore --out "$out/training-cells"
 "$bin/shard-builder" build "$out/smears/eval-sources" --data "$out/smears/data" --product cells --out "$out/cells"
 [ -f "$out/cells/splits/grouped.parquet" ] ||
   "$bin/shard-builder" split "$out/cells" --name grouped --kind grouped-kfold --folds 3 --seed 0
 
 step "3/5 checking digests, counts and splits"
-"$bin/shard-builder" verify "$out/patches"
+"$bin/shard-builder" verify "$out/training-cells"
 "$bin/shard-builder" verify "$out/cells"
 "$bin/shard-builder" show "$out/cells" --contact-sheet "$out/cells.png" --samples 9
 
-step "4/5 training and probing: 3 arms × 2 seeds"
-"$bin/orchestrator" sweep configs/sweeps/quickstart.yaml --store "$out/store"
+step "4/5 training and probing: 3 arms × 4 seeds, on synthetic cells"
+"$bin/orchestrator" sweep "$sweep" --store "$out/store" --shards "train=$out/training-cells" --shards "synthetic-cells=$out/cells"
 
 step "5/5 done in $((SECONDS - start)) s"
 newest() { ls -d -t "$@" | head -n 1; }
-echo "pictures: $out/cells.png and $(newest "$out"/store/sweeps/quickstart/*/tables/*/figure-*.svg)"
+echo "pictures: $out/cells.png and $(newest "$out"/store/sweeps/quickstart-synthetic/*/tables/*/figure-*.svg)"
 echo "go on with:"
-echo "  $bin/orchestrator results configs/sweeps/quickstart.yaml"
+echo "  $bin/orchestrator results quickstart-synthetic --store $out/store"
 echo "  $bin/worker verify $(newest "$out"/store/trials/*/seed-0/run)"

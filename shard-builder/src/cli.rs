@@ -304,9 +304,11 @@ pub(crate) struct SynthArgs {
 /// How much of a synthetic set is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SynthScale {
+    /// For the quickstart: thin smears of four sources, in which cells lie apart; some 7,000 labelled cells.
+    Quickstart,
     /// For tests: one small field a source, three evaluation fields a source.
     Tiny,
-    /// For the quickstart: six fields of about 680×456 a source; a few thousand labelled cells.
+    /// For trying the tools: six fields of about 680×456 a source; a few thousand labelled cells.
     Small,
     /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
     Medium,

@@ -34,6 +34,7 @@ pub(crate) fn synth(args: &SynthArgs) -> Result<String> {
 
 fn smears(args: &SynthArgs) -> SmearSet {
     let scale = match args.scale {
+        SynthScale::Quickstart => Scale::Quickstart,
         SynthScale::Tiny => Scale::Tiny,
         SynthScale::Small => Scale::Small,
         SynthScale::Medium => Scale::Medium,

@@ -100,6 +100,13 @@ pub(crate) struct SourceStyle {
     pub(crate) evaluation: Option<(LabelFormat, u32)>,
 }
 
+impl SourceStyle {
+    /// Side in pixels of a crop that hardly holds more than one cell.
+    pub(crate) fn narrow_crop(&self) -> u32 {
+        (0.8 * self.diameter_px).round() as u32 * 2
+    }
+}
+
 const BASE: SourceStyle = SourceStyle {
     name: "",
     about: "",

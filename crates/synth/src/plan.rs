@@ -13,9 +13,12 @@ const LEAST_SIDE: f64 = 232.0;
 /// How much is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
+    /// For the quickstart: thin smears, in which cells lie apart, of the four laboratories that have an evaluation set. A small
+    /// network learns the shapes in them within seconds, and no colour tells them.
+    Quickstart,
     /// For tests: one small field a source, three evaluation fields a source.
     Tiny,
-    /// For the quickstart: six fields of about 680×456 a source; a few thousand labelled cells.
+    /// For trying the tools: six fields of about 680×456 a source; a few thousand labelled cells.
     Small,
     /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
     Medium,
@@ -32,17 +35,24 @@ struct Extent {
 }
 
 impl Scale {
-    /// Its name in commands: `tiny`, `small` or `medium`.
+    /// Its name in commands: `quickstart`, `tiny`, `small` or `medium`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Quickstart => "quickstart",
             Self::Tiny => "tiny",
             Self::Small => "small",
             Self::Medium => "medium",
         }
     }
 
+    /// Whether smears are so thin that cells lie apart, and each cell's crop is narrow.
+    fn is_thin(self) -> bool {
+        self == Self::Quickstart
+    }
+
     fn extent(self) -> Extent {
         match self {
+            Self::Quickstart => Extent { images: 24, size: 1.0, slides: 5, fields: 6, evaluation_size: 0.7 },
             Self::Tiny => Extent { images: 1, size: 0.5, slides: 3, fields: 1, evaluation_size: 0.5 },
             Self::Small => Extent { images: 6, size: 1.0, slides: 3, fields: 4, evaluation_size: 0.7 },
             Self::Medium => Extent { images: 40, size: 1.5, slides: 10, fields: 8, evaluation_size: 1.0 },
@@ -59,18 +69,33 @@ pub(crate) struct DrawnSource {
     pub(crate) style: &'static SourceStyle,
     /// How labels are written and the side of a cell's crop, for an evaluation set.
     pub(crate) evaluation: Option<(LabelFormat, u32)>,
+    /// Cells lie apart.
+    pub(crate) thin: bool,
 }
 
 impl DrawnSource {
-    /// All training sources, then the evaluation sets.
-    pub(crate) fn all() -> Vec<Self> {
-        let training = SOURCES.iter().enumerate().map(|(index, style)| Self { index, style, evaluation: None });
-        let evaluation = SOURCES
-            .iter()
-            .enumerate()
-            .filter(|(_, style)| style.evaluation.is_some())
-            .map(|(index, style)| Self { index, style, evaluation: style.evaluation });
+    /// The training sources of a scale, then the evaluation sets.
+    pub(crate) fn all(scale: Scale) -> Vec<Self> {
+        let thin = scale.is_thin();
+        let every = || SOURCES.iter().enumerate();
+        let training = every().filter(|(_, style)| !thin || style.evaluation.is_some()).map(|(index, style)| Self {
+            index,
+            style,
+            evaluation: None,
+            thin,
+        });
+        let evaluation = every().filter_map(|(index, style)| {
+            let (format, side) = style.evaluation?;
+            let side = if thin { style.narrow_crop() } else { side };
+            Some(Self { index, style, evaluation: Some((format, side)), thin })
+        });
         training.chain(evaluation).collect()
+    }
+
+    /// How the description says where cells lie, and the side of a cell's crop: for evaluation sets, and for thin smears,
+    /// whose training cells are cut out too.
+    pub(crate) fn cells(&self) -> Option<(LabelFormat, u32)> {
+        self.evaluation.or_else(|| self.thin.then(|| (LabelFormat::Boxes, self.style.narrow_crop())))
     }
 
     /// Name of the folder and of the source description.

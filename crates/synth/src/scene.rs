@@ -5,14 +5,18 @@
 
 use run_spec::seed::{Stream, stream};
 
-use crate::catalogue::SourceStyle;
 use crate::form::{CellForm, Class, GRID_STEP};
+use crate::plan::Field;
 use crate::single::{between, gauss};
 
 /// Standard deviation of the logarithm of a cell's stain density.
 const DENSITY_SPREAD: f32 = 0.15;
 /// Share of the cells that lie down beside another one: cells gather.
 const CLINGING: f64 = 0.4;
+/// Share of the cells that may cover another one in part.
+const OVERLAPPING: f64 = 0.2;
+/// Share of the field covered by cells in a thin smear, whatever the source.
+const THIN_COVER: f32 = 0.10;
 /// Positions tried for a cell before another is drawn.
 const TRIES: usize = 40;
 
@@ -103,8 +107,10 @@ pub(crate) struct CellLabel {
 }
 
 impl Scene {
-    /// Draws a field of `width` × `height` pixels.
-    pub(crate) fn draw(style: &SourceStyle, key: FieldKey, width: u32, height: u32, evaluation: bool) -> Self {
+    /// Draws what lies on the glass of a field of the set with this seed.
+    pub(crate) fn draw(field: &Field, seed: u64) -> Self {
+        let (style, key) = (field.source.style, field.key(seed));
+        let (width, height) = (field.width, field.height);
         let mut slide = key.slide_stream();
         let mut scene = Self {
             width,
@@ -116,17 +122,18 @@ impl Scene {
             white_cells: Vec::new(),
             spots: Vec::new(),
         };
-        let mix = class_mix(key, evaluation);
+        let mix = class_mix(key, field.source.evaluation.is_some());
         let mut stream = key.stream("synth/scene");
         let mut glass = Glass::new(&scene);
         for _ in 0..stream.poisson(f64::from(style.white_cells)) {
             scene.add_white_cell(&mut glass, &mut stream);
         }
-        let cover = style.cover * (1.0 + gauss(&mut stream, 0.12));
+        let usual = if field.source.thin { THIN_COVER } else { style.cover };
+        let cover = usual * (1.0 + gauss(&mut stream, 0.12));
         let wanted = (cover * glass.area() as f32) as usize;
         let mut misses = 0;
         while glass.taken < wanted && misses < 12 {
-            if !scene.add_cell(&mix, &mut glass, &mut stream) {
+            if !scene.add_cell(&mix, field.source.thin, &mut glass, &mut stream) {
                 misses += 1;
             }
         }
@@ -139,15 +146,15 @@ impl Scene {
         scene
     }
 
-    fn add_cell(&mut self, mix: &[f64; 9], glass: &mut Glass, stream: &mut Stream) -> bool {
+    fn add_cell(&mut self, mix: &[f64; 9], thin: bool, glass: &mut Glass, stream: &mut Stream) -> bool {
         let class = pick(mix, stream);
         let shape = CellForm::draw(class, stream);
-        let allowed = if stream.chance(0.2) { 0.22 } else { 0.0 };
+        let allowed = if stream.chance(OVERLAPPING) && !thin { 0.22 } else { 0.0 };
         let density = gauss(stream, DENSITY_SPREAD).exp();
         let tint = if stream.chance(0.04) { between(stream, 0.05, 0.14) } else { between(stream, 0.0, 0.03) };
         let (w, h) = (self.width as f32, self.height as f32);
         for _ in 0..TRIES {
-            let (x, y) = if !self.cells.is_empty() && stream.chance(CLINGING) {
+            let (x, y) = if !self.cells.is_empty() && stream.chance(CLINGING) && !thin {
                 let beside = &self.cells[stream.below(self.cells.len() as u64) as usize];
                 let far = self.radius_px * between(stream, 1.7, 2.2);
                 let angle = between(stream, 0.0, std::f32::consts::TAU);

@@ -55,7 +55,7 @@ pub struct SourceSummary {
 impl SmearSet {
     /// Number of images of the set, training and evaluation together.
     pub fn images(&self) -> u64 {
-        self.fields(&DrawnSource::all()).len() as u64
+        self.fields(&DrawnSource::all(self.scale)).len() as u64
     }
 
     /// Writes the set to `dir` (`data/`, `sources/`, `eval-sources/`, `README.md`) and calls `on_image` after each image, from
@@ -64,8 +64,8 @@ impl SmearSet {
     /// # Errors
     /// A folder that holds something else already, a file that cannot be written.
     pub fn write(&self, dir: &Path, on_image: &(dyn Fn() + Sync)) -> Result<Vec<SourceSummary>, SynthError> {
-        files::claim(dir, &words::readme(&self.command))?;
-        let sources = DrawnSource::all();
+        let sources = DrawnSource::all(self.scale);
+        files::claim(dir, &words::readme(&self.command, &sources))?;
         let one = |field: &Field| draw(field, self.seed, dir).inspect(|_| on_image());
         let drawn = self.fields(&sources).par_iter().map(one).collect::<Result<Vec<Drawn>, _>>()?;
         let mut rest = drawn.as_slice();
@@ -113,7 +113,7 @@ struct Drawn {
 /// Draws a field and writes its image, its mask and its side file of labels.
 fn draw(field: &Field, seed: u64, dir: &Path) -> Result<Drawn, SynthError> {
     let (style, key) = (field.source.style, field.key(seed));
-    let scene = Scene::draw(style, key, field.width, field.height, field.source.evaluation.is_some());
+    let scene = Scene::draw(field, seed);
     let exposure = optics::expose(&scene, style, key);
     let bytes = encode::encode(&exposure, field.format(), field.index)?;
     let labels = scene.labels();

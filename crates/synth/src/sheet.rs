@@ -29,7 +29,7 @@ const FIELDS: usize = 12;
 /// # Errors
 /// None is expected: encoding to memory fails only if the image crate refuses a format it was built with.
 pub(crate) fn draw(seed: u64, scale: Scale) -> Result<Vec<u8>, SynthError> {
-    let sets: Vec<DrawnSource> = DrawnSource::all().into_iter().filter(|set| set.evaluation.is_some()).collect();
+    let sets: Vec<DrawnSource> = DrawnSource::all(scale).into_iter().filter(|set| set.evaluation.is_some()).collect();
     let columns: Vec<Vec<Vec<RgbImage>>> = sets.par_iter().map(|set| examples(set, seed, scale)).collect();
     let column_width = CELLS as u32 * (TILE + GAP) + 3 * GAP;
     let width = LEFT + sets.len() as u32 * column_width;
@@ -64,7 +64,7 @@ fn examples(set: &DrawnSource, seed: u64, scale: Scale) -> Vec<Vec<RgbImage>> {
             break;
         }
         let key = field.key(seed);
-        let scene = Scene::draw(set.style, key, field.width, field.height, true);
+        let scene = Scene::draw(field, seed);
         let exposure = optics::expose(&scene, set.style, key);
         for label in scene.labels() {
             let of_class = &mut tiles[label.class as usize];

@@ -103,6 +103,42 @@ fn every_class_is_labelled_in_each_evaluation_source_and_the_tables_agree() {
 }
 
 #[test]
+fn in_a_thin_smear_no_cell_touches_another() {
+    let quickstart = DrawnSource::all(Scale::Quickstart);
+    assert_eq!(quickstart.iter().filter(|set| set.evaluation.is_none()).count(), 4);
+    assert_eq!(quickstart.len(), 8);
+    // Share of the fields' cells whose boxes meet the box of another cell.
+    let meeting = |sets: &[DrawnSource], scale: Scale| {
+        let (mut meeting, mut all) = (0.0, 0.0);
+        for field in sets.iter().filter_map(|set| set.fields(scale, None).first().copied()) {
+            let labels = Scene::draw(&field, 0).labels();
+            let meets = |k: usize| {
+                labels.iter().enumerate().any(|(other, b)| {
+                    let a = &labels[k];
+                    other != k && a.xmin < b.xmax && b.xmin < a.xmax && a.ymin < b.ymax && b.ymin < a.ymax
+                })
+            };
+            meeting += (0..labels.len()).filter(|k| meets(*k)).count() as f64;
+            all += labels.len() as f64;
+        }
+        meeting / all
+    };
+    let (thin, ordinary) =
+        (meeting(&quickstart, Scale::Quickstart), meeting(&DrawnSource::all(Scale::Small), Scale::Small));
+    assert!(thin < 0.25 && ordinary > 0.6, "{thin:.2} of a thin smear's cells, {ordinary:.2} of an ordinary one's");
+}
+
+#[test]
+fn training_sources_of_the_quickstart_say_where_cells_lie() {
+    let dir = tempdir().expect("folder");
+    write(&SmearSet { scale: Scale::Quickstart, images_per_source: Some(1), ..tiny(0) }, dir.path()).expect("draw");
+    let text = fs::read_to_string(dir.path().join("sources/synth-pink-giemsa.yaml")).expect("read");
+    assert!(text.contains("file: cells.csv") && text.contains("cells: { size: 60"), "{text}");
+    let readme = fs::read_to_string(dir.path().join("README.md")).expect("read");
+    assert!(readme.contains("Thin smears") && readme.contains("of the 4 training sources"), "{readme}");
+}
+
+#[test]
 fn labels_lie_inside_their_images() {
     let (dir, summary) = drawn(1);
     for set in &summary {
@@ -123,7 +159,7 @@ fn files_hold_the_formats_that_the_catalogue_names() {
     use super::catalogue::FileFormat as F;
     let dir = tempdir().expect("folder");
     write(&SmearSet { images_per_source: Some(3), ..tiny(2) }, dir.path()).expect("draw");
-    for set in DrawnSource::all() {
+    for set in DrawnSource::all(Scale::Tiny) {
         for field in set.fields(Scale::Tiny, Some(3)) {
             let path = dir.path().join("data").join(set.name()).join(field.path());
             let bytes = fs::read(&path).expect("read");
@@ -155,7 +191,7 @@ fn no_image_occurs_twice_so_nothing_leaks_into_the_evaluation() {
     let dir = tempdir().expect("folder");
     write(&SmearSet { images_per_source: Some(2), ..tiny(5) }, dir.path()).expect("draw");
     let mut seen = BTreeSet::new();
-    for set in DrawnSource::all() {
+    for set in DrawnSource::all(Scale::Tiny) {
         for field in set.fields(Scale::Tiny, Some(2)) {
             let bytes = fs::read(dir.path().join("data").join(set.name()).join(field.path())).expect("read");
             let rgb = image::load_from_memory(&bytes).expect("decodes").to_rgb8();
@@ -190,12 +226,12 @@ fn the_sheet_shows_every_class_of_every_evaluation_source() {
 }
 
 /// Mean colours of all labelled crops of a source's evaluation fields: slide, class, mean of the crop, mean of its middle.
-fn mean_colours(set: &DrawnSource) -> Vec<(u64, Class, [[f64; 3]; 2])> {
+fn mean_colours(set: &DrawnSource, scale: Scale) -> Vec<(u64, Class, [[f64; 3]; 2])> {
     let side = set.evaluation.expect("an evaluation set").1;
     let mut all = Vec::new();
-    for field in set.fields(Scale::Small, None) {
+    for field in set.fields(scale, None) {
         let key = field.key(0);
-        let scene = Scene::draw(set.style, key, field.width, field.height, true);
+        let scene = Scene::draw(&field, 0);
         let exposure = optics::expose(&scene, set.style, key);
         for label in scene.labels() {
             let mean = |half: u32| {
@@ -233,10 +269,17 @@ fn nearest_mean_accuracy(cells: &[(u64, Class, [[f64; 3]; 2])], part: usize) -> 
     right as f64 / cells.len() as f64
 }
 
+/// The evaluation sets of a scale of ordinary smears, and of thin ones.
+fn evaluation_sets() -> Vec<(Scale, DrawnSource)> {
+    let of =
+        |scale| DrawnSource::all(scale).into_iter().filter(|set| set.evaluation.is_some()).map(move |set| (scale, set));
+    of(Scale::Small).chain(of(Scale::Quickstart)).collect()
+}
+
 #[test]
 fn colour_does_not_give_the_class_away() {
-    for set in DrawnSource::all().iter().filter(|set| set.evaluation.is_some()) {
-        let cells = mean_colours(set);
+    for (scale, set) in evaluation_sets() {
+        let cells = mean_colours(&set, scale);
         let (crop, middle) = (nearest_mean_accuracy(&cells, 0), nearest_mean_accuracy(&cells, 1));
         assert!(cells.len() > 300, "{} has {} cells", set.name(), cells.len());
         assert!(crop < 0.25 && middle < 0.35, "{}: {crop:.3} whole crop, {middle:.3} middle", set.name());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::catalogue::{FileFormat, FileLayout, LabelFormat, SOURCES};
+use crate::catalogue::{FileFormat, FileLayout, LabelFormat};
 use crate::form::Class;
 use crate::plan::{DrawnSource, Field};
 use crate::scene::CellLabel;
@@ -40,7 +40,7 @@ pub(crate) fn source_yaml(source: &DrawnSource, command: &str) -> String {
         FileLayout::Folders => "# A folder is a slide.\ngroup: { by: folder, up: 1 }\n",
         FileLayout::Flat | FileLayout::WithMasks => "group: { by: pattern, pattern: '(slide\\d+)_' }\n",
     };
-    match source.evaluation {
+    match source.cells() {
         None => {}
         Some((LabelFormat::Points, size)) => {
             text += "label: { from: points, file: 'labels/{stem}.txt' }\n";
@@ -72,24 +72,29 @@ pub(crate) fn cells_csv<'a>(images: impl Iterator<Item = (&'a Field, &'a [CellLa
     text
 }
 
-/// The README at the root of the set.
-pub(crate) fn readme(command: &str) -> String {
+/// The README at the root of a set of `sources`.
+pub(crate) fn readme(command: &str, sources: &[DrawnSource]) -> String {
+    let training: Vec<&DrawnSource> = sources.iter().filter(|source| source.evaluation.is_none()).collect();
+    let (product, out, smears) = match sources.iter().any(|source| source.thin) {
+        true => ("cells", "training-cells", " Thin smears: cells lie apart."),
+        false => ("patches", "patches", ""),
+    };
     let classes: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
     let mut text = format!(
-        "# Synthetic blood smears\n\n{NOTICE} Written by `{command}`. Licence: CC0-1.0.\n\n\
+        "# Synthetic blood smears\n\n{NOTICE} Written by `{command}`. Licence: CC0-1.0.{smears}\n\n\
         For trying the tools and for tests. Nothing learnt on it is evidence about blood.\n\n\
         - `sources/NAME.yaml`: descriptions of the {} training sources; `data/NAME/` holds their images.\n\
         - `eval-sources/NAME.yaml`: the labelled evaluation set, over four of the sources; its slides are in no training source.\n\
         - `data/NAME/cells.csv`: every cell that lies mostly inside its image: its place, box and shape. \
         White cells, platelets and dirt have no label.\n\n\
         Shapes: {}.\n\n\
-        ```\nshard-builder build sources --data data --product patches --out shards/patches\n\
+        ```\nshard-builder build sources --data data --product {product} --out shards/{out}\n\
         shard-builder build eval-sources --data data --product cells --out shards/cells\n```\n\n\
         | source | files | about |\n|---|---|---|\n",
-        SOURCES.len(),
+        training.len(),
         classes.join(", "),
     );
-    for style in &SOURCES {
+    for style in training.iter().map(|source| source.style) {
         writeln!(text, "| {} | {} | {} |", style.name, format_words(style.format), style.about)
             .expect("a String takes any text");
     }

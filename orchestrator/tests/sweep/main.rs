@@ -260,7 +260,7 @@ fn every_sweep_of_the_repository_resolves() {
     let expected = [
         "Sweep ablations: 6 arms × 3 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
-        "Sweep quickstart: 3 arms × 2 seeds",
+        "Sweep quickstart-synthetic: 3 arms × 4 seeds",
         "Sweep stain: 6 arms × 3 seeds",
     ];
     assert_eq!(lines, expected);

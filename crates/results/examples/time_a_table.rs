@@ -1,6 +1,8 @@
 //! How long the table of a large sweep takes, and how much memory: `cargo run -p results --example time_a_table -- CELLS CLASSES
 //! ARMS SEEDS`. Four probes, 20 cells a group, 4 sources, 5 folds; a file of predictions for each trial is opened anew.
 
+#![allow(clippy::print_stdout, reason = "its output is its result")]
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -28,12 +30,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = TableOptions { reference: Some("arm 0".to_owned()), ..TableOptions::default() };
     let table = Table::with_predictions(&rows, &[], &options, |_, _| {
         let counted = counted(&files, classes, arms);
-        eprintln!("counted after {:.1} s", start.elapsed().as_secs_f64());
+        println!("counted after {:.1} s", start.elapsed().as_secs_f64());
         counted
     })?;
     let text = render::terminal(&table);
     let megabytes = files.iter().map(Vec::len).max().unwrap_or(0) as f64 / 1e6;
-    eprintln!(
+    println!(
         "{cells} cells × {classes} classes, {arms} arms × {seeds} seeds, {megabytes:.1} MB a trial: table of {} lines in {:.1} s; \
          peak memory {}",
         text.lines().count(),

@@ -103,18 +103,23 @@ fn choose(train: &Features, labels: &[u32], groups: &[usize]) -> Result<(f64, Ve
     if tested == 0 {
         return Ok((C_WITHOUT_CHOICE, Vec::new()));
     }
+    let (best, right) = search(|c| paths.iter_mut().map(|path| path.right_at(c)).sum())?;
+    Ok((GRID[best], right.iter().map(|&n| n as f64 / tested as f64).collect()))
+}
+
+/// Position in [`GRID`] of the first C with the most right predictions, and their number at each C that was tried.
+fn search(mut right_at: impl FnMut(f64) -> Result<usize, ProbeError>) -> Result<(usize, Vec<usize>), ProbeError> {
     let (mut right, mut best) = (Vec::new(), 0);
     for c in GRID {
-        let at_c = paths.iter_mut().map(|path| path.right_at(c)).sum::<Result<usize, ProbeError>>()?;
-        right.push(at_c);
-        if at_c > right[best] {
+        right.push(right_at(c)?);
+        if right[right.len() - 1] > right[best] {
             best = right.len() - 1;
         }
         if right.len() > best + PATIENCE && right[best + 1..].iter().rev().take(PATIENCE).all(|&n| n < right[best]) {
             break;
         }
     }
-    Ok((GRID[best], right.iter().map(|&n| n as f64 / tested as f64).collect()))
+    Ok((best, right))
 }
 
 /// The fits of one inner fold, each of which starts from the one before.
@@ -263,14 +268,24 @@ mod tests {
     fn noise_is_shrunk_harder_than_signal() {
         let (features, labels, groups) = setting([1.0; 5]);
         let chosen = fit(&features, &labels, &groups, Strength::Chosen).unwrap();
-        let tried = chosen.inner_accuracy.len();
-        assert!(tried < GRID.len(), "the search ends after the best: {chosen:?}");
         let best = chosen.inner_accuracy.iter().copied().fold(0.0, f64::max);
         let first = chosen.inner_accuracy.iter().position(|&a| a == best).unwrap();
         assert_eq!(chosen.c, GRID[first]);
         assert!(best > 0.55, "{chosen:?}");
         let fixed = fit(&features, &labels, &groups, Strength::Fixed(chosen.c)).unwrap();
         assert_eq!(fixed.model, chosen.model);
+    }
+
+    #[test]
+    fn the_search_ends_after_two_values_in_a_row_below_the_best() {
+        let along = |right: [usize; 10]| {
+            let mut tried = right.into_iter();
+            search(|_| Ok(tried.next().unwrap())).unwrap()
+        };
+        let (best, tried) = along([3, 3, 5, 7, 6, 7, 6, 6, 9, 9]);
+        assert_eq!((best, tried.len()), (3, 8), "one below, one equal and two below");
+        assert_eq!(along([3, 3, 3, 4, 4, 3, 4, 3, 4, 3]).1.len(), 10);
+        assert_eq!(along([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).0, 9);
     }
 
     #[test]

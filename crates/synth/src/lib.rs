@@ -6,6 +6,7 @@
 //!
 //! * `catalogue`: how the slides of each source are stained, lit, photographed and filed.
 //! * `plan`: which images a set consists of.
+//! * `field_key`: which field is drawn, and its random streams.
 //! * `scene`, `form`, `outline`: what lies on the glass.
 //! * `optics`: from a scene to pixels.
 //! * `encode`, `words`, `files`: image files, descriptions and label files, and writing them.
@@ -14,6 +15,7 @@
 mod catalogue;
 mod encode;
 mod error;
+mod field_key;
 mod files;
 mod form;
 mod optics;

@@ -4,8 +4,9 @@
 //! function blurs intensities, not absorbances; noise grows with the square root of the light.
 
 use crate::catalogue::SourceStyle;
+use crate::field_key::FieldKey;
 use crate::form::REACH;
-use crate::scene::{DrawnCell, FieldKey, Scene, Spot, WhiteCell};
+use crate::scene::{DrawnCell, Scene, Spot, WhiteCell};
 use crate::single::{between, gauss, length};
 
 /// Noise of the camera in the dark, as a share of white.

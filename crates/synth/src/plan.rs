@@ -1,7 +1,7 @@
 //! Which images a synthetic set consists of: sizes, names, slides and fields.
 
 use crate::catalogue::{FileFormat, FileLayout, LabelFormat, SOURCES, SourceStyle};
-use crate::scene::FieldKey;
+use crate::field_key::FieldKey;
 
 /// Added to the printed number of an evaluation slide, so that it is never a training slide.
 const EVALUATION_SLIDES: u64 = 1_000_000;

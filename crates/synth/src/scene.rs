@@ -3,8 +3,9 @@
 //! A field is drawn from a stream keyed by (seed, source, slide, field), so it depends on nothing else: not on the other
 //! images, not on threads. Cells may touch and overlap a little; labels are given to cells that lie mostly inside the field.
 
-use run_spec::seed::{Stream, stream};
+use run_spec::seed::Stream;
 
+use crate::field_key::FieldKey;
 use crate::form::{CellForm, Class, GRID_STEP};
 use crate::plan::Field;
 use crate::single::{between, gauss};
@@ -19,31 +20,6 @@ const OVERLAPPING: f64 = 0.2;
 const THIN_COVER: f32 = 0.10;
 /// Positions tried for a cell before another is drawn.
 const TRIES: usize = 40;
-
-/// Which image: everything that a field depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FieldKey {
-    pub(crate) seed: u64,
-    /// Index in the catalogue.
-    pub(crate) source: usize,
-    /// Slide number; evaluation slides have numbers that training slides never have.
-    pub(crate) slide: u64,
-    pub(crate) field: u64,
-}
-
-impl FieldKey {
-    pub(crate) fn stream(&self, domain: &str) -> Stream {
-        stream(self.seed, domain, &[self.source as u64, self.slide, self.field])
-    }
-
-    fn slide_stream(&self) -> Stream {
-        stream(self.seed, "synth/slide", &[self.source as u64, self.slide])
-    }
-
-    fn source_stream(&self) -> Stream {
-        stream(self.seed, "synth/source", &[self.source as u64])
-    }
-}
 
 /// A red cell on the glass. Positions are in pixels, the middle of the bounding box.
 #[derive(Clone, Debug)]

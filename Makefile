@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop page-test check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
+PAGE := .venv-page
 AUGMENT := .venv-augment
 SHARDS := .venv-shards
 MAP := .venv-map
@@ -33,6 +34,12 @@ interop: $(INTEROP)/.stamp build ## check against torch, timm, pyarrow, DuckDB a
 
 $(INTEROP)/.stamp: tests/interop/requirements.txt
 	@scripts/venv.sh $(INTEROP) tests/interop/requirements.txt
+
+page-test: $(PAGE)/.stamp build ## the report's page in Chromium: scripts, keyboard, axe-core, phone, print (SHOTS=folder keeps pictures)
+	@scripts/page-test.sh $(PAGE)/bin/python $(BIN) $(SHOTS)
+
+$(PAGE)/.stamp: tests/page/requirements.txt
+	@scripts/venv.sh $(PAGE) tests/page/requirements.txt
 
 check: fmt clippy doc deny ## formatting, lints, documentation, dependencies
 

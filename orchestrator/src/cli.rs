@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Status(TargetArgs),
     /// Print the table of what is finished.
     Results(ResultsArgs),
+    /// Write what was found as one HTML file, which opens from disk and can be mailed.
+    Report(ReportArgs),
     /// Cancel the Slurm jobs of a sweep; the same `sweep` continues it.
     Cancel(TargetArgs),
     /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.
@@ -129,6 +131,39 @@ pub(crate) struct ResultsArgs {
     pub(crate) recompute: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A sweep file, or the name of a sweep.
+    #[arg(required_unless_present = "from")]
+    pub(crate) target: Option<String>,
+    /// The page to write; one that is there is replaced.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) out: PathBuf,
+    /// Write the data of the page too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Make the page from such data (`report.json` beside the tables) instead of a sweep.
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    pub(crate) from: Option<PathBuf>,
+    /// The store [default: the file's, else ./store].
+    #[arg(long, value_name = "URI")]
+    pub(crate) store: Option<String>,
+    /// Where a shard set lies, as for `sweep`; with a sweep file only.
+    #[arg(long, value_name = "NAME=URI")]
+    pub(crate) shards: Vec<String>,
+    /// The worker that would run the file, where no recorded plan is of this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) worker: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// The sweep that is meant; `None` where the data are given.
+    pub(crate) fn target(&self) -> Option<TargetArgs> {
+        let (store, shards, worker) = (self.store.clone(), self.shards.clone(), self.worker.clone());
+        self.target.clone().map(|target| TargetArgs { target, store, shards, worker })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
     /// Guarded processes of this machine.
@@ -145,6 +180,8 @@ pub(crate) enum Format {
     Md,
     /// One record a line.
     Csv,
+    /// Tables for a paper, with all metrics; they need the package booktabs.
+    Latex,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use run_spec::ids::{Attempt, Digest};
 use serde_json::Value;
 
 use crate::evidence;
-use crate::keys::RowsKey;
+use crate::keys::{ATLASES, RowsKey};
 use crate::records::{Arm, EvalSet, Plan, Trial};
 
 /// One process of a trial.
@@ -84,6 +84,7 @@ impl CommandLines<'_> {
         args.extend(words(&["--shards", &eval.shards.uri, "--split", &eval.split, "--dataset", &eval.name]));
         args.extend(words(&["--predictions", &uri_of(&rows.predictions().to_string())]));
         args.extend(words(&["--out", &uri_of(&rows.to_string())]));
+        args.extend(words(&["--atlas", &uri_of(ATLASES)]));
         let threads = trial.arm.config.threads();
         if threads > 0 {
             args.extend(words(&["--threads", &threads.to_string()]));
@@ -116,8 +117,9 @@ pub(crate) const ABOUT_A_RUN: [&str; 3] = ["keep_features", "step", "transductiv
 /// Options that say which baselines a sweep goes without: the plan has taken them into account.
 pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
 /// Options of `worker probe` that a sweep gives itself.
-pub(crate) const OWN: [&str; 14] = [
+pub(crate) const OWN: [&str; 15] = [
     "arm",
+    "atlas",
     "config",
     "dataset",
     "evaluations",
@@ -229,7 +231,8 @@ pub(crate) mod tests {
         let rows = format!("{attempt}/rows-cells.jsonl");
         let expected = format!(
             "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --transductive --step 32000 \
-             --shards ./cells --split 'grouped 5' --dataset cells --predictions S/{attempt}/predictions-cells.parquet --out S/{rows} --threads 2 --batch-size 64 --fast \
+             --shards ./cells --split 'grouped 5' --dataset cells --predictions S/{attempt}/predictions-cells.parquet --out S/{rows} \
+             --atlas S/atlases --threads 2 --batch-size 64 --fast \
              --expect code=0.1.0+a --expect shards={cells} --expect split={split}"
         );
         assert_eq!(shown("worker", &stages[1].args), expected);

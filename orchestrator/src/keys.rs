@@ -4,6 +4,9 @@ use std::fmt;
 
 use run_spec::ids::{Attempt, Digest, Seed};
 
+/// The folder of the sprite atlases of evaluation sets, shared by every sweep ([`shards::atlas`]).
+pub(crate) const ATLASES: &str = "atlases";
+
 /// `trials/<digest>/seed-<s>`: a trial, shared by every sweep that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TrialKey {

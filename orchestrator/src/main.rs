@@ -9,7 +9,7 @@
 //! * [`records`], [`keys`], [`trial_state`], [`identity`]: what the store says, and who holds what.
 //! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
 //! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
-//! * [`design`], [`tables`], [`show`], [`progress`]: saying what is compared and what came out.
+//! * [`design`], [`tables`], [`report_command`], [`show`], [`progress`]: saying what is compared and what came out.
 
 mod attempt;
 mod backend;
@@ -30,6 +30,7 @@ mod process;
 mod progress;
 mod recompute;
 mod records;
+mod report_command;
 mod show;
 mod slurm;
 mod supervisor;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => sweep_command::run(&args),
         Command::Status(args) => run_status(&args),
         Command::Results(args) => run_results(&args),
+        Command::Report(args) => report_command::run(&args),
         Command::Cancel(args) => run_cancel(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Schema { of } => print_schema(of),
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 /// The store, and the plan of a sweep file or the newest plan of a sweep name.
-fn target(args: &TargetArgs) -> Result<(Store, Plan)> {
+pub(crate) fn target(args: &TargetArgs) -> Result<(Store, Plan)> {
     let path = Path::new(&args.target);
     if !path.is_file() {
         plans::check_name(&args.target)?;
@@ -122,6 +124,7 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
         Format::Text => results::render::terminal(&table),
         Format::Md => tables::report(&plan, &table),
         Format::Csv => results::render::csv(&table)?,
+        Format::Latex => results::render::latex(&table),
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -27,6 +27,7 @@ use crate::plans::{self, Run};
 use crate::prepare::{self, Found};
 use crate::process::Launcher;
 use crate::records::{Plan, Trial};
+use crate::report_command;
 use crate::show::{self, Counts};
 use crate::slurm::client::Client;
 use crate::slurm::setup::{self, Choices};
@@ -141,9 +142,11 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     let collected = tables::collect(store, plan)?;
     if !collected.rows.is_empty() {
         let table = tables::table(store, plan, &collected)?;
-        let folder = tables::keep(store, plan, &table, &collected.rows)?;
+        let report = report_command::files(&report_command::gather(store, plan, &collected, &table)?)?;
+        let folder = tables::keep(store, plan, (&table, &collected.rows), report)?;
         terminal::line(render::terminal(&table));
         terminal::line(format!("Tables: {}", store.uri_of(&folder)));
+        terminal::line(format!("Report: {}", store.uri_of(&format!("{folder}/{}", report_command::PAGE))));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
     terminal::note(format!("{finished} trials finished, {skipped} were finished before, {failed} failed, {left} left"));

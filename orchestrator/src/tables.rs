@@ -6,6 +6,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use results::figure::{self, ArmsFigure};
 use results::measures::{Primary, ProbeName};
+use results::predictions::Predictions;
 use results::stats::counts::CountsBuilder;
 use results::stats::verdict::Rules;
 use results::table::{Evaluated, Table, TableOptions, line_name};
@@ -61,7 +62,12 @@ pub(crate) fn collect<'a>(store: &Store, plan: &'a Plan) -> Result<Collected<'a>
     Ok(Collected { rows, without, finished })
 }
 
-impl Collected<'_> {
+impl<'a> Collected<'a> {
+    /// Finished trials and baselines.
+    pub(crate) fn finished(&self) -> impl Iterator<Item = (&Trial<'a>, &Finished)> {
+        self.finished.iter().map(|(trial, record)| (trial, record))
+    }
+
     /// The predictions on the evaluation set `eval`, counted probe by probe. A trial whose predictions cannot be used is
     /// named and has what its rows give.
     ///
@@ -92,14 +98,12 @@ impl Collected<'_> {
     }
 }
 
-/// Adds the predictions of one trial on `eval` to the counts of each probe. Returns the classes; `None` where there are no
-/// predictions.
-fn add(
+/// The predictions of one trial on `eval`, and the name of its features in them; `None` where there are none.
+pub(crate) fn predictions<'a>(
     store: &Store,
-    (trial, record): (&Trial<'_>, &Finished),
+    (trial, record): (&Trial<'a>, &Finished),
     eval: &str,
-    builders: &mut BTreeMap<String, CountsBuilder>,
-) -> Result<Option<Vec<String>>> {
+) -> Result<Option<(Predictions, &'a str)>> {
     let features = match trial.baseline {
         Some(baseline) if baseline.eval != eval => return Ok(None),
         Some(baseline) => baseline.features.as_str(),
@@ -111,7 +115,19 @@ fn add(
         None => Some(eval.to_owned()),
     };
     let Some(named) = named else { return Ok(None) };
-    let Some(predictions) = evidence::predictions(store, record, &named)? else { return Ok(None) };
+    Ok(evidence::predictions(store, record, &named)?.map(|predictions| (predictions, features)))
+}
+
+/// Adds the predictions of one trial on `eval` to the counts of each probe. Returns the classes; `None` where there are no
+/// predictions.
+fn add(
+    store: &Store,
+    trial: (&Trial<'_>, &Finished),
+    eval: &str,
+    builders: &mut BTreeMap<String, CountsBuilder>,
+) -> Result<Option<Vec<String>>> {
+    let Some((predictions, features)) = predictions(store, trial, eval)? else { return Ok(None) };
+    let (trial, _) = trial;
     let task = &predictions.metadata().task;
     for probe in &task.probes {
         let builder = builders.entry(probe.name.clone()).or_insert_with(|| CountsBuilder::new(task.classes.len()));
@@ -121,7 +137,7 @@ fn add(
 }
 
 /// Whether the store could not be reached, as opposed to damage in it.
-fn is_away(error: &anyhow::Error) -> bool {
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<StoreError>().is_some_and(|error| !trial_state::is_damage(error))
 }
 
@@ -191,9 +207,14 @@ pub(crate) fn report(plan: &Plan, table: &Table) -> String {
     out
 }
 
-/// Writes report, CSV and Parquet under the sweep's next table number, unless the newest holds the same already.
-/// Returns the key of the folder.
-pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]) -> Result<String> {
+/// Writes the table as Markdown, CSV, Parquet and pictures, and the files `further` with their names, under the sweep's next table
+/// number, unless the newest holds the same already. Returns the key of the folder.
+pub(crate) fn keep(
+    store: &Store,
+    plan: &Plan,
+    (table, rows): (&Table, &[ResultRow]),
+    further: Vec<(String, Vec<u8>)>,
+) -> Result<String> {
     let root = format!("{}/tables", plan.key());
     let mut files = vec![
         ("summary.csv".to_owned(), render::csv(table)?.into_bytes()),
@@ -212,6 +233,7 @@ pub(crate) fn keep(store: &Store, plan: &Plan, table: &Table, rows: &[ResultRow]
             files.push((format!("figure-{}.svg", eval.name), svg.into_bytes()));
         }
     }
+    files.extend(further);
     // Last, so that a folder with a report is whole.
     files.push(("report.md".to_owned(), report(plan, table).into_bytes()));
     // Two orchestrators that end at once keep the same table; whoever finds another table there takes the next number.

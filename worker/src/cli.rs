@@ -244,6 +244,9 @@ pub(crate) struct ScoringArgs {
     /// predictions-NAME.parquet beside rows-NAME.jsonl.
     #[arg(long, value_name = "URI")]
     pub(crate) predictions: Option<String>,
+    /// Where small pictures of the cells go, for reports; a folder that all evaluation sets share. Pictures that are there stay.
+    #[arg(long, value_name = "URI")]
+    pub(crate) atlas: Option<String>,
     /// Further evaluations, separated by commas; they take longer.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
     pub(crate) evaluations: Vec<Evaluation>,

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
-use shards::ShardSet;
+use shards::{RgbImage, ShardSet};
 use tch::Tensor;
 use torch_shim::panics::catch_torch_panic;
 use training::{OpenDevice, snapshot};
@@ -109,6 +109,11 @@ impl<'a> Extractor<'a> {
     pub(crate) fn features_of_pixels(&self, dim: usize, of_pixels: fn(&[u8]) -> Vec<f32>) -> Result<Features> {
         let rows = self.map(0..self.shards.len(), |row| Ok(of_pixels(&self.shards.rgb(row)?)))?;
         Ok(Features::new(dim, rows.concat())?)
+    }
+
+    /// What `make` makes of the picture of each row, in order.
+    pub(crate) fn of_pictures<T: Send>(&self, make: impl Fn(&RgbImage) -> T + Send + Sync) -> Result<Vec<T>> {
+        self.map(0..self.shards.len(), |row| Ok(make(&self.shards.rgb(row)?)))
     }
 
     fn map<T: Send>(&self, rows: Range<u64>, make: impl Fn(u64) -> Result<T> + Send + Sync) -> Result<Vec<T>> {

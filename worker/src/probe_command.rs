@@ -21,6 +21,7 @@ use crate::environment::Environment;
 use crate::features::{self, Extractor};
 use crate::{device, expectation, transductive};
 
+mod atlas;
 mod kept;
 mod origin;
 mod predictions;
@@ -41,7 +42,9 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
         let features = baseline.features(config, device, &extractor)?;
         scored.push(probed.score(baseline.name(), origin::untrained(&of_run), &features)?);
     }
-    finish(&args.scoring, &scoring, &scored)
+    finish(&args.scoring, &scoring, &scored)?;
+    atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
+    Ok(())
 }
 
 /// Scores features that no training made, without a run; rows and predictions are kept as [`probe`] keeps them.
@@ -60,7 +63,9 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
     let name = args.features.name();
     let origin = origin::of_nothing(&config, name, device.description);
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    finish(&args.scoring, &scoring, &[probed.score(name, origin, &features)?])
+    finish(&args.scoring, &scoring, &[probed.score(name, origin, &features)?])?;
+    atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
+    Ok(())
 }
 
 /// A set of features with all that was found out about it.

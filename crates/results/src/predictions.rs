@@ -16,6 +16,7 @@
 //!
 //! Lines stand in the order of the features in the metadata, and of the cells in the shard set.
 
+mod cells;
 mod columns;
 mod metadata;
 mod read;
@@ -24,6 +25,7 @@ mod rows;
 mod tests;
 mod write;
 
+pub use cells::SeenCell;
 pub use columns::BLOCK;
 pub use metadata::{
     FeaturesRecord, Fit, Metadata, OptimumDistance, Origin, ProbeColumn, ProbeFits, Spread, Task, VERSION,

@@ -5,12 +5,14 @@
 //! are part of every form that a person reads.
 
 mod blocks;
+mod latex;
 mod people;
 mod programs;
 mod scale;
 #[cfg(test)]
 mod tests;
 
+pub use latex::latex;
 pub(crate) use people::shortened;
 pub use people::{markdown, terminal};
 pub use programs::{classes_csv, csv, parquet};

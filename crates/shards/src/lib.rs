@@ -10,6 +10,7 @@
 //!
 //! Rows of a set are numbered from 0 over its shards in manifest order. Nothing here knows about training or tensors.
 
+pub mod atlas;
 mod cache;
 mod claim;
 mod codec;

@@ -37,6 +37,31 @@ fn a_sweep_runs_to_its_table_and_finished_trials_are_skipped() {
     assert!(status.contains("7 trials: 7 done, 0 failed, 0 running, 0 to run"), "{status}");
 }
 
+#[test]
+fn a_report_is_written_with_the_tables_and_can_be_made_again() {
+    let bench = Bench::new();
+    let run = bench.run(&[]).ends(0);
+    let kept = bench.path("store").join(&bench.records("tables/1/report.html")[0]);
+    let page = std::fs::read_to_string(&kept).unwrap();
+    assert_eq!(run.out.lines().last().unwrap(), format!("Report: {}", kept.display()));
+    assert!(page.contains("SMOKE TEST") && page.contains("default-src 'none'"));
+
+    bench.orchestrator(&["report", "sweep.yaml", "--out", "again.html", "--data", "data.json"]).ends(0);
+    assert_eq!(std::fs::read_to_string(bench.path("again.html")).unwrap(), page);
+    let data: serde_json::Value = serde_json::from_slice(&std::fs::read(bench.path("data.json")).unwrap()).unwrap();
+    let arms = data["evaluations"][0]["lines"].as_array().unwrap();
+    assert!(arms.iter().any(|line| line["name"] == "koleo-on" && line["kind"] == "arm"), "{data:#}");
+    assert_eq!(data["run"]["arms"][1]["changes"], "loss.koleo_weight=0.1");
+    assert!(data["methods"][1].as_str().unwrap().contains("2 arms"), "{data:#}");
+
+    bench.orchestrator(&["report", "--from", "data.json", "--out", "from.html"]).ends(0);
+    assert_eq!(std::fs::read_to_string(bench.path("from.html")).unwrap(), page);
+    let wrong = bench.orchestrator(&["report", "--from", "base.yaml"]).ends(1);
+    assert!(wrong.err.contains("base.yaml holds no report"), "{}", wrong.err);
+    let latex = bench.orchestrator(&["results", "sweep.yaml", "--format", "latex"]).ends(0).out;
+    assert!(latex.contains("\\begin{tabular}") && latex.contains("koleo-on"), "{latex}");
+}
+
 /// Random weights once per seed, the histogram once: trials share their rows, and no hours are charged to them.
 #[test]
 fn baselines_are_scored_once_and_shared() {

@@ -80,9 +80,7 @@ impl Predictions {
         trial: (&str, u64),
         counts: &mut CountsBuilder,
     ) -> Result<(), ResultsError> {
-        let absent = |what: &str| ResultsError::Empty { what: format!("{what} in {}", self.what) };
-        let wanted = self.metadata.features(features).ok_or_else(|| absent(&format!("features {features}")))?;
-        let probe = self.metadata.task.probe(probe).ok_or_else(|| absent(&format!("probe {probe}")))?;
+        let (wanted, probe) = self.find(features, probe)?;
         let classes = self.metadata.task.classes.len();
         let mut of_place: HashMap<(u32, u32, u32), Vec<ClassCounts>> = HashMap::new();
         let names = self.scan(&[probe], |line| {
@@ -97,6 +95,14 @@ impl Predictions {
             counts.add_group(trial, place, &of_class)?;
         }
         Ok(())
+    }
+
+    /// Positions of features and probe.
+    pub(super) fn find(&self, features: &str, probe: &str) -> Result<(usize, usize), ResultsError> {
+        let absent = |what: &str| ResultsError::Empty { what: format!("{what} in {}", self.what) };
+        let wanted = self.metadata.features(features).ok_or_else(|| absent(&format!("features {features}")))?;
+        let probe = self.metadata.task.probe(probe).ok_or_else(|| absent(&format!("probe {probe}")))?;
+        Ok((wanted, probe))
     }
 
     /// The result rows of all features: what every program that writes rows writes.
@@ -153,7 +159,7 @@ impl Predictions {
     }
 
     /// Blocks of the columns `wanted`.
-    fn batches<'a>(
+    pub(super) fn batches<'a>(
         &self,
         wanted: impl Iterator<Item = &'a str>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, ResultsError>>, ResultsError> {
@@ -171,7 +177,7 @@ impl Predictions {
     }
 
     /// The numbers that `number` gives to the values of a dictionary column.
-    fn numbers<'a>(
+    pub(super) fn numbers<'a>(
         &self,
         batch: &'a RecordBatch,
         name: &str,
@@ -195,33 +201,33 @@ impl Predictions {
         ResultsError::Predictions { what: self.what.clone(), why }
     }
 
-    fn wrong_column(&self, name: &str) -> ResultsError {
+    pub(super) fn wrong_column(&self, name: &str) -> ResultsError {
         let (what, column) = (self.what.clone(), name.to_owned());
         ResultsError::Column { what, column, expected: "dictionary of text" }
     }
 }
 
 /// A dictionary column whose values have numbers.
-struct Numbers<'a> {
+pub(super) struct Numbers<'a> {
     keys: &'a [i32],
     of_value: Vec<u32>,
 }
 
 impl Numbers<'_> {
-    fn at(&self, line: usize) -> u32 {
+    pub(super) fn at(&self, line: usize) -> u32 {
         self.of_value[self.keys[line] as usize]
     }
 }
 
 /// Names of sources and groups, numbered as they are met.
 #[derive(Debug, Default)]
-struct Names {
+pub(super) struct Names {
     names: Vec<String>,
     numbers: HashMap<String, u32>,
 }
 
 impl Names {
-    fn number(&mut self, name: &str) -> u32 {
+    pub(super) fn number(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
@@ -231,12 +237,12 @@ impl Names {
         number
     }
 
-    fn name(&self, number: u32) -> &str {
+    pub(super) fn name(&self, number: u32) -> &str {
         &self.names[number as usize]
     }
 }
 
-fn positions<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<&'a str, u32> {
+pub(super) fn positions<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<&'a str, u32> {
     names.zip(0..).collect()
 }
 

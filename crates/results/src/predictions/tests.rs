@@ -161,6 +161,26 @@ fn counts_of_one_probe_give_the_scores_of_the_rows() {
 }
 
 #[test]
+fn cells_are_shown_in_their_order_with_the_probability_of_what_was_predicted() {
+    let predictions = Predictions::open(write(400, &[TEACHER, "random"]), "p.parquet").unwrap();
+    let (expected, (linear, probabilities)) = (cells(400), drawn(400, 1));
+    let mut number = 0;
+    let check = |seen: SeenCell<'_>| {
+        let cell = &expected[number];
+        let fold = ["0", "1"][cell.fold as usize];
+        assert_eq!((seen.source, seen.group, seen.fold), (&*cell.source, &*cell.group, fold));
+        let predicted = linear[number] as usize;
+        assert_eq!((seen.truth, seen.predicted), (cell.truth as usize, predicted));
+        assert_eq!(seen.probability, Some(probabilities[number * 3 + predicted]));
+        number += 1;
+    };
+    predictions.cells(("random", "linear"), check).unwrap();
+    assert_eq!(number, 400);
+    predictions.cells((TEACHER, "1nn"), |seen| assert_eq!(seen.probability, None)).unwrap();
+    assert!(predictions.cells((TEACHER, "20nn"), |_| {}).is_err());
+}
+
+#[test]
 fn cells_are_written_in_blocks_and_kept_as_they_were() {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Float32Type;

@@ -63,6 +63,19 @@ fn terminal_columns_line_up() {
 }
 
 #[test]
+fn latex_escapes_names_and_says_that_it_is_no_evidence() {
+    let text = latex(&table(false));
+    assert!(text.contains("1nn & no|koleo & 2 & 48.0 $\\pm$ 1.0 & 3.5 &  & +0.5 & none & none"), "{text}");
+    assert!(text.contains("baseline: histogram & 1 & 37.5 & 3.5 &  & $-$10.0"), "{text}");
+    let tables = text.matches("\\begin{table}").count();
+    assert_eq!(text.matches("\\textbf{SMOKE TEST, NO EVIDENCE").count(), tables, "{text}");
+    assert_eq!(text.matches("\\end{tabular}").count(), tables);
+    assert!(!latex(&table(true)).contains("textbf"));
+    let body = text.lines().filter(|line| !line.starts_with('%') && !line.starts_with('\\'));
+    assert!(body.clone().count() > 0 && body.into_iter().all(|line| line.ends_with("\\\\")), "{text}");
+}
+
+#[test]
 fn csv_keeps_all_digits_and_the_failures() {
     let text = csv(&table(true)).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());

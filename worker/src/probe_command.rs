@@ -47,7 +47,7 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// Scores features that no training made, without a run; rows and predictions are kept as [`probe`] keeps them.
+/// Scores features that no training made, without a run; rows and predictions are kept as [`fn@probe`] keeps them.
 pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result<()> {
     let scoring = args.scoring.open()?;
     let config = match &args.config {

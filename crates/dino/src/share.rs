@@ -59,7 +59,7 @@ impl RankShare {
     /// Puts `mine` `[V, B, D]` among the rows of all ranks: `[V, total, D]`, outside any graph, the same on every rank.
     ///
     /// # Errors
-    /// A lost peer.
+    /// [`DinoError::Collective`] if the other ranks cannot be reached.
     pub fn gather(&self, mine: &Tensor, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
         let mine = mine.detach();
         if self.images == self.total {

@@ -85,7 +85,7 @@ impl State {
     /// * `group` `[M]`: the loss group of each patch.
     ///
     /// # Errors
-    /// A lost peer.
+    /// [`DinoError::Collective`] if the other ranks cannot be reached.
     fn centered(
         &self,
         (cls, patches): (Tensor, Tensor),

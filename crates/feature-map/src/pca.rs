@@ -43,16 +43,14 @@ impl Pca {
         let mean = mean(points);
         let covariance = covariance(points, &mean);
         let total_variance = (0..dim).map(|j| covariance[(j, j)]).sum();
-        let eigen = SymmetricEigen::new(covariance);
-        let mut order: Vec<usize> = (0..dim).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        order.truncate(components);
-        let direction = |&of: &usize| signed(eigen.eigenvectors.column(of).iter().copied().collect());
+        let mut axes = axes(&covariance);
+        axes.sort_by(|a, b| b.variance.total_cmp(&a.variance));
+        axes.truncate(components);
         Ok(Self {
             dim,
             mean,
-            components: order.iter().flat_map(direction).collect(),
-            explained_variance: order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect(),
+            explained_variance: axes.iter().map(|axis| axis.variance.max(0.0)).collect(),
+            components: axes.into_iter().flat_map(|axis| signed(axis.direction)).collect(),
             total_variance,
         })
     }
@@ -126,6 +124,36 @@ fn covariance(points: Points<'_>, mean: &[f64]) -> DMatrix<f64> {
     })
 }
 
+/// An eigenvector of a covariance.
+struct Axis {
+    /// Its eigenvalue.
+    variance: f64,
+    /// `[d]`, of length 1.
+    direction: Vec<f64>,
+}
+
+/// All axes of a covariance `[d, d]`, in no order.
+///
+/// A feature that does not vary is an axis of its own. It is left out of what is decomposed: among rows of zeros the
+/// solver loses eigenvalues to NaN.
+fn axes(covariance: &DMatrix<f64>) -> Vec<Axis> {
+    let dim = covariance.nrows();
+    let (varying, constant): (Vec<usize>, Vec<usize>) = (0..dim).partition(|&i| covariance[(i, i)] > 0.0);
+    let unit = |i: usize| (0..dim).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
+    let mut axes: Vec<Axis> = constant.into_iter().map(|i| Axis { variance: 0.0, direction: unit(i) }).collect();
+    if varying.is_empty() {
+        return axes;
+    }
+    let matrix = DMatrix::from_fn(varying.len(), varying.len(), |i, j| covariance[(varying[i], varying[j])]);
+    let eigen = SymmetricEigen::new(matrix);
+    for (&variance, column) in eigen.eigenvalues.iter().zip(eigen.eigenvectors.column_iter()) {
+        let mut direction = vec![0.0; dim];
+        varying.iter().zip(column.iter()).for_each(|(&i, &v)| direction[i] = v);
+        axes.push(Axis { variance, direction });
+    }
+    axes
+}
+
 /// The direction or its opposite, whichever has a positive entry of largest absolute value.
 fn signed(mut direction: Vec<f64>) -> Vec<f64> {
     let largest =
@@ -169,6 +197,17 @@ mod tests {
             assert_eq!(pca.explained_variance_ratio(), [0.0, 0.0]);
             assert!(pca.transform(points).unwrap().iter().all(|&v| v == 0.0));
         }
+    }
+
+    #[test]
+    fn bins_that_no_image_fills_cost_no_component() {
+        let data: Vec<f32> = (0..600 * 512).map(|i| if i % 512 == (i / 512 % 60) * 7 { 0.01 } else { 0.0 }).collect();
+        let pca = Pca::fit(Points::new(512, &data).unwrap(), 64).unwrap();
+        // 60 bins that are filled in turn span 59 directions of equal variance around their mean.
+        let variance = 1e-4 * 10.0 / 599.0;
+        assert!(pca.explained_variance()[..59].iter().all(|v| (v / variance - 1.0).abs() < 1e-6));
+        assert!(pca.explained_variance()[59..].iter().all(|&v| v < 1e-9 * variance));
+        assert!(pca.components().iter().all(|v| v.is_finite()));
     }
 
     #[test]

@@ -1,25 +1,18 @@
 //! k nearest neighbours: Euclidean distance, every neighbour one vote, ties to the smallest class (scikit-learn's
 //! `KNeighborsClassifier(k)`; features are neither scaled nor normalised).
 //!
-//! Matrix products in `f64` find candidates with a margin that covers their rounding; the distances that decide are then
-//! summed feature by feature, so equal rows have equal distances, the smaller row wins, and neither the number of threads
-//! nor the processor's vector width changes a vote.
+//! The search is that of [`feature_map::neighbours`]: the distances that decide are summed feature by feature, so equal rows
+//! have equal distances, the smaller row wins, and neither the number of threads nor the processor's vector width changes a vote.
 //!
 //! So near distances are never taken from ‖a‖² + ‖b‖² − 2a·b, which in `f32` is exactly 0 for near-copies and then orders
 //! them by chance. The published `1nn` and `20nn` have always been decided by the direct distances: where scikit-learn's
 //! brute force, which does take the product form (in `f64` blocks), ranks two near-copies otherwise, the direct
 //! distance is the rule.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
+use feature_map::Points;
+use feature_map::neighbours::nearest;
 
 use crate::{Features, ProbeError};
-
-/// Test rows handled at once by a thread.
-const TEST_BLOCK: usize = 256;
-/// Training rows multiplied at once.
-const TRAIN_BLOCK: usize = 512;
 
 /// The nearest training rows of each test row, nearest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,16 +69,8 @@ pub fn neighbours(train: &Features, test: &Features, k: usize) -> Result<Neighbo
     if train.rows() < k {
         return Err(ProbeError::TooFewRows { k, rows: train.rows() });
     }
-    let squares: Vec<f64> = (0..train.rows()).map(|i| square(train.row(i))).collect();
-    let largest = squares.iter().copied().fold(0.0, f64::max);
-    let blocks = (0..test.rows()).step_by(TEST_BLOCK).collect::<Vec<_>>();
-    let rows = blocks
-        .into_par_iter()
-        .flat_map_iter(|first| {
-            let last = (first + TEST_BLOCK).min(test.rows());
-            block(train, &squares, largest, test, first..last, k)
-        })
-        .collect();
+    let found = nearest(points(train), points(test), k).expect("the rows are as many and as wide as asked for");
+    let rows = (0..test.rows()).flat_map(|i| found.of(i)).map(|neighbour| neighbour.row).collect();
     Ok(Neighbours { k, rows })
 }
 
@@ -100,101 +85,8 @@ pub fn knn(train: &Features, labels: &[u32], test: &Features, k: usize) -> Resul
     Ok(neighbours(train, test, k)?.vote(labels, k))
 }
 
-fn square(row: &[f32]) -> f64 {
-    row.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
-}
-
-/// The neighbours of one block of test rows, row after row.
-fn block(
-    train: &Features,
-    squares: &[f64],
-    largest: f64,
-    test: &Features,
-    rows: std::ops::Range<usize>,
-    k: usize,
-) -> Vec<u32> {
-    let x = wide(test, rows.clone());
-    let mut nearest: Vec<Candidates> = rows
-        .clone()
-        .map(|i| {
-            // |x·t - fl(x·t)| <= dim·ε·|x||t|, and as much again for the squares and the sum.
-            let reach = square(test.row(i)).sqrt() + largest.sqrt();
-            Candidates::new(k, 4.0 * (train.dim() + 4) as f64 * f64::EPSILON * reach * reach)
-        })
-        .collect();
-    let mut products = Array2::zeros((rows.len(), TRAIN_BLOCK));
-    for first in (0..train.rows()).step_by(TRAIN_BLOCK) {
-        let last = (first + TRAIN_BLOCK).min(train.rows());
-        let t = wide(train, first..last);
-        let mut products = products.slice_mut(ndarray::s![.., ..last - first]);
-        general_mat_mul(1.0, &x, &t.t(), 0.0, &mut products);
-        for (candidates, products) in nearest.iter_mut().zip(products.rows()) {
-            for (j, (&product, square)) in products.iter().zip(&squares[first..last]).enumerate() {
-                // |x - t|² without |x|², which is the same for all t.
-                candidates.offer(square - 2.0 * product, (first + j) as u32);
-            }
-        }
-    }
-    let exact = |(candidates, i): (Candidates, usize)| candidates.decide(train, test.row(i));
-    nearest.into_iter().zip(rows).flat_map(exact).collect()
-}
-
-/// The given rows in double precision.
-fn wide(features: &Features, rows: std::ops::Range<usize>) -> Array2<f64> {
-    let shape = (rows.len(), features.dim());
-    let values = &features.data()[rows.start * features.dim()..rows.end * features.dim()];
-    ArrayView2::from_shape(shape, values).expect("whole rows").mapv(f64::from)
-}
-
-/// Training rows that may be among the `k` nearest, by a distance that is off by at most `margin`.
-struct Candidates {
-    k: usize,
-    margin: f64,
-    /// Nothing above this can be among the nearest.
-    limit: f64,
-    held: Vec<(f64, u32)>,
-    prune_at: usize,
-}
-
-impl Candidates {
-    fn new(k: usize, margin: f64) -> Self {
-        let prune_at = 4 * k + 32;
-        Self { k, margin, limit: f64::INFINITY, held: Vec::with_capacity(prune_at), prune_at }
-    }
-
-    #[inline]
-    fn offer(&mut self, distance: f64, row: u32) {
-        if distance <= self.limit {
-            self.held.push((distance, row));
-            if self.held.len() >= self.prune_at {
-                self.prune();
-            }
-        }
-    }
-
-    fn prune(&mut self) {
-        if self.held.len() < self.k {
-            return;
-        }
-        let (_, kth, _) = self.held.select_nth_unstable_by(self.k - 1, |a, b| a.0.total_cmp(&b.0));
-        self.limit = kth.0 + 2.0 * self.margin;
-        self.held.retain(|c| c.0 <= self.limit);
-        // Many rows at one distance (blank patches) may all have to stay.
-        self.prune_at = (4 * self.k + 32).max(2 * self.held.len());
-    }
-
-    /// The `k` nearest by their distance summed feature by feature.
-    fn decide(mut self, train: &Features, x: &[f32]) -> Vec<u32> {
-        self.prune();
-        let exact = |&(_, row): &(f64, u32)| {
-            let distance: f64 =
-                x.iter().zip(train.row(row as usize)).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-            (distance, row)
-        };
-        let mut exact: Vec<(f64, u32)> = self.held.iter().map(exact).collect();
-        exact.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        exact.iter().take(self.k).map(|c| c.1).collect()
-    }
+fn points(features: &Features) -> Points<'_> {
+    Points::new(features.dim(), features.data()).expect("features are whole rows of finite numbers")
 }
 
 #[cfg(test)]

@@ -22,5 +22,5 @@ pub use data::Report;
 pub use methods::{Design, EvaluationDesign, Size, methods};
 pub use page::{from_json, page, to_json};
 pub use table::evaluations;
-pub use tally::{Seen, Tally};
+pub use tally::Tally;
 pub use training::{Trace, training};

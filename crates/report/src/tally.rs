@@ -5,28 +5,12 @@ mod mistakes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use results::predictions::SeenCell;
 use results::stats::score::{ClassCounts, Metric};
 
 use crate::data::{Chart, ChartKind, Confusion, ConfusionOfArm, Kind, PerSource, Series, SourceScores};
 use crate::methods::Size;
 use mistakes::OfCell;
-
-/// What one trial predicted for one cell.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen<'a> {
-    /// Source of the cell.
-    pub source: &'a str,
-    /// The fold that tests it.
-    pub fold: &'a str,
-    /// Its image, slide or patient.
-    pub group: &'a str,
-    /// Position of its class.
-    pub truth: usize,
-    /// Position of the predicted class.
-    pub predicted: usize,
-    /// Probability of the predicted class, of probes that give one.
-    pub probability: Option<f32>,
-}
 
 /// Shares of the cells at which errors are read from the surest ones.
 const COVERAGES: usize = 20;
@@ -90,7 +74,7 @@ impl Tally {
     pub fn add<E>(
         &mut self,
         (name, kind): (&str, Kind),
-        cells: impl FnOnce(&mut dyn FnMut(Seen<'_>)) -> Result<(), E>,
+        cells: impl FnOnce(&mut dyn FnMut(SeenCell<'_>)) -> Result<(), E>,
     ) -> Result<(), E> {
         let at = self.arm(name, kind);
         let mut trial = Trial { matrices: BTreeMap::new(), sure: Vec::new(), number: 0 };
@@ -109,7 +93,7 @@ impl Tally {
         })
     }
 
-    fn see(&mut self, at: usize, trial: &mut Trial, seen: Seen<'_>) {
+    fn see(&mut self, at: usize, trial: &mut Trial, seen: SeenCell<'_>) {
         let (classes, number) = (self.classes.len(), trial.number);
         trial.number += 1;
         let place = (seen.source.to_owned(), seen.fold.to_owned());
@@ -259,7 +243,7 @@ mod tests {
     fn add(tally: &mut Tally, arm: (&str, Kind), cells: &[(&str, &str, usize, usize, f32)]) {
         let shown: Result<(), Infallible> = tally.add(arm, |see| {
             for &(source, fold, truth, predicted, probability) in cells {
-                see(Seen { source, fold, group: "slide 1", truth, predicted, probability: Some(probability) });
+                see(SeenCell { source, fold, group: "slide 1", truth, predicted, probability: Some(probability) });
             }
             Ok(())
         });

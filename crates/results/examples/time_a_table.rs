@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use results::predictions::{
-    Cell, FeaturesRecord, Fit, Origin, Predicted, Predictions, ProbeColumn, ProbeFits, Task, Writer,
-};
+use results::predictions::{Predictions, Writer};
 use results::stats::counts::CountsBuilder;
 use results::table::{Evaluated, Table, TableOptions};
 use results::{ResultRow, ResultsError, TEACHER, render};
-use run_spec::ids::Digest;
-use run_spec::seed::stream;
 
-const PROBES: [(&str, bool); 4] = [("linear", true), ("1nn", false), ("20nn", false), ("linear_standardised", true)];
-const FOLDS: usize = 5;
+use drawn::{Drawn, PROBES, cell, record, task};
+
+mod drawn;
+
+/// Cells of one image.
+const PER_GROUP: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut numbers = std::env::args().skip(1);
@@ -83,72 +83,10 @@ fn rows(files: &[Vec<u8>], arms: usize) -> Result<Vec<ResultRow>, ResultsError> 
     Ok(all)
 }
 
-/// A file of predictions that are right for some two cells in three.
+/// A file of drawn predictions.
 fn file(cells: usize, classes: usize, seed: u64) -> Result<Vec<u8>, ResultsError> {
-    let mut draws = stream(seed, "example", &[]);
-    let mut class = |i: usize| if draws.below(3) > 0 { i % classes } else { draws.below(classes as u64) as usize };
-    let predicted: Vec<u32> = (0..cells).map(|i| class(i) as u32).collect();
-    let probabilities = vec![1.0 / classes as f32; cells * classes];
-    let predicted = PROBES
-        .map(|(_, linear)| Predicted { classes: &predicted, probabilities: linear.then_some(&probabilities[..]) });
     let mut writer = Writer::new(Vec::new(), task(classes))?;
-    writer.write(record(seed, cells), (0..cells).map(|i| cell(i, classes)), &predicted)?;
+    let cell = |i| cell(i, classes, PER_GROUP);
+    writer.write(record(cells, seed), (0..cells).map(cell), &Drawn::new(cells, classes, seed).predicted())?;
     writer.finish()
-}
-
-fn cell(i: usize, classes: usize) -> Cell {
-    let group = i / 20;
-    Cell {
-        id: Digest::of(&i.to_le_bytes()),
-        pixel_digest: Digest::of(&(i as u64 | 1 << 63).to_le_bytes()),
-        source: format!("source {}", group % 4).into(),
-        group: format!("images/smear-{group:05}.png").into(),
-        fold: (group / 4 % FOLDS) as u32,
-        truth: (i % classes) as u32,
-    }
-}
-
-fn task(classes: usize) -> Task {
-    Task {
-        dataset: "cells".to_owned(),
-        split: "grouped".to_owned(),
-        split_digest: Digest::of(b"split"),
-        shards_eval: Digest::of(b"eval"),
-        classes: (0..classes).map(|class| format!("class {class:02}")).collect(),
-        folds: (0..FOLDS).map(|fold| fold.to_string()).collect(),
-        probes: PROBES.map(|(name, probabilities)| ProbeColumn { name: name.to_owned(), probabilities }).into(),
-        code_probe: "example".to_owned(),
-    }
-}
-
-fn record(seed: u64, cells: usize) -> FeaturesRecord {
-    let fit = |fold: usize| Fit {
-        fold: fold.to_string(),
-        n_train: (cells - cells / FOLDS) as u64,
-        note: String::new(),
-        c: None,
-        optimum: None,
-    };
-    let fits = PROBES.map(|(probe, _)| ProbeFits { probe: probe.to_owned(), folds: (0..FOLDS).map(fit).collect() });
-    FeaturesRecord {
-        features: TEACHER.to_owned(),
-        origin: Origin {
-            run: "run".to_owned(),
-            trial: Digest::of(b"trial"),
-            seed: seed.into(),
-            arm: String::new(),
-            step: 600.into(),
-            checkpoint: None,
-            config: Digest::of(b"config"),
-            shards_train: Digest::of(b"train"),
-            init_weights: None,
-            code: "example".to_owned(),
-            device: "none".to_owned(),
-            hours: 0.0,
-            kwh: None,
-            transductive: Some(false),
-        },
-        spread: None,
-        fits: fits.into(),
-    }
 }

@@ -1,8 +1,8 @@
 //! What each probe made of each cell.
 
 use anyhow::Result;
+use report::Tally;
 use report::data::{Evaluation, Kind};
-use report::{Seen, Tally};
 use results::table::line_name;
 use store::Store;
 
@@ -34,18 +34,7 @@ pub(super) fn tally(
         }
         let tally = tally.get_or_insert_with(|| Tally::new(task.classes.clone(), primary.metric));
         let (name, kind) = line_of(plan, trial, features, evaluation);
-        tally.add((&name, kind), |see| {
-            predictions.cells((features, primary.probe.name()), |cell| {
-                see(Seen {
-                    source: cell.source,
-                    fold: cell.fold,
-                    group: cell.group,
-                    truth: cell.truth,
-                    predicted: cell.predicted,
-                    probability: cell.probability,
-                });
-            })
-        })?;
+        tally.add((&name, kind), |see| predictions.cells((features, primary.probe.name()), see))?;
     }
     Ok(tally)
 }

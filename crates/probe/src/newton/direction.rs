@@ -83,6 +83,10 @@ impl Preconditioner {
             return None;
         }
         let eigen = SymmetricEigen::new(DMatrix::from_fn(m, m, |i, j| curvature[[i, j]]));
+        // Among rows of zeros (classes that no row doubts any more) the solver may lose an eigenvalue.
+        if eigen.eigenvalues.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
         let largest = eigen.eigenvalues.max();
         let factor = |a: usize| {
             let mut block = gram * eigen.eigenvalues[a].max(largest * f64::EPSILON);

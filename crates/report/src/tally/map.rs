@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
     use crate::data::Kind;
-    use crate::tally::Seen;
+    use results::predictions::SeenCell;
 
     #[test]
     fn each_cell_has_a_place_and_what_the_first_seed_of_the_reference_predicted() {
@@ -61,7 +61,7 @@ mod tests {
             let name = if kind == Kind::Arm { "other" } else { "base" };
             let shown: Result<(), Infallible> = tally.add((name, kind), |see| {
                 for (source, predicted) in ["y", "x"].into_iter().zip(predicted) {
-                    see(Seen { source, fold: "0", group: "slide", truth: 1, predicted, probability: None });
+                    see(SeenCell { source, fold: "0", group: "slide", truth: 1, predicted, probability: None });
                 }
                 Ok(())
             });

@@ -1,6 +1,8 @@
 //! Wrong predictions that are worth looking at.
 
-use super::{OfArm, Seen, Tally};
+use results::predictions::SeenCell;
+
+use super::{OfArm, Tally};
 use crate::data::{Kind, Mistake, Mistakes};
 
 /// Mistakes shown of one arm.
@@ -20,7 +22,7 @@ pub(super) struct OfCell {
 }
 
 /// Notes what a trial said of cell `number`.
-pub(super) fn note(cells: &mut Vec<OfCell>, number: usize, seen: &Seen<'_>) {
+pub(super) fn note(cells: &mut Vec<OfCell>, number: usize, seen: &SeenCell<'_>) {
     if cells.len() <= number {
         cells.resize(number + 1, OfCell::default());
     }
@@ -88,7 +90,7 @@ mod tests {
             let shown: Result<(), Infallible> = tally.add(arm, |see| {
                 for (predicted, probability) in predicted.into_iter().zip(sure) {
                     let probability = Some(probability);
-                    see(Seen { source: "x", fold: "0", group: "slide", truth: 0, predicted, probability });
+                    see(SeenCell { source: "x", fold: "0", group: "slide", truth: 0, predicted, probability });
                 }
                 Ok(())
             });

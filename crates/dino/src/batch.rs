@@ -108,9 +108,13 @@ impl SubBatch {
     }
 
     /// Cuts `batch`, the images of `share`, into `count` parts that differ by at most one image.
-    ///
-    /// `first` is the index of the first patch among the tokens of an image.
-    pub(crate) fn cut(batch: &CropBatch, share: &RankShare, count: i64, first: i64, to: (Kind, Device)) -> Vec<Self> {
+    pub(crate) fn cut(
+        batch: &CropBatch,
+        share: &RankShare,
+        count: i64,
+        tokens: TokensWanted,
+        to: (Kind, Device),
+    ) -> Vec<Self> {
         let ends: Vec<i64> = Self::ends(share, count).collect();
         let part = |from: i64, to_: i64| {
             let images = to_ - from;
@@ -120,7 +124,7 @@ impl SubBatch {
             Self {
                 global: of(&batch.global),
                 local: batch.local.as_ref().map(of),
-                masked: Masked::new(&masks, first, &share, to),
+                masked: Masked::new(&masks, tokens, &share, to),
                 masks,
                 koleo_exclusion: batch.koleo_exclusion.as_ref().map(|t| t.narrow(0, from, images)),
                 share,
@@ -130,7 +134,16 @@ impl SubBatch {
     }
 }
 
-/// Where the masked tokens are, and what each counts.
+/// Which tokens of a global crop the heads see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokensWanted {
+    /// Index of the first patch among the tokens of a crop.
+    pub(crate) first_patch: i64,
+    /// Whether masked patches are wanted beside the CLS token: without iBOT nothing is learned from them.
+    pub(crate) masked_patches: bool,
+}
+
+/// Where the masked tokens are, and what each counts. Without iBOT M is 0, whatever is masked.
 #[derive(Debug)]
 pub(crate) struct Masked {
     /// Rows of the flattened tokens `[2B · T, D]`: first the 2B CLS tokens, then the M masked patches.
@@ -142,12 +155,14 @@ pub(crate) struct Masked {
 }
 
 impl Masked {
-    /// `masks` `[2, B, N]`; `first` is the index of the first patch among the T tokens of an image.
-    pub(crate) fn new(masks: &Tensor, first: i64, share: &RankShare, to: (Kind, Device)) -> Self {
+    /// Of `masks` `[2, B, N]`, as `wanted` says.
+    pub(crate) fn new(masks: &Tensor, wanted: TokensWanted, share: &RankShare, to: (Kind, Device)) -> Self {
+        let TokensWanted { first_patch: first, masked_patches } = wanted;
         let (two, b, n) = masks.size3().expect("masks were checked");
         let masks = masks.to_device(Device::Cpu).reshape([two * b, n]);
         let tokens = first + n;
         let place = masks.nonzero(); // [M, 2]: crop, patch
+        let place = if masked_patches { place } else { place.narrow(0, 0, 0) };
         let (crop, patch) = (place.select(1, 0), place.select(1, 1));
         let cls = Tensor::arange(two * b, (Kind::Int64, Device::Cpu)) * tokens;
         let rows = Tensor::cat(&[cls, &crop * tokens + patch + first], 0);

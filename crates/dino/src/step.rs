@@ -5,7 +5,7 @@
 
 use crate::{
     CropBatch, DinoError, NonFinite, Quantity, RankShare, State,
-    batch::SubBatch,
+    batch::{SubBatch, TokensWanted},
     ema,
     losses::DinoWeights,
     optim::clip_factor,
@@ -26,7 +26,7 @@ pub struct Losses {
     pub dino_global: f64,
     /// Local crops, with the normaliser's factor; 0 when they do not count.
     pub dino_local: f64,
-    /// iBOT's loss of the masked patches.
+    /// iBOT's loss of the masked patches; 0 when it is off.
     pub ibot: f64,
     /// KoLeo, its weight included; 0 when it is off.
     pub koleo: f64,
@@ -156,8 +156,11 @@ impl State {
         batch.check(shape, share.images, n_local)?;
         self.check_world(peers.world())?;
         let count = self.parts_of(&share);
-        let first = self.student.backbone.first_patch();
-        let parts = SubBatch::cut(batch, &share, count, first, (self.settings.kind(), self.device));
+        let tokens = TokensWanted {
+            first_patch: self.student.backbone.first_patch(),
+            masked_patches: self.settings.loss.ibot_weight != 0.0,
+        };
+        let parts = SubBatch::cut(batch, &share, count, tokens, (self.settings.kind(), self.device));
 
         let Targets { parts: targets, centers, features, entropy } =
             tch::no_grad(|| self.targets(&parts, &share, knobs, peers))?;

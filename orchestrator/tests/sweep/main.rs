@@ -284,7 +284,9 @@ fn every_sweep_of_the_repository_resolves() {
     let lines: Vec<&str> = seen.iter().map(|(_, line)| line.as_str()).collect();
     let expected = [
         "Sweep ablations: 6 arms × 3 seeds",
+        "Sweep ablations-cells: 8 arms × 4 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
+        "Sweep beyond: 4 arms × 3 seeds",
         "Sweep quickstart-synthetic: 3 arms × 4 seeds",
         "Sweep stain: 6 arms × 3 seeds",
     ];

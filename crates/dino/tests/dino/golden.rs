@@ -172,7 +172,8 @@ fn compare(name: &str, found: &BTreeMap<String, Tensor>, limits: impl Fn(&str) -
     eprintln!("{name}: {worst:?}");
 }
 
-const CASES: [&str; 5] = ["published", "local_koleo_registers", "centering_swiglu", "many_steps", "no_centering"];
+const CASES: [&str; 6] =
+    ["published", "local_koleo_registers", "centering_swiglu", "many_steps", "no_centering", "dino_only"];
 
 #[test]
 fn in_f64_every_step_agrees_to_1e_8() {
@@ -208,7 +209,7 @@ fn in_f32_the_first_step_agrees() {
 
 #[test]
 fn ranks_share_a_case_and_change_nothing() {
-    for name in ["local_koleo_registers", "centering_swiglu", "many_steps", "no_centering"] {
+    for name in ["local_koleo_registers", "centering_swiglu", "many_steps", "no_centering", "dino_only"] {
         let case = Case::new(name);
         let solo = case.on_solo(Precision::F64);
         // As many ranks as groups, fewer, and a number that cuts groups.

@@ -39,6 +39,30 @@ fn a_step_that_is_not_finite_changes_nothing_and_names_the_term() {
     }
 }
 
+/// DINO alone: the heads see no patch, an iBOT head that is there anyway only decays, and nothing divides by the patches that are not
+/// there, whether crops are masked or not.
+#[test]
+fn without_ibot_the_loss_is_that_of_whole_images() {
+    for centering in CENTERINGS {
+        for (separate, masked, parts) in [(false, 0.0, 1), (true, 0.5, 1), (true, 0.0, 2)] {
+            let mut c = tiny();
+            (c.loss.ibot_weight, c.loss.koleo_weight, c.loss.centering) = (0.0, 0.0, centering);
+            (c.head.separate, c.masks.probability, c.train.gradient_accumulation) = (separate, masked, parts);
+            let mut state = new(&c);
+            let batch = batch(&c, 0, 0, 1);
+            assert_eq!(batch.masks.any().int64_value(&[]) == 1, masked > 0.0);
+            let report = state.step(&batch, &Schedules::new(&c).at(3), &Solo::new()).unwrap();
+            let losses = report.losses;
+            assert!(losses.dino_global > 0.0 && losses.dino_local > 0.0, "{losses:?}");
+            let expected = losses.dino_global + losses.dino_local;
+            assert!(losses.ibot == 0.0 && (losses.total - expected).abs() < 1e-6 * expected, "{losses:?}");
+            let of_ibot_head = report.norms.iter().find(|(name, _)| *name == "ibot_head");
+            assert_eq!(of_ibot_head.map(|(_, norm)| *norm), separate.then_some(0.0));
+            take_steps(&mut state, &c, 1..3, &Solo::new());
+        }
+    }
+}
+
 #[test]
 fn a_peer_lost_at_any_call_changes_nothing() {
     let mut c = tiny();

@@ -81,7 +81,7 @@ section! {
         student_temp: f64 = 0.1,
         /// Weight of the DINO terms.
         dino_weight: f64 = 1.0,
-        /// Weight of the iBOT term (masked patches).
+        /// Weight of the iBOT term (masked patches). 0 leaves it out; crops stay masked unless `masks.probability` is 0 too.
         ibot_weight: f64 = 1.0,
         /// Weight of KoLeo; 0 leaves it out.
         koleo_weight: f64 = 0.0,

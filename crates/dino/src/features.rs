@@ -51,7 +51,15 @@ impl Encoder {
         device: Device,
     ) -> Result<Self, DinoError> {
         let shape = BackboneShape::of(config);
-        Self::bind(shape, weights::adopt(&shape, tensors, what)?.tensors, device)
+        Self::of_adopted(shape, weights::adopt(&shape, tensors, what)?, device)
+    }
+
+    /// The backbone of a file that was adopted for `shape`.
+    ///
+    /// # Errors
+    /// None that a successful [`weights::adopt`] leaves.
+    pub fn of_adopted(shape: BackboneShape, adopted: weights::Adopted, device: Device) -> Result<Self, DinoError> {
+        Self::bind(shape, adopted.tensors, device)
     }
 
     fn bind(shape: BackboneShape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {

@@ -66,12 +66,8 @@ pub fn adopt(
     tensors: Vec<(String, Tensor)>,
     what: &str,
 ) -> Result<Adopted, DinoError> {
-    let plain = |name: String| {
-        let name = name.replace("_fsdp_wrapped_module.", "");
-        name.strip_prefix("module.").map_or(name.clone(), str::to_owned)
-    };
-    let tensors: Vec<(String, Tensor)> = tensors.into_iter().map(|(name, t)| (plain(name), t)).collect();
-    let prefix = backbone_of(&tensors, what)?;
+    let tensors: Vec<(String, Tensor)> = tensors.into_iter().map(|(name, t)| (plain(&name), t)).collect();
+    let prefix = backbone_of(tensors.iter().map(|(name, _)| name.as_str()), what)?;
     let (own, rest): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(name, _)| name.starts_with(&prefix));
     let own: BTreeMap<String, Tensor> =
         own.into_iter().map(|(name, t)| (name[prefix.len()..].to_owned(), t.to_kind(Kind::Float))).collect();
@@ -108,22 +104,29 @@ pub fn adopt(
     Ok(Adopted { tensors, layout, missing, unexpected, reshaped })
 }
 
-/// The prefix of the one backbone of a file, or of the teacher's where there are several.
-fn backbone_of(tensors: &[(String, Tensor)], what: &str) -> Result<String, DinoError> {
+/// A name without what parallel training wraps around it.
+pub(super) fn plain(name: &str) -> String {
+    let name = name.replace("_fsdp_wrapped_module.", "");
+    name.strip_prefix("module.").map_or(name.clone(), str::to_owned)
+}
+
+/// The prefix of the one backbone among `names`, or of the teacher's where there are several.
+pub(super) fn backbone_of<'a>(names: impl Iterator<Item = &'a str>, what: &str) -> Result<String, DinoError> {
+    let names: Vec<&str> = names.collect();
     let stem = |name: &str| {
         let prefix = name.strip_suffix("cls_token")?;
         Some(prefix.strip_suffix("embeddings.").unwrap_or(prefix).to_owned())
             .filter(|p| p.is_empty() || p.ends_with('.'))
     };
-    let all: Vec<String> = tensors.iter().filter_map(|(name, _)| stem(name)).collect();
+    let all: Vec<String> = names.iter().filter_map(|name| stem(name)).collect();
     let teachers: Vec<&String> = all.iter().filter(|prefix| prefix.split('.').any(|part| part == "teacher")).collect();
     match (&all[..], &teachers[..]) {
         ([one], _) => Ok(one.clone()),
         (_, [teacher]) => Ok((*teacher).clone()),
         ([], _) => Err(DinoError::Unsupported(format!(
             "{what} holds no DINOv2 backbone in a known layout: none of its {} tensors is called cls_token{}",
-            tensors.len(),
-            tensors.first().map(|(name, _)| format!(" (the first is {name:?})")).unwrap_or_default(),
+            names.len(),
+            names.first().map(|name| format!(" (the first is {name:?})")).unwrap_or_default(),
         ))),
         _ => Err(DinoError::Unsupported(format!(
             "{what} holds several backbones ({}) and no single teacher; save the one you mean by itself",
@@ -143,7 +146,7 @@ fn counted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 }
 
 /// `blocks.CHUNK.INDEX.…` is block INDEX (`block_chunks` of DINOv2); timm's names where they differ.
-fn from_chunks(name: &str, timm_swiglu: bool) -> String {
+pub(super) fn from_chunks(name: &str, timm_swiglu: bool) -> String {
     if name == "reg_token" {
         return "register_tokens".to_owned();
     }
@@ -178,7 +181,7 @@ fn from_huggingface(mut own: BTreeMap<String, Tensor>) -> BTreeMap<String, Tenso
     out
 }
 
-fn from_layer(name: &str) -> String {
+pub(super) fn from_layer(name: &str) -> String {
     match name {
         "embeddings.position_embeddings" => return "pos_embed".to_owned(),
         "embeddings.patch_embeddings.projection.weight" => return "patch_embed.proj.weight".to_owned(),

@@ -3,10 +3,12 @@
 
 mod layout;
 mod pth;
+mod shape;
 mod state_dict;
 mod zip;
 
 pub use layout::{Adopted, Layout, adopt};
+pub use shape::shape_of;
 
 use crate::tensor_bytes;
 use tch::Tensor;

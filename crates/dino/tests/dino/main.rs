@@ -7,6 +7,7 @@ mod golden;
 mod memory;
 mod parts;
 mod released;
+mod resnet;
 mod state;
 mod support;
 mod weights;

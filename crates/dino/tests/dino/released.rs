@@ -6,7 +6,7 @@ use crate::support::image;
 use dino::{
     Encoder, backbone, export,
     tensor_bytes::from_bytes,
-    weights::{Layout, adopt, read},
+    weights::{Layout, adopt, read, shape_of},
 };
 use run_spec::config::{Ffn, TrainConfig};
 use std::{collections::BTreeSet, fs};
@@ -45,6 +45,10 @@ fn files_of_the_libraries_give_the_features_of_the_libraries() {
         let config = config(registers, ffn);
         let tensors = read(&golden(file), file).unwrap();
         let copies = tensors.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
+        let from_file = shape_of(&tensors, &config.model, file).unwrap();
+        let grid = if file == "dinov2-37.pth" { 37 } else { 4 };
+        let asked = backbone::BackboneShape { layerscale_init: 1.0, ..backbone::BackboneShape::of(&config) };
+        assert_eq!(from_file, backbone::BackboneShape { grid, ..asked }, "{file}");
         let adopted = adopt(&backbone::BackboneShape::of(&config), copies, file).unwrap();
         assert_eq!(adopted.layout, layout, "{file}");
         assert_eq!(!adopted.missing.is_empty(), layout == Layout::Timm, "{file}: {:?}", adopted.missing);

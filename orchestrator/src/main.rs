@@ -48,7 +48,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use store::Store;
+use store::{Store, StoreError};
 
 use cli::{Cli, Command, Format, ResultsArgs, TargetArgs, Written};
 use prepare::Found;
@@ -74,9 +74,17 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        terminal::note(format!("Error: {error:#}"));
+        terminal::note(format!("Error: {error:#}{}", remedy(&error)));
         ExitCode::FAILURE
     })
+}
+
+/// The command that does what an error of a library advises: libraries know none.
+fn remedy(error: &anyhow::Error) -> &'static str {
+    match error.chain().any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Record { .. }))) {
+        true => "; `orchestrator verify STORE --repair` sets damaged records aside",
+        false => "",
+    }
 }
 
 /// The store, and the plan of a sweep file or the newest plan of a sweep name.

@@ -250,7 +250,7 @@ mod tests {
             let State::Damaged { attempt, what } = state(&store, &trial).unwrap() else { panic!("{record}") };
             assert_eq!(attempt, 1);
             assert!(what.contains(&format!("attempt-1/{record} is damaged: it is empty")), "{what}");
-            assert!(what.contains("orchestrator verify STORE --repair"), "{what}");
+            assert!(what.contains("set it aside"), "{what}");
             let aside = SetAside { because: vec![what], unix_s: 1 };
             store.create_record_once(&key.set_aside(), &aside).unwrap();
             assert_eq!(state(&store, &trial).unwrap(), State::SetAside { attempt: 1.into() });

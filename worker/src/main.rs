@@ -37,6 +37,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::{Cli, Command};
 use environment::Environment;
+use run_folder::RunError;
+use store::StoreError;
 use training::TrainingError;
 
 fn main() -> ExitCode {
@@ -79,17 +81,28 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
 /// An error and its causes as one sentence, with what this program can do about it.
 fn sentence(error: &anyhow::Error) -> String {
     let sentence = memory::with_remedy(run_folder::failure::sentence(error.as_ref()));
-    match error.chain().find_map(|cause| cause.downcast_ref().and_then(remedy)) {
+    match error.chain().find_map(remedy) {
         Some(remedy) => format!("{sentence}; {remedy}"),
         None => sentence,
     }
 }
 
-/// The command or flag that helps where training cannot begin or go on: the library knows none.
-fn remedy(error: &TrainingError) -> Option<&'static str> {
-    match error {
-        TrainingError::NoInitWeights { .. } => Some("--set init.weights=URI or --set init.weights=null does it here"),
-        TrainingError::NotFinite { .. } => Some("`worker step --failed` does these steps again"),
+/// The command or flag that does what an error of a library advises: libraries know neither.
+fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(TrainingError::NoInitWeights { .. }) = cause.downcast_ref() {
+        return Some("--set init.weights=URI or --set init.weights=null does it here");
+    }
+    if let Some(TrainingError::NotFinite { .. }) = cause.downcast_ref() {
+        return Some("`worker step --failed` does these steps again");
+    }
+    match (cause.downcast_ref(), cause.downcast_ref()) {
+        (
+            Some(RunError::Metrics { .. } | RunError::NoneWhole { .. } | RunError::Store(StoreError::Record { .. })),
+            _,
+        )
+        | (_, Some(StoreError::Record { .. })) => {
+            Some("`worker verify RUN --repair` sets damaged records of a run aside")
+        }
         _ => None,
     }
 }
@@ -109,5 +122,11 @@ mod tests {
         let said = sentence(&failed.context("train").unwrap_err());
         assert!(said.starts_with("train: 3 steps in a row were not finite (last: loss.ibot at step 7)"), "{said}");
         assert!(said.ends_with("; `worker step --failed` does these steps again"), "{said}");
+        let damaged: Result<(), RunError> = Err(RunError::Metrics { uri: "r/metrics/1".into(), what: "torn".into() });
+        let said = sentence(&damaged.context("curves").unwrap_err());
+        assert!(
+            said.ends_with("or set it aside; `worker verify RUN --repair` sets damaged records of a run aside"),
+            "{said}"
+        );
     }
 }

@@ -109,7 +109,7 @@ fn usage(card: &Card<'_>) -> String {
 fn data(out: &mut String, card: &Card<'_>) -> Result<()> {
     writeln!(out, "## Data\n\nShard set `{}`, {} rows.", card.model.record.shards, card.model.record.rows)?;
     let Some(manifest) = card.manifest else {
-        out.push_str("Its sources are not listed: the export was made without `--shards`.\n\n");
+        out.push_str("Its sources are not listed: the export was made without its training set.\n\n");
         return Ok(());
     };
     out.push_str("\n| source | rows | images | licences |\n|---|---|---|---|\n");
@@ -151,7 +151,7 @@ fn recipe(out: &mut String, card: &Card<'_>) -> Result<()> {
 fn scores(out: &mut String, card: &Card<'_>) -> Result<()> {
     out.push_str("## Probes\n\n");
     if card.rows.is_empty() {
-        out.push_str("None: the export was made without `--rows`.\n\n");
+        out.push_str("None: the export was made without rows of a probe.\n\n");
         return Ok(());
     }
     // (data set, split, features, probe) to the folds' scores, and what is noted of any of them.

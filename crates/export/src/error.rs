@@ -42,7 +42,7 @@ pub enum ExportError {
         ratio: f64,
     },
     /// A result row that is not about the exported checkpoint.
-    #[error("{row} is of another run or step than this export; give rows of `worker probe --run` on it")]
+    #[error("{row} is of another run or step than this export; give rows of a probe of this run")]
     OtherRow {
         /// The row in words.
         row: String,

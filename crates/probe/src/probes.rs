@@ -86,3 +86,18 @@ pub struct Fit {
     /// How far it is from the optimum of its objective, where that was measured.
     pub optimum: Option<Distance>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use results::measures::ProbeName;
+
+    #[test]
+    fn sweep_files_name_the_probes_that_there_are() {
+        let mut named = ProbeName::ALL.map(ProbeName::name);
+        let mut fitted = Probe::ALL.map(|probe| probe.name);
+        named.sort_unstable();
+        fitted.sort_unstable();
+        assert_eq!(named, fitted);
+    }
+}

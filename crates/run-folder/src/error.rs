@@ -10,7 +10,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder has no `run.json`.
-    #[error("{uri}: there is no run here; check the address, or begin a run with `worker train --out`")]
+    #[error("{uri}: there is no run here; check the address, or begin a run there")]
     NoRun {
         /// Address of the run.
         uri: String,
@@ -18,7 +18,7 @@ pub enum RunError {
     /// No `run.json` although attempts have begun.
     #[error(
         "{uri}/run.json is missing although {key} is there; restore it from a copy (`final.json` names its digest where the run is done), \
-         or give another --out"
+         or begin a new run in another folder"
     )]
     Lost {
         /// Address of the run.
@@ -27,7 +27,7 @@ pub enum RunError {
         key: String,
     },
     /// `run.json` is there and cannot be used.
-    #[error("{uri}/run.json is damaged ({what}); restore it from a copy, or train again into another --out")]
+    #[error("{uri}/run.json is damaged ({what}); restore it from a copy, or train again into another folder")]
     NotARun {
         /// Address of the run.
         uri: String,
@@ -36,7 +36,7 @@ pub enum RunError {
     },
     /// The run was begun with other images.
     #[error(
-        "{uri}/run.json: this run was begun on shard set {begun}, not {given}; give the same --shards or another --out"
+        "{uri}/run.json: this run was begun on shard set {begun}, not {given}; give the same shard set, or begin a new run in another folder"
     )]
     OtherShards {
         /// Address of the run.
@@ -48,7 +48,7 @@ pub enum RunError {
     },
     /// The file of initial weights has changed since the run was begun.
     #[error(
-        "{uri}/run.json: init.weights held another file when this run was begun ({begun}, now {given}); put it back or give another --out"
+        "{uri}/run.json: init.weights held another file when this run was begun ({begun}, now {given}); put it back, or begin a new run in another folder"
     )]
     OtherWeights {
         /// Address of the run.
@@ -60,7 +60,7 @@ pub enum RunError {
     },
     /// The run was begun with a configuration that gives other weights.
     #[error(
-        "{uri}/run.json: this run was begun with another configuration ({changed}); give the same one or another --out"
+        "{uri}/run.json: this run was begun with another configuration ({changed}); give the same one, or begin a new run in another folder"
     )]
     OtherConfig {
         /// Address of the run.
@@ -87,7 +87,7 @@ pub enum RunError {
         uri: String,
     },
     /// Nobody published a checkpoint.
-    #[error("{uri}: the run has no checkpoint yet; `worker train` writes one every checkpoint.every_steps steps")]
+    #[error("{uri}: the run has no checkpoint yet; training writes one every checkpoint.every_steps steps")]
     NoCheckpoint {
         /// Address of the run.
         uri: String,
@@ -95,7 +95,7 @@ pub enum RunError {
     /// Every published checkpoint is damaged.
     #[error(
         "{uri}: none of the {count} published checkpoints is whole, and training does not begin again at step 0 by itself; restore them from a copy, \
-         or set them aside with `worker verify {uri} --repair` to begin at step 0, or give another --out"
+         or set them aside to begin at step 0, or begin a new run in another folder"
     )]
     NoneWhole {
         /// Address of the run.
@@ -165,14 +165,12 @@ pub enum RunError {
         uri: String,
     },
     /// A metrics file is not what was published.
-    #[error("{uri} is damaged ({what}); restore it from a copy, or set it aside with `worker verify {run} --repair`")]
+    #[error("{uri} is damaged ({what}); restore it from a copy, or set it aside")]
     Metrics {
         /// Address of the file.
         uri: String,
         /// What is wrong with it.
         what: String,
-        /// Address of the run.
-        run: String,
     },
 }
 

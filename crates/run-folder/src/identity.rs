@@ -43,6 +43,8 @@ mod tests {
         record(0.0, b"shards").same_as(&begun, "x").unwrap();
         let error = record(0.1, b"shards").same_as(&begun, "x").unwrap_err().to_string();
         assert!(error.contains("loss.koleo_weight: 0.0 then, 0.1 now"), "{error}");
-        assert!(record(0.0, b"others").same_as(&begun, "x").unwrap_err().to_string().contains("--shards"));
+        assert!(
+            record(0.0, b"others").same_as(&begun, "x").unwrap_err().to_string().contains("give the same shard set")
+        );
     }
 }

@@ -85,7 +85,7 @@ impl Run {
 
     /// The lines of a file, checked against its digest where one is known.
     fn lines_of(&self, key: &str, digest: Option<&Digest>) -> Result<Vec<MetricsLine>, RunError> {
-        let damaged = |what: String| RunError::Metrics { uri: self.store().uri_of(key), what, run: self.uri() };
+        let damaged = |what: String| RunError::Metrics { uri: self.store().uri_of(key), what };
         let bytes = match digest {
             Some(digest) => match found::bytes(self.store(), key, digest)? {
                 Found::Whole(bytes) => bytes,

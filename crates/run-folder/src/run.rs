@@ -229,7 +229,7 @@ mod tests {
             let record = RunRecord::new(json!({}), Digest::of(b"shards"), 9, "1.0");
             let said = run.begin(&record).unwrap_err().to_string();
             assert!(
-                said.contains("run.json is missing") && said.contains(key) && said.contains("another --out"),
+                said.contains("run.json is missing") && said.contains(key) && said.contains("another folder"),
                 "{said}"
             );
             assert_eq!(run.record().unwrap_err().to_string(), said);
@@ -242,7 +242,7 @@ mod tests {
         let run = Run::at("memory://no-record").unwrap();
         run.store().create("run.json", "{".into()).unwrap();
         let said = run.record().unwrap_err().to_string();
-        assert!(said.contains("run.json is damaged") && said.contains("another --out"), "{said}");
+        assert!(said.contains("run.json is damaged") && said.contains("another folder"), "{said}");
         assert!(!said.contains("--repair"), "{said}");
     }
 

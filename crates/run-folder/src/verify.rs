@@ -135,7 +135,7 @@ impl Check<'_> {
 
     fn run_record(&mut self) -> Result<(), RunError> {
         let found = found::record::<RunRecord>(self.run.store(), "run.json")?;
-        self.judge("run.json", found, "restore it from a copy, or train again into another --out", false);
+        self.judge("run.json", found, "restore it from a copy, or train again into another folder", false);
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Check<'_> {
                 continue;
             }
             if key == "run.json" {
-                let remedy = "restore it from a copy, or train again into another --out";
+                let remedy = "restore it from a copy, or train again into another folder";
                 self.damage(key, "it is not the one that the final record names", remedy, false);
                 continue;
             }

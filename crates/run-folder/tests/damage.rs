@@ -302,7 +302,7 @@ fn metrics_are_those_that_the_newest_record_names() {
     assert_eq!(it.run.metrics().unwrap()[&15.into()].loss, Some(2.0), "a stop keeps the metrics up to it");
     it.flip(&key);
     let error = it.run.metrics().unwrap_err().to_string();
-    assert!(error.contains(&key) && error.contains("--repair"), "{error}");
+    assert!(error.contains(&key) && error.contains("set it aside"), "{error}");
     it.repair();
     assert_eq!(it.run.metrics().unwrap().keys().copied().collect::<Vec<_>>(), [9]);
 }

@@ -10,7 +10,7 @@ pub enum ShardError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The local cache cannot be used.
-    #[error("the shard cache {folder} cannot be used ({why}); choose another --shard-cache, or go without")]
+    #[error("the shard cache {folder} cannot be used ({why}); choose another folder for the cache, or go without it")]
     Cache {
         /// The local folder of the cache.
         folder: String,
@@ -49,7 +49,9 @@ pub enum ShardError {
         shards: u64,
     },
     /// A place inside the folder of a set.
-    #[error("{uri} lies inside the shard set {set}, whose readers would take both for one; choose another --out")]
+    #[error(
+        "{uri} lies inside the shard set {set}, whose readers would take both for one; choose another place for the new set"
+    )]
     Inside {
         /// Address of the place.
         uri: String,
@@ -66,7 +68,7 @@ pub enum ShardError {
         uri: String,
     },
     /// A place that belongs to another set, another build, or other files.
-    #[error("{uri} is taken: {why}; choose another --out, or delete what lies there")]
+    #[error("{uri} is taken: {why}; choose another place, or delete what lies there")]
     Taken {
         /// Address of the place.
         uri: String,

@@ -82,9 +82,7 @@ pub enum StoreError {
         reads: u32,
     },
     /// A JSON record whose bytes are not those that were written, or are of another version.
-    #[error(
-        "{uri} is damaged: {reason}; restore it from a copy, or set it aside with `worker verify RUN --repair` (records of a sweep: `orchestrator verify STORE --repair`)"
-    )]
+    #[error("{uri} is damaged: {reason}; restore it from a copy, or set it aside")]
     Record {
         /// Address of the record.
         uri: String,

@@ -163,8 +163,7 @@ mod tests {
         let error = store.read_record::<Example>("a/empty.json").unwrap_err().to_string();
         assert_eq!(
             error,
-            "memory://records/a/empty.json is damaged: it is empty; restore it from a copy, or set it aside with \
-             `worker verify RUN --repair` (records of a sweep: `orchestrator verify STORE --repair`)"
+            "memory://records/a/empty.json is damaged: it is empty; restore it from a copy, or set it aside"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `build`: sources in, a shard set out.
 //!
 //! First the place is taken ([`Target`]); then everything is read and planned ([`survey`](datasets::survey), [`plan`]); then shard after shard is encoded and
-//! published in a folder that names the planned content; then come the report, a card for people, and last the manifest, which makes the
+//! published in a folder that names the planned content, with the fingerprints of its images beside them; then come the report, a card for people, and last the manifest, which makes the
 //! set: once it is there, all of the set is. A build that was killed plans again, finds
 //! its finished shards by their keys, makes damaged ones again, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
 //! source, on the clock, or on how often the build was interrupted.
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use datasets::reading::{LocatedSource, read_sources};
 use datasets::schema::{FlawAction, Source};
 use datasets::survey::{
-    ImageRecord, RowSink, SurveyOptions, cell_table, copy_table, count_by_source, find_copies, image_table,
+    CopySearch, ImageRecord, RowSink, SurveyOptions, cell_table, copy_table, count_by_source, find_copies, image_table,
     joined_groups, label_table, quality_table, rank_copies, survey,
 };
 use near_copies::{FoundCopies, Pair};
@@ -28,6 +28,7 @@ use crate::card::{self, Card, CardLine};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copy_counts::{count_pairs, only_alike};
 use crate::encode::{Encoder, SpoolSink};
+use crate::fingerprints;
 use crate::plan::{self, PlannedShard};
 use crate::progress::{Progress, Terminal};
 use crate::resume::Resumed;
@@ -57,16 +58,20 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         limits: args.decoding.limits(),
         um_per_px: args.um_per_px,
         measured: true,
-        fingerprints: args.near_copies == NearCopies::Join,
+        fingerprints: true,
     };
     let rows_per_shard = args.rows_per_shard.unwrap_or(match args.product {
         Product::Patches => PATCHES_PER_SHARD,
         Product::Cells => CELLS_PER_SHARD,
     });
-    let config = configuration(&sources, &options, rows_per_shard);
+    let config = configuration(&sources, &options, args.near_copies, rows_per_shard);
     let target = Target::take(&args.out, digest_json(&config), &data)?;
     let spool_bytes = u64::from(args.spool_gib) << 30;
-    let build = Build { config, sources, options, rows_per_shard, target, share: args.part, spool_bytes };
+    let copies = match args.near_copies {
+        NearCopies::Join => CopySearch::Near,
+        NearCopies::Ignore => CopySearch::Exact,
+    };
+    let build = Build { config, sources, options, copies, rows_per_shard, target, share: args.part, spool_bytes };
     pool.install(|| build.run())
 }
 
@@ -98,7 +103,12 @@ fn described(args: &BuildArgs) -> Result<Vec<Source>> {
 }
 
 /// All that decides the content of a set, apart from the sources' files: no folder, no number of threads.
-fn configuration(sources: &[LocatedSource], options: &SurveyOptions, rows_per_shard: u32) -> Value {
+fn configuration(
+    sources: &[LocatedSource],
+    options: &SurveyOptions,
+    near_copies: NearCopies,
+    rows_per_shard: u32,
+) -> Value {
     let descriptions: Vec<_> = sources.iter().map(|located| &located.source).collect();
     let size_px = match options.product {
         Product::Patches => Some(options.patch_px),
@@ -112,7 +122,7 @@ fn configuration(sources: &[LocatedSource], options: &SurveyOptions, rows_per_sh
         "codec": CODEC,
         "max_pixels": options.limits.pixels,
         "max_file_bytes": options.limits.file_bytes,
-        "near_copies": if options.fingerprints { "join" } else { "ignore" },
+        "near_copies": if near_copies == NearCopies::Join { "join" } else { "ignore" },
         "sources": descriptions,
     });
     // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
@@ -125,6 +135,7 @@ fn configuration(sources: &[LocatedSource], options: &SurveyOptions, rows_per_sh
 struct Build {
     sources: Vec<LocatedSource>,
     options: SurveyOptions,
+    copies: CopySearch,
     rows_per_shard: u32,
     config: Value,
     target: Target,
@@ -147,7 +158,8 @@ struct Plan {
 
 impl Build {
     fn run(&self) -> Result<String> {
-        let plan = self.plan().inspect_err(|_| self.target.release())?;
+        let mut plan = self.plan().inspect_err(|_| self.target.release())?;
+        let fingerprints = fingerprints::write(&self.target.store, &plan.content, &self.sources, &mut plan.images)?;
         let encoder = Encoder {
             sources: &self.sources,
             images: &plan.images,
@@ -160,6 +172,7 @@ impl Build {
         let stays = self.write_report(&plan)?;
         let tally = count_pairs(&rank_copies(&self.sources, &plan.images, &plan.copies));
         let card = self.card(&plan, &manifest, &tally).text();
+        fingerprints::publish(&self.target.store, &manifest, fingerprints)?;
         let (digest, kept) = self.target.publish(&manifest, card, card::examples(&plan.shards, &encoder)?)?;
         let mut text = format!("{}\n{tally}", self.summary(&plan.images, &manifest, &digest, resumed));
         text.push_str(&stays);
@@ -179,7 +192,7 @@ impl Build {
         let sink = sink.as_ref().map(|sink| sink as &dyn RowSink);
         let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
         let limits = self.options.limits;
-        let FoundCopies { pairs: copies, alike } = find_copies(&self.sources, &mut images, limits, &Terminal);
+        let FoundCopies { pairs: copies, alike } = find_copies(&self.sources, &mut images, self.copies, limits, &Terminal);
         let groups = joined_groups(&self.sources, &images, &copies);
         let (config, product) = (digest_json(&self.config), self.options.product);
         let shards = plan::shards(&config, product, &self.sources, &images, &groups, self.rows_per_shard as usize);

@@ -28,7 +28,9 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Reports images that are copies of each other, within and across sources and between training and evaluation.
     Duplicates(DuplicatesArgs),
-    /// Writes a new set without one source, and says which results used the old one.
+    /// Looks for images that a training set and an evaluation set share, and records what it found.
+    Leaks(LeaksArgs),
+    /// Writes a new set without one source or without copies of evaluation images, and says which results used the old one.
     Remove(RemoveArgs),
     /// Says what two shard sets do not have in common.
     Diff(DiffArgs),
@@ -97,7 +99,25 @@ pub(crate) struct BuildArgs {
     pub(crate) spool_gib: u32,
 }
 
-/// Arguments of `remove`: a set, the source to leave out, and the new set.
+/// Arguments of `leaks`: the two sets, and where the record goes.
+#[derive(Debug, Args)]
+pub(crate) struct LeaksArgs {
+    /// Folder or URI of the shard set that is trained on.
+    pub(crate) train: String,
+    /// Folder or URI of the shard set that is evaluated on.
+    pub(crate) evaluation: String,
+    /// Store in whose `leaks/` the record goes, such as that of a sweep [default: the evaluation set's own folder].
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: Option<String>,
+    /// Pairs on the contact sheet.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) pairs: u32,
+    /// Threads; the result does not depend on it. 0: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+}
+
+/// Arguments of `remove`: a set, what to leave out, and the new set.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// Folder or URI of the shard set.

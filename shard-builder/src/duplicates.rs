@@ -8,7 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use datasets::reading::{LocatedSource, read_sources};
 use datasets::schema::{Role, Source, name_of};
-use datasets::survey::{CopyPair, SurveyOptions, copy_table, find_copies, rank_copies, survey};
+use datasets::survey::{CopyPair, CopySearch, SurveyOptions, copy_table, find_copies, rank_copies, survey};
 use imaging::contact_sheet::{self, Strip};
 use imaging::{DecodeLimits, RgbImage};
 use run_spec::ids::Product;
@@ -48,7 +48,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let (images, found) = pool.install(|| -> Result<_> {
         let mut images = survey(&sources, options, None, &Terminal)?;
-        let found = find_copies(&sources, &mut images, limits, &Terminal);
+        let found = find_copies(&sources, &mut images, CopySearch::Near, limits, &Terminal);
         Ok((images, found))
     })?;
     let pairs = rank_copies(&sources, &images, &found.pairs);

@@ -1,4 +1,4 @@
-//! Turns blood-smear datasets into Parquet shards: `build`, `duplicates`, `segment`, `remove`, `diff`, `split`, `verify`, `show`, `synth`.
+//! Turns blood-smear datasets into Parquet shards: `build`, `duplicates`, `leaks`, `segment`, `remove`, `diff`, `split`, `verify`, `show`, `synth`.
 //!
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
@@ -7,12 +7,17 @@ mod build;
 mod builder_share;
 mod card;
 mod cli;
+mod compared_set;
 mod copy_counts;
 mod data_place;
 mod diff;
 mod duplicates;
 mod encode;
+mod fingerprints;
 mod joined_groups;
+mod leak_search;
+mod leak_sheet;
+mod leaks_command;
 mod plan;
 mod progress;
 mod recut;
@@ -65,6 +70,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => terminal::line(build::build(&args)?),
         Command::Duplicates(args) => terminal::line(duplicates::duplicates(&args)?),
+        Command::Leaks(args) => terminal::line(leaks_command::leaks(&args)?),
         Command::Remove(args) => terminal::line(remove::remove(&args)?),
         Command::Diff(args) => terminal::line(diff::diff(&args)?),
         Command::Segment(args) => terminal::line(segment_command::segment(&args)?),

@@ -22,10 +22,21 @@ const BLOCK: usize = 256;
 
 /// The likeliest copies of one image, the likeliest first; among equals the earlier one.
 #[derive(Debug, Clone, Default)]
-struct TopMatches(Vec<(f32, usize)>);
+pub(crate) struct TopMatches(Vec<(f32, usize)>);
 
 impl TopMatches {
-    fn add(&mut self, likeness: f32, image: usize) {
+    /// The images, the likeliest first.
+    pub(crate) fn images(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().map(|(_, image)| *image)
+    }
+
+    /// The images with their likeness, the likeliest first.
+    pub(crate) fn with_likeness(&self) -> impl Iterator<Item = (f32, usize)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Adds an image, if it is among the likeliest.
+    pub(crate) fn add(&mut self, likeness: f32, image: usize) {
         let last = self.0.last().map_or(f32::MIN, |last| last.0);
         let room = if likeness >= CLOSE { MOST_CLOSE } else { MOST };
         if likeness <= LEAST_LIKENESS || self.0.len() >= room && likeness < last {

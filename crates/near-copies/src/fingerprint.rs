@@ -27,7 +27,7 @@ const FIRST_RING: f32 = 4.0;
 /// Radius of the disc that is compared, px.
 pub(crate) const DISC: f32 = 58.0;
 /// Harmonics of a ring in the signature.
-const HARMONICS: usize = 24;
+pub(crate) const HARMONICS: usize = 24;
 /// Rings by which a copy may be larger or smaller.
 pub(crate) const SHIFTS: isize = 3;
 /// Below this deviation, in grey levels, a picture shows nothing that could be recognised.
@@ -49,21 +49,21 @@ pub enum Frame {
 #[derive(Debug, Clone)]
 pub struct Fingerprint {
     /// Width of the image over its height.
-    aspect: f32,
+    pub(crate) aspect: f32,
     /// The shorter side of the image, px.
     pub(crate) short: u32,
-    centre: Option<View>,
-    whole: Option<View>,
+    pub(crate) centre: Option<View>,
+    pub(crate) whole: Option<View>,
 }
 
 /// A small grey picture and its signature.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
-    /// The part of the image, [`SIDE`] × [`SIDE`].
-    grey: Vec<u8>,
+    /// The part of the image, [`SIDE`] × [`SIDE`]; empty of a view by which candidates are sought alone.
+    pub(crate) grey: Vec<u8>,
     /// [`RINGS`] × [`HARMONICS`], each ring with mean 0, in 1/32 of its deviation. Sixteen bits, of which eight are used: the
     /// products of pairs of such numbers are one instruction.
-    signature: Vec<i16>,
+    pub(crate) signature: Vec<i16>,
 }
 
 /// A view made ready to be laid over another.

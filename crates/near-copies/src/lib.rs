@@ -9,6 +9,9 @@
 //! other, copies of images that show nothing (blank fields have no fingerprint), and of single cells copies with other colours,
 //! turned by odd angles or trimmed.
 //!
+//! [`find`] compares all images of one collection and reads them again for the second look. [`LikelyCopies`] and [`look_across`] compare
+//! two collections by stored fingerprints ([`Fingerprint::stored`]), without their images.
+//!
 //! ```
 //! use imaging::RgbImage;
 //! use near_copies::{CopyKind, Fingerprinter, SearchContext, Subject, find};
@@ -39,19 +42,24 @@
 //! assert_eq!(found.pairs[0].kind, CopyKind::Pixels);
 //! ```
 
+mod across;
 mod align;
 mod candidates;
 mod fft;
 mod fingerprint;
+mod judge;
 mod pair;
 mod pixel_check;
 mod plane;
 mod search;
+mod stored;
 
+pub use across::{LEAST_SIDE, LikelyCopies, LikelyPair, Positioned, look_across};
 pub use align::Registration;
 pub use fingerprint::{Fingerprint, Fingerprinter, Frame};
 pub use pair::{CopyKind, FoundCopies, Pair, Subject};
 pub use search::{SearchContext, find};
+pub use stored::{PICTURE_BYTES, SIGNATURE_BYTES, StoredView};
 
 #[cfg(test)]
 mod tests;

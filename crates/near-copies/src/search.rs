@@ -6,25 +6,12 @@ use std::collections::BTreeMap;
 use imaging::RgbImage;
 use rayon::prelude::*;
 use run_spec::ids::Digest;
-use rustfft::num_complex::Complex32;
 
-use crate::align::{self, Registration};
-use crate::fingerprint::{Fingerprint, Fingerprinter, Frame, PreparedView, View};
+use crate::align::Registration;
+use crate::fingerprint::{Fingerprint, Fingerprinter, Frame, View};
+use crate::judge::JudgedImage;
 use crate::pair::{CopyKind, FoundCopies, Pair, Subject};
 use crate::{candidates, pixel_check};
-
-/// Correlation of detail from which two images may be copies of each other.
-const SAME: f32 = 0.7;
-/// Short side, px, from which outlines may say by themselves that two images are copies.
-const TELLING: u32 = 200;
-/// Correlation of detail in the blocks of two copies, all but the worst tenth: copies have .89 and more.
-const SPREAD: f32 = 0.75;
-/// The same where all lies in the same place: what is alike there may be the dust of the sensor. Copies have .97 and more.
-const SPREAD_IN_PLACE: f32 = 0.9;
-/// Ratio of the sizes of what two copies show, at most.
-const MOST_SCALE: f32 = 1.25;
-/// A picture that correlates so well with itself, turned or mirrored, says nothing by its outlines.
-const ITSELF: f32 = 0.5;
 
 /// What a search asks of its caller: pixels that it does not keep in memory, and a place to report progress.
 pub trait SearchContext: Sync {
@@ -74,29 +61,6 @@ struct Search<'a> {
     context: &'a dyn SearchContext,
 }
 
-/// A view made ready, and its transform under the window.
-struct Laid {
-    view: PreparedView,
-    spectrum: Vec<Complex32>,
-}
-
-impl Laid {
-    fn new(fingerprinter: &Fingerprinter, view: &View) -> Self {
-        let view = fingerprinter.prepare(view);
-        let spectrum = fingerprinter.windowed(&view.detail);
-        Self { view, spectrum }
-    }
-}
-
-/// An image whose candidates are looked at.
-struct Looked<'a, F: FnOnce() -> Option<RgbImage>> {
-    fingerprint: &'a Fingerprint,
-    /// Its views, by [`Frame`], where they are asked for.
-    laid: [Option<Laid>; 2],
-    /// Its pixels, read when they are first needed.
-    pixels: LazyCell<Option<RgbImage>, F>,
-}
-
 impl Search<'_> {
     /// The pairs, and how many more were alike and no copies.
     fn near(&self) -> (Vec<Pair>, usize) {
@@ -136,61 +100,21 @@ impl Search<'_> {
     fn look(&self, of_one: &[(usize, usize, Frame)], tick: &(dyn Fn() + Sync)) -> Vec<(Pair, bool)> {
         let Some(&(first, ..)) = of_one.first() else { return Vec::new() };
         let (position, fingerprint) = self.images[first];
-        let laid = [Frame::Centre, Frame::Whole].map(|frame| {
-            let looked_at = of_one.iter().any(|(_, _, of)| *of == frame);
-            fingerprint.view(frame).filter(|_| looked_at).map(|view| Laid::new(self.fingerprinter, view))
-        });
-        let image = Looked { fingerprint, laid, pixels: LazyCell::new(|| self.context.pixels(position)) };
+        let image = JudgedImage::new(self.fingerprinter, fingerprint, of_one.iter().map(|(_, _, frame)| *frame));
+        // Read when they are first needed.
+        let pixels = LazyCell::new(|| self.context.pixels(position));
         let mut found = Vec::new();
         for views in of_one.chunk_by(|p, q| p.1 == q.1) {
-            let second = views[0].1;
+            let (other, fingerprint) = self.images[views[0].1];
             let frames = views.iter().map(|(_, _, frame)| *frame);
-            if let Some((registration, copies)) = self.judge(&image, second, frames) {
-                let pair = Pair { a: position, b: self.images[second].0, kind: CopyKind::Near(registration) };
+            let same_pixels = |registration: &Registration| self.same_pixels(&pixels, other, registration);
+            if let Some((registration, copies)) = image.judge(fingerprint, frames, same_pixels) {
+                let pair = Pair { a: position, b: other, kind: CopyKind::Near(registration) };
                 found.push((pair, copies));
             }
             views.iter().for_each(|_| tick());
         }
         found
-    }
-
-    /// How another image lies over one, and whether it is a copy; nothing where the two are not even alike.
-    fn judge<F: FnOnce() -> Option<RgbImage>>(
-        &self,
-        image: &Looked<'_, F>,
-        second: usize,
-        frames: impl Iterator<Item = Frame>,
-    ) -> Option<(Registration, bool)> {
-        let (position, other) = self.images[second];
-        let mut best = None;
-        for frame in frames {
-            let (Some(a), Some(view)) = (&image.laid[frame as usize], other.view(frame)) else { continue };
-            let b = self.fingerprinter.prepare(view);
-            let registration = align::register(self.fingerprinter, (&a.view, &a.spectrum), &b, frame);
-            let near = |registration: &Registration| registration.scale.max(registration.scale.recip()) <= MOST_SCALE;
-            let Some(registration) =
-                registration.filter(|registration| registration.score >= SAME && near(registration))
-            else {
-                continue;
-            };
-            let tells = || {
-                let large = image.fingerprint.short.min(other.short) >= TELLING;
-                let least = if registration.stays() { SPREAD_IN_PLACE } else { SPREAD };
-                let alike = || align::spread(self.fingerprinter, &a.view.detail, &b.detail, &registration.map) >= least;
-                // What is alike everywhere tells as much as either of both.
-                large && alike() && (self.tells(a) || self.tells(&Laid::new(self.fingerprinter, view)))
-            };
-            if self.same_pixels(&image.pixels, position, &registration) || tells() {
-                return Some((registration, true));
-            }
-            best = Some((registration, false));
-        }
-        best
-    }
-
-    /// Whether outlines alone say which image a view is of.
-    fn tells(&self, laid: &Laid) -> bool {
-        align::likeness_to_itself(self.fingerprinter, (&laid.view, &laid.spectrum)) < ITSELF
     }
 
     /// Whether the second look says copies. Where a file has gone in the meantime, the first look decides: a group too large leaks

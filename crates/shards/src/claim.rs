@@ -4,7 +4,8 @@
 //! place, the second is refused at its start, not after hours of reading. Builders that write one set together make the same claim.
 
 use crate::layout::{
-    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_parquet, is_planned_shard, is_split,
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet, is_planned_shard,
+    is_split,
 };
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use run_spec::ids::{Digest, canonical_json};
@@ -124,7 +125,7 @@ fn verify_apart(store: &Store, begun: bool) -> Result<(), ShardError> {
     if let Some(set) = store.above().iter().find(|above| is_a_set(above)) {
         return Err(ShardError::Inside { uri: store.uri().to_owned(), set: set.uri().to_owned() });
     }
-    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name));
+    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name) || fingerprints_of(name).is_some());
     let strangers = store.strangers("")?.into_iter().map(|stranger| stranger.name);
     match store.list("")?.into_iter().chain(strangers).find(|name| is_parquet(name) && !own(name)) {
         Some(name) => Err(taken(store, &format!("{name} lies there, which readers would take for a shard of the set"))),
@@ -147,7 +148,7 @@ fn is_a_set(store: &Store) -> bool {
 
 /// The first key that a set would have, where there should be none.
 fn parts_of_a_set(store: &Store) -> Result<Option<String>, ShardError> {
-    for folder in [SHARDS, SPLITS, REPORT] {
+    for folder in [SHARDS, SPLITS, REPORT, FINGERPRINTS] {
         if let Some(key) = store.list(folder)?.into_iter().next() {
             return Ok(Some(key));
         }

@@ -204,6 +204,22 @@ pub enum ShardError {
         /// What is wrong and what to do.
         why: String,
     },
+    /// Fingerprints that cannot be read, or are of another set.
+    #[error("{uri} cannot be used as fingerprints ({why}); build the set again")]
+    Fingerprints {
+        /// Address of the file or its record.
+        uri: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The record of a search for leaks cannot be used.
+    #[error("{uri} cannot be used as a record of leaks ({why}); make it again with `shard-builder leaks`")]
+    Leaks {
+        /// Address of the record or its table.
+        uri: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Fewer groups than folds.
     #[error("the set has {groups} group{} for {folds} folds", if *groups == 1 { "" } else { "s" })]
     TooFewGroups {

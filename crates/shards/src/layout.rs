@@ -19,6 +19,8 @@ pub(crate) const SHARDS: &str = "shards";
 pub(crate) const SPLITS: &str = "splits";
 /// Folder of the tables that say what became of every image.
 pub(crate) const REPORT: &str = "report";
+/// Folder of the fingerprints.
+pub(crate) const FINGERPRINTS: &str = "fingerprints";
 
 /// The folder of the shards of a set that is planned to hold `content`.
 pub fn shard_folder(content: &Digest) -> String {
@@ -33,6 +35,24 @@ pub fn planned_shard_key(content: &Digest, number: u64) -> String {
 /// The key of a table of the report of a set that is planned to hold `content`, as in `report/images-0123456789ab.csv`.
 pub fn report_key(content: &Digest, table: &str, ending: &str) -> String {
     format!("{REPORT}/{table}-{}.{ending}", content.short())
+}
+
+/// The key of file `number` of the fingerprints of a set whose folder of shards is called `content`.
+pub(crate) fn fingerprints_key(content: &str, number: usize) -> String {
+    format!("{FINGERPRINTS}/{content}/{number:05}.parquet")
+}
+
+/// The key of the record of these files.
+pub(crate) fn fingerprints_index_key(content: &str) -> String {
+    format!("{FINGERPRINTS}/{content}/index.json")
+}
+
+/// The name of the set's content in a key of its fingerprints; nothing for other keys.
+pub(crate) fn fingerprints_of(key: &str) -> Option<&str> {
+    let (content, file) = key.strip_prefix(FINGERPRINTS)?.strip_prefix('/')?.split_once('/')?;
+    let number = file.strip_suffix(".parquet").unwrap_or_default();
+    let is_block = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_content_name(content) && (is_block || file == "index.json")).then_some(content)
 }
 
 impl Manifest {
@@ -56,6 +76,11 @@ impl Manifest {
             Some(name) => format!("{SHARDS}/{name}/*.parquet"),
             None => format!("{SHARDS}/*.parquet"),
         }
+    }
+
+    /// Whether `key` is of the fingerprints of another build, by its name.
+    pub(crate) fn is_foreign_fingerprint(&self, key: &str) -> bool {
+        fingerprints_of(key).is_some_and(|of| self.content_name() != Some(of))
     }
 
     /// Whether `key` is a table of another build's report, by its name.

@@ -1,6 +1,7 @@
 //! The Parquet patch format, version 1 (`docs/adr/0003-shard-format-v1.md`).
 //!
-//! A *shard set* is a store with `shards/CONTENT/NNNNN.parquet`, one `manifest.json` published last, and `splits/NAME.parquet`.
+//! A *shard set* is a store with `shards/CONTENT/NNNNN.parquet`, one `manifest.json` published last, and `splits/NAME.parquet`. Beside it lie
+//! [`fingerprints`], by which copies in other sets are found, and records of such searches ([`leaks`]).
 //! A shard is an ordinary Parquet file that pyarrow, DuckDB and Hugging Face `datasets` read; its image column holds one
 //! row per page, uncompressed, so that [`ShardSet::image_bytes`] is one ranged read of that image and nothing else.
 //!
@@ -16,8 +17,10 @@ mod claim;
 mod codec;
 mod columns;
 mod error;
+pub mod fingerprints;
 mod found;
 mod layout;
+pub mod leaks;
 mod load;
 mod manifest;
 mod page;

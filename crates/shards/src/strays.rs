@@ -5,7 +5,8 @@
 //! attempt left.
 
 use crate::layout::{
-    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, REPORT, SHARDS, SPLITS, is_parquet, is_planned_shard, is_split,
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet, is_planned_shard,
+    is_split,
 };
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use std::collections::HashSet;
@@ -31,6 +32,8 @@ pub enum StrayKind {
     Table,
     /// A table of another build's report.
     Report,
+    /// Fingerprints of another build.
+    Fingerprints,
     /// The staging file of a create that was killed.
     Unfinished,
 }
@@ -46,6 +49,7 @@ impl StrayKind {
                 "is neither a shard nor a split of this set, but readers that list the folder take it for one"
             }
             Self::Report => "belongs to the report of another build",
+            Self::Fingerprints => "holds fingerprints of another build",
             Self::Unfinished => "is what a killed write left",
         }
     }
@@ -63,7 +67,7 @@ impl Stray {
     /// Whether builds leave files like this one, and remove them ([`remove_debris`]).
     pub fn is_debris(&self) -> bool {
         match self.kind {
-            StrayKind::Unfinished | StrayKind::Report => true,
+            StrayKind::Unfinished | StrayKind::Report | StrayKind::Fingerprints => true,
             StrayKind::Shard => is_planned_shard(&self.name),
             StrayKind::NoShard | StrayKind::Table => false,
         }
@@ -84,6 +88,8 @@ pub fn strays(store: &Store, manifest: &Manifest) -> Result<Vec<Stray>, ShardErr
             || is_split(&key);
         match kind(&key) {
             _ if known => {}
+            _ if manifest.is_foreign_fingerprint(&key) => add(key, StrayKind::Fingerprints),
+            _ if fingerprints_of(&key).is_some() => {}
             Some(kind) => add(key, kind),
             None if manifest.is_foreign_report(&key) => add(key, StrayKind::Report),
             None => {}
@@ -100,7 +106,7 @@ pub fn strays(store: &Store, manifest: &Manifest) -> Result<Vec<Stray>, ShardErr
     Ok(strays)
 }
 
-/// Removes what builds left beside the published set of `manifest`: shards and reports of others, and staging files. Returns their names.
+/// Removes what builds left beside the published set of `manifest`: shards, fingerprints and reports of others, and staging files. Returns their names.
 ///
 /// Only call it once the manifest is published. Since manifests are created once, nothing that it leaves out can become part of a
 /// set at this place any more, and every key of the set exists, so that a staging file of one serves nobody. Files with names
@@ -113,11 +119,13 @@ pub fn remove_debris(store: &Store, manifest: &Manifest) -> Result<Vec<String>, 
     let mut removed = store.remove_unfinished("", is_ours)?;
     let shards = store.list(SHARDS)?.into_iter().filter(|key| is_planned_shard(key) && !named.contains(key.as_str()));
     let reports = store.list(REPORT)?.into_iter().filter(|key| manifest.is_foreign_report(key));
-    for key in shards.chain(reports) {
+    let fingerprints = store.list(FINGERPRINTS)?.into_iter().filter(|key| manifest.is_foreign_fingerprint(key));
+    for key in shards.chain(reports).chain(fingerprints) {
         store.delete(&key)?;
         removed.push(key);
     }
     store.prune(SHARDS)?;
+    store.prune(FINGERPRINTS)?;
     removed.sort_unstable();
     Ok(removed)
 }
@@ -136,7 +144,7 @@ fn kind(name: &str) -> Option<StrayKind> {
 
 /// Whether builds write keys like this one: not those of a run that somebody keeps below the set's folder.
 fn is_ours(key: &str) -> bool {
-    !key.contains('/') || [SHARDS, SPLITS, REPORT].iter().any(|folder| is_below(key, folder))
+    !key.contains('/') || [SHARDS, SPLITS, REPORT, FINGERPRINTS].iter().any(|folder| is_below(key, folder))
 }
 
 fn is_below(key: &str, folder: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Proves a shard set: every file, every row, every split. Reads everything once.
 
 use crate::codec::digest_of;
+use crate::fingerprints::{FingerprintIndex, PrintParts};
 use crate::load::load_shard;
 use crate::manifest::{SourceTally, source_entries};
 use crate::page::image_of_page;
@@ -15,7 +16,7 @@ use run_spec::ids::Digest;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use store::Store;
+use store::{Store, StoreError};
 
 /// Faults listed at most; the count goes on.
 const MAX_FAULTS: usize = 100;
@@ -69,6 +70,8 @@ pub struct Report {
     pub sources: Vec<SourceEntry>,
     /// The splits that were found and checked.
     pub splits: Vec<SplitReport>,
+    /// Images with fingerprints; `None` where the set has none.
+    pub fingerprints: Option<u64>,
     /// The first hundred faults.
     pub faults: Vec<ShardError>,
     /// Number of all faults, also of those not listed.
@@ -106,6 +109,7 @@ pub fn verify(store: &Store, options: VerifyOptions) -> Result<Report, ShardErro
         groups: 0,
         sources: Vec::new(),
         splits: Vec::new(),
+        fingerprints: None,
         faults: Vec::new(),
         fault_count: 0,
     };
@@ -128,6 +132,7 @@ pub fn verify(store: &Store, options: VerifyOptions) -> Result<Report, ShardErro
     if report.is_good() {
         check_splits(store, &rows, &mut report)?;
     }
+    check_fingerprints(store, &manifest, &mut report)?;
     check_claim(store, &manifest, &mut report)?;
     strays(store, &manifest)?.iter().for_each(|stray| report.fault(stray.fault(store)));
     Ok(report)
@@ -288,6 +293,31 @@ fn check_claim(store: &Store, manifest: &Manifest, report: &mut Report) -> Resul
         let what = format!("{} names another configuration than the manifest", store.uri_of(CLAIM_KEY));
         report.fault(ShardError::Conflict { what });
     }
+    Ok(())
+}
+
+/// Every file of the fingerprints is what their record says, and they are of the images that the rows come from.
+fn check_fingerprints(store: &Store, manifest: &Manifest, report: &mut Report) -> Result<(), ShardError> {
+    let index = match FingerprintIndex::read(store, manifest) {
+        Ok(None) => return Ok(()),
+        Ok(Some(index)) => index,
+        Err(fault @ ShardError::Store(StoreError::Record { .. }) | fault @ ShardError::Fingerprints { .. }) => {
+            report.fault(fault);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let images: u64 = manifest.sources.iter().map(|source| source.images).sum();
+    if index.images() != images {
+        let what = format!("there are fingerprints of {} images, and rows of {images}", index.images());
+        report.fault(ShardError::Conflict { what });
+    }
+    for number in 0..index.blocks.len() {
+        if let Err(fault) = index.block((store, manifest), number, PrintParts::Facts) {
+            report.fault(fault);
+        }
+    }
+    report.fingerprints = Some(index.images());
     Ok(())
 }
 

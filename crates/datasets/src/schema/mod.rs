@@ -35,7 +35,7 @@ pub use images::{Exclude, GlobMatch, Globs, Images};
 pub use label_rule::{BoxColumns, LabelRule, Units};
 pub use licence::is_permissive;
 pub use mask_rule::MaskRule;
-pub use pages::Pages;
+pub use pages::{Pages, page_of};
 pub use parts::{DatasetPart, Parts};
 pub use paths::{name_of, stem_of};
 pub use quality_rule::{Blank, FlawAction, OutOfFocus, QualityRule, Saturated};

@@ -42,6 +42,11 @@ pub(crate) fn page_name(file: &str, page: u32) -> String {
     }
 }
 
+/// The page of a file that an image of this name is: 2 of `stack#2.tif`, 1 of most.
+pub fn page_of(image: &str) -> u32 {
+    split_page(image).map_or(1, |(_, page)| page)
+}
+
 /// The file and the page of which this is the name; nothing for what names no page after the first.
 fn split_page(image: &str) -> Option<(String, u32)> {
     let (stem, ending) = image.split_at(ending(image));

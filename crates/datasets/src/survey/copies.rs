@@ -8,10 +8,20 @@ use super::sink::Progress;
 use crate::reading::LocatedSource;
 use crate::schema::Role;
 
-/// Finds the images that show the same, by their positions in `images`. Their fingerprints are taken away.
+/// Which copies are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopySearch {
+    /// Equal bytes and equal pixels.
+    Exact,
+    /// Near-copies too.
+    Near,
+}
+
+/// Finds the images that show the same, by their positions in `images`. Their fingerprints come back as they were.
 pub fn find_copies(
     sources: &[LocatedSource],
     images: &mut [ImageRecord],
+    search: CopySearch,
     limits: DecodeLimits,
     progress: &dyn Progress,
 ) -> FoundCopies {
@@ -19,14 +29,26 @@ pub fn find_copies(
     for (position, image) in images.iter_mut().enumerate() {
         if let Some(info) = &mut image.info {
             positions.push(position);
-            let fingerprint = info.fingerprint.take();
+            let fingerprint = if search == CopySearch::Near { info.fingerprint.take() } else { None };
             subjects.push(Subject { file: (info.file, info.page), pixels: info.pixels, fingerprint });
         }
     }
     let context = Context { sources, images, positions: &positions, limits, progress };
     let found = near_copies::find(&subjects, &Fingerprinter::new(), &context);
+    if search == CopySearch::Near {
+        give_back(images, &positions, subjects);
+    }
     let pair = |pair: Pair| Pair { a: positions[pair.a], b: positions[pair.b], kind: pair.kind };
     FoundCopies { pairs: found.pairs.into_iter().map(pair).collect(), ..found }
+}
+
+/// Puts the fingerprints of subjects back where they were.
+fn give_back(images: &mut [ImageRecord], positions: &[usize], subjects: Vec<Subject>) {
+    for (&position, subject) in positions.iter().zip(subjects) {
+        if let Some(info) = &mut images[position].info {
+            info.fingerprint = subject.fingerprint;
+        }
+    }
 }
 
 /// Gives the search the pixels of surveyed images.

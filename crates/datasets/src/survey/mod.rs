@@ -15,7 +15,7 @@ mod sink;
 mod surveyor;
 mod tables;
 
-pub use copies::{CopyPair, CopySide, Crosses, find_copies, rank_copies};
+pub use copies::{CopyPair, CopySearch, CopySide, Crosses, find_copies, rank_copies};
 pub use counts::{SourceCounts, count_by_source};
 pub use group_union::GroupUnion;
 pub use groups::{GroupCounts, count_groups, joined_groups};

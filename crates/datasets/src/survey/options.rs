@@ -16,6 +16,6 @@ pub struct SurveyOptions {
     pub um_per_px: Option<f64>,
     /// Whether rows are taken and measured, as a build needs it.
     pub measured: bool,
-    /// Whether near-copies are looked for, for which each image leaves a fingerprint.
+    /// Whether each image leaves a fingerprint, by which near-copies are found.
     pub fingerprints: bool,
 }

@@ -45,7 +45,7 @@ pub struct ImageInfo {
     pub page: u32,
     /// Digest of the upright pixels.
     pub pixels: Digest,
-    /// By which near-copies are found; `None` of an image that shows nothing, or where they are not looked for.
+    /// By which near-copies are found; `None` of an image that shows nothing, or where none was asked for.
     pub fingerprint: Option<Fingerprint>,
     /// Group by the source's own rule; `None` where the rule does not cover the image.
     pub group: Option<String>,

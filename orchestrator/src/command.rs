@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use run_spec::ids::{Attempt, Digest};
 use serde_json::Value;
+use shards::leaks;
 
 use crate::evidence;
 use crate::keys::{ATLASES, RowsKey};
@@ -74,6 +75,7 @@ impl CommandLines<'_> {
             None => {
                 let mut args = words(&["probe", "--run", &self.run, "--no-random", "--no-histogram"]);
                 args.extend(words(&["--arm", &trial.arm.name, "--train-shards", &trial.arm.shards.uri]));
+                args.extend(words(&["--leaks", &uri_of(leaks::FOLDER)]));
                 args.extend(eval.transductive.then(|| "--transductive".to_owned()));
                 if !plan.probe_options.contains_key("step") {
                     args.extend(words(&["--step", &evidence::step(plan, trial)?.to_string()]));
@@ -117,7 +119,7 @@ pub(crate) const ABOUT_A_RUN: [&str; 3] = ["keep_features", "step", "transductiv
 /// Options that say which baselines a sweep goes without: the plan has taken them into account.
 pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
 /// Options of `worker probe` that a sweep gives itself.
-pub(crate) const OWN: [&str; 15] = [
+pub(crate) const OWN: [&str; 16] = [
     "arm",
     "atlas",
     "config",
@@ -126,6 +128,7 @@ pub(crate) const OWN: [&str; 15] = [
     "expect",
     "features",
     "help",
+    "leaks",
     "out",
     "predictions",
     "run",
@@ -230,7 +233,7 @@ pub(crate) mod tests {
         let attempt = format!("{t}/probes-{}/attempt-2", plan.probes.short());
         let rows = format!("{attempt}/rows-cells.jsonl");
         let expected = format!(
-            "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --transductive --step 32000 \
+            "worker probe --run S/{t}/run --no-random --no-histogram --arm reference --train-shards ./patches --leaks S/leaks --transductive --step 32000 \
              --shards ./cells --split 'grouped 5' --dataset cells --predictions S/{attempt}/predictions-cells.parquet --out S/{rows} \
              --atlas S/atlases --threads 2 --batch-size 64 --fast \
              --expect code=0.1.0+a --expect shards={cells} --expect split={split}"

@@ -9,6 +9,7 @@
 //! * [`records`], [`keys`], [`trial_state`], [`identity`]: what the store says, and who holds what.
 //! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
 //! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
+//! * [`check`], [`leakage`]: what stands in the way, before anything is started.
 //! * [`design`], [`tables`], [`report_command`], [`show`], [`progress`]: saying what is compared and what came out.
 
 mod attempt;
@@ -21,6 +22,7 @@ mod design;
 mod evidence;
 mod identity;
 mod keys;
+mod leakage;
 mod local;
 mod log;
 mod plan;

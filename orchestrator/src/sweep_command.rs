@@ -21,6 +21,7 @@ use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
 use crate::design;
+use crate::leakage;
 use crate::local::Local;
 use crate::plan::{self, Facts};
 use crate::plans::{self, Run};
@@ -64,7 +65,8 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     say_code(&plan);
     let trials = chosen(&plan, &filter);
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
-    let findings = check::check(&store, &plan, &trials, &worker);
+    let mut findings = check::check(&store, &plan, &trials, &worker);
+    findings.problems.extend(leaks(&file, &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     terminal::note(findings.room());
     let work = work_of(args, &store, &plan);
@@ -119,6 +121,13 @@ fn chosen<'a>(plan: &'a Plan, filter: &Globs) -> Vec<Trial<'a>> {
     let of_arms =
         plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
     if of_arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
+}
+
+/// Says what the gate against leakage warns of, and returns what it refuses.
+fn leaks(file: &SweepFile, store: &Store, plan: &Plan, trials: &[Trial<'_>]) -> Vec<String> {
+    let gate = leakage::check(file.leakage(), store, plan, trials);
+    gate.warnings.iter().for_each(|warning| terminal::note(format!("Warning: {warning}.")));
+    gate.problems
 }
 
 fn work_or_retry(args: &SweepArgs) -> Run {
@@ -177,6 +186,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
         terminal::note(findings.room());
         problems.extend(findings.problems);
+        problems.extend(leaks(file, store, &plan, &trials));
     }
     let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
     if args.backend == BackendName::Slurm

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::leakage::Leakage;
 use crate::slurm::section::{Section, Shapes};
 
 mod arms;
@@ -82,6 +83,9 @@ pub(crate) struct SweepFile {
     pub(crate) threads: Option<u32>,
     /// False: the tables say that they are a smoke test and no evidence.
     pub(crate) evidence: bool,
+    /// What to do where a training set holds copies of evaluation images, or this is not known (`shard-builder leaks`): `refuse` unless
+    /// written, `warn` where `evidence` is false.
+    pub(crate) leakage: Option<Leakage>,
     /// How the trained model is measured.
     pub(crate) probe: Probe,
     /// Further evaluations of every trial, by name; they take longer.
@@ -141,7 +145,7 @@ fn defaults() -> Value {
     json!({
         "name": "", "base": "", "store": "./store", "shards": {"train": "", "eval": []}, "set": {}, "reference": "reference",
         "arms": {}, "grid": {}, "grid_names": null, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
-        "probe": {"split": null, "options": {}}, "evaluations": [], "primary": Primary::default(), "equivalence": Rules::default().margin,
+        "leakage": null, "probe": {"split": null, "options": {}}, "evaluations": [], "primary": Primary::default(), "equivalence": Rules::default().margin,
         "slurm": null,
     })
 }
@@ -204,6 +208,11 @@ impl SweepFile {
         self.evals()?;
         self.common()?;
         self.shapes().map(drop)
+    }
+
+    /// What becomes of the sweep where training and evaluation share images.
+    pub(crate) fn leakage(&self) -> Leakage {
+        self.leakage.unwrap_or(if self.evidence { Leakage::Refuse } else { Leakage::Warn })
     }
 
     /// The error of a key, with its line.
@@ -345,6 +354,7 @@ seeds: [0, 1]
         ("seeds:", "evaluations: [optimum, optimum]\nseeds:", "line 10: `evaluations`: it names optimum twice: leave one out"),
         ("seeds:", "equivalence: 1\nseeds:", "line 10: `equivalence`: a fraction above 0 and up to 0.5 is expected: 0.01 is one point in either direction"),
         ("seeds:", "evidence: no\nseeds:", "line 10: `evidence`: true or false is expected, not the text \"no\""),
+        ("seeds:", "leakage: deny\nseeds:", "line 10: `leakage`: one of refuse, warn, allow is expected, not the text \"deny\""),
         ("loss.koleo_weight: 0.1", "seed: 3", "line 8: `arms.koleo-on.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
         ("loss.koleo_weight: 0.1", "init: {seed: 3}", "line 8: `arms.koleo-on.init.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
         ("seeds:", "set: {init.seed: 1}\nseeds:", "line 10: `set.init.seed`: seeds belong under `seeds`, so that all arms share them: leave it out here"),
@@ -443,6 +453,15 @@ seeds: [0, 1]
         assert_eq!(evals(&other)[0].primary, Primary { metric: Metric::MacroF1, ..default });
         let of_set = evals(&other.replace("split: grouped", "split: grouped, primary: {probe: 1nn}"));
         assert_eq!(of_set[0].primary, Primary { probe: ProbeName::OneNearest, metric: Metric::MacroF1 });
+    }
+
+    #[test]
+    fn leakage_is_refused_where_a_sweep_is_evidence_and_warned_of_elsewhere() {
+        let leakage = |more: &str| SweepFile::parse(&format!("{SMALL}{more}"), "s.yaml").unwrap().leakage();
+        assert_eq!(leakage(""), Leakage::Refuse);
+        assert_eq!(leakage("evidence: false\n"), Leakage::Warn);
+        assert_eq!(leakage("evidence: false\nleakage: refuse\n"), Leakage::Refuse);
+        assert_eq!(leakage("leakage: allow\n"), Leakage::Allow);
     }
 
     #[test]

@@ -192,7 +192,8 @@ impl Build {
         let sink = sink.as_ref().map(|sink| sink as &dyn RowSink);
         let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
         let limits = self.options.limits;
-        let FoundCopies { pairs: copies, alike } = find_copies(&self.sources, &mut images, self.copies, limits, &Terminal);
+        let FoundCopies { pairs: copies, alike } =
+            find_copies(&self.sources, &mut images, self.copies, limits, &Terminal);
         let groups = joined_groups(&self.sources, &images, &copies);
         let (config, product) = (digest_json(&self.config), self.options.product);
         let shards = plan::shards(&config, product, &self.sources, &images, &groups, self.rows_per_shard as usize);
@@ -248,6 +249,7 @@ impl Build {
             flaws: summary::flaws(&self.sources, &plan.images),
             copies,
             glob: manifest.shard_glob(),
+            left_out: String::new(),
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Card<'a> {
     pub(crate) copies: &'a str,
     /// Names all shards and nothing else.
     pub(crate) glob: String,
+    /// What was left out of the set that this one was made of, as a sentence; empty for a set that was built.
+    pub(crate) left_out: String,
 }
 
 /// What a card says of a source.
@@ -95,6 +97,10 @@ impl Card<'_> {
              passes its licence on.\n\n",
             self.copies
         ));
+        // Before the heading of the sources.
+        if let (false, Some(place)) = (self.left_out.is_empty(), text.find("\n\n## Sources")) {
+            text.insert_str(place, &format!(" {}", self.left_out));
+        }
         for CardLine { name, title, home, citation, .. } in &self.lines {
             text.push_str(&format!("- **{}**: {}. {}. {}\n", plain(name), plain(title), plain(home), plain(citation)));
         }

@@ -123,8 +123,11 @@ pub(crate) struct RemoveArgs {
     /// Folder or URI of the shard set.
     pub(crate) uri: String,
     /// The source to be left out.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) source: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "images_in", conflicts_with = "images_in")]
+    pub(crate) source: Option<String>,
+    /// An evaluation set, or the record that `leaks` wrote: all images that are copies of images of that set are left out.
+    #[arg(long, value_name = "URI")]
+    pub(crate) images_in: Option<String>,
     /// Where the new set goes.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,

@@ -5,8 +5,10 @@ use datasets::reading::LocatedSource;
 use datasets::survey::ImageRecord;
 use near_copies::{Fingerprint, Frame, StoredView};
 use run_spec::ids::Digest;
-use shards::Manifest;
-use shards::fingerprints::{BLOCK_IMAGES, FingerprintBlock, FingerprintIndex, ImagePrint, PrintView, write_block};
+use shards::fingerprints::{
+    BLOCK_IMAGES, FingerprintBlock, FingerprintIndex, ImagePrint, PrintParts, PrintView, write_block,
+};
+use shards::{Manifest, ShardSet};
 use store::Store;
 
 /// Writes the fingerprints of all images that give rows, and takes them away from all images.
@@ -24,7 +26,7 @@ pub(crate) fn write(
         let fingerprint = record.info.as_mut()?.fingerprint.take();
         let info = record.info.as_ref().filter(|_| record.used.is_ok())?;
         let view = |frame: Frame| fingerprint.as_ref()?.stored(frame).map(to_print);
-        Some(ImagePrint {
+        Some(Ok(ImagePrint {
             source: source.clone(),
             image: record.image.clone(),
             file: info.file,
@@ -34,7 +36,7 @@ pub(crate) fn write(
             height: info.height,
             centre: view(Frame::Centre),
             whole: view(Frame::Whole),
-        })
+        }))
     });
     write_all(store, &content.short(), prints)
 }
@@ -46,7 +48,7 @@ pub(crate) fn write(
 pub(crate) fn write_all(
     store: &Store,
     content: &str,
-    prints: impl Iterator<Item = ImagePrint>,
+    prints: impl Iterator<Item = Result<ImagePrint>>,
 ) -> Result<Vec<FingerprintBlock>> {
     let (mut blocks, mut pending) = (Vec::new(), Vec::with_capacity(BLOCK_IMAGES));
     let mut flush = |pending: &mut Vec<ImagePrint>| -> Result<()> {
@@ -56,7 +58,7 @@ pub(crate) fn write_all(
         Ok(())
     };
     for print in prints {
-        pending.push(print);
+        pending.push(print?);
         if pending.len() == BLOCK_IMAGES {
             flush(&mut pending)?;
         }
@@ -65,6 +67,25 @@ pub(crate) fn write_all(
         flush(&mut pending)?;
     }
     Ok(blocks)
+}
+
+/// Writes the fingerprints that stay of another set; none where that has none.
+///
+/// # Errors
+/// Fingerprints that cannot be read, a store that cannot be written.
+pub(crate) fn copy(
+    from: &ShardSet,
+    (store, content): (&Store, &Digest),
+    stays: impl Fn(&str, &str) -> bool,
+) -> Result<Option<Vec<FingerprintBlock>>> {
+    let Some(index) = FingerprintIndex::read(from.store(), from.manifest())? else { return Ok(None) };
+    let block = |number| match index.block((from.store(), from.manifest()), number, PrintParts::All) {
+        Ok(prints) => prints.into_iter().map(Ok).collect::<Vec<_>>(),
+        Err(error) => vec![Err(anyhow::Error::new(error).context("read the fingerprints of the set"))],
+    };
+    let all = (0..index.blocks.len()).flat_map(block);
+    let kept = all.filter(|print| print.as_ref().map_or(true, |print| stays(&print.source, &print.image)));
+    write_all(store, &content.short(), kept).map(Some)
 }
 
 /// Publishes the record of the fingerprints, before the manifest makes the set.

@@ -119,8 +119,7 @@ impl<'a> LeakSearch<'a> {
         for number in 0..self.train.blocks() {
             for (train, print) in self.train.block(number, PrintParts::Facts)? {
                 let by_file = files.get_mut(&(print.file, print.page)).map(|found| (LeakKind::Bytes, found));
-                let Some((kind, found)) =
-                    by_file.or_else(|| Some((LeakKind::Pixels, pixels.get_mut(&print.pixels)?)))
+                let Some((kind, found)) = by_file.or_else(|| Some((LeakKind::Pixels, pixels.get_mut(&print.pixels)?)))
                 else {
                     continue;
                 };

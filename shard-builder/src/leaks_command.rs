@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use shards::leaks::{Comparison, FoundLeaks, Leak, LeakKind, LeakSide, LeakedSource, Leaks};
+use shards::leaks::{Comparison, FoundLeaks, Leak, LeakSide, LeakedSource, Leaks};
 use store::Store;
 
 use crate::cli::{LeaksArgs, VERSION};
@@ -56,10 +56,14 @@ pub(crate) fn find_or_make(
     let Shared { mut pairs, alike, near } = LeakSearch::new(train, evaluation).run()?;
     // The least alike of each kind first, because a person should look at them.
     pairs.sort_by(|p, q| {
-        p.kind.cmp(&q.kind).then(p.score.total_cmp(&q.score)).then((p.train, p.evaluation).cmp(&(q.train, q.evaluation)))
+        p.kind
+            .cmp(&q.kind)
+            .then(p.score.total_cmp(&q.score))
+            .then((p.train, p.evaluation).cmp(&(q.train, q.evaluation)))
     });
     let leaks: Vec<Leak> = pairs.iter().map(|pair| leak(pair, train, evaluation)).collect();
-    let sides = (side(train, &pairs, |pair| pair.train, near[0]), side(evaluation, &pairs, |pair| pair.evaluation, near[1]));
+    let sides =
+        (side(train, &pairs, |pair| pair.train, near[0]), side(evaluation, &pairs, |pair| pair.evaluation, near[1]));
     let record = Leaks::new(format!("shard-builder {VERSION}"), compared, sides, &leaks, alike);
     let sheet = match pairs.is_empty() {
         true => None,
@@ -153,7 +157,8 @@ fn reach(leaks: &Leaks, uris: [&String; 2], sets: [&ComparedSet; 2]) -> String {
     let mut text = String::new();
     for ((side, uri), set) in [&leaks.train, &leaks.evaluation].into_iter().zip(uris).zip(sets) {
         if !set.has_fingerprints() {
-            let what = if set.knows_images() { "bytes and pixels" } else { "names and the pixels of patches and cells" };
+            let what =
+                if set.knows_images() { "bytes and pixels" } else { "names and the pixels of patches and cells" };
             text.push_str(&format!(
                 "\n{uri} has no fingerprints: compared were {what}, and near-copies were not looked for; build it again with this version to have \
                  them"
@@ -188,16 +193,4 @@ pub(crate) fn leaked_images(found: &FoundLeaks) -> Result<BTreeSet<(String, Stri
     let leaks = reader.deserialize::<Leak>();
     let images = leaks.map(|leak| leak.map(|leak| (leak.train_source, leak.train_image)));
     images.collect::<Result<_, _>>().with_context(|| format!("read {}", found.table_uri()))
-}
-
-/// How pairs of a kind are counted in a sentence about what was left out.
-pub(crate) fn kinds(leaks: &Leaks) -> String {
-    let counts = [
-        (leaks.bytes, LeakKind::Bytes, "by bytes"),
-        (leaks.pixels, LeakKind::Pixels, "by pixels"),
-        (leaks.near, LeakKind::Near, "near"),
-        (leaks.names, LeakKind::Name, "by name"),
-    ];
-    let some = counts.iter().filter(|(count, ..)| *count > 0);
-    some.map(|(count, _, words)| format!("{} {words}", thousands(*count))).collect::<Vec<_>>().join(", ")
 }

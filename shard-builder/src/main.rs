@@ -18,6 +18,7 @@ mod joined_groups;
 mod leak_search;
 mod leak_sheet;
 mod leaks_command;
+mod left_out;
 mod plan;
 mod progress;
 mod recut;

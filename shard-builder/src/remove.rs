@@ -1,7 +1,8 @@
-//! `remove`: a new set without one source, for when its licence is withdrawn. The old set stays as it is.
+//! `remove`: a new set without one source, for when its licence is withdrawn, or without the images that are copies of evaluation images.
+//! The old set stays as it is.
 //!
-//! Images are copied as they are encoded, so their pixels and digests do not change. Groups keep their names; the report is the old
-//! one without the source, and the card is made anew. Splits belong to the old set and are to be made again.
+//! Images are copied as they are encoded, so their pixels and digests do not change. Groups keep their names; the report and the fingerprints
+//! are the old ones without what goes, and the card is made anew. Splits belong to the old set and are to be made again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use store::Store;
 
 use crate::card::{self, Card};
 use crate::cli::{RemoveArgs, VERSION};
+use crate::fingerprints;
+use crate::left_out::LeftOut;
 use crate::progress::Progress;
 use crate::resume::Resumed;
 use crate::set_report::SetReport;
@@ -29,46 +32,54 @@ const LARGEST_RECORD: u64 = 16 << 20;
 /// Writes the new set and returns what to print.
 ///
 /// # Errors
-/// A set that cannot be read, a source that it lacks or that is its only one, another set at `--out`.
+/// A set that cannot be read, a source that it lacks or that is its only one, no record of leaks, another set at `--out`.
 pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
     let set = ShardSet::open(&Store::open(&args.uri)?).with_context(|| format!("open the shard set {}", args.uri))?;
-    let old = set.manifest();
-    let names: Vec<&str> = old.sources.iter().map(|source| source.name.as_str()).collect();
-    let source = args.source.as_str();
-    ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
-    ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would be left");
+    let left_out = LeftOut::of(args, &set)?;
     let users = args.results.iter().map(|uri| users(uri, &set.digest())).collect::<Result<String>>()?;
-    let report = SetReport::read(&set)?.without(source)?;
-    let config = json!({ "of": set.digest(), "without": source, "sources": report.sources() });
+    let kept: Vec<RowMeta> = set.metas().filter(|row| !left_out.holds(&row.source, &row.image)).collect();
+    ensure!(!kept.is_empty(), "{}: it is all that the set holds, so nothing would be left", left_out.words);
+    let sources: BTreeSet<&str> = kept.iter().map(|row| &*row.source).collect();
+    let report = SetReport::read(&set)?.without(&|source, image| left_out.holds(source, image), &sources)?;
+    let mut config = json!({ "of": set.digest(), "sources": report.sources() });
+    left_out.describe(&mut config);
     let target = Target::take(&args.out, digest_json(&config), &[])?;
-    let rest = old.sources.iter().filter(|entry| entry.name != source).map(|entry| entry.bytes).sum();
+    let old = set.manifest();
+    let rest = old.sources.iter().filter(|entry| sources.contains(entry.name.as_str())).map(|entry| entry.bytes).sum();
     if target.is_empty() {
         target.verify_ready(rest).inspect_err(|_| target.release())?;
     }
-    let content = Digest::of(format!("{} without {source}", set.digest()).as_bytes());
-    let removal = Removal { content, set, source, target };
+    let content = left_out.content(&set.digest());
+    let removal = Removal { content, set, left_out, target };
+    let store = &removal.target.store;
+    let fingerprints =
+        fingerprints::copy(&removal.set, (store, &content), |source, image| !removal.left_out.holds(source, image))?;
     let (manifest, resumed) = removal.write_shards(digest_json(&config))?;
-    let (digest, kept) = removal.finish(&manifest, &report, &config)?;
+    if let Some(fingerprints) = fingerprints {
+        fingerprints::publish(store, &manifest, fingerprints)?;
+    }
+    let (digest, stays) = removal.finish(&manifest, &report, &config)?;
     Ok(format!(
-        "{} of {} rows kept, {source} left out: set {} at {}{resumed}{kept}\nsplits belong to the old set; make them again with \
+        "{} of {} rows kept, {} left out: set {} at {}{resumed}{stays}\nsplits belong to the old set; make them again with \
          `shard-builder split`{users}",
         thousands(manifest.rows),
         thousands(removal.set.len()),
+        removal.left_out.words,
         digest.short(),
-        removal.target.store.uri()
+        store.uri()
     ))
 }
 
-/// A set that is copied without one source.
-struct Removal<'a> {
+/// A set that is copied without some of its images.
+struct Removal {
     set: ShardSet,
-    source: &'a str,
+    left_out: LeftOut,
     target: Target,
     /// Names the folder of the new shards.
     content: Digest,
 }
 
-impl Removal<'_> {
+impl Removal {
     /// Writes what stays of each shard, or finds it as an interrupted run left it.
     fn write_shards(&self, config: Digest) -> Result<(Manifest, Resumed)> {
         let old = self.set.manifest();
@@ -85,7 +96,7 @@ impl Removal<'_> {
             let mut rows = Vec::new();
             for row in first..first + shard.rows {
                 let meta = self.set.meta(row)?;
-                if &*meta.source != self.source {
+                if !self.left_out.holds(&meta.source, &meta.image) {
                     rows.push((row, meta));
                 }
             }
@@ -124,7 +135,7 @@ impl Removal<'_> {
         let stays = self.target.write_report(&files)?;
         let lines = report.card_lines(manifest);
         let sources: Vec<(&str, &str)> = lines.iter().map(|line| (line.name, line.licence)).collect();
-        let kept = self.set.metas().filter(|row| &*row.source != self.source);
+        let kept = self.set.metas().filter(|row| !self.left_out.holds(&row.source, &row.image));
         let groups: BTreeSet<Arc<str>> = kept.map(|row| row.group).collect();
         let card = Card {
             product: manifest.product,
@@ -132,6 +143,7 @@ impl Removal<'_> {
             flaws: report.flaws(&sources.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
             copies: &report.copies(),
             glob: manifest.shard_glob(),
+            left_out: format!("Made of set {}, with {} left out.", self.set.digest().short(), self.left_out.words),
             lines,
         };
         // The rows of the old set are those of the new one, which is no set yet.

@@ -3,7 +3,7 @@
 //! A report's tables are CSV with a column `source` (or `source_a` and `source_b`, for pairs), and one JSON of the configuration. Sets by
 //! earlier versions may have none, or others: what is not there is not said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use run_spec::ids::Digest;
@@ -55,15 +55,15 @@ impl SetReport {
         Ok(report)
     }
 
-    /// The report of the same set without a source.
+    /// The report of the same set without some images, by source and path, and with no other sources than `sources`.
     ///
     /// # Errors
     /// A table that is not CSV.
-    pub(crate) fn without(mut self, source: &str) -> Result<Self> {
+    pub(crate) fn without(mut self, goes: &dyn Fn(&str, &str) -> bool, sources: &BTreeSet<&str>) -> Result<Self> {
         for (table, bytes) in &mut self.tables {
-            *bytes = filtered(bytes, source).with_context(|| format!("read the table {table} of the report"))?;
+            *bytes = filtered(bytes, goes).with_context(|| format!("read the table {table} of the report"))?;
         }
-        self.sources.retain(|described| described["name"] != source);
+        self.sources.retain(|described| described["name"].as_str().is_none_or(|name| sources.contains(name)));
         Ok(self)
     }
 
@@ -162,17 +162,21 @@ fn sources(bytes: &[u8]) -> Vec<Value> {
     config["sources"].as_array().cloned().unwrap_or_default()
 }
 
-/// A table without the rows of a source.
-fn filtered(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
+/// A table without the rows of images that go; a row of a pair goes with either.
+fn filtered(bytes: &[u8], goes: &dyn Fn(&str, &str) -> bool) -> Result<Vec<u8>> {
     let mut reader = csv::Reader::from_reader(bytes);
     let header = reader.headers()?.clone();
-    let columns: Vec<usize> =
-        (0..header.len()).filter(|&column| ["source", "source_a", "source_b"].contains(&&header[column])).collect();
+    let place = |name: &str| header.iter().position(|column| column == name);
+    let named = |[source, image]: [&str; 2]| Some((place(source)?, place(image)));
+    let columns: Vec<(usize, Option<usize>)> =
+        [["source", "image"], ["source_a", "image_a"], ["source_b", "image_b"]].into_iter().filter_map(named).collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&header)?;
     for record in reader.records() {
         let record = record?;
-        if columns.iter().all(|&column| &record[column] != source) {
+        let is_gone =
+            |&(source, image): &(usize, Option<usize>)| goes(&record[source], image.map_or("", |at| &record[at]));
+        if !columns.iter().any(is_gone) {
             writer.write_record(&record)?;
         }
     }
@@ -184,11 +188,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_loses_the_rows_of_a_source_and_nothing_else() {
+    fn a_table_loses_the_rows_of_a_source_or_of_images_and_nothing_else() {
         let table = b"source,at,reason\na,1,\"x, y\"\nb,2,z\n";
-        assert_eq!(filtered(table, "b").expect("CSV"), b"source,at,reason\na,1,\"x, y\"\n");
+        let of_b = |source: &str, _: &str| source == "b";
+        assert_eq!(filtered(table, &of_b).expect("CSV"), b"source,at,reason\na,1,\"x, y\"\n");
         let pairs = b"how,source_a,source_b\nnear,a,b\nnear,a,c\n";
-        assert_eq!(filtered(pairs, "b").expect("CSV"), b"how,source_a,source_b\nnear,a,c\n");
+        assert_eq!(filtered(pairs, &of_b).expect("CSV"), b"how,source_a,source_b\nnear,a,c\n");
+        let pairs = b"source_a,image_a,source_b,image_b\na,1,b,1\na,2,b,2\nb,1,a,1\n";
+        let one = |source: &str, image: &str| (source, image) == ("b", "1");
+        assert_eq!(filtered(pairs, &one).expect("CSV"), b"source_a,image_a,source_b,image_b\na,2,b,2\n");
         assert_eq!(parted("report/cells-0123456789ab.csv"), Some(("cells", "0123456789ab", "csv")));
         assert_eq!(parted("report/notes.txt"), None);
     }

@@ -193,6 +193,9 @@ pub(crate) struct ProbeArgs {
     /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
     #[arg(long, value_name = "URI")]
     pub(crate) train_shards: Option<String>,
+    /// Folder of further records of `shard-builder leaks`, besides those beside the two sets: STORE/leaks.
+    #[arg(long, value_name = "URI")]
+    pub(crate) leaks: Option<String>,
     /// Which features stay in the run's folder, so that another probe of the same cells need not make them again: of no
     /// checkpoint, of the run's last one, or of every one that is probed.
     #[arg(long, default_value = "none")]

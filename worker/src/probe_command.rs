@@ -30,7 +30,8 @@ mod predictions;
 pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
     let scoring = args.scoring.open()?;
     let trained = features::open(&args.model, environment)?;
-    let shared = transductive::found(&trained.record.shards, args.train_shards.as_deref(), &scoring.shards)?;
+    let places = transductive::Places { train: args.train_shards.as_deref(), leaks: args.leaks.as_deref() };
+    let shared = transductive::found(&trained.record.shards, &places, &scoring.shards)?;
     let of_run = origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
 
     let extractor = Extractor::new(&scoring.shards, args.scoring.batch, args.model.threads)?;

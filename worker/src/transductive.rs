@@ -1,13 +1,15 @@
 //! Whether a model was trained on images that it is scored on.
 //!
-//! Two sets share images where they are the same set, hold images of the same source and path, or hold the same pixels.
-//! Patches of one colour share their pixels with every other such patch and count for nothing.
+//! The record of `shard-builder leaks` says so, where there is one, near-copies included. Without one, two sets share images where they
+//! are the same set, hold images of the same source and path, or hold the same pixels. Patches of one colour share their
+//! pixels with every other such patch and count for nothing.
 
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use run_spec::ids::Digest;
 use shards::ShardSet;
+use shards::leaks::FoundLeaks;
 use store::Store;
 
 /// What two sets share, by the first thing found.
@@ -39,19 +41,34 @@ impl std::fmt::Display for Shared {
     }
 }
 
+/// Where to look for what was trained on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Places<'a> {
+    /// Where the training set lies, if that is known; another set that lies there now does not count.
+    pub(crate) train: Option<&'a str>,
+    /// A folder of records of leaks, besides those that lie beside the sets.
+    pub(crate) leaks: Option<&'a str>,
+}
+
 /// Whether the set that a run was trained on shares images with `eval`; `None` where the training set is not known.
 ///
-/// * `trained_on` digest of the training set.
-/// * `uri` where the training set lies, if that is known; another set that lies there now does not count.
+/// `trained_on` is the digest of the training set.
 ///
 /// # Errors
 /// An evaluation set that cannot be read.
-pub(crate) fn found(trained_on: &Digest, uri: Option<&str>, eval: &ShardSet) -> Result<Option<bool>> {
+pub(crate) fn found(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -> Result<Option<bool>> {
     if *trained_on == eval.digest() {
         tracing::warn!("transductive: {}", Shared::Set);
         return Ok(Some(true));
     }
-    let Some(uri) = uri else {
+    if let Some(found) = recorded(trained_on, places, eval) {
+        let pairs = found.leaks.pairs();
+        if pairs > 0 {
+            tracing::warn!(pairs, table = found.table_uri(), "transductive: the training set holds copies of images");
+        }
+        return Ok(Some(pairs > 0));
+    }
+    let Some(uri) = places.train else {
         tracing::warn!("name the training set with --train-shards to find out whether it holds images of this set");
         return Ok(None);
     };
@@ -74,6 +91,18 @@ pub(crate) fn found(trained_on: &Digest, uri: Option<&str>, eval: &ShardSet) -> 
         tracing::warn!("transductive: {shared}");
     }
     Ok(Some(shared.is_some()))
+}
+
+/// The record of what the two sets share. One that cannot be read is warned of: the sets are then compared here.
+fn recorded(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -> Option<FoundLeaks> {
+    let train = places.train.and_then(|uri| Store::open(uri).ok());
+    // Keys of records begin with the name of their folder.
+    let more = places.leaks.and_then(|uri| Store::open_file(uri).ok()).map(|(store, _)| store);
+    let stores: Vec<&Store> = [Some(eval.store()), train.as_ref(), more.as_ref()].into_iter().flatten().collect();
+    FoundLeaks::find(&stores, trained_on, &eval.digest()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the record of leaks cannot be read");
+        None
+    })
 }
 
 /// The first thing that `train` shares with `eval`.
@@ -108,7 +137,12 @@ fn of_one_colour(rgb: &[u8]) -> bool {
 mod tests {
     use super::*;
     use run_spec::ids::Product;
+    use shards::leaks::{Comparison, Leak, LeakKind, LeakSide, Leaks};
     use shards::{Codec, Header, Manifest, PatchRow, RgbImage, ShardLimits, ShardWriter};
+
+    fn at(uri: &str) -> Places<'_> {
+        Places { train: Some(uri), leaks: None }
+    }
 
     /// A set of one row: source, image, and a pixel pattern (0 is one colour).
     fn set(source: &str, image: &str, pattern: u8) -> ShardSet {
@@ -164,12 +198,35 @@ mod tests {
     #[test]
     fn an_unknown_training_set_is_not_called_disjoint() {
         let eval = set("chula", "4.png", 7);
-        assert_eq!(found(&eval.digest(), None, &eval).unwrap(), Some(true));
-        assert_eq!(found(&Digest::of(b"gone"), None, &eval).unwrap(), None);
-        assert_eq!(found(&Digest::of(b"gone"), Some("memory://nothing-here"), &eval).unwrap(), None);
+        assert_eq!(found(&eval.digest(), &Places::default(), &eval).unwrap(), Some(true));
+        assert_eq!(found(&Digest::of(b"gone"), &Places::default(), &eval).unwrap(), None);
+        assert_eq!(found(&Digest::of(b"gone"), &at("memory://nothing-here"), &eval).unwrap(), None);
         let train = set("chula", "5.png", 11);
         let uri = train.store().uri().to_owned();
-        assert_eq!(found(&train.digest(), Some(&uri), &eval).unwrap(), Some(false));
-        assert_eq!(found(&Digest::of(b"replaced"), Some(&uri), &eval).unwrap(), None, "another set lies there now");
+        assert_eq!(found(&train.digest(), &at(&uri), &eval).unwrap(), Some(false));
+        assert_eq!(found(&Digest::of(b"replaced"), &at(&uri), &eval).unwrap(), None, "another set lies there now");
+    }
+    #[test]
+    fn a_record_of_leaks_is_believed_wherever_it_lies() {
+        let (train, eval) = (set("chula", "6.png", 11), set("chula", "7.png", 7));
+        let store = Store::open("memory://transductive-sweep").unwrap();
+        let leak = Leak {
+            kind: LeakKind::Near,
+            score: 0.9,
+            train_source: "chula".into(),
+            train_image: "6.png".into(),
+            evaluation_source: "chula".into(),
+            evaluation_image: "7.png".into(),
+        };
+        let side =
+            |set: &ShardSet| LeakSide { shards: set.digest(), images: 1, near: 1, small: 0, sources: Vec::new() };
+        let record = Leaks::new("test".into(), Comparison::Near, (side(&train), side(&eval)), &[leak], 0);
+        let uri = train.store().uri().to_owned();
+        let places = Places { train: Some(&uri), leaks: Some("memory://transductive-sweep/leaks") };
+        assert_eq!(found(&train.digest(), &places, &eval).unwrap(), Some(false), "no two pixels are shared");
+        record.publish(&store, Vec::new(), None).unwrap();
+        assert_eq!(found(&train.digest(), &places, &eval).unwrap(), Some(true));
+        let gone = Places { train: None, ..places };
+        assert_eq!(found(&train.digest(), &gone, &eval).unwrap(), Some(true), "the training set need not be there");
     }
 }

@@ -4,8 +4,8 @@
 //! place, the second is refused at its start, not after hours of reading. Builders that write one set together make the same claim.
 
 use crate::layout::{
-    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet, is_planned_shard,
-    is_split,
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet,
+    is_planned_shard, is_split,
 };
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use run_spec::ids::{Digest, canonical_json};

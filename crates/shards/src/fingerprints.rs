@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use store::Store;
 
 use crate::error::one_line;
-use crate::layout::{fingerprints_key, fingerprints_index_key};
+use crate::layout::{fingerprints_index_key, fingerprints_key};
 use crate::{Manifest, ShardError};
 
 /// Images in a file.
@@ -199,8 +199,7 @@ pub fn write_block(
 ) -> Result<FingerprintBlock, ShardError> {
     let key = fingerprints_key(content, number);
     let bytes = encode(images).map_err(|why| unusable(&store.uri_of(&key), why))?;
-    let block =
-        FingerprintBlock { images: images.len() as u64, bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+    let block = FingerprintBlock { images: images.len() as u64, bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
     store.ensure(&key, bytes.into())?;
     Ok(block)
 }

@@ -5,8 +5,8 @@
 //! attempt left.
 
 use crate::layout::{
-    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet, is_planned_shard,
-    is_split,
+    CARD_KEY, CLAIM_KEY, EXAMPLES_KEY, FINGERPRINTS, REPORT, SHARDS, SPLITS, fingerprints_of, is_parquet,
+    is_planned_shard, is_split,
 };
 use crate::{MANIFEST_KEY, Manifest, ShardError};
 use std::collections::HashSet;

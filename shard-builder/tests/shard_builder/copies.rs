@@ -50,7 +50,7 @@ fn copied(image: &RgbImage, way: &str, turn: usize) -> (Vec<u8>, &'static str) {
     (bytes.into_inner(), "png")
 }
 
-fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
+pub(crate) fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image).expect("JPEG");
     bytes.into_inner()
@@ -77,10 +77,15 @@ fn report(dir: &Path) -> Vec<BTreeMap<String, String>> {
 
 /// Three hundred small discs of any grey, at random. (`crate::support::picture` is a lattice: its pictures lie over each other well.)
 fn field(seed: u64) -> RgbImage {
+    discs((160, 120), 300, seed)
+}
+
+/// Small discs of any grey, at random, in an image of `size`.
+pub(crate) fn discs((width, height): (u32, u32), count: u32, seed: u64) -> RgbImage {
     let mut random = run_spec::seed::stream(seed, "tests/copies", &[]);
-    let mut image = RgbImage::from_pixel(160, 120, image::Rgb([128; 3]));
-    for _ in 0..300 {
-        let (cx, cy) = (random.below(160) as i64, random.below(120) as i64);
+    let mut image = RgbImage::from_pixel(width, height, image::Rgb([128; 3]));
+    for _ in 0..count {
+        let (cx, cy) = (random.below(u64::from(width)) as i64, random.below(u64::from(height)) as i64);
         let (radius, grey) = (2 + random.below(4) as i64, random.below(256) as u8);
         for (x, y, pixel) in image.enumerate_pixels_mut() {
             let (dx, dy) = (i64::from(x) - cx, i64::from(y) - cy);

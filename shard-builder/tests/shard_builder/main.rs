@@ -7,6 +7,7 @@ mod attached;
 mod build;
 mod care;
 mod copies;
+mod leaks;
 mod pages;
 mod quality;
 mod shared;

@@ -19,10 +19,13 @@ step "2/5 cutting their cells into Parquet shards"
 [ -f "$out/cells/splits/grouped.parquet" ] ||
   "$bin/shard-builder" split "$out/cells" --name grouped --kind grouped-kfold --folds 3 --seed 0
 
-step "3/5 checking digests, counts and splits"
+step "3/5 checking digests, counts, splits, and that no training image is an evaluation image"
 "$bin/shard-builder" verify "$out/training-cells"
 "$bin/shard-builder" verify "$out/cells"
 "$bin/shard-builder" show "$out/cells" --contact-sheet "$out/cells.png" --samples 9
+
+# A sweep that is evidence begins only where this was looked for.
+"$bin/shard-builder" leaks "$out/training-cells" "$out/cells"
 
 step "4/5 training and probing: 3 arms × 4 seeds, on synthetic cells"
 "$bin/orchestrator" sweep "$sweep" --store "$out/store" --shards "train=$out/training-cells" --shards "synthetic-cells=$out/cells"

@@ -35,6 +35,7 @@ struct Outcome {
     patches: Vec<u8>,
     checkpoint: Value,
     rows: Vec<String>,
+    leaks: Vec<u8>,
     features: Vec<u8>,
     model: Vec<u8>,
     table: String,
@@ -88,6 +89,7 @@ fn chain(folder: &Path, base: &str, work: &str) -> Outcome {
     run("shard-builder", &["split", &cells, "--name", "grouped", "--kind", "grouped-kfold", "--folds", "3"]);
     run("shard-builder", &["verify", &patches]);
     run_traced("shard-builder", &["verify", &cells]);
+    run("shard-builder", &["leaks", &patches, &cells]);
 
     let train = ["train", &config, "--shards", &patches, "--out", &out];
     kill_after(&train, 12);
@@ -117,10 +119,17 @@ fn chain(folder: &Path, base: &str, work: &str) -> Outcome {
             .lines()
             .map(|line| without_time(&line.replace(base, "BASE")))
             .collect(),
+        leaks: store.get(&leaks_table(&store)).unwrap().to_vec(),
         features: store.get("features.parquet").unwrap().to_vec(),
         model: store.get("export/model.safetensors").unwrap().to_vec(),
         table: String::from_utf8(table.stdout).unwrap(),
     }
+}
+
+/// The key of the table of what the two sets share.
+fn leaks_table(store: &Store) -> String {
+    let keys = store.list("cells/leaks").unwrap();
+    keys.into_iter().find(|key| key.ends_with("/near.csv")).expect("a record with fingerprints")
 }
 
 /// A row of results without what it took.
@@ -136,6 +145,7 @@ fn differing(a: &Outcome, b: &Outcome) -> Vec<&'static str> {
         ("manifest", a.patches == b.patches),
         ("checkpoint", a.checkpoint == b.checkpoint),
         ("rows", a.rows == b.rows),
+        ("leaks", a.leaks == b.leaks),
         ("features", a.features == b.features),
         ("model", a.model == b.model),
         ("table", a.table == b.table),

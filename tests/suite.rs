@@ -7,6 +7,7 @@ mod chain;
 mod circles;
 mod closed_pipe;
 mod cloud_store;
+mod leaks;
 mod nesting;
 mod probing;
 mod ranks;

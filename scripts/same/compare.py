@@ -45,6 +45,8 @@ def sets(root):
         value = json.loads(manifest.read_text())
         names[value["config"]] = f"CONFIG-{manifest.parent.name}"
         names[value["shards"][0]["key"].split("/")[1]] = f"CONTENT-{manifest.parent.name}"
+    for index in sorted(root.rglob("fingerprints/*/index.json")):
+        names[json.loads(index.read_text())["shards"]] = f"SET-{index.parents[2].name}"
     for plan in sorted(root.glob("store/sweeps/*/plans/*.json")):
         names[json.loads(plan.read_text())["digest"]] = f"SWEEP-{plan.parent.parent.name}"
     for run in sorted(root.glob("run-*/run.json")):

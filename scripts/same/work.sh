@@ -42,8 +42,9 @@ image=$(find smears/data/synth-teal-camera/images -name '*.jpg' | sort | head -n
 "$worker" augment preview --config "$configs/tiny-cells.yaml" --image "$image" --out preview.png
 
 step "a sweep"
+# It trains on the cells that it is scored on, and says so: both programs then begin it.
 grep -v "^#" "$root/configs/sweeps/quickstart.yaml" | sed -e "s|^base: \.\./train/|base: $configs/|" -e 's|\./quickstart/training-cells|./cells|' \
-  -e 's|\./quickstart/|./|g' -e 's|epoch_length: .*}|epoch_length: 20 }|' >sweep.yaml
+  -e 's|\./quickstart/|./|g' -e 's|split: grouped }|split: grouped, transductive: true }|' -e 's|epoch_length: .*}|epoch_length: 20 }|' >sweep.yaml
 "$orchestrator" sweep sweep.yaml
 
 if [ -n "$data" ]; then

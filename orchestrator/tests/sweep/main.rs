@@ -4,6 +4,7 @@
 
 mod damage;
 mod harness;
+mod leakage;
 mod processes;
 
 use harness::{Bench, SWEEP};

@@ -120,12 +120,13 @@ impl Claim {
 }
 
 /// Proves that a place lies in no set, and holds nothing that readers which list it would take for a shard. Where a build has `begun`,
-/// its own shards are not meant, nor the splits of a set that lost its manifest.
+/// its own shards are not meant, nor the splits of a set that lost its manifest; nor are fingerprints of a build that wrote no shard, which
+/// a finished build removes.
 fn verify_apart(store: &Store, begun: bool) -> Result<(), ShardError> {
     if let Some(set) = store.above().iter().find(|above| is_a_set(above)) {
         return Err(ShardError::Inside { uri: store.uri().to_owned(), set: set.uri().to_owned() });
     }
-    let own = |name: &str| begun && (is_planned_shard(name) || is_split(name) || fingerprints_of(name).is_some());
+    let own = |name: &str| fingerprints_of(name).is_some() || begun && (is_planned_shard(name) || is_split(name));
     let strangers = store.strangers("")?.into_iter().map(|stranger| stranger.name);
     match store.list("")?.into_iter().chain(strangers).find(|name| is_parquet(name) && !own(name)) {
         Some(name) => Err(taken(store, &format!("{name} lies there, which readers would take for a shard of the set"))),

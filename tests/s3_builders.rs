@@ -19,7 +19,11 @@ fn files(set: &Store) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn shards(set: &Store) -> usize {
-    set.list("").expect("the set is listed").iter().filter(|name| name.ends_with(".parquet")).count()
+    set.list("")
+        .expect("the set is listed")
+        .iter()
+        .filter(|name| name.starts_with("shards/") && name.ends_with(".parquet"))
+        .count()
 }
 
 fn rule(method: &'static str, times: usize, harm: Harm) -> Rule {
@@ -83,7 +87,11 @@ fn four_builders_one_of_them_killed_write_one_set_over_a_bad_network() {
         assert!(builder.wait().unwrap().success());
     }
     let found = files(&four);
-    assert!(one.keys().filter(|name| name.ends_with(".parquet")).count() >= 8, "{:?}", one.keys());
+    assert!(
+        one.keys().filter(|name| name.starts_with("shards/") && name.ends_with(".parquet")).count() >= 8,
+        "{:?}",
+        one.keys()
+    );
     assert!(found == one, "{:?} and {:?}", found.keys(), one.keys());
     run("shard-builder", &["verify", &uri]);
 }

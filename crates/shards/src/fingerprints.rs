@@ -26,7 +26,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
-use store::Store;
+use store::{Store, StoreError};
 
 use crate::error::one_line;
 use crate::layout::{fingerprints_index_key, fingerprints_key};
@@ -38,6 +38,8 @@ pub const BLOCK_IMAGES: usize = 1024;
 const VERSION: u32 = 1;
 /// Larger files are refused.
 const MAX_BLOCK_BYTES: u64 = 512 << 20;
+/// How often bytes that differ are read before they are taken to be damaged where they lie.
+const READINGS: u32 = 3;
 /// Columns before those of the views.
 const FACTS: usize = 7;
 
@@ -123,15 +125,14 @@ impl FingerprintIndex {
         self.blocks.iter().map(|block| block.bytes).sum()
     }
 
-    /// Publishes the record, or proves that the same one is there already. `content` names the set's folder of shards.
+    /// Publishes the record, or finds the same one there. `content` names the set's folder of shards.
     ///
     /// # Errors
     /// The store's.
     pub fn publish(&self, store: &Store, content: &str) -> Result<(), ShardError> {
         let key = fingerprints_index_key(content);
         let bytes = store::record::seal(self).map_err(|error| unusable(&store.uri_of(&key), error))?;
-        store.ensure(&key, bytes.into())?;
-        Ok(())
+        put(store, &key, bytes.into())
     }
 
     /// The record of the set of `manifest`; `None` where it has no fingerprints.
@@ -186,7 +187,7 @@ impl FingerprintIndex {
     }
 }
 
-/// Writes file `number` of a set whose folder of shards is called `content`, or proves that the same one is there. The same images
+/// Writes file `number` of a set whose folder of shards is called `content`, or finds the same one there. The same images
 /// give the same bytes.
 ///
 /// # Errors
@@ -200,8 +201,22 @@ pub fn write_block(
     let key = fingerprints_key(content, number);
     let bytes = encode(images).map_err(|why| unusable(&store.uri_of(&key), why))?;
     let block = FingerprintBlock { images: images.len() as u64, bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
-    store.ensure(&key, bytes.into())?;
+    put(store, &key, bytes.into())?;
     Ok(block)
+}
+
+/// Puts a file under a key that names all that its bytes depend on. Others that lie there are damaged, or came damaged over the network:
+/// they are read again, and then replaced.
+fn put(store: &Store, key: &str, bytes: Bytes) -> Result<(), ShardError> {
+    for _ in 0..READINGS {
+        match store.ensure(key, bytes.clone()) {
+            Err(StoreError::Differs { .. }) => {}
+            other => return other.map(drop).map_err(Into::into),
+        }
+    }
+    store.delete(key)?;
+    store.ensure(key, bytes)?;
+    Ok(())
 }
 
 fn unusable(uri: &str, why: impl ToString) -> ShardError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Bench, picture, program, run, stderr, stdout};
+use crate::support::{Bench, is_shard, picture, program, run, stderr, stdout};
 use image::{Rgb, RgbImage};
 
 const ALL: &str = "images: {include: ['**/*.png', '**/*.bmp', '**/*.tif', '**/*.jpg']}";
@@ -172,7 +172,7 @@ fn a_killed_build_resumes_and_ends_with_the_same_bytes() {
     let options = ["--size", "64", "--rows-per-shard", "12", "--jobs", "1"];
     assert!(bench.build("whole", &options).status.success());
     let whole = bench.files("whole");
-    let shards = |out: &str| bench.files(out).keys().filter(|name| name.ends_with(".parquet")).count();
+    let shards = |out: &str| bench.files(out).keys().filter(|name| is_shard(name)).count();
     assert!(shards("whole") >= 60);
     let mut kills = 0;
     for wanted in (1..=40).step_by(2) {
@@ -264,7 +264,7 @@ fn four_builders_one_of_them_killed_write_the_set_that_one_writes() {
     let options = ["--size", "64", "--rows-per-shard", "12", "--jobs", "1"];
     assert!(bench.build("one", &options).status.success());
     let one = bench.files("one");
-    let shards = |out: &str| bench.files(out).keys().filter(|name| name.ends_with(".parquet")).count();
+    let shards = |out: &str| bench.files(out).keys().filter(|name| is_shard(name)).count();
     let part = |part: &'static str| [options.as_slice(), &["--part", part]].concat();
     let mut first = bench.spawn("four", &part("1/4"));
     while shards("four") < 1 && first.try_wait().expect("child").is_none() {

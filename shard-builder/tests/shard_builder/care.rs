@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Bench, picture, run, stderr, stdout};
+use crate::support::{Bench, is_shard, picture, run, stderr, stdout};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -107,7 +107,7 @@ fn verify_notices_one_changed_byte_and_a_missing_shard() {
     let bench = bench();
     let path = bench.path("set");
     let uri = path.to_str().expect("UTF-8");
-    let shard = bench.files("set").into_iter().find(|(name, _)| name.ends_with(".parquet")).expect("a shard");
+    let shard = bench.files("set").into_iter().find(|(name, _)| is_shard(name)).expect("a shard");
     let mut bytes = shard.1.clone();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

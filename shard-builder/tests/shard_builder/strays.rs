@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::{Bench, picture, run, stderr, stdout};
+use crate::support::{Bench, is_shard, picture, run, stderr, stdout};
 
 const ALL: &str = "images: {include: ['**/*.png']}";
 const OPTIONS: [&str; 4] = ["--size", "32", "--rows-per-shard", "4"];
@@ -22,11 +22,11 @@ fn bench() -> Bench {
 /// What a build leaves that is killed after its first two shards: no manifest, no card, and a staging file.
 fn killed(bench: &Bench, whole: &str, out: &str) {
     let files = bench.files(whole);
-    let shards = files.keys().filter(|name| name.ends_with(".parquet")).take(2);
+    let shards = files.keys().filter(|name| is_shard(name)).take(2);
     for name in shards.chain([&"build.json".to_owned()]) {
         put(&bench.path(out).join(name), &files[name]);
     }
-    let third = files.keys().filter(|name| name.ends_with(".parquet")).nth(2).expect("three shards");
+    let third = files.keys().filter(|name| is_shard(name)).nth(2).expect("three shards");
     put(&bench.path(out).join(format!("{third}#1")), b"half a sha");
 }
 
@@ -93,7 +93,7 @@ fn shards_of_an_interrupted_build_of_other_images_are_never_among_those_that_rea
     assert!(bench.build("set", &OPTIONS).status.success());
     assert_eq!(listed(&bench, "set"), named(&bench, "set"));
     let files = bench.files("set");
-    assert_eq!(files.keys().filter(|name| name.ends_with(".parquet")).count(), named(&bench, "set").len());
+    assert_eq!(files.keys().filter(|name| is_shard(name)).count(), named(&bench, "set").len());
     assert!(!files.contains_key(&old.0) && files.keys().all(|name| !name.contains('#')), "{:?}", files.keys());
     assert!(run(&["verify", &uri(&bench, "set")]).status.success());
     // The configuration is the same and the images are not: the set stays, and nothing of the late build does.
@@ -201,7 +201,10 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     assert!(made.status.success(), "{}", stderr(&made));
     let less = bench.files("less");
     let kinds = |files: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
-        let kind = |name: &String| name.rsplit_once('-').map_or(name.clone(), |(kind, _)| kind.to_owned());
+        let kind = |name: &String| match name.strip_prefix("fingerprints/").and_then(|rest| rest.split_once('/')) {
+            Some((_, file)) => format!("fingerprints: {file}"),
+            None => name.rsplit_once('-').map_or(name.clone(), |(kind, _)| kind.to_owned()),
+        };
         files.keys().filter(|name| !name.starts_with("shards/")).map(kind).collect()
     };
     assert_eq!(kinds(&less), kinds(&set));
@@ -237,7 +240,7 @@ fn a_set_is_complete_once_its_manifest_exists_wherever_a_build_was_killed() {
     let whole = bench.files("whole");
     // In the order in which a build writes them.
     let rank = |name: &String| -> u32 {
-        let order = ["build.json", "shards/", "report/", "README.md", "examples.png", "manifest.json"];
+        let order = ["build.json", "fingerprints/", "shards/", "report/", "README.md", "examples.png", "manifest.json"];
         (0..).zip(order).find(|(_, start)| name.starts_with(start)).expect("a known file").0
     };
     let mut names: Vec<String> = whole.keys().cloned().collect();
@@ -355,12 +358,12 @@ fn a_damaged_shard_of_a_killed_build_is_made_again() {
     let bench = bench();
     assert!(bench.build("whole", &OPTIONS).status.success());
     let whole = bench.files("whole");
-    let first = whole.keys().find(|name| name.ends_with(".parquet")).expect("a shard").clone();
+    let first = whole.keys().find(|name| is_shard(name)).expect("a shard").clone();
     let bytes = &whole[&first];
     let pixels = bytes.windows(4).position(|four| four == b"IDAT").expect("a PNG") + 60;
     let mut flipped = bytes.clone();
     flipped[pixels] ^= 1;
-    let other = whole.iter().filter(|(name, _)| name.ends_with(".parquet")).nth(1).expect("two shards").1;
+    let other = whole.iter().filter(|(name, _)| is_shard(name)).nth(1).expect("two shards").1;
     for (number, damaged) in [b"".as_slice(), &bytes[..bytes.len() / 2], &flipped, other].into_iter().enumerate() {
         let out = format!("killed{number}");
         killed(&bench, "whole", &out);

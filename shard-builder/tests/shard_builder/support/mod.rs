@@ -172,6 +172,11 @@ pub(crate) fn shared_data() -> Option<PathBuf> {
     None
 }
 
+/// Whether a file of a set is a shard, by its name.
+pub(crate) fn is_shard(name: &str) -> bool {
+    name.starts_with("shards/") && name.ends_with(".parquet")
+}
+
 /// Says a measured figure to whoever runs the tests with `--nocapture`.
 pub(crate) fn tell(text: &str) {
     eprintln!("{text}");

@@ -52,6 +52,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
         megabytes(report.bytes),
         report.digest.short()
     ));
+    text.push_str(&match report.fingerprints {
+        Some(images) => format!("\nfingerprints of {} images", thousands(images)),
+        None => "\nno fingerprints: near-copies in other sets are found only once this set is built again".to_owned(),
+    });
     if args.recut.sources.is_some() {
         let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
         let same = recut(&set, &args.recut).with_context(|| format!("cut rows of {} again", args.uri))?;

@@ -41,6 +41,31 @@ pub(crate) struct NearImages {
     pub(crate) small: u64,
 }
 
+impl NearImages {
+    fn add(&mut self, print: &ImagePrint) {
+        let shows = print.centre.is_some() || print.whole.is_some();
+        self.compared += u64::from(shows && is_large(print));
+        self.small += u64::from(!is_large(print));
+    }
+}
+
+/// Images by the digests of their files and pixels.
+#[derive(Debug, Default)]
+struct Digests {
+    files: HashMap<(Digest, u32), Vec<usize>>,
+    pixels: HashMap<Digest, Vec<usize>>,
+}
+
+impl Digests {
+    /// The images that equal one, and in which way.
+    fn of(&mut self, print: &ImagePrint) -> Option<(LeakKind, &mut Vec<usize>)> {
+        match self.files.get_mut(&(print.file, print.page)) {
+            Some(found) => Some((LeakKind::Bytes, found)),
+            None => self.pixels.get_mut(&print.pixels).map(|found| (LeakKind::Pixels, found)),
+        }
+    }
+}
+
 /// What a search found.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -91,12 +116,16 @@ impl<'a> LeakSearch<'a> {
     /// # Errors
     /// A store that cannot be read, damaged fingerprints.
     pub(crate) fn run(&self) -> Result<Shared> {
-        let mut shared = Shared { pairs: self.exact()?, ..Shared::default() };
+        let (evaluation, of_evaluation) = self.evaluation_digests()?;
+        let (pairs, of_train) = self.exact(evaluation)?;
+        let is_near = self.train.has_fingerprints() && self.evaluation.has_fingerprints();
+        let near = if is_near { [of_train, of_evaluation] } else { Default::default() };
+        let mut shared = Shared { pairs, alike: 0, near };
         let mut paired: HashSet<(usize, usize)> =
             shared.pairs.iter().map(|pair| (pair.train, pair.evaluation)).collect();
         let rows = self.rows()?;
         shared.pairs.extend(rows.into_iter().filter(|pair| paired.insert((pair.train, pair.evaluation))));
-        if self.train.has_fingerprints() && self.evaluation.has_fingerprints() {
+        if is_near {
             self.near(&mut shared)?;
         }
         paired.extend(shared.pairs.iter().map(|pair| (pair.train, pair.evaluation)));
@@ -105,30 +134,33 @@ impl<'a> LeakSearch<'a> {
         Ok(shared)
     }
 
-    /// Pairs of images with equal bytes or pixels: each image of either set that has one in the other is in a pair.
-    fn exact(&self) -> Result<Vec<SharedImage>> {
-        let mut files: HashMap<(Digest, u32), Vec<usize>> = HashMap::new();
-        let mut pixels: HashMap<Digest, Vec<usize>> = HashMap::new();
+    /// The evaluation images by their digests, and how many can be compared for near-copies.
+    fn evaluation_digests(&self) -> Result<(Digests, NearImages)> {
+        let (mut digests, mut near) = (Digests::default(), NearImages::default());
         for number in 0..self.evaluation.blocks() {
-            for (image, print) in self.evaluation.block(number, PrintParts::Facts)? {
-                files.entry((print.file, print.page)).or_default().push(image);
-                pixels.entry(print.pixels).or_default().push(image);
+            for (image, print) in self.evaluation.block(number, PrintParts::Signatures)? {
+                near.add(&print);
+                digests.files.entry((print.file, print.page)).or_default().push(image);
+                digests.pixels.entry(print.pixels).or_default().push(image);
             }
         }
-        let mut pairs = Vec::new();
+        Ok((digests, near))
+    }
+
+    /// Pairs of images with equal bytes or pixels: each image of either set that has one in the other is in a pair. Counts the training
+    /// images that can be compared for near-copies on the way.
+    fn exact(&self, mut evaluation: Digests) -> Result<(Vec<SharedImage>, NearImages)> {
+        let (mut pairs, mut near) = (Vec::new(), NearImages::default());
         for number in 0..self.train.blocks() {
-            for (train, print) in self.train.block(number, PrintParts::Facts)? {
-                let by_file = files.get_mut(&(print.file, print.page)).map(|found| (LeakKind::Bytes, found));
-                let Some((kind, found)) = by_file.or_else(|| Some((LeakKind::Pixels, pixels.get_mut(&print.pixels)?)))
-                else {
-                    continue;
-                };
+            for (train, print) in self.train.block(number, PrintParts::Signatures)? {
+                near.add(&print);
+                let Some((kind, found)) = evaluation.of(&print) else { continue };
                 pairs.extend(found.iter().map(|&evaluation| SharedImage { kind, score: 1.0, train, evaluation }));
                 // The next image with this content needs but one partner.
                 found.truncate(1);
             }
         }
-        Ok(pairs)
+        Ok((pairs, near))
     }
 
     /// Pairs of images of which a patch or cell has equal pixels. What is of one colour is equal to all such, and counts for nothing.
@@ -168,7 +200,6 @@ impl<'a> LeakSearch<'a> {
     fn near(&self, shared: &mut Shared) -> Result<()> {
         let known: HashSet<usize> = shared.pairs.iter().map(|pair| pair.train).collect();
         let open = |image: usize| !known.contains(&image);
-        shared.near = [count(self.train)?, count(self.evaluation)?];
         let mut chunk = Vec::new();
         for number in 0..self.evaluation.blocks() {
             chunk.extend(large(self.evaluation.block(number, PrintParts::All)?));
@@ -229,19 +260,6 @@ impl<'a> LeakSearch<'a> {
         progress.end();
         Ok((pairs, alike))
     }
-}
-
-/// How many images of a set can be compared for near-copies.
-fn count(set: &ComparedSet) -> Result<NearImages> {
-    let mut near = NearImages::default();
-    for number in 0..set.blocks() {
-        for (_, print) in set.block(number, PrintParts::Signatures)? {
-            let shows = print.centre.is_some() || print.whole.is_some();
-            near.compared += u64::from(shows && is_large(&print));
-            near.small += u64::from(!is_large(&print));
-        }
-    }
-    Ok(near)
 }
 
 /// The fingerprints of the images that are large enough.

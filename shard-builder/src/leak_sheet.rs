@@ -34,8 +34,8 @@ pub(crate) fn sheet(sets: [&ComparedSet; 2], pairs: &[SharedImage], most: usize)
         let mut tiles = Vec::new();
         for (number, pair) in of_kind.iter().enumerate() {
             for (side, image) in [(0, pair.train), (1, pair.evaluation)] {
-                let (source, path) = &sets[side].images[image];
-                let caption = format!("{} {:.2} {source} {}", number + 1, pair.score, name_of(path));
+                let (_, path) = &sets[side].images[image];
+                let caption = format!("{} {:.2} {}", number + 1, pair.score, name_of(path));
                 tiles.push((tile(sets[side], image, &pictures[side])?, caption));
             }
         }

@@ -213,7 +213,7 @@ pub enum ShardError {
         why: String,
     },
     /// The record of a search for leaks cannot be used.
-    #[error("{uri} cannot be used as a record of leaks ({why}); make it again with `shard-builder leaks`")]
+    #[error("{uri} cannot be used as a record of leaks ({why}); delete it, and compare the two sets again")]
     Leaks {
         /// Address of the record or its table.
         uri: String,

@@ -116,8 +116,8 @@ impl CommandLines<'_> {
 
 /// Options of a probe that mean nothing to a baseline, which has no run.
 pub(crate) const ABOUT_A_RUN: [&str; 3] = ["keep_features", "step", "transductive"];
-/// Options that say which baselines a sweep goes without: the plan has taken them into account.
-pub(crate) const BASELINES: [&str; 2] = ["no_random", "no_histogram"];
+/// Options that say which baselines a sweep goes without or has too: the plan has taken them into account.
+pub(crate) const BASELINES: [&str; 3] = ["no_random", "no_histogram", "shape"];
 /// Options of `worker probe` that a sweep gives itself.
 pub(crate) const OWN: [&str; 16] = [
     "arm",

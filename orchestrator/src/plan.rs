@@ -158,14 +158,16 @@ fn evals(file: &SweepFile, facts: &Facts) -> Result<Vec<EvalSet>> {
     Ok(evals)
 }
 
-/// The baselines of a plan: a colour histogram per evaluation set, and random weights per evaluation set, model and seed
-/// of the weights. Each is scored once.
+/// The baselines of a plan: a colour histogram and, where asked for, shape features per evaluation set, and random weights per
+/// evaluation set, model and seed of the weights. Each is scored once.
 fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
     let models: BTreeSet<Digest> = plan.arms.iter().map(|arm| arm.config.untrained().digest()).collect();
     let mut found: Vec<Baseline> = Vec::new();
     for (trial, eval) in plan.trials().iter().flat_map(|trial| plan.evals.iter().map(move |eval| (trial, eval))) {
-        let wanted = |features: &&str| plan.probe_options.get(&format!("no_{features}")) != Some(&json!(true));
-        for features in ["histogram", "random"].into_iter().filter(wanted) {
+        let given = |option: &str| plan.probe_options.get(option) == Some(&json!(true));
+        let wanted =
+            |features: &&str| if *features == "shape" { given("shape") } else { !given(&format!("no_{features}")) };
+        for features in ["histogram", "random", "shape"].into_iter().filter(wanted) {
             let (config, seed, name) = match features {
                 "random" => {
                     let config = trial.arm.config.untrained();
@@ -173,7 +175,7 @@ fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
                     let seed = trial.arm.config.init_seed().unwrap_or(trial.seed);
                     (config, seed, format!("random{model}@{}", eval.name))
                 }
-                _ => (ArmConfig::empty(), Seed::new(0), format!("histogram@{}", eval.name)),
+                _ => (ArmConfig::empty(), Seed::new(0), format!("{features}@{}", eval.name)),
             };
             if let Some(known) = found.iter_mut().find(|known| known.arm.name == name && known.seed == seed) {
                 known.trials.push(trial.label());
@@ -209,7 +211,7 @@ fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>, evaluation
 /// What is asked for beyond the default stands in a digest; the default does not, so that older probes are found.
 fn with_evaluations(mut measured: Value, evaluations: &[Evaluation]) -> Value {
     if !evaluations.is_empty() {
-        measured["evaluations"] = json!(evaluations);
+        measured["evaluations"] = evaluations.iter().map(|evaluation| evaluation.resume_key()).collect();
     }
     measured
 }

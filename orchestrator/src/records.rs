@@ -69,7 +69,7 @@ pub(crate) struct Baseline {
     pub(crate) arm: Arm,
     /// Seed of the weights; 0 for features that are not drawn.
     pub(crate) seed: Seed,
-    /// The features that are scored: `random` or `histogram`.
+    /// The features that are scored: `random`, `histogram` or `shape`.
     pub(crate) features: String,
     /// Name of the evaluation set.
     pub(crate) eval: String,

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use report::data::FORMAT;
 use report::{Report, Trace};
+use results::measures::Evaluation;
 use results::table::{SMOKE_TEST, Table};
 use run_folder::Run;
 use store::Store;
@@ -69,7 +70,12 @@ pub(crate) fn gather(store: &Store, plan: &Plan, collected: &Collected<'_>, tabl
         evaluation.mistakes = tally.mistakes();
         evaluation.atlas = pictures::atlas(store, eval, &mut room);
         evaluation.map = pictures::map(store, plan, collected, (eval, &tally));
-        charts.extend(tally.coverage(&eval.name));
+        let curves = report::curves(table, &eval.name, &eval.split);
+        // Where calibration was asked for, its curves are those of every probe, with their spread over seeds.
+        if !plan.evaluations.contains(&Evaluation::Calibration) {
+            charts.extend(tally.coverage(&eval.name));
+        }
+        charts.extend(curves);
         sizes.insert(eval.name.clone(), tally.size());
         synthetic |= tally.sources().iter().any(|source| source.contains(SYNTHETIC));
     }

@@ -268,6 +268,13 @@ impl SweepFile {
         if eval.uri.is_empty() {
             return Err(self.refused(&format!("{place}.uri"), "it is missing: give the URI of a labelled shard set"));
         }
+        let probe = eval.primary.probe;
+        if let Some(evaluation) = probe.evaluation().filter(|evaluation| !self.evaluations.contains(evaluation)) {
+            let (probe, evaluation) = (probe.name(), evaluation.name());
+            let message = format!("nothing measures {probe}: add {evaluation} to `evaluations`");
+            let key = if entry.get("primary").is_some() { format!("{place}.primary") } else { "primary".to_owned() };
+            return Err(self.refused(&key, message));
+        }
         if eval.split.is_empty() {
             let split = self.probe.split.clone().filter(|split| !split.is_empty());
             let missing = "it is missing, and so is `probe.split`: name a split that `shard-builder split` wrote";
@@ -347,10 +354,11 @@ seeds: [0, 1]
         ("seeds:", "slots: two\nseeds:", "line 10: `slots`: a whole number from 0 is expected, not the text \"two\""),
         ("seeds:", "time_limit_s: 0\nseeds:", "line 10: `time_limit_s`: seconds from 1 to 1000000000 are expected; leave it out for no limit"),
         ("seeds:", "threads: 5000\nseeds:", "line 10: `threads`: a number from 0 (all cores) to 4096 is expected"),
-        ("seeds:", "primary: {probe: linear_standardized}\nseeds:", "line 10: `primary.probe`: one of linear, 1nn, 20nn, linear_standardised is expected, not the text \"linear_standardized\"; did you mean `linear_standardised`?"),
+        ("seeds:", "primary: {probe: linear_standardized}\nseeds:", "line 10: `primary.probe`: one of linear, 1nn, 20nn, linear_standardised, knn_cosine, nearest_mean, mlp is expected, not the text \"linear_standardized\"; did you mean `linear_standardised`?"),
         ("seeds:", "primary: {metrics: accuracy}\nseeds:", "line 10: unknown key `primary.metrics`; did you mean `primary.metric`?"),
         ("split: grouped}", "split: grouped, primary: {metric: weightedf1}}", "line 4: `shards.eval[0].primary.metric`: one of accuracy, balanced_accuracy, weighted_f1, macro_f1 is expected, not the text \"weightedf1\"; did you mean `weighted_f1`?"),
-        ("seeds:", "evaluations: [optimun]\nseeds:", "line 10: `evaluations[0]`: one of optimum is expected, not the text \"optimun\"; did you mean `optimum`?"),
+        ("seeds:", "evaluations: [optimun]\nseeds:", "line 10: `evaluations[0]`: one of optimum, knn, nearest_mean, mlp, calibration, label_efficiency, leave_one_source_out, anomaly, robustness, controls is expected, not the text \"optimun\"; did you mean `optimum`?"),
+        ("seeds:", "primary: {probe: mlp}\nseeds:", "line 10: `primary`: nothing measures mlp: add mlp to `evaluations`"),
         ("seeds:", "evaluations: [optimum, optimum]\nseeds:", "line 10: `evaluations`: it names optimum twice: leave one out"),
         ("seeds:", "equivalence: 1\nseeds:", "line 10: `equivalence`: a fraction above 0 and up to 0.5 is expected: 0.01 is one point in either direction"),
         ("seeds:", "evidence: no\nseeds:", "line 10: `evidence`: true or false is expected, not the text \"no\""),

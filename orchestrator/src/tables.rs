@@ -224,6 +224,9 @@ pub(crate) fn keep(
     if !table.classes.is_empty() {
         files.push(("classes.csv".to_owned(), render::classes_csv(table)?.into_bytes()));
     }
+    if !table.measured.is_empty() {
+        files.push(("evaluations.csv".to_owned(), render::measured_csv(table)?.into_bytes()));
+    }
     for eval in &plan.evals {
         let probes = panels(eval.primary);
         let metric = eval.primary.metric.name();
@@ -302,9 +305,10 @@ mod tests {
             hours: 0.0,
             kwh: None,
             transductive: None,
+            token: None,
         };
         let fits = vec![ProbeFits { probe: "1nn".into(), folds: vec![fold("0"), fold("1")] }];
-        let record = FeaturesRecord { features: features.into(), origin, spread: None, fits };
+        let record = FeaturesRecord { features: features.into(), origin, spread: None, fits, measures: Vec::new() };
         let cell = |i: usize| Cell {
             id: Digest::of(&[i as u8]),
             pixel_digest: Digest::of(&[i as u8, 1]),

@@ -88,7 +88,7 @@ def names_are_texts(browser, file):
         check("names make no elements", page.locator("main img, main b, main script, h1 b").count(), 0)
         check("a class called <script> shows as text", page.get_by_text("<script>alert('x')</script>").count() > 0)
         check("sections", page.locator("section h2").all_inner_texts(),
-              ["Verdicts", "Differences", "Scores", "Classes", "Sources", "Confusions", "Training", "Label efficiency", "Mistakes", "Feature map",
+              ["Verdicts", "Differences", "Scores", "Classes", "Sources", "Confusions", "Further evaluations", "Training", "Label efficiency", "Mistakes", "Feature map",
                "What was run", "Methods"])
         check("it says what it is", "SYNTHETIC" in page.locator("header .banner").inner_text() and page.locator("nav .mark").inner_text() == "SYNTHETIC")
 

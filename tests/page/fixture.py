@@ -176,6 +176,12 @@ def run(draw, all_names):
     return {"facts": facts, "arms": rows, "unscored": unscored, "cards": cards}
 
 
+def measured(draw, of_arms):
+    rows = [{"name": a["name"], "kind": a["kind"], "probe": "knn_distance", "place": c, "means": [draw.uniform(0.5, 1), None if c == CLASSES[1] else draw.random()],
+             "over_seeds": [0.01, None]} for c in CLASSES[1:4] for a in of_arms]
+    return [{"title": "Anomaly", "how": "50 % is chance.", "notes": ["normal: discocyte"], "metrics": [["AUROC", "fraction"], ["AUPR", "fraction"]], "rows": rows}]
+
+
 def report(count, points):
     draw = random.Random(f"{count} {points}")
     all_names = names(count)
@@ -188,7 +194,7 @@ def report(count, points):
         evaluations.append({
             "name": name, "split": "grouped-5", "primary": {"probe": "linear_standardised", "metric": "weighted_f1", "words": "linear_standardised, weighted F1", "unit": "fraction"},
             "arms": of_arms, "lines": lines(draw, of_arms), "per_class": per_class(draw, of_arms, support), "per_source": per_source,
-            "confusion": confusion(draw, of_arms, support),
+            "measured": measured(draw, of_arms), "confusion": confusion(draw, of_arms, support),
             "mistakes": mistakes(draw, points) if points and not evaluations else [],
             "map": feature_map(draw, points) if points and not evaluations else None,
             "atlas": atlas(draw, points) if points and not evaluations else None})
@@ -203,7 +209,7 @@ def bare(count):
     """What is left where no predictions, pictures and metrics are kept, and nothing warns."""
     found = report(count, 0)
     for evaluation in found["evaluations"]:
-        evaluation.update(per_class=None, per_source=None, confusion=None, mistakes=[], map=None, atlas=None)
+        evaluation.update(per_class=None, per_source=None, measured=[], confusion=None, mistakes=[], map=None, atlas=None)
     found.update(charts=[], mark=None, notices=[])
     return found
 

@@ -225,6 +225,27 @@ pub(crate) struct BaselineArgs {
     pub(crate) threads: u64,
 }
 
+/// The output of the model that is a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenChoice {
+    /// The CLS token, as published.
+    Cls,
+    /// The mean of the patch tokens.
+    Mean,
+    /// Both, one after the other.
+    Both,
+}
+
+impl From<TokenChoice> for dino::Token {
+    fn from(token: TokenChoice) -> Self {
+        match token {
+            TokenChoice::Cls => Self::Cls,
+            TokenChoice::Mean => Self::Mean,
+            TokenChoice::Both => Self::Both,
+        }
+    }
+}
+
 /// What is scored, how, and where the rows go.
 #[derive(Debug, Args)]
 pub(crate) struct ScoringArgs {
@@ -237,6 +258,9 @@ pub(crate) struct ScoringArgs {
     /// Name of the dataset in result rows.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
+    /// The output of a model that is probed; a colour histogram and shape features have none.
+    #[arg(long, default_value = "cls")]
+    pub(crate) token: TokenChoice,
     /// Images per forward pass.
     #[arg(long, default_value_t = 128)]
     pub(crate) batch: usize,
@@ -253,6 +277,9 @@ pub(crate) struct ScoringArgs {
     /// Further evaluations, separated by commas; they take longer.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
     pub(crate) evaluations: Vec<Evaluation>,
+    /// The class that is normal in the evaluation `anomaly`; the largest where it is not given.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) normal: Option<String>,
     /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
     #[arg(long, default_value_t = 1000)]
     pub(crate) bootstrap: usize,
@@ -263,11 +290,9 @@ pub(crate) struct ScoringArgs {
 
 /// Reads the name of a further evaluation.
 fn evaluations() -> impl TypedValueParser<Value = Evaluation> {
-    let names = Evaluation::ALL.map(|evaluation| PossibleValue::new(evaluation.name()).help(evaluation.about()));
-    PossibleValuesParser::new(names).try_map(|name| {
-        let found = Evaluation::ALL.into_iter().find(|evaluation| evaluation.name() == name);
-        found.ok_or_else(|| format!("{name} is not an evaluation"))
-    })
+    let value = |evaluation: &Evaluation| PossibleValue::new(evaluation.name()).help(evaluation.about());
+    PossibleValuesParser::new(Evaluation::ALL.iter().map(value))
+        .try_map(|name| Evaluation::named(&name).ok_or_else(|| format!("{name} is not an evaluation")))
 }
 
 #[derive(Debug, Args)]
@@ -280,6 +305,9 @@ pub(crate) struct EmbedArgs {
     /// Parquet file to write: it must not exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
+    /// The output of the model that is the feature.
+    #[arg(long, default_value = "cls")]
+    pub(crate) token: TokenChoice,
     /// Images per forward pass.
     #[arg(long, default_value_t = 128)]
     pub(crate) batch: usize,

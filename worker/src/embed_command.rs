@@ -12,7 +12,7 @@ use crate::features::{self, Extractor};
 pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
     let trained = features::open(&args.model, environment)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
-    let extractor = Extractor::new(&shards, args.batch, args.model.threads)?;
+    let extractor = Extractor::new(&shards, args.batch, args.model.threads)?.of_token(args.token.into());
     let features = extractor.features(&trained.teacher, trained.config.crops.global_size, "embedding")?;
     let rows = (0..shards.len()).map(|row| shards.meta(row)).collect::<Result<Vec<_>, _>>()?;
     let bytes = export::features_as_parquet(&rows, features.data(), features.dim())?;

@@ -1,11 +1,11 @@
-//! Features of a shard set: the teacher's normed CLS token of each image, RGB, resized and normalised as the published
+//! Features of a shard set: the teacher's normed CLS token of each image (or another output, [`Token`]), RGB, resized and normalised as the published
 //! evaluation does.
 
 use std::ops::Range;
 
 use anyhow::{Context, Result};
 use augment::resize_for_probe;
-use dino::Encoder;
+use dino::{Encoder, Token};
 use indicatif::ProgressBar;
 use probe::Features;
 use rayon::prelude::*;
@@ -68,6 +68,8 @@ pub(crate) struct Extractor<'a> {
     shards: &'a ShardSet,
     /// Images per forward pass.
     batch: u64,
+    /// The output of the model that is the feature.
+    token: Token,
     /// Reads, decodes and resizes.
     pool: ThreadPool,
 }
@@ -76,7 +78,17 @@ impl<'a> Extractor<'a> {
     /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
     pub(crate) fn new(shards: &'a ShardSet, batch: usize, threads: u64) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
-        Ok(Self { shards, batch: batch.max(1) as u64, pool })
+        Ok(Self { shards, batch: batch.max(1) as u64, token: Token::Cls, pool })
+    }
+
+    /// The same, which takes `token` as the feature.
+    pub(crate) fn of_token(self, token: Token) -> Self {
+        Self { token, ..self }
+    }
+
+    /// The output of the model that is the feature.
+    pub(crate) fn token(&self) -> Token {
+        self.token
     }
 
     /// The shard set whose images they are.
@@ -84,7 +96,7 @@ impl<'a> Extractor<'a> {
         self.shards
     }
 
-    /// `[n, D]` features of all rows in order. `what` names them on the progress bar.
+    /// `[n, W]` features of all rows in order. `what` names them on the progress bar.
     pub(crate) fn features(&self, encoder: &Encoder, side: i64, what: &str) -> Result<Features> {
         let rows = self.shards.len();
         let bar = ProgressBar::new(rows);
@@ -94,7 +106,8 @@ impl<'a> Extractor<'a> {
             let end = (start + self.batch).min(rows);
             let views = self.map(start..end, |row| prepare(self.shards, row, side))?;
             let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
-            let features = catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features(&images)))?;
+            let features =
+                catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features_of(&images, self.token)))?;
             let features = features.to_device(tch::Device::Cpu);
             let at = out.len();
             out.resize(at + features.numel(), 0.0);
@@ -102,7 +115,7 @@ impl<'a> Extractor<'a> {
             bar.set_position(end);
         }
         bar.finish_and_clear();
-        Ok(Features::new(encoder.dim() as usize, out)?)
+        Ok(Features::new(self.token.width(encoder.dim()) as usize, out)?)
     }
 
     /// `[n, dim]` features that `of_pixels` makes of the interleaved RGB of each row, in order.

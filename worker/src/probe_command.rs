@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use dino::Token;
+use probe::evaluations::{self, Setting, Subject};
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
 use probe::spread::Spread;
-use probe::{Features, ProbeError};
-use results::predictions::Origin;
+use probe::{Classes, Features, ProbeError};
+use results::predictions::{Measure, Origin};
 use results::stats::Bootstrap;
 use results::{ResultsError, measures};
 use run_spec::config::ResolvedConfig;
@@ -23,6 +25,7 @@ use crate::{device, expectation, transductive};
 
 mod atlas;
 mod kept;
+mod measured;
 mod origin;
 mod predictions;
 
@@ -33,15 +36,16 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
     let places = transductive::Places { train: args.train_shards.as_deref(), leaks: args.leaks.as_deref() };
     let shared = transductive::found(&trained.record.shards, &places, &scoring.shards)?;
     let of_run = origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
+    let of_run = origin::with_token(of_run, args.scoring.token.into());
 
-    let extractor = Extractor::new(&scoring.shards, args.scoring.batch, args.model.threads)?;
+    let extractor = args.scoring.extractor(&scoring, args.model.threads)?;
     let (config, device) = (&trained.config, trained.device.device);
     let features = kept::features(&trained, &extractor, args.keep_features)?;
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
     let mut scored = vec![probed.score(results::TEACHER, of_run.clone(), &features)?];
     for baseline in &args.baselines.0 {
         let features = baseline.features(config, device, &extractor)?;
-        scored.push(probed.score(baseline.name(), origin::untrained(&of_run), &features)?);
+        scored.push(probed.score(baseline.name(), origin::untrained(&of_run, *baseline), &features)?);
     }
     finish(&args.scoring, &scoring, &scored)?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
@@ -59,10 +63,12 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
         None => ResolvedConfig::untrained("", "the defaults", &args.set)?,
     };
     let device = device::open(config.device, args.threads, environment)?;
-    let extractor = Extractor::new(&scoring.shards, args.scoring.batch, args.threads)?;
+    let extractor = args.scoring.extractor(&scoring, args.threads)?;
     let features = args.features.features(&config, device.device, &extractor)?;
     let name = args.features.name();
     let origin = origin::of_nothing(&config, name, device.description);
+    let token = if args.features.needs_model() { args.scoring.token.into() } else { Token::Cls };
+    let origin = origin::with_token(origin, token);
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
     finish(&args.scoring, &scoring, &[probed.score(name, origin, &features)?])?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
@@ -76,6 +82,8 @@ struct Scored {
     origin: Origin,
     evaluation: Evaluation,
     spread: Spread,
+    /// What further evaluations found.
+    measures: Vec<Measure>,
 }
 
 /// What scoring needs beside the features.
@@ -87,14 +95,28 @@ struct Probed<'a> {
 
 impl Probed<'_> {
     fn score(&self, name: &'static str, origin: Origin, features: &Features) -> Result<Scored> {
-        let (cells, probes) = (&self.scoring.cells, self.args.probes());
+        let (cells, further) = (&self.scoring.cells, &self.args.evaluations);
+        let probes = evaluations::probes(further);
         let began = std::time::Instant::now();
         let (evaluation, spread) = self.extractor.on_threads(|| -> Result<_> {
             let spread = Spread::of(features, cells.classes().of_row())?;
             Ok((evaluate(cells, features, &probes)?, spread))
         })?;
         tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
-        Ok(Scored { features: name, origin, evaluation, spread })
+        let mut measures = Vec::new();
+        for of in further {
+            let began = std::time::Instant::now();
+            let setting = self.scoring.setting(self.args);
+            let subject = Subject { setting, features, evaluation: &evaluation };
+            measures.extend(self.extractor.on_threads(|| evaluations::measure(&[*of], &subject))?);
+            tracing::info!(
+                features = name,
+                evaluation = of.name(),
+                seconds = began.elapsed().as_secs_f64(),
+                "evaluated"
+            );
+        }
+        Ok(Scored { features: name, origin, evaluation, spread, measures })
     }
 }
 
@@ -116,6 +138,8 @@ fn finish(args: &ScoringArgs, scoring: &Scoring, scored: &[Scored]) -> Result<()
 pub(crate) struct Scoring {
     shards: ShardSet,
     cells: Arc<Cells>,
+    /// The source of each cell.
+    sources: Classes,
     split_digest: Digest,
     out: Option<(Store, String)>,
     /// Wherever rows go, predictions go too.
@@ -127,9 +151,18 @@ impl Scoring {
     pub(crate) fn cells(&self) -> usize {
         self.cells.len()
     }
+
+    fn setting<'a>(&'a self, args: &'a ScoringArgs) -> Setting<'a> {
+        Setting { cells: &self.cells, sources: &self.sources, normal: args.normal.as_deref() }
+    }
 }
 
 impl ScoringArgs {
+    /// Makes features of the evaluation set, on so many threads.
+    fn extractor<'a>(&self, scoring: &'a Scoring, threads: u64) -> Result<Extractor<'a>> {
+        Ok(Extractor::new(&scoring.shards, self.batch, threads)?.of_token(self.token.into()))
+    }
+
     /// Opens the evaluation set, and refuses it where it is not the expected one.
     pub(crate) fn open(&self) -> Result<Scoring> {
         expectation::program(&self.expect)?;
@@ -148,14 +181,13 @@ impl ScoringArgs {
             groups = cells.groups(),
             "probing"
         );
-        Ok(Scoring { shards, cells, split_digest, out, predictions })
-    }
-
-    /// The probes that are fitted.
-    fn probes(&self) -> Vec<Probe> {
-        let with_optimum = self.evaluations.contains(&measures::Evaluation::Optimum);
-        let exact = |probe| if with_optimum && probe == Probe::LINEAR { Probe::LINEAR_WITH_OPTIMUM } else { probe };
-        Probe::ALL.map(exact).into()
+        let sources: Vec<Arc<str>> = shards.metas().map(|meta| meta.source).collect();
+        let scoring = Scoring { sources: Classes::encode(&sources), shards, cells, split_digest, out, predictions };
+        if self.normal.is_some() && !self.evaluations.contains(&measures::Evaluation::Anomaly) {
+            bail!("--normal names the class that anomalies differ from: it needs --evaluations anomaly");
+        }
+        evaluations::verify(&self.evaluations, &scoring.setting(self)).with_context(|| self.shards.clone())?;
+        Ok(scoring)
     }
 }
 
@@ -204,7 +236,7 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
     ));
     let bootstrap = Bootstrap { resamples: args.bootstrap, level: 0.95, seed: 0 };
     for Scored { features, evaluation, .. } in scored {
-        for probe in Probe::ALL {
+        for probe in evaluation.predictions().iter().map(|of| of.probe) {
             let cell = |metric| -> Result<String> {
                 let summary = evaluation.summary(probe, metric)?;
                 Ok(format!("{:.3} ± {:.3}", summary.mean, summary.std.unwrap_or(0.0)))
@@ -222,6 +254,9 @@ fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
                 cell(Metric::WeightedF1)?
             ));
         }
+    }
+    for Scored { features, measures, .. } in scored {
+        measured::lines(measures).iter().for_each(|line| terminal::line(format!("{features:<10} {line}")));
     }
     Ok(())
 }

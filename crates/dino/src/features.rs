@@ -16,6 +16,34 @@ pub fn features(backbone: &Backbone, images: &Tensor) -> Tensor {
     tch::no_grad(|| backbone.cls(images).to_kind(Kind::Float))
 }
 
+/// The output of a backbone that is a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Token {
+    /// The CLS token, as published.
+    #[default]
+    Cls,
+    /// The mean of the patch tokens.
+    Mean,
+    /// Both, one after the other.
+    Both,
+}
+
+impl Token {
+    /// The name in records and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Both => "both",
+        }
+    }
+
+    /// Width of the feature of a model of width `dim`.
+    pub fn width(self, dim: i64) -> i64 {
+        if self == Self::Both { 2 * dim } else { dim }
+    }
+}
+
 /// A backbone that owns its weights.
 #[derive(Debug)]
 pub struct Encoder {
@@ -70,6 +98,19 @@ impl Encoder {
     /// Features of `images` `[B, 3, h, w]`, moved to the encoder's device; `[B, D]` f32 on it.
     pub fn features(&self, images: &Tensor) -> Tensor {
         features(&self.backbone, &images.to_device(self.device))
+    }
+
+    /// The same of the wanted token, `[B, W]` f32 with W = [`Token::width`].
+    pub fn features_of(&self, images: &Tensor, token: Token) -> Tensor {
+        if token == Token::Cls {
+            return self.features(images);
+        }
+        let (cls, patches) = tch::no_grad(|| self.backbone.cls_and_patches(&images.to_device(self.device)));
+        let mean = patches.to_kind(Kind::Float).mean_dim(1, false, Kind::Float);
+        match token {
+            Token::Both => Tensor::cat(&[cls.to_kind(Kind::Float), mean], 1),
+            _ => mean,
+        }
     }
 
     /// Width D of the features.

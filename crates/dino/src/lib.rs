@@ -38,7 +38,7 @@ pub use backbone::Backbone;
 pub use batch::CropBatch;
 pub use cost::Cost;
 pub use error::{DinoError, NonFinite, Quantity};
-pub use features::{Encoder, features};
+pub use features::{Encoder, Token, features};
 pub use masks::MaskPlan;
 pub use network::{Architecture, Network};
 pub use resnet::ResNet50;

@@ -63,6 +63,14 @@ pub enum ProbeError {
         /// The other fold where it was found.
         second: String,
     },
+    /// An evaluation that these cells do not allow.
+    #[error("the evaluation {evaluation} cannot be done on these cells: {why}")]
+    NotMeasurable {
+        /// Name of the evaluation.
+        evaluation: &'static str,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// A setting out of its range.
     #[error("{what} is {value}, which is out of range")]
     Setting {

@@ -136,16 +136,7 @@ impl Model {
 
     /// Probabilities of all `classes` classes from the logits of those that training saw.
     fn spread_over(&self, logits: Array2<f64>, classes: usize) -> Result<Vec<f32>, ProbeError> {
-        let last = self.classes.last().map_or(0, |&c| c as usize + 1);
-        if last > classes {
-            return Err(ProbeError::Mismatch { what: "classes", expected: last, found: classes });
-        }
-        let mut all = vec![0.0; logits.nrows() * classes];
-        let seen = probabilities(logits);
-        for (row, seen) in all.chunks_exact_mut(classes).zip(seen.rows()) {
-            self.classes.iter().zip(seen).for_each(|(&class, &p)| row[class as usize] = p as f32);
-        }
-        Ok(all)
+        over_all_classes(&probabilities(logits), &self.classes, classes)
     }
 
     /// Classes that occurred in training, ascending.
@@ -177,8 +168,21 @@ impl Model {
     }
 }
 
+/// Probabilities `[rows, classes]` of all `classes` classes, row-major, from those of the classes `seen` `[rows, seen]`: 0 for the others.
+pub(crate) fn over_all_classes(of_seen: &Array2<f64>, seen: &[u32], classes: usize) -> Result<Vec<f32>, ProbeError> {
+    let last = seen.last().map_or(0, |&c| c as usize + 1);
+    if last > classes {
+        return Err(ProbeError::Mismatch { what: "classes", expected: last, found: classes });
+    }
+    let mut all = vec![0.0; of_seen.nrows() * classes];
+    for (row, of_seen) in all.chunks_exact_mut(classes).zip(of_seen.rows()) {
+        seen.iter().zip(of_seen).for_each(|(&class, &p)| row[class as usize] = p as f32);
+    }
+    Ok(all)
+}
+
 /// The softmax of each row of logits.
-fn probabilities(mut logits: Array2<f64>) -> Array2<f64> {
+pub(crate) fn probabilities(mut logits: Array2<f64>) -> Array2<f64> {
     for mut row in logits.rows_mut() {
         let log_sum = log_sum_exp(row.view());
         row.mapv_inplace(|z| (z - log_sum).exp());

@@ -1,7 +1,10 @@
 //! What is fitted to features: a name for result rows, and how classes are predicted. The next probe is a file in `probes/` and a
 //! constant here.
 
+mod class_mean;
+mod cosine;
 mod linear;
+mod mlp;
 mod nearest;
 mod standardised;
 
@@ -12,7 +15,7 @@ use crate::{Features, ProbeError};
 /// A probe. Two are the same if their names are.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
-    /// The name in result rows: `linear`, `1nn`, `20nn`, `linear_standardised`.
+    /// The name in result rows, such as `linear` or `20nn`.
     pub name: &'static str,
     /// How many nearest training rows it looks at; 0 for a probe that does not.
     pub neighbours: usize,
@@ -34,6 +37,14 @@ impl Probe {
     /// Logistic regression at its optimum on standardised features, C chosen on the training rows.
     pub const LINEAR_STANDARDISED: Self =
         Self { name: crate::standardised::NAME, neighbours: 0, probabilities: true, predict: standardised::predict };
+    /// The weighted vote of the 20 nearest neighbours by cosine similarity, as DINOv2 evaluates.
+    pub const KNN_COSINE: Self =
+        Self { name: "knn_cosine", neighbours: 0, probabilities: true, predict: cosine::predict };
+    /// The nearest class mean.
+    pub const NEAREST_MEAN: Self =
+        Self { name: "nearest_mean", neighbours: 0, probabilities: false, predict: class_mean::predict };
+    /// A network with one hidden layer on standardised features.
+    pub const MLP: Self = Self { name: "mlp", neighbours: 0, probabilities: true, predict: mlp::predict };
     /// The probes of the paper.
     pub const PUBLISHED: [Self; 3] = [Self::LINEAR, Self::ONE_NEAREST, Self::TWENTY_NEAREST];
     /// The probes of every evaluation.

@@ -111,8 +111,13 @@ impl Cells {
         self.groups_per_fold.iter().sum()
     }
 
-    /// Rows whose fold is wanted.
-    fn rows(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+    /// The number of the group of each cell; groups of one fold have consecutive numbers.
+    pub fn group_of_row(&self) -> &[usize] {
+        &self.group_of_row
+    }
+
+    /// Rows whose fold is wanted, ascending.
+    pub(crate) fn rows(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         (0..self.len()).filter(|&row| wanted(self.folds.of_row()[row] as usize)).collect()
     }
 }

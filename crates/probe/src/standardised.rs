@@ -175,7 +175,8 @@ pub fn group_folds(groups: &[usize], folds: usize) -> Vec<usize> {
 }
 
 /// Mean and standard deviation of each feature that varies; the others say nothing, and get no weight.
-struct Scaling {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scaling {
     /// Number of features, the constant ones counted.
     dim: usize,
     /// The features that vary, ascending.
@@ -186,7 +187,7 @@ struct Scaling {
 }
 
 impl Scaling {
-    fn of(features: &Features) -> Self {
+    pub(crate) fn of(features: &Features) -> Self {
         let (n, dim) = (features.rows() as f64, features.dim());
         let rows = || features.data().chunks_exact(dim);
         let mut mean = Array1::<f64>::zeros(dim);
@@ -207,7 +208,7 @@ impl Scaling {
     }
 
     /// Standardised rows `[n, varying features]`.
-    fn apply(&self, features: &Features) -> Array2<f64> {
+    pub(crate) fn apply(&self, features: &Features) -> Array2<f64> {
         let data = ArrayView2::from_shape((features.rows(), self.dim), features.data()).expect("whole rows");
         let varying = data.select(Axis(1), &self.varying).mapv(f64::from);
         (varying - &self.mean) * &self.factor

@@ -6,7 +6,7 @@ function show(report) {
   const main = document.getElementById("content");
   const row = el("div", { class: "row" });
   if (report.mark) row.append(el("span", { class: "mark" }, report.mark));
-  const sections = [verdicts, forest, scores, classes, sources, confusion, charts, mistakes, maps, run, methods].flatMap((make) => make(report) ?? []);
+  const sections = [verdicts, forest, scores, classes, sources, confusion, measured, charts, mistakes, maps, run, methods].flatMap((make) => make(report) ?? []);
   for (const section of sections) {
     const id = newId("section");
     row.append(el("a", { href: `#${id}` }, section.title));

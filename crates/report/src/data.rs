@@ -60,6 +60,9 @@ pub struct Evaluation {
     /// Scores of each source.
     #[serde(default)]
     pub per_source: Option<PerSource>,
+    /// What further evaluations found.
+    #[serde(default)]
+    pub measured: Vec<MeasuredTable>,
     /// What was taken for what.
     #[serde(default)]
     pub confusion: Option<Confusion>,
@@ -72,6 +75,40 @@ pub struct Evaluation {
     /// Pictures of the cells.
     #[serde(default)]
     pub atlas: Option<Atlas>,
+}
+
+/// The numbers of one further evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredTable {
+    /// The evaluation in words.
+    pub title: String,
+    /// How to read it.
+    pub how: String,
+    /// What is to be known of the numbers.
+    pub notes: Vec<String>,
+    /// Its metrics in words, each with its unit.
+    pub metrics: Vec<(String, Unit)>,
+    /// Arms and baselines by probe and place.
+    pub rows: Vec<MeasuredRow>,
+}
+
+/// The numbers of one arm or baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredRow {
+    /// Name of the arm or baseline.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What was fitted, searched or drawn.
+    pub probe: String,
+    /// A class, share or source; empty for all cells.
+    pub place: String,
+    /// Mean of each metric over seeds; `None` where there is none.
+    pub means: Vec<Option<f64>>,
+    /// Standard deviation of each metric over seeds.
+    pub over_seeds: Vec<Option<f64>>,
 }
 
 /// A probe and a metric.

@@ -7,10 +7,12 @@
 //! * [`data`]: the data.
 //! * [`evaluations`]: what a [`results::table::Table`] says, as data, with a sentence for each verdict.
 //! * [`Tally`]: confusions, sources, coverage and mistakes, from predictions.
+//! * [`curves`]: label efficiency and risk–coverage, from further evaluations.
 //! * [`training`]: curves from the metrics of runs.
 //! * [`methods`]: the paragraph of methods.
 
 pub mod data;
+mod measured;
 mod methods;
 mod page;
 mod sentence;
@@ -19,6 +21,7 @@ mod tally;
 mod training;
 
 pub use data::Report;
+pub use measured::curves;
 pub use methods::{Design, EvaluationDesign, Size, methods};
 pub use page::{from_json, page, to_json};
 pub use table::evaluations;

@@ -8,12 +8,13 @@ const FRAME: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/style.css");
 
 /// The scripts, in an order in which each knows those it uses.
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     include_str!("../page/dom.js"),
     include_str!("../page/data-table.js"),
     include_str!("../page/verdicts.js"),
     include_str!("../page/forest.js"),
     include_str!("../page/scores.js"),
+    include_str!("../page/measured.js"),
     include_str!("../page/confusion.js"),
     include_str!("../page/chart.js"),
     include_str!("../page/tiles.js"),

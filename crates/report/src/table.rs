@@ -9,6 +9,7 @@ use results::stats::verdict::Verdict;
 use results::table::{self, ClassLine, Table};
 
 use crate::data::{Arm, ClassScores, Difference, Evaluation, Kind, Line, Outcome, PerClass, PrimaryScore, Unit};
+use crate::measured;
 use crate::sentence::sentence;
 
 /// The evaluation sets of a table, with what it says of each. `arms` are the arms of the sweep in order: one without scores
@@ -39,6 +40,7 @@ fn evaluation(table: &Table, arms: &[String], dataset: &str, split: &str) -> Eva
         lines: lines.iter().copied().chain(about_features).map(|found| line(table, found)).collect(),
         per_class: per_class(table, dataset, split),
         per_source: None,
+        measured: measured::tables(table, dataset, split),
         confusion: None,
         mistakes: Vec::new(),
         map: None,

@@ -9,6 +9,7 @@ use results::predictions::SeenCell;
 use results::stats::score::{ClassCounts, Metric};
 
 use crate::data::{Chart, ChartKind, Confusion, ConfusionOfArm, Kind, PerSource, Series, SourceScores};
+use crate::measured::COVERAGE;
 use crate::methods::Size;
 use mistakes::OfCell;
 
@@ -189,7 +190,7 @@ impl Tally {
             })
             .collect();
         (!series.is_empty()).then(|| Chart {
-            group: "Coverage".to_owned(),
+            group: COVERAGE.to_owned(),
             title: set.to_owned(),
             how: "the primary probe keeps only the cells of which it is surest; upwards is the share of wrong predictions among those kept, mean over \
                   seeds. A curve that falls towards the left knows when it is wrong."

@@ -45,6 +45,10 @@ pub fn to_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         ("probe", text(|r| &r.probe)),
         ("metric", text(|r| &r.metric)),
         ("class", some(rows.iter().map(|r| r.class.clone()))),
+        ("evaluation", some(rows.iter().map(|r| r.evaluation.clone()))),
+        ("fraction", numbers(rows.iter().map(|r| r.fraction))),
+        ("repeat", Arc::new(UInt64Array::from_iter(rows.iter().map(|r| r.repeat)))),
+        ("token", some(rows.iter().map(|r| r.token.clone()))),
         ("value", number(|r| r.value)),
         ("n", count(|r| r.n)),
         ("n_train", count(|r| r.n_train)),
@@ -92,6 +96,10 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
                 probe: cells.text("probe", i)?,
                 metric: cells.text("metric", i)?,
                 class: cells.optional_text("class", i)?,
+                evaluation: cells.optional_text("evaluation", i)?,
+                fraction: cells.further_number("fraction", i)?,
+                repeat: cells.further_count("repeat", i)?,
+                token: cells.optional_text("token", i)?,
                 value: cells.number("value", i)?,
                 n: cells.count("n", i)?,
                 n_train: cells.count("n_train", i)?,
@@ -191,6 +199,15 @@ impl Cells<'_> {
         Ok((!array.is_null(i)).then(|| array.value(i)))
     }
 
+    fn further_number(&self, name: &'static str, i: usize) -> Result<Option<f64>, ResultsError> {
+        if self.batch.column_by_name(name).is_none() { Ok(None) } else { self.optional_number(name, i) }
+    }
+
+    fn further_count(&self, name: &'static str, i: usize) -> Result<Option<u64>, ResultsError> {
+        let Some(array) = self.batch.column_by_name(name) else { return Ok(None) };
+        if array.is_null(i) { Ok(None) } else { self.count(name, i).map(Some) }
+    }
+
     fn count(&self, name: &'static str, i: usize) -> Result<u64, ResultsError> {
         let expected = "unsigned 64-bit integer";
         let array = self.column(name, expected)?;
@@ -225,6 +242,13 @@ mod tests {
             ResultRow { kwh: Some(2.5), note: "did not converge".into(), ..row("koleo", 1, "1", 0.75) },
             ResultRow { transductive: None, code_probe: None, split_digest: None, ..row("old", 1, "1", 0.75) },
             ResultRow { class: Some("echinocyte".into()), ..row("base", 1, "1", 0.5) },
+            ResultRow {
+                evaluation: Some("label_efficiency".into()),
+                fraction: Some(0.05),
+                repeat: Some(2),
+                token: Some("both".into()),
+                ..row("base", 1, "1", 0.5)
+            },
             ResultRow { transductive: Some(true), init_weights: Some(Digest::of(b"w")), ..row("w", 1, "1", 0.75) },
         ];
         let bytes = to_parquet(&rows).unwrap();
@@ -238,7 +262,8 @@ mod tests {
         let bytes = bytes::Bytes::from(to_parquet(std::slice::from_ref(&row)).unwrap());
         let mut reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
         let batch = reader.next().unwrap().unwrap();
-        let new = ["init_weights", "code_probe", "split_digest", "transductive", "class"];
+        let further = ["class", "evaluation", "fraction", "repeat", "token"];
+        let new = [&["init_weights", "code_probe", "split_digest", "transductive"], &further[..]].concat();
         let schema = batch.schema();
         let old = schema.fields().iter().filter(|field| !new.contains(&field.name().as_str()));
         let columns: Vec<_> =

@@ -1,9 +1,13 @@
 //! What can be asked for by name before anything is measured: probes, the primary comparison of an evaluation set, further
 //! evaluations.
 //!
-//! The names are those of result rows and of sweep files. A further evaluation is one more variant of [`Evaluation`], and nothing else.
+//! The names are those of result rows and of sweep files. A further evaluation is one more line in the list of [`Evaluation`] and a
+//! file in `crates/probe/src/evaluations/`.
+
+pub mod settings;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::stats::score::Metric;
 
@@ -22,11 +26,28 @@ pub enum ProbeName {
     /// Logistic regression at its optimum on standardised features.
     #[serde(rename = "linear_standardised")]
     LinearStandardised,
+    /// The weighted vote of neighbours by cosine similarity; of the evaluation `knn`.
+    #[serde(rename = "knn_cosine")]
+    KnnCosine,
+    /// The nearest class mean; of the evaluation `nearest_mean`.
+    #[serde(rename = "nearest_mean")]
+    NearestMean,
+    /// A network with one hidden layer; of the evaluation `mlp`.
+    #[serde(rename = "mlp")]
+    Mlp,
 }
 
 impl ProbeName {
     /// All probes, the published ones first.
-    pub const ALL: [Self; 4] = [Self::Linear, Self::OneNearest, Self::TwentyNearest, Self::LinearStandardised];
+    pub const ALL: [Self; 7] = [
+        Self::Linear,
+        Self::OneNearest,
+        Self::TwentyNearest,
+        Self::LinearStandardised,
+        Self::KnnCosine,
+        Self::NearestMean,
+        Self::Mlp,
+    ];
 
     /// The name in result rows.
     pub fn name(self) -> &'static str {
@@ -35,6 +56,19 @@ impl ProbeName {
             Self::OneNearest => "1nn",
             Self::TwentyNearest => "20nn",
             Self::LinearStandardised => "linear_standardised",
+            Self::KnnCosine => "knn_cosine",
+            Self::NearestMean => "nearest_mean",
+            Self::Mlp => "mlp",
+        }
+    }
+
+    /// The evaluation that measures it; `None` for the probes that every trial has.
+    pub fn evaluation(self) -> Option<Evaluation> {
+        match self {
+            Self::Linear | Self::OneNearest | Self::TwentyNearest | Self::LinearStandardised => None,
+            Self::KnnCosine => Some(Evaluation::Knn),
+            Self::NearestMean => Some(Evaluation::NearestMean),
+            Self::Mlp => Some(Evaluation::Mlp),
         }
     }
 }
@@ -56,30 +90,91 @@ impl Default for Primary {
     }
 }
 
-/// What a trial is measured by only where it is asked for, since it takes longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evaluation {
+/// Makes [`Evaluation`] from one entry an evaluation: doc, variant, name, help, how to read it, settings that its results depend on.
+macro_rules! evaluations {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $about:literal, $how:literal, $settings:expr;)+) => {
+        /// What a trial is measured by only where it is asked for, since it takes longer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Evaluation {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl Evaluation {
+            /// All evaluations that can be asked for.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in sweep files, on command lines and in result rows.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it is, for `--help`.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about,)+ }
+            }
+
+            /// How its numbers are to be read, as a sentence; empty where it adds a probe, whose scores are read as all others.
+            pub fn how_to_read(self) -> &'static str {
+                match self { $(Self::$variant => $how,)+ }
+            }
+
+            /// The settings that its results depend on; null where there are none.
+            pub fn settings(self) -> Value {
+                match self { $(Self::$variant => $settings,)+ }
+            }
+        }
+    };
+}
+
+evaluations! {
     /// How far the probe `linear` is from the optimum of its own objective.
-    Optimum,
+    Optimum: "optimum", "How far the probe linear is from the optimum of its own objective", "", Value::Null;
+    /// The probe `knn_cosine`.
+    Knn: "knn", "The probe knn_cosine: weighted votes of neighbours by cosine similarity, as DINOv2 evaluates", "", settings::knn();
+    /// The probe `nearest_mean`.
+    NearestMean: "nearest_mean", "The probe nearest_mean: the class whose mean is nearest", "", Value::Null;
+    /// The probe `mlp`.
+    Mlp: "mlp", "The probe mlp: a network with one hidden layer", "", settings::mlp();
+    /// Whether probabilities are true.
+    Calibration: "calibration", "Calibration error, Brier score, risk and coverage of each probe with probabilities",
+        "Calibration error: the mean distance between confidence and share of right answers; Brier: from 0 to 2; AURC: the share of wrong \
+         answers, averaged over how many of the cells are answered, the surest first. Lower is better in all three.",
+        settings::calibration();
+    /// Scores from fewer labels.
+    LabelEfficiency: "label_efficiency", "Scores of linear_standardised from 1 to 100 % of the training cells, whole groups at a time",
+        "The score where only a share of the training cells, whole images at a time, is labelled; at small shares an image may be more than \
+         the share. An arm that is higher at small shares needs fewer labels.",
+        settings::label_efficiency();
+    /// Scores on a source that no fit has seen.
+    LeaveOneSourceOut: "leave_one_source_out", "Scores of linear_standardised on each source, fitted to all others",
+        "The score on each source where the probe has seen no cell of it. The worst of them is what a new laboratory may get.", Value::Null;
+    /// Anomalies found from normal cells alone.
+    Anomaly: "anomaly", "How well distances to normal cells find each other class (--normal CLASS: which one is normal)",
+        "AUROC: how often a cell of the class lies farther from normal cells than a normal cell does; 50 % is chance. AUPR is to be compared \
+         with the prevalence, which is its chance.",
+        settings::anomaly();
+    /// What features say of the source of a cell.
+    Robustness: "robustness", "How well features tell the source of a cell, and whether neighbours share class or source",
+        "source: how well features tell the source, beside what the class alone tells (source_by_class), and from features less the mean of \
+         their class (source_within_class); lower is more robust. Biology index: 1 where neighbours share the class, 0 where they share the source.",
+        settings::robustness();
+    /// What a score means nothing without.
+    Controls: "controls", "Shuffled labels, the class by source alone, and the largest class",
+        "What is reached without looking at cells, or with labels that mean nothing: a score is worth what it lies above these.", Value::Null;
 }
 
 impl Evaluation {
-    /// All evaluations that can be asked for.
-    pub const ALL: [Self; 1] = [Self::Optimum];
-
-    /// The name in sweep files and on command lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Optimum => "optimum",
+    /// What stands for it in a digest of what is measured: with other settings it is another measurement.
+    pub fn resume_key(self) -> Value {
+        match self.settings() {
+            Value::Null => json!(self.name()),
+            settings => json!({ self.name(): settings }),
         }
     }
 
-    /// What it is, for `--help`.
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Optimum => "How far the probe linear is from the optimum of its own objective",
-        }
+    /// The evaluation called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|evaluation| evaluation.name() == name)
     }
 }
 
@@ -96,8 +191,16 @@ mod tests {
         for metric in Metric::ALL {
             assert_eq!(written(serde_json::to_value(metric).unwrap()), metric.name());
         }
-        for evaluation in Evaluation::ALL {
+        for &evaluation in Evaluation::ALL {
             assert_eq!(written(serde_json::to_value(evaluation).unwrap()), evaluation.name());
+            assert_eq!(Evaluation::named(evaluation.name()), Some(evaluation));
         }
+    }
+
+    #[test]
+    fn an_evaluation_without_settings_is_its_name_in_digests_as_it_has_always_been() {
+        assert_eq!(Evaluation::Optimum.resume_key(), "optimum");
+        let key = Evaluation::LabelEfficiency.resume_key();
+        assert_eq!(key["label_efficiency"]["fractions"][0], settings::LABEL_FRACTIONS[0]);
     }
 }

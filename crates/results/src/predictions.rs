@@ -28,7 +28,7 @@ mod write;
 pub use cells::SeenCell;
 pub use columns::BLOCK;
 pub use metadata::{
-    FeaturesRecord, Fit, Metadata, OptimumDistance, Origin, ProbeColumn, ProbeFits, Spread, Task, VERSION,
+    FeaturesRecord, Fit, Measure, Metadata, OptimumDistance, Origin, ProbeColumn, ProbeFits, Spread, Task, VERSION,
 };
 pub use read::Predictions;
 pub use write::{Cell, Predicted, Writer};

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod latex;
+mod measured;
 mod people;
 mod programs;
 mod scale;
@@ -15,5 +16,5 @@ mod tests;
 pub use latex::latex;
 pub(crate) use people::shortened;
 pub use people::{markdown, terminal};
-pub use programs::{classes_csv, csv, parquet};
+pub use programs::{classes_csv, csv, measured_csv, parquet};
 pub use scale::metric_words;

@@ -72,6 +72,20 @@ pub struct ResultRow {
     /// The class that the score is of; `None` for a score of all classes together, and in rows of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The further evaluation that the number is of ([`Evaluation`](crate::measures::Evaluation)); `None` for the protocol's own
+    /// scores, and in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
+    /// The share that the number is at, in `(0, 1]`: of the training cells, or of the cells that are answered (coverage).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// Which of several draws the number is of, from 0; `None` where nothing is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
+    /// The output of the model that was probed: `mean` (of the patch tokens) or `both`; `None` for the CLS token, features without
+    /// tokens, and in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The score, a fraction in `[0, 1]` for the metrics above.
     pub value: f64,
     /// Number of samples that the probe was tested on.
@@ -103,10 +117,10 @@ impl ResultRow {
     }
 
     /// Whether the row is a score of all classes together on one fold, which arms are compared by. Rows about one class, about
-    /// the features themselves or about the distance to the optimum are not.
+    /// the features themselves, about the distance to the optimum or of a further evaluation are not.
     pub fn is_score(&self) -> bool {
         let about_the_fit = [OPTIMUM_DISTANCE, OPTIMUM_CHANGES].contains(&self.metric.as_str());
-        self.class.is_none() && self.probe != PROBE_OF_FEATURES && !about_the_fit
+        self.class.is_none() && self.evaluation.is_none() && self.probe != PROBE_OF_FEATURES && !about_the_fit
     }
 
     /// Refuses a row with a number that is not finite.
@@ -114,8 +128,8 @@ impl ResultRow {
     /// # Errors
     /// [`ResultsError::NotFinite`], naming the number.
     pub fn verify(&self) -> Result<(), ResultsError> {
-        let kwh = self.kwh.unwrap_or(0.0);
-        for (name, value) in [("value", self.value), ("hours", self.hours), ("kwh", kwh)] {
+        let (kwh, fraction) = (self.kwh.unwrap_or(0.0), self.fraction.unwrap_or(0.0));
+        for (name, value) in [("value", self.value), ("hours", self.hours), ("kwh", kwh), ("fraction", fraction)] {
             if !value.is_finite() {
                 return Err(ResultsError::NotFinite { subject: format!("{name} of {}", self.subject()), value });
             }
@@ -126,9 +140,15 @@ impl ResultRow {
     /// The row in words, for messages.
     pub fn subject(&self) -> String {
         let Self { arm, seed, features, dataset, split, fold, probe, metric, step, .. } = self;
-        let class = self.class.as_ref().map(|class| format!(" of class {class}")).unwrap_or_default();
+        let part =
+            |before: &str, value: Option<String>| value.map(|value| format!("{before}{value}")).unwrap_or_default();
+        let class = part(" of class ", self.class.clone());
+        let evaluation = part(", evaluation ", self.evaluation.clone());
+        let fraction = part(" at ", self.fraction.map(|fraction| fraction.to_string()));
+        let repeat = part(" repeat ", self.repeat.map(|repeat| repeat.to_string()));
         format!(
-            "{probe} {metric}{class} of {features} on {dataset}/{split}, fold {fold}, arm {arm}, seed {seed}, step {step}"
+            "{probe} {metric}{class} of {features} on {dataset}/{split}, fold {fold}{evaluation}{fraction}{repeat}, arm {arm}, seed {seed}, \
+             step {step}"
         )
     }
 }
@@ -254,6 +274,10 @@ pub(crate) mod tests {
             probe: "1nn".to_owned(),
             metric: "weighted_f1".to_owned(),
             class: None,
+            evaluation: None,
+            fraction: None,
+            repeat: None,
+            token: None,
             value,
             n: 120,
             n_train: 480,
@@ -270,10 +294,18 @@ pub(crate) mod tests {
         let rows = vec![
             row("base", u64::MAX, "0", 0.1 + 0.2),
             ResultRow { class: Some("é".into()), ..row("base", 0, "0", 1.0) },
+            ResultRow {
+                evaluation: Some("label_efficiency".into()),
+                fraction: Some(0.05),
+                repeat: Some(2),
+                token: Some("both".into()),
+                ..row("base", 0, "0", 1.0)
+            },
             ResultRow { kwh: Some(1.5e-7), note: "line\nbreak".into(), ..row("koleo", 0, "left out: é", 5e-324) },
         ];
         let text = to_json_lines(&rows).unwrap();
-        assert_eq!(text.lines().count(), 3);
+        assert_eq!(text.lines().count(), 4);
+        assert!(!text.lines().next().unwrap().contains("fraction"), "rows of the protocol are written as before");
         assert_eq!(from_json_lines(&text, "rows").unwrap(), rows);
     }
 

@@ -12,6 +12,7 @@ mod compare;
 mod evaluated;
 mod judge;
 mod line;
+mod measured;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ use crate::stats::verdict::Rules;
 pub use classes::ClassLine;
 pub use evaluated::Evaluated;
 pub use line::{Difference, Judged, Line, Missing, SourcesDifference, line_name};
+pub use measured::MeasuredLine;
 
 /// The probability with which a minimum detectable difference is found.
 pub const POWER: f64 = 0.8;
@@ -128,6 +130,10 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
 /// #     probe: "linear".to_owned(),
 /// #     metric: "accuracy".to_owned(),
 /// #     class: None,
+/// #     evaluation: None,
+/// #     fraction: None,
+/// #     repeat: None,
+/// #     token: None,
 /// #     value,
 /// #     n: 100,
 /// #     n_train: 400,
@@ -178,6 +184,8 @@ pub struct Table {
     pub features: Vec<Line>,
     /// Scores of single classes, where predictions are kept.
     pub classes: Vec<ClassLine>,
+    /// What further evaluations found, where any was asked for.
+    pub measured: Vec<MeasuredLine>,
     /// Trials without scores, by arm and seed.
     pub unscored: Vec<UnscoredTrial>,
 }
@@ -235,6 +243,7 @@ impl Table {
             lines,
             features: features(&last, options)?,
             classes,
+            measured: measured::measured(&last, options),
             unscored,
         })
     }

@@ -67,7 +67,7 @@ pub(super) fn map(
     let trial = collected.finished().find(is_reference)?;
     match places(store, trial, eval) {
         Ok(places) => {
-            let words = "UMAP of the teacher's class token (15 neighbours, Euclidean, seed 0) for";
+            let words = "UMAP of the teacher's features (15 neighbours, Euclidean, seed 0) for";
             tally.map(&format!("{words} {}; predictions are those of the primary probe.", trial.0.label()), &places?)
         }
         Err(error) => {
@@ -81,11 +81,11 @@ fn places(store: &Store, trial: (&Trial<'_>, &Finished), eval: &EvalSet) -> Resu
     let Some((predictions, _)) = tables::predictions(store, trial, &eval.name)? else { return Ok(None) };
     let trial = trial.0;
     let metadata = predictions.metadata();
-    let Some(checkpoint) = metadata.features(TEACHER).and_then(|at| metadata.features[at].origin.checkpoint) else {
-        return Ok(None);
-    };
+    let Some(origin) = metadata.features(TEACHER).map(|at| &metadata.features[at].origin) else { return Ok(None) };
+    let Some(checkpoint) = origin.checkpoint else { return Ok(None) };
+    let token = origin.token.clone().unwrap_or_else(|| TOKEN.to_owned());
     let size = trial.arm.config.resolve(&trial.label())?.crops.global_size.unsigned_abs();
-    let of = FeaturesOf { checkpoint, shards: eval.shards.digest, token: TOKEN.to_owned(), size };
+    let of = FeaturesOf { checkpoint, shards: eval.shards.digest, token, size };
     let Some((record, bytes)) = Run::of(store.child(&trial.key().run())).kept_features(&of)? else { return Ok(None) };
     let features: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
     let points = Points::new(usize::try_from(record.dim).context("the width of the features")?, &features)?;

@@ -127,7 +127,7 @@ pub(super) fn slurm(_: &mut SchemaGenerator) -> Schema {
 
 /// `evaluations`: what a trial is measured by only where it is asked for.
 pub(super) fn evaluations(_: &mut SchemaGenerator) -> Schema {
-    let names = Evaluation::ALL.map(Evaluation::name);
+    let names: Vec<&str> = Evaluation::ALL.iter().map(|evaluation| evaluation.name()).collect();
     json_schema!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": names } })
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use probe::{Features, histogram};
 use run_spec::config::TrainConfig;
 
-use super::Baseline;
+use super::{Baseline, Flag};
 use crate::features::Extractor;
 
 /// The colours of an image, and nothing of its shapes.
@@ -20,8 +20,8 @@ impl Baseline for Histogram {
         "A joint RGB histogram of 512 bins"
     }
 
-    fn flag_to_leave_out(&self) -> (&'static str, &'static str) {
-        ("no-histogram", "Leave out the colour-histogram baseline")
+    fn flag(&self) -> Flag {
+        Flag { name: "no-histogram", help: "Leave out the colour-histogram baseline", takes_in: false }
     }
 
     fn needs_model(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod histogram;
 mod random;
+mod shape;
 
 use std::fmt::Debug;
 
@@ -14,7 +15,18 @@ use run_spec::config::TrainConfig;
 use crate::features::Extractor;
 
 /// All baselines, in the order of tables.
-pub(crate) const ALL: [&dyn Baseline; 2] = [&random::Random, &histogram::Histogram];
+pub(crate) const ALL: [&dyn Baseline; 3] = [&random::Random, &histogram::Histogram, &shape::HandMade];
+
+/// A flag about a baseline.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flag {
+    /// Its name, without dashes.
+    pub(crate) name: &'static str,
+    /// What it does, for `--help`.
+    pub(crate) help: &'static str,
+    /// Whether it takes the baseline in, or leaves it out.
+    pub(crate) takes_in: bool,
+}
 
 /// A way to get features without training.
 pub(crate) trait Baseline: Debug + Sync {
@@ -24,8 +36,8 @@ pub(crate) trait Baseline: Debug + Sync {
     /// What it is, for `--help`.
     fn about(&self) -> &'static str;
 
-    /// The flag, without dashes, by which `worker probe` leaves it out, and its help.
-    fn flag_to_leave_out(&self) -> (&'static str, &'static str);
+    /// The flag by which `worker probe` takes it in or leaves it out.
+    fn flag(&self) -> Flag;
 
     /// Whether it depends on the configuration of a model.
     fn needs_model(&self) -> bool;
@@ -46,15 +58,15 @@ pub(crate) fn parser() -> impl TypedValueParser<Value = &'static dyn Baseline> {
     })
 }
 
-/// The baselines that `worker probe` is to score: all whose flag is not given.
+/// The baselines that `worker probe` is to score: all that no flag leaves out, and those that a flag takes in.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted(pub(crate) Vec<&'static dyn Baseline>);
 
 impl Args for Wanted {
     fn augment_args(command: Command) -> Command {
         ALL.iter().fold(command, |command, baseline| {
-            let (flag, help) = baseline.flag_to_leave_out();
-            command.arg(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(help))
+            let Flag { name, help, .. } = baseline.flag();
+            command.arg(Arg::new(name).long(name).action(ArgAction::SetTrue).help(help))
         })
     }
 
@@ -65,7 +77,7 @@ impl Args for Wanted {
 
 impl FromArgMatches for Wanted {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let wanted = |baseline: &&dyn Baseline| !matches.get_flag(baseline.flag_to_leave_out().0);
+        let wanted = |baseline: &&dyn Baseline| matches.get_flag(baseline.flag().name) == baseline.flag().takes_in;
         Ok(Self(ALL.into_iter().filter(wanted).collect()))
     }
 
@@ -89,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn each_baseline_is_named_and_left_out_by_its_own_flag() {
+    fn each_baseline_is_named_and_left_out_or_taken_in_by_its_own_flag() {
         let wanted = |flags: &[&str]| -> Vec<&str> {
             let line = Line::try_parse_from([&["worker"], flags].concat()).unwrap();
             line.wanted.0.iter().map(|baseline| baseline.name()).collect()
@@ -97,6 +109,7 @@ mod tests {
         assert_eq!(wanted(&[]), ["random", "histogram"]);
         assert_eq!(wanted(&["--no-random"]), ["histogram"]);
         assert!(wanted(&["--no-random", "--no-histogram"]).is_empty());
+        assert_eq!(wanted(&["--no-random", "--shape"]), ["histogram", "shape"]);
         assert_eq!(Line::try_parse_from(["worker", "random"]).unwrap().one.unwrap().name(), "random");
         let refused = Line::try_parse_from(["worker", "teacher"]).unwrap_err().to_string();
         assert!(refused.contains("random") && refused.contains("histogram"), "{refused}");

@@ -5,7 +5,7 @@ use dino::Encoder;
 use probe::Features;
 use run_spec::config::TrainConfig;
 
-use super::Baseline;
+use super::{Baseline, Flag};
 use crate::features::Extractor;
 
 /// The model before its first step.
@@ -21,8 +21,8 @@ impl Baseline for Random {
         "Random weights of the configuration's model"
     }
 
-    fn flag_to_leave_out(&self) -> (&'static str, &'static str) {
-        ("no-random", "Leave out the random-weights baseline")
+    fn flag(&self) -> Flag {
+        Flag { name: "no-random", help: "Leave out the random-weights baseline", takes_in: false }
     }
 
     fn needs_model(&self) -> bool {

@@ -8,9 +8,6 @@ use run_folder::FeaturesOf;
 use crate::cli::KeepFeatures;
 use crate::features::{Extractor, Trained};
 
-/// The output of the model that is probed.
-const TOKEN: &str = "cls";
-
 /// The features of the teacher: those that were kept, else made anew and kept.
 pub(super) fn features(trained: &Trained, extractor: &Extractor<'_>, keep: KeepFeatures) -> Result<Features> {
     let side = trained.config.crops.global_size;
@@ -21,7 +18,7 @@ pub(super) fn features(trained: &Trained, extractor: &Extractor<'_>, keep: KeepF
     let of = FeaturesOf {
         checkpoint: trained.checkpoint.digest,
         shards: extractor.shards().digest(),
-        token: TOKEN.to_owned(),
+        token: extractor.token().name().to_owned(),
         size: side.unsigned_abs(),
     };
     if let Some((record, bytes)) = trained.run.kept_features(&of)? {

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use dino::Token;
 use results::predictions::Origin;
 use run_folder::RunKey;
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Attempt, Digest};
 use serde_json::Value;
 
+use crate::baselines::Baseline;
 use crate::features::Trained;
 
 /// The teacher of a run.
@@ -31,12 +33,19 @@ pub(super) fn of_run(trained: &Trained, arm: &str, transductive: Option<bool>) -
         hours: trained.checkpoint.seconds / 3600.0,
         kwh: None,
         transductive,
+        token: None,
     })
 }
 
 /// The same run's place in a sweep, for features that its training did not make: no step, and no hours charged.
-pub(super) fn untrained(of_run: &Origin) -> Origin {
-    Origin { step: 0.into(), checkpoint: None, hours: 0.0, transductive: None, ..of_run.clone() }
+pub(super) fn untrained(of_run: &Origin, baseline: &dyn Baseline) -> Origin {
+    let token = of_run.token.clone().filter(|_| baseline.needs_model());
+    Origin { step: 0.into(), checkpoint: None, hours: 0.0, transductive: None, token, ..of_run.clone() }
+}
+
+/// The same of another output of the model than the CLS token, which has always been meant where none is named.
+pub(super) fn with_token(origin: Origin, token: Token) -> Origin {
+    Origin { token: (token != Token::Cls).then(|| token.name().to_owned()), ..origin }
 }
 
 /// Features without a run.
@@ -57,6 +66,7 @@ pub(super) fn of_nothing(config: &ResolvedConfig, features: &str, device: String
         hours: 0.0,
         kwh: None,
         transductive: None,
+        token: None,
     }
 }
 

@@ -66,7 +66,7 @@ fn predicted(of: &probe::protocol::Predictions) -> Predicted<'_> {
     Predicted { classes: &of.of_row, probabilities: of.probabilities.as_deref() }
 }
 
-fn record(Scored { features, origin, evaluation, spread }: &Scored) -> FeaturesRecord {
+fn record(Scored { features, origin, evaluation, spread, measures }: &Scored) -> FeaturesRecord {
     let cells = evaluation.cells();
     let n_train: Vec<u64> = cells.fold_sizes().iter().map(|&tested| (cells.len() - tested) as u64).collect();
     let fits = evaluation.predictions().iter().map(|of| {
@@ -84,6 +84,7 @@ fn record(Scored { features, origin, evaluation, spread }: &Scored) -> FeaturesR
             uniformity: spread.uniformity,
         }),
         fits: fits.collect(),
+        measures: measures.clone(),
     }
 }
 

@@ -131,6 +131,19 @@ impl Backbone {
         self.wanted(&sets, None).expect("only checkpointing can fail").swap_remove(0)
     }
 
+    /// Normed CLS tokens `[B, D]` and patch tokens `[B, N, D]` of `images` `[B, 3, h, w]`; registers are left out.
+    pub fn cls_and_patches(&self, images: &Tensor) -> (Tensor, Tensor) {
+        let (size, p) = (images.size(), self.shape.patch);
+        let n = size[2] / p * (size[3] / p);
+        let of_image = Tensor::arange(n, (Kind::Int64, images.device())) + self.first_patch();
+        let of_image = Tensor::cat(&[Tensor::zeros([1], (Kind::Int64, images.device())), of_image], 0);
+        let rows = (self.cls_rows(images).unsqueeze(1) + of_image.unsqueeze(0)).view([-1]); // [B · (1 + N)]
+        let sets = [Crops { images, masks: None, rows: &rows, drop: None }];
+        let tokens = self.wanted(&sets, None).expect("only checkpointing can fail").swap_remove(0);
+        let tokens = tokens.view([size[0], 1 + n, self.shape.dim]);
+        (tokens.select(1, 0), tokens.narrow(1, 1, n))
+    }
+
     /// Where the CLS tokens of `images` `[B, 3, h, w]` are among their `[B · T]` tokens.
     pub fn cls_rows(&self, images: &Tensor) -> Tensor {
         let (size, p) = (images.size(), self.shape.patch);

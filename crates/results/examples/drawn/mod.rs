@@ -91,8 +91,10 @@ pub(crate) fn record(cells: usize, seed: u64) -> FeaturesRecord {
             hours: 0.0,
             kwh: None,
             transductive: Some(false),
+            token: None,
         },
         spread: None,
         fits: fits.into(),
+        measures: Vec::new(),
     }
 }

@@ -68,6 +68,40 @@ pub struct FeaturesRecord {
     pub spread: Option<Spread>,
     /// The fits of each probe, in the order of [`Task::probes`].
     pub fits: Vec<ProbeFits>,
+    /// What further evaluations found. Numbers only: what they predicted for single cells is not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<Measure>,
+}
+
+/// One number of a further evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Name of the evaluation, [`Evaluation::name`](crate::measures::Evaluation::name).
+    pub evaluation: String,
+    /// What was fitted, searched or drawn to get it.
+    pub probe: String,
+    /// What the number is.
+    pub metric: String,
+    /// The class that it is of; `None` for all classes together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The share of the training cells or of the answered cells that it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// Which of several draws it is of, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
+    /// The held-out fold or source, or [`ALL_FOLDS`](crate::row::ALL_FOLDS).
+    pub fold: String,
+    /// The number.
+    pub value: f64,
+    /// Number of cells that it was measured on.
+    pub n: u64,
+    /// Number of cells that were fitted to.
+    pub n_train: u64,
+    /// What is worth knowing about it, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// Where features come from.
@@ -105,6 +139,9 @@ pub struct Origin {
     /// Whether training saw images of the evaluation set, as far as that is known.
     #[serde(default)]
     pub transductive: Option<bool>,
+    /// The output of the model that was probed; `None` for the CLS token and for features without tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// The shape of a set of features, see `probe::spread`.

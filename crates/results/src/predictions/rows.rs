@@ -1,6 +1,6 @@
 //! From counts of predictions to result rows.
 
-use super::{FeaturesRecord, Fit, Metadata, OptimumDistance, Spread, Task};
+use super::{FeaturesRecord, Fit, Measure, Metadata, OptimumDistance, Spread, Task};
 use crate::row::{ALL_FOLDS, OPTIMUM_CHANGES, OPTIMUM_DISTANCE, PROBE_OF_FEATURES};
 use crate::stats::score::{ClassCounts, Metric};
 use crate::{ResultRow, ResultsError};
@@ -9,7 +9,7 @@ use crate::{ResultRow, ResultsError};
 pub(super) type Tally = Vec<Vec<Vec<ClassCounts>>>;
 
 /// The rows of all features: of each probe and fold its scores, the scores of each class and how far the fit is from its
-/// optimum; then what is known of the features themselves.
+/// optimum; then what is known of the features themselves, and what further evaluations found.
 pub(super) fn rows(metadata: &Metadata, tallies: &[Tally]) -> Vec<ResultRow> {
     let mut rows = Vec::new();
     for (record, tally) in metadata.features.iter().zip(tallies) {
@@ -27,6 +27,7 @@ pub(super) fn rows(metadata: &Metadata, tallies: &[Tally]) -> Vec<ResultRow> {
             let row = ResultRow { n: cells, ..of_fit(&metadata.task, record, PROBE_OF_FEATURES, &fit, &[]) };
             rows.extend(of_features(&row, spread));
         }
+        rows.extend(record.measures.iter().map(|measure| of_measure(&metadata.task, record, measure)));
     }
     rows
 }
@@ -59,6 +60,10 @@ fn of_fit(
         probe: probe.to_owned(),
         metric: String::new(),
         class: None,
+        evaluation: None,
+        fraction: None,
+        repeat: None,
+        token: origin.token.clone(),
         value: 0.0,
         n: counts.iter().map(|class| class.support).sum(),
         n_train: fit.n_train,
@@ -67,6 +72,22 @@ fn of_fit(
         kwh: origin.kwh,
         transductive: origin.transductive,
         note: fit.note.clone(),
+    }
+}
+
+/// The row of one number of a further evaluation.
+fn of_measure(task: &Task, record: &FeaturesRecord, measure: &Measure) -> ResultRow {
+    let Measure { evaluation, probe, metric, class, fraction, repeat, fold, value, n, n_train, note } = measure.clone();
+    let fit = Fit { fold, n_train, note, c: None, optimum: None };
+    ResultRow {
+        evaluation: Some(evaluation),
+        metric,
+        class,
+        fraction,
+        repeat,
+        value,
+        n,
+        ..of_fit(task, record, &probe, &fit, &[])
     }
 }
 
@@ -121,7 +142,10 @@ pub(super) fn verify(metadata: &Metadata) -> Result<(), ResultsError> {
             known.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))))
         });
         let origin = [("hours", record.origin.hours), ("kwh", record.origin.kwh.unwrap_or(0.0))];
-        for (name, value) in chosen.chain(distances).chain(spread).chain(origin) {
+        let measured = record.measures.iter().flat_map(|measure| {
+            [(measure.metric.as_str(), measure.value), ("fraction", measure.fraction.unwrap_or(1.0))]
+        });
+        for (name, value) in chosen.chain(distances).chain(spread).chain(origin).chain(measured) {
             if !value.is_finite() {
                 let subject = format!("{name} of {}", record.features);
                 return Err(ResultsError::NotFinite { subject, value });

@@ -56,9 +56,11 @@ fn record(features: &str) -> FeaturesRecord {
             hours: row.hours,
             kwh: row.kwh,
             transductive: row.transductive,
+            token: None,
         },
         spread: Some(Spread { median_std: 0.2, effective_rank: 31.5, alignment: Some(0.4), uniformity: None }),
         fits: fits.into(),
+        measures: Vec::new(),
     }
 }
 
@@ -138,6 +140,49 @@ fn rows_are_the_scores_of_each_fold_and_class() {
     let rank = find("random", "features", "all", "effective_rank", None);
     assert_eq!((rank.value, rank.n, rank.note.as_str()), (31.5, 40, ""));
     assert!(rows.iter().all(|row| row.metric != "uniformity"), "it was not known");
+}
+
+#[test]
+fn numbers_of_further_evaluations_become_rows_and_files_without_them_are_as_before() {
+    let measure = Measure {
+        evaluation: "label_efficiency".into(),
+        probe: "linear_standardised".into(),
+        metric: "weighted_f1".into(),
+        class: None,
+        fraction: Some(0.05),
+        repeat: Some(2),
+        fold: "1".into(),
+        value: 0.75,
+        n: 20,
+        n_train: 3,
+        note: String::new(),
+    };
+    let of = |measures: Vec<Measure>| {
+        let mut writer = Writer::new(Vec::new(), task()).unwrap();
+        let ((linear, probabilities), (nearest, _)) = (drawn(40, 0), drawn(40, 100));
+        let predicted = [
+            Predicted { classes: &linear, probabilities: Some(&probabilities) },
+            Predicted { classes: &nearest, probabilities: None },
+        ];
+        writer.write(FeaturesRecord { measures, ..record(TEACHER) }, cells(40), &predicted).unwrap();
+        writer.finish()
+    };
+    assert_eq!(of(Vec::new()).unwrap(), write(40, &[TEACHER]));
+    let rows = Predictions::open(of(vec![measure.clone()]).unwrap(), "p.parquet").unwrap().rows().unwrap();
+    let expected = ResultRow {
+        probe: measure.probe.clone(),
+        metric: measure.metric.clone(),
+        evaluation: Some(measure.evaluation.clone()),
+        fraction: Some(0.05),
+        repeat: Some(2),
+        n: 20,
+        n_train: 3,
+        ..row("base", 3, "1", 0.75)
+    };
+    assert_eq!(rows.last(), Some(&expected));
+    assert!(!expected.is_score(), "the protocol's score has the same probe, metric and fold");
+    let error = of(vec![Measure { value: f64::NAN, ..measure }]).unwrap_err();
+    assert!(matches!(error, ResultsError::NotFinite { .. }), "{error}");
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::measured;
 use super::scale::{Scale, metric_words, p_value};
+use crate::measures::Evaluation;
 use crate::stats::estimate::Estimate;
 use crate::stats::power::SeedsNeeded;
+use crate::stats::score::Metric;
 use crate::stats::verdict::Verdict;
-use crate::table::{ClassLine, Difference, Judged, Line, Missing, Table};
+use crate::table::{ClassLine, Difference, Judged, Line, MeasuredLine, Missing, Table};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +48,14 @@ pub(super) fn blocks(table: &Table, detail: Detail) -> Vec<Block> {
             lines: table.lines.iter().filter(of_set).collect(),
             features: table.features.iter().filter(of_set).collect(),
             classes: table.classes.iter().filter(|c| (&*c.dataset, &*c.split) == (dataset, split)).collect(),
+            measured: table.measured.iter().filter(|m| (&*m.dataset, &*m.split) == (dataset, split)).collect(),
         };
         blocks.extend(set.primary());
         blocks.extend(set.sources());
         blocks.extend(set.descriptive());
         blocks.extend(set.spread_of_features());
         blocks.extend(set.scores_of_classes());
+        blocks.extend(set.measured());
     }
     blocks
 }
@@ -63,6 +68,7 @@ struct Set<'a> {
     lines: Vec<&'a Line>,
     features: Vec<&'a Line>,
     classes: Vec<&'a ClassLine>,
+    measured: Vec<&'a MeasuredLine>,
 }
 
 /// The metric shown beside another: rare classes hide in weighted figures.
@@ -320,6 +326,21 @@ impl<'a> Set<'a> {
         block(heading, 2, rows.collect(), Vec::new())
     }
 
+    /// What further evaluations found: a block an evaluation.
+    fn measured(&self) -> Vec<Block> {
+        let wanted = self.lines.first().map(|line| self.primary_metric(line));
+        let shown = |line: &&MeasuredLine| {
+            let other = Metric::named(&line.metric).is_some() && Some(line.metric.as_str()) != wanted;
+            line.metric != CURVE && (self.full() || !other)
+        };
+        let of = |&evaluation: &Evaluation| {
+            let lines: Vec<&MeasuredLine> =
+                self.measured.iter().copied().filter(|line| line.evaluation == evaluation).filter(shown).collect();
+            measured::block(&self.name, evaluation, &lines)
+        };
+        Evaluation::ALL.iter().filter_map(of).collect()
+    }
+
     /// Notes of the rows, and why intervals are missing; each once, after the lines that it is about.
     fn notes(&self, lines: &[&Line]) -> Vec<String> {
         let mut notes: Vec<(String, Vec<&Line>)> = Vec::new();
@@ -335,6 +356,9 @@ impl<'a> Set<'a> {
         notes.into_iter().map(|(note, about)| format!("{}: {note}", names(&about, lines))).collect()
     }
 }
+
+/// The metric of a curve, which pictures show.
+const CURVE: &str = "risk";
 
 /// Metrics of the features themselves, in the order shown.
 const FEATURES: [&str; 4] = ["median_std", "effective_rank", "alignment", "uniformity"];

@@ -6,7 +6,7 @@ use crate::row::UnscoredTrial;
 use crate::stats::Interval;
 use crate::stats::estimate::Estimate;
 use crate::stats::power::SeedsNeeded;
-use crate::table::{ClassLine, Difference, Line, Missing, Table};
+use crate::table::{ClassLine, Difference, Line, MeasuredLine, Missing, Table};
 
 /// The table as CSV: one record per line of the table, those of the features' spread included, then one per trial without
 /// scores: its state in `status`, and in `failed` the reason of one that failed or is damaged.
@@ -31,6 +31,14 @@ pub fn parquet(table: &Table) -> Result<Vec<u8>, ResultsError> {
 /// As [`csv()`].
 pub fn classes_csv(table: &Table) -> Result<String, ResultsError> {
     as_csv(&table.classes.iter().map(of_class).collect::<Vec<_>>())
+}
+
+/// What further evaluations found as CSV, one record per evaluation, probe, metric, place and arm; empty where none was asked for.
+///
+/// # Errors
+/// As [`csv()`].
+pub fn measured_csv(table: &Table) -> Result<String, ResultsError> {
+    as_csv(&table.measured.iter().map(of_measured).collect::<Vec<_>>())
 }
 
 /// A value of a record.
@@ -232,5 +240,25 @@ fn of_class(line: &ClassLine) -> Record {
         number("recall_std", line.recall.std),
         number("f1", line.f1.mean),
         number("f1_std", line.f1.std),
+    ]
+}
+
+fn of_measured(line: &MeasuredLine) -> Record {
+    vec![
+        text("dataset", &*line.dataset),
+        text("split", &*line.split),
+        text("evaluation", line.evaluation.name()),
+        text("probe", &*line.probe),
+        text("metric", &*line.metric),
+        text("class", line.class.clone().unwrap_or_default()),
+        number("fraction", line.fraction),
+        text("source", line.source.clone().unwrap_or_default()),
+        text("arm", &*line.arm),
+        text("features", &*line.features),
+        count("seeds", line.value.n),
+        number("mean", line.value.mean),
+        number("std_over_seeds", line.value.std),
+        number("n_train", line.n_train),
+        text("notes", line.notes.join("; ")),
     ]
 }

@@ -4,8 +4,25 @@ use crate::stats::score::Metric;
 
 /// A metric as a reader knows it.
 pub fn metric_words(metric: &str) -> String {
-    metric.replace("f1", "F1").replace('_', " ")
+    match metric {
+        "auroc" | "aupr" | "aurc" => metric.to_uppercase(),
+        "brier" => "Brier".to_owned(),
+        metric => metric.replace("f1", "F1").replace("at_90", "at_90_%").replace('_', " "),
+    }
 }
+
+/// Metrics of further evaluations that are shown in percent.
+const FRACTIONS: [&str; 9] = [
+    "accuracy_at_90_coverage",
+    "auroc",
+    "aupr",
+    "calibration_error",
+    "prevalence",
+    "biology_index",
+    "biology_index_by_chance",
+    "same_class_other_source",
+    "same_source_other_class",
+];
 
 /// How the numbers of a metric are shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +39,10 @@ impl Scale {
     pub(super) fn of(metric: &str) -> Self {
         match metric {
             "effective_rank" => Self::Dimensions,
-            metric if Metric::named(metric).is_some() => Self::Percent,
+            metric if Metric::named(metric).is_some() || FRACTIONS.contains(&metric) => Self::Percent,
+            metric if metric.strip_prefix("worst_").is_some_and(|metric| Metric::named(metric).is_some()) => {
+                Self::Percent
+            }
             _ => Self::Plain,
         }
     }

@@ -63,6 +63,68 @@ fn features_are_kept_for_the_next_probe_and_made_again_where_they_are_damaged() 
 }
 
 #[test]
+fn further_evaluations_only_add_rows_and_another_token_is_named_in_them() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    let uri = bench.path("run");
+    let probe = |name: &str, more: &[&str]| {
+        let out = bench.path(&format!("rows-{name}.jsonl"));
+        let fixed = ["--run", &uri, "--shards", text(&shards().1), "--split", "grouped", "--bootstrap", "0"];
+        let args = [&["probe", "--out", &out], &fixed[..], more].concat();
+        let output = Command::new(program("worker")).args(args).output().expect("worker starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rows = std::fs::read_to_string(&out).expect("rows");
+        let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).expect("a row")).collect();
+        (rows, String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let (published, _) = probe("published", &[]);
+    let all = "optimum,knn,nearest_mean,mlp,calibration,label_efficiency,anomaly,controls";
+    let (rows, said) = probe("all", &["--evaluations", all, "--shape"]);
+    let added = |row: &Value| {
+        let probe = row["probe"].as_str().unwrap();
+        let of_fit = row["metric"].as_str().unwrap().starts_with("optimum_");
+        row["evaluation"].is_string()
+            || of_fit
+            || ["knn_cosine", "nearest_mean", "mlp"].contains(&probe)
+            || row["features"] == "shape"
+    };
+    let before: Vec<&Value> = rows.iter().filter(|row| !added(row)).collect();
+    assert_eq!(before, published.iter().collect::<Vec<_>>());
+    for (evaluation, features) in [("calibration", "teacher"), ("label_efficiency", "random"), ("controls", "shape")] {
+        assert!(rows.iter().any(|row| row["evaluation"] == evaluation && row["features"] == features), "{evaluation}");
+    }
+    let patches =
+        |features: &str| rows.iter().any(|row| row["probe"] == "patch_distance" && row["features"] == features);
+    assert!(patches("teacher") && patches("random") && !patches("histogram"), "models alone have patches");
+    assert!(said.contains("label_efficiency     linear_standardised at 5 %: accuracy"), "{said}");
+
+    let (rows, _) = probe("both", &["--token", "both"]);
+    assert!(
+        rows.iter().all(|row| row["token"] == if row["features"] == "histogram" { Value::Null } else { "both".into() })
+    );
+    let value = |rows: &[Value]| rows.iter().find(|row| row["probe"] == "features").unwrap()["value"].as_f64();
+    assert_ne!(value(&rows), value(&published), "other features");
+    let refused = Command::new(program("worker"))
+        .args([
+            "probe",
+            "--run",
+            &uri,
+            "--shards",
+            text(&shards().1),
+            "--split",
+            "grouped",
+            "--evaluations",
+            "anomaly",
+            "--normal",
+            "none",
+        ])
+        .output()
+        .expect("worker starts");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("no class is called none; there are"), "{said}");
+}
+
+#[test]
 fn the_rows_of_a_sweep_are_derived_again_from_its_predictions() {
     let bench = Bench::new();
     let (patches, cells) = shards();

@@ -118,6 +118,28 @@ impl<'a> Extractor<'a> {
         Ok(Features::new(self.token.width(encoder.dim()) as usize, out)?)
     }
 
+    /// Shows `each` the patch tokens of `rows`, `[rows, N, D]`, batch by batch.
+    pub(crate) fn patches(
+        &self,
+        encoder: &Encoder,
+        side: i64,
+        rows: &[u64],
+        mut each: impl FnMut(&[u64], &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        for rows in rows.chunks(self.batch as usize) {
+            let prepared =
+                || rows.into_par_iter().map(|&row| prepare(self.shards, row, side)).collect::<Result<Vec<_>>>();
+            let views = self.pool.install(prepared)?;
+            let images = Tensor::from_slice(&views.concat()).view([rows.len() as i64, 3, side, side]);
+            let tokens = catch_torch_panic::<_, anyhow::Error>("patch tokens", || Ok(encoder.patches(&images)))?;
+            let tokens = tokens.to_device(tch::Device::Cpu).contiguous();
+            let mut values = vec![0.0; tokens.numel()];
+            tokens.copy_data(&mut values, tokens.numel());
+            each(rows, &values)?;
+        }
+        Ok(())
+    }
+
     /// `[n, dim]` features that `of_pixels` makes of the interleaved RGB of each row, in order.
     pub(crate) fn features_of_pixels(&self, dim: usize, of_pixels: fn(&[u8]) -> Vec<f32>) -> Result<Features> {
         let rows = self.map(0..self.shards.len(), |row| Ok(of_pixels(&self.shards.rgb(row)?)))?;

@@ -13,11 +13,12 @@ use probe::{Classes, Features, ProbeError};
 use results::predictions::{Measure, Origin};
 use results::stats::Bootstrap;
 use results::{ResultsError, measures};
-use run_spec::config::ResolvedConfig;
+use run_spec::config::{ResolvedConfig, TrainConfig};
 use run_spec::ids::Digest;
 use shards::{ShardSet, split_key};
 use store::Store;
 
+use crate::baselines::Baseline;
 use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
@@ -27,7 +28,10 @@ mod atlas;
 mod kept;
 mod measured;
 mod origin;
+mod patches;
 mod predictions;
+
+use patches::Model;
 
 /// Scores a run and prints a table; with `--out` and `--predictions` rows and predictions are kept.
 pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
@@ -42,10 +46,10 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
     let (config, device) = (&trained.config, trained.device.device);
     let features = kept::features(&trained, &extractor, args.keep_features)?;
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    let mut scored = vec![probed.score(results::TEACHER, of_run.clone(), &features)?];
+    let model = Model { encoder: &trained.teacher, side: config.crops.global_size };
+    let mut scored = vec![probed.score(results::TEACHER, of_run.clone(), (&features, Some(model)))?];
     for baseline in &args.baselines.0 {
-        let features = baseline.features(config, device, &extractor)?;
-        scored.push(probed.score(baseline.name(), origin::untrained(&of_run, *baseline), &features)?);
+        scored.push(probed.baseline(*baseline, origin::untrained(&of_run, *baseline), (config, device))?);
     }
     finish(&args.scoring, &scoring, &scored)?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
@@ -64,13 +68,11 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
     };
     let device = device::open(config.device, args.threads, environment)?;
     let extractor = args.scoring.extractor(&scoring, args.threads)?;
-    let features = args.features.features(&config, device.device, &extractor)?;
-    let name = args.features.name();
-    let origin = origin::of_nothing(&config, name, device.description);
+    let origin = origin::of_nothing(&config, args.features.name(), device.description);
     let token = if args.features.needs_model() { args.scoring.token.into() } else { Token::Cls };
     let origin = origin::with_token(origin, token);
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    finish(&args.scoring, &scoring, &[probed.score(name, origin, &features)?])?;
+    finish(&args.scoring, &scoring, &[probed.baseline(args.features, origin, (&config, device.device))?])?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
     Ok(())
 }
@@ -94,7 +96,29 @@ struct Probed<'a> {
 }
 
 impl Probed<'_> {
-    fn score(&self, name: &'static str, origin: Origin, features: &Features) -> Result<Scored> {
+    /// Whether patches are to be compared.
+    fn wants_patches(&self) -> bool {
+        self.args.evaluations.contains(&measures::Evaluation::Anomaly)
+    }
+
+    fn baseline(
+        &self,
+        baseline: &dyn Baseline,
+        origin: Origin,
+        (config, device): (&TrainConfig, tch::Device),
+    ) -> Result<Scored> {
+        let features = baseline.features(config, device, self.extractor)?;
+        let encoder = if self.wants_patches() { baseline.encoder(config, device)? } else { None };
+        let model = encoder.as_ref().map(|encoder| Model { encoder, side: config.crops.global_size });
+        self.score(baseline.name(), origin, (&features, model))
+    }
+
+    fn score(
+        &self,
+        name: &'static str,
+        origin: Origin,
+        (features, model): (&Features, Option<Model<'_>>),
+    ) -> Result<Scored> {
         let (cells, further) = (&self.scoring.cells, &self.args.evaluations);
         let probes = evaluations::probes(further);
         let began = std::time::Instant::now();
@@ -103,12 +127,25 @@ impl Probed<'_> {
             Ok((evaluate(cells, features, &probes)?, spread))
         })?;
         tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
-        let mut measures = Vec::new();
-        for of in further {
+        let measures = self.further(name, &evaluation, (features, model))?;
+        Ok(Scored { features: name, origin, evaluation, spread, measures })
+    }
+
+    /// What further evaluations find.
+    fn further(
+        &self,
+        name: &str,
+        evaluation: &Evaluation,
+        (features, model): (&Features, Option<Model<'_>>),
+    ) -> Result<Vec<Measure>> {
+        let mut found = Vec::new();
+        for of in &self.args.evaluations {
             let began = std::time::Instant::now();
             let setting = self.scoring.setting(self.args);
-            let subject = Subject { setting, features, evaluation: &evaluation };
-            measures.extend(self.extractor.on_threads(|| evaluations::measure(&[*of], &subject))?);
+            let model = model.filter(|_| *of == measures::Evaluation::Anomaly);
+            let patch_scores = model.map(|model| patches::scores(model, self.extractor, &setting)).transpose()?;
+            let subject = Subject { setting, features, evaluation, patch_scores: patch_scores.as_deref() };
+            found.extend(self.extractor.on_threads(|| evaluations::measure(&[*of], &subject))?);
             tracing::info!(
                 features = name,
                 evaluation = of.name(),
@@ -116,7 +153,7 @@ impl Probed<'_> {
                 "evaluated"
             );
         }
-        Ok(Scored { features: name, origin, evaluation, spread, measures })
+        Ok(found)
     }
 }
 

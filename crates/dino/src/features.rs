@@ -113,6 +113,12 @@ impl Encoder {
         }
     }
 
+    /// Normed patch tokens of `images` `[B, 3, h, w]`: `[B, N, D]` f32.
+    pub fn patches(&self, images: &Tensor) -> Tensor {
+        let (_, patches) = tch::no_grad(|| self.backbone.cls_and_patches(&images.to_device(self.device)));
+        patches.to_kind(Kind::Float)
+    }
+
     /// Width D of the features.
     pub fn dim(&self) -> i64 {
         self.backbone.shape().dim

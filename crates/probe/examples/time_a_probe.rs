@@ -1,4 +1,5 @@
-//! Times the protocol on made-up features: `cargo run -p probe --example time_a_probe -- CELLS DIM CLASSES OUT_FILE`.
+//! Times the protocol and the further evaluations on made-up features of four sources:
+//! `cargo run -p probe --example time_a_probe -- CELLS DIM CLASSES OUT_FILE`.
 //!
 //! The published size of the Chula set is 20875 cells of 12 classes; ViT-S has 384 features.
 
@@ -6,9 +7,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use probe::Features;
+use probe::evaluations::{self, Setting, Subject};
 use probe::metrics::Metric;
 use probe::protocol::{Cells, Probe, evaluate};
+use probe::{Classes, Features};
+use results::measures::Evaluation;
 use results::stats::Bootstrap;
 use run_spec::seed::stream;
 
@@ -46,5 +49,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             probe.name, interval.lo, interval.hi
         )?;
     }
+    report.push_str(&further(&cells, &features)?);
     Ok(std::fs::write(out, report)?)
+}
+
+/// Seconds of each further evaluation, beside the protocol that it adds to.
+fn further(cells: &Arc<Cells>, features: &Features) -> Result<String, Box<dyn std::error::Error>> {
+    let sources: Vec<String> = (0..cells.len()).map(|i| format!("source {}", i / 20 / 5 % 4)).collect();
+    let sources = Classes::encode(&sources);
+    let protocol = evaluate(cells, features, &Probe::ALL)?;
+    let mut report = String::new();
+    for &evaluation in Evaluation::ALL {
+        let start = Instant::now();
+        let added: Vec<Probe> =
+            evaluations::probes(&[evaluation]).into_iter().filter(|probe| !Probe::ALL.contains(probe)).collect();
+        if !added.is_empty() {
+            evaluate(cells, features, &added)?;
+        }
+        let setting = Setting { cells, sources: &sources, normal: None };
+        let subject = Subject { setting, features, evaluation: &protocol, patch_scores: None };
+        let numbers = evaluations::measure(&[evaluation], &subject)?;
+        let seconds = start.elapsed().as_secs_f64();
+        writeln!(report, "{}: {seconds:.1} s, {} numbers", evaluation.name(), numbers.len())?;
+    }
+    Ok(report)
 }

@@ -42,6 +42,8 @@ pub struct Subject<'a> {
     pub features: &'a Features,
     /// What the protocol's probes predicted from them.
     pub evaluation: &'a protocol::Evaluation,
+    /// How anomalous the patches of each cell are ([`crate::patches`]); `None` for features without patches.
+    pub patch_scores: Option<&'a [f64]>,
 }
 
 /// An evaluation as code.

@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod mlp;
 pub mod newton;
 pub mod optimum;
+pub mod patches;
 pub mod probes;
 pub mod protocol;
 pub mod ranking;

@@ -109,7 +109,7 @@ impl Golden {
         let sources = Classes::encode(&sources.iter().map(u32::to_string).collect::<Vec<_>>());
         let protocol = evaluate(&cells, &features, &[Probe::NEAREST_MEAN]).unwrap();
         let setting = Setting { cells: &cells, sources: &sources, normal: None };
-        let subject = Subject { setting, features: &features, evaluation: &protocol };
+        let subject = Subject { setting, features: &features, evaluation: &protocol, patch_scores: None };
         evaluations::measure(&[evaluation], &subject).unwrap()
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use dino::Encoder;
 use probe::Features;
 use run_spec::config::TrainConfig;
 
@@ -41,6 +42,14 @@ pub(crate) trait Baseline: Debug + Sync {
 
     /// Whether it depends on the configuration of a model.
     fn needs_model(&self) -> bool;
+
+    /// The model that gives the features, where one does: its patches can be looked at too.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    fn encoder(&self, _config: &TrainConfig, _device: tch::Device) -> Result<Option<Encoder>> {
+        Ok(None)
+    }
 
     /// Features of all rows of a set, in order.
     ///

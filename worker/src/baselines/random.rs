@@ -29,6 +29,10 @@ impl Baseline for Random {
         true
     }
 
+    fn encoder(&self, config: &TrainConfig, device: tch::Device) -> Result<Option<Encoder>> {
+        Ok(Some(Encoder::random(config, config.init_seed(), device)?))
+    }
+
     fn features(&self, config: &TrainConfig, device: tch::Device, extractor: &Extractor<'_>) -> Result<Features> {
         let random = Encoder::random(config, config.init_seed(), device)?;
         extractor.features(&random, config.crops.global_size, "random-weights features")

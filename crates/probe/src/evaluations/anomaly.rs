@@ -1,7 +1,8 @@
 //! Anomalies found from normal cells alone: a cell is the more anomalous the farther it is from the normal cells of the training folds.
 //!
-//! The score of a cell is its mean distance to the nearest normal training cells on the unit sphere
-//! ([`settings::ANOMALY_NEIGHBOURS`]). No label but `normal` is used; the other classes only tell how well each is found.
+//! `knn_distance` is the mean distance of a cell to the nearest normal training cells on the unit sphere
+//! ([`settings::ANOMALY_NEIGHBOURS`]); `patch_distance`, of models with patches, how far its farthest patches are from those of
+//! some normal training cells ([`crate::patches`]). No label but `normal` is used; the other classes only tell how well each is found.
 
 use results::measures::{Evaluation, settings};
 use results::predictions::Measure;
@@ -10,9 +11,6 @@ use super::{Setting, Subject, folds, number};
 use crate::ranking::{auroc, average_precision};
 use crate::unit_sphere::unit_rows;
 use crate::{Features, ProbeError, knn};
-
-/// The name of the score in rows.
-const DISTANCE: &str = "knn_distance";
 
 const NAME_OF_THIS: &str = "anomaly";
 
@@ -30,7 +28,16 @@ pub(super) fn verify(setting: &Setting<'_>) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// The class that is normal: the one that was named, else the largest, the first of equals.
+impl Setting<'_> {
+    /// The class that is normal: the one that was named, else the largest, the first of equals.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotMeasurable`] for a name that no class has.
+    pub fn normal_class(&self) -> Result<u32, ProbeError> {
+        normal(self)
+    }
+}
+
 fn normal(setting: &Setting<'_>) -> Result<u32, ProbeError> {
     let classes = setting.cells.classes();
     if let Some(wanted) = setting.normal {
@@ -49,16 +56,25 @@ fn normal(setting: &Setting<'_>) -> Result<u32, ProbeError> {
 /// `auroc` and `aupr` of each other class against the normal one, and of all of them together (without a class); `prevalence`
 /// is the AUPR of a score that says nothing. All folds together; the note names the normal class.
 pub(super) fn measure(subject: &Subject<'_>) -> Result<Vec<Measure>, ProbeError> {
-    let (setting, normal) = (&subject.setting, normal(&subject.setting)?);
-    let classes = setting.cells.classes();
-    let scores = distances(subject, normal)?;
-    let note = format!("normal: {}", classes.names()[normal as usize]);
-    let mut found = Vec::new();
-    for (class, name) in (0..).zip(classes.names()).map(|(class, name)| (Some(class), Some(name))).chain([(None, None)])
-    {
-        if class == Some(normal) {
-            continue;
+    let normal = normal(&subject.setting)?;
+    let mut found = ranked(&subject.setting, normal, ("knn_distance", &distances(subject, normal)?));
+    if let Some(scores) = subject.patch_scores {
+        let (expected, here) = (subject.setting.cells.len(), scores.len());
+        if expected != here {
+            return Err(ProbeError::Mismatch { what: "scores of patches", expected, found: here });
         }
+        found.extend(ranked(&subject.setting, normal, ("patch_distance", scores)));
+    }
+    Ok(found)
+}
+
+/// How well a score tells the other classes from the normal one.
+fn ranked(setting: &Setting<'_>, normal: u32, (name, scores): (&str, &[f64])) -> Vec<Measure> {
+    let classes = setting.cells.classes();
+    let note = format!("normal: {}", classes.names()[normal as usize]);
+    let others = (0..).zip(classes.names()).filter(|(class, _)| *class != normal);
+    let mut found = Vec::new();
+    for (class, of) in others.map(|(class, of)| (Some(class), Some(of))).chain([(None, None)]) {
         let counts = |&(_, of): &(&f64, &u32)| *of == normal || class.is_none_or(|class| class == *of);
         let items: Vec<(f64, bool)> =
             scores.iter().zip(classes.of_row()).filter(counts).map(|(&score, &of)| (score, of != normal)).collect();
@@ -66,11 +82,11 @@ pub(super) fn measure(subject: &Subject<'_>) -> Result<Vec<Measure>, ProbeError>
         let anomalies = items.iter().filter(|(_, anomalous)| *anomalous).count();
         let prevalence = anomalies as f64 / items.len() as f64;
         for (metric, value) in [("auroc", area), ("aupr", precision), ("prevalence", prevalence)] {
-            let measure = number(Evaluation::Anomaly, (DISTANCE, metric), value);
-            found.push(Measure { class: name.cloned(), n: items.len() as u64, note: note.clone(), ..measure });
+            let measure = number(Evaluation::Anomaly, (name, metric), value);
+            found.push(Measure { class: of.cloned(), n: items.len() as u64, note: note.clone(), ..measure });
         }
     }
-    Ok(found)
+    found
 }
 
 /// The anomaly score of each cell.

@@ -25,7 +25,7 @@ fn setting(class: f64, source: f64) -> (Arc<Cells>, Classes, Features) {
 fn found(evaluation: Evaluation, (cells, sources, features): &(Arc<Cells>, Classes, Features)) -> Vec<Measure> {
     let protocol = protocol::evaluate(cells, features, &[Probe::LINEAR_STANDARDISED]).unwrap();
     let setting = Setting { cells, sources, normal: None };
-    measure(&[evaluation], &Subject { setting, features, evaluation: &protocol }).unwrap()
+    measure(&[evaluation], &Subject { setting, features, evaluation: &protocol, patch_scores: None }).unwrap()
 }
 
 fn mean(measures: &[Measure], wanted: impl Fn(&Measure) -> bool) -> f64 {
@@ -116,4 +116,21 @@ fn what_these_cells_do_not_allow_is_refused_with_the_reason() {
     assert!(error.contains("lie in no other fold"), "{error}");
     verify(&[Evaluation::Robustness], &Setting { cells: &cells, sources: &one, normal: None }).unwrap();
     verify(Evaluation::ALL, &Setting { cells: &cells, sources: &sources, normal: Some("class 1") }).unwrap();
+}
+
+#[test]
+fn patches_are_ranked_beside_the_cells_and_their_bank_is_of_normal_cells_of_other_folds() {
+    let (cells, sources, features) = setting(2.0, 0.0);
+    let protocol = protocol::evaluate(&cells, &features, &[Probe::NEAREST_MEAN]).unwrap();
+    let setting = Setting { cells: &cells, sources: &sources, normal: Some("class 1") };
+    let perfect: Vec<f64> = cells.classes().of_row().iter().map(|&class| f64::from(u8::from(class != 1))).collect();
+    let subject = Subject { setting, features: &features, evaluation: &protocol, patch_scores: Some(&perfect) };
+    let found = measure(&[Evaluation::Anomaly], &subject).unwrap();
+    assert_eq!(mean(&found, |m| m.probe == "patch_distance" && m.metric == "auroc"), 1.0);
+    assert_eq!(found.len(), 2 * 3 * 3);
+    let banks = crate::patches::bank_rows(&setting, 512).unwrap();
+    for (fold, rows) in banks.iter().enumerate() {
+        let of = |&row: &usize| cells.fold_of_row()[row] as usize != fold && cells.classes().of_row()[row] == 1;
+        assert!(rows.len() == 8 && rows.iter().all(of), "{rows:?}");
+    }
 }

@@ -29,6 +29,9 @@ pub const LABEL_REPEATS: u64 = 3;
 /// Normal cells whose distance, averaged, is the anomaly score of a cell.
 pub const ANOMALY_NEIGHBOURS: usize = 5;
 
+/// Patch tokens of normal cells at most, with which the patches of a cell are compared.
+pub const ANOMALY_BANK_PATCHES: usize = 4096;
+
 /// Neighbours that the biology-versus-source index looks at.
 pub const ROBUSTNESS_NEIGHBOURS: usize = 20;
 
@@ -49,7 +52,7 @@ pub(super) fn label_efficiency() -> Value {
 }
 
 pub(super) fn anomaly() -> Value {
-    json!({ "neighbours": ANOMALY_NEIGHBOURS })
+    json!({ "neighbours": ANOMALY_NEIGHBOURS, "bank_patches": ANOMALY_BANK_PATCHES })
 }
 
 pub(super) fn robustness() -> Value {

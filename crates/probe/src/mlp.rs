@@ -92,6 +92,11 @@ impl Network {
         outcome.objective
     }
 
+    /// The objective on standardised rows `x` `[n, d]` with classes `targets`.
+    pub fn loss(&self, x: ArrayView2<'_, f64>, targets: &[usize]) -> f64 {
+        self.objective((x, targets), &self.parameters, &mut vec![0.0; self.parameters.len()])
+    }
+
     /// The objective at `parameters`; fills the gradient.
     fn objective(
         &self,

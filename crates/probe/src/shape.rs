@@ -147,7 +147,7 @@ mod tests {
     fn a_disc_is_as_symmetric_as_a_square_grid_allows() {
         let disc = of(|x, y| x.hypot(y) < 20.0);
         assert!((f64::from(disc[0]) - std::f64::consts::PI * 400.0 / 4096.0).abs() < 2e-3, "{disc:?}");
-        assert_eq!((disc[1], disc[5] > 0.3), (0.9, true), "{disc:?}");
+        assert_eq!((disc[1], disc[5] > 0.25), (0.9, true), "{disc:?}");
         // The first moment of a disc is 1 / 2π; those that measure asymmetry vanish.
         assert!((f64::from(disc[6]) - (2.0 * std::f64::consts::PI).log10()).abs() < 1e-3, "{disc:?}");
         assert!(disc[7..].iter().all(|moment| moment.abs() > 6.0), "{disc:?}");

@@ -162,7 +162,7 @@ fn the_network_has_the_objective_and_the_optimum_of_scikit_learn() {
     for (found, expected) in network.probabilities(z.view()).row(0).iter().zip(&mlp.first_row) {
         close(*found, *expected, 1e-12, "probability at the start");
     }
-    close(network.train(z.view(), &targets, 0), mlp.start, 1e-12, "objective at the start");
+    close(network.loss(z.view(), &targets), mlp.start, 1e-12, "objective at the start");
     let end = network.train(z.view(), &targets, 500);
     close(end, mlp.end, 1e-5, "objective at the end");
     let p = network.probabilities(z.view());

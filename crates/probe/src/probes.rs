@@ -101,14 +101,15 @@ pub struct Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use results::measures::ProbeName;
+    use crate::evaluations;
+    use results::measures::{Evaluation, ProbeName};
 
     #[test]
     fn sweep_files_name_the_probes_that_there_are() {
-        let mut named = ProbeName::ALL.map(ProbeName::name);
-        let mut fitted = Probe::ALL.map(|probe| probe.name);
-        named.sort_unstable();
-        fitted.sort_unstable();
-        assert_eq!(named, fitted);
+        let fitted: Vec<&str> = evaluations::probes(Evaluation::ALL).iter().map(|probe| probe.name).collect();
+        assert_eq!(ProbeName::ALL.map(ProbeName::name), fitted[..]);
+        // Those that no evaluation adds are in every trial.
+        let always = ProbeName::ALL.into_iter().filter(|probe| probe.evaluation().is_none()).map(ProbeName::name);
+        assert!(always.eq(Probe::ALL.map(|probe| probe.name)));
     }
 }

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -40,6 +40,9 @@ page-test: $(PAGE)/.stamp build ## the report's page in Chromium: scripts, keybo
 
 $(PAGE)/.stamp: tests/page/requirements.txt
 	@scripts/venv.sh $(PAGE) tests/page/requirements.txt
+
+pictures: $(PAGE)/.stamp ## the README's picture of a report, from that of `make quickstart`
+	@scripts/pictures.sh $(PAGE)/bin/python $(Q)
 
 check: fmt clippy doc deny ## formatting, lints, documentation, dependencies
 
@@ -92,6 +95,9 @@ $(MAP)/.stamp: tests/golden/requirements-map.txt
 
 measure-quickstart: build ## the quickstart on five drawings of its synthetic smears, and a table of their verdicts (20 minutes)
 	@scripts/measure-quickstart.sh $(Q)-measured $(BIN)
+
+measure-store: build ## time and memory of the commands that read a whole store, on 1,000 drawn trials
+	@scripts/measure-store.sh $(BIN)
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

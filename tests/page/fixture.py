@@ -202,7 +202,7 @@ def report(count, points):
             "notices": ["SYNTHETIC: the cells of this report are drawn by a program. Its numbers say nothing about blood."],
             "reference": all_names[0], "level": 0.95, "margin": 0.01, "evaluations": evaluations, "charts": charts(draw, all_names), "run": run(draw, all_names),
             "captions": ["Differences are paired by seed.", "The family holds all arms under all primaries; p values are Holm's."],
-            "methods": [f"We compared {count} arms under five seeds each. This paragraph is made up."], "made": "Made by fixture.py."}
+            "methods": [f"We compared {count} arms under five seeds each. This paragraph is made up."], "made": f"Made by fixture.py from sweep {'0123456789abcdef' * 4}."}
 
 
 def bare(count):

@@ -1,10 +1,15 @@
 //! The command line.
 
+mod live;
+mod trials;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::slurm::job_batch::Job;
+pub(crate) use live::{DashboardArgs, WatchArgs};
+pub(crate) use trials::{CompareArgs, ListArgs, LogsArgs, RetryArgs, SweepChoice};
 
 /// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
 #[derive(Debug, Parser)]
@@ -20,11 +25,23 @@ pub(crate) enum Command {
     Sweep(SweepArgs),
     /// Show the state of each trial.
     Status(TargetArgs),
+    /// Watch a sweep on the terminal while it runs, wherever it runs; leaving it stops nothing.
+    Watch(WatchArgs),
+    /// Show the sweeps of a store as pages in a browser, while they run elsewhere.
+    Dashboard(DashboardArgs),
     /// Print the table of what is finished.
     Results(ResultsArgs),
     /// Write what was found as one HTML file, which opens from disk and can be mailed.
     Report(ReportArgs),
-    /// Cancel the Slurm jobs of a sweep; the same `sweep` continues it.
+    /// List the sweeps of a store, and how far each has come.
+    List(ListArgs),
+    /// Print what the worker of a trial's last attempt has said.
+    Logs(LogsArgs),
+    /// Try failed or damaged trials again, and no others.
+    Retry(RetryArgs),
+    /// Compare two arms or two trials: configs, scores, and the cells on which they disagree.
+    Compare(CompareArgs),
+    /// End what runs of a sweep: its processes on this machine and its Slurm jobs. The same `sweep` continues it.
     Cancel(TargetArgs),
     /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.
     Verify(VerifyArgs),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How lines of the supervisor begin; older versions called it the guard.
 const SUPERVISOR: [&str; 2] = ["supervisor: ", "guard: "];
@@ -22,6 +22,52 @@ pub(crate) fn tail(log: &Path, limit: u64) -> String {
     match text.split_once('\n') {
         Some((_, rest)) if cut => rest.to_owned(),
         _ => text.into_owned(),
+    }
+}
+
+/// A log that is read as it grows, whole lines at a time.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    path: PathBuf,
+    /// How much of it has been read.
+    read: u64,
+    /// The beginning of a line whose end is not there yet.
+    begun: Vec<u8>,
+}
+
+impl Growing {
+    /// The log at `path`, from its beginning; it need not exist yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, read: 0, begun: Vec::new() }
+    }
+
+    /// The log at `path`, from the last `limit` bytes on.
+    pub(crate) fn near_end(path: PathBuf, limit: u64) -> Self {
+        let read = path.metadata().map_or(0, |meta| meta.len().saturating_sub(limit));
+        Self { path, read, begun: Vec::new() }
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lines that have come since the last call, at most some `limit` bytes of them; `None` where there is nothing new.
+    pub(crate) fn lines(&mut self, limit: u64) -> Option<Vec<String>> {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut bytes = Vec::new();
+            file.take(limit).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().ok().filter(|bytes| !bytes.is_empty())?;
+        self.read += bytes.len() as u64;
+        self.begun.extend(bytes);
+        let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        let rest = self.begun.split_off(whole);
+        let text = std::mem::replace(&mut self.begun, rest);
+        Some(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
     }
 }
 
@@ -66,6 +112,21 @@ pub(crate) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_growing_log_gives_each_line_once_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = Growing::new(path.clone());
+        assert_eq!(log.lines(100), None, "there is no file yet");
+        std::fs::write(&path, "one\ntw").unwrap();
+        assert_eq!(log.lines(100), Some(vec!["one".to_owned()]));
+        assert_eq!(log.lines(100), None);
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(log.lines(3), Some(vec!["two".to_owned()]), "no more than asked for at once");
+        assert_eq!(log.lines(100), Some(vec!["three".to_owned()]));
+        assert_eq!(Growing::near_end(path, 7).lines(100), Some(vec![String::new(), "three".to_owned()]));
+    }
 
     #[test]
     fn last_words_are_the_last_line_without_colour() {

@@ -11,20 +11,30 @@
 //! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
 //! * [`check`], [`leakage`]: what stands in the way, before anything is started.
 //! * [`design`], [`tables`], [`report_command`], [`show`], [`progress`]: saying what is compared and what came out.
+//! * [`target`]: which sweep, arm or trial a command is about; `…_command`: what it does with it.
 
 mod attempt;
 mod backend;
+mod cancel_command;
 mod check;
 mod cli;
 mod code;
 mod command;
+mod compare_command;
+mod dashboard_command;
 mod design;
 mod evidence;
 mod identity;
 mod keys;
+#[cfg(test)]
+mod large_store;
 mod leakage;
+mod list_command;
+mod live;
 mod local;
+mod local_log;
 mod log;
+mod logs_command;
 mod plan;
 mod plans;
 mod prepare;
@@ -33,28 +43,29 @@ mod progress;
 mod recompute;
 mod records;
 mod report_command;
+mod retry_command;
 mod show;
 mod slurm;
+mod standing;
 mod supervisor;
 mod sweep;
 mod sweep_command;
 mod sweep_file;
 mod tables;
+mod target;
 mod trial_filter;
 mod trial_state;
 mod verify;
+mod watch_command;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use store::{Store, StoreError};
+use store::StoreError;
 
 use cli::{Cli, Command, Format, ResultsArgs, TargetArgs, Written};
-use prepare::Found;
-use records::Plan;
 use slurm::{control, task};
 use sweep_file::SweepFile;
 use trial_filter::Globs;
@@ -67,7 +78,13 @@ fn main() -> ExitCode {
         Command::Status(args) => run_status(&args),
         Command::Results(args) => run_results(&args),
         Command::Report(args) => report_command::run(&args),
-        Command::Cancel(args) => run_cancel(&args),
+        Command::Watch(args) => watch_command::run(&args),
+        Command::Dashboard(args) => dashboard_command::run(&args),
+        Command::List(args) => list_command::run(&args),
+        Command::Logs(args) => logs_command::run(&args),
+        Command::Retry(args) => retry_command::run(&args),
+        Command::Compare(args) => compare_command::run(&args),
+        Command::Cancel(args) => cancel_command::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Schema { of } => print_schema(of),
         Command::Task(args) => task::run(&args.store, &args.batch, args.job),
@@ -89,24 +106,8 @@ fn remedy(error: &anyhow::Error) -> &'static str {
     }
 }
 
-/// The store, and the plan of a sweep file or the newest plan of a sweep name.
-pub(crate) fn target(args: &TargetArgs) -> Result<(Store, Plan)> {
-    let path = Path::new(&args.target);
-    if !path.is_file() {
-        plans::check_name(&args.target)?;
-        let store = Store::open(args.store.as_deref().unwrap_or("./store"))?;
-        let plan = plans::newest(&store, &args.target)?;
-        return Ok((store, plan));
-    }
-    let mut file = SweepFile::read(path)?;
-    prepare::place_shards(&mut file, &args.shards)?;
-    let store = Store::open(args.store.as_deref().unwrap_or(&file.store))?;
-    let plan = plans::of_file(&store, &file, || Found::of(&file, args.worker.as_deref())?.facts())?;
-    Ok((store, plan))
-}
-
 fn run_status(args: &TargetArgs) -> Result<ExitCode> {
-    let (store, plan) = target(args)?;
+    let (store, plan) = target::sweep(args)?;
     let places = control::places(&store, &plan)?;
     let matrix = show::matrix(Some(&store), &plan, &Globs::new(&[])?, &places)?;
     terminal::line(format!("Sweep {} {} (code {})", plan.name, plan.digest.short(), plan.code.version));
@@ -114,17 +115,8 @@ fn run_status(args: &TargetArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_cancel(args: &TargetArgs) -> Result<ExitCode> {
-    let (store, plan) = target(args)?;
-    let (arrays, cut) = control::cancel(&store, &plan)?;
-    let arrays: Vec<String> = arrays.iter().map(u64::to_string).collect();
-    let jobs = if arrays.is_empty() { "No job was left".to_owned() } else { format!("Cancelled {}", arrays.join(" ")) };
-    terminal::line(format!("{jobs}; {cut} trials were cut off. The same sweep command continues them."));
-    Ok(ExitCode::SUCCESS)
-}
-
 fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
-    let (store, plan) = target(&args.target)?;
+    let (store, plan) = target::sweep(&args.target)?;
     if args.recompute {
         return recompute::run(&store, &plan);
     }

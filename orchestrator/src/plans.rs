@@ -16,6 +16,30 @@ fn root(name: &str) -> String {
     format!("sweeps/{name}/plans")
 }
 
+/// The names of all sweeps of a store, sorted.
+pub(crate) fn names(store: &Store) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for key in store.list("sweeps")? {
+        let name = key.strip_prefix("sweeps/").and_then(|rest| rest.split_once('/')).map(|(name, _)| name);
+        names.extend(name.filter(|name| names.last().is_none_or(|last| last != name)).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// Number of the newest recorded plan of sweep `name`; `None` for a store of an older version, which numbered none.
+pub(crate) fn newest_number(store: &Store, name: &str) -> Result<Option<u32>> {
+    Ok(numbers(store, name)?.first().copied())
+}
+
+/// The starts of the orchestrator on `plan`, as far as their records are whole.
+pub(crate) fn invocations(store: &Store, plan: &Plan) -> Result<Vec<Invocation>> {
+    let mut found = Vec::new();
+    for key in store.list(&format!("{}/invocations", plan.key()))? {
+        found.extend(store.read_record_if_whole::<Invocation>(&key)?.ok());
+    }
+    Ok(found)
+}
+
 /// The numbers of the plans recorded for sweep `name`, the newest first.
 fn numbers(store: &Store, name: &str) -> Result<Vec<u32>> {
     let root = root(name);

@@ -20,6 +20,7 @@ use store::Store;
 use crate::cli::ReportArgs;
 use crate::records::{Plan, Trial};
 use crate::tables::{self, Collected};
+use crate::target;
 
 /// Bytes that the pictures of all evaluation sets may take in a page, which stays below 25 MB.
 const PICTURES: usize = 18_000_000;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
     let report = match (&args.from, args.target()) {
         (Some(file), _) => read(file)?,
         (None, Some(target)) => {
-            let (store, plan) = crate::target(&target)?;
+            let (store, plan) = target::sweep(&target)?;
             let collected = tables::collect(&store, &plan)?;
             let table = tables::table(&store, &plan, &collected)?;
             gather(&store, &plan, &collected, &table)?

@@ -8,6 +8,7 @@ use store::Store;
 use crate::evidence;
 use crate::identity::Life;
 use crate::records::{Arm, Cause, Plan};
+use crate::standing::Standing;
 use crate::trial_filter::Globs;
 use crate::trial_state::State;
 use terminal::{columns, duration};
@@ -35,6 +36,20 @@ pub(crate) struct Counts {
     pub(crate) open: usize,
 }
 
+impl Counts {
+    /// Counts one more trial.
+    pub(crate) fn add(&mut self, standing: Standing) {
+        let count = match standing {
+            Standing::Finished => &mut self.finished,
+            Standing::Failed => &mut self.failed,
+            Standing::Damaged => &mut self.damaged,
+            Standing::Running => &mut self.running,
+            Standing::Open => &mut self.open,
+        };
+        *count += 1;
+    }
+}
+
 /// Reads the state of each chosen trial. `store` is absent where the digests are not known: then nothing is.
 /// `places`: where trials are that Slurm runs, in words, by their label.
 pub(crate) fn matrix(
@@ -56,17 +71,9 @@ pub(crate) fn matrix(
             }
             _ => "unknown".to_owned(),
         };
-        match state {
-            Some(State::Finished { record, .. }) => {
-                counts.finished += 1;
-                if trial.baseline.is_none() {
-                    finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
-                }
-            }
-            Some(State::Failed { record, .. }) if record.cause.blames_the_trial() => counts.failed += 1,
-            Some(State::Damaged { .. }) => counts.damaged += 1,
-            Some(State::Claimed { life: Life::Alive | Life::Unknown, .. }) => counts.running += 1,
-            _ => counts.open += 1,
+        counts.add(state.as_ref().map_or(Standing::Open, Standing::of));
+        if let (Some(State::Finished { record, .. }), None) = (&state, trial.baseline) {
+            finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
         }
         let digest = if store.is_some() { trial.arm.trial.short() } else { "?".to_owned() };
         let changes = if trial.baseline.is_some() { "(baseline)".to_owned() } else { delta(trial.arm, reference) };

@@ -69,13 +69,12 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     findings.problems.extend(leaks(&file, &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     terminal::note(findings.room());
-    let work = work_of(args, &store, &plan);
+    let work = work_of(args.work.as_deref(), &store, &plan);
     let grace = Duration::from_secs_f64(args.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {
         BackendName::Local => {
             let program = std::env::current_exe().context("find the path of this program")?;
-            let launcher = Launcher::supervised(&program, worker, grace);
-            Box::new(Local::new(local_ground(&file, (&store, &plan), launcher, work), file.slots))
+            Box::new(here((&store, &plan), Launcher::supervised(&program, worker, grace), work))
         }
         BackendName::Slurm => {
             let client = Client::find()?;
@@ -83,26 +82,32 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
             Box::new(Watch::new(&store, &plan, client, settings))
         }
     };
-    plans::record_start(&store, &plan)?;
-    let stop = stop_on_signal()?;
     let options = Options {
         retry_failed: args.retry_failed,
         max_failures: args.max_failures.map(usize::from),
         take_over: args.take_over,
         grace,
     };
-    let summary = sweep::run((&store, &plan), (&options, &SystemClock::default()), backend.as_mut(), stop, trials)?;
-    finish(&store, &plan, summary, &backend.farewell())
+    execute((&store, &plan), &options, backend.as_mut(), trials)
 }
 
-/// How this machine runs trials.
-fn local_ground<'a>(
-    file: &SweepFile,
+/// Runs `trials` of a plan on `backend` to their end, then prints and keeps the tables.
+pub(crate) fn execute<'a>(
     (store, plan): (&'a Store, &'a Plan),
-    launcher: Launcher,
-    work: PathBuf,
-) -> Ground<'a> {
-    Ground { store, plan, launcher, work, time_limit_s: file.time_limit_s, restarts: 0, log_name: "log.txt" }
+    options: &Options,
+    backend: &mut dyn Backend<'a>,
+    trials: Vec<Trial<'a>>,
+) -> Result<ExitCode> {
+    plans::record_start(store, plan)?;
+    let stop = stop_on_signal()?;
+    let summary = sweep::run((store, plan), (options, &SystemClock::default()), backend, stop, trials)?;
+    finish(store, plan, summary, &backend.farewell())
+}
+
+/// This machine, which runs as many trials of a plan at once as its sweep file says.
+pub(crate) fn here<'a>((store, plan): (&'a Store, &'a Plan), launcher: Launcher, work: PathBuf) -> Local<'a> {
+    let time_limit_s = plan.time_limit_s;
+    Local::new(Ground { store, plan, launcher, work, time_limit_s, restarts: 0, log_name: "log.txt" }, plan.slots)
 }
 
 /// A flag that the first signal sets. The second ends this program at once; the supervisors then end the workers.
@@ -138,8 +143,10 @@ fn slurm_choices<'a>(args: &SweepArgs, worker: PathBuf, work: &'a Path) -> Choic
     Choices { worker, work, max_parallel: args.slots.map(u32::from), take_over: args.take_over }
 }
 
-fn work_of(args: &SweepArgs, store: &Store, plan: &Plan) -> PathBuf {
-    args.work.clone().unwrap_or_else(|| work_folder(store)).join(&plan.name).join(plan.digest.short())
+/// Where logs and configs of a plan lie; `chosen`: the folder that a person chose for all plans.
+pub(crate) fn work_of(chosen: Option<&Path>, store: &Store, plan: &Plan) -> PathBuf {
+    let root = chosen.map_or_else(|| work_folder(store), Path::to_path_buf);
+    root.join(&plan.name).join(plan.digest.short())
 }
 
 /// Keeps and prints the tables, and says how it ended.
@@ -263,7 +270,7 @@ fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, f
         terminal::note(format!("Batches are shown for an array size of 1001, the usual one: {error}"));
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
-    let work = work_of(args, store, plan);
+    let work = work_of(args.work.as_deref(), store, plan);
     let settings = setup::settings(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
     let mut open = Vec::new();
     for trial in chosen(plan, filter) {

@@ -14,6 +14,7 @@ pub mod counts;
 pub mod estimate;
 #[cfg(test)]
 mod golden;
+pub mod groups;
 pub mod paired;
 pub mod power;
 pub mod score;

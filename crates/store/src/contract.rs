@@ -13,6 +13,7 @@ pub fn run(store: &Store) {
     create_is_once_and_reads_back(store);
     ranges_are_exact(store);
     listing_is_sorted_and_by_parts(store);
+    the_last_write_has_a_time(store);
     children_are_prefixes(store);
     files_are_created_once(store);
     one_of_many_writers_wins(store);
@@ -52,6 +53,12 @@ fn ranges_are_exact(store: &Store) {
         let result = store.get_range("a/one", range);
         assert!(matches!(result, Err(StoreError::Range { size: 5, .. })), "{result:?}");
     }
+}
+
+fn the_last_write_has_a_time(store: &Store) {
+    let written = store.last_write("list").expect("a time");
+    assert!(written.is_some_and(|unix_s| unix_s > 1_000_000_000), "{written:?}");
+    assert_eq!(store.last_write("never").expect("nothing there"), None);
 }
 
 fn listing_is_sorted_and_by_parts(store: &Store) {

@@ -11,7 +11,7 @@ use crate::uri::Location;
 use clock::Clock;
 use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,29 +126,44 @@ impl Store {
     /// # Errors
     /// As [`get`](Self::get), without `NotFound`: nothing there is an empty list.
     pub fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let own = path(&self.backend.base, &self.prefix);
+        let key = |meta: &ObjectMeta| {
+            let parts = meta.location.prefix_match(&own)?;
+            Some(parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"))
+        };
+        // Files that no key can spell (an editor's backup, a half upload) are not records.
+        let listed = self.objects(prefix)?;
+        let mut keys: Vec<String> = listed.iter().filter_map(key).filter(|key| verify_key(key).is_ok()).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// When anything below `prefix` was last written, in seconds since 1970, by the clock of the store; `None` where nothing is
+    /// there. It shows whether whoever writes there still lives, and is good for nothing else.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn last_write(&self, prefix: &str) -> Result<Option<u64>, StoreError> {
+        let written = |meta: &ObjectMeta| u64::try_from(meta.last_modified.timestamp()).ok();
+        Ok(self.objects(prefix)?.iter().filter_map(written).max())
+    }
+
+    /// All objects below `prefix`.
+    fn objects(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
         let prefix = prefix.trim_end_matches('/');
         let whole = join(&self.prefix, prefix);
         if !whole.is_empty() {
             verify_key(&whole)?;
         }
         let below = path(&self.backend.base, &whole);
-        let own = path(&self.backend.base, &self.prefix);
         let listed = self.outlast(prefix, || {
             let (objects, below) = (Arc::clone(&self.backend.reads), below.clone());
-            self.wait(async move { objects.list(Some(&below)).map_ok(|meta| meta.location).try_collect().await })
+            self.wait(async move { objects.list(Some(&below)).try_collect().await })
         });
-        let paths: Vec<ObjectPath> = match listed {
-            Err(object_store::Error::NotFound { .. }) => Vec::new(),
-            other => self.name("listed", prefix, other)?,
-        };
-        let key = |path: &ObjectPath| {
-            let parts = path.prefix_match(&own)?;
-            Some(parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"))
-        };
-        // Files that no key can spell (an editor's backup, a half upload) are not records.
-        let mut keys: Vec<String> = paths.iter().filter_map(key).filter(|key| verify_key(key).is_ok()).collect();
-        keys.sort_unstable();
-        Ok(keys)
+        match listed {
+            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+            other => self.name("listed", prefix, other),
+        }
     }
 
     /// Deletes `key`; one that is not there is no error. For garbage collection only: records are never deleted to be

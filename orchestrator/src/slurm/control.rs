@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use store::Store;
 
 use crate::attempt::failure;
@@ -51,13 +51,23 @@ fn place(store: &Store, batch: &JobBatch, index: u32, tasks: Result<&Tasks, &any
     })
 }
 
+/// Whether Slurm is to be asked for jobs of a plan: some were submitted, and one may hold a trial, or Slurm is here to be asked.
+pub(crate) fn may_have_jobs(store: &Store, plan: &Plan) -> Result<bool> {
+    if job_batch::all(store, plan)?.is_empty() {
+        return Ok(false);
+    }
+    for trial in plan.with_baselines(plan.trials()) {
+        if matches!(trial_state::state(store, &trial)?, State::Claimed { claim, .. } if claim.batch.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(Client::find().is_ok())
+}
+
 /// Cancels all jobs of a plan and records the trials that they were to run as cut off. Returns the arrays that were
 /// cancelled and the number of trials.
 pub(crate) fn cancel(store: &Store, plan: &Plan) -> Result<(Vec<u64>, usize)> {
     let batches = job_batch::all(store, plan)?;
-    if batches.is_empty() {
-        bail!("sweep {} has nothing on Slurm: Ctrl-C ends a sweep that runs on one machine", plan.name);
-    }
     let client = Client::find()?;
     let mut arrays = Vec::new();
     let mut cut = 0;

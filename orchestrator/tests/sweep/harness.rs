@@ -65,7 +65,8 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The orchestrator with these arguments, in the folder of the bench.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
         command.args(args).current_dir(self.dir.path()).envs(self.env.iter().cloned()).stdin(Stdio::null());
         command

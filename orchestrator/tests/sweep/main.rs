@@ -5,7 +5,9 @@
 mod damage;
 mod harness;
 mod leakage;
+mod live;
 mod processes;
+mod trials;
 
 use harness::{Bench, SWEEP};
 

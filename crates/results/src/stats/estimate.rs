@@ -12,6 +12,8 @@ pub enum Estimand {
     NewSeeds,
     /// The mean over new seeds and new groups (images, slides, patients) of these sources.
     NewSeedsAndGroups,
+    /// New groups (images, slides, patients) of these sources, for these very two models.
+    NewGroups,
     /// The mean over new sources.
     NewSources,
 }
@@ -22,6 +24,7 @@ impl Estimand {
         match self {
             Self::NewSeeds => "new seeds, on these very cells",
             Self::NewSeedsAndGroups => "new seeds and new groups (images, patients) of these sources",
+            Self::NewGroups => "new groups (images, patients) of these sources, for these two models",
             Self::NewSources => "new sources",
         }
     }
@@ -31,6 +34,7 @@ impl Estimand {
         match self {
             Self::NewSeeds => "seed",
             Self::NewSeedsAndGroups => "seed and group",
+            Self::NewGroups => "group",
             Self::NewSources => "source",
         }
     }

@@ -99,7 +99,7 @@ impl Paired {
 }
 
 /// Hands on the score of a stratum without each of its groups in turn; returns that of the whole stratum.
-fn leave_one_out(
+pub(super) fn leave_one_out(
     counts: &Counts,
     trial: &[ClassCounts],
     stratum: &Stratum,

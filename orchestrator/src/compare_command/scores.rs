@@ -1,0 +1,136 @@
+//! Scores of both, and the paired difference with its interval.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use results::measures::ProbeName;
+use results::render::metric_words;
+use results::stats::Interval;
+use results::stats::counts::CountsBuilder;
+use results::stats::estimate::Estimand;
+use results::stats::groups::over_groups;
+use store::Store;
+
+use super::Side;
+use crate::records::{Arm, EvalSet, Plan};
+use crate::tables;
+use crate::target::Named;
+
+const LEVEL: f64 = 0.95;
+
+/// The table of scores, with what its intervals cover.
+pub(super) fn text(store: &Store, plan: &Plan, first: &Side<'_>, second: &Side<'_>) -> Result<String> {
+    let rows = match super::same_kind(first, second)? {
+        (Named::Arm(a), Named::Arm(b)) => of_arms(store, plan, a, b)?,
+        _ => of_trials(store, plan, first, second)?,
+    };
+    let covers = match first.named {
+        Named::Arm(_) => Estimand::NewSeedsAndGroups.words(),
+        Named::Trial(_) => Estimand::NewGroups.words(),
+    };
+    let reasons: BTreeSet<&String> = rows.iter().filter_map(|row| row.interval.as_ref().err()).collect();
+    let reasons: String = reasons.into_iter().map(|reason| format!("\nno interval: {reason}")).collect();
+    let header = ["set", "probe", "metric", "A", "B", "B − A", "95 % interval"];
+    let rows: Vec<Vec<String>> = rows.into_iter().map(Row::cells).collect();
+    let table = terminal::table(&header, &["A", "B", "B − A"], &rows);
+    Ok(format!(
+        "{table}{reasons}\nIn percent and points. Differences are paired; intervals cover {covers}. Verdicts are the sweep's: `results`."
+    ))
+}
+
+/// Two arms, paired by seed.
+fn of_arms(store: &Store, plan: &Plan, a: &Arm, b: &Arm) -> Result<Vec<Row>> {
+    let reference = a.name.clone();
+    let two = Plan { reference, arms: vec![a.clone(), b.clone()], baselines: Vec::new(), ..plan.clone() };
+    let collected = tables::collect(store, &two)?;
+    let table = tables::table(store, &two, &collected)?;
+    let mut rows = Vec::new();
+    for eval in &two.evals {
+        let metric = eval.primary.metric.name();
+        for probe in probes(eval) {
+            let lines = table.comparison(&eval.name, &eval.split, metric, probe.name());
+            let of = |arm: &Arm| lines.iter().find(|line| line.arm == arm.name && !line.is_baseline());
+            let (Some(first), Some(second)) = (of(a), of(b)) else { continue };
+            let difference = second.difference.as_ref();
+            let interval = match difference.map(|difference| &difference.over_seeds_and_groups) {
+                Some(Ok(estimate)) => Ok(estimate.interval(LEVEL)),
+                Some(Err(why)) => Err(why.to_string()),
+                None => Err("they have no seed in common".to_owned()),
+            };
+            let mean = difference.map(|difference| difference.mean);
+            rows.push(Row::of(eval, probe, [first.mean, second.mean], (mean, interval)));
+        }
+    }
+    Ok(rows)
+}
+
+/// Two trials, paired by group.
+fn of_trials(store: &Store, plan: &Plan, first: &Side<'_>, second: &Side<'_>) -> Result<Vec<Row>> {
+    const SIDES: [(&str, u64); 2] = [("A", 0), ("B", 0)];
+    let mut rows = Vec::new();
+    for eval in &plan.evals {
+        let mut of_sides = Vec::new();
+        for (trial, record) in [first, second].iter().flat_map(|side| side.finished.first()) {
+            of_sides.extend(tables::predictions(store, (trial, record), &eval.name)?);
+        }
+        let [(ours, of_ours), (theirs, of_theirs)] = of_sides.as_slice() else { continue };
+        let classes = ours.metadata().task.classes.len();
+        for probe in probes(eval) {
+            let has = |of: &results::predictions::Predictions| of.metadata().task.probe(probe.name()).is_some();
+            if !has(ours) || !has(theirs) {
+                continue;
+            }
+            let mut builder = CountsBuilder::new(classes);
+            ours.add_counts((of_ours, probe.name()), SIDES[0], &mut builder)?;
+            theirs.add_counts((of_theirs, probe.name()), SIDES[1], &mut builder)?;
+            let (counts, metric) = (builder.build()?, eval.primary.metric);
+            let scores = SIDES.map(|(arm, seed)| counts.score(arm, seed, metric).unwrap_or(f64::NAN));
+            let estimate = over_groups(&counts, SIDES[1], SIDES[0], metric);
+            let interval = estimate.map(|estimate| estimate.interval(LEVEL)).map_err(|why| why.to_string());
+            rows.push(Row::of(eval, probe, scores, (Some(scores[1] - scores[0]), interval)));
+        }
+    }
+    Ok(rows)
+}
+
+/// The probes, the primary one first.
+fn probes(eval: &EvalSet) -> impl Iterator<Item = ProbeName> {
+    let primary = eval.primary.probe;
+    std::iter::once(primary).chain(ProbeName::ALL.into_iter().filter(move |probe| *probe != primary))
+}
+
+/// A line of the table.
+struct Row {
+    /// Set, probe, metric, both scores and their difference.
+    words: [String; 6],
+    /// The interval, or why there is none.
+    interval: Result<Interval, String>,
+}
+
+impl Row {
+    fn of(
+        eval: &EvalSet,
+        probe: ProbeName,
+        scores: [f64; 2],
+        (mean, interval): (Option<f64>, Result<Interval, String>),
+    ) -> Self {
+        let mark = if probe == eval.primary.probe { " (primary)" } else { "" };
+        let [a, b] = scores.map(|score| format!("{:.1}", 100.0 * score));
+        let mean = mean.map_or_else(|| "-".to_owned(), signed);
+        let metric = metric_words(eval.primary.metric.name());
+        Self { words: [eval.name.clone(), format!("{}{mark}", probe.name()), metric, a, b, mean], interval }
+    }
+
+    fn cells(self) -> Vec<String> {
+        let interval = self.interval.map_or_else(|_| "none".to_owned(), shown);
+        self.words.into_iter().chain([interval]).collect()
+    }
+}
+
+fn shown(interval: Interval) -> String {
+    format!("[{}, {}]", signed(interval.lo), signed(interval.hi))
+}
+
+fn signed(value: f64) -> String {
+    format!("{:+.1}", 100.0 * value).replace('-', "−")
+}

@@ -62,6 +62,52 @@ fn features_are_kept_for_the_next_probe_and_made_again_where_they_are_damaged() 
     run("worker", &["verify", &uri]);
 }
 
+/// What a run exports is scored as the run itself: by `worker probe --weights`, and as a baseline of a sweep that trains nothing.
+#[test]
+fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
+    let bench = Bench::new();
+    bench.train("run", &[]);
+    run("worker", &["export", "--run", &bench.path("run"), "--out", &bench.path("model")]);
+    let (weights, config) = (bench.path("model/model.safetensors"), bench.path("config.yaml"));
+    let scoring = ["--shards", text(&shards().1), "--split", "grouped", "--bootstrap", "0"];
+    let values = |of: &[&str], name: &str| -> Vec<String> {
+        let out = bench.path(&format!("{name}.jsonl"));
+        run("worker", &[&["probe", "--no-random", "--no-histogram", "--out", &out], of, &scoring[..]].concat());
+        let rows = std::fs::read_to_string(&out).expect("rows");
+        let rows = rows.lines().map(|row| serde_json::from_str::<Value>(row).expect("a row"));
+        rows.map(|row| {
+            assert_eq!(row["features"], name);
+            format!("{} {} {} {} {}", row["probe"], row["metric"], row["fold"], row["class"], row["value"])
+        })
+        .collect()
+    };
+    let trained = values(&["--run", &bench.path("run")], "teacher");
+    let of_file = ["--weights", &weights, "--config", &config, "--layout", "timm", "--name", "exported"];
+    assert_eq!(values(&of_file, "exported"), trained);
+
+    let refused = |more: &[&str], why: &str| {
+        let args = [&["probe", "--weights", &weights], more, &scoring[..]].concat();
+        let output = Command::new(program("worker")).args(args).output().expect("worker starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(why), "{why} is not in {said}");
+    };
+    refused(&[], "a width of 32 is no multiple of 64");
+    refused(&["--config", &config, "--layout", "dinov2"], "has layout timm, not dinov2");
+    refused(&["--config", &config, "--size", "60"], "a multiple of the model's patch of 14 pixels is expected");
+
+    let sweep = format!(
+        "name: alone\nbase: config.yaml\nshards: {{eval: [{{name: cells, uri: {}, split: grouped}}]}}\n\
+         baselines: [{{name: exported, weights: {weights}, config: config.yaml}}]\nevidence: false\n\
+         probe: {{options: {{no_random: true}}}}\n",
+        text(&shards().1)
+    );
+    let (file, at) = (bench.path("alone.yaml"), bench.path("store"));
+    std::fs::write(&file, sweep).expect("the sweep is written");
+    let done = run("orchestrator", &["sweep", &file, "--store", &at]);
+    let table = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(table.contains("baseline: exported") && table.contains("baseline: histogram"), "{table}");
+}
+
 #[test]
 fn further_evaluations_only_add_rows_and_another_token_is_named_in_them() {
     let bench = Bench::new();

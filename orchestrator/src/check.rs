@@ -72,9 +72,9 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
     let mut kinds = BTreeMap::new();
     for trial in trials {
         let config = trial.arm.config.value();
-        let eval = trial.baseline.map(|baseline| &baseline.eval);
+        let of_baseline = trial.baseline.map(|baseline| (&baseline.eval, &baseline.features));
         let decide = ["model", "head", "loss", "crops", "data", "init", "optim", "checkpoint"].map(|key| &config[key]);
-        let kind = json!([trial.baseline.is_some(), eval, trial.arm.shards.digest, decide]);
+        let kind = json!([of_baseline, trial.arm.shards.digest, decide]);
         let of_kind = kinds.entry(digest_json(&kind)).or_insert_with(|| of_trial(plan, trial, worker));
         match of_kind {
             Ok(sizes) => {

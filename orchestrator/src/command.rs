@@ -10,7 +10,7 @@ use shards::leaks;
 
 use crate::evidence;
 use crate::keys::{ATLASES, RowsKey};
-use crate::records::{Arm, EvalSet, Plan, Trial};
+use crate::records::{Arm, Baseline, EvalSet, Plan, ReleasedWeights, Trial};
 
 /// One process of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl CommandLines<'_> {
         let Self { plan, trial, .. } = self;
         let rows = trial.attempt_key(self.attempt).rows(&eval.name);
         let mut args = match trial.baseline {
+            Some(Baseline { features, weights: Some(weights), .. }) => self.released(features, weights),
             Some(baseline) => words(&["baseline", &baseline.features, "--config", &self.config]),
             None => {
                 let mut args = words(&["probe", "--run", &self.run, "--no-random", "--no-histogram"]);
@@ -105,6 +106,16 @@ impl CommandLines<'_> {
         Ok(Stage { name: format!("probe-{}", eval.name), args, rows: Some(rows) })
     }
 
+    /// The beginning of the probe of released weights, which are scored alone.
+    fn released(&self, features: &str, weights: &ReleasedWeights) -> Vec<String> {
+        let mut args = words(&["probe", "--weights", &weights.uri, "--name", features, "--config", &self.config]);
+        args.extend(words(&["--no-random", "--no-histogram"]));
+        args.extend(weights.layout.iter().flat_map(|layout| words(&["--layout", layout])));
+        args.extend(weights.size.iter().flat_map(|size| words(&["--size", &size.to_string()])));
+        args.extend(self.trial.arm.init_weights.iter().flat_map(|digest| expect("init_weights", digest)));
+        args
+    }
+
     fn expect(&self, shards: &Digest) -> Vec<String> {
         let code = &self.plan.code;
         let mut args = expect("code", &code.version);
@@ -119,7 +130,7 @@ pub(crate) const ABOUT_A_RUN: [&str; 3] = ["keep_features", "step", "transductiv
 /// Options that say which baselines a sweep goes without or has too: the plan has taken them into account.
 pub(crate) const BASELINES: [&str; 3] = ["no_random", "no_histogram", "shape"];
 /// Options of `worker probe` that a sweep gives itself.
-pub(crate) const OWN: [&str; 16] = [
+pub(crate) const OWN: [&str; 20] = [
     "arm",
     "atlas",
     "config",
@@ -128,14 +139,18 @@ pub(crate) const OWN: [&str; 16] = [
     "expect",
     "features",
     "help",
+    "layout",
     "leaks",
+    "name",
     "out",
     "predictions",
     "run",
     "shards",
+    "size",
     "split",
     "threads",
     "train_shards",
+    "weights",
 ];
 
 fn words(list: &[&str]) -> Vec<String> {
@@ -171,7 +186,7 @@ pub(crate) fn shown(program: &str, args: &[String]) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::code::Code;
-    use crate::records::{Baseline, ShardRef};
+    use crate::records::ShardRef;
     use results::measures::{Evaluation, Primary};
     use serde_json::json;
     use std::collections::BTreeMap;
@@ -207,6 +222,7 @@ pub(crate) mod tests {
                 split_digest: Digest::of(b"split"),
                 transductive: true,
                 primary: Primary::default(),
+                published: Vec::new(),
             }],
             evaluations: Vec::new(),
             equivalence: 0.01,
@@ -252,6 +268,7 @@ pub(crate) mod tests {
             arm: Arm { name: "random@cells".into(), ..plan.arms[0].clone() },
             seed: 4.into(),
             features: "random".into(),
+            weights: None,
             eval: "cells".into(),
             probes: Digest::of(b"q"),
             trials: Vec::new(),

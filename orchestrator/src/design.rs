@@ -21,7 +21,7 @@ pub(crate) fn words(plan: &Plan) -> String {
             format!("{} {metric} on {}", eval.primary.probe.name(), eval.name)
         })
         .collect();
-    let (arms, sets) = (plan.arms.len() - 1, plan.evals.len());
+    let (arms, sets) = (plan.arms.len().saturating_sub(1), plan.evals.len());
     let family = match arms * sets {
         0 => "no arm is compared".to_owned(),
         1 => "one comparison".to_owned(),

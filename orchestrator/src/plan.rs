@@ -1,20 +1,22 @@
 //! From a sweep file to a plan: every arm's config resolved, every digest computed. Starts nothing, writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use results::measures::{Evaluation, Primary};
 use results::stats::verdict::Rules;
-use run_spec::config::{ArmConfig, Delta, Deltas, ResolvedConfig};
-use run_spec::ids::{Digest, Seed, digest_json};
+use results::table::Published;
+use run_spec::config::{ArmConfig, Delta, ResolvedConfig};
+use run_spec::ids::{Digest, digest_json};
 use run_spec::yaml::Yaml;
 use serde_json::{Value, json};
 
 use crate::code::Code;
-use crate::command;
 use crate::records::{Arm, Baseline, EvalSet, Plan, ShardRef};
 use crate::sweep_file::SweepFile;
+
+mod baselines;
 
 /// What the outside world says: digests of shard sets and initial weights, and the code that will run.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,10 +45,16 @@ impl Facts {
     pub(crate) fn of(plan: &Plan) -> Self {
         let sets = plan.arms.iter().map(|arm| &arm.shards).chain(plan.evals.iter().map(|eval| &eval.shards));
         let weights = |arm: &Arm| Some((arm.config.init_weights()?.to_owned(), arm.init_weights?));
+        let released = |baseline: &Baseline| Some((baseline.weights.as_ref()?.uri.clone(), baseline.arm.init_weights?));
         Self {
             shards: sets.map(|set| (set.uri.clone(), set.digest)).collect(),
             splits: plan.evals.iter().map(|eval| (eval.name.clone(), eval.split_digest)).collect(),
-            init_weights: plan.arms.iter().filter_map(weights).collect(),
+            init_weights: plan
+                .arms
+                .iter()
+                .filter_map(weights)
+                .chain(plan.baselines.iter().filter_map(released))
+                .collect(),
             code: plan.code.clone(),
             run: plan.run,
         }
@@ -69,7 +77,8 @@ pub(crate) fn weights_uris(file: &SweepFile) -> Result<Vec<String>> {
 
 /// The URIs of all shard sets a sweep needs, each once.
 pub(crate) fn shard_uris(file: &SweepFile) -> Result<Vec<String>> {
-    let mut uris = vec![file.shards.train.clone()];
+    let mut uris = Vec::new();
+    uris.extend((!file.shards.train.is_empty()).then(|| file.shards.train.clone()));
     uris.extend(file.evals()?.into_iter().map(|eval| eval.uri));
     uris.extend(file.arm_specs()?.into_iter().filter_map(|arm| arm.train_shards));
     uris.sort();
@@ -84,9 +93,14 @@ pub(crate) fn resolve(file: &SweepFile, facts: &Facts) -> Result<Plan> {
 
 /// The base config, before anything is laid over it.
 fn read_base(file: &SweepFile) -> Result<Yaml> {
-    let path = file.path.parent().unwrap_or(Path::new("")).join(&file.base);
+    read_config(file, &file.base, "base")
+}
+
+/// The train config at `path`, relative to the sweep file, which names it under `key`.
+fn read_config(file: &SweepFile, path: &str, key: &str) -> Result<Yaml> {
+    let path = file.path.parent().unwrap_or(Path::new("")).join(path);
     let bytes = std::fs::read(&path)
-        .with_context(|| format!("{}: `base`: read train config {}", file.path.display(), path.display()))?;
+        .with_context(|| format!("{}: `{key}`: read train config {}", file.path.display(), path.display()))?;
     Ok(Yaml::read(&bytes, &path.display().to_string())?)
 }
 
@@ -116,7 +130,7 @@ fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
         slots: file.slots,
         time_limit_s: file.time_limit_s,
     };
-    plan.baselines = baselines(&plan, &label);
+    plan.baselines = baselines::baselines(&plan, &baselines::Sources { file, facts, label: &label })?;
     Ok(plan)
 }
 
@@ -149,63 +163,23 @@ fn evals(file: &SweepFile, facts: &Facts) -> Result<Vec<EvalSet>> {
             shards: facts.shard_ref(&eval.uri)?,
             split_digest: split_digest
                 .with_context(|| format!("split {} of {} was not read", eval.split, eval.name))?,
-            name: eval.name,
-            split: eval.split,
             transductive: eval.transductive,
             primary: eval.primary,
+            published: published(file, &eval.name, eval.published.as_deref())?,
+            name: eval.name,
+            split: eval.split,
         });
     }
     Ok(evals)
 }
 
-/// The baselines of a plan: a colour histogram and, where asked for, shape features per evaluation set, and random weights per
-/// evaluation set, model and seed of the weights. Each is scored once.
-fn baselines(plan: &Plan, label: &str) -> Vec<Baseline> {
-    let models: BTreeSet<Digest> = plan.arms.iter().map(|arm| arm.config.untrained().digest()).collect();
-    let mut found: Vec<Baseline> = Vec::new();
-    for (trial, eval) in plan.trials().iter().flat_map(|trial| plan.evals.iter().map(move |eval| (trial, eval))) {
-        let given = |option: &str| plan.probe_options.get(option) == Some(&json!(true));
-        let wanted =
-            |features: &&str| if *features == "shape" { given("shape") } else { !given(&format!("no_{features}")) };
-        for features in ["histogram", "random", "shape"].into_iter().filter(wanted) {
-            let (config, seed, name) = match features {
-                "random" => {
-                    let config = trial.arm.config.untrained();
-                    let model = if models.len() > 1 { format!("-{}", config.digest().short()) } else { String::new() };
-                    let seed = trial.arm.config.init_seed().unwrap_or(trial.seed);
-                    (config, seed, format!("random{model}@{}", eval.name))
-                }
-                _ => (ArmConfig::empty(), Seed::new(0), format!("{features}@{}", eval.name)),
-            };
-            if let Some(known) = found.iter_mut().find(|known| known.arm.name == name && known.seed == seed) {
-                known.trials.push(trial.label());
-                continue;
-            }
-            let digest = digest_json(&json!({"features": features, "config": config, "code": label}));
-            let config = config.placed_as(&trial.arm.config);
-            let (delta, shards, init_weights) = (Deltas::default(), trial.arm.shards.clone(), None);
-            found.push(Baseline {
-                arm: Arm { name, delta, config, shards, init_weights, trial: digest },
-                seed,
-                features: features.to_owned(),
-                eval: eval.name.clone(),
-                probes: baseline_probes(eval, &plan.probe_options, &plan.evaluations),
-                trials: vec![trial.label()],
-            });
-        }
-    }
-    found.sort_by(|a, b| (&a.arm.name, a.seed).cmp(&(&b.arm.name, b.seed)));
-    found
-}
-
-/// How a baseline is scored: the pixels, the split, and those options that its scores depend on.
-fn baseline_probes(eval: &EvalSet, options: &BTreeMap<String, Value>, evaluations: &[Evaluation]) -> Digest {
-    let without = [&command::ABOUT_A_RUN[..], &command::BASELINES[..], &["bootstrap", "batch"]].concat();
-    let options: BTreeMap<_, _> = options.iter().filter(|(name, _)| !without.contains(&name.as_str())).collect();
-    let measured = json!({
-        "shards": eval.shards.digest, "split": eval.split, "split_digest": eval.split_digest, "options": options,
-    });
-    digest_json(&with_evaluations(measured, evaluations))
+/// The scores that papers print on the evaluation set `eval`, from a file whose path is relative to the sweep file.
+fn published(file: &SweepFile, eval: &str, path: Option<&str>) -> Result<Vec<Published>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let path = file.path.parent().unwrap_or(Path::new("")).join(path);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: `published` of {eval}: read {}", file.path.display(), path.display()))?;
+    Ok(Published::from_csv(&text, &path.display().to_string(), eval)?)
 }
 
 /// What is asked for beyond the default stands in a digest; the default does not, so that older probes are found.
@@ -252,7 +226,7 @@ fn refuse_twins(arms: &[Arm]) -> Result<()> {
 
 fn probes_digest(evals: &[EvalSet], options: &BTreeMap<String, Value>, evaluations: &[Evaluation]) -> Digest {
     let set = |eval: &EvalSet| {
-        let EvalSet { name, shards, split, split_digest, transductive, primary: _ } = eval;
+        let EvalSet { name, shards, split, split_digest, transductive, primary: _, published: _ } = eval;
         // The word of the file stays in the digest, so that probes of older versions are found.
         json!({
             "name": name, "shards": shards.digest, "split": split, "split_digest": split_digest, "transductive": transductive,
@@ -436,6 +410,7 @@ seeds: [0, 1]
             split_digest: Digest::of(b"split"),
             transductive: false,
             primary: Primary::default(),
+            published: Vec::new(),
         }];
         assert_eq!(probes_digest(&evals, &BTreeMap::new(), &[]).to_string(), GOLDEN_PROBES);
     }

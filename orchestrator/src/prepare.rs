@@ -63,8 +63,14 @@ impl Found {
         }
         let mut init_weights = BTreeMap::new();
         for uri in plan::weights_uris(file)? {
-            let digest = problems.keep(weights(&uri));
+            let remedy = "name a file that exists, or draw random weights with `init.weights: null`";
+            let digest = problems.keep(weights("init.weights", &uri, remedy));
             init_weights.extend(digest.map(|digest| (uri, digest)));
+        }
+        for model in file.released()? {
+            let remedy = format!("name a file that exists, or leave `{}` out", model.name);
+            let digest = problems.keep(weights("baselines", &model.weights, &remedy));
+            init_weights.extend(digest.map(|digest| (model.weights, digest)));
         }
         let Problems(problems) = problems;
         let facts = code.filter(|_| problems.is_empty());
@@ -117,14 +123,13 @@ fn split(eval: &Eval) -> Result<Digest> {
     }
 }
 
-fn weights(uri: &str) -> Result<Digest> {
+/// The digest of the file of weights at `uri`, which the sweep names under `key`.
+fn weights(key: &str, uri: &str, remedy: &str) -> Result<Digest> {
     let (folder, name) = match uri.rsplit_once('/') {
         Some(("", name)) => ("/", name),
         Some(parts) => parts,
         None => (".", uri),
     };
-    let bytes = Store::open(folder)?.get(name).with_context(|| {
-        format!("`init.weights`: {uri} cannot be read: name a file that exists, or draw random weights with `init.weights: null`")
-    })?;
+    let bytes = Store::open(folder)?.get(name).with_context(|| format!("`{key}`: {uri} cannot be read: {remedy}"))?;
     Ok(Digest::of(&bytes))
 }

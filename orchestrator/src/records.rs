@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use results::measures::{Evaluation, Primary};
 use results::stats::verdict::Rules;
+use results::table::Published;
 use run_spec::config::{ArmConfig, Deltas, RecordedConfig};
 use run_spec::ids::{Attempt, Digest, Seed};
 use serde::{Deserialize, Serialize};
@@ -69,8 +70,11 @@ pub(crate) struct Baseline {
     pub(crate) arm: Arm,
     /// Seed of the weights; 0 for features that are not drawn.
     pub(crate) seed: Seed,
-    /// The features that are scored: `random`, `histogram` or `shape`.
+    /// The features that are scored: `random`, `histogram`, `shape`, or the name of released weights.
     pub(crate) features: String,
+    /// The weights that are scored; `None` for random weights and the histogram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) weights: Option<ReleasedWeights>,
     /// Name of the evaluation set.
     pub(crate) eval: String,
     /// Digest of how it is scored.
@@ -79,8 +83,19 @@ pub(crate) struct Baseline {
     pub(crate) trials: Vec<String>,
 }
 
-/// A labelled shard set that every trained model is probed on.
+/// A file of weights that others have trained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReleasedWeights {
+    /// Where it was read; no part of any digest.
+    pub(crate) uri: String,
+    /// The layout that it must have, if one was named.
+    pub(crate) layout: Option<String>,
+    /// Side in pixels to which images are resized, if one was named.
+    pub(crate) size: Option<u64>,
+}
+
+/// A labelled shard set that every trained model is probed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EvalSet {
     /// Short name of the set, unique in the sweep.
     pub(crate) name: String,
@@ -96,6 +111,9 @@ pub(crate) struct EvalSet {
     /// The comparison that verdicts are about; it changes the table alone, so it is in no trial's digest.
     #[serde(default)]
     pub(crate) primary: Primary,
+    /// Scores of papers on this set, quoted in the table alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) published: Vec<Published>,
 }
 
 /// `plans/<n>.json`: everything that is compared.
@@ -195,11 +213,14 @@ impl Plan {
         self.seeds.iter().flat_map(|seed| cell(*seed)).collect()
     }
 
-    /// The baselines that any of `trials` is compared with, then `trials` themselves: all that is to be run for them.
+    /// The baselines that any of `trials` is compared with, then `trials` themselves: all that is to be run for them. A plan without
+    /// arms is of its baselines alone.
     pub(crate) fn with_baselines<'a>(&'a self, trials: Vec<Trial<'a>>) -> Vec<Trial<'a>> {
         let labels: BTreeSet<String> = trials.iter().map(Trial::label).collect();
-        let wanted =
-            self.baselines.iter().filter(|baseline| baseline.trials.iter().any(|label| labels.contains(label)));
+        let wanted = self
+            .baselines
+            .iter()
+            .filter(|b| self.arms.is_empty() || b.trials.iter().any(|label| labels.contains(label)));
         wanted.map(Trial::from).chain(trials).collect()
     }
 

@@ -60,7 +60,7 @@ pub(crate) fn matrix(
 ) -> Result<Matrix> {
     let mut rows = vec![["arm", "seed", "trial", "status", "changes"].map(str::to_owned).to_vec()];
     let (mut finished_s, mut counts) = (Vec::new(), Counts::default());
-    let reference = &plan.arms[0];
+    let reference = plan.arms.first();
     let chosen = plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect();
     for trial in plan.with_baselines(chosen) {
         let state = store.map(|store| evidence::state(store, plan, &trial)).transpose()?.map(|checked| checked.state);
@@ -76,7 +76,10 @@ pub(crate) fn matrix(
             finished_s.push(record.stages.iter().map(|stage| stage.seconds).sum());
         }
         let digest = if store.is_some() { trial.arm.trial.short() } else { "?".to_owned() };
-        let changes = if trial.baseline.is_some() { "(baseline)".to_owned() } else { delta(trial.arm, reference) };
+        let changes = match (trial.baseline, reference) {
+            (None, Some(reference)) => delta(trial.arm, reference),
+            _ => "(baseline)".to_owned(),
+        };
         rows.push(vec![trial.arm.name.clone(), trial.seed.to_string(), digest, words, changes]);
     }
     Ok(Matrix { rows, finished_s, counts })

@@ -125,7 +125,7 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
 fn chosen<'a>(plan: &'a Plan, filter: &Globs) -> Vec<Trial<'a>> {
     let of_arms =
         plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
-    if of_arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
+    if of_arms.is_empty() && !plan.arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
 }
 
 /// Says what the gate against leakage warns of, and returns what it refuses.
@@ -219,7 +219,11 @@ fn unknown_facts(file: &SweepFile) -> Result<Facts> {
     Ok(Facts {
         shards: plan::shard_uris(file)?.into_iter().map(of).collect(),
         splits: file.evals()?.into_iter().map(|eval| (eval.name, Digest::of(b"unknown"))).collect(),
-        init_weights: plan::weights_uris(file)?.into_iter().map(of).collect(),
+        init_weights: plan::weights_uris(file)?
+            .into_iter()
+            .chain(file.released()?.into_iter().map(|model| model.weights))
+            .map(of)
+            .collect(),
         code: Code { version: "unknown".to_owned(), binary: None },
         run: 1,
     })
@@ -243,9 +247,8 @@ fn show_dry_run(
         dry_scripts(args, file, store, plan, filter)?;
         return Ok(matrix.counts());
     }
-    if let Some(trial) =
-        plan.trials().into_iter().find(|trial| filter.chooses(&trial.arm.name, trial.seed)).filter(|_| known)
-    {
+    let mut trials = plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed));
+    if let Some(trial) = trials.next().or_else(|| plan.baselines.first().map(Trial::from)).filter(|_| known) {
         terminal::line(format!("\nCommands of {}:", trial.label()));
         for stage in command::stages(plan, &trial, 1.into(), Path::new("CONFIG.json"), |key| store.uri_of(key))? {
             terminal::line(format!("  {}", command::shown("worker", &stage.args)));

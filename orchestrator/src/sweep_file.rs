@@ -23,9 +23,11 @@ use crate::slurm::section::{Section, Shapes};
 
 mod arms;
 mod grid;
+mod released;
 mod schema;
 
 pub(crate) use arms::ArmSpec;
+pub(crate) use released::ReleasedModel;
 
 /// Arms of one sweep, and combinations of one grid.
 const MOST_ARMS: u64 = 1_000;
@@ -67,6 +69,9 @@ pub(crate) struct SweepFile {
     pub(crate) grid: Value,
     /// How arms of the grid are called: `lr{optim.lr}`; none: `key=value,key=value`.
     pub(crate) grid_names: Option<String>,
+    /// Released weights that are scored beside the arms, or by themselves where there are no arms.
+    #[schemars(schema_with = "schema::baselines")]
+    pub(crate) baselines: Vec<Value>,
     /// Globs over arm names to leave out.
     pub(crate) exclude: Vec<String>,
     /// Seeds that all arms share.
@@ -129,6 +134,8 @@ pub(crate) struct Eval {
     /// The comparison on this set that verdicts are about, unless it is the sweep's.
     #[schemars(schema_with = "schema::primary")]
     pub(crate) primary: Primary,
+    /// A CSV file of scores that papers print on this set, relative to the sweep file: they stand in the table, marked as published.
+    pub(crate) published: Option<String>,
 }
 
 /// How the trained model is measured.
@@ -144,7 +151,7 @@ pub(crate) struct Probe {
 fn defaults() -> Value {
     json!({
         "name": "", "base": "", "store": "./store", "shards": {"train": "", "eval": []}, "set": {}, "reference": "reference",
-        "arms": {}, "grid": {}, "grid_names": null, "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
+        "arms": {}, "grid": {}, "grid_names": null, "baselines": [], "exclude": [], "seeds": [0], "slots": 1, "time_limit_s": null, "threads": null, "evidence": true,
         "leakage": null, "probe": {"split": null, "options": {}}, "evaluations": [], "primary": Primary::default(), "equivalence": Rules::default().margin,
         "slurm": null,
     })
@@ -179,7 +186,7 @@ impl SweepFile {
             "it is missing: give the path of a train config, relative to the sweep file",
         )?;
         demand(
-            !self.shards.train.is_empty(),
+            !self.shards.train.is_empty() || self.has_no_arms(),
             "shards.train",
             "it is missing: give the URI of the shard set to train on",
         )?;
@@ -206,6 +213,7 @@ impl SweepFile {
             return Err(self.refused("evaluations", format!("it names {} twice: leave one out", twice[0].name())));
         }
         self.evals()?;
+        self.released()?;
         self.common()?;
         self.shapes().map(drop)
     }
@@ -261,7 +269,7 @@ impl SweepFile {
     }
 
     fn eval(&self, place: &str, entry: &Value) -> Result<Eval> {
-        let known = json!({"name": "", "uri": "", "split": "", "transductive": false, "primary": self.primary});
+        let known = json!({"name": "", "uri": "", "split": "", "transductive": false, "primary": self.primary, "published": null});
         let eval = layer::layer(&known, entry.clone(), "").and_then(|filled| typed::read::<Eval>(&filled, ""));
         let mut eval = eval.map_err(|error| error.below(place).at(&self.places))?;
         self.demand(arms::checked_name(&eval.name), &format!("{place}.name"))?;
@@ -285,13 +293,22 @@ impl SweepFile {
 
     /// What is laid over the base config for `arm`, in order: `set`, the arm, `threads`; each with its line.
     pub(crate) fn deltas(&self, common: &Deltas, arm: &ArmSpec) -> Vec<Delta> {
+        self.laid_over(common, Some(arm))
+    }
+
+    /// What is laid over the base config in a sweep without arms.
+    pub(crate) fn common_deltas(&self) -> Result<Vec<Delta>> {
+        Ok(self.laid_over(&self.common()?, None))
+    }
+
+    fn laid_over(&self, common: &Deltas, arm: Option<&ArmSpec>) -> Vec<Delta> {
         let delta = |place: &str, (key, value): (&str, &Value)| Delta {
             what: self.places.at(&format!("{place}.{key}")),
             key: key.to_owned(),
             value: value.clone(),
         };
         let mut deltas: Vec<Delta> = common.iter().map(|pair| delta("set", pair)).collect();
-        deltas.extend(arm.delta.iter().map(|pair| delta(&arm.place, pair)));
+        deltas.extend(arm.iter().flat_map(|arm| arm.delta.iter().map(|pair| delta(&arm.place, pair))));
         deltas.extend(self.threads.map(|threads| Delta {
             what: self.places.at("threads"),
             key: "train.threads".to_owned(),

@@ -49,7 +49,14 @@ pub(crate) fn collect<'a>(store: &Store, plan: &'a Plan) -> Result<Collected<'a>
             without.push(UnscoredTrial { arm, seed: trial.seed, trial: trial_digest, state, reason });
         } else if let Some(baseline) = trial.baseline {
             let named = of_trial.into_iter().map(|row| ResultRow { dataset: baseline.eval.clone(), ..row });
-            baselines.insert(trial.label(), named.collect());
+            let named: Vec<ResultRow> = named.collect();
+            // Without arms there is no trial to count them with.
+            if plan.arms.is_empty() {
+                rows.extend(
+                    named.iter().map(|row| ResultRow { arm: String::new(), ..placed(row.clone(), plan, &trial) }),
+                );
+            }
+            baselines.insert(trial.label(), named);
         } else {
             let shared = plan.baselines_of(&trial).filter_map(|baseline| baselines.get(&baseline.label()));
             let shared: Vec<&ResultRow> = shared.flatten().collect();
@@ -91,6 +98,10 @@ impl<'a> Collected<'a> {
                     let name = line_name(features, &trial.arm.name);
                     of_probe.share((&baseline.arm.name, baseline.seed.get()), (&name, trial.seed.get()));
                 }
+            }
+            for (trial, _) in self.finished.iter().filter(|_| plan.arms.is_empty()) {
+                let features = trial.baseline.map_or("", |baseline| baseline.features.as_str());
+                of_probe.share((&trial.arm.name, trial.seed.get()), (&line_name(features, ""), trial.seed.get()));
             }
             counts.insert(probe, of_probe);
         }
@@ -173,12 +184,13 @@ fn placed(row: ResultRow, plan: &Plan, trial: &Trial<'_>) -> ResultRow {
 pub(crate) fn table(store: &Store, plan: &Plan, collected: &Collected<'_>) -> Result<Table> {
     let options = TableOptions {
         title: format!("Sweep {}", plan.name),
-        reference: Some(plan.reference.clone()),
+        reference: (!plan.arms.is_empty()).then(|| plan.reference.clone()),
         arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
         evidence: plan.evidence,
         primary: Primary::default(),
         primaries: plan.evals.iter().map(|eval| (eval.name.clone(), eval.primary)).collect(),
         rules: Rules { margin: plan.equivalence, ..Rules::default() },
+        published: plan.evals.iter().flat_map(|eval| eval.published.clone()).collect(),
     };
     Table::with_predictions(&collected.rows, &collected.without, &options, |dataset, _| {
         collected.evaluated(store, plan, dataset)
@@ -342,6 +354,7 @@ mod tests {
             arm: Arm { name: "histogram@cells".into(), trial: Digest::of(b"h"), ..plan.arms[0].clone() },
             seed: 0.into(),
             features: "histogram".into(),
+            weights: None,
             eval: "cells".into(),
             probes: Digest::of(b"q"),
             trials,

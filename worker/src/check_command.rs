@@ -6,14 +6,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Parser;
 use dino::Architecture;
-use run_spec::config::TrainConfig;
+use run_spec::config::{ResolvedConfig, TrainConfig};
 use shards::ShardSet;
 use store::Store;
 
 use crate::cli::{Cli, Command, KeepFeatures, TrainArgs};
 use training::{Source, verify_init_weights};
 
-use crate::expectation;
+use crate::{expectation, released};
 
 /// Refuses a command line as the command itself would: its configuration, its shard set, its split, its initial weights.
 pub(crate) fn check(words: &[String]) -> Result<()> {
@@ -23,6 +23,13 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
         Command::Train(args) => (Some(of_training(args)?), None),
         Command::Probe(args) => {
             let cells = args.scoring.open()?.cells();
+            if let Some(weights) = &args.model.weights {
+                let config = match &args.model.config {
+                    Some(path) => crate::config_file::read_untrained(path, &[])?,
+                    None => ResolvedConfig::untrained("", "the defaults", &[])?,
+                };
+                released::open(weights, args.model.layout, &config.model, tch::Device::Cpu)?;
+            }
             (None, (args.keep_features != KeepFeatures::None).then_some(cells))
         }
         Command::Baseline(args) => {
@@ -57,7 +64,6 @@ pub(crate) fn checkpoint_bytes(config: &TrainConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use run_spec::config::ResolvedConfig;
 
     #[test]
     fn the_size_of_a_checkpoint_is_that_of_its_tensors() {

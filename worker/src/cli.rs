@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Requeue(RequeueArgs),
     /// Run training steps on given weights and batches, and write what they did (docs/step-files.md).
     Step(StepArgs),
-    /// Score a run's teacher features on a labelled cell set, beside random weights and a colour histogram.
+    /// Score a run's teacher features, or those of released weights, on a labelled cell set, beside random weights and a colour histogram.
     Probe(ProbeArgs),
     /// Score features that no training made: random weights of a model, or a colour histogram.
     Baseline(BaselineArgs),
@@ -173,6 +173,82 @@ pub(crate) struct ModelArgs {
     pub(crate) threads: u64,
 }
 
+/// The model that is probed: that of a run, or a file of weights.
+#[derive(Debug, Args)]
+pub(crate) struct ProbedArgs {
+    /// A run of `worker train`.
+    #[arg(long, value_name = "URI", required_unless_present = "weights", conflicts_with = "weights")]
+    pub(crate) run: Option<String>,
+    /// Checkpoint of this step instead of the last one.
+    #[arg(long, requires = "run")]
+    pub(crate) step: Option<u64>,
+    /// Instead of a run: weights that others have trained, a safetensors or .pth file (docs/weights.md).
+    #[arg(long, value_name = "URI")]
+    pub(crate) weights: Option<String>,
+    /// Refuse weights of another layout than this; found from the names of their tensors where it is not given.
+    #[arg(long, requires = "weights")]
+    pub(crate) layout: Option<WeightsLayout>,
+    /// Side in pixels to which images are resized for these weights; that of the configuration, or 224, where it is not given.
+    #[arg(long, value_name = "PX", requires = "weights")]
+    pub(crate) size: Option<i64>,
+    /// Training configuration (YAML) of the model of these weights; needed only where its heads are not 64 wide.
+    #[arg(long, requires = "weights")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of these weights in result rows; that of their file where it is not given.
+    #[arg(long, requires = "weights")]
+    pub(crate) name: Option<String>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+impl ProbedArgs {
+    /// The model of a run, if that is what is probed.
+    pub(crate) fn of_run(&self) -> Option<ModelArgs> {
+        self.run.clone().map(|run| ModelArgs { run, step: self.step, threads: self.threads })
+    }
+}
+
+/// Whose names the tensors of a file of weights have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsLayout {
+    /// A released state dict of DINOv2.
+    Dinov2,
+    /// A training checkpoint with a teacher: DinoBloom, RedDino, DINOv2's own and ours.
+    Teacher,
+    /// timm's names, as RedDino on Hugging Face.
+    Timm,
+    /// `transformers`' names.
+    Huggingface,
+    /// torchvision's ResNet50, of which the first three stages are taken.
+    Resnet50,
+}
+
+impl WeightsLayout {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dinov2 => "dinov2",
+            Self::Teacher => "teacher",
+            Self::Timm => "timm",
+            Self::Huggingface => "huggingface",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+}
+
+impl From<dino::weights::Layout> for WeightsLayout {
+    fn from(layout: dino::weights::Layout) -> Self {
+        use dino::weights::Layout;
+        match layout {
+            Layout::Dinov2 => Self::Dinov2,
+            Layout::Teacher => Self::Teacher,
+            Layout::Timm => Self::Timm,
+            Layout::HuggingFace => Self::Huggingface,
+        }
+    }
+}
+
 /// Features of which checkpoints are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeepFeatures {
@@ -184,7 +260,7 @@ pub(crate) enum KeepFeatures {
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
-    pub(crate) model: ModelArgs,
+    pub(crate) model: ProbedArgs,
     #[command(flatten)]
     pub(crate) scoring: ScoringArgs,
     /// Name of the arm in result rows.

@@ -2,6 +2,7 @@
 //! evaluation does.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use augment::resize_for_probe;
@@ -20,6 +21,7 @@ use training::{OpenDevice, snapshot};
 use crate::cli::ModelArgs;
 use crate::device;
 use crate::environment::Environment;
+use crate::released::Frozen;
 
 /// A run's model, ready for features.
 #[derive(Debug)]
@@ -97,8 +99,8 @@ impl<'a> Extractor<'a> {
     }
 
     /// `[n, W]` features of all rows in order. `what` names them on the progress bar.
-    pub(crate) fn features(&self, encoder: &Encoder, side: i64, what: &str) -> Result<Features> {
-        let rows = self.shards.len();
+    pub(crate) fn features(&self, model: &dyn Frozen, side: i64, what: &str) -> Result<Features> {
+        let (rows, began) = (self.shards.len(), Instant::now());
         let bar = ProgressBar::new(rows);
         bar.set_message(what.to_owned());
         let mut out = Vec::new();
@@ -106,8 +108,7 @@ impl<'a> Extractor<'a> {
             let end = (start + self.batch).min(rows);
             let views = self.map(start..end, |row| prepare(self.shards, row, side))?;
             let images = Tensor::from_slice(&views.concat()).view([(end - start) as i64, 3, side, side]);
-            let features =
-                catch_torch_panic::<_, anyhow::Error>(what, || Ok(encoder.features_of(&images, self.token)))?;
+            let features = catch_torch_panic::<_, anyhow::Error>(what, || Ok(model.features_of(&images, self.token)))?;
             let features = features.to_device(tch::Device::Cpu);
             let at = out.len();
             out.resize(at + features.numel(), 0.0);
@@ -115,7 +116,9 @@ impl<'a> Extractor<'a> {
             bar.set_position(end);
         }
         bar.finish_and_clear();
-        Ok(Features::new(self.token.width(encoder.dim()) as usize, out)?)
+        let (cost, images_per_s) = (model.cost(side), rows as f64 / began.elapsed().as_secs_f64());
+        tracing::info!(parameters = cost.parameters, flops_per_image = cost.flops, images_per_s, "{what} are made");
+        Ok(Features::new(model.width(self.token) as usize, out)?)
     }
 
     /// Shows `each` the patch tokens of `rows`, `[rows, N, D]`, batch by batch.

@@ -22,6 +22,7 @@ mod metrics_command;
 mod plan_command;
 mod probe_command;
 mod ranks;
+mod released;
 mod replay;
 mod requeue_command;
 mod signals;

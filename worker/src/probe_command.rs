@@ -1,5 +1,6 @@
 //! `worker probe`: a run's teacher features on a labelled cell set, beside random weights of the same model and a colour
-//! histogram, so that a reader sees what training added. `worker baseline` scores one of those two by itself.
+//! histogram, so that a reader sees what training added; or those of weights that others have trained. `worker baseline` scores
+//! one of the baselines by itself.
 
 use std::sync::Arc;
 
@@ -19,10 +20,10 @@ use shards::{ShardSet, split_key};
 use store::Store;
 
 use crate::baselines::Baseline;
-use crate::cli::{BaselineArgs, ProbeArgs, ScoringArgs};
+use crate::cli::{BaselineArgs, ModelArgs, ProbeArgs, ScoringArgs};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
-use crate::{device, expectation, transductive};
+use crate::{device, expectation, released, transductive};
 
 mod atlas;
 mod kept;
@@ -33,23 +34,70 @@ mod predictions;
 
 use patches::Model;
 
-/// Scores a run and prints a table; with `--out` and `--predictions` rows and predictions are kept.
+/// Scores a run or a file of weights and prints a table; with `--out` and `--predictions` rows and predictions are kept.
 pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
+    match (args.model.of_run(), &args.model.weights) {
+        (Some(model), _) => of_run(args, &model, environment),
+        (None, Some(weights)) => of_weights(args, weights, environment),
+        (None, None) => bail!("name a run with --run, or a file with --weights"),
+    }
+}
+
+/// Scores weights that others have trained, beside a colour histogram.
+fn of_weights(args: &ProbeArgs, weights: &str, environment: &Environment) -> Result<()> {
+    let (scoring, model) = (args.scoring.open()?, &args.model);
+    let config = match &model.config {
+        Some(path) => crate::config_file::read_untrained(path, &[])?,
+        None => ResolvedConfig::untrained("", "the defaults", &[])?,
+    };
+    let device = device::open(config.device, model.threads, environment)?;
+    let released = released::open(weights, model.layout, &config.model, device.device)?;
+    expectation::digest(&args.scoring.expect, expectation::Key::InitWeights, weights, &released.digest)?;
+    let extractor = args.scoring.extractor(&scoring, model.threads)?;
+    let name = model.name.clone().unwrap_or_else(|| file_stem(weights));
+    let side = model.size.unwrap_or(config.crops.global_size);
+    released.model.verify_side(side)?;
+    let features = extractor.features(released.model.as_ref(), side, &format!("{name} features"))?;
+
+    let origin = origin::of_nothing(&config, &name, device.description);
+    let of_file = origin::of_weights(&origin, weights, &released.digest, args.transductive.then_some(true));
+    let encoder = released.model.encoder();
+    let of_file = origin::with_token(of_file, encoder.map_or(Token::Cls, |_| args.scoring.token.into()));
+    let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
+    let encoder = encoder.map(|encoder| Model { encoder, side });
+    let mut scored = vec![probed.score(&name, of_file, (&features, encoder))?];
+    // Random weights would need a configuration of the whole model: `worker baseline random`.
+    for baseline in args.baselines.0.iter().filter(|baseline| !baseline.needs_model()) {
+        let origin = Origin { run: baseline.name().to_owned(), ..origin.clone() };
+        scored.push(probed.baseline(*baseline, origin, (&config, device.device))?);
+    }
+    finish(&args.scoring, &scoring, &scored)?;
+    atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
+    Ok(())
+}
+
+/// `dinov2_vits14_pretrain` of `s3://b/dinov2_vits14_pretrain.pth`.
+fn file_stem(uri: &str) -> String {
+    let file = uri.rsplit('/').next().unwrap_or(uri);
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned()
+}
+
+fn of_run(args: &ProbeArgs, model: &ModelArgs, environment: &Environment) -> Result<()> {
     let scoring = args.scoring.open()?;
-    let trained = features::open(&args.model, environment)?;
+    let trained = features::open(model, environment)?;
     let places = transductive::Places { train: args.train_shards.as_deref(), leaks: args.leaks.as_deref() };
     let shared = transductive::found(&trained.record.shards, &places, &scoring.shards)?;
-    let of_run = origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
-    let of_run = origin::with_token(of_run, args.scoring.token.into());
+    let origin = origin::of_run(&trained, &args.arm, args.transductive.then_some(true).or(shared))?;
+    let origin = origin::with_token(origin, args.scoring.token.into());
 
     let extractor = args.scoring.extractor(&scoring, args.model.threads)?;
     let (config, device) = (&trained.config, trained.device.device);
     let features = kept::features(&trained, &extractor, args.keep_features)?;
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
     let model = Model { encoder: &trained.teacher, side: config.crops.global_size };
-    let mut scored = vec![probed.score(results::TEACHER, of_run.clone(), (&features, Some(model)))?];
+    let mut scored = vec![probed.score(results::TEACHER, origin.clone(), (&features, Some(model)))?];
     for baseline in &args.baselines.0 {
-        scored.push(probed.baseline(*baseline, origin::untrained(&of_run, *baseline), (config, device))?);
+        scored.push(probed.baseline(*baseline, origin::untrained(&origin, *baseline), (config, device))?);
     }
     finish(&args.scoring, &scoring, &scored)?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
@@ -80,7 +128,7 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
 /// A set of features with all that was found out about it.
 struct Scored {
     /// Its name in result rows.
-    features: &'static str,
+    features: String,
     origin: Origin,
     evaluation: Evaluation,
     spread: Spread,
@@ -113,12 +161,7 @@ impl Probed<'_> {
         self.score(baseline.name(), origin, (&features, model))
     }
 
-    fn score(
-        &self,
-        name: &'static str,
-        origin: Origin,
-        (features, model): (&Features, Option<Model<'_>>),
-    ) -> Result<Scored> {
+    fn score(&self, name: &str, origin: Origin, (features, model): (&Features, Option<Model<'_>>)) -> Result<Scored> {
         let (cells, further) = (&self.scoring.cells, &self.args.evaluations);
         let probes = evaluations::probes(further);
         let began = std::time::Instant::now();
@@ -128,7 +171,7 @@ impl Probed<'_> {
         })?;
         tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
         let measures = self.further(name, &evaluation, (features, model))?;
-        Ok(Scored { features: name, origin, evaluation, spread, measures })
+        Ok(Scored { features: name.to_owned(), origin, evaluation, spread, measures })
     }
 
     /// What further evaluations find.
@@ -312,18 +355,18 @@ fn interval(
         }
         interval => interval?,
     };
-    let against = match features == results::TEACHER {
-        true => differences(evaluation, all, probe, bootstrap)?,
-        false => String::new(),
+    // The first are those that the others are scored beside.
+    let against = match all.split_first() {
+        Some((first, others)) if first.features == features => differences(evaluation, others, probe, bootstrap)?,
+        _ => String::new(),
     };
     Ok(format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi))
 }
 
-/// What training added over each baseline, on the same draws of groups.
-fn differences(teacher: &Evaluation, all: &[Scored], probe: Probe, bootstrap: &Bootstrap) -> Result<String> {
+/// What training added over each of the baselines, on the same draws of groups.
+fn differences(teacher: &Evaluation, baselines: &[Scored], probe: Probe, bootstrap: &Bootstrap) -> Result<String> {
     let mut text = String::new();
-    for other in all.iter().filter(|other| other.features != results::TEACHER) {
-        let (name, other) = (other.features, &other.evaluation);
+    for Scored { features: name, evaluation: other, .. } in baselines {
         let (difference, interval) = teacher.paired_difference(other, probe, Metric::WeightedF1, bootstrap)?;
         text.push_str(&format!("; {difference:+.3} [{:+.3}, {:+.3}] to {name}", interval.lo, interval.hi));
     }

@@ -125,6 +125,14 @@ pub enum ResultsError {
         /// The group where they differ.
         group: String,
     },
+    /// A file of a paper's scores that cannot be used.
+    #[error("{what}: the published scores cannot be read: {why}")]
+    Published {
+        /// The file, in words.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A reference arm that has no rows.
     #[error("the reference arm {reference:?} has no result rows; arms with rows: {arms}")]
     NoReference {

@@ -13,6 +13,7 @@ mod evaluated;
 mod judge;
 mod line;
 mod measured;
+mod published;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub use classes::ClassLine;
 pub use evaluated::Evaluated;
 pub use line::{Difference, Judged, Line, Missing, SourcesDifference, line_name};
 pub use measured::MeasuredLine;
+pub use published::Published;
 
 /// The probability with which a minimum detectable difference is found.
 pub const POWER: f64 = 0.8;
@@ -50,6 +52,8 @@ pub struct TableOptions {
     pub primaries: BTreeMap<String, Primary>,
     /// Region of practical equivalence and error rate.
     pub rules: Rules,
+    /// Scores of papers, shown below the lines of their comparison.
+    pub published: Vec<Published>,
 }
 
 impl Default for TableOptions {
@@ -62,6 +66,7 @@ impl Default for TableOptions {
             primary: Primary::default(),
             primaries: BTreeMap::new(),
             rules: Rules::default(),
+            published: Vec::new(),
         }
     }
 }
@@ -224,6 +229,7 @@ impl Table {
             let mut of_set_lines = Vec::new();
             for (comparison, rows) in by_comparison(&of_set) {
                 of_set_lines.extend(compare(comparison, &rows, &counted, options)?);
+                of_set_lines.extend(published::lines(comparison, options));
             }
             classes.extend(classes::classes(&counted, &of_set_lines));
             lines.extend(of_set_lines);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use run_spec::config::Deltas;
 use store::Store;
 
 use crate::backend::Ticket;
@@ -49,7 +50,7 @@ pub(crate) fn settings(
     let uri = store.uri();
     let shapes = file.shapes()?;
     Ok(SlurmSettings {
-        baseline_shapes: baseline_shapes(plan, &shapes),
+        baseline_shapes: baseline_shapes(plan, &shapes, &section.shapes(&Deltas::default())?),
         shapes,
         max_array_size,
         poll: Duration::from_secs_f64(section.poll_s),
@@ -66,14 +67,16 @@ pub(crate) fn settings(
     })
 }
 
-/// A baseline asks for what the probe of the first arm that it belongs to asks for, in both of its jobs.
-fn baseline_shapes(plan: &Plan, shapes: &BTreeMap<String, Shapes>) -> BTreeMap<String, Shapes> {
+/// A baseline asks for what the probe of the first arm that it belongs to asks for, in both of its jobs; without arms for what the
+/// sweep's probes do.
+fn baseline_shapes(plan: &Plan, shapes: &BTreeMap<String, Shapes>, common: &Shapes) -> BTreeMap<String, Shapes> {
     let of = |baseline: &Baseline| {
         let mut arms = plan.arms.iter().filter(|arm| {
             let label = |seed| format!("{}/seed-{seed}", arm.name);
             plan.seeds.iter().any(|seed| baseline.trials.contains(&label(seed)))
         });
-        let probe = shapes.get(&arms.next()?.name)?.probe.clone();
+        let shapes = if plan.arms.is_empty() { common } else { shapes.get(&arms.next()?.name)? };
+        let probe = shapes.probe.clone();
         Some((baseline.arm.name.clone(), Shapes { train: probe.clone(), probe }))
     };
     plan.baselines.iter().filter_map(of).collect()

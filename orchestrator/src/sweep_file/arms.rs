@@ -48,6 +48,12 @@ impl SweepFile {
         self.exclude_from(specs)
     }
 
+    /// Whether neither arms nor a grid are written: the sweep trains nothing.
+    pub(super) fn has_no_arms(&self) -> bool {
+        let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        empty(&self.arms) && empty(&self.grid)
+    }
+
     /// The grid as written, nothing built yet.
     fn axes(&self) -> Result<Vec<Axis>> {
         let written = Deltas::read(&self.grid).map_err(|error| error.below("grid").at(&self.places))?;
@@ -71,8 +77,9 @@ impl SweepFile {
             return Err(self.refused("grid", message));
         }
         let arms = written + combinations;
-        if arms == 0 {
-            return Err(self.refused("arms", "there are none: write at least the reference, `arms: {reference: }`"));
+        if arms == 0 && self.baselines.is_empty() {
+            let message = "there are none: write at least the reference, `arms: {reference: }`, or `baselines`";
+            return Err(self.refused("arms", message));
         }
         if arms > MOST_ARMS {
             let message = format!("there are {arms} arms, and a sweep has at most {MOST_ARMS}: write several sweeps");
@@ -89,6 +96,9 @@ impl SweepFile {
     }
 
     fn exclude_from(&self, mut specs: Vec<ArmSpec>) -> Result<Vec<ArmSpec>> {
+        if specs.is_empty() {
+            return Ok(specs);
+        }
         let names: Vec<&str> = specs.iter().map(|arm| arm.name.as_str()).collect();
         if !names.contains(&self.reference.as_str()) {
             let hint = nearest(&self.reference, names.iter().copied()).map(suggestion).unwrap_or_default();

@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::released::{LAYOUTS, ReleasedModel};
 use super::{Eval, SweepFile, defaults};
 use crate::slurm::section;
 
@@ -123,6 +124,19 @@ pub(super) fn slurm(_: &mut SchemaGenerator) -> Schema {
     let mut schema = section::schema();
     schema["type"] = json!(["object", "null"]);
     Schema::try_from(schema).unwrap_or_default()
+}
+
+/// `baselines`: released weights, each with at least a name and a URI.
+pub(super) fn baselines(_: &mut SchemaGenerator) -> Schema {
+    let mut entry = of::<ReleasedModel>();
+    entry["required"] = json!(["name", "weights"]);
+    json_schema!({ "type": "array", "items": entry })
+}
+
+/// `baselines[].layout`: whose names the tensors have.
+pub(super) fn layout(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<Value> = LAYOUTS.iter().map(|name| json!(name)).chain([Value::Null]).collect();
+    json_schema!({ "enum": names })
 }
 
 /// `evaluations`: what a trial is measured by only where it is asked for.

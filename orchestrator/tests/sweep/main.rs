@@ -65,6 +65,58 @@ fn a_report_is_written_with_the_tables_and_can_be_made_again() {
     assert!(latex.contains("\\begin{tabular}") && latex.contains("koleo-on"), "{latex}");
 }
 
+/// Released weights are scored once for each evaluation set, and again where their file is another.
+#[test]
+fn released_weights_stand_beside_the_arms_and_count_by_their_file() {
+    let sweep =
+        SWEEP.replace("arms:\n", "baselines: [{name: dinov2, weights: d.pth, layout: dinov2, size: 112}]\narms:\n");
+    let bench = Bench::new().sweep(&sweep);
+    let missing = bench.run(&[]).ends(1);
+    assert!(missing.err.contains("d.pth cannot be read"), "{}", missing.err);
+    std::fs::write(bench.path("d.pth"), "weights").unwrap();
+    let run = bench.run(&[]).ends(0);
+    assert_eq!(bench.calls("weights"), ["weights dinov2 d.pth"]);
+    assert!(run.out.contains("baseline: dinov2"), "{}", run.out);
+    let csv = bench.orchestrator(&["results", "sweep.yaml", "--format", "csv"]).ends(0).out;
+    assert_eq!(csv.lines().filter(|line| line.contains("dinov2") && line.contains("0.7")).count(), 1, "{csv}");
+    std::fs::write(bench.path("d.pth"), "other weights").unwrap();
+    let journal = bench.calls("train").len();
+    bench.run(&[]).ends(0);
+    assert_eq!((bench.calls("weights").len(), bench.calls("train").len()), (2, journal));
+}
+
+/// A sweep that trains nothing: baselines alone, in their table and report.
+#[test]
+fn a_sweep_without_arms_scores_its_baselines() {
+    let sweep = SWEEP
+        .replace("train: TRAIN, ", "")
+        .replace(
+            "arms:\n  reference:\n  koleo-on: {loss.koleo_weight: 0.1}\n",
+            "baselines:\n  - {name: a, weights: a.pth}\n  - {name: b, weights: b.pth}\n",
+        )
+        .replace("[0, 1]", "[0]");
+    let bench = Bench::new().sweep(&sweep);
+    for name in ["a", "b"] {
+        std::fs::write(bench.path(&format!("{name}.pth")), name).unwrap();
+    }
+    let planned = bench.orchestrator(&["sweep", "sweep.yaml", "--dry-run", "--worker", bench.worker()]).ends(0);
+    assert!(
+        planned.out.contains("4 trials: 0 done") && planned.out.contains("probe --weights a.pth"),
+        "{}",
+        planned.out
+    );
+    let run = bench.run(&[]).ends(0);
+    for line in ["baseline: a", "baseline: b", "baseline: random", "baseline: histogram"] {
+        assert!(run.out.contains(line), "{line} is not in {}", run.out);
+    }
+    assert!(bench.calls("train").is_empty());
+    assert_eq!(bench.records("tables/1/report.html").len(), 1);
+    let again = bench.run(&[]).ends(0);
+    assert!(again.err.contains("0 trials finished, 4 were finished before"), "{}", again.err);
+    let status = bench.orchestrator(&["status", "bench", "--store", "store"]).ends(0).out;
+    assert!(status.contains("4 trials: 4 done"), "{status}");
+}
+
 /// Random weights once per seed, the histogram once: trials share their rows, and no hours are charged to them.
 #[test]
 fn baselines_are_scored_once_and_shared() {
@@ -274,10 +326,13 @@ fn every_sweep_of_the_repository_resolves() {
         let args = ["sweep", path.to_str().unwrap(), "--dry-run", "--worker", bench.worker()];
         let run = bench.orchestrator(&args).ends(1);
         assert!(
-            run.err
-                .lines()
-                .filter(|line| line.starts_with("Error: "))
-                .all(|line| ["shard set ", "`init.weights`"].iter().any(|known| line.contains(known))),
+            run.err.lines().filter(|line| line.starts_with("Error: ")).all(|line| [
+                "shard set ",
+                "`init.weights`",
+                "`baselines`"
+            ]
+            .iter()
+            .any(|known| line.contains(known))),
             "{}",
             run.err
         );
@@ -290,6 +345,9 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep ablations-cells: 8 arms × 4 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
         "Sweep beyond: 4 arms × 3 seeds",
+        "Sweep paper-chula: 0 arms × 1 seeds",
+        "Sweep paper-dse: 0 arms × 1 seeds",
+        "Sweep paper-elsafty: 0 arms × 1 seeds",
         "Sweep quickstart-synthetic: 3 arms × 4 seeds",
         "Sweep stain: 6 arms × 3 seeds",
     ];

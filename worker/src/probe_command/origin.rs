@@ -7,8 +7,8 @@ use dino::Token;
 use results::predictions::Origin;
 use run_folder::RunKey;
 use run_spec::config::ResolvedConfig;
-use run_spec::ids::{Attempt, Digest};
-use serde_json::Value;
+use run_spec::ids::{Attempt, Digest, digest_json};
+use serde_json::{Value, json};
 
 use crate::baselines::Baseline;
 use crate::features::Trained;
@@ -68,6 +68,12 @@ pub(super) fn of_nothing(config: &ResolvedConfig, features: &str, device: String
         transductive: None,
         token: None,
     }
+}
+
+/// The file at `uri`, whose digest says what was scored; `origin` is that of its configuration.
+pub(super) fn of_weights(origin: &Origin, uri: &str, digest: &Digest, transductive: Option<bool>) -> Origin {
+    let trial = digest_json(&json!({"weights": digest, "config": origin.config}));
+    Origin { run: uri.to_owned(), trial, init_weights: Some(*digest), transductive, seed: 0.into(), ..origin.clone() }
 }
 
 /// The code versions of all attempts that made a checkpoint, in the order of their first attempt.

@@ -75,7 +75,7 @@ fn record(Scored { features, origin, evaluation, spread, measures }: &Scored) ->
         ProbeFits { probe: of.probe.name.to_owned(), folds: folds.collect() }
     });
     FeaturesRecord {
-        features: (*features).to_owned(),
+        features: features.clone(),
         origin: origin.clone(),
         spread: Some(predictions::Spread {
             median_std: spread.median_std,

@@ -19,7 +19,12 @@ pub struct Parts {
     /// A regular expression with one capture group, on the path.
     pub pattern: String,
     /// Name of the part for each captured text.
+    #[serde(default)]
     pub table: BTreeMap<String, String>,
+    /// Instead of `table`: a CSV file beside the description, with a header and two columns, the captured text and the part. It is read
+    /// with the description, which then holds its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<String>,
 }
 
 impl Parts {
@@ -27,6 +32,12 @@ impl Parts {
     /// A pattern that cannot work, no part, a part whose name could not be that of a source.
     pub(crate) fn check(&self) -> Result<(), RuleError> {
         let wrong = |message: String| Err(RuleError::new("parts.table", message));
+        if self.csv.is_some() {
+            return match self.table.is_empty() {
+                true => pattern::check("parts.pattern", &self.pattern),
+                false => wrong("stands beside `csv`, which takes its place; leave one out".to_owned()),
+            };
+        }
         if self.table.is_empty() {
             return wrong("names no part; write a line such as `7: camera-2` for each slide".to_owned());
         }
@@ -38,6 +49,27 @@ impl Parts {
             }
         }
         pattern::check("parts.pattern", &self.pattern)
+    }
+
+    /// Takes the table out of `text`, the content of `csv`.
+    ///
+    /// # Errors
+    /// A row without two columns, a text that stands in two rows, a table that cannot be used.
+    pub(crate) fn fill(&mut self, text: &str) -> Result<(), RuleError> {
+        let wrong = |message: String| RuleError::new("parts.csv", message);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+        for record in reader.records() {
+            let record = record.map_err(|error| wrong(error.to_string()))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let (Some(key), Some(part), 2) = (record.get(0), record.get(1), record.len()) else {
+                return Err(wrong(format!("line {line}: two columns are expected, as in `7,camera-2`")));
+            };
+            if self.table.insert(key.to_owned(), part.to_owned()).is_some() {
+                return Err(wrong(format!("line {line}: `{key}` stands in the table twice")));
+            }
+        }
+        self.csv = None;
+        self.check()
     }
 }
 

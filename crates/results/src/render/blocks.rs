@@ -166,7 +166,11 @@ impl<'a> Set<'a> {
                 [scale.signed(d.mean), interval(&d.over_seeds_and_groups), interval(&d.over_seeds)]
             }
             None => {
-                let why = if self.is_reference(line) { "reference" } else { "no common seed" };
+                let why = match () {
+                    () if self.is_reference(line) => "reference",
+                    () if line.is_published() => "published",
+                    () => "no common seed",
+                };
                 [why.to_owned(), String::new(), String::new()]
             }
         };

@@ -2,6 +2,7 @@
 
 use run_spec::ids::Seed;
 
+use super::published::is_published;
 use crate::row::TEACHER;
 use crate::stats::estimate::{Estimate, NoEstimate};
 use crate::stats::power::{SeedsNeeded, Spread};
@@ -53,6 +54,11 @@ impl Line {
         line_name(&self.features, &self.arm)
     }
 
+    /// True for a score of a paper, which is quoted and not measured here.
+    pub fn is_published(&self) -> bool {
+        is_published(&self.features)
+    }
+
     /// True for features other than a trained teacher's.
     pub fn is_baseline(&self) -> bool {
         self.features != TEACHER
@@ -63,6 +69,7 @@ impl Line {
 pub fn line_name(features: &str, arm: &str) -> String {
     match (features, arm) {
         (TEACHER, arm) => arm.to_owned(),
+        (quoted, _) if is_published(quoted) => quoted.to_owned(),
         (baseline, "") => format!("baseline: {baseline}"),
         (baseline, arm) => format!("baseline: {baseline} ({arm})"),
     }

@@ -1,0 +1,120 @@
+//! Weights that others have trained, as a frozen model: DINOv2, DinoBloom and RedDino in the layouts of [`dino::weights`], and torchvision's
+//! ResNet50.
+
+use std::fmt::Debug;
+
+use anyhow::{Context, Result, ensure};
+use dino::{Cost, Encoder, ResNet50, Token, weights};
+use run_spec::config::Model;
+use run_spec::ids::Digest;
+use store::Store;
+use tch::{Device, Tensor};
+
+use crate::cli::WeightsLayout;
+
+/// A network that is not trained any more: images in, features out.
+pub(crate) trait Frozen: Debug {
+    /// Features `[B, W]` f32 of `images` `[B, 3, h, w]`, normalised: `token`, where the network has tokens.
+    fn features_of(&self, images: &Tensor, token: Token) -> Tensor;
+
+    /// Width W of the features.
+    fn width(&self, token: Token) -> i64;
+
+    /// The network as a transformer, which has tokens; `None` for others.
+    fn encoder(&self) -> Option<&Encoder>;
+
+    /// What the features of one image of `side` pixels cost.
+    fn cost(&self, side: i64) -> Cost;
+
+    /// Refuses a side of images that the network cannot take.
+    ///
+    /// # Errors
+    /// Why not.
+    fn verify_side(&self, side: i64) -> Result<()>;
+}
+
+impl Frozen for Encoder {
+    fn features_of(&self, images: &Tensor, token: Token) -> Tensor {
+        self.features_of(images, token)
+    }
+
+    fn width(&self, token: Token) -> i64 {
+        token.width(self.dim())
+    }
+
+    fn encoder(&self) -> Option<&Encoder> {
+        Some(self)
+    }
+
+    fn cost(&self, side: i64) -> Cost {
+        self.backbone().shape().cost(side)
+    }
+
+    fn verify_side(&self, side: i64) -> Result<()> {
+        let patch = self.backbone().shape().patch;
+        ensure!(
+            side > 0 && side % patch == 0,
+            "--size {side}: a multiple of the model's patch of {patch} pixels is expected"
+        );
+        Ok(())
+    }
+}
+
+impl Frozen for ResNet50 {
+    fn features_of(&self, images: &Tensor, _: Token) -> Tensor {
+        self.features(images)
+    }
+
+    fn width(&self, _: Token) -> i64 {
+        self.dim()
+    }
+
+    fn encoder(&self) -> Option<&Encoder> {
+        None
+    }
+
+    fn cost(&self, side: i64) -> Cost {
+        Self::cost(side)
+    }
+
+    fn verify_side(&self, side: i64) -> Result<()> {
+        ensure!(side >= 32, "--size {side}: at least 32 pixels are expected");
+        Ok(())
+    }
+}
+
+/// A file of weights, read.
+#[derive(Debug)]
+pub(crate) struct Released {
+    /// The model of the file.
+    pub(crate) model: Box<dyn Frozen>,
+    /// Digest of the file's bytes.
+    pub(crate) digest: Digest,
+}
+
+/// Reads the file at `uri`. What tensors do not tell of a vision transformer is that of `model` where it has the file's width.
+///
+/// # Errors
+/// A file that cannot be read, has no known layout, or another one than `layout`.
+pub(crate) fn open(uri: &str, layout: Option<WeightsLayout>, model: &Model, device: Device) -> Result<Released> {
+    let (folder, key) = Store::open_file(uri)?;
+    let bytes = folder.get(&key).with_context(|| format!("read the weights {uri}"))?;
+    let tensors = weights::read(&bytes, uri)?;
+    let (found, model) = match ResNet50::is_named_so(tensors.iter().map(|(name, _)| name.as_str())) {
+        true => (WeightsLayout::Resnet50, Box::new(ResNet50::load(tensors, uri, device)?) as Box<dyn Frozen>),
+        false => {
+            let shape = weights::shape_of(&tensors, model, uri)?;
+            let adopted = weights::adopt(&shape, tensors, uri)?;
+            let found = WeightsLayout::from(adopted.layout);
+            tracing::info!(weights = uri, layout = %adopted.layout, ?shape, unexpected = adopted.unexpected.join(", "), "weights are read");
+            (found, Box::new(Encoder::of_adopted(shape, adopted, device)?) as Box<dyn Frozen>)
+        }
+    };
+    ensure!(
+        layout.is_none_or(|layout| layout == found),
+        "{uri} has layout {}, not {}: name that one, or leave --layout out",
+        found.name(),
+        layout.map_or("", WeightsLayout::name)
+    );
+    Ok(Released { model, digest: Digest::of(&bytes) })
+}

@@ -1,6 +1,7 @@
 //! A store of many finished trials, drawn, to see what the commands that read all of it take (`make measure-store`).
 
 use std::path::Path;
+use std::time::Duration;
 
 use results::predictions::{
     Cell, FeaturesRecord, Fit, Origin, Predicted, Predictions, ProbeColumn, ProbeFits, Task, Writer,
@@ -89,8 +90,10 @@ fn record(plan: &Plan, trial: &Trial<'_>, task: &Task) -> FeaturesRecord {
         hours: 0.25,
         kwh: None,
         transductive: Some(false),
+        token: None,
     };
-    FeaturesRecord { features: TEACHER.into(), origin, spread: None, fits: task.probes.iter().map(fits).collect() }
+    let fits = task.probes.iter().map(fits).collect();
+    FeaturesRecord { features: TEACHER.into(), origin, spread: None, fits, measures: Vec::new() }
 }
 
 /// What the probes of arm `arm` predicted: of later arms a little more is right.
@@ -169,11 +172,14 @@ fn a_drawn_store_reads_as_a_finished_sweep() {
     assert!(report.charts.iter().any(|chart| chart.title == "total loss" && chart.series.len() == 9));
 
     let mut reader = Reader::new(&store, &plan);
+    let (every, quick) = (Duration::from_secs(5), Duration::from_millis(50));
     reader.read(4).unwrap();
+    assert_eq!(reader.rest(quick, every), quick, "before all have been seen the store is left alone half the time");
     assert_eq!(reader.picture().counts(), Counts { finished: 4, ..Counts::default() });
     reader.read(100).unwrap();
     let picture = reader.picture();
-    assert!(reader.has_seen_all() && picture.trials.iter().all(|trial| trial.score.is_some()));
+    assert_eq!(reader.rest(quick, every), every);
+    assert!(picture.seen() == 9 && picture.trials.iter().all(|trial| trial.score.is_some()));
     // Finished trials are not read again: nothing of the store is needed any more.
     std::fs::remove_dir_all(folder.path().join("trials")).unwrap();
     reader.read(100).unwrap();

@@ -71,6 +71,7 @@ enum News {
 fn read(store: &Store, plan: &Plan, every: Duration, leave: &AtomicBool, news: &Sender<News>) {
     let (mut reader, clock) = (Reader::new(store, plan), SystemClock::default());
     while !leave.load(Ordering::SeqCst) {
+        let began = clock.now();
         let found = match reader.read(TRIALS) {
             Ok(()) => News::Picture(reader.picture()),
             Err(error) => News::Trouble(format!("{error:#}")),
@@ -78,9 +79,7 @@ fn read(store: &Store, plan: &Plan, every: Duration, leave: &AtomicBool, news: &
         if news.send(found).is_err() {
             return;
         }
-        // Until all trials have been seen once, a second is enough.
-        let all_seen = reader.has_seen_all();
-        let until = clock.now() + if all_seen { every } else { every.min(Duration::from_secs(1)) };
+        let until = clock.now() + reader.rest(clock.now() - began, every);
         while clock.now() < until && !leave.load(Ordering::SeqCst) {
             clock.sleep(EVENTS.min(until.saturating_sub(clock.now())));
         }

@@ -24,7 +24,7 @@ pub(super) fn list(sweeps: &[Seen]) -> Response {
         let name = format!("<a href=\"/sweeps/{}\">{}</a>", encoded(&sweep.name), escaped(&sweep.name));
         rows += &match &sweep.picture {
             Some(picture) => line(&name, picture),
-            None => format!("<tr><th scope=\"row\">{name}</th><td colspan=\"6\">{}</td></tr>", being_read(sweep)),
+            None => format!("<tr><th scope=\"row\">{name}</th><td colspan=\"5\">{}</td></tr>", being_read(sweep)),
         };
     }
     let body = if sweeps.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn list(sweeps: &[Seen]) -> Response {
         format!(
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Sweeps\"><table><thead><tr><th scope=\"col\">sweep</th>\
              <th scope=\"col\">done</th><th scope=\"col\">running</th><th scope=\"col\">to run</th><th scope=\"col\">failed</th>\
-             <th scope=\"col\">left</th><th scope=\"col\">look at</th></tr></thead><tbody>{rows}</tbody></table></div>"
+             <th scope=\"col\">left</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
     };
     live("Sweeps", &format!("<h1>Sweeps</h1>{body}"))
@@ -49,11 +49,11 @@ fn line(name: &str, picture: &Picture) -> String {
     let left = picture.left_s().map(|left| format!("about {}", terminal::duration(left))).unwrap_or_default();
     let silent = match silent {
         0 => String::new(),
-        1 => "<strong>1 trial is silent</strong>".to_owned(),
-        several => format!("<strong>{several} trials are silent</strong>"),
+        1 => "<br><strong>1 trial is silent</strong>".to_owned(),
+        several => format!("<br><strong>{several} trials are silent</strong>"),
     };
     format!(
-        "<tr><th scope=\"row\">{name}</th><td>{} of {}</td><td>{}</td><td>{}</td><td>{}</td><td>{left}</td><td>{silent}</td></tr>",
+        "<tr><th scope=\"row\">{name}{silent}</th><td>{} of {}</td><td>{}</td><td>{}</td><td>{}</td><td>{left}</td></tr>",
         counts.finished,
         picture.trials.len(),
         counts.running,

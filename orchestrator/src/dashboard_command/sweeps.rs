@@ -152,10 +152,11 @@ impl Followed {
         let plan = Arc::new(plans::newest(store, &self.name)?);
         let mut reader = Reader::new(store, &plan);
         while plans::newest_number(store, &self.name)? == number {
+            let began = clock.now();
             reader.read(TRIALS)?;
             *locked(&self.now) = Some((Arc::clone(&plan), reader.picture()));
             *locked(&self.trouble) = None;
-            clock.sleep(if reader.has_seen_all() { every } else { every.min(Duration::from_millis(500)) });
+            clock.sleep(reader.rest(clock.now() - began, every));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! another machine, the metrics that it has published with its checkpoints.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
 use results::{ResultRow, TEACHER};
@@ -79,9 +80,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether every trial has been looked at.
-    pub(crate) fn has_seen_all(&self) -> bool {
-        self.known.iter().all(|known| known.shown.standing.is_some())
+    /// How long to leave the store alone after a look that took `spent`: `every` once all trials have been seen, before that as
+    /// long as the look took, up to a second.
+    pub(crate) fn rest(&self, spent: Duration, every: Duration) -> Duration {
+        let has_seen_all = self.known.iter().all(|known| known.shown.standing.is_some());
+        if has_seen_all { every } else { spent.clamp(Duration::from_millis(20), Duration::from_secs(1)).min(every) }
     }
 
     /// The picture now.

@@ -252,7 +252,7 @@ fn worries(watch: &Watch) -> Vec<Line<'static>> {
         .take(shown)
         .map(|(trial, words)| {
             let first: String = words.lines().next().unwrap_or_default().to_owned();
-            Line::styled(format!("{} {first}", trial.label), watch.colour(Some(Standing::Failed)))
+            Line::styled(format!("{} {first}", shortened(&trial.label, 30)), watch.colour(Some(Standing::Failed)))
         })
         .collect();
     if more > 0 {

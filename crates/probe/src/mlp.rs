@@ -274,13 +274,13 @@ mod tests {
         let x = Scaling::of(&features).apply(&features);
         let targets: Vec<usize> = labels.iter().map(|&l| l as usize).collect();
         let network = Network::drawn(4, 3, 2);
-        let (p, mut gradient) = (network.parameters.clone(), vec![0.0; 23]);
+        let (p, mut gradient) = (network.parameters.clone(), [0.0; 23]);
         network.objective((x.view(), &targets), &p, &mut gradient);
         for i in 0..p.len() {
             let at = |step: f64| {
                 let mut moved = p.clone();
                 moved[i] += step;
-                network.objective((x.view(), &targets), &moved, &mut vec![0.0; 23])
+                network.objective((x.view(), &targets), &moved, &mut [0.0; 23])
             };
             let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!((slope - gradient[i]).abs() < 1e-8, "parameter {i}: {slope} {}", gradient[i]);

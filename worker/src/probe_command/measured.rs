@@ -12,9 +12,12 @@ const CURVES: [&str; 1] = ["risk"];
 /// What a line is about: evaluation, probe, and the class, share or source.
 type About = (String, String, String);
 
+/// Values by metric.
+type Values<'a> = Vec<(&'a str, Vec<f64>)>;
+
 /// One line for each evaluation, probe, class, share and left-out source, with the mean of each metric over folds and draws.
 pub(super) fn lines(measures: &[Measure]) -> Vec<String> {
-    let mut found: Vec<(About, Vec<(&str, Vec<f64>)>)> = Vec::new();
+    let mut found: Vec<(About, Values<'_>)> = Vec::new();
     for measure in measures.iter().filter(|measure| !CURVES.contains(&measure.metric.as_str())) {
         let about = about(measure);
         let at = found.iter().position(|(known, _)| *known == about).unwrap_or_else(|| {

@@ -57,6 +57,9 @@ impl MeasuredLine {
 /// What a line is of: its place in the table, but for the arm.
 type Key = (String, String, Evaluation, usize);
 
+/// Values by features and arm, in the order in which they were met.
+type OfArms<'a> = Vec<((&'a str, &'a str), Values<'a>)>;
+
 /// Values of one arm by seed, with what is said of them.
 #[derive(Default)]
 struct Values<'a> {
@@ -67,7 +70,7 @@ struct Values<'a> {
 /// in which a probe left them; then arms in the order wanted and baselines.
 pub(super) fn measured(rows: &[&ResultRow], options: &TableOptions) -> Vec<MeasuredLine> {
     let mut order: Vec<Place<'_>> = Vec::new();
-    let mut found: BTreeMap<Key, Vec<((&str, &str), Values<'_>)>> = BTreeMap::new();
+    let mut found: BTreeMap<Key, OfArms<'_>> = BTreeMap::new();
     let mut positions: BTreeMap<String, usize> = BTreeMap::new();
     for &row in rows {
         let Some(place) = Place::of(row) else { continue };

@@ -248,3 +248,65 @@ fn trials_without_scores_stand_in_the_table_even_alone() {
     assert!(matches!(Table::build(&[], &[], &options("a")), Err(ResultsError::Empty { .. })));
     assert!(matches!(Table::build(&rows(), &[], &options("x")), Err(ResultsError::NoReference { .. })));
 }
+
+/// A number of a further evaluation.
+fn number(arm: &str, seed: u64, (evaluation, metric, fold): (&str, &str, &str), value: f64) -> ResultRow {
+    ResultRow { evaluation: Some(evaluation.into()), metric: metric.into(), ..row(arm, seed, fold, value) }
+}
+
+#[test]
+fn further_evaluations_are_averaged_over_folds_and_draws_and_spread_over_seeds() {
+    let mut all = rows();
+    for (seed, value) in [(0, 0.25), (1, 0.5)] {
+        for (fold, repeat, more) in [("0", 0, 0.0), ("0", 1, 0.25), ("1", 0, 0.25), ("1", 1, 0.5)] {
+            let at = |arm: &str, fraction, value| ResultRow {
+                fraction: Some(fraction),
+                repeat: Some(repeat),
+                n_train: 10,
+                ..number(arm, seed, ("label_efficiency", "weighted_f1", fold), value)
+            };
+            all.extend([at("b", 0.05, value + more), at("a", 0.05, 0.5), at("a", 1.0, 0.75)]);
+            all.push(ResultRow { features: "histogram".into(), step: 0.into(), ..at("a", 0.05, 0.125) });
+            all.push(ResultRow { features: "histogram".into(), step: 0.into(), ..at("b", 0.05, 0.125) });
+        }
+    }
+    let table = Table::build(&all, &[], &options("a")).unwrap();
+    let said: Vec<_> = table.measured.iter().map(|l| (l.name(), l.place(), l.value.n, l.value.mean)).collect();
+    let line = |name: &str, place: &str, seeds, mean| (name.to_owned(), place.to_owned(), seeds, mean);
+    assert_eq!(
+        said,
+        [
+            line("a", "5 %", 2, 0.5),
+            line("b", "5 %", 2, 0.625),
+            line("baseline: histogram", "5 %", 1, 0.125),
+            line("a", "100 %", 2, 0.75)
+        ]
+    );
+    assert_eq!((table.measured[1].value.std, table.measured[1].n_train), (Some(0.125 * 2f64.sqrt()), 10.0));
+    assert_eq!(
+        table.lines,
+        Table::build(&rows(), &[], &options("a")).unwrap().lines,
+        "the protocol's lines are as before"
+    );
+}
+
+#[test]
+fn a_left_out_source_is_a_place_of_its_own_and_unknown_evaluations_are_passed_over() {
+    let of = |metric, fold, value| number("a", 0, ("leave_one_source_out", metric, fold), value);
+    let rows = [
+        row("a", 0, "0", 0.5),
+        of("accuracy", "chula", 0.75),
+        of("accuracy", "elsafty", 0.5),
+        ResultRow { note: "worst source: elsafty".into(), ..of("worst_accuracy", "all", 0.5) },
+        number("a", 0, ("of_tomorrow", "accuracy", "0"), 0.5),
+    ];
+    let table = Table::build(&rows, &[], &options("a")).unwrap();
+    let places: Vec<String> = table.measured.iter().map(|line| line.place()).collect();
+    assert_eq!(places, ["chula", "elsafty", ""]);
+    let text = crate::render::markdown(&table);
+    assert!(text.contains("| 1nn | chula | a | 75.0 |  |"), "{text}");
+    assert!(text.contains("| 1nn |  | a |  | 50.0 |"), "{text}");
+    assert!(text.contains("- worst source: elsafty") && text.contains("what a new laboratory may get"), "{text}");
+    let csv = crate::render::measured_csv(&table).unwrap();
+    assert!(csv.lines().count() == 4 && csv.contains("leave_one_source_out,1nn,accuracy,,,chula,a"), "{csv}");
+}

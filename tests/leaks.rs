@@ -63,7 +63,8 @@ fn a_refused_sweep_names_the_commands_that_lead_to_one_that_begins() {
     let (data, root, train) = (smears.join("data"), format!("web={}", text(&web)), text(&at("train")).to_owned());
     let build = ["build", text(&smears.join("sources")), "--data", text(&data), "--root", &root, "--size", "112"]
         .map(str::to_owned);
-    let build: Vec<&str> = build.iter().map(String::as_str).chain(["--out", &train]).collect();
+    let build: Vec<&str> =
+        build.iter().map(String::as_str).chain(["--near-copies", "ignore", "--out", &train]).collect();
     run("shard-builder", &build);
 
     let (code, said) = dry_run(folder.path(), &train, &cells);

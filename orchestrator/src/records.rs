@@ -17,6 +17,7 @@
 //!                                                         its end result.json or failed.json; set-aside.json where
 //!                                                         `verify --repair` put one
 //! atlases/<set digest>/atlas.json, sheet-<n>.jpg           small pictures of the cells of an evaluation set, for reports
+//! leaks/<set digest>/<set digest>/near.json, …             what a training set and an evaluation set share ([`shards::leaks`])
 //! ```
 //! `<probes>` is the digest of how the trained model is measured: another split measures the same run anew, and does not
 //! train it again. Baselines lie under `trials/` too: they are trials that train nothing.

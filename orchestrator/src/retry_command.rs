@@ -15,10 +15,12 @@ use crate::cli::{BackendName, RetryArgs, SweepArgs};
 use crate::code;
 use crate::evidence;
 use crate::identity::{Identity, Life};
+use crate::leakage::Leakage;
 use crate::process::Launcher;
 use crate::records::{Plan, Trial};
 use crate::sweep::Options;
 use crate::sweep_command::{self, work_of};
+use crate::sweep_file::SweepFile;
 use crate::target;
 use crate::trial_state::State;
 
@@ -62,7 +64,11 @@ fn refuse_without_need(args: &RetryArgs, state: State, trial: &Trial<'_>) -> Res
 fn here(args: &RetryArgs, store: &Store, plan: &Plan, trials: Vec<Trial<'_>>) -> Result<ExitCode> {
     let worker = code::find_worker(args.choice.worker.as_deref())?;
     let trials = plan.with_baselines(trials);
-    let findings = check::check(store, plan, &trials, &worker);
+    let mut findings = check::check(store, plan, &trials, &worker);
+    // What a sweep may do in spite of shared images stands in its file; without one, what is known is said.
+    let leakage =
+        sweep_file(args).map_or(Ok(Leakage::Warn), |path| SweepFile::read(path).map(|file| file.leakage()))?;
+    findings.problems.extend(sweep_command::leaks(leakage, store, plan, &trials));
     ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     let program = std::env::current_exe().context("find the path of this program")?;
     let grace = Duration::from_secs_f64(args.grace_s);
@@ -72,10 +78,14 @@ fn here(args: &RetryArgs, store: &Store, plan: &Plan, trials: Vec<Trial<'_>>) ->
     sweep_command::execute((store, plan), &options, &mut backend, trials)
 }
 
+/// The sweep file that was named, if one was.
+fn sweep_file(args: &RetryArgs) -> Option<&Path> {
+    args.choice.sweep.as_deref().map(Path::new).filter(|path| path.is_file())
+}
+
 fn on_slurm(args: &RetryArgs, trials: &[Trial<'_>]) -> Result<ExitCode> {
-    let file = args.choice.sweep.as_deref().map(Path::new).filter(|path| path.is_file());
     let file: PathBuf =
-        file.context("what a trial asks of Slurm stands in the sweep file: name it with --sweep")?.into();
+        sweep_file(args).context("what a trial asks of Slurm stands in the sweep file: name it with --sweep")?.into();
     if let Some(baseline) = trials.iter().find(|trial| trial.baseline.is_some()) {
         bail!("{} is a baseline, which runs with the trials that it belongs to: retry one of those", baseline.label());
     }

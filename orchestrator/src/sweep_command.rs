@@ -21,7 +21,7 @@ use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
 use crate::design;
-use crate::leakage;
+use crate::leakage::{self, Leakage};
 use crate::local::Local;
 use crate::plan::{self, Facts};
 use crate::plans::{self, Run};
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     let trials = chosen(&plan, &filter);
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
     let mut findings = check::check(&store, &plan, &trials, &worker);
-    findings.problems.extend(leaks(&file, &store, &plan, &trials));
+    findings.problems.extend(leaks(file.leakage(), &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     terminal::note(findings.room());
     let work = work_of(args.work.as_deref(), &store, &plan);
@@ -129,8 +129,8 @@ fn chosen<'a>(plan: &'a Plan, filter: &Globs) -> Vec<Trial<'a>> {
 }
 
 /// Says what the gate against leakage warns of, and returns what it refuses.
-fn leaks(file: &SweepFile, store: &Store, plan: &Plan, trials: &[Trial<'_>]) -> Vec<String> {
-    let gate = leakage::check(file.leakage(), store, plan, trials);
+pub(crate) fn leaks(leakage: Leakage, store: &Store, plan: &Plan, trials: &[Trial<'_>]) -> Vec<String> {
+    let gate = leakage::check(leakage, store, plan, trials);
     gate.warnings.iter().for_each(|warning| terminal::note(format!("Warning: {warning}.")));
     gate.problems
 }
@@ -193,7 +193,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
         terminal::note(findings.room());
         problems.extend(findings.problems);
-        problems.extend(leaks(file, store, &plan, &trials));
+        problems.extend(leaks(file.leakage(), store, &plan, &trials));
     }
     let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
     if args.backend == BackendName::Slurm

@@ -58,7 +58,7 @@ fn ranges_are_exact(store: &Store) {
 fn the_last_write_has_a_time(store: &Store) {
     let written = store.last_write("list").expect("a time");
     assert!(written.is_some_and(|unix_s| unix_s > 1_000_000_000), "{written:?}");
-    assert_eq!(store.last_write("never").expect("nothing there"), None);
+    assert_eq!(store.last_write("nothing").expect("nothing there"), None);
 }
 
 fn listing_is_sorted_and_by_parts(store: &Store) {

@@ -304,3 +304,73 @@ fn where_pixels_cannot_be_read_again_the_first_look_decides() {
     let seen = find(&cells, &fingerprinter, &Kept(&[]));
     assert!(!seen.pairs.is_empty() && seen.alike == 0, "{seen:?}");
 }
+
+/// The fingerprint of an image as it is stored and read again.
+fn stored(fingerprinter: &Fingerprinter, image: &RgbImage) -> Fingerprint {
+    let made = fingerprinter.fingerprint(image).expect("it shows something");
+    let (centre, whole) = (made.stored(Frame::Centre), made.stored(Frame::Whole));
+    Fingerprint::from_stored(image.dimensions(), centre, whole).expect("both are whole")
+}
+
+fn borrowed(prints: &[(usize, Fingerprint)]) -> Vec<(usize, &Fingerprint)> {
+    prints.iter().map(|(at, print)| (*at, print)).collect()
+}
+
+/// Pairs of copies between two collections by stored fingerprints, a block at a time, and how many more are alike.
+fn across(first: &[RgbImage], second: &[RgbImage], block: usize) -> (Vec<(usize, usize)>, u64) {
+    let fingerprinter = Fingerprinter::new();
+    let of = |images: &[RgbImage]| -> Vec<(usize, Fingerprint)> {
+        images.iter().map(|image| stored(&fingerprinter, image)).enumerate().collect()
+    };
+    let (first, second) = (of(first), of(second));
+    let mut likely = LikelyCopies::new(first.len(), second.len());
+    for a in first.chunks(block) {
+        for b in second.chunks(block) {
+            likely.compare(&borrowed(a), &borrowed(b));
+        }
+    }
+    let (mut pairs, mut alike) = (Vec::new(), 0);
+    for of_one in likely.pairs().chunk_by(|p, q| p.a == q.a) {
+        let image = &first[of_one[0].a].1;
+        let (found, others) = look_across(&fingerprinter, image, of_one, |b| second.get(b).map(|(_, print)| print));
+        pairs.extend(places(&found));
+        alike += others;
+    }
+    (pairs, alike)
+}
+
+#[test]
+fn copies_across_two_collections_are_found_by_what_is_stored_of_them() {
+    let first: Vec<RgbImage> = (0..9).map(|seed| field(400, 300, 500 + seed)).collect();
+    let second = [
+        field(400, 300, 600),
+        turned(&first[2], 10.0),
+        imageops::resize(&first[5], 280, 280, imageops::FilterType::CatmullRom),
+        compressed(&imageops::flip_horizontal(&first[8]), 60),
+        imageops::crop_imm(&first[2], 35, 3, 360, 270).to_image(),
+    ];
+    let expected = [(2, 1), (2, 4), (5, 2), (8, 3)];
+    for block in [2, 4, 100] {
+        assert_eq!(across(&first, &second, block).0, expected, "blocks of {block}");
+    }
+}
+
+/// Without pixels there are pictures of 128 px, grey: enough for large single cells, which fit each other by their outlines.
+#[test]
+fn large_single_cells_and_dusty_fields_of_two_collections_are_no_copies_and_copies_of_cells_are_found() {
+    let of_stain = |seeds: std::ops::Range<u64>| -> Vec<RgbImage> {
+        seeds.map(|seed| compressed(&drawn(240, 1000 + seed, 6.0, 2.0, 1.3), 90)).collect()
+    };
+    let (first, mut second) = (of_stain(0..16), of_stain(16..32));
+    let (pairs, alike) = across(&first, &second, 100);
+    assert_eq!(pairs, []);
+    assert!(alike > 5, "the cells are alike, or this test says nothing: {alike}");
+    second.push(compressed(&imageops::flip_horizontal(&first[3]), 70));
+    second.push(imageops::rotate90(&first[7]));
+    assert_eq!(across(&first, &second, 100).0, [(3, 16), (7, 17)]);
+
+    let dusty = |seeds: std::ops::Range<u64>| -> Vec<RgbImage> {
+        seeds.map(|seed| dusty(400, 300, 500 + seed, 1500, 160.0)).collect()
+    };
+    assert_eq!(across(&dusty(0..4), &dusty(4..8), 100).0, []);
+}

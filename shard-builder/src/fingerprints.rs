@@ -44,7 +44,7 @@ pub(crate) fn write(
 /// Writes fingerprints a file at a time, under the name of the set's folder of shards.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`fn@write`].
 pub(crate) fn write_all(
     store: &Store,
     content: &str,

@@ -11,6 +11,12 @@ use crate::ResultsError;
 /// The value of [`ResultRow::features`] for the trained model: the EMA teacher's normed CLS token.
 pub const TEACHER: &str = "teacher";
 
+/// The value of [`ResultRow::features`] for random weights of the same model, drawn from the seed of the trial.
+pub const RANDOM: &str = "random";
+
+/// The value of [`ResultRow::features`] for colour histograms, which no seed changes.
+pub const HISTOGRAM: &str = "histogram";
+
 /// The value of [`ResultRow::probe`] in rows about the features themselves; their fold is [`ALL_FOLDS`], their metrics are
 /// `median_std`, `effective_rank`, `alignment` and `uniformity`.
 pub const PROBE_OF_FEATURES: &str = "features";

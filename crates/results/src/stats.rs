@@ -52,6 +52,10 @@ pub fn summary(values: &[f64]) -> Option<Summary> {
     if n == 0 {
         return None;
     }
+    // The mean of equal numbers may differ from them in its last bit.
+    if values.iter().all(|value| *value == values[0]) {
+        return Some(Summary { n, mean: values[0], std: (n > 1).then_some(0.0) });
+    }
     let mean = values.iter().sum::<f64>() / n as f64;
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
     Some(Summary { n, mean, std: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()) })
@@ -253,6 +257,12 @@ mod tests {
             let wilcoxon = wilcoxon(&differences).unwrap();
             assert_close(wilcoxon, case["wilcoxon_p"].as_f64().unwrap(), 1e-9, &format!("wilcoxon of {what}"));
         }
+    }
+
+    #[test]
+    fn equal_values_have_a_spread_of_exactly_zero() {
+        let value = 0.1 + 0.2;
+        assert_eq!(summary(&[value; 3]), Some(Summary { n: 3, mean: value, std: Some(0.0) }));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The comparison: arms against a reference arm, one line per data set, split, metric, probe and arm.
 //!
 //! Pairs are the seeds that both arms have, since arms of a sweep share data order, initial weights and views: what differs within
-//! a pair is the ablation. Estimates come from counted predictions ([`Evaluated`]); where an older version kept none, a line has
-//! what rows give and says what is missing. Verdicts are about the primary probe and metric of each evaluation set, as one
+//! a pair is the ablation. Estimates come from counted predictions ([`Evaluated`]); where an older version kept none of the reference, a
+//! comparison has what rows give and says what is missing. Verdicts are about the primary probe and metric of each evaluation set, as one
 //! family ([`crate::stats::verdict`]). Trials without scores are listed. Baselines (features other than the teacher's) stand below
 //! the arms.
 
@@ -27,7 +27,7 @@ use crate::stats::verdict::Rules;
 
 pub use classes::ClassLine;
 pub use evaluated::Evaluated;
-pub use line::{Difference, Judged, Line, Missing, SourcesDifference, line_name};
+pub use line::{Difference, Judged, LeftOut, Line, Missing, SourcesDifference, line_name};
 pub use measured::MeasuredLine;
 pub use published::Published;
 
@@ -185,6 +185,8 @@ pub struct Table {
     pub family: Family,
     /// The lines, sorted by data set, split, metric, probe; then arms in order, the baselines last.
     pub lines: Vec<Line>,
+    /// Lines that cannot be compared with the others.
+    pub left_out: Vec<LeftOut>,
     /// How features spread, where rows say it: lines of the probe [`PROBE_OF_FEATURES`], in the same order.
     pub features: Vec<Line>,
     /// Scores of single classes, where predictions are kept.
@@ -219,7 +221,8 @@ impl Table {
         mut evaluated: impl FnMut(&str, &str) -> Result<Evaluated, E>,
     ) -> Result<Self, E> {
         verify(rows, unscored, options)?;
-        let (mut lines, mut classes, last) = (Vec::new(), Vec::new(), last_steps(rows));
+        let (mut lines, mut classes, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let last = last_steps(rows);
         let scores: Vec<&ResultRow> = last.iter().copied().filter(|row| row.is_score()).collect();
         for (dataset, split) in scores.iter().map(|row| (&*row.dataset, &*row.split)).collect::<BTreeSet<_>>() {
             let of_set: Vec<&ResultRow> =
@@ -228,7 +231,9 @@ impl Table {
             counted.share_baselines(&of_set);
             let mut of_set_lines = Vec::new();
             for (comparison, rows) in by_comparison(&of_set) {
-                of_set_lines.extend(compare(comparison, &rows, &counted, options)?);
+                let (lines, without) = compare(comparison, &rows, &counted, options)?;
+                of_set_lines.extend(lines);
+                left_out.extend(without);
                 of_set_lines.extend(published::lines(comparison, options));
             }
             classes.extend(classes::classes(&counted, &of_set_lines));
@@ -247,6 +252,7 @@ impl Table {
             primaries,
             family,
             lines,
+            left_out,
             features: features(&last, options)?,
             classes,
             measured: measured::measured(&last, options),
@@ -322,7 +328,7 @@ fn features(rows: &[&ResultRow], options: &TableOptions) -> Result<Vec<Line>, Re
     let about: Vec<&ResultRow> = rows.iter().copied().filter(|row| row.probe == PROBE_OF_FEATURES).collect();
     let (mut lines, options, none) = (Vec::new(), options.uncompared(), Evaluated::default());
     for (comparison, rows) in by_comparison(&about) {
-        lines.extend(compare(comparison, &rows, &none, &options)?);
+        lines.extend(compare(comparison, &rows, &none, &options)?.0);
     }
     Ok(lines)
 }

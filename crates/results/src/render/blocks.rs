@@ -129,6 +129,7 @@ impl<'a> Set<'a> {
             cells
         });
         let mut notes = self.notes(&lines);
+        notes.extend(self.left_out(&lines));
         notes.extend(self.power(&lines, scale));
         block(heading, 1, rows.collect(), notes)
     }
@@ -239,7 +240,7 @@ impl<'a> Set<'a> {
                     &format!("{:.0} % interval", 100.0 * level),
                     format!("[{}, {}]", scale.signed(interval.lo), scale.signed(interval.hi)),
                 ),
-                cell("p (sign flip)", p(test.p)),
+                cell("p", p(of.estimate.p())),
                 cell("smallest possible p", p(test.attainable)),
             ])
         };
@@ -276,7 +277,23 @@ impl<'a> Set<'a> {
             }
             cells
         });
-        block(heading, 2, rows.collect(), self.notes(&lines))
+        let notes = self.notes(&lines).into_iter().chain(self.left_out(&lines)).collect();
+        block(heading, 2, rows.collect(), notes)
+    }
+
+    /// Arms and baselines that are left out of comparisons of `lines`, each once.
+    fn left_out(&self, lines: &[&Line]) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        for left_out in &self.table.left_out {
+            let of = |line: &&Line| {
+                (&line.dataset, &line.split, &line.metric, &line.probe)
+                    == (&left_out.dataset, &left_out.split, &left_out.metric, &left_out.probe)
+            };
+            if lines.iter().any(of) && !notes.contains(&left_out.words()) {
+                notes.push(left_out.words());
+            }
+        }
+        notes
     }
 
     fn spread_of_features(&self) -> Option<Block> {
@@ -367,17 +384,21 @@ const CURVE: &str = "risk";
 /// Metrics of the features themselves, in the order shown.
 const FEATURES: [&str; 4] = ["median_std", "effective_rank", "alignment", "uniformity"];
 
-/// Why intervals of a difference are missing: one sentence where one reason has taken both.
+/// Why intervals of a difference are missing, one sentence where one reason has taken both; and where groups add nothing to one.
 fn missing(difference: &Difference) -> Vec<String> {
-    let Difference { over_seeds_and_groups, over_seeds, .. } = difference;
-    let reason = |missing: &Missing| match missing {
-        Missing::NoPredictions => format!("no interval over groups: {missing}"),
-        Missing::NoEstimate(reason) => format!("no interval: {reason}"),
-    };
-    let mut reasons: Vec<String> =
-        [over_seeds_and_groups, over_seeds].into_iter().filter_map(|e| e.as_ref().err()).map(reason).collect();
-    reasons.dedup();
-    reasons
+    let Difference { over_seeds_and_groups, over_seeds, spread, .. } = difference;
+    match (over_seeds_and_groups, over_seeds) {
+        (Ok(_), Ok(_)) if spread.is_some_and(|spread| spread.floor == 0.0) => {
+            vec!["groups were not seen to differ, so the interval over new groups is no wider than that over seeds alone".to_owned()]
+        }
+        (Ok(_), Ok(_)) => Vec::new(),
+        (Ok(_), Err(seeds)) => vec![format!("no interval over seeds alone: {seeds}")],
+        (Err(groups), Ok(_)) => vec![format!("no interval over groups: {groups}")],
+        (Err(groups), Err(seeds)) if groups == seeds => vec![format!("no interval: {groups}")],
+        (Err(groups), Err(seeds)) => {
+            vec![format!("no interval over groups: {groups}"), format!("no interval over seeds alone: {seeds}")]
+        }
+    }
 }
 
 /// Which of `all` lines a note is about, in as few words as it takes.

@@ -23,7 +23,10 @@ pub fn markdown(table: &Table) -> String {
         let numbers = "---:|".repeat(block.header.len() - block.texts);
         let _ = writeln!(out, "|{}{numbers}", "---|".repeat(block.texts));
         for row in &block.rows {
-            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            let (texts, numbers) = row.split_at(block.texts);
+            let cells =
+                texts.iter().map(|text| escaped(text)).chain(numbers.iter().map(|cell| cell.replace('|', "\\|")));
+            let cells: Vec<String> = cells.collect();
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
         out.push('\n');
@@ -43,10 +46,28 @@ pub fn markdown(table: &Table) -> String {
     } else {
         out.push_str("| arm | seed | trial | status | reason |\n|---|---:|---|---|---|\n");
         for t in &table.unscored {
-            let reason = t.reason.replace('|', "\\|").replace('\n', " ");
+            let reason = t.reason.replace('|', "\\|").replace('<', "\\<").replace('\n', " ");
             let (trial, state) = (t.trial.short(), t.state.words());
             let _ = writeln!(out, "| {} | {} | `{trial}` | {state} | {reason} |", t.arm, t.seed);
         }
+    }
+    out
+}
+
+/// A name from a label table or a sweep file as Markdown shows it unchanged in a cell: characters that mean something are escaped, and
+/// underscores within words, which mean nothing there, stay as they are.
+fn escaped(name: &str) -> String {
+    let mut out = String::new();
+    let mut before = ' ';
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let after = rest.peek().copied().unwrap_or(' ');
+        let within = before.is_alphanumeric() && after.is_alphanumeric();
+        if "\\|`*<>&$[]~#!".contains(c) || (c == '_' && !within) {
+            out.push('\\');
+        }
+        out.push(if c.is_control() { ' ' } else { c });
+        before = c;
     }
     out
 }

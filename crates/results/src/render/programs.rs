@@ -177,14 +177,14 @@ fn of_verdict(table: &Table, difference: Option<&Difference>) -> Record {
 fn of_sources(table: &Table, line: &Line) -> Record {
     let of = line.difference.as_ref().and_then(|d| d.over_sources);
     let interval = of.map(|of| of.estimate.interval(table.level()));
-    let test = of.map(|of| of.estimate.sign_flip).filter(|_| line.is_primary && !line.is_baseline());
+    let test = of.map(|of| of.estimate).filter(|_| line.is_primary && !line.is_baseline());
     vec![
         count("sources", of.map_or(0, |of| of.sources)),
         number("sources_difference", of.map(|of| of.estimate.mean())),
         number("sources_lo", interval.map(|i| i.lo)),
         number("sources_hi", interval.map(|i| i.hi)),
-        number("sources_p", test.map(|test| test.p)),
-        number("sources_smallest_p", test.map(|test| test.attainable)),
+        number("sources_p", test.map(|test| test.p())),
+        number("sources_smallest_p", test.map(|test| test.sign_flip.attainable)),
     ]
 }
 

@@ -48,6 +48,17 @@ fn markdown_shows_differences_failures_and_the_warning() {
 }
 
 #[test]
+fn markdown_shows_any_name_as_it_is() {
+    let names =
+        [("<script>", "\\<script\\>"), ("a\\|b", "a\\\\\\|b"), ("$x_1$", "\\$x_1\\$"), ("_a_ *b*", "\\_a\\_ \\*b\\*")];
+    for (name, expected) in names {
+        let rows = [row("base", 0, "0", 0.5), row(name, 0, "0", 0.25)];
+        let text = markdown(&Table::build(&rows, &[], &TableOptions::default()).unwrap());
+        assert!(text.contains(&format!("| 1nn | {expected} | 1 |")), "{text}");
+    }
+}
+
+#[test]
 fn terminal_columns_line_up() {
     let text = terminal(&table(false));
     let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("  1nn")).collect();

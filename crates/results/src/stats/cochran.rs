@@ -72,10 +72,13 @@ impl CochranT {
     }
 }
 
-/// Student's t with `df` degrees of freedom, at least one and at most 10,000: beyond, it is the normal distribution to four
-/// digits, and the library's quantiles go wrong from some millions on.
+/// Degrees of freedom from which a variance counts as known: Student's t is the normal distribution to four digits, and the library's
+/// quantiles go wrong from some millions on.
+pub(super) const MOST_DF: f64 = 1e4;
+
+/// Student's t with `df` degrees of freedom, at least one and at most [`MOST_DF`].
 fn student(df: f64) -> StudentsT {
-    StudentsT::new(0.0, 1.0, df.clamp(1.0, 1e4)).expect("at least one degree of freedom")
+    StudentsT::new(0.0, 1.0, df.clamp(1.0, MOST_DF)).expect("at least one degree of freedom")
 }
 
 #[cfg(test)]

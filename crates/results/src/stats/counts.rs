@@ -211,6 +211,16 @@ impl Counts {
         Some(self.strata.iter().zip(self.weights()).map(|(stratum, weight)| weight * of(stratum)).sum())
     }
 
+    /// Whether the mean over the folds of rows, which hold the cells of all sources, is the same score: each fold is of one source,
+    /// and all sources have equally many.
+    pub fn rows_have_the_same_scores(&self) -> bool {
+        let mut folds: BTreeMap<&str, &str> = BTreeMap::new();
+        let apart = self.strata.iter().all(|s| *folds.entry(&s.fold).or_insert(&s.source) == s.source);
+        let mut sources = self.strata.chunk_by(|a, b| a.source == b.source).map(<[Stratum]>::len);
+        let first = sources.next();
+        apart && sources.all(|folds| Some(folds) == first)
+    }
+
     /// The weight of each stratum in a score: every source counts the same, and so does every fold within its source.
     pub fn weights(&self) -> Vec<f64> {
         let mut folds: BTreeMap<&str, usize> = BTreeMap::new();
@@ -243,6 +253,20 @@ mod tests {
         assert_eq!(counts.score("base", 3, Metric::Accuracy), Some(((1.0 + 0.25) / 2.0 + 0.25) / 2.0));
         assert_eq!(counts.score("base", 4, Metric::Accuracy), None);
         assert_eq!((counts.arms(), counts.seeds("base")), (vec!["base"], vec![3]));
+    }
+
+    #[test]
+    fn rows_have_the_same_scores_where_no_fold_holds_two_sources() {
+        let of = |places: &[(&str, &str)]| {
+            let mut builder = CountsBuilder::new(1);
+            for (source, fold) in places {
+                builder.add(("base", 0), place(source, fold, &format!("{source}{fold}")), (0, 0), 1).unwrap();
+            }
+            builder.build().unwrap().rows_have_the_same_scores()
+        };
+        assert!(of(&[("a", "0"), ("a", "1")]) && of(&[("a", "a"), ("b", "b")]));
+        assert!(!of(&[("a", "0"), ("b", "0")]), "a fold of two sources");
+        assert!(!of(&[("a", "0"), ("a", "1"), ("b", "2")]), "sources weigh the same, folds do not");
     }
 
     #[test]

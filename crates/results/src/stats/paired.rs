@@ -83,18 +83,24 @@ impl Paired {
         self.by_seed.iter().sum::<f64>() / self.by_seed.len() as f64
     }
 
+    /// The names of the sources with the mean difference over their folds of each seed, in the order of the seeds.
+    pub fn by_source_and_seed(&self) -> Vec<(&str, Vec<f64>)> {
+        let mut first = 0;
+        let of_source = |folds: &[Stratum]| {
+            let places = first..first + folds.len();
+            first = places.end;
+            let rows = self.values.chunks_exact(self.strata.len());
+            rows.map(|row| row[places.clone()].iter().sum::<f64>() / folds.len() as f64).collect()
+        };
+        let sources = self.strata.chunk_by(|a, b| a.source == b.source);
+        let names = sources.clone().map(|folds| folds[0].source.as_str());
+        names.zip(sources.map(of_source)).collect()
+    }
+
     /// The names of the sources with their mean differences, over folds and seeds.
     pub fn by_source(&self) -> Vec<(&str, f64)> {
-        let mut sources: Vec<(&str, f64, f64)> = Vec::new();
-        for (index, stratum) in self.strata.iter().enumerate() {
-            if sources.last().is_none_or(|last| last.0 != stratum.source) {
-                sources.push((&stratum.source, 0.0, 0.0));
-            }
-            let last = sources.last_mut().expect("a source has just been put there");
-            last.1 += self.values.iter().skip(index).step_by(self.strata.len()).sum::<f64>();
-            last.2 += self.seeds.len() as f64;
-        }
-        sources.into_iter().map(|(source, sum, n)| (source, sum / n)).collect()
+        let mean = |of_seeds: Vec<f64>| of_seeds.iter().sum::<f64>() / of_seeds.len() as f64;
+        self.by_source_and_seed().into_iter().map(|(source, of_seeds)| (source, mean(of_seeds))).collect()
     }
 }
 

@@ -13,7 +13,7 @@ impl Table {
         }
         captions.push(
             "Score: the metric of each fold, averaged over the folds of a source, then over sources, then over seeds; ± is the \
-             standard deviation (ddof 1) over seeds. The spread over folds has a column of its own."
+             standard deviation (ddof 1) over seeds. The spread over folds is another thing and has a column of its own in the report."
                 .to_owned(),
         );
         if let Some(reference) = &self.reference {
@@ -38,8 +38,9 @@ impl Table {
     fn sources(&self) -> Option<String> {
         let any = self.lines.iter().any(|line| line.difference.as_ref().is_some_and(|d| d.over_sources.is_some()));
         any.then(|| {
-            "New sources (another laboratory or camera): interval of the corrected resampled t (Nadeau & Bengio); p of the exact sign-flip \
-             test, beside the smallest p that so few sources can give. It belongs to no family."
+            "New sources (another laboratory or camera): the variance over sources plus what they share, the larger of Nadeau & Bengio's \
+             correction and the seeds' common effect; p is the larger of the interval's and the exact sign-flip test's, beside the smallest that so \
+             few sources can give. It belongs to no family."
                 .to_owned()
         })
     }
@@ -57,10 +58,11 @@ impl Table {
             .collect();
         let (arms, sets) = (self.family.arms, self.family.primaries);
         format!(
-            "Primary: {}. Family: {} = {}, corrected by Holm. All other numbers are descriptive and have no p.",
+            "Primary: {}. Family: {} = {}, corrected by Holm. All other numbers{} are descriptive and have no p.",
             primaries.join(", "),
             super::counted(arms, "arm") + " × " + &super::counted(sets, "primary comparison"),
             super::counted(arms * sets, "test"),
+            if self.sources().is_some() { " but those over new sources" } else { "" },
         )
     }
 

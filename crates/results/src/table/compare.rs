@@ -1,17 +1,19 @@
 //! The lines of one comparison: what stands behind each arm and baseline, and its paired difference to the reference.
 //!
-//! Numbers come from counted predictions where all seeds of a line have them, else from rows; a line never mixes the two.
+//! A comparison has one definition of a score. It is that of counted predictions (folds within sources) where the reference has them for all of
+//! its seeds, else that of rows (folds alone). A line without predictions stands in a comparison of predictions only where
+//! both definitions are the same number, as with a single source; else it is left out and named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use run_spec::ids::Seed;
 
-use super::line::{Difference, Line, Missing, SourcesDifference, line_name};
+use super::line::{Difference, LeftOut, Line, Missing, SourcesDifference, line_name};
 use super::{Evaluated, TableOptions};
 use crate::ResultsError;
-use crate::row::{ResultRow, TEACHER};
+use crate::row::{HISTOGRAM, RANDOM, ResultRow, TEACHER};
 use crate::stats::counts::Counts;
-use crate::stats::estimate::{self, FEWEST_SOURCES};
+use crate::stats::estimate;
 use crate::stats::paired::Paired;
 use crate::stats::score::Metric;
 use crate::stats::{self, summary};
@@ -28,6 +30,17 @@ struct Counted<'a> {
     metric: Metric,
 }
 
+impl Counted<'_> {
+    fn has(&self, name: &str, seed: Seed) -> bool {
+        self.counts.trial(name, seed.get()).is_some()
+    }
+
+    /// Whether all seeds of a line have predictions.
+    fn has_all(&self, name: &str, cells: &Scores<'_>) -> bool {
+        cells.keys().all(|&(seed, _)| self.has(name, seed))
+    }
+}
+
 /// One line in the making.
 struct Subject<'a> {
     features: &'a str,
@@ -37,15 +50,17 @@ struct Subject<'a> {
     knows_no_seed: bool,
     /// Where all seeds of the line have predictions.
     counted: Option<Counted<'a>>,
+    /// What is to be said of the scores.
+    note: Option<String>,
 }
 
-/// The lines of one comparison.
+/// The lines of one comparison, and what is left out of it.
 pub(super) fn compare<'a>(
     comparison: Comparison<'a>,
     rows: &[&'a ResultRow],
     evaluated: &'a Evaluated,
     options: &TableOptions,
-) -> Result<Vec<Line>, ResultsError> {
+) -> Result<(Vec<Line>, Vec<LeftOut>), ResultsError> {
     let mut scores: BTreeMap<(&str, &str), Scores<'_>> = BTreeMap::new();
     for &row in rows {
         let cells = scores.entry((&row.features, &row.arm)).or_default();
@@ -56,10 +71,24 @@ pub(super) fn compare<'a>(
     }
     let counted = evaluated.counts.get(comparison.3).zip(Metric::named(comparison.2));
     let counted = counted.map(|(counts, metric)| Counted { counts, metric });
-    let subjects: Vec<Subject<'_>> =
-        in_order(scores, options).into_iter().map(|parts| Subject::new(parts, counted)).collect();
-    let is_reference = |of: &&Subject<'_>| of.features == TEACHER && Some(of.arm) == options.reference.as_deref();
-    let reference = subjects.iter().find(is_reference);
+    let parts = in_order(scores, options);
+    let is_reference = |features: &str, arm: &str| features == TEACHER && Some(arm) == options.reference.as_deref();
+    let by_predictions = counted.filter(|counted| {
+        let has_all = |parts: &(&str, &str, Scores<'_>)| counted.has_all(&line_name(parts.0, parts.1), &parts.2);
+        let reference = parts.iter().find(|parts| is_reference(parts.0, parts.1));
+        reference.map_or_else(|| parts.iter().any(has_all), has_all)
+    });
+    let lacking = counted.is_some() && by_predictions.is_none();
+    let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
+    for parts in parts {
+        let name = line_name(parts.0, parts.1);
+        match Subject::new(parts, by_predictions) {
+            Some(of) if lacking => subjects.push(Subject { note: Some(by_rows(options.reference.as_deref())), ..of }),
+            Some(of) => subjects.push(of),
+            None => left_out.push(LeftOut::of(comparison, name)),
+        }
+    }
+    let reference = subjects.iter().find(|of| is_reference(of.features, of.arm));
     let line = |of: &Subject<'_>| {
         let difference = match reference {
             Some(reference) if !std::ptr::eq(reference, of) => of.difference(reference)?,
@@ -67,7 +96,14 @@ pub(super) fn compare<'a>(
         };
         Ok(of.line(comparison, difference, options))
     };
-    subjects.iter().map(line).collect()
+    let lines = subjects.iter().map(line).collect::<Result<_, _>>()?;
+    Ok((lines, left_out))
+}
+
+/// What is said where no predictions are kept of the reference, or of any line where there is none.
+fn by_rows(reference: Option<&str>) -> String {
+    let of = reference.map_or_else(|| "any arm".to_owned(), |reference| format!("all seeds of {reference}"));
+    format!("scores are means over folds that hold all sources together, since predictions are not kept of {of}")
 }
 
 /// Arms in the order wanted (the reference first unless placed), then baselines; a baseline on which all arms agree
@@ -113,13 +149,23 @@ fn merged<'a>(of_arms: &[(&str, Scores<'a>)]) -> Option<Scores<'a>> {
 }
 
 impl<'a> Subject<'a> {
-    fn new((features, arm, cells): (&'a str, &'a str, Scores<'a>), counted: Option<Counted<'a>>) -> Self {
-        let name = line_name(features, arm);
-        let has = |counted: &Counted<'_>, seed: &Seed| counted.counts.trial(&name, seed.get()).is_some();
-        let all = |counted: &Counted<'_>| cells.keys().all(|(seed, _)| has(counted, seed));
-        let knows_no_seed = features != TEACHER && knows_no_seed(&cells);
-        let counted = counted.filter(all);
-        Self { features, arm, cells, knows_no_seed, counted }
+    /// A line of a comparison by rows, or by predictions where `counted` is given; `None` for a line that cannot be scored by its definition.
+    fn new((features, arm, mut cells): (&'a str, &'a str, Scores<'a>), counted: Option<Counted<'a>>) -> Option<Self> {
+        let (name, mut note) = (line_name(features, arm), None);
+        let mut of_all = counted.filter(|counted| counted.has_all(&name, &cells));
+        if let Some(counted) = counted.filter(|counted| of_all.is_none() && !counted.counts.rows_have_the_same_scores())
+        {
+            let without: BTreeSet<Seed> =
+                cells.keys().map(|&(seed, _)| seed).filter(|&seed| !counted.has(&name, seed)).collect();
+            cells.retain(|(seed, _), _| !without.contains(seed));
+            let seeds = without.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ");
+            note = Some(format!(
+                "no predictions are kept of seed {seeds} (an older version probed it), which does not count here"
+            ));
+            of_all = Some(counted);
+        }
+        let knows_no_seed = knows_no_seed(features, &cells);
+        (!cells.is_empty()).then_some(Self { features, arm, cells, knows_no_seed, counted: of_all, note })
     }
 
     fn name(&self) -> String {
@@ -155,7 +201,7 @@ impl<'a> Subject<'a> {
             difference,
             hours: trials.values().map(|row| row.hours).sum(),
             kwh: trials.values().map(|row| row.kwh).sum(),
-            notes: notes(&self.cells),
+            notes: self.note.iter().cloned().chain(notes(&self.cells)).collect(),
             by_seed,
         }
     }
@@ -230,7 +276,7 @@ fn share_a_seed(counts: &Counts, ours: &str, theirs: &str) -> bool {
 
 fn of_predictions(paired: &Paired) -> Difference {
     let sources = paired.by_source().len();
-    let over_sources = paired.over_sources().ok().filter(|_| sources >= FEWEST_SOURCES);
+    let over_sources = paired.over_sources().ok();
     Difference {
         seeds: paired.seeds.len(),
         mean: paired.mean(),
@@ -260,11 +306,14 @@ fn notes(cells: &Scores<'_>) -> Vec<String> {
     notes.into_iter().collect()
 }
 
-/// True where every seed has the same scores, as those of a colour histogram.
-fn knows_no_seed(cells: &Scores<'_>) -> bool {
+/// True for features that no seed changes: a colour histogram, and baselines whose several seeds all have the same scores. Random weights
+/// are drawn from the seed, so a single one stands for itself alone.
+fn knows_no_seed(features: &str, cells: &Scores<'_>) -> bool {
     let mut by_fold: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for (&(_, fold), row) in cells {
         by_fold.entry(fold).or_default().insert(row.value.to_bits());
     }
-    by_fold.values().all(|values| values.len() == 1)
+    let seeds: BTreeSet<Seed> = cells.keys().map(|&(seed, _)| seed).collect();
+    let same = by_fold.values().all(|values| values.len() == 1);
+    same && (features == HISTOGRAM || (features != RANDOM && features != TEACHER && seeds.len() > 1))
 }

@@ -75,6 +75,37 @@ pub fn line_name(features: &str, arm: &str) -> String {
     }
 }
 
+/// An arm or baseline that a comparison leaves out: scores of its rows are no scores as the others have them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Data set evaluated on.
+    pub dataset: String,
+    /// Split of the data set.
+    pub split: String,
+    /// Name of the metric, as in the rows.
+    pub metric: String,
+    /// Name of the probe, as in the rows.
+    pub probe: String,
+    /// Name of the line, as [`Line::name`].
+    pub name: String,
+}
+
+impl LeftOut {
+    pub(super) fn of((dataset, split, metric, probe): (&str, &str, &str, &str), name: String) -> Self {
+        let [dataset, split, metric, probe] = [dataset, split, metric, probe].map(str::to_owned);
+        Self { dataset, split, metric, probe, name }
+    }
+
+    /// Why it is left out, in a sentence.
+    pub fn words(&self) -> String {
+        format!(
+            "{} has no score here: no predictions are kept of it (an older version probed it), and its rows average folds that hold \
+             all sources together; probe it again to compare it",
+            self.name
+        )
+    }
+}
+
 /// A paired difference: this line minus the reference arm, over the seeds that both have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
@@ -86,7 +117,7 @@ pub struct Difference {
     pub over_seeds_and_groups: Result<Estimate, Missing>,
     /// The difference over new seeds on these very cells, or why there is no interval.
     pub over_seeds: Result<Estimate, Missing>,
-    /// The difference over new sources; `None` below three sources.
+    /// The difference over new sources; `None` below three sources or three common seeds.
     pub over_sources: Option<SourcesDifference>,
     /// What the variance over seeds and groups is made of, where it was estimated.
     pub spread: Option<Spread>,

@@ -309,4 +309,92 @@ fn a_left_out_source_is_a_place_of_its_own_and_unknown_evaluations_are_passed_ov
     assert!(text.contains("- worst source: elsafty") && text.contains("what a new laboratory may get"), "{text}");
     let csv = crate::render::measured_csv(&table).unwrap();
     assert!(csv.lines().count() == 4 && csv.contains("leave_one_source_out,1nn,accuracy,,,chula,a"), "{csv}");
+
+/// Two sources in two folds, so that the mean over the folds of rows is another number than that of predictions.
+fn of_two_sources(trials: &[(&str, u64)]) -> Evaluated {
+    let mut builder = CountsBuilder::new(2);
+    for &(name, seed) in trials {
+        for (source, fold, group, cells) in
+            [("a", "0", "p", 30), ("b", "0", "q", 10), ("a", "1", "r", 10), ("b", "1", "s", 30)]
+        {
+            let right = if source == "a" { cells / 2 + seed } else { cells - seed };
+            let place = Place { source, fold, group };
+            builder.add((name, seed), place, (0, 0), right).unwrap();
+            builder.add((name, seed), place, (0, 1), cells - right).unwrap();
+        }
+    }
+    Evaluated {
+        classes: vec!["round".into(), "spiky".into()],
+        counts: BTreeMap::from([("1nn".into(), builder.build().unwrap())]),
+    }
+}
+
+fn three_of(names: &[&'static str]) -> Vec<(&'static str, u64)> {
+    names.iter().flat_map(|&name| (0..3).map(move |seed| (name, seed))).collect()
+}
+
+/// One definition of a score a table: rows of an older version are no scores beside those of predictions.
+#[test]
+fn a_line_without_predictions_is_left_out_where_its_rows_are_other_scores() {
+    let table = judged(&rows_of(&["a", "b", "c"]), &of_two_sources(&three_of(&["a", "c"])), &options("a"));
+    let names: Vec<String> = table.lines.iter().map(Line::name).collect();
+    assert_eq!(names, ["a", "c"]);
+    let [left_out] = &table.left_out[..] else { panic!("{:?}", table.left_out) };
+    assert!(left_out.words().starts_with("b has no score here: no predictions are kept of it"), "{}", left_out.words());
+    assert!(crate::render::markdown(&table).contains("- b has no score here"));
+    // A seed without predictions is left out of its line, which says so.
+    let mut trials = three_of(&["a", "b"]);
+    trials.pop();
+    let table = judged(&rows_of(&["a", "b"]), &of_two_sources(&trials), &options("a"));
+    let [a, b] = &table.lines[..] else { panic!("{:?}", table.lines) };
+    assert_eq!((a.seeds, b.seeds, difference(&table, 1).seeds), (3, 2, 2));
+    assert!(b.notes[0].starts_with("no predictions are kept of seed 2"), "{:?}", b.notes);
+    assert!(a.by_seed.iter().zip(&b.by_seed).all(|(a, b)| a == b) && difference(&table, 1).mean == 0.0);
+}
+
+#[test]
+fn a_reference_without_predictions_leaves_the_whole_comparison_to_the_rows() {
+    let mut trials = three_of(&["b", "c", "a"]);
+    trials.pop();
+    let rows: Vec<_> = rows_of(&["a", "b", "c"])
+        .into_iter()
+        .map(|row| if row.arm == "b" { ResultRow { value: row.value + 0.125, ..row } } else { row })
+        .collect();
+    let table = judged(&rows, &of_two_sources(&trials), &options("a"));
+    let means: Vec<f64> = table.lines.iter().map(|line| line.mean).collect();
+    assert_eq!(means, [0.5, 0.625, 0.5], "no line has the score of its predictions");
+    assert_eq!(difference(&table, 1).mean, 0.125, "the difference is that of the two scores");
+    assert_eq!(difference(&table, 1).over_seeds_and_groups, Err(Missing::NoPredictions));
+    assert!(table.lines.iter().all(|line| line.notes[0].contains("predictions are not kept of all seeds of a")));
+    assert_eq!(table.left_out, []);
+}
+
+/// Random weights are drawn from the seed: one seed of them says nothing about the others.
+#[test]
+fn a_single_seed_of_random_weights_is_paired_with_that_seed_alone() {
+    let mut rows = three_seeds();
+    rows.extend(["0", "1"].map(|fold| baseline("random", "a", 1, fold, 0.25)));
+    rows.extend(["0", "1"].map(|fold| baseline("histogram", "a", 1, fold, 0.25)));
+    let table = Table::build(&rows, &[], &options("a")).unwrap();
+    let of = |name: &str| table.lines.iter().find(|line| line.name() == name).unwrap().difference.clone().unwrap();
+    let random = of("baseline: random");
+    assert_eq!((random.seeds, random.over_seeds), (1, Err(NoEstimate::TooFewSeeds { have: 1 }.into())));
+    assert_eq!(of("baseline: histogram").seeds, 3);
+}
+
+#[test]
+fn equal_seeds_leave_the_interval_over_groups_and_its_note_says_which_is_missing() {
+    let trials: Vec<_> = ["a", "b"]
+        .iter()
+        .flat_map(|&name| (0..3).map(move |seed| (name, seed, if name == "a" { 3 } else { 5 })))
+        .collect();
+    let table = judged(&rows_of(&["a", "b"]), &counted(&trials), &options("a"));
+    let b = difference(&table, 1);
+    assert!(b.over_seeds_and_groups.is_ok() && b.over_seeds == Err(NoEstimate::NoSpread.into()), "{b:?}");
+    assert_eq!(table.lines[1].over_seeds, Some(0.0));
+    let text = crate::render::markdown(&table);
+    assert!(
+        text.contains("no interval over seeds alone: all differences are equal") && !text.contains("no interval: "),
+        "{text}"
+    );
 }

@@ -1,7 +1,7 @@
 //! What simulated sweeps of one design say about the intervals and verdicts: how often the truth is inside, how often a
 //! family holds a false claim.
 
-use results::stats::estimate::Estimate;
+use results::stats::estimate::{Estimate, FEWEST_SOURCES};
 use results::stats::paired::Paired;
 use results::stats::score::Metric;
 use results::stats::verdict::{Rules, Verdict, judge};
@@ -19,6 +19,8 @@ pub(crate) struct Coverage {
     pub(crate) seeds_and_groups: u64,
     /// Intervals over new sources that hold it, where sources differ.
     pub(crate) sources: u64,
+    /// Comparisons over new sources whose p is below 0.05.
+    pub(crate) sources_p: u64,
     /// Families with a verdict of better or worse in the wrong direction, or for no difference at all.
     pub(crate) false_families: u64,
     /// Arms that were called equivalent.
@@ -35,8 +37,18 @@ impl Coverage {
         let mut coverage = Self::default();
         for index in 0..sweeps {
             coverage.add_family(design, components, index);
-            coverage.add_sources(design, components, index);
+            // Below three sources nothing is said about new ones.
+            if design.sources >= FEWEST_SOURCES {
+                coverage.add_sources(design, components, index);
+            }
         }
+        coverage
+    }
+
+    /// Simulates `sweeps` sweeps of `design` for the interval over new sources alone.
+    pub(crate) fn of_sources(design: &Design, components: &Components, sweeps: u64) -> Self {
+        let mut coverage = Self { families: sweeps, ..Self::default() };
+        (0..sweeps).for_each(|index| coverage.add_sources(design, components, index));
         coverage
     }
 
@@ -65,8 +77,10 @@ impl Coverage {
         let design = Design { arms: 1, ..*design };
         let counts = simulate(&design, components, index, true);
         let paired = Paired::new(&counts, "1", "0", Metric::BalancedAccuracy).unwrap();
-        let interval = paired.over_sources().unwrap().interval(0.95);
+        let found = paired.over_sources().unwrap();
+        let interval = found.interval(0.95);
         self.sources += u64::from(interval.lo <= design.effect && design.effect <= interval.hi);
+        self.sources_p += u64::from(found.p() < 0.05);
     }
 
     /// Share of intervals over new seeds and groups that hold the truth, in percent.
@@ -77,6 +91,11 @@ impl Coverage {
     /// Share of intervals over new sources that hold the truth, in percent.
     pub(crate) fn sources_percent(&self) -> f64 {
         100.0 * self.sources as f64 / self.families as f64
+    }
+
+    /// Share of comparisons over new sources with a p below 0.05, in percent.
+    pub(crate) fn sources_p_percent(&self) -> f64 {
+        100.0 * self.sources_p as f64 / self.families as f64
     }
 
     /// Share of families with a false claim, in percent.

@@ -63,6 +63,8 @@ fn widest(table: &Table, eval: &EvalSet, detectable: impl Fn(&Spread) -> f64) ->
     let of_eval = table.lines.iter().filter(|line| line.is_primary && !line.is_baseline() && line.dataset == eval.name);
     let spreads = of_eval.filter_map(|line| {
         let difference = line.difference.as_ref()?;
+        // An arm whose differences are all equal leaves their spread unknown rather than zero.
+        let (Ok(_), Ok(_)) = (&difference.over_seeds_and_groups, &difference.over_seeds) else { return None };
         Some((difference.spread?, line.name(), difference.seeds))
     });
     let (spread, arm, seeds) = spreads.max_by(|a, b| detectable(&a.0).total_cmp(&detectable(&b.0)))?;
@@ -91,8 +93,15 @@ fn groups(eval: &EvalSet) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use results::stats::counts::{CountsBuilder, Place};
+    use results::table::{Evaluated, TableOptions};
+    use results::{ResultRow, ResultsError};
+
     use super::*;
     use crate::command::tests::plan;
+    use crate::tables;
 
     #[test]
     fn primaries_family_and_region_are_named() {
@@ -122,5 +131,40 @@ mod tests {
         assert!(many.starts_with("Detectable on cells with 10 seeds: ") && points(&many) < points(&few), "{many}");
         plan.arms.truncate(1);
         assert!(power(&plan, None).is_empty());
+    }
+
+    /// Rows of the reference and of an arm that differs by `gain` with each of three seeds; predictions of groups that differ.
+    fn finished(gain: [u64; 3]) -> Table {
+        let mut builder = CountsBuilder::new(2);
+        let mut rows = Vec::new();
+        for seed in 0..3 {
+            for (arm, gain) in [("reference", 0), ("b", gain[seed as usize])] {
+                for group in 0..4 {
+                    let place = Place { source: "a", fold: "0", group: ["p", "q", "r", "s"][group as usize] };
+                    let right = 10 + gain + if arm == "b" { group % 2 } else { 0 };
+                    builder.add((arm, seed), place, (0, 0), right).unwrap();
+                    builder.add((arm, seed), place, (0, 1), 40 - right).unwrap();
+                }
+                let (probe, metric) = ("linear_standardised".into(), "weighted_f1".into());
+                rows.push(ResultRow { arm: arm.into(), seed: seed.into(), probe, metric, ..tables::tests::row() });
+            }
+        }
+        let counts = BTreeMap::from([("linear_standardised".to_owned(), builder.build().unwrap())]);
+        let evaluated = Evaluated { classes: vec!["round".into(), "spiky".into()], counts };
+        let options = TableOptions { reference: Some("reference".into()), ..TableOptions::default() };
+        Table::with_predictions(&rows, &[], &options, |_, _| Ok::<_, ResultsError>(evaluated.clone())).unwrap()
+    }
+
+    #[test]
+    fn an_arm_whose_seeds_are_all_equal_says_nothing_about_the_spread() {
+        let mut plan = plan();
+        plan.seeds = vec![0.into(), 1.into(), 2.into()];
+        let of = |table: &Table| power(&plan, Some(table)).join("\n");
+        assert!(
+            of(&finished([1, 3, 2])).contains("as that of b over the 3 seeds finished here"),
+            "{}",
+            of(&finished([1, 3, 2]))
+        );
+        assert!(of(&finished([0; 3])).contains("as measured on Chula RBC-12"), "{}", of(&finished([0; 3])));
     }
 }

@@ -3,9 +3,11 @@
 //! A row says which code, shards, split, initial weights and step it is of. Where one of these is not the plan's, the rows
 //! measure something else, and the attempt that left them has failed: a table never shows them.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, anyhow, ensure};
-use results::predictions::Predictions;
-use results::{ResultRow, TEACHER, row};
+use results::predictions::{Metadata, Predictions, metadata_at_end};
+use results::{ResultRow, ResultsError, TEACHER, row};
 use run_spec::ids::{Attempt, Digest, Step};
 use store::{Store, StoreError};
 
@@ -58,15 +60,45 @@ impl Expected<'_> {
         let (rows, found) = read(store, key, digest)?;
         let step = step(self.plan, self.trial)?;
         for row in &rows {
-            self.check(row, step).with_context(|| store.uri_of(key))?;
+            self.check(row, step)
+                .map_err(|error| anyhow!("the rows are {error}"))
+                .with_context(|| store.uri_of(key))?;
         }
         Ok((rows, found))
+    }
+
+    /// Checks where predictions come from by `metadata`, those of the file `what`: they must be of what was planned, and of what the rows beside
+    /// them are of, where those are known.
+    fn predicted(&self, metadata: &Metadata, rows: &[ResultRow], what: &str) -> Result<()> {
+        let features = self.features();
+        let of_all = metadata.row(features).with_context(|| format!("{what} holds no predictions from {features}"))?;
+        let step = step(self.plan, self.trial)?;
+        let wrong = |error| anyhow!("{what}: the predictions are {error}");
+        self.check(&of_all, step).map_err(wrong)?;
+        let mut classes = BTreeSet::new();
+        for row in rows.iter().filter(|row| row.features == features) {
+            same("trial", &of_all.trial, &row.trial, WITH_ITS_ROWS).map_err(wrong)?;
+            same("config", &of_all.config, &row.config, WITH_ITS_ROWS).map_err(wrong)?;
+            let of_probe = row.evaluation.is_none() && row.metric == "support";
+            classes.extend(row.class.as_deref().filter(|_| of_probe));
+        }
+        let found = &metadata.task.classes;
+        if classes.is_empty() || classes.iter().copied().eq(found.iter().map(String::as_str)) {
+            return Ok(());
+        }
+        let (what, expected) = (what.to_owned(), classes.len());
+        Err(ResultsError::OtherClasses { what, found: found.len(), expected, classes: found.join(", ") }.into())
+    }
+
+    /// The features that the trial is scored by.
+    fn features(&self) -> &str {
+        self.trial.baseline.map_or(TEACHER, |baseline| baseline.features.as_str())
     }
 
     /// Checks one row, which must be of `step`. Columns that older versions did not write are not checked where they are absent.
     fn check(&self, row: &ResultRow, step: Step) -> Result<()> {
         let Self { plan, trial, eval } = self;
-        let features = trial.baseline.map_or(TEACHER, |baseline| baseline.features.as_str());
+        let features = self.features();
         // Probes of older versions left their baselines' rows beside the teacher's.
         let shared = trial.baseline.is_none() && row.features != TEACHER;
         if !shared {
@@ -104,6 +136,7 @@ impl Expected<'_> {
 }
 
 const SHARDS: &str = "put the planned shard set back, or run `sweep` again to plan with the new one";
+const WITH_ITS_ROWS: &str = "they are not those that the rows beside them are derived from";
 const CODE: &str = "put the planned worker back, or run `sweep` again to plan with the new one";
 
 /// Refuses a value that is not the planned one.
@@ -111,7 +144,22 @@ fn same<T: PartialEq + std::fmt::Display>(column: &str, found: &T, planned: &T, 
     if found == planned {
         return Ok(());
     }
-    Err(anyhow!("the rows are not of what was planned: `{column}` is {found}, planned was {planned}; {remedy}"))
+    Err(anyhow!("not of what was planned: `{column}` is {found}, planned was {planned}; {remedy}"))
+}
+
+/// The rows of one file of a finished attempt, checked, and its key.
+pub(crate) fn rows_of_file(
+    store: &Store,
+    plan: &Plan,
+    trial: &Trial<'_>,
+    attempt: Attempt,
+    file: &RowsRef,
+) -> Result<(RowsKey, Vec<ResultRow>)> {
+    let key = RowsKey::parse(&file.key).filter(|key| key.attempt == trial.attempt_key(attempt));
+    let key = key.with_context(|| foreign(store, trial, (attempt, &file.key)))?;
+    let eval = eval_of(plan, trial, &key)?;
+    let (rows, _) = Expected { plan, trial, eval }.rows(store, &file.key, file.digest)?;
+    Ok((key, rows))
 }
 
 /// All rows of a finished attempt, checked.
@@ -123,17 +171,7 @@ pub(crate) fn rows(
 ) -> Result<Vec<ResultRow>> {
     let mut all = Vec::new();
     for file in &record.rows {
-        let key = RowsKey::parse(&file.key).filter(|key| key.attempt == trial.attempt_key(attempt));
-        let key = key.with_context(|| {
-            format!(
-                "{} is the result of another attempt: it names {}; set it aside with `orchestrator verify {} --repair`",
-                store.uri_of(&trial.attempt_key(attempt).result()),
-                file.key,
-                store.uri()
-            )
-        })?;
-        let eval = eval_of(plan, trial, &key)?;
-        all.extend(Expected { plan, trial, eval }.rows(store, &file.key, file.digest)?.0);
+        all.extend(rows_of_file(store, plan, trial, attempt, file)?.1);
     }
     ensure!(
         record.rows.len() == plan.evals_of(trial).count(),
@@ -154,12 +192,14 @@ pub(crate) fn refs(store: &Store, plan: &Plan, trial: &Trial<'_>, rows: &[RowsKe
         let eval = eval_of(plan, trial, key)?;
         let predictions = key.predictions().to_string();
         let key = key.to_string();
-        let (_, digest) = Expected { plan, trial, eval }.rows(store, &key, None)?;
+        let (of_rows, digest) = Expected { plan, trial, eval }.rows(store, &key, None)?;
         measured.rows.push(RowsRef { key, digest: Some(digest) });
         match store.get(&predictions) {
             Ok(bytes) => {
                 let digest = Digest::of(&bytes);
-                Predictions::open(bytes, &store.uri_of(&predictions))?;
+                let what = store.uri_of(&predictions);
+                let opened = Predictions::open(bytes, &what)?;
+                Expected { plan, trial, eval }.predicted(opened.metadata(), &of_rows, &what)?;
                 measured.predictions.push(PredictionsRef { key: predictions, digest });
             }
             Err(StoreError::NotFound { .. }) => {}
@@ -181,6 +221,57 @@ pub(crate) fn predictions(store: &Store, record: &Finished, eval: &str) -> Resul
     let bytes = store.get(key).with_context(|| format!("read the predictions {what}"))?;
     ensure!(Digest::of(&bytes) == *digest, damaged(store, &what));
     Ok(Some(Predictions::open(bytes, &what)?))
+}
+
+/// Checks the predictions of a finished attempt by what stands at the end of each file, without reading the rest: a file that is missing, cut
+/// or of something else is found, and a byte that has changed within is found when the file is read.
+///
+/// # Errors
+/// As [`predictions`]; predictions of something else than was planned.
+fn check_predictions(
+    store: &Store,
+    plan: &Plan,
+    trial: &Trial<'_>,
+    (attempt, record): (Attempt, &Finished),
+    rows: &[ResultRow],
+) -> Result<()> {
+    for PredictionsRef { key, .. } in &record.predictions {
+        let what = store.uri_of(key);
+        let of_attempt = PredictionsKey::parse(key).filter(|key| key.attempt == trial.attempt_key(attempt));
+        let eval = of_attempt.with_context(|| foreign(store, trial, (attempt, key)))?.eval;
+        let size = store.size(key).with_context(|| format!("read the predictions {what}"))?;
+        let metadata = metadata_at_end(size, &what, |range| store.get_range(key, range))?;
+        let metadata = metadata.map_err(|error| anyhow!("{} ({error})", damaged(store, &what)))?;
+        // A baseline is probed on one set, which another sweep may call otherwise.
+        let of_eval = |row: &&ResultRow| trial.baseline.is_some() || row.dataset == eval;
+        let rows: Vec<ResultRow> = rows.iter().filter(of_eval).cloned().collect();
+        let key = trial.attempt_key(attempt).rows(&eval);
+        check_origin(store, plan, trial, (&key, &rows), &metadata)?;
+    }
+    Ok(())
+}
+
+/// Checks that predictions with `metadata`, which lie beside `rows`, are of what was planned and of what those rows are of.
+pub(crate) fn check_origin(
+    store: &Store,
+    plan: &Plan,
+    trial: &Trial<'_>,
+    (key, rows): (&RowsKey, &[ResultRow]),
+    metadata: &Metadata,
+) -> Result<()> {
+    let what = store.uri_of(&key.predictions().to_string());
+    let eval = eval_of(plan, trial, key)?;
+    let checked = Expected { plan, trial, eval }.predicted(metadata, rows, &what);
+    checked.map_err(|error| anyhow!("{error:#}; set it aside with `orchestrator verify {} --repair`", store.uri()))
+}
+
+/// What is said of a result that names a file of another attempt.
+fn foreign(store: &Store, trial: &Trial<'_>, (attempt, key): (Attempt, &str)) -> String {
+    format!(
+        "{} is the result of another attempt: it names {key}; set it aside with `orchestrator verify {} --repair`",
+        store.uri_of(&trial.attempt_key(attempt).result()),
+        store.uri()
+    )
 }
 
 /// What is said of a file that is not what the result record names.
@@ -214,7 +305,11 @@ pub(crate) struct Checked {
 pub(crate) fn state(store: &Store, plan: &Plan, trial: &Trial<'_>) -> Result<Checked> {
     let state = trial_state::state(store, trial)?;
     let State::Finished { attempt, record } = &state else { return Ok(Checked { state, rows: Vec::new() }) };
-    match rows(store, plan, trial, (*attempt, record)) {
+    let found = rows(store, plan, trial, (*attempt, record)).and_then(|rows| {
+        check_predictions(store, plan, trial, (*attempt, record), &rows)?;
+        Ok(rows)
+    });
+    match found {
         Ok(rows) => Ok(Checked { state, rows }),
         Err(error) if error.downcast_ref::<StoreError>().is_some_and(|error| !trial_state::is_damage(error)) => {
             Err(error)

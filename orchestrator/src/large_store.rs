@@ -164,8 +164,8 @@ fn a_drawn_store_reads_as_a_finished_sweep() {
     let plan = large(3, 3);
     write(&store, &plan);
     let plan = plans::newest(&store, "large").unwrap();
-    let collected = tables::collect(&store, &plan).unwrap();
-    let table = tables::table(&store, &plan, &collected).unwrap();
+    let mut collected = tables::collect(&store, &plan).unwrap();
+    let table = tables::table(&store, &plan, &mut collected).unwrap();
     let report = crate::report_command::gather(&store, &plan, &collected, &table).unwrap();
     assert_eq!(report.evaluations[0].arms.len(), 3);
     assert!(report.evaluations[0].arms[1].difference.as_ref().unwrap().interval.is_some());

@@ -120,8 +120,8 @@ fn run_results(args: &ResultsArgs) -> Result<ExitCode> {
     if args.recompute {
         return recompute::run(&store, &plan);
     }
-    let collected = tables::collect(&store, &plan)?;
-    let table = tables::table(&store, &plan, &collected)?;
+    let mut collected = tables::collect(&store, &plan)?;
+    let table = tables::table(&store, &plan, &mut collected)?;
     terminal::line(match args.format {
         Format::Text => results::render::terminal(&table),
         Format::Md => tables::report(&plan, &table),

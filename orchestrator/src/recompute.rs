@@ -4,14 +4,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use results::{ResultRow, row};
+use results::ResultRow;
+use run_spec::ids::Attempt;
 use store::Store;
 
-use crate::evidence;
-use crate::keys::RowsKey;
-
-use crate::records::{Plan, Trial};
-use crate::trial_state::State;
+use crate::records::{Finished, Plan, RowsRef, Trial};
+use crate::trial_state::{self, State};
+use crate::{evidence, tables};
 
 /// What was compared.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,26 +40,46 @@ pub(crate) fn run(store: &Store, plan: &Plan) -> Result<ExitCode> {
     Ok(if different.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Compares all files of a trial; one that cannot be used is named, and the others are compared.
 fn compare(store: &Store, plan: &Plan, trial: &Trial<'_>, compared: &mut Compared) -> Result<()> {
-    match evidence::state(store, plan, trial)?.state {
+    match trial_state::state(store, trial)? {
         State::Damaged { what, .. } => compared.different.push(format!("{}: {what}", trial.label())),
-        State::Finished { record, .. } => {
-            for key in record.rows.iter().filter_map(|file| RowsKey::parse(&file.key)) {
-                let Some(predictions) = evidence::predictions(store, &record, &key.eval)? else {
-                    compared.without += 1;
-                    continue;
-                };
-                let place = store.uri_of(&key.to_string());
-                let stored = String::from_utf8_lossy(&store.get(&key.to_string())?).into_owned();
-                match difference(&row::from_json_lines(&stored, &place)?, &predictions.rows()?) {
-                    None => compared.same += 1,
-                    Some(what) => compared.different.push(format!("{place}: {what}")),
+        State::Finished { attempt, record } => {
+            for file in &record.rows {
+                match of_file(store, plan, trial, (attempt, &record), file) {
+                    Ok(Found::Same) => compared.same += 1,
+                    Ok(Found::Without) => compared.without += 1,
+                    Ok(Found::Differs(what)) => {
+                        compared.different.push(format!("{}: {what}", store.uri_of(&file.key)));
+                    }
+                    Err(error) if tables::is_away(&error) => return Err(error),
+                    Err(error) => compared.different.push(format!("{}: {error:#}", trial.label())),
                 }
             }
         }
         _ => {}
     }
     Ok(())
+}
+
+/// What became of one file of rows.
+enum Found {
+    Same,
+    Without,
+    Differs(String),
+}
+
+fn of_file(
+    store: &Store,
+    plan: &Plan,
+    trial: &Trial<'_>,
+    (attempt, record): (Attempt, &Finished),
+    file: &RowsRef,
+) -> Result<Found> {
+    let (key, stored) = evidence::rows_of_file(store, plan, trial, attempt, file)?;
+    let Some(predictions) = evidence::predictions(store, record, &key.eval)? else { return Ok(Found::Without) };
+    evidence::check_origin(store, plan, trial, (&key, &stored), predictions.metadata())?;
+    Ok(difference(&stored, &predictions.rows()?).map_or(Found::Same, Found::Differs))
 }
 
 /// The first row in which the two differ, in words.

@@ -34,8 +34,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
         (Some(file), _) => read(file)?,
         (None, Some(target)) => {
             let (store, plan) = target::sweep(&target)?;
-            let collected = tables::collect(&store, &plan)?;
-            let table = tables::table(&store, &plan, &collected)?;
+            let mut collected = tables::collect(&store, &plan)?;
+            let table = tables::table(&store, &plan, &mut collected)?;
             gather(&store, &plan, &collected, &table)?
         }
         (None, None) => anyhow::bail!("a sweep file or the name of a sweep is needed, or --from"),

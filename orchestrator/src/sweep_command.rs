@@ -155,9 +155,9 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
     if counts.running == 0 && counts.open == 0 {
         plans::record_end(store, plan)?;
     }
-    let collected = tables::collect(store, plan)?;
+    let mut collected = tables::collect(store, plan)?;
     if !collected.rows.is_empty() {
-        let table = tables::table(store, plan, &collected)?;
+        let table = tables::table(store, plan, &mut collected)?;
         let report = report_command::files(&report_command::gather(store, plan, &collected, &table)?)?;
         let folder = tables::keep(store, plan, (&table, &collected.rows), report)?;
         terminal::line(render::terminal(&table));
@@ -259,11 +259,11 @@ fn show_dry_run(
 
 /// The table of what has finished; `None` where nothing has.
 fn known_table(store: &Store, plan: &Plan) -> Result<Option<Table>> {
-    let collected = tables::collect(store, plan)?;
+    let mut collected = tables::collect(store, plan)?;
     if collected.rows.is_empty() {
         return Ok(None);
     }
-    tables::table(store, plan, &collected).map(Some)
+    tables::table(store, plan, &mut collected).map(Some)
 }
 
 /// The scripts of the first batches; on a machine without Slurm too.

@@ -17,7 +17,7 @@ use store::{Store, StoreError};
 use crate::evidence::{self, Checked};
 use crate::identity::Life;
 use crate::keys::PredictionsKey;
-use crate::records::{Finished, Plan, Trial};
+use crate::records::{Baseline, Finished, Plan, Trial};
 use crate::trial_state::{self, State};
 
 /// What the store holds of a plan.
@@ -70,24 +70,59 @@ pub(crate) fn collect<'a>(store: &Store, plan: &'a Plan) -> Result<Collected<'a>
 }
 
 impl<'a> Collected<'a> {
+    /// Lists trials as damaged, by their labels, that were taken for finished until their predictions were read.
+    fn leave_out(&mut self, damaged: &BTreeMap<String, String>) {
+        let is_whole = |trial: &Trial<'_>| !damaged.contains_key(&trial.label());
+        for (trial, record) in self.finished.iter().filter(|(trial, _)| !is_whole(trial)) {
+            let attempt = record.predictions.first().and_then(|file| PredictionsKey::parse(&file.key));
+            let attempt = attempt.map(|key| format!("attempt {}: ", key.attempt.number)).unwrap_or_default();
+            self.without.push(UnscoredTrial {
+                arm: trial.arm.name.clone(),
+                seed: trial.seed,
+                trial: trial.arm.trial,
+                state: Unscored::Damaged,
+                reason: format!("{attempt}{}", damaged[&trial.label()]),
+            });
+            self.rows.retain(|row| match trial.baseline {
+                Some(baseline) => {
+                    row.features != baseline.features || row.dataset != baseline.eval || !is_of(baseline, row)
+                }
+                None => (&row.arm, row.seed) != (&trial.arm.name, trial.seed),
+            });
+        }
+        self.finished.retain(|(trial, _)| is_whole(trial));
+    }
+
     /// Finished trials and baselines.
     pub(crate) fn finished(&self) -> impl Iterator<Item = (&Trial<'a>, &Finished)> {
         self.finished.iter().map(|(trial, record)| (trial, record))
     }
 
-    /// The predictions on the evaluation set `eval`, counted probe by probe. A trial whose predictions cannot be used is
-    /// named and has what its rows give.
+    /// The predictions on the evaluation set `eval`, counted probe by probe. A trial whose predictions cannot be used is added to `damaged`, by its
+    /// label, with what is wrong.
     ///
     /// # Errors
-    /// A store that cannot be reached; predictions of different cells.
-    fn evaluated(&self, store: &Store, plan: &Plan, eval: &str) -> Result<Evaluated> {
+    /// A store that cannot be reached.
+    fn evaluated(
+        &self,
+        store: &Store,
+        plan: &Plan,
+        eval: &str,
+        damaged: &mut BTreeMap<String, String>,
+    ) -> Result<Evaluated> {
         let (mut classes, mut builders) = (Vec::new(), BTreeMap::new());
         for (trial, record) in &self.finished {
             match add(store, (trial, record), eval, &mut builders) {
                 Ok(of_trial) => classes = of_trial.unwrap_or(classes),
                 Err(error) if is_away(&error) => return Err(error),
-                Err(error) => terminal::note(format!("{}: its predictions are not counted: {error:#}", trial.label())),
+                Err(error) => drop(damaged.insert(trial.label(), format!("{error:#}"))),
             }
+        }
+        for ((arm, seed), error) in builders.values().flat_map(CountsBuilder::odd) {
+            damaged.entry(format!("{arm}/seed-{seed}")).or_insert_with(|| error.to_string());
+        }
+        if !damaged.is_empty() {
+            return Ok(Evaluated::default());
         }
         let mut counts = BTreeMap::new();
         for (probe, builder) in builders {
@@ -107,6 +142,11 @@ impl<'a> Collected<'a> {
         }
         Ok(Evaluated { classes, counts })
     }
+}
+
+/// Whether a row is of a trial that the baseline belongs to.
+fn is_of(baseline: &Baseline, row: &ResultRow) -> bool {
+    baseline.trials.contains(&format!("{}/seed-{}", row.arm, row.seed))
 }
 
 /// The predictions of one trial on `eval`, and the name of its features in them; `None` where there are none.
@@ -180,21 +220,30 @@ fn placed(row: ResultRow, plan: &Plan, trial: &Trial<'_>) -> ResultRow {
     }
 }
 
-/// Folds what was collected into the comparison.
-pub(crate) fn table(store: &Store, plan: &Plan, collected: &Collected<'_>) -> Result<Table> {
+/// Folds what was collected into the comparison. A trial whose predictions turn out to be damaged when they are read is listed as damaged
+/// in `collected`, and the table is made without it.
+pub(crate) fn table(store: &Store, plan: &Plan, collected: &mut Collected<'_>) -> Result<Table> {
     let options = TableOptions {
         title: format!("Sweep {}", plan.name),
         reference: (!plan.arms.is_empty()).then(|| plan.reference.clone()),
         arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
+        datasets: plan.evals.iter().map(|eval| eval.name.clone()).collect(),
         evidence: plan.evidence,
         primary: Primary::default(),
         primaries: plan.evals.iter().map(|eval| (eval.name.clone(), eval.primary)).collect(),
         rules: Rules { margin: plan.equivalence, ..Rules::default() },
         published: plan.evals.iter().flat_map(|eval| eval.published.clone()).collect(),
     };
-    Table::with_predictions(&collected.rows, &collected.without, &options, |dataset, _| {
-        collected.evaluated(store, plan, dataset)
-    })
+    loop {
+        let mut damaged = BTreeMap::new();
+        let table = Table::with_predictions(&collected.rows, &collected.without, &options, |dataset, _| {
+            collected.evaluated(store, plan, dataset, &mut damaged)
+        });
+        if damaged.is_empty() {
+            return table;
+        }
+        collected.leave_out(&damaged);
+    }
 }
 
 /// The table as a Markdown report: every metric, the arms' deltas, where it came from.
@@ -282,7 +331,7 @@ fn newest_number(keys: &[String], root: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::records::{Arm, Baseline, PredictionsRef};
     use results::predictions::{Cell, FeaturesRecord, Fit, Origin, Predicted, ProbeColumn, ProbeFits, Task, Writer};
@@ -366,17 +415,53 @@ mod tests {
         let baseline = Trial::from(&plan.baselines[0]);
         finished.push((baseline, kept(&store, &baseline, "other-name", predictions("histogram", 1))));
         let collected = Collected { rows: Vec::new(), without: Vec::new(), finished };
-        let Evaluated { classes, counts } = collected.evaluated(&store, &plan, "cells").unwrap();
+        let mut damaged = BTreeMap::new();
+        let Evaluated { classes, counts } = collected.evaluated(&store, &plan, "cells", &mut damaged).unwrap();
+        assert!(damaged.is_empty(), "{damaged:?}");
         assert_eq!(classes, ["round", "spiky"]);
         let of = |name: &str, seed| counts["1nn"].score(name, seed, Metric::Accuracy);
         assert_eq!((of("reference", 4), of("b", 4), of("reference", 5)), (Some(0.75), Some(1.0), Some(0.5)));
         assert_eq!((of("baseline: histogram (b)", 5), of("b", 6)), (Some(0.25), None));
-        // One that cannot be read leaves the others.
-        let mut collected = collected;
+        assert!(collected.evaluated(&store, &plan, "none", &mut damaged).unwrap().counts.is_empty());
+        // One that cannot be read is listed as damaged, with the reason, and leaves the others.
+        let row = |(trial, _): &(Trial<'_>, Finished)| ResultRow { metric: "accuracy".into(), ..row_of(trial) };
+        let rows = collected.finished.iter().filter(|(trial, _)| trial.baseline.is_none()).map(row).collect();
+        let mut collected = Collected { rows, ..collected };
         collected.finished[0].1.predictions[0].digest = Digest::of(b"other");
-        let counts = collected.evaluated(&store, &plan, "cells").unwrap().counts;
-        assert_eq!(counts["1nn"].seeds("reference"), [5]);
-        assert!(collected.evaluated(&store, &plan, "none").unwrap().counts.is_empty());
+        let table = table(&store, &plan, &mut collected).unwrap();
+        let [damaged] = &table.unscored[..] else { panic!("{:?}", table.unscored) };
+        assert_eq!((&*damaged.arm, damaged.seed.get(), damaged.state), ("reference", 4, Unscored::Damaged));
+        assert!(
+            damaged.reason.starts_with("attempt 1: ") && damaged.reason.contains("is damaged"),
+            "{}",
+            damaged.reason
+        );
+        let seeds: Vec<usize> = table.lines.iter().map(|line| line.seeds).collect();
+        assert_eq!((seeds, collected.rows.len(), collected.finished.len()), (vec![1, 2], 3, 4));
+    }
+
+    /// A row on the set of [`predictions`].
+    pub(crate) fn row() -> ResultRow {
+        Predictions::open(predictions(TEACHER, 1), "made up").unwrap().rows().unwrap().remove(0)
+    }
+
+    fn row_of(trial: &Trial<'_>) -> ResultRow {
+        ResultRow { arm: trial.arm.name.clone(), seed: trial.seed, ..row() }
+    }
+
+    #[test]
+    fn a_file_without_the_features_of_its_trial_is_damage_of_that_trial_alone() {
+        let store = Store::open("memory://other-features").unwrap();
+        let mut plan = crate::command::tests::plan();
+        plan.seeds = vec![4.into(), 5.into()];
+        let file = |number: usize| predictions(if number == 0 { "histogram" } else { TEACHER }, 2);
+        let trials = plan.trials().into_iter().enumerate();
+        let finished = trials.map(|(number, trial)| (trial, kept(&store, &trial, "cells", file(number)))).collect();
+        let rows = plan.trials().iter().map(row_of).collect();
+        let mut collected = Collected { rows, without: Vec::new(), finished };
+        let table = table(&store, &plan, &mut collected).unwrap();
+        assert_eq!(table.unscored.len(), 1, "the file without the teacher's predictions");
+        assert_eq!(table.lines.iter().map(|line| line.seeds).sum::<usize>(), 3);
     }
 
     #[test]

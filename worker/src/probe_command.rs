@@ -249,6 +249,7 @@ impl ScoringArgs {
         let out = self.out.as_deref().map(Store::open_file).transpose()?;
         let predictions = self.predictions.clone().or_else(|| self.out.as_deref().map(predictions::beside));
         let predictions = predictions.as_deref().map(Store::open_file).transpose()?;
+        refuse_taken(out.as_ref(), predictions.as_ref())?;
         let shards = ShardSet::open(&Store::open(&self.shards)?)?;
         expectation::digest(&self.expect, expectation::Key::Shards, &self.shards, &shards.digest())?;
         let cells = Arc::new(labelled_cells(&shards, &self.split)?);
@@ -269,6 +270,19 @@ impl ScoringArgs {
         evaluations::verify(&self.evaluations, &scoring.setting(self)).with_context(|| self.shards.clone())?;
         Ok(scoring)
     }
+}
+
+/// Refuses a file of rows that exists, which would be noticed after all work, and one place for rows and predictions. Predictions may exist: an
+/// interrupted probe leaves the very same ones.
+fn refuse_taken(out: Option<&(Store, String)>, predictions: Option<&(Store, String)>) -> Result<()> {
+    let Some((store, name)) = out else { return Ok(()) };
+    if predictions.is_some_and(|(other, file)| other.uri_of(file) == store.uri_of(name)) {
+        bail!("--out and --predictions both name {}: rows and predictions are two files", store.uri_of(name));
+    }
+    if store.exists(name)? {
+        bail!("{} exists, and rows are never overwritten: give --out another name", store.uri_of(name));
+    }
+    Ok(())
 }
 
 /// Every row of the set with its label, group and fold.
@@ -371,4 +385,24 @@ fn differences(teacher: &Evaluation, baselines: &[Scored], probe: Probe, bootstr
         text.push_str(&format!("; {difference:+.3} [{:+.3}, {:+.3}] to {name}", interval.lo, interval.hi));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_exist_are_refused_before_any_work() {
+        let store = Store::open("memory://taken-rows").unwrap();
+        let at = |name: &str| (store.clone(), name.to_owned());
+        refuse_taken(Some(&at("rows.jsonl")), Some(&at("rows.parquet"))).unwrap();
+        refuse_taken(None, Some(&at("rows.parquet"))).unwrap();
+        let one = refuse_taken(Some(&at("rows.jsonl")), Some(&at("rows.jsonl"))).unwrap_err().to_string();
+        assert!(one.starts_with("--out and --predictions both name"), "{one}");
+        store.create("rows.parquet", "predictions".into()).unwrap();
+        refuse_taken(Some(&at("rows.jsonl")), Some(&at("rows.parquet"))).unwrap();
+        store.create("rows.jsonl", "{}".into()).unwrap();
+        let taken = refuse_taken(Some(&at("rows.jsonl")), None).unwrap_err().to_string();
+        assert!(taken.contains("rows.jsonl exists, and rows are never overwritten"), "{taken}");
+    }
 }

@@ -89,6 +89,18 @@ pub enum ResultsError {
         /// What was asked for.
         what: String,
     },
+    /// A file of predictions of other classes.
+    #[error("{what} has {found} classes instead of {expected}: {classes}")]
+    OtherClasses {
+        /// The file or the key in the store.
+        what: String,
+        /// The number of its classes.
+        found: usize,
+        /// The number of classes of the evaluation set.
+        expected: usize,
+        /// Names of its classes, comma-separated.
+        classes: String,
+    },
     /// A class outside the classes of the evaluation.
     #[error("there are {classes} classes; class {class} is none of them")]
     UnknownClass {

@@ -128,7 +128,10 @@ macro_rules! evaluations {
 
 evaluations! {
     /// How far the probe `linear` is from the optimum of its own objective.
-    Optimum: "optimum", "How far the probe linear is from the optimum of its own objective", "", Value::Null;
+    Optimum: "optimum", "How far the probe linear is from the optimum of its own objective",
+        "The distance is (objective of the fit − optimum) / optimum, over the training cells; the changes are the share of the tested cells whose \
+         prediction the optimum changes. Differences between arms that are smaller than the changes may come from the fit.",
+        Value::Null;
     /// The probe `knn_cosine`.
     Knn: "knn", "The probe knn_cosine: weighted votes of neighbours by cosine similarity, as DINOv2 evaluates", "", settings::knn();
     /// The probe `nearest_mean`.

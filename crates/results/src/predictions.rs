@@ -30,5 +30,5 @@ pub use columns::BLOCK;
 pub use metadata::{
     FeaturesRecord, Fit, Measure, Metadata, OptimumDistance, Origin, ProbeColumn, ProbeFits, Spread, Task, VERSION,
 };
-pub use read::Predictions;
+pub use read::{Predictions, metadata_at_end};
 pub use write::{Cell, Predicted, Writer};

@@ -43,6 +43,8 @@ pub struct TableOptions {
     pub reference: Option<String>,
     /// Arms in the order wanted; arms not named follow in alphabetical order. They are the arms of the family, scored or not.
     pub arms: Vec<String>,
+    /// Data sets in the order wanted; those not named follow in alphabetical order.
+    pub datasets: Vec<String>,
     /// False for a smoke test: the table then says first that it is no evidence.
     pub evidence: bool,
     /// What verdicts are about on data sets that `primaries` does not name.
@@ -62,6 +64,7 @@ impl Default for TableOptions {
             title: "Results".to_owned(),
             reference: None,
             arms: Vec::new(),
+            datasets: Vec::new(),
             evidence: true,
             primary: Primary::default(),
             primaries: BTreeMap::new(),
@@ -72,6 +75,14 @@ impl Default for TableOptions {
 }
 
 impl TableOptions {
+    /// Evaluation sets, each a data set and a split, in the order wanted.
+    fn in_order<'a>(&self, rows: &[&'a ResultRow]) -> Vec<(&'a str, &'a str)> {
+        let sets: BTreeSet<_> = rows.iter().map(|row| (&*row.dataset, &*row.split)).collect();
+        let mut sets: Vec<_> = sets.into_iter().collect();
+        sets.sort_by_key(|(dataset, _)| self.datasets.iter().position(|named| named == dataset).unwrap_or(usize::MAX));
+        sets
+    }
+
     /// What verdicts are about on `dataset`.
     pub fn primary_of(&self, dataset: &str) -> Primary {
         self.primaries.get(dataset).copied().unwrap_or(self.primary)
@@ -183,7 +194,7 @@ pub struct Table {
     pub primaries: BTreeMap<String, Primary>,
     /// The comparisons over which p values are corrected.
     pub family: Family,
-    /// The lines, sorted by data set, split, metric, probe; then arms in order, the baselines last.
+    /// The lines, by data set in the order wanted, split, metric, probe; then arms in order, the baselines last.
     pub lines: Vec<Line>,
     /// Lines that cannot be compared with the others.
     pub left_out: Vec<LeftOut>,
@@ -224,7 +235,7 @@ impl Table {
         let (mut lines, mut classes, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let last = last_steps(rows);
         let scores: Vec<&ResultRow> = last.iter().copied().filter(|row| row.is_score()).collect();
-        for (dataset, split) in scores.iter().map(|row| (&*row.dataset, &*row.split)).collect::<BTreeSet<_>>() {
+        for (dataset, split) in options.in_order(&scores) {
             let of_set: Vec<&ResultRow> =
                 scores.iter().copied().filter(|row| (&*row.dataset, &*row.split) == (dataset, split)).collect();
             let mut counted = evaluated(dataset, split)?;

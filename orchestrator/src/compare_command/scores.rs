@@ -42,8 +42,8 @@ pub(super) fn text(store: &Store, plan: &Plan, first: &Side<'_>, second: &Side<'
 fn of_arms(store: &Store, plan: &Plan, a: &Arm, b: &Arm) -> Result<Vec<Row>> {
     let reference = a.name.clone();
     let two = Plan { reference, arms: vec![a.clone(), b.clone()], baselines: Vec::new(), ..plan.clone() };
-    let collected = tables::collect(store, &two)?;
-    let table = tables::table(store, &two, &collected)?;
+    let mut collected = tables::collect(store, &two)?;
+    let table = tables::table(store, &two, &mut collected)?;
     let mut rows = Vec::new();
     for eval in &two.evals {
         let metric = eval.primary.metric.name();

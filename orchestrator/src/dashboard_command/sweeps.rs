@@ -176,8 +176,8 @@ impl Followed {
         if let Some(report) = kept.as_ref().filter(|report| report.of == of || report.made.elapsed() < REPORT_AGE) {
             return Ok(report.clone());
         }
-        let collected = tables::collect(store, &plan)?;
-        let table = tables::table(store, &plan, &collected)?;
+        let mut collected = tables::collect(store, &plan)?;
+        let table = tables::table(store, &plan, &mut collected)?;
         let mut report = report_command::gather(store, &plan, &collected, &table)?;
         let grows = counts.running + counts.open > 0 || picture.seen() < picture.trials.len();
         if grows {

@@ -6,7 +6,7 @@ use run_spec::layer::{ConfigError, nearest, suggestion};
 use serde_json::{Map, Value};
 
 use super::grid::{self, Axis};
-use super::{MOST_ARMS, MOST_TRIALS, SweepFile};
+use super::{DEFAULT_REFERENCE, MOST_ARMS, MOST_TRIALS, SweepFile};
 use crate::trial_filter::Globs;
 
 /// One arm: its name and its deltas in the order in which they are laid over the base.
@@ -101,6 +101,11 @@ impl SweepFile {
         }
         let names: Vec<&str> = specs.iter().map(|arm| arm.name.as_str()).collect();
         if !names.contains(&self.reference.as_str()) {
+            if self.reference == DEFAULT_REFERENCE {
+                let message =
+                    "no arm is called `reference`: write `reference: NAME`, the arm that the others are compared with";
+                return Err(self.refused("reference", message));
+            }
             let hint = nearest(&self.reference, names.iter().copied()).map(suggestion).unwrap_or_default();
             return Err(self.refused("reference", format!("`{}` is not among the arms{hint}", self.reference)));
         }

@@ -3,7 +3,7 @@
 use run_spec::ids::{Digest, Seed, Step};
 use serde::{Deserialize, Serialize};
 
-use crate::ResultsError;
+use crate::{ResultRow, ResultsError};
 
 /// Version of the file's layout.
 pub const VERSION: u32 = 1;
@@ -225,6 +225,14 @@ impl Metadata {
         let metadata: Self = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
         metadata.features.iter().try_for_each(|record| metadata.task.verify(record, what))?;
         Ok(metadata)
+    }
+
+    /// What all rows of the features `name` say: where they come from and what was evaluated, without probe, fold, metric and value. `None` for
+    /// features that the file does not hold.
+    pub fn row(&self, name: &str) -> Option<ResultRow> {
+        let record = &self.features[self.features(name)?];
+        let fit = Fit { fold: String::new(), n_train: 0, note: String::new(), c: None, optimum: None };
+        Some(super::rows::of_fit(&self.task, record, "", &fit, &[]))
     }
 
     /// Position of the features `name`.

@@ -1,6 +1,7 @@
 //! Reading a file of predictions: only the columns that are asked for.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -8,6 +9,8 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{FileMetaData, ParquetMetaDataReader};
 
 use super::columns::{FEATURES, FOLD, GROUP, METADATA_KEY, SOURCE, TRUTH};
 use super::{BLOCK, Metadata, rows};
@@ -23,6 +26,43 @@ pub struct Predictions {
     bytes: Bytes,
     parquet: ArrowReaderMetadata,
     metadata: Metadata,
+}
+
+/// Bytes from the end of a file that mostly hold all of its metadata.
+const END: u64 = 1 << 16;
+
+/// The metadata of a file of `size` bytes, of which only the end is read, by `read`. `what` names the file in messages.
+///
+/// # Errors
+/// Those of `read`; within, as [`Predictions::open`].
+pub fn metadata_at_end<E>(
+    size: u64,
+    what: &str,
+    mut read: impl FnMut(Range<u64>) -> Result<Bytes, E>,
+) -> Result<Result<Metadata, ResultsError>, E> {
+    let (mut reader, mut wanted) = (ParquetMetaDataReader::new(), END.min(size));
+    loop {
+        let end = read(size - wanted..size)?;
+        match reader.try_parse_sized(&end, size) {
+            Err(ParquetError::NeedMoreData(needed)) if needed as u64 > wanted => wanted = (needed as u64).min(size),
+            parsed => {
+                let metadata = parsed.and_then(|()| reader.finish());
+                let metadata = metadata.map_err(|source| ResultsError::Parquet { what: what.to_owned(), source });
+                return Ok(metadata.and_then(|metadata| of_file(metadata.file_metadata(), what)));
+            }
+        }
+    }
+}
+
+/// What the key-value metadata of a file hold.
+fn of_file(file: &FileMetaData, what: &str) -> Result<Metadata, ResultsError> {
+    let pairs = file.key_value_metadata();
+    let json = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY)?.value.as_deref());
+    let json = json.ok_or_else(|| ResultsError::Predictions {
+        what: what.to_owned(),
+        why: format!("it has no metadata named {METADATA_KEY}"),
+    })?;
+    Metadata::from_json(json, what)
 }
 
 /// One line, as numbers: positions in the metadata, or in the names met so far.
@@ -45,13 +85,7 @@ impl Predictions {
         let bytes = bytes.into();
         let parquet = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())
             .map_err(|source| ResultsError::Parquet { what: what.to_owned(), source })?;
-        let pairs = parquet.metadata().file_metadata().key_value_metadata();
-        let json = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY)?.value.as_deref());
-        let json = json.ok_or_else(|| ResultsError::Predictions {
-            what: what.to_owned(),
-            why: format!("it has no metadata named {METADATA_KEY}"),
-        })?;
-        let metadata = Metadata::from_json(json, what)?;
+        let metadata = of_file(parquet.metadata().file_metadata(), what)?;
         Ok(Self { what: what.to_owned(), bytes, parquet, metadata })
     }
 

@@ -33,7 +33,7 @@ pub(super) fn rows(metadata: &Metadata, tallies: &[Tally]) -> Vec<ResultRow> {
 }
 
 /// A row of one probe and fold, without metric and value.
-fn of_fit(
+pub(super) fn of_fit(
     task: &Task,
     FeaturesRecord { features, origin, .. }: &FeaturesRecord,
     probe: &str,

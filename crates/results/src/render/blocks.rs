@@ -1,7 +1,5 @@
 //! A table as blocks of text cells, which the forms for people lay out.
 
-use std::collections::BTreeSet;
-
 use super::measured;
 use super::scale::{Scale, metric_words, p_value};
 use crate::measures::Evaluation;
@@ -37,7 +35,8 @@ pub(super) struct Block {
 
 /// The blocks of a table, evaluation set by evaluation set, the primary comparison first.
 pub(super) fn blocks(table: &Table, detail: Detail) -> Vec<Block> {
-    let sets: BTreeSet<(&str, &str)> = table.lines.iter().map(|line| (&*line.dataset, &*line.split)).collect();
+    let mut sets: Vec<(&str, &str)> = table.lines.iter().map(|line| (&*line.dataset, &*line.split)).collect();
+    sets.dedup();
     let mut blocks = Vec::new();
     for (dataset, split) in sets {
         let of_set = |line: &&Line| (&*line.dataset, &*line.split) == (dataset, split);

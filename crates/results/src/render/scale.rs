@@ -12,7 +12,8 @@ pub fn metric_words(metric: &str) -> String {
 }
 
 /// Metrics of further evaluations that are shown in percent.
-const FRACTIONS: [&str; 9] = [
+const FRACTIONS: [&str; 10] = [
+    "optimum_changes",
     "accuracy_at_90_coverage",
     "auroc",
     "aupr",

@@ -4,7 +4,9 @@
 //! groups are what a resample draws. A stratum is one fold of one source; probes tested each stratum with a fit that
 //! had not seen its groups. All trials must have predicted the same cells: only then is a difference of two arms paired.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -95,6 +97,25 @@ impl CountsBuilder {
         trial.entry(key).or_insert_with(|| vec![ClassCounts::default(); self.classes])
     }
 
+    /// Trials that predicted other cells than most did, each with what differs.
+    pub fn odd(&self) -> Vec<((String, u64), ResultsError)> {
+        let mut of_cells: BTreeMap<u64, (usize, &(String, u64))> = BTreeMap::new();
+        let cells: Vec<u64> = self.trials.values().map(cells).collect();
+        for (&cells, trial) in cells.iter().zip(self.trials.keys()) {
+            of_cells.entry(cells).or_insert((0, trial)).0 += 1;
+        }
+        // Of equally many the trial that comes first.
+        let most = of_cells.iter().max_by_key(|(_, (trials, first))| (*trials, Reverse(*first)));
+        let Some((&most, &(_, first))) = most else { return Vec::new() };
+        let like = &self.trials[first];
+        let odd = self.trials.iter().zip(cells).filter(|&(_, cells)| cells != most);
+        odd.map(|((trial, by_group), _)| {
+            let group = other_cells(like, by_group).unwrap_or_default();
+            (trial.clone(), ResultsError::OtherCells { trial: name(trial), first: name(first), group })
+        })
+        .collect()
+    }
+
     /// The counts, with groups in the order of source, fold and name.
     ///
     /// # Errors
@@ -107,7 +128,6 @@ impl CountsBuilder {
         let strata = strata(like)?;
         for (trial, by_group) in &self.trials {
             if let Some(group) = other_cells(like, by_group) {
-                let name = |(arm, seed): &(String, u64)| format!("arm {arm}, seed {seed}");
                 return Err(ResultsError::OtherCells { trial: name(trial), first: name(first), group });
             }
         }
@@ -115,6 +135,20 @@ impl CountsBuilder {
         let trials = self.trials.into_iter().map(|(trial, by_group)| (trial, flat(by_group))).collect();
         Ok(Counts { classes: self.classes, strata, trials })
     }
+}
+
+fn name((arm, seed): &(String, u64)) -> String {
+    format!("arm {arm}, seed {seed}")
+}
+
+/// A number that is the same for trials that predicted the same cells: places, and classes of the cells there.
+fn cells(by_group: &ByGroup) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (place, counts) in by_group {
+        place.hash(&mut hasher);
+        counts.iter().for_each(|class| class.support.hash(&mut hasher));
+    }
+    hasher.finish()
 }
 
 fn strata(by_group: &ByGroup) -> Result<Vec<Stratum>, ResultsError> {
@@ -288,6 +322,13 @@ mod tests {
         builder.add(("base", 0), place("a", "0", "p"), (0, 1), 2).unwrap();
         let mut other = builder.clone();
         other.add(("koleo", 0), place("a", "0", "p"), (1, 1), 2).unwrap();
+        let odd = other.odd();
+        assert!(matches!(&odd[..], [((arm, 0), ResultsError::OtherCells { .. })] if arm == "koleo"), "{odd:?}");
+        for seed in [1, 2] {
+            other.add(("koleo", seed), place("a", "0", "p"), (1, 1), 2).unwrap();
+        }
+        let odd: Vec<_> = other.odd().into_iter().map(|(trial, _)| trial).collect();
+        assert_eq!(odd, [("base".to_owned(), 0)], "most predicted the other cells");
         let error = other.build().unwrap_err().to_string();
         assert!(error.contains("arm koleo, seed 0") && error.contains("p of a, fold 0"), "{error}");
         builder.add(("base", 0), place("a", "1", "p"), (0, 1), 2).unwrap();

@@ -96,7 +96,7 @@ pub(super) fn compare<'a>(
         };
         Ok(of.line(comparison, difference, options))
     };
-    let lines = subjects.iter().map(line).collect::<Result<_, _>>()?;
+    let lines = subjects.iter().map(line).collect::<Result<_, ResultsError>>()?;
     Ok((lines, left_out))
 }
 

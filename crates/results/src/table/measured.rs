@@ -7,7 +7,7 @@ use run_spec::ids::Seed;
 use super::TableOptions;
 use super::line::line_name;
 use crate::measures::Evaluation;
-use crate::row::{ResultRow, TEACHER};
+use crate::row::{OPTIMUM_CHANGES, OPTIMUM_DISTANCE, ResultRow, TEACHER};
 use crate::stats::{Summary, summary};
 
 /// One number of a further evaluation, as one arm or baseline has it. Descriptive: no verdict is about it.
@@ -131,7 +131,14 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     /// `None` for rows of the protocol, and of evaluations that this version does not know.
     fn of(row: &'a ResultRow) -> Option<Self> {
-        Some(Self { evaluation: Evaluation::named(row.evaluation.as_deref()?)?, row })
+        let is_distance = [OPTIMUM_DISTANCE, OPTIMUM_CHANGES].contains(&row.metric.as_str());
+        let evaluation = match &row.evaluation {
+            Some(name) => Evaluation::named(name)?,
+            // Rows of the probe's own folds, which say how far its fit is from the optimum.
+            None if is_distance => Evaluation::Optimum,
+            None => return None,
+        };
+        Some(Self { evaluation, row })
     }
 
     fn source(&self) -> Option<&'a str> {

@@ -79,12 +79,16 @@ fn only_common_pairs_are_compared() {
     assert_eq!((difference(&table, 1).seeds, table.lines[1].n), (2, 4));
 }
 
-/// Accuracy of `right` of 10 cells in each of three groups of two folds, whose groups differ by one cell.
+/// Accuracy of `right` of 10 cells in each of four groups of two folds, whose groups differ by one cell.
 fn counted(trials: &[(&str, u64, u64)]) -> Evaluated {
     let mut builder = CountsBuilder::new(2);
     for &(name, seed, right) in trials {
-        for (fold, group, more) in [("0", "p", 0), ("0", "q", 1), ("1", "r", 0), ("1", "s", 1)] {
-            let place = Place { source: "a", fold, group };
+        for (fold, group, more) in ["0", "1"]
+            .into_iter()
+            .flat_map(|fold| ["p", "q", "r", "s"].map(|group| (fold, group)))
+            .map(|(fold, group)| (fold, format!("{fold}{group}"), u64::from(group > "q")))
+        {
+            let place = Place { source: "a", fold, group: &group };
             // The reference has no such spread: then differences of groups have it.
             let right = if name == "a" { right } else { right + more };
             builder.add((name, seed), place, (0, 0), right).unwrap();
@@ -131,7 +135,7 @@ fn predictions_give_scores_intervals_and_verdicts() {
     assert!(b.judgement.unwrap().detectable.unwrap() > 0.0 && b.over_sources.is_none());
     assert_eq!((table.family.arms, table.family.primaries), (2, 1));
     let class = table.classes.iter().find(|line| line.arm == "b" && line.class == "round").unwrap();
-    assert_eq!((class.support, class.is_primary, class.precision.mean), (40, true, 1.0));
+    assert_eq!((class.support, class.is_primary, class.precision.mean), (80, true, 1.0));
     assert!((class.recall.mean - (23.0 / 30.0 + 0.05)).abs() < 1e-12, "{class:?}");
 }
 
@@ -211,6 +215,41 @@ fn the_last_checkpoint_counts_and_a_repeated_row_counts_once() {
     assert_eq!(Table::build(&rows, &[], &options("a")).unwrap().lines[0].mean, 0.375);
     rows.push(row("a", 0, "0", 0.26));
     assert!(matches!(Table::build(&rows, &[], &options("a")), Err(ResultsError::Conflict { .. })));
+}
+
+#[test]
+fn the_distance_to_the_optimum_is_shown_where_it_was_measured() {
+    let mut rows = three_seeds();
+    let about = |metric: &str, fold, value| ResultRow {
+        probe: "linear".into(),
+        metric: metric.into(),
+        ..row("a", 0, fold, value)
+    };
+    for (fold, changes) in [("0", 0.01), ("1", 0.03)] {
+        rows.extend([about("optimum_distance", fold, 0.002), about("optimum_changes", fold, changes)]);
+    }
+    let table = Table::build(&rows, &[], &options("a")).unwrap();
+    assert_eq!((table.lines.len(), table.measured.len()), (2, 2));
+    let text = crate::render::markdown(&table);
+    assert!(text.contains("| linear | a | 0.0020 | 2.0 |"), "{text}");
+    assert!(text.contains("prediction the optimum changes"), "{text}");
+}
+
+#[test]
+fn evaluation_sets_stand_in_the_order_wanted() {
+    let of = |dataset: &str| ResultRow { dataset: dataset.into(), ..row("a", 0, "0", 0.5) };
+    let sets = |datasets: &[&str]| {
+        let datasets = datasets.iter().map(|&name| name.to_owned()).collect();
+        let options = TableOptions { datasets, ..TableOptions::default() };
+        let table = Table::build(&[of("a"), of("b"), of("c")], &[], &options).unwrap();
+        let text = crate::render::markdown(&table);
+        let mut places: Vec<_> =
+            ["a", "b", "c"].map(|set| (text.find(&format!("## {set}, split")).unwrap(), set)).into();
+        places.sort_unstable();
+        places.into_iter().map(|(_, set)| set).collect::<Vec<_>>()
+    };
+    assert_eq!(sets(&["c", "a"]), ["c", "a", "b"]);
+    assert_eq!(sets(&[]), ["a", "b", "c"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn holds_in_300_sweeps(seeds: usize) {
     for effect in [0.0, EFFECT] {
         let coverage = Coverage::of(&design(seeds, effect), &measured(), 300);
         let shares = [coverage.seeds_and_groups_percent(), coverage.sources_percent()];
-        assert!(shares.iter().all(|share| (91.0..=99.7).contains(share)), "{shares:?} %: {coverage:?}");
+        assert!(shares.iter().all(|share| (91.0..=99.0).contains(share)), "{shares:?} %: {coverage:?}");
         assert!(coverage.false_families_percent() <= 6.0, "{coverage:?}");
     }
 }
@@ -65,16 +65,17 @@ fn intervals_over_many_new_sources_hold_the_truth_where_seeds_differ() {
         for components in [measured(), differing] {
             let coverage = Coverage::of_sources(&many_sources(seeds, sources, 0.0), &components, 300);
             let share = coverage.sources_percent();
+            // With many sources the correction for shared images alone holds the truth in 99 %.
             assert!((91.0..=99.7).contains(&share), "{sources} sources, {seeds} seeds: {share} %");
             assert!(coverage.sources_p_percent() <= 6.0, "{coverage:?}");
         }
     }
 }
 
-/// One source as small as it may be: three folds of one group, one fold of three groups, two folds of two groups.
+/// One source as small as it may be: five folds of one group, one fold of five groups, two folds of three.
 fn smallest(seeds: usize) -> [Design; 3] {
     let of = |folds, groups_per_fold| Design { sources: 1, folds, groups_per_fold, arms: 3, ..design(seeds, 0.0) };
-    [of(3, 1), of(1, 3), of(2, 2)]
+    [of(5, 1), of(1, 5), of(2, 3)]
 }
 
 #[test]

@@ -111,7 +111,7 @@ parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth
 prove-same: build ## build another commit (BASE=…) and prove that both make the same sets, checkpoints, rows and pictures (half an hour)
 	@scripts/prove-same.sh $(or $(BASE),HEAD~1) $(BIN)
 
-prove-statistics: ## simulate 2,000 sweeps a design: coverage of the intervals, false verdicts (ten minutes)
+prove-statistics: ## simulate 2,000 sweeps a design: coverage of the intervals, false verdicts (a quarter of an hour)
 	REDDINO_PROVE_STATISTICS=1 cargo test --locked --workspace --test statistics prove_statistics -- --nocapture
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)

@@ -2,6 +2,7 @@
 //! histogram, so that a reader sees what training added; or those of weights that others have trained. `worker baseline` scores
 //! one of the baselines by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -308,7 +309,27 @@ fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
             shards.len()
         );
     }
-    Ok(Cells::new(&labels, &groups, &names)?)
+    let cells = Cells::new(&labels, &groups, &names)?;
+    refuse_small_folds(split, &names)?;
+    Ok(cells)
+}
+
+/// The neighbours of the probe `20nn`, which every evaluation has.
+const NEIGHBOURS: usize = 20;
+
+/// Refuses a split that leaves the probe `20nn` fewer cells than neighbours, before any feature is made. `folds`: that of each cell.
+fn refuse_small_folds(split: &str, folds: &[String]) -> Result<()> {
+    let mut tested: BTreeMap<&str, usize> = BTreeMap::new();
+    folds.iter().for_each(|fold| *tested.entry(fold).or_default() += 1);
+    let Some((fold, most)) = tested.into_iter().max_by_key(|&(_, cells)| cells) else { return Ok(()) };
+    let left = folds.len() - most;
+    if left < NEIGHBOURS {
+        bail!(
+            "split {split}: {left} cells are left to fit to while fold {fold} is tested, and the probe 20nn needs {NEIGHBOURS}: probe a \
+             set of more cells, or split it into more even folds"
+        );
+    }
+    Ok(())
 }
 
 fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
@@ -390,6 +411,14 @@ fn differences(teacher: &Evaluation, baselines: &[Scored], probe: Probe, bootstr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folds_that_leave_too_few_cells_are_named() {
+        let folds = |a: usize, b: usize| [vec!["a".to_owned(); a], vec!["b".to_owned(); b]].concat();
+        refuse_small_folds("grouped", &folds(20, 20)).unwrap();
+        let error = refuse_small_folds("grouped", &folds(30, 19)).unwrap_err().to_string();
+        assert!(error.starts_with("split grouped: 19 cells are left to fit to while fold a is tested"), "{error}");
+    }
 
     #[test]
     fn rows_that_exist_are_refused_before_any_work() {

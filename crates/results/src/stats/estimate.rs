@@ -60,7 +60,16 @@ pub enum NoEstimate {
         /// The number of seeds that both arms have.
         have: usize,
     },
-    /// Too little says how much groups differ.
+    /// Nothing says how much groups differ.
+    #[error(
+        "each source needs two folds, or each fold two groups, to say how groups differ; source {source_name:?} has one fold, \
+         and a fold has one group"
+    )]
+    OneGroup {
+        /// A source with one fold.
+        source_name: String,
+    },
+    /// Too little says how much groups differ from one seed to the next.
     #[error(
         "how groups differ takes {FEWEST_DF} more groups than folds, with two in each, or {FEWEST_DF} more folds than sources, with two of \
          each; there are {groups} groups, {folds} folds, {sources} sources"

@@ -319,3 +319,136 @@ pub(crate) fn state(store: &Store, plan: &Plan, trial: &Trial<'_>) -> Result<Che
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use results::Unscored;
+    use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::large_store::{large, predictions as drawn, write};
+    use crate::tables;
+
+    /// A finished sweep of two arms and three seeds in a folder.
+    struct Bench {
+        folder: TempDir,
+        store: Store,
+        plan: Plan,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+            let plan = large(2, 3);
+            write(&store, &plan);
+            Self { folder, store, plan }
+        }
+
+        fn trial(&self, seed: u64) -> Trial<'_> {
+            self.plan.trial("reference", seed.into()).unwrap()
+        }
+
+        fn key(&self, seed: u64) -> RowsKey {
+            self.trial(seed).attempt_key(1.into()).rows(&self.plan.evals[0].name)
+        }
+
+        fn file(&self, seed: u64) -> PathBuf {
+            self.folder.path().join(self.key(seed).predictions().to_string())
+        }
+
+        /// Puts other predictions in the place of those of a seed, and their digest into a result that nobody sealed.
+        fn forge(&self, seed: u64, bytes: &[u8]) {
+            fs::write(self.file(seed), bytes).unwrap();
+            let result = self.folder.path().join(self.trial(seed).attempt_key(1.into()).result());
+            let mut record: Value = serde_json::from_slice(&fs::read(&result).unwrap()).unwrap();
+            record.as_object_mut().unwrap().remove("record_digest");
+            record["predictions"][0]["digest"] = Digest::of(bytes).to_string().into();
+            fs::write(&result, record.to_string()).unwrap();
+        }
+
+        /// What is wrong with the trial of a seed, where anything is.
+        fn damage(&self, seed: u64) -> String {
+            match state(&self.store, &self.plan, &self.trial(seed)).unwrap().state {
+                State::Damaged { what, .. } => what,
+                state => format!("{state:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn predictions_that_are_cut_missing_or_of_something_else_are_damage_of_their_trial_alone() {
+        let bench = Bench::new();
+        let whole = fs::read(bench.file(1)).unwrap();
+        fs::write(bench.file(1), &whole[..whole.len() / 2]).unwrap();
+        assert!(bench.damage(1).contains("predictions-cells.parquet is damaged"), "{}", bench.damage(1));
+        fs::remove_file(bench.file(1)).unwrap();
+        assert!(bench.damage(1).contains("read the predictions"), "{}", bench.damage(1));
+        bench.forge(1, &fs::read(bench.file(0)).unwrap());
+        let said = bench.damage(1);
+        assert!(said.contains("the predictions are not of what was planned: `seed` is 0, planned was 1"), "{said}");
+        let mut other = bench.plan.clone();
+        other.evals[0].split_digest = Digest::of(b"another split");
+        bench.forge(1, &drawn(&other, &bench.trial(1), 0));
+        assert!(bench.damage(1).contains("`split_digest` is "), "{}", bench.damage(1));
+        assert!(bench.damage(0).starts_with("Finished") && bench.damage(2).starts_with("Finished"));
+        let mut collected = tables::collect(&bench.store, &bench.plan).unwrap();
+        let table = tables::table(&bench.store, &bench.plan, &mut collected).unwrap();
+        assert_eq!(table.unscored.len(), 1);
+        assert_eq!(
+            table.lines.iter().filter(|line| line.is_primary).map(|line| line.seeds).collect::<Vec<_>>(),
+            [2, 3]
+        );
+    }
+
+    #[test]
+    fn a_byte_that_changed_within_predictions_is_found_when_the_table_reads_them() {
+        let bench = Bench::new();
+        let mut bytes = fs::read(bench.file(2)).unwrap();
+        bytes[100] ^= 1;
+        fs::write(bench.file(2), &bytes).unwrap();
+        let mut collected = tables::collect(&bench.store, &bench.plan).unwrap();
+        let table = tables::table(&bench.store, &bench.plan, &mut collected).unwrap();
+        let [damaged] = &table.unscored[..] else { panic!("{:?}", table.unscored) };
+        assert_eq!((damaged.seed.get(), damaged.state), (2, Unscored::Damaged));
+        assert!(damaged.reason.contains("does not match the digest"), "{}", damaged.reason);
+        // The scores are those of the other seeds, by one definition, and so is the difference.
+        let lines: Vec<_> = table.lines.iter().filter(|line| line.is_primary).collect();
+        let [reference, arm] = lines[..] else { panic!("{lines:?}") };
+        let of_common = (arm.by_seed[0].1 + arm.by_seed[1].1) / 2.0 - reference.mean;
+        assert!((arm.difference.as_ref().unwrap().mean - of_common).abs() < 1e-12);
+        assert!(table.left_out.is_empty() && reference.notes.is_empty(), "{:?}", reference.notes);
+    }
+
+    #[test]
+    fn a_file_of_other_classes_is_told_by_their_number() {
+        let bench = Bench::new();
+        let file = Predictions::open(fs::read(bench.file(0)).unwrap(), "drawn").unwrap();
+        let mut metadata = file.metadata().clone();
+        let of = |metadata: &Metadata| {
+            let (trial, key, rows) = (bench.trial(0), bench.key(0), file.rows().unwrap());
+            check_origin(&bench.store, &bench.plan, &trial, (&key, &rows), metadata)
+        };
+        of(&metadata).unwrap();
+        metadata.task.classes.truncate(2);
+        let said = of(&metadata).unwrap_err().to_string();
+        assert!(said.contains("has 2 classes instead of 4: discocyte, elliptocyte"), "{said}");
+    }
+
+    #[test]
+    fn every_file_that_cannot_be_recomputed_is_named_and_the_others_are_compared() {
+        let bench = Bench::new();
+        fs::write(bench.file(0), "cut").unwrap();
+        fs::remove_file(bench.file(2)).unwrap();
+        let (same, different) = crate::recompute::compared(&bench.store, &bench.plan).unwrap();
+        assert_eq!((same, different.len()), (4, 2));
+        assert!(
+            different[0].starts_with("reference/seed-0: ") && different[1].starts_with("reference/seed-2: "),
+            "{different:?}"
+        );
+    }
+}

@@ -29,7 +29,7 @@ const CLASSES: [&str; 4] = ["discocyte", "elliptocyte", "spherocyte", "target"];
 const STEPS: usize = 200;
 
 /// A plan of `arms` arms and `seeds` seeds.
-fn large(arms: usize, seeds: u64) -> Plan {
+pub(crate) fn large(arms: usize, seeds: u64) -> Plan {
     let small = plan();
     let arm = |n: usize| {
         let config = json!({"loss": {"koleo_weight": n}});
@@ -97,7 +97,7 @@ fn record(plan: &Plan, trial: &Trial<'_>, task: &Task) -> FeaturesRecord {
 }
 
 /// What the probes of arm `arm` predicted: of later arms a little more is right.
-fn predictions(plan: &Plan, trial: &Trial<'_>, arm: usize) -> Vec<u8> {
+pub(crate) fn predictions(plan: &Plan, trial: &Trial<'_>, arm: usize) -> Vec<u8> {
     let task = task(plan);
     let record = record(plan, trial, &task);
     let groups: Vec<std::sync::Arc<str>> = (0..GROUPS).map(|group| format!("image {group}").into()).collect();
@@ -131,7 +131,7 @@ fn predictions(plan: &Plan, trial: &Trial<'_>, arm: usize) -> Vec<u8> {
 }
 
 /// Writes a sweep whose trials have all finished, as an orchestrator and its workers leave it.
-fn write(store: &Store, plan: &Plan) {
+pub(crate) fn write(store: &Store, plan: &Plan) {
     plans::record_start(store, plan).unwrap();
     for trial in plan.trials() {
         let arm = plan.arms.iter().position(|arm| arm.name == trial.arm.name).unwrap();

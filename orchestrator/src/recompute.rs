@@ -23,12 +23,23 @@ struct Compared {
     different: Vec<String>,
 }
 
-/// Compares the rows of all finished trials of `plan`, and says how they compare. Exit status 1 where any differ.
-pub(crate) fn run(store: &Store, plan: &Plan) -> Result<ExitCode> {
+/// The number of files of rows that are those of their predictions, and what differs.
+#[cfg(test)]
+pub(crate) fn compared(store: &Store, plan: &Plan) -> Result<(usize, Vec<String>)> {
+    all(store, plan).map(|Compared { same, different, .. }| (same, different))
+}
+
+fn all(store: &Store, plan: &Plan) -> Result<Compared> {
     let mut compared = Compared::default();
     for trial in plan.with_baselines(plan.trials()) {
         compare(store, plan, &trial, &mut compared)?;
     }
+    Ok(compared)
+}
+
+/// Compares the rows of all finished trials of `plan`, and says how they compare. Exit status 1 where any differ.
+pub(crate) fn run(store: &Store, plan: &Plan) -> Result<ExitCode> {
+    let compared = all(store, plan)?;
     for sentence in &compared.different {
         terminal::line(sentence);
     }

@@ -12,7 +12,7 @@ impl Table {
             captions.push(SMOKE_TEST.to_owned());
         }
         captions.push(
-            "Score: the metric of each fold, averaged over the folds of a source, then over sources, then over seeds; ± is the \
+            "Score: the metric of each fold, averaged over the folds of a source, then over sources (where no predictions are kept, over the folds alone), then over seeds; ± is the \
              standard deviation (ddof 1) over seeds. The spread over folds is another thing and has a column of its own in the report."
                 .to_owned(),
         );

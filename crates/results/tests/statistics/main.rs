@@ -103,6 +103,10 @@ fn other_components() -> [(&'static str, Components); 5] {
 /// The coverage in percent with which a 95 % interval is offered, conservative ones included.
 const PROVEN: std::ops::RangeInclusive<f64> = 93.0..=99.0;
 
+/// The same for new sources: where sources share nothing at all, the corrected resampled t alone covers 98.95 % with eight of them and
+/// 99.06 % with ten, in exact terms.
+const PROVEN_OF_SOURCES: std::ops::RangeInclusive<f64> = 93.0..=99.5;
+
 /// Three, five and ten seeds without and with a difference.
 const DESIGNS: [(usize, f64); 6] = [(3, 0.0), (3, EFFECT), (5, 0.0), (5, EFFECT), (10, 0.0), (10, EFFECT)];
 
@@ -184,7 +188,7 @@ fn prove_sources() -> Vec<String> {
     for (name, c) in simulated(jobs) {
         let (sources, p) = (c.sources_percent(), c.sources_p_percent());
         println!("{name} | {sources:.1} | {p:.1} |");
-        if !PROVEN.contains(&sources) || p > 6.0 {
+        if !PROVEN_OF_SOURCES.contains(&sources) || p > 6.0 {
             failed.push(name);
         }
     }

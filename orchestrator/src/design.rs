@@ -139,8 +139,8 @@ mod tests {
         let mut rows = Vec::new();
         for seed in 0..3 {
             for (arm, gain) in [("reference", 0), ("b", gain[seed as usize])] {
-                for group in 0..4 {
-                    let place = Place { source: "a", fold: "0", group: ["p", "q", "r", "s"][group as usize] };
+                for group in 0..5 {
+                    let place = Place { source: "a", fold: "0", group: ["p", "q", "r", "s", "t"][group as usize] };
                     let right = 10 + gain + if arm == "b" { group % 2 } else { 0 };
                     builder.add((arm, seed), place, (0, 0), right).unwrap();
                     builder.add((arm, seed), place, (0, 1), 40 - right).unwrap();

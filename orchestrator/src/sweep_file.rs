@@ -393,7 +393,7 @@ seeds: [0, 1]
         ("shards.train: ./other", "shards.train: 3", "line 9: `arms.locals.shards.train`: the URI of a shard set is expected"),
         ("koleo-on", "'../koleo'", "line 8: `arms.../koleo`: \"../koleo\" cannot name a record: use at most 100 letters, digits, `-`, `_`, `.`, `+`, `=` and `,`, beginning with a letter or digit"),
         ("koleo-on", "locals", "line 9: `arms.locals`: the key is given twice, first on line 8: keep one"),
-        ("reference: reference\narms:\n  reference:", "arms:\n  base:", "`reference`: no arm is called `reference`: write `reference: NAME`"),
+        ("reference: reference\narms:\n  reference:", "arms:\n  base:", ": `reference`: no arm is called `reference`: write `reference: NAME`, the arm that the others are compared with"),
         ("reference: reference", "reference: koleo-off", "line 5: `reference`: `koleo-off` is not among the arms; did you mean `koleo-on`?"),
         ("seeds:", "exclude: [koleo-of*]\nseeds:", "line 10: `exclude[0]`: \"koleo-of*\" matches none; did you mean `koleo-on`?"),
         ("seeds:", "exclude: [ref*]\nseeds:", "line 10: `exclude`: it leaves out the reference arm `reference`: name another `reference`"),

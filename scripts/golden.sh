@@ -15,6 +15,7 @@ for script in tests/golden/make_*.py; do
   fi
   case "$script" in
     */make_cellpose.py) out=(tests/golden/cellpose) ;;
+    */make_labels.py) out=(tests/golden/labels) ;;
     */make_augment*.py | */make_rand_augment.py | */make_stain.py) out=(tests/golden/augment) ;;
     *) out=() ;;
   esac

@@ -2,6 +2,8 @@
 //!
 //! Coordinates are pixels of the upright image (EXIF rotation applied), origin at the top left.
 
+use segmentation::Region;
+
 /// The place of a label in an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Geometry {
@@ -30,6 +32,8 @@ pub enum Geometry {
 pub struct Annotation {
     /// The place that is labelled.
     pub geometry: Geometry,
+    /// Its pixels, where its file outlines it.
+    pub region: Option<Region>,
     /// The label, after the description's label map.
     pub label: String,
     /// Where its file has it: `line 3`, `object 2`.

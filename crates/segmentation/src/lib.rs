@@ -1,6 +1,7 @@
-//! Single cells of a blood smear: from its pixels ([`segment`]), or from label images and Cellpose's flows ([`cells_of_masks`]).
+//! Single cells of a blood smear: from its pixels ([`segment`]), from label images and Cellpose's flows ([`cells_of_masks`]), or from
+//! polygons and run lengths ([`Region`]).
 //!
-//! Both return the same [`Cell`]s: bounding box, centre, area, roundness and mask. Nothing is learnt and nothing is random. The crate
+//! All return the same [`Cell`]s: bounding box, centre, area, roundness and mask. Nothing is learnt and nothing is random. The crate
 //! opens no file: it takes decoded pixels, or the bytes of a file of masks, which may hold anything.
 //!
 //! ```
@@ -21,10 +22,12 @@ mod cell;
 mod error;
 mod masks;
 mod options;
+mod region;
 mod watershed;
 
 pub use cell::Cell;
 pub use error::MaskError;
 pub use masks::cells_of_masks;
 pub use options::{MaskContent, MaskOptions, OptionError, SegmentOptions};
+pub use region::{MOST_STEPS, Region, RegionError, counts_of_text};
 pub use watershed::segment;

@@ -114,12 +114,17 @@ mod tests {
     use super::*;
 
     fn point(x: f64, y: f64, label: &str, line: u32) -> Annotation {
-        Annotation { geometry: Geometry::Point { x, y }, label: label.into(), at: format!("line {line}") }
+        Annotation { geometry: Geometry::Point { x, y }, region: None, label: label.into(), at: format!("line {line}") }
     }
 
     fn boxed(corners: [f64; 4], label: &str) -> Annotation {
         let [x0, y0, x1, y1] = corners;
-        Annotation { geometry: Geometry::Box { x0, y0, x1, y1 }, label: label.into(), at: "object 1".into() }
+        Annotation {
+            geometry: Geometry::Box { x0, y0, x1, y1 },
+            region: None,
+            label: label.into(),
+            at: "object 1".into(),
+        }
     }
 
     #[test]

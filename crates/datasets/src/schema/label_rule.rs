@@ -35,6 +35,51 @@ pub enum LabelRule {
         /// Its path, with `{stem}`, `{name}` or `{folder}`.
         file: String,
     },
+    /// A YOLO file: lines `class x y width height`, or `class x y x y x y …` around a cell, in fractions of the image.
+    Yolo {
+        /// Its path, with `{stem}`, `{name}` or `{folder}`.
+        file: String,
+        /// Path of the names of the classes: `classes.txt` or `obj.names`, a name a line, or a `data.yaml` with `names`. Without it a
+        /// class is called by its number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<String>,
+    },
+    /// A LabelMe JSON of shapes, in pixels.
+    Labelme {
+        /// Its path, with `{stem}`, `{name}` or `{folder}`.
+        file: String,
+    },
+    /// A GeoJSON of objects as QuPath exports them, in pixels of the full image.
+    Geojson {
+        /// Its path, with `{stem}`, `{name}` or `{folder}`.
+        file: String,
+    },
+    /// A COCO JSON of boxes, polygons and run lengths of many images.
+    Coco {
+        /// Path of the file, or with `{folder}` of one in each folder.
+        file: String,
+        /// How `file_name` names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
+    /// An XML of CVAT ("CVAT for images").
+    Cvat {
+        /// Path of the file, or with `{folder}` of one in each folder.
+        file: String,
+        /// How `name` names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
+    /// A project, a JSON or a CSV of the VGG Image Annotator, version 1 or 2.
+    Via {
+        /// Path of the file, or with `{folder}` of one in each folder.
+        file: String,
+        /// The attribute of a region that holds its label.
+        attribute: String,
+        /// How `filename` names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
     /// A table with one box a row.
     CsvBoxes {
         /// Path of the table, or with `{folder}` of one in each folder.
@@ -89,11 +134,44 @@ pub enum Units {
 }
 
 impl LabelRule {
+    /// The path of the file of labels of one image, where each image has its own.
+    pub(crate) fn side_file(&self) -> Option<&str> {
+        match self {
+            Self::Points { file }
+            | Self::Voc { file }
+            | Self::Yolo { file, .. }
+            | Self::Labelme { file }
+            | Self::Geojson { file } => Some(file),
+            _ => None,
+        }
+    }
+
+    /// The path of a file that holds the labels of many images, and how it names them.
+    pub(crate) fn table(&self) -> Option<(&str, &ImageKey)> {
+        match self {
+            Self::CsvBoxes { file, key, .. }
+            | Self::CsvClass { file, key, .. }
+            | Self::Coco { file, key }
+            | Self::Cvat { file, key }
+            | Self::Via { file, key, .. } => Some((file, key)),
+            _ => None,
+        }
+    }
+
     /// # Errors
     /// A pattern or a path that cannot work, half a size.
     pub(crate) fn check(&self) -> Result<(), RuleError> {
         match self {
-            Self::Points { file } | Self::Voc { file } => template::check_own("label.file", file),
+            Self::Points { .. }
+            | Self::Voc { .. }
+            | Self::Labelme { .. }
+            | Self::Geojson { .. }
+            | Self::Yolo { .. } => {
+                if let Self::Yolo { names: Some(names), .. } = self {
+                    template::check("label.names", names)?;
+                }
+                self.side_file().map_or(Ok(()), |file| template::check_own("label.file", file))
+            }
             Self::CsvBoxes { file, columns, .. } => {
                 if columns.width.is_some() != columns.height.is_some() {
                     let why = "the size of an image needs both `width` and `height`";
@@ -101,7 +179,10 @@ impl LabelRule {
                 }
                 template::check("label.file", file)
             }
-            Self::CsvClass { file, .. } => template::check("label.file", file),
+            Self::CsvClass { file, .. }
+            | Self::Coco { file, .. }
+            | Self::Cvat { file, .. }
+            | Self::Via { file, .. } => template::check("label.file", file),
             Self::Pattern { pattern } => pattern::check("label.pattern", pattern),
             Self::None | Self::Folder { .. } => Ok(()),
         }

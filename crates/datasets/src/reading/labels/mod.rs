@@ -2,16 +2,28 @@
 //!
 //! A line that cannot be understood is not an error: it is an issue with its place, for the report.
 
+mod coco;
+mod cvat;
 mod entry;
+mod geojson;
+mod json;
+mod labelme;
 mod numbers;
+mod outline;
+mod place;
 mod points;
 mod quotes;
 mod table;
+#[cfg(test)]
+mod tests;
+mod via;
 mod voc;
+mod yolo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
+use segmentation::MOST_STEPS;
 
 use self::entry::LabelEntry;
 use self::numbers::{of_this_size, scaled};
@@ -38,6 +50,8 @@ pub(crate) struct LabelBook<'a> {
     /// By place ([`Root::canonical`]); a table of its own for each folder may be missing.
     tables: BTreeMap<String, Result<LabelTable, String>>,
     key: ImageKey,
+    /// By place, the names of the classes that files of labels number.
+    names: BTreeMap<String, Result<Vec<String>, String>>,
     /// Side files, or rows of tables, by the images that they belong to.
     claims: Claims,
 }
@@ -55,20 +69,29 @@ impl<'a> LabelBook<'a> {
             pattern: None,
             tables: BTreeMap::new(),
             key: ImageKey::Name,
+            names: BTreeMap::new(),
             claims: images.claims(source, |source, image| claim(&source.label, root, image)),
         };
-        match &source.label {
-            LabelRule::Pattern { pattern } => book.pattern = Some(compile_pattern("label.pattern", pattern)?),
-            LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
-                book.key = *key;
-                let is_named = !file.contains('{');
-                let of_images = images.described.iter().filter_map(|image| canonical(file, root, image));
-                let own = is_named.then(|| canonical(file, root, "")).flatten();
-                for path in of_images.chain(own).collect::<BTreeSet<_>>() {
-                    book.add_table(path, is_named)?;
-                }
+        if let LabelRule::Pattern { pattern } = &source.label {
+            book.pattern = Some(compile_pattern("label.pattern", pattern)?);
+        }
+        if let Some((file, key)) = source.label.table() {
+            book.key = *key;
+            for path in shared_files(file, root, images) {
+                book.add_table(path, !file.contains('{'))?;
             }
-            LabelRule::None | LabelRule::Folder { .. } | LabelRule::Points { .. } | LabelRule::Voc { .. } => {}
+        }
+        if let LabelRule::Yolo { names: Some(file), .. } = &source.label {
+            for path in shared_files(file, root, images) {
+                let read = root.read(&path, LABEL_FILE_LIMIT).and_then(|bytes| yolo::names(&bytes, &path));
+                if let (Err(reason), false) = (&read, file.contains('{')) {
+                    return Err(DatasetError::Table {
+                        file: path,
+                        error: TableError::Unreadable { reason: reason.clone() },
+                    });
+                }
+                book.names.insert(path, read);
+            }
         }
         Ok(book)
     }
@@ -88,6 +111,9 @@ impl<'a> LabelBook<'a> {
         let table = match self.rule {
             LabelRule::CsvBoxes { columns, .. } => LabelTable::boxes(&bytes, &path, columns, self.key),
             LabelRule::CsvClass { image, class, .. } => LabelTable::classes(&bytes, &path, [image, class], self.key),
+            LabelRule::Coco { key, .. } => filed(&bytes, key, |text| coco::entries(text, &path)),
+            LabelRule::Cvat { key, .. } => filed(&bytes, key, |text| cvat::entries(text, &path)),
+            LabelRule::Via { attribute, key, .. } => filed(&bytes, key, |text| via::entries(text, &path, attribute)),
             _ => return Ok(()),
         };
         let table = table.map_err(|error| DatasetError::Table { file: path.clone(), error })?;
@@ -118,8 +144,20 @@ impl<'a> LabelBook<'a> {
                 let found = self.pattern.as_ref().and_then(|pattern| pattern.captures(image)).and_then(|c| c.get(1));
                 self.whole(found.map(|label| label.as_str()), "the label pattern does not match")
             }
-            LabelRule::Points { file } => self.side_file(image, file, size, points::points),
-            LabelRule::Voc { file } => self.side_file(image, file, size, voc::boxes),
+            LabelRule::Points { file } => self.side_file(image, file, size, &points::points),
+            LabelRule::Voc { file } => self.side_file(image, file, size, &voc::boxes),
+            LabelRule::Labelme { file } => self.side_file(image, file, size, &labelme::shapes),
+            LabelRule::Geojson { file } => self.side_file(image, file, size, &geojson::objects),
+            LabelRule::Yolo { file, names } => match self.class_names(image, names.as_deref()) {
+                Ok(names) => self.side_file(image, file, size, &|text: &str| yolo::lines(text, names, size)),
+                Err(reason) => nothing(&reason),
+            },
+            LabelRule::Coco { file, .. } | LabelRule::Cvat { file, .. } | LabelRule::Via { file, .. } => {
+                match self.rows(image, file) {
+                    Err(unknown) => unknown,
+                    Ok(rows) => self.annotations(rows.to_vec(), size, "the file of labels"),
+                }
+            }
             LabelRule::CsvBoxes { file, units, .. } => {
                 let scale = match units {
                     Units::Pixels => (1.0, 1.0),
@@ -199,7 +237,7 @@ impl<'a> LabelBook<'a> {
         image: &str,
         file: &str,
         size: (f64, f64),
-        parse: ParseSideFile,
+        parse: ParseSideFile<'_>,
     ) -> (ImageLabels, Vec<LabelIssue>) {
         let path = match path_of(file, image) {
             Ok(path) => path,
@@ -225,18 +263,30 @@ impl<'a> LabelBook<'a> {
     fn annotations(&self, entries: Vec<LabelEntry>, size: (f64, f64), what: &str) -> (ImageLabels, Vec<LabelIssue>) {
         let mut annotations = Vec::new();
         let mut issues = Vec::new();
-        for entry in entries {
-            let label = entry.label.and_then(|label| self.mapped(&label));
-            match (label.and_then(|label| of_this_size(entry.size, size).map(|()| label)), entry.geometry) {
-                (Ok(label), Some(geometry)) => annotations.push(Annotation { geometry, label, at: entry.at }),
-                (Ok(_), None) => issues.push(LabelIssue { at: entry.at, reason: "has no place".to_owned() }),
-                (Err(reason), _) => issues.push(LabelIssue { at: entry.at, reason }),
+        let mut steps = MOST_STEPS;
+        for LabelEntry { at, geometry, outline, label, size: stated } in entries {
+            let label = label.and_then(|label| self.mapped(&label));
+            let label = label.and_then(|label| of_this_size(stated, size).map(|()| label));
+            match label.and_then(|label| Ok((label, place::of(geometry, outline, size, &mut steps)?))) {
+                Ok((label, (geometry, region))) => annotations.push(Annotation { geometry, region, label, at }),
+                Err(reason) => issues.push(LabelIssue { at, reason }),
             }
         }
         match issues.first() {
             _ if !annotations.is_empty() => (ImageLabels::Annotations(annotations), issues),
             Some(first) => (ImageLabels::Missing(format!("{what} gives no cell: {}", first.reason)), issues),
             None => (ImageLabels::Missing(format!("{what} names no cell")), issues),
+        }
+    }
+
+    /// The names of the classes of the label file of an image; none where the description names no file of them.
+    fn class_names(&self, image: &str, file: Option<&str>) -> Result<Option<&[String]>, String> {
+        let Some(file) = file else { return Ok(None) };
+        let path = canonical(file, self.root, image).ok_or("the names of its classes lie outside the dataset")?;
+        match self.names.get(&path) {
+            Some(Ok(names)) => Ok(Some(names)),
+            Some(Err(reason)) => Err(format!("names of classes {path}: {reason}")),
+            None => Err("no names of classes".to_owned()),
         }
     }
 
@@ -257,7 +307,7 @@ impl<'a> LabelBook<'a> {
 }
 
 /// Reads the text of a side file. The error is a reason for the report.
-type ParseSideFile = fn(&str) -> Result<Vec<LabelEntry>, String>;
+type ParseSideFile<'a> = &'a dyn Fn(&str) -> Result<Vec<LabelEntry>, String>;
 
 fn nothing(reason: &str) -> (ImageLabels, Vec<LabelIssue>) {
     (ImageLabels::Missing(reason.to_owned()), Vec::new())
@@ -270,13 +320,28 @@ fn canonical(file: &str, root: &Root, image: &str) -> Option<String> {
 
 /// The side file, or the rows of a table, that an image claims as its own by a rule.
 fn claim(rule: &LabelRule, root: &Root, image: &str) -> Option<String> {
-    match rule {
-        LabelRule::Points { file } | LabelRule::Voc { file } => canonical(file, root, image),
-        LabelRule::CsvBoxes { file, key, .. } | LabelRule::CsvClass { file, key, .. } => {
-            Some(row_of(&canonical(file, root, image)?, &key.of_image(image)?))
-        }
-        LabelRule::None | LabelRule::Folder { .. } | LabelRule::Pattern { .. } => None,
+    if let Some(file) = rule.side_file() {
+        return canonical(file, root, image);
     }
+    let (file, key) = rule.table()?;
+    Some(row_of(&canonical(file, root, image)?, &key.of_image(image)?))
+}
+
+/// The files, one for all images or one for each folder, that a template names for the images of a description.
+fn shared_files(file: &str, root: &Root, images: DatasetImages<'_>) -> BTreeSet<String> {
+    let of_images = images.described.iter().filter_map(|image| canonical(file, root, image));
+    let own = (!file.contains('{')).then(|| canonical(file, root, "")).flatten();
+    of_images.chain(own).collect()
+}
+
+/// The labels of a file about many images, filed by image.
+fn filed(
+    bytes: &[u8],
+    key: &ImageKey,
+    entries: impl Fn(&str) -> Result<Vec<(String, LabelEntry)>, String>,
+) -> Result<LabelTable, TableError> {
+    let entries = text::labels(bytes).and_then(|text| entries(&text));
+    entries.map(|entries| LabelTable::of_entries(entries, key)).map_err(|reason| TableError::NotATable { reason })
 }
 
 /// Reads a table that a description names, whole.

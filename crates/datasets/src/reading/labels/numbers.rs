@@ -32,17 +32,46 @@ pub(crate) fn size_of(width: &str, height: &str) -> StatedSize {
     }
 }
 
+/// The size that two numbers say; nothing where both are 0.
+pub(super) fn size_of_numbers(width: f64, height: f64) -> StatedSize {
+    size_of(&width.to_string(), &height.to_string())
+}
+
 /// An entry whose coordinates count so many pixels each.
 pub(super) fn scaled(mut entry: LabelEntry, (sx, sy): (f64, f64)) -> LabelEntry {
-    if let Some(Geometry::Box { x0, y0, x1, y1 }) = entry.geometry {
-        let corners = [x0 * sx, y0 * sy, x1 * sx, y1 * sy];
-        let [x0, y0, x1, y1] = corners;
-        entry.geometry = Some(Geometry::Box { x0, y0, x1, y1 });
-        if !corners.iter().all(|corner| corner.is_finite()) {
-            entry.label = Err(NO_NUMBERS.to_owned());
-        }
+    entry.geometry = entry.geometry.map(|geometry| match geometry {
+        Geometry::Point { x, y } => Geometry::Point { x: x * sx, y: y * sy },
+        Geometry::Box { x0, y0, x1, y1 } => Geometry::Box { x0: x0 * sx, y0: y0 * sy, x1: x1 * sx, y1: y1 * sy },
+    });
+    entry.outline = entry.outline.map(|outline| outline.scaled((sx, sy)));
+    if !entry.geometry.is_none_or(is_finite) {
+        entry.label = Err(NO_NUMBERS.to_owned());
     }
     entry
+}
+
+/// Whether all coordinates are finite.
+fn is_finite(geometry: Geometry) -> bool {
+    match geometry {
+        Geometry::Point { x, y } => x.is_finite() && y.is_finite(),
+        Geometry::Box { x0, y0, x1, y1 } => [x0, y0, x1, y1].into_iter().all(f64::is_finite),
+    }
+}
+
+/// The point at finite coordinates.
+pub(super) fn point_at(x: f64, y: f64) -> Option<Geometry> {
+    Some(Geometry::Point { x, y }).filter(|point| is_finite(*point))
+}
+
+/// The box from its left top corner and its sides, all finite.
+pub(super) fn box_at([x, y, w, h]: [f64; 4]) -> Option<Geometry> {
+    Some(Geometry::Box { x0: x, y0: y, x1: x + w, y1: y + h }).filter(|place| is_finite(*place))
+}
+
+/// The box between two corners in any order, all finite.
+pub(super) fn box_between([ax, ay, bx, by]: [f64; 4]) -> Option<Geometry> {
+    let place = Geometry::Box { x0: ax.min(bx), y0: ay.min(by), x1: ax.max(bx), y1: ay.max(by) };
+    Some(place).filter(|place| is_finite(*place))
 }
 
 /// Why coordinates are not used.
@@ -87,7 +116,7 @@ mod tests {
             assert_eq!(box_of([corner, "0", "1", "1"]), None, "{corner}");
         }
         let place = box_of(["0", "0", "1e308", "1"]);
-        let entry = LabelEntry { at: "line 2".into(), geometry: place, label: Ok("rbc".into()), size: Ok(None) };
+        let entry = LabelEntry { geometry: place, ..LabelEntry::new("line 2".into(), Ok("rbc".into())) };
         assert_eq!(scaled(entry, (640.0, 480.0)).label, Err(NO_NUMBERS.to_owned()));
     }
 }

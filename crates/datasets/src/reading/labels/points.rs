@@ -17,7 +17,7 @@ pub(crate) fn points(text: &str) -> Result<Vec<LabelEntry>, String> {
             },
             _ => (None, Err("not of the form `x y class`".to_owned())),
         };
-        Some(LabelEntry { at: format!("line {}", index + 1), geometry, label, size: Ok(None) })
+        Some(LabelEntry { geometry, ..LabelEntry::new(format!("line {}", index + 1), label) })
     };
     Ok(text.lines().enumerate().filter_map(entry).collect())
 }

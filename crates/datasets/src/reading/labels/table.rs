@@ -36,7 +36,7 @@ impl LabelTable {
         Ok(Self::filed(rows(bytes, file, &wanted)?, key, |TableRow { at, cells, .. }| {
             let geometry = box_of([&cells[1], &cells[2], &cells[3], &cells[4]]);
             let label = geometry.map(|_| cells[5].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
-            LabelEntry { at, geometry, label, size: size(&cells) }
+            LabelEntry { geometry, size: size(&cells), ..LabelEntry::new(at, label) }
         }))
     }
 
@@ -51,13 +51,24 @@ impl LabelTable {
         key: ImageKey,
     ) -> Result<Self, TableError> {
         let rows = rows(bytes, file, &[image, class])?;
-        let entry = |TableRow { at, mut cells, .. }: TableRow| LabelEntry {
-            at,
-            geometry: None,
-            label: Ok(cells.remove(1)),
-            size: Ok(None),
-        };
+        let entry = |TableRow { at, mut cells, .. }: TableRow| LabelEntry::new(at, Ok(cells.remove(1)));
         Ok(Self::filed(rows, key, entry))
+    }
+
+    /// Files the entries of a file about many images by what it calls the image of each.
+    pub(super) fn of_entries(entries: Vec<(String, LabelEntry)>, key: &ImageKey) -> Self {
+        let mut table = Self { rows: BTreeMap::new(), nameless: Vec::new() };
+        for (image, entry) in entries {
+            match key.of_cell(&image) {
+                Some(name) => table.rows.entry(name).or_default().push(entry),
+                None => {
+                    let name = shortened(&image);
+                    let reason = format!("`{name}` names no image");
+                    table.nameless.push((name, LabelIssue { at: entry.at, reason }));
+                }
+            }
+        }
+        table
     }
 
     /// Files rows, whose first cell names the image.
@@ -68,7 +79,7 @@ impl LabelTable {
                 Some(name) => {
                     let (at, flaw) = (row.at.clone(), row.flaw.clone());
                     let entry = match flaw {
-                        Some(reason) => LabelEntry { at, geometry: None, label: Err(reason), size: Ok(None) },
+                        Some(reason) => LabelEntry::unusable(at, reason),
                         None => entry(row),
                     };
                     table.rows.entry(name).or_default().push(entry);
@@ -103,20 +114,20 @@ impl LabelTable {
 
 /// A row of a table, as it is read.
 #[derive(Debug)]
-struct TableRow {
+pub(super) struct TableRow {
     /// Its table and line, as messages name them.
-    at: String,
+    pub(super) at: String,
     /// The cells of the wanted columns, in their order.
-    cells: Vec<String>,
+    pub(super) cells: Vec<String>,
     /// Why it cannot be used.
-    flaw: Option<String>,
+    pub(super) flaw: Option<String>,
 }
 
 /// What stands between the cells of a row: a comma, or what programs write where the comma is the decimal point.
 const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs")];
 
 /// Reads the columns `wanted` of each row. The separator is the first of [`SEPARATORS`] by which the header holds them all.
-fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<TableRow>, TableError> {
+pub(super) fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<TableRow>, TableError> {
     let text = text::labels(bytes).map_err(|reason| TableError::NotATable { reason })?;
     // The reader numbers a row after CR and LF as the line before.
     let text = text.replace("\r\n", "\n");

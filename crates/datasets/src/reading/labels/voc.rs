@@ -132,7 +132,7 @@ fn entry(object: &Fields<5>, number: usize) -> LabelEntry {
         (Some(_), None) => (None, Err("has no name, or several".to_owned())),
         (None, _) => (None, Err("has no box of four numbers, or several".to_owned())),
     };
-    LabelEntry { at, geometry, label, size: Ok(None) }
+    LabelEntry { geometry, ..LabelEntry::new(at, label) }
 }
 
 /// What the file says of the size of its image. Several sizes must be the same.

@@ -1,6 +1,6 @@
 //! Cells cut around outlines that were found in the pixels or given as masks, and the labels that lie in them.
 
-use segmentation::Cell;
+use segmentation::{Cell, Region};
 
 use super::cells::{plausible, square};
 use super::cut::Cut;
@@ -52,17 +52,42 @@ pub(crate) fn around_outlines(
     let mut cells: Vec<(Cut, Cell)> = Vec::with_capacity(found.len());
     for (cell, inside) in found {
         let label = label_of(labels, &inside, &mut issues);
-        let corners = [cell.x, cell.y, cell.x + cell.w, cell.y + cell.h].map(f64::from);
-        let geometry = Geometry::Box { x0: corners[0], y0: corners[1], x1: corners[2], y1: corners[3] };
-        match square(size.0, size.1, geometry, rule) {
-            Ok((x, y, side)) => {
-                cells.push((Cut { x, y, w: side, h: side, label, fill: rule.pad, resample_to: None }, cell));
-            }
+        match square(size.0, size.1, box_of(&cell), rule) {
+            Ok(place) => cells.push((cut(place, label, rule), cell)),
             Err(reason) => issues.push(LabelIssue { at: place_of(&cell), reason }),
         }
     }
     sort_and_merge(&mut cells, &mut issues);
     OutlinedCells { cells, issues, agreement }
+}
+
+/// The rows of an image of `size` around the outlines that its labels draw. A label without an outline is an issue.
+pub(crate) fn around_drawn(annotations: Vec<Annotation>, size: (u32, u32), rule: &CellRule) -> OutlinedCells {
+    let mut found = OutlinedCells::default();
+    for Annotation { region, label, at, .. } in annotations {
+        let Some(cell) = region.as_ref().and_then(Region::cell) else {
+            let reason = "has a place and no outline; without `cells.drawn` it gives a cell".to_owned();
+            found.issues.push(LabelIssue { at, reason });
+            continue;
+        };
+        let place = plausible(size.0, size.1, box_of(&cell));
+        match place.and_then(|()| square(size.0, size.1, box_of(&cell), rule)) {
+            Ok(place) => found.cells.push((cut(place, Some(label), rule), cell)),
+            Err(reason) => found.issues.push(LabelIssue { at, reason }),
+        }
+    }
+    sort_and_merge(&mut found.cells, &mut found.issues);
+    found
+}
+
+fn box_of(cell: &Cell) -> Geometry {
+    let [x0, y0, x1, y1] = [cell.x, cell.y, cell.x + cell.w, cell.y + cell.h].map(f64::from);
+    Geometry::Box { x0, y0, x1, y1 }
+}
+
+/// The square (x, y, side) as a row.
+fn cut((x, y, side): (i32, i32, u32), label: Option<String>, rule: &CellRule) -> Cut {
+    Cut { x, y, w: side, h: side, label, fill: rule.pad, resample_to: None }
 }
 
 /// Each cell with the annotations that lie in it. Those that lie in none, or cannot be of a cell, are issues.

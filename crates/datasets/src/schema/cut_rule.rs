@@ -69,6 +69,9 @@ pub struct CellRule {
     /// Cells are those of masks that lie beside the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masks: Option<MaskRule>,
+    /// Cells are the outlines that the labels draw.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drawn: bool,
 }
 
 impl CellRule {
@@ -85,21 +88,32 @@ impl CellRule {
             options.check().map_err(|error| RuleError::of_option("cells.segment", &error))?;
         }
         self.masks.as_ref().map_or(Ok(()), MaskRule::check)?;
-        if self.segment.is_some() && self.masks.is_some() {
-            return Err(RuleError::new("cells", "has both `segment` and `masks`; cells come from one of them"));
+        let ways = [(self.segment.is_some(), "segment"), (self.masks.is_some(), "masks"), (self.drawn, "drawn")];
+        let said: Vec<&str> = ways.into_iter().filter(|(is_said, _)| *is_said).map(|(_, name)| name).collect();
+        if let [one, other, ..] = said.as_slice() {
+            let why = format!("has both `{one}` and `{other}`; cells come from one of them");
+            return Err(RuleError::new("cells", why));
         }
         Ok(())
     }
 
     /// Whether cells are found with their outlines, rather than cut around labels.
     pub fn has_outlines(&self) -> bool {
-        self.segment.is_some() || self.masks.is_some()
+        self.segment.is_some() || self.masks.is_some() || self.drawn
     }
 }
 
 impl Default for CellRule {
     fn default() -> Self {
-        Self { size: eighty(), fixed: false, margin: tenth(), pad: Fill::default(), segment: None, masks: None }
+        Self {
+            size: eighty(),
+            fixed: false,
+            margin: tenth(),
+            pad: Fill::default(),
+            segment: None,
+            masks: None,
+            drawn: false,
+        }
     }
 }
 

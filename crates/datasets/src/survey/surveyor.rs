@@ -10,7 +10,7 @@ use super::options::SurveyOptions;
 use super::record::{ImageInfo, ImageRecord, UsedImage};
 use super::sink::{KeptRow, RowSink};
 use crate::annotation::ImageLabels;
-use crate::cutting::{self, Cut, around_labels, around_outlines, grid};
+use crate::cutting::{self, Cut, OutlinedCells, around_drawn, around_labels, around_outlines, grid};
 use crate::quality::{FlawedRow, judge, measure};
 use crate::reading::{Claims, GroupBook, LabelBook, LocatedSource};
 use crate::schema::{FlawAction, MaskRule, Pages, page_name};
@@ -150,15 +150,13 @@ impl Surveyor<'_> {
         match self.options.product {
             Product::Patches => self.patches(group, &labels, size),
             Product::Cells if let Some(cells) = self.outlined_cells(record, rgb)? => {
-                let found = around_outlines(cells, size, &labels, rule);
-                record.issues.extend(found.issues);
-                record.agreement = found.agreement;
-                if found.cells.is_empty() {
-                    return Err("no cell was found in it".to_owned());
-                }
-                let (cuts, cells) = found.cells.into_iter().unzip();
-                Ok(UsedImage { cells, ..UsedImage::of_cuts(group, cuts) })
+                outlined(record, group, around_outlines(cells, size, &labels, rule))
             }
+            Product::Cells if rule.drawn => match labels {
+                ImageLabels::Annotations(drawn) => outlined(record, group, around_drawn(drawn, size, rule)),
+                ImageLabels::Missing(reason) => Err(reason),
+                ImageLabels::Whole(_) => Err("its label draws no outline; take `cells.drawn` out".to_owned()),
+            },
             Product::Cells => {
                 let (cuts, issues) = around_labels(size, labels, rule)?;
                 record.issues.extend(issues);
@@ -207,4 +205,15 @@ impl Surveyor<'_> {
         let bytes = root.read(&file, limits.file_bytes).map_err(|reason| format!("masks {file}: {reason}"))?;
         cells_of_masks(&bytes, size, &rule.options(), limits).map_err(|error| format!("masks {file}: {error}"))
     }
+}
+
+/// The rows of an image around outlined cells.
+fn outlined(record: &mut ImageRecord, group: String, found: OutlinedCells) -> Result<UsedImage, String> {
+    record.issues.extend(found.issues);
+    record.agreement = found.agreement;
+    if found.cells.is_empty() {
+        return Err("no cell was found in it".to_owned());
+    }
+    let (cuts, cells) = found.cells.into_iter().unzip();
+    Ok(UsedImage { cells, ..UsedImage::of_cuts(group, cuts) })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::claims::{Claims, DatasetImages, row_of};
-use super::labels::{read_table, texts};
+use super::labels::{TableFile, read_table, texts};
 use super::root::Root;
 use crate::error::DatasetError;
 use crate::schema::{GroupRule, ImageKey, Source, compile_pattern, folder_of, inside, text};
@@ -39,15 +39,39 @@ impl<'a> GroupBook<'a> {
         };
         match &source.group {
             GroupRule::Pattern { pattern } => book.pattern = Some(compile_pattern("group.pattern", pattern)?),
-            GroupRule::Csv { file, image, group, key } => {
-                let table = texts(&read_table(root, file)?, file, [image, group], *key);
-                book.table = table.map_err(|error| DatasetError::Table { file: file.clone(), error })?;
+            GroupRule::Csv { file, image, group, key, table: form, also } => {
+                for path in also.iter().chain([file]) {
+                    let table = TableFile { bytes: &read_table(root, path)?, path, form };
+                    let table = texts(table, [image, group], *key);
+                    book.add(table.map_err(|error| DatasetError::Table { file: path.clone(), error })?, path);
+                }
                 book.claims = images.claims(source, |source, image| claim(source, root, image));
                 book.table_path = root.canonical(inside(file).unwrap_or_default());
             }
             _ => {}
         }
         Ok(book)
+    }
+
+    /// Adds the rows of a table at `path`. Tables that contradict each other give no group.
+    fn add(&mut self, table: HashMap<String, Result<String, String>>, path: &str) {
+        for (key, group) in table {
+            let before = self.table.get(&key).filter(|before| **before != group);
+            let contradiction =
+                before.map(|_| Err(format!("{path} and another table contradict each other about `{key}`")));
+            self.table.insert(key, contradiction.unwrap_or(group));
+        }
+    }
+
+    /// The row of a table that names the first characters of a file name. The longest of several counts, and none that ends within a
+    /// number: `P1` does not name `P12_3.png`.
+    fn prefix_of(&self, name: &str) -> Option<&str> {
+        let is_digit = |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit());
+        let ends = name.char_indices().map(|(at, _)| at).skip(1).collect::<Vec<_>>();
+        let whole =
+            |at: &&usize| !(is_digit(name[..**at].chars().next_back()) && is_digit(name[**at..].chars().next()));
+        let known = |at: &usize| self.table.get_key_value(&name[..*at]).map(|(key, _)| key.as_str());
+        ends.iter().rev().filter(whole).find_map(known)
     }
 
     /// The group of an image, `dataset/value`. An image that the rule does not cover has none: taking it for a group of
@@ -70,7 +94,11 @@ impl<'a> GroupBook<'a> {
     }
 
     fn in_table(&self, image: &str, key: ImageKey) -> Result<&str, String> {
-        let key = key.of_image(image).filter(|key| self.table.contains_key(key));
+        let name = key.of_image(image);
+        let key = match key {
+            ImageKey::Prefix => name.and_then(|name| self.prefix_of(&name).map(str::to_owned)),
+            _ => name.filter(|name| self.table.contains_key(name)),
+        };
         let key = key.ok_or("no row in the table of groups")?;
         if let Some(several) = self.claims.several(&row_of(&self.table_path, &key)) {
             let apart = "tell them apart by their paths (`key: path`)";
@@ -87,5 +115,9 @@ impl<'a> GroupBook<'a> {
 /// The row of a table of groups that an image claims as its own.
 fn claim(source: &Source, root: &Root, image: &str) -> Option<String> {
     let GroupRule::Csv { file, key, .. } = &source.group else { return None };
+    if *key == ImageKey::Prefix {
+        // Many images are meant by one row.
+        return None;
+    }
     Some(row_of(&root.canonical(inside(file).unwrap_or_default()), &key.of_image(image)?))
 }

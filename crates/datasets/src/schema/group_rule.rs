@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
 use super::pattern;
+use super::table_form::TableForm;
 use super::table_key::ImageKey;
 
 /// By what images belong to one group, which a split does not divide.
@@ -41,6 +42,12 @@ pub enum GroupRule {
         /// How the image column names the image.
         #[serde(default)]
         key: ImageKey,
+        /// How the table is written.
+        #[serde(default, skip_serializing_if = "TableForm::is_default")]
+        table: TableForm,
+        /// Paths of further tables with the same columns.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<String>,
     },
 }
 
@@ -48,7 +55,11 @@ impl GroupRule {
     /// # Errors
     /// A pattern that cannot work.
     pub(crate) fn check(&self) -> Result<(), RuleError> {
-        if let Self::Pattern { pattern } = self { pattern::check("group.pattern", pattern) } else { Ok(()) }
+        match self {
+            Self::Pattern { pattern } => pattern::check("group.pattern", pattern),
+            Self::Csv { table, .. } => table.check("group.table"),
+            _ => Ok(()),
+        }
     }
 }
 

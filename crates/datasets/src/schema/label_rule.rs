@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
+use super::table_form::TableForm;
 use super::table_key::ImageKey;
 use super::{pattern, template};
 
@@ -88,6 +89,9 @@ pub enum LabelRule {
         columns: BoxColumns,
         /// Unit of the coordinates.
         units: Units,
+        /// How the table is written.
+        #[serde(default, skip_serializing_if = "TableForm::is_default")]
+        table: TableForm,
         /// How the image column names the image.
         #[serde(default)]
         key: ImageKey,
@@ -100,27 +104,91 @@ pub enum LabelRule {
         image: String,
         /// Column with the class.
         class: String,
+        /// How the table is written.
+        #[serde(default, skip_serializing_if = "TableForm::is_default")]
+        table: TableForm,
         /// How the image column names the image.
         #[serde(default)]
         key: ImageKey,
     },
 }
 
-/// Columns of a table of boxes; `width` and `height` are those of the image on which the box was drawn, in pixels.
+/// Columns of a table of boxes or points: two corners; the left top corner `x`, `y` or the centre with the sides `w`, `h`; or the centre
+/// alone, for points. `width` and `height` are those of the image on which the box was drawn, in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each field is named for the column it names")]
 pub struct BoxColumns {
     pub image: String,
-    pub xmin: String,
-    pub ymin: String,
-    pub xmax: String,
-    pub ymax: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xmin: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ymin: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xmax: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ymax: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centre_x: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centre_y: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub w: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub h: Option<String>,
     pub label: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<String>,
+}
+
+/// Which columns place a box or a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceColumns<'a> {
+    /// Left, top, right, bottom.
+    Corners([&'a str; 4]),
+    /// Left, top, width, height.
+    Sides([&'a str; 4]),
+    /// The centre across and down, width, height.
+    Centre([&'a str; 4]),
+    /// Across and down.
+    Point([&'a str; 2]),
+}
+
+impl<'a> PlaceColumns<'a> {
+    /// The names of the columns.
+    pub fn names(&self) -> &[&'a str] {
+        match self {
+            Self::Corners(names) | Self::Sides(names) | Self::Centre(names) => names,
+            Self::Point(names) => names,
+        }
+    }
+}
+
+impl BoxColumns {
+    /// The columns that place a box or a point; nothing where they are none or too many.
+    pub fn place(&self) -> Option<PlaceColumns<'_>> {
+        let corners = [&self.xmin, &self.ymin, &self.xmax, &self.ymax];
+        let others = [&self.x, &self.y, &self.centre_x, &self.centre_y, &self.w, &self.h];
+        match (corners.map(Option::as_deref), others.map(Option::as_deref)) {
+            ([Some(a), Some(b), Some(c), Some(d)], [None, None, None, None, None, None]) => {
+                Some(PlaceColumns::Corners([a, b, c, d]))
+            }
+            ([None, None, None, None], [Some(x), Some(y), None, None, Some(w), Some(h)]) => {
+                Some(PlaceColumns::Sides([x, y, w, h]))
+            }
+            ([None, None, None, None], [None, None, Some(x), Some(y), Some(w), Some(h)]) => {
+                Some(PlaceColumns::Centre([x, y, w, h]))
+            }
+            ([None, None, None, None], [None, None, Some(x), Some(y), None, None]) => Some(PlaceColumns::Point([x, y])),
+            _ => None,
+        }
+    }
 }
 
 /// Unit of the coordinates of a table of boxes.
@@ -161,6 +229,15 @@ impl LabelRule {
     /// # Errors
     /// A pattern or a path that cannot work, half a size.
     pub(crate) fn check(&self) -> Result<(), RuleError> {
+        if let Some((_, ImageKey::Prefix)) = self.table() {
+            return Err(RuleError::new(
+                "label.key",
+                "`prefix` names many images, and a label is of one; it is for groups",
+            ));
+        }
+        if let Self::CsvBoxes { table, .. } | Self::CsvClass { table, .. } = self {
+            table.check("label.table")?;
+        }
         match self {
             Self::Points { .. }
             | Self::Voc { .. }
@@ -175,6 +252,11 @@ impl LabelRule {
             Self::CsvBoxes { file, columns, .. } => {
                 if columns.width.is_some() != columns.height.is_some() {
                     let why = "the size of an image needs both `width` and `height`";
+                    return Err(RuleError::new("label.columns", why));
+                }
+                if columns.place().is_none() {
+                    let why = "places no box: name `xmin`, `ymin`, `xmax`, `ymax`; or `x`, `y`, `w`, `h`; or `centre_x`, `centre_y`, \
+                               with `w` and `h` or, for points, without";
                     return Err(RuleError::new("label.columns", why));
                 }
                 template::check("label.file", file)

@@ -3,7 +3,7 @@
 //! * [`Source`]: the whole description.
 //! * [`Images`], [`Globs`], [`Pages`]: which files are images, and which pages of them.
 //! * [`Parts`]: a dataset that is several sources.
-//! * [`GroupRule`], [`LabelRule`], [`ImageKey`]: groups and labels, and how tables name images.
+//! * [`GroupRule`], [`LabelRule`], [`ImageKey`], [`TableForm`]: groups and labels, and how tables are written and name images.
 //! * [`PatchRule`], [`CellRule`], [`MaskRule`]: how images are cut. [`QualityRule`]: when a row has a flaw.
 //! * [`Role`], [`Membership`], [`Download`], [`is_permissive`]: what a reader of the set should know of a dataset.
 
@@ -23,6 +23,7 @@ mod pattern;
 mod quality_rule;
 mod role;
 mod source;
+mod table_form;
 mod table_key;
 mod template;
 pub(crate) mod text;
@@ -32,7 +33,7 @@ pub use download::Download;
 pub use error::RuleError;
 pub use group_rule::GroupRule;
 pub use images::{Exclude, GlobMatch, Globs, Images};
-pub use label_rule::{BoxColumns, LabelRule, Units};
+pub use label_rule::{BoxColumns, LabelRule, PlaceColumns, Units};
 pub use licence::is_permissive;
 pub use mask_rule::MaskRule;
 pub use pages::{Pages, page_of};
@@ -41,6 +42,7 @@ pub use paths::{name_of, stem_of};
 pub use quality_rule::{Blank, FlawAction, OutOfFocus, QualityRule, Saturated};
 pub use role::{Membership, Role};
 pub use source::{SameAs, Source};
+pub use table_form::TableForm;
 pub use table_key::ImageKey;
 
 pub(crate) use pages::page_name;

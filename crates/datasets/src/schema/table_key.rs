@@ -18,13 +18,18 @@ pub enum ImageKey {
     Number,
     /// By the path inside the dataset.
     Path,
+    /// By the file name at the end of a path, whatever folders it has there: `C:\\smears\\7.png` names `7.png`.
+    Base,
+    /// By the first characters of the file name, which may be those of many images: `P3C1` names `P3C1_cell_9.png`, and not
+    /// `P3C10_cell_9.png`. The longest of several counts. For groups alone.
+    Prefix,
 }
 
 impl ImageKey {
     /// What a table calls the image at this path; `None` where the path has no such name.
     pub fn of_image(self, image: &str) -> Option<String> {
         match self {
-            Self::Name => Some(name_of(image).to_owned()),
+            Self::Name | Self::Base | Self::Prefix => Some(name_of(image).to_owned()),
             Self::Stem => Some(stem_of(image).to_owned()),
             Self::Path => Some(image.to_owned()),
             Self::Number => number(stem_of(image)),
@@ -35,6 +40,7 @@ impl ImageKey {
     pub fn of_cell(self, text: &str) -> Option<String> {
         match self {
             Self::Number => number(text),
+            Self::Base => Some(name_of(&text.replace('\\', "/")).to_owned()).filter(|name| !name.is_empty()),
             _ => Some(text.to_owned()).filter(|text| !text.is_empty()),
         }
     }

@@ -28,7 +28,7 @@ use segmentation::MOST_STEPS;
 use self::entry::LabelEntry;
 use self::numbers::{of_this_size, scaled};
 use self::table::LabelTable;
-pub(crate) use self::table::texts;
+pub(crate) use self::table::{TableFile, texts};
 use super::claims::{Claims, DatasetImages, row_of};
 use super::root::Root;
 use super::text;
@@ -109,8 +109,12 @@ impl<'a> LabelBook<'a> {
             }
         };
         let table = match self.rule {
-            LabelRule::CsvBoxes { columns, .. } => LabelTable::boxes(&bytes, &path, columns, self.key),
-            LabelRule::CsvClass { image, class, .. } => LabelTable::classes(&bytes, &path, [image, class], self.key),
+            LabelRule::CsvBoxes { columns, table: form, .. } => {
+                LabelTable::boxes(TableFile { bytes: &bytes, path: &path, form }, columns, self.key)
+            }
+            LabelRule::CsvClass { image, class, table: form, .. } => {
+                LabelTable::classes(TableFile { bytes: &bytes, path: &path, form }, [image, class], self.key)
+            }
             LabelRule::Coco { key, .. } => filed(&bytes, key, |text| coco::entries(text, &path)),
             LabelRule::Cvat { key, .. } => filed(&bytes, key, |text| cvat::entries(text, &path)),
             LabelRule::Via { attribute, key, .. } => filed(&bytes, key, |text| via::entries(text, &path, attribute)),

@@ -2,6 +2,7 @@
 
 use super::entry::{LabelEntry, StatedSize};
 use crate::annotation::Geometry;
+use crate::schema::PlaceColumns;
 use crate::schema::text::shortened;
 
 /// Whether a file that says of which size its image is means this one.
@@ -85,6 +86,19 @@ pub(crate) fn box_of(corners: [&str; 4]) -> Option<Geometry> {
     }
     let [x0, y0, x1, y1] = numbers;
     Some(Geometry::Box { x0, y0, x1, y1 })
+}
+
+/// The place that the texts of a table's columns give.
+pub(super) fn place_of(columns: PlaceColumns<'_>, texts: &[String]) -> Option<Geometry> {
+    let number = |text: &String| text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let numbers: Vec<f64> = texts.iter().map(number).collect::<Option<_>>()?;
+    match (columns, numbers.as_slice()) {
+        (PlaceColumns::Corners(_), &[x0, y0, x1, y1]) => Some(Geometry::Box { x0, y0, x1, y1 }),
+        (PlaceColumns::Sides(_), &[x, y, w, h]) => box_at([x, y, w, h]),
+        (PlaceColumns::Centre(_), &[x, y, w, h]) => box_at([x - w / 2.0, y - h / 2.0, w, h]),
+        (PlaceColumns::Point(_), &[x, y]) => point_at(x, y),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

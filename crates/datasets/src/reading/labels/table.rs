@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::entry::LabelEntry;
-use super::numbers::{NO_NUMBERS, box_of, size_of};
+use super::numbers::{NO_NUMBERS, place_of, size_of};
 use super::quotes::{check_quotes, holds_rows};
 use crate::annotation::LabelIssue;
 use crate::error::TableError;
 use crate::reading::text;
 use crate::schema::text::{plain, shortened};
-use crate::schema::{BoxColumns, ImageKey};
+use crate::schema::{BoxColumns, ImageKey, TableForm};
 
 /// A table of labels, its rows filed by image.
 #[derive(Debug)]
@@ -20,22 +20,25 @@ pub(crate) struct LabelTable {
 }
 
 impl LabelTable {
-    /// Reads a table of boxes. Its rows may say of which size their image is.
+    /// Reads a table of boxes or points. Its rows may say of which size their image is.
     ///
     /// # Errors
     /// A missing column, or one that occurs twice.
-    pub(crate) fn boxes(bytes: &[u8], file: &str, columns: &BoxColumns, key: ImageKey) -> Result<Self, TableError> {
-        let BoxColumns { image, xmin, ymin, xmax, ymax, label, width, height } = columns;
-        let mut wanted = vec![image.as_str(), xmin, ymin, xmax, ymax, label];
-        let sides = width.as_deref().zip(height.as_deref());
-        wanted.extend(sides.into_iter().flat_map(|(width, height)| [width, height]));
-        let size = |cells: &[String]| match cells.get(6).zip(cells.get(7)) {
+    pub(crate) fn boxes(file: TableFile<'_>, columns: &BoxColumns, key: ImageKey) -> Result<Self, TableError> {
+        let reason = "the description names no columns of places".to_owned();
+        let place = columns.place().ok_or(TableError::NotATable { reason })?;
+        let mut wanted = vec![columns.image.as_str(), columns.label.as_str()];
+        wanted.extend(place.names());
+        let sides = wanted.len();
+        let size = columns.width.as_deref().zip(columns.height.as_deref());
+        wanted.extend(size.into_iter().flat_map(|(width, height)| [width, height]));
+        let size = |cells: &[String]| match cells.get(sides).zip(cells.get(sides + 1)) {
             Some((width, height)) => size_of(width, height),
             None => Ok(None),
         };
-        Ok(Self::filed(rows(bytes, file, &wanted)?, key, |TableRow { at, cells, .. }| {
-            let geometry = box_of([&cells[1], &cells[2], &cells[3], &cells[4]]);
-            let label = geometry.map(|_| cells[5].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
+        Ok(Self::filed(rows(file, &wanted)?, key, |TableRow { at, cells, .. }| {
+            let geometry = place_of(place, &cells[2..sides]);
+            let label = geometry.map(|_| cells[1].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
             LabelEntry { geometry, size: size(&cells), ..LabelEntry::new(at, label) }
         }))
     }
@@ -44,15 +47,9 @@ impl LabelTable {
     ///
     /// # Errors
     /// A missing column, or one that occurs twice.
-    pub(crate) fn classes(
-        bytes: &[u8],
-        file: &str,
-        [image, class]: [&str; 2],
-        key: ImageKey,
-    ) -> Result<Self, TableError> {
-        let rows = rows(bytes, file, &[image, class])?;
+    pub(crate) fn classes(file: TableFile<'_>, columns: [&str; 2], key: ImageKey) -> Result<Self, TableError> {
         let entry = |TableRow { at, mut cells, .. }: TableRow| LabelEntry::new(at, Ok(cells.remove(1)));
-        Ok(Self::filed(rows, key, entry))
+        Ok(Self::filed(rows(file, &columns)?, key, entry))
     }
 
     /// Files the entries of a file about many images by what it calls the image of each.
@@ -126,33 +123,62 @@ pub(super) struct TableRow {
 /// What stands between the cells of a row: a comma, or what programs write where the comma is the decimal point.
 const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs")];
 
-/// Reads the columns `wanted` of each row. The separator is the first of [`SEPARATORS`] by which the header holds them all.
-pub(super) fn rows(bytes: &[u8], file: &str, wanted: &[&str]) -> Result<Vec<TableRow>, TableError> {
+/// A table as it lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TableFile<'a> {
+    /// Its content.
+    pub(crate) bytes: &'a [u8],
+    /// Its path, for messages.
+    pub(crate) path: &'a str,
+    /// How it is written.
+    pub(crate) form: &'a TableForm,
+}
+
+/// Reads the columns `wanted` of each row. The separator is the stated one, or the first of [`SEPARATORS`] by which the header holds them
+/// all.
+pub(super) fn rows(
+    TableFile { bytes, path, form }: TableFile<'_>,
+    wanted: &[&str],
+) -> Result<Vec<TableRow>, TableError> {
+    let decoded = form.encoding().map(|encoding| encoding.decode(bytes).0);
+    let bytes = decoded.as_ref().map_or(bytes, |text| text.as_bytes());
     let text = text::labels(bytes).map_err(|reason| TableError::NotATable { reason })?;
     // The reader numbers a row after CR and LF as the line before.
     let text = text.replace("\r\n", "\n");
     let (stated, text) = stated_separator(&text)?;
-    let separator = stated.unwrap_or_else(|| separator(text, wanted));
+    let (by_whom, stated) = match form.separator() {
+        Some(separator) => ("the description", Some(separator)),
+        None => ("its first line", stated),
+    };
+    let separator = stated.unwrap_or_else(|| separator(text, wanted, form.header));
     check_quotes(text, separator)?;
-    let mut reader = reader(text, separator);
-    let header = reader.headers()?.clone();
+    let mut reader = reader(text, separator, form.header);
+    let header = header(&mut reader, form.header)?;
     let separators = match stated {
-        Some(separator) => format!("`{}`, as its first line says", char::from(separator).escape_debug()),
+        Some(separator) => format!("`{}`, as {by_whom} says", char::from(separator).escape_debug()),
         None => SEPARATORS.map(|(_, name)| name).join(" or "),
     };
     let columns = columns(&header, wanted, &separators)?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record?;
-        let at = format!("{file} line {}", record.position().map_or(0, csv::Position::line));
+        let at = format!("{path} line {}", record.position().map_or(0, csv::Position::line));
         let cells: Vec<String> = columns.iter().map(|&column| record.get(column).unwrap_or("").to_owned()).collect();
         rows.push(TableRow { at, flaw: flaw(&record, &cells, (header.len(), separator)), cells });
     }
     Ok(rows)
 }
 
-fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes())
+fn reader(text: &str, separator: u8, has_header: bool) -> csv::Reader<&[u8]> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(separator).trim(csv::Trim::All).flexible(true).has_headers(has_header);
+    builder.from_reader(text.as_bytes())
+}
+
+/// The names of the columns: those of the first line, or their numbers.
+fn header(reader: &mut csv::Reader<&[u8]>, has_header: bool) -> Result<csv::StringRecord, csv::Error> {
+    let first = reader.headers()?;
+    Ok(if has_header { first.clone() } else { (1..=first.len()).map(|number| number.to_string()).collect() })
 }
 
 /// The separator that a first line `sep=;` states, as Excel writes and reads it, and the text after that line, whose line break stays so
@@ -170,10 +196,11 @@ fn stated_separator(text: &str) -> Result<(Option<u8>, &str), TableError> {
 }
 
 /// The separator by which the header holds all `wanted` columns; a comma where none does, for the message.
-fn separator(text: &str, wanted: &[&str]) -> u8 {
+fn separator(text: &str, wanted: &[&str], has_header: bool) -> u8 {
     let holds = |separator: u8| {
-        let mut reader = reader(text, separator);
-        reader.headers().is_ok_and(|header| wanted.iter().all(|name| header.iter().any(|own| own == *name)))
+        let mut reader = reader(text, separator, has_header);
+        header(&mut reader, has_header)
+            .is_ok_and(|header| wanted.iter().all(|name| header.iter().any(|own| own == *name)))
     };
     SEPARATORS.into_iter().map(|(separator, _)| separator).find(|separator| holds(*separator)).unwrap_or(b',')
 }
@@ -216,12 +243,11 @@ fn flaw(record: &csv::StringRecord, cells: &[String], (header, separator): (usiz
 /// # Errors
 /// A missing column, or one that occurs twice.
 pub(crate) fn texts(
-    bytes: &[u8],
-    file: &str,
-    [image, text]: [&str; 2],
+    file: TableFile<'_>,
+    columns: [&str; 2],
     key: ImageKey,
 ) -> Result<HashMap<String, Result<String, String>>, TableError> {
-    let table = LabelTable::classes(bytes, file, [image, text], key)?;
+    let table = LabelTable::classes(file, columns, key)?;
     let text = |rows: Vec<LabelEntry>| {
         let other = rows.iter().find(|row| row.label != rows[0].label);
         match other {
@@ -237,10 +263,15 @@ mod tests {
     use super::*;
     use crate::annotation::Geometry;
 
+    fn csv(bytes: &[u8]) -> TableFile<'_> {
+        const FORM: &TableForm = &TableForm { separator: None, header: true, encoding: None };
+        TableFile { bytes, path: "t.csv", form: FORM }
+    }
+
     #[test]
     fn a_missing_column_is_named_with_those_there_are_and_a_double_one_refused() {
         let error = |text: &[u8]| {
-            LabelTable::classes(text, "t.csv", ["image", "b"], ImageKey::Name).expect_err("refused").to_string()
+            LabelTable::classes(csv(text), ["image", "b"], ImageKey::Name).expect_err("refused").to_string()
         };
         let missing = error(b"a,b\n1,2\n");
         assert!(missing.contains("`image`") && missing.contains("a, b"), "{missing}");
@@ -250,10 +281,16 @@ mod tests {
     fn columns(width: Option<&str>) -> BoxColumns {
         BoxColumns {
             image: "image".into(),
-            xmin: "x0".into(),
-            ymin: "y0".into(),
-            xmax: "x1".into(),
-            ymax: "y1".into(),
+            xmin: Some("x0".into()),
+            ymin: Some("y0".into()),
+            xmax: Some("x1".into()),
+            ymax: Some("y1".into()),
+            x: None,
+            y: None,
+            centre_x: None,
+            centre_y: None,
+            w: None,
+            h: None,
             label: "label".into(),
             width: width.map(str::to_owned),
             height: width.map(|_| "h".to_owned()),
@@ -263,7 +300,7 @@ mod tests {
     #[test]
     fn boxes_are_filed_by_image_and_bad_numbers_kept_as_such() {
         let text = b"\xef\xbb\xbfimage,x0,y0,x1,y1,label\na.png,0,0.5,1,1,rbc\na.png,0,?,1,1,rbc\na.png,0,0,1\n";
-        let table = LabelTable::boxes(text, "t.csv", &columns(None), ImageKey::Name).expect("table");
+        let table = LabelTable::boxes(csv(text), &columns(None), ImageKey::Name).expect("table");
         let rows = table.of("a.png");
         assert_eq!(rows[0].geometry, Some(Geometry::Box { x0: 0.0, y0: 0.5, x1: 1.0, y1: 1.0 }));
         assert!(rows[1].label.is_err() && rows[1].at.ends_with("line 3"), "{:?}", rows[1]);
@@ -273,7 +310,7 @@ mod tests {
     #[test]
     fn a_row_may_say_of_which_size_its_image_is() {
         let text = b"image,x0,y0,x1,y1,label,w,h\na.png,0,0,9,9,rbc,640,480\na.png,0,0,9,9,rbc,0,0\n";
-        let table = LabelTable::boxes(text, "t.csv", &columns(Some("w")), ImageKey::Name).expect("table");
+        let table = LabelTable::boxes(csv(text), &columns(Some("w")), ImageKey::Name).expect("table");
         let sizes: Vec<_> = table.of("a.png").iter().map(|row| row.size.clone()).collect();
         assert_eq!(sizes, [Ok(Some((640.0, 480.0))), Ok(None)]);
     }
@@ -282,17 +319,16 @@ mod tests {
     fn the_separator_is_the_one_by_which_the_header_holds_the_columns() {
         for separator in [",", ";", "\t"] {
             let text = "image|b|note\na|rbc|x".replace('|', separator);
-            let table = LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name).expect("table");
+            let table = LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name).expect("table");
             assert_eq!(table.of("a")[0].label.as_deref(), Ok("rbc"), "{separator:?}");
         }
-        let error =
-            LabelTable::classes(b"image|b\na|rbc", "t.csv", ["image", "b"], ImageKey::Name).expect_err("refused");
+        let error = LabelTable::classes(csv(b"image|b\na|rbc"), ["image", "b"], ImageKey::Name).expect_err("refused");
         assert!(error.to_string().contains("commas or semicolons or tabs"), "{error}");
     }
 
     #[test]
     fn a_first_line_of_excel_says_the_separator_and_lines_keep_their_numbers() {
-        let table = |text: &str| LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name);
+        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name);
         for (first, separator) in [("sep=;", ";"), ("\u{feff}SEP=,", ","), ("sep=\t", "\t"), ("\"sep=|\"", "|")] {
             for end in ["\n", "\r\n"] {
                 let text = [first, &format!("image{separator}b"), &format!("a{separator}rbc"), ""].join(end);
@@ -313,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_quoted_cell_swallows_no_rows() {
-        let table = |text: &str| LabelTable::classes(text.as_bytes(), "t.csv", ["image", "b"], ImageKey::Name);
+        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name);
         let open = format!("{:#}", table("image,b\na,\"rbc\nb,wbc\n").expect_err("an open quote"));
         assert!(open.contains("line 2"), "{open}");
         // Closed by chance, rows later: the row that swallowed others is none, in a wanted cell or in another.
@@ -331,7 +367,7 @@ mod tests {
     #[test]
     fn rows_about_no_image_are_told_with_their_lines() {
         let text = b"image,b\n7,x\n8,y\n,z\nseven,z\n";
-        let table = LabelTable::classes(text, "t.csv", ["image", "b"], ImageKey::Number).expect("table");
+        let table = LabelTable::classes(csv(text), ["image", "b"], ImageKey::Number).expect("table");
         let strays: Vec<(String, String)> =
             table.strays(|key| key == "7").into_iter().map(|(name, issue)| (name, issue.at)).collect();
         let expected = [("8", "t.csv line 3"), ("", "t.csv line 4"), ("seven", "t.csv line 5")];
@@ -341,8 +377,46 @@ mod tests {
     #[test]
     fn two_groups_of_one_image_are_none() {
         let text = b"image,g\na,1\na,1\nb,1\nb,2\n";
-        let groups = texts(text, "t.csv", ["image", "g"], ImageKey::Name).expect("table");
+        let groups = texts(csv(text), ["image", "g"], ImageKey::Name).expect("table");
         assert_eq!(groups["a"], Ok("1".to_owned()));
         assert_eq!(groups["b"], Err("t.csv line 4 and t.csv line 5 contradict each other".to_owned()));
+    }
+
+    #[test]
+    fn a_table_may_have_no_header_another_separator_and_an_old_encoding() {
+        let form = TableForm { separator: Some('|'), header: false, encoding: Some("windows-1252".to_owned()) };
+        let file = TableFile { bytes: b"a.png|1|K\xf6rper\nb.png|2|x\n", path: "t.csv", form: &form };
+        let table = LabelTable::classes(file, ["1", "3"], ImageKey::Name).expect("table");
+        let row = &table.of("a.png")[0];
+        assert_eq!((row.label.as_deref(), row.at.as_str()), (Ok("K\u{f6}rper"), "t.csv line 1"));
+        assert_eq!(table.of("b.png")[0].at, "t.csv line 2");
+        let error = LabelTable::classes(file, ["1", "4"], ImageKey::Name).expect_err("three columns").to_string();
+        assert!(error.contains("no column `4`") && error.contains("1, 2, 3"), "{error}");
+    }
+
+    #[test]
+    fn places_are_corners_sides_centres_or_points() {
+        let none = || BoxColumns {
+            image: "1".into(),
+            label: "2".into(),
+            xmin: None,
+            ymin: None,
+            xmax: None,
+            ymax: None,
+            ..columns(None)
+        };
+        let named = |number: u32| Some(number.to_string());
+        let sides = BoxColumns { x: named(3), y: named(4), w: named(5), h: named(6), ..none() };
+        let centre = BoxColumns { centre_x: named(3), centre_y: named(4), w: named(5), h: named(6), ..none() };
+        let point = BoxColumns { centre_x: named(3), centre_y: named(4), ..none() };
+        let form = TableForm { header: false, ..TableForm::default() };
+        let file = TableFile { bytes: b"C:\\x\\a.png,rbc,10,20,4,6\n", path: "t.csv", form: &form };
+        let place = |columns: &BoxColumns| {
+            LabelTable::boxes(file, columns, ImageKey::Base).expect("table").of("a.png")[0].geometry
+        };
+        assert_eq!(place(&sides), Some(Geometry::Box { x0: 10.0, y0: 20.0, x1: 14.0, y1: 26.0 }));
+        assert_eq!(place(&centre), Some(Geometry::Box { x0: 8.0, y0: 17.0, x1: 12.0, y1: 23.0 }));
+        assert_eq!(place(&point), Some(Geometry::Point { x: 10.0, y: 20.0 }));
+        assert!(none().place().is_none() && BoxColumns { x: named(1), ..columns(None) }.place().is_none());
     }
 }

@@ -6,7 +6,8 @@ use super::entry::LabelEntry;
 use super::json;
 use super::numbers::{NO_NUMBERS, box_at, point_at};
 use super::outline::Outline;
-use super::table::{TableRow, rows};
+use super::table::{TableFile, TableRow, rows};
+use crate::schema::TableForm;
 use crate::schema::text::shortened;
 
 /// Reads the regions of a file called `file`, each with what the file calls its image. `attribute` is that with the label.
@@ -52,7 +53,9 @@ fn table(text: &str, file: &str, attribute: &str) -> Result<Vec<(String, LabelEn
     // Versions 1 and 2 begin the header with `#filename` and `filename`.
     let first = if text.trim_start().starts_with('#') { "#filename" } else { "filename" };
     let wanted = [first, "region_shape_attributes", "region_attributes"];
-    let rows = rows(text.as_bytes(), file, &wanted).map_err(|error| format!("is not a VIA file: {error}"))?;
+    let form = TableForm { separator: Some(','), ..TableForm::default() };
+    let table = TableFile { bytes: text.as_bytes(), path: file, form: &form };
+    let rows = rows(table, &wanted).map_err(|error| format!("is not a VIA file: {error}"))?;
     let parsed = |cell: &String| -> Value { serde_json::from_str(cell).unwrap_or_default() };
     let filed = |TableRow { at, cells, flaw }: TableRow| {
         let (shape, attributes) = (parsed(&cells[1]), parsed(&cells[2]));

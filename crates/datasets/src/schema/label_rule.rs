@@ -81,6 +81,22 @@ pub enum LabelRule {
         #[serde(default)]
         key: ImageKey,
     },
+    /// A JSON of images with their objects, read by paths: names and numbers between dots, `*` for each of a list or a map.
+    Json {
+        /// Path of the file, or with `{folder}` of one in each folder.
+        file: String,
+        /// From the top to each image: `*`, `images.*`.
+        images: String,
+        /// From an image to each of its objects: `objects.*`.
+        objects: String,
+        /// Paths from an image to its name and size, and from an object to its label and place.
+        columns: BoxColumns,
+        /// Unit of the coordinates.
+        units: Units,
+        /// How the file names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
     /// A table with one box a row.
     CsvBoxes {
         /// Path of the table, or with `{folder}` of one in each folder.
@@ -221,6 +237,7 @@ impl LabelRule {
             | Self::CsvClass { file, key, .. }
             | Self::Coco { file, key }
             | Self::Cvat { file, key }
+            | Self::Json { file, key, .. }
             | Self::Via { file, key, .. } => Some((file, key)),
             _ => None,
         }
@@ -249,7 +266,7 @@ impl LabelRule {
                 }
                 self.side_file().map_or(Ok(()), |file| template::check_own("label.file", file))
             }
-            Self::CsvBoxes { file, columns, .. } => {
+            Self::CsvBoxes { file, columns, .. } | Self::Json { file, columns, .. } => {
                 if columns.width.is_some() != columns.height.is_some() {
                     let why = "the size of an image needs both `width` and `height`";
                     return Err(RuleError::new("label.columns", why));

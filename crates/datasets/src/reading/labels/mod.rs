@@ -9,6 +9,7 @@ mod geojson;
 mod json;
 mod labelme;
 mod numbers;
+mod objects;
 mod outline;
 mod place;
 mod points;
@@ -117,6 +118,10 @@ impl<'a> LabelBook<'a> {
             }
             LabelRule::Coco { key, .. } => filed(&bytes, key, |text| coco::entries(text, &path)),
             LabelRule::Cvat { key, .. } => filed(&bytes, key, |text| cvat::entries(text, &path)),
+            LabelRule::Json { images, objects, columns, key, .. } => {
+                let paths = objects::ObjectPaths { images, objects, columns };
+                filed(&bytes, key, |text| objects::entries(text, &path, paths))
+            }
             LabelRule::Via { attribute, key, .. } => filed(&bytes, key, |text| via::entries(text, &path, attribute)),
             _ => return Ok(()),
         };
@@ -162,7 +167,7 @@ impl<'a> LabelBook<'a> {
                     Ok(rows) => self.annotations(rows.to_vec(), size, "the file of labels"),
                 }
             }
-            LabelRule::CsvBoxes { file, units, .. } => {
+            LabelRule::CsvBoxes { file, units, .. } | LabelRule::Json { file, units, .. } => {
                 let scale = match units {
                     Units::Pixels => (1.0, 1.0),
                     Units::Fractions => size,

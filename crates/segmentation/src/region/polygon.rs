@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn polygons_of_no_image_are_reasons_and_take_no_time() {
-        let fill = |points: &[[f64; 2]]| filled(points, (100, 80), &mut MOST_STEPS.clone());
+        let fill = |points: &[[f64; 2]]| filled(points, (100, 80), &mut { MOST_STEPS });
         assert_eq!(fill(&[[1.0, 1.0], [2.0, 2.0]]), Err(RegionError::FewPoints(2)));
         for far in [f64::NAN, f64::INFINITY, -1e300, 1e300, 201.0] {
             assert_eq!(fill(&[[1.0, 1.0], [far, 2.0], [5.0, 5.0]]), Err(RegionError::FarOutside(100, 80)), "{far}");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_square_holds_the_pixels_whose_middles_it_holds() {
-        let square = filled(&[[1.0, 1.0], [4.0, 1.0], [4.0, 3.0], [1.0, 3.0]], (6, 5), &mut MOST_STEPS.clone());
+        let square = filled(&[[1.0, 1.0], [4.0, 1.0], [4.0, 3.0], [1.0, 3.0]], (6, 5), &mut { MOST_STEPS });
         let square = square.expect("a square");
         assert_eq!((square.area(), square.bounds()), (6, Some([1, 1, 3, 2])));
     }

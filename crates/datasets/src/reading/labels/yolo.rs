@@ -4,8 +4,9 @@ use run_spec::yaml::Yaml;
 use serde_json::Value;
 
 use super::entry::LabelEntry;
-use super::numbers::{NO_NUMBERS, box_at, scaled};
+use super::numbers::{NO_NUMBERS, scaled};
 use super::outline::Outline;
+use crate::annotation::Geometry;
 use crate::reading::text;
 use crate::schema::text::shortened;
 
@@ -55,10 +56,11 @@ fn fractions(words: &[&str]) -> Result<Vec<f64>, String> {
 
 fn drawn(entry: LabelEntry, numbers: &[f64]) -> LabelEntry {
     match *numbers {
-        [x, y, w, h] => match box_at([x - w / 2.0, y - h / 2.0, w, h]) {
-            Some(place) => entry.at_place(place),
-            None => LabelEntry::unusable(entry.at, NO_NUMBERS),
-        },
+        [x, y, w, h] => {
+            let (left, right) = (x - w / 2.0, x + w / 2.0);
+            let (top, bottom) = (y - h / 2.0, y + h / 2.0);
+            entry.at_place(Geometry::Box { x0: left, y0: top, x1: right, y1: bottom })
+        }
         _ => entry.with_outline(Outline::polygon(numbers.as_chunks::<2>().0.to_vec())),
     }
 }
@@ -102,7 +104,6 @@ pub(super) fn names(bytes: &[u8], file: &str) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::annotation::Geometry;
 
     #[test]
     fn boxes_and_outlines_are_told_by_how_many_numbers_they_have() {

@@ -22,6 +22,11 @@ check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/
 "$bin/worker" embed --run "$work/run" --shards "$work/cells" --out "$work/features.parquet"
 check "timm loads the export and gives the same features" \
   "$python" tests/interop/check_export.py "$work/export" "$work/cells" "$work/features.parquet"
+for method in pca umap; do
+  "$bin/worker" embed --run "$work/run" --shards "$work/cells" --out "$work/$method.parquet" --map "$method"
+done
+check "pyarrow reads the places on a map" \
+  "$python" tests/interop/check_map.py "$work/features.parquet" "$work/pca.parquet" "$work/umap.parquet"
 for layout in huggingface onnx; do
   "$bin/worker" export --run "$work/run" --out "$work/export-$layout" --layout "$layout" --shards "$work/cells"
   check "the $layout export gives the same features" \

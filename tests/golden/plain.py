@@ -122,8 +122,9 @@ def positions(pos, gh, gw, offset):
     return torch.cat([pos[:, :1], grid.permute(0, 2, 3, 1).reshape(1, gh * gw, -1)], 1)
 
 
-def backbone(w, c, images, masks=None):
-    """Normed CLS [B, D] and normed patches [B, N, D]. `w` maps names without a prefix to tensors."""
+def backbone(w, c, images, masks=None, keep=None):
+    """Normed CLS [B, D] and normed patches [B, N, D]. `w` maps names without a prefix to tensors. A list `keep` gets the attention
+    [B, heads, T, T] of each block."""
     p, heads, eps = c["patch"], c["heads"], c["ln_eps"]
     x = F.conv2d(images, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], stride=p)
     b, d, gh, gw = x.shape
@@ -140,6 +141,8 @@ def backbone(w, c, images, masks=None):
         qkv = F.linear(y, g("attn.qkv.weight"), g("attn.qkv.bias")).reshape(b, -1, 3, heads, d // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attn = ((q * (d // heads) ** -0.5) @ k.transpose(-2, -1)).softmax(-1)
+        if keep is not None:
+            keep.append(attn)
         y = F.linear((attn @ v).transpose(1, 2).reshape(b, -1, d), g("attn.proj.weight"), g("attn.proj.bias"))
         x = x + g("ls1.gamma") * y
         y = F.layer_norm(x, (d,), g("norm2.weight"), g("norm2.bias"), eps)

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Metrics(MetricsArgs),
     /// Write the features of a shard set as Parquet.
     Embed(EmbedArgs),
+    /// Draw what models see in images: patches by colour, attention, nearest neighbours.
+    Look(LookArgs),
     /// Write the teacher backbone for timm, transformers or ONNX, or the whole training state, with a model card.
     Export(ExportArgs),
     /// Apply or preview the augmentation.
@@ -371,6 +373,57 @@ fn evaluations() -> impl TypedValueParser<Value = Evaluation> {
         .try_map(|name| Evaluation::named(&name).ok_or_else(|| format!("{name} is not an evaluation")))
 }
 
+/// How a map of features is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MapMethod {
+    /// The two directions in which features vary most.
+    Pca,
+    /// Neighbours stay neighbours; distances between groups mean little.
+    Umap,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    /// A run of `worker train`, or NAME=URI to name it on the sheets; give it again to set arms side by side.
+    #[arg(long, value_name = "URI", required_unless_present = "weights")]
+    pub(crate) run: Vec<String>,
+    /// Weights that others have trained, a safetensors or .pth file (docs/weights.md), or NAME=URI; they stand after the runs.
+    #[arg(long, value_name = "URI")]
+    pub(crate) weights: Vec<String>,
+    /// Checkpoint of this step instead of the last one, of each run.
+    #[arg(long)]
+    pub(crate) step: Option<u64>,
+    /// A shard set, or a local folder of pictures.
+    #[arg(long, value_name = "FOLDER|URI")]
+    pub(crate) images: String,
+    /// Folder to write the sheets into: none of them may exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: String,
+    /// Images to show, separated by commas: row numbers of a shard set (from 0) or beginnings of ids, or names of files. Where
+    /// there are none, `--most` images, of all classes in turn.
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
+    pub(crate) show: Vec<String>,
+    /// Images that are shown where none are named.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) most: usize,
+    /// Show the images that are nearest to these, named as for --show.
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
+    pub(crate) neighbours_of: Vec<String>,
+    /// How many neighbours.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) neighbours: usize,
+    /// Side in pixels at which models see an image, a multiple of the patch; the side of a global crop where it is not given.
+    /// Twice the side shows twice as many patches each way.
+    #[arg(long, value_name = "PX")]
+    pub(crate) size: Option<i64>,
+    /// Images per forward pass.
+    #[arg(long, default_value_t = 32)]
+    pub(crate) batch: usize,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
@@ -384,6 +437,10 @@ pub(crate) struct EmbedArgs {
     /// The output of the model that is the feature.
     #[arg(long, default_value = "cls")]
     pub(crate) token: TokenChoice,
+    /// Add the columns x and y: the place of each row on a map of these features (UMAP's neighbours are those of
+    /// Euclidean distance).
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) map: Option<MapMethod>,
     /// Images per forward pass.
     #[arg(long, default_value_t = 128)]
     pub(crate) batch: usize,

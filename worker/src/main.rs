@@ -17,6 +17,7 @@ mod export_command;
 mod failure;
 mod features;
 mod log;
+mod look_command;
 mod memory;
 mod metrics_command;
 mod plan_command;
@@ -69,6 +70,7 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
         Command::Curves(args) => curves_command::draw(&args)?,
         Command::Metrics(args) => metrics_command::metrics(&args)?,
         Command::Embed(args) => embed_command::embed(&args, environment)?,
+        Command::Look(args) => look_command::look(&args, environment)?,
         Command::Export(args) => export_command::export(&args, environment)?,
         Command::Augment(args) => augment_command::augment(&args.command)?,
         Command::Plan(args) => plan_command::plan(&args)?,

@@ -23,6 +23,9 @@ pub(crate) trait Frozen: Debug {
     /// The network as a transformer, which has tokens; `None` for others.
     fn encoder(&self) -> Option<&Encoder>;
 
+    /// The transformer itself, as [`Frozen::encoder`].
+    fn into_encoder(self: Box<Self>) -> Option<Encoder>;
+
     /// What the features of one image of `side` pixels cost.
     fn cost(&self, side: i64) -> Cost;
 
@@ -44,6 +47,10 @@ impl Frozen for Encoder {
 
     fn encoder(&self) -> Option<&Encoder> {
         Some(self)
+    }
+
+    fn into_encoder(self: Box<Self>) -> Option<Encoder> {
+        Some(*self)
     }
 
     fn cost(&self, side: i64) -> Cost {
@@ -70,6 +77,10 @@ impl Frozen for ResNet50 {
     }
 
     fn encoder(&self) -> Option<&Encoder> {
+        None
+    }
+
+    fn into_encoder(self: Box<Self>) -> Option<Encoder> {
         None
     }
 

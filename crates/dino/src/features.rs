@@ -2,7 +2,7 @@
 
 use crate::{
     DinoError,
-    backbone::{Backbone, BackboneShape},
+    backbone::{Backbone, BackboneShape, Seen},
     init,
     params::Parameters,
     weights,
@@ -117,6 +117,12 @@ impl Encoder {
     pub fn patches(&self, images: &Tensor) -> Tensor {
         let (_, patches) = tch::no_grad(|| self.backbone.cls_and_patches(&images.to_device(self.device)));
         patches.to_kind(Kind::Float)
+    }
+
+    /// Patch tokens and attention of `images` `[B, 3, h, w]`, both f32; see [`Seen`].
+    pub fn seen(&self, images: &Tensor) -> Seen {
+        let Seen { patches, attention } = tch::no_grad(|| self.backbone.seen(&images.to_device(self.device)));
+        Seen { patches: patches.to_kind(Kind::Float), attention: attention.to_kind(Kind::Float) }
     }
 
     /// Width D of the features.

@@ -16,7 +16,7 @@ use run_spec::config::TrainConfig;
 
 pub use card::{Card, model_card};
 pub use error::ExportError;
-pub use features::features_as_parquet;
+pub use features::{FeatureTable, features_as_parquet};
 pub use huggingface::huggingface;
 pub use onnx::onnx;
 pub use state::whole_state;

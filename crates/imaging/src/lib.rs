@@ -12,6 +12,7 @@ mod foreign;
 mod frames;
 mod jpeg;
 mod panics;
+pub mod picture_table;
 mod profile;
 mod raster;
 pub mod text;

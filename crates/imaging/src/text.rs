@@ -31,6 +31,23 @@ pub fn cut_to(text: &str, width: u32) -> String {
     text.chars().take(room.saturating_sub(2)).chain(['.', '.']).collect()
 }
 
+/// The text in lines of at most `width` px, broken between words; a word that is wider than a line is cut.
+pub fn lines(text: &str, width: u32) -> Vec<String> {
+    let room = (width / LETTER_WIDTH) as usize;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = cut_to(word, width);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 fn glyph(letter: char) -> Option<RasterizedChar> {
     let raster = |letter| get_raster(letter, FontWeight::Regular, RasterHeight::Size16);
     raster(letter).or_else(|| raster('?'))
@@ -70,5 +87,14 @@ mod tests {
         assert_eq!(cut_to("burr cell", 9 * LETTER_WIDTH), "burr cell");
         assert_eq!(cut_to("burr cells", 9 * LETTER_WIDTH), "burr ce..");
         assert_eq!(cut_to("burr", 0), "..");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        let of = |letters| lines(" burr cells  are spiculated ", letters * LETTER_WIDTH);
+        assert_eq!(of(14), ["burr cells are", "spiculated"]);
+        assert_eq!(of(10), ["burr cells", "are", "spiculated"]);
+        assert_eq!(of(6), ["burr", "cells", "are", "spic.."]);
+        assert!(lines("", 80).is_empty());
     }
 }

@@ -160,14 +160,30 @@ impl Block {
             .iter()
             .zip(segments)
             .map(|(qkv, s)| {
-                let qkv = qkv.view([s.rows, s.tokens, 3, self.heads, d / self.heads]).permute([2, 0, 3, 1, 4]);
-                let (q, k, v) = (qkv.get(0), qkv.get(1), qkv.get(2)); // [B, H, T, D/H]
+                let [q, k, v] = self.heads_of(qkv, s);
                 Tensor::scaled_dot_product_attention::<&Tensor>(&q, &k, &v, None, 0.0, false, None, false)
                     .transpose(1, 2)
                     .reshape([s.rows, s.tokens, d])
             })
             .collect();
         self.proj.linear(&pack(&out))
+    }
+
+    /// Queries, keys and values `[B, H, T, D/H]` of the tokens of a segment.
+    fn heads_of(&self, qkv: &Tensor, s: &Segment) -> [Tensor; 3] {
+        let d = qkv.size()[2] / 3;
+        let qkv = qkv.view([s.rows, s.tokens, 3, self.heads, d / self.heads]).permute([2, 0, 3, 1, 4]);
+        [qkv.get(0), qkv.get(1), qkv.get(2)]
+    }
+
+    /// How the CLS token of each image shares its attention among the tokens of that image, by head: `[B, H, T]`, each row of
+    /// sum 1. Computed beside [`Self::forward`], whose fused attention keeps no such shares.
+    pub(super) fn cls_attention(&self, x: &Tensor, segment: Segment) -> Tensor {
+        let qkv = self.qkv.linear(&self.norm1.norm(x, self.ln_eps));
+        let [q, k, _] = self.heads_of(&unpack(&qkv, &[segment])[0], &segment);
+        let width = q.size()[3] as f64;
+        let dots = (q.narrow(2, 0, 1) / width.sqrt()).matmul(&k.transpose(2, 3)); // [B, H, 1, T]
+        dots.softmax(-1, dots.kind()).squeeze_dim(2)
     }
 
     fn feed(&self, x: &Tensor) -> Tensor {

@@ -30,6 +30,16 @@ pub struct Crops<'a> {
     pub drop: Option<DropPath>,
 }
 
+/// What a backbone makes of images, for people to look at.
+#[derive(Debug)]
+pub struct Seen {
+    /// Normed patch tokens `[B, N, D]`, row by row of the image.
+    pub patches: Tensor,
+    /// How the CLS token shares its attention in the last block, by head: `[B, H, T]`. The shares of a head sum to 1; the first
+    /// goes to the CLS token itself, those from [`Backbone::first_patch`] on to the patches.
+    pub attention: Tensor,
+}
+
 /// Activation checkpointing: a block keeps its input only, and runs again in backward.
 #[derive(Clone, Copy, Debug)]
 pub struct Recompute {
@@ -142,6 +152,24 @@ impl Backbone {
         let tokens = self.wanted(&sets, None).expect("only checkpointing can fail").swap_remove(0);
         let tokens = tokens.view([size[0], 1 + n, self.shape.dim]);
         (tokens.select(1, 0), tokens.narrow(1, 1, n))
+    }
+
+    /// What it makes of `images` `[B, 3, h, w]`.
+    pub fn seen(&self, images: &Tensor) -> Seen {
+        let x = self.embed(images, None); // [B, T, D]
+        let (b, t, d) = x.size3().expect("tokens have three axes");
+        let segment = Segment { rows: b, tokens: t, drop: None };
+        let mut x = x.flatten(0, 1);
+        let mut attention = Tensor::new();
+        for (index, block) in self.blocks.iter().enumerate() {
+            if index + 1 == self.blocks.len() {
+                attention = block.cls_attention(&x, segment);
+            }
+            x = block.forward(&x, &[segment], None);
+        }
+        let tokens = self.norm.norm(&x, self.shape.ln_eps).view([b, t, d]);
+        let first = self.first_patch();
+        Seen { patches: tokens.narrow(1, first, t - first), attention }
     }
 
     /// Where the CLS tokens of `images` `[B, 3, h, w]` are among their `[B · T]` tokens.

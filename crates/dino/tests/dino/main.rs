@@ -8,6 +8,7 @@ mod memory;
 mod parts;
 mod released;
 mod resnet;
+mod seen;
 mod state;
 mod support;
 mod weights;

@@ -35,7 +35,7 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
             record.rows,
             record.config_digest.short()
         ),
-        panels: metric_panels(&lines).into_iter().chain(score_panels(&rows)?).collect(),
+        panels: metric_panels(&lines).into_iter().chain(online_panel(&lines)).chain(score_panels(&rows)?).collect(),
     };
     let svg = curves(&figure)?;
     let (folder, name) = Store::open_file(&args.out)?;
@@ -78,6 +78,18 @@ fn metric_panels(steps: &BTreeMap<Step, StepMetrics>) -> Vec<Panel> {
         panel(title, y_label, named.iter().map(curve).filter(shown).collect())
     });
     panels.filter(|panel| !panel.curves.is_empty()).collect()
+}
+
+/// What the online probe found, if there is any; a score stands at the number of steps that the teacher has had.
+fn online_panel(steps: &BTreeMap<Step, StepMetrics>) -> Option<Panel> {
+    let mut curves: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    for (step, metrics) in steps {
+        for (probe, score) in &metrics.probe {
+            curves.entry(probe).or_default().extend(score.map(|score| ((step.get() + 1) as f64, score)));
+        }
+    }
+    let curves: Vec<Curve> = curves.into_iter().map(|(name, points)| Curve { name: name.to_owned(), points }).collect();
+    (!curves.is_empty()).then(|| panel("Online probe", "weighted F1", curves))
 }
 
 /// One panel per probe: mean over folds by step, per data set; baselines as levels.

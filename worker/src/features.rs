@@ -74,18 +74,25 @@ pub(crate) struct Extractor<'a> {
     token: Token,
     /// Reads, decodes and resizes.
     pool: ThreadPool,
+    /// Whether a progress bar is shown.
+    shows: bool,
 }
 
 impl<'a> Extractor<'a> {
     /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
     pub(crate) fn new(shards: &'a ShardSet, batch: usize, threads: u64) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
-        Ok(Self { shards, batch: batch.max(1) as u64, token: Token::Cls, pool })
+        Ok(Self { shards, batch: batch.max(1) as u64, token: Token::Cls, pool, shows: true })
     }
 
     /// The same, which takes `token` as the feature.
     pub(crate) fn of_token(self, token: Token) -> Self {
         Self { token, ..self }
+    }
+
+    /// The same, which shows no progress: it works beside something that does.
+    pub(crate) fn silent(self) -> Self {
+        Self { shows: false, ..self }
     }
 
     /// The output of the model that is the feature.
@@ -101,7 +108,7 @@ impl<'a> Extractor<'a> {
     /// `[n, W]` features of all rows in order. `what` names them on the progress bar.
     pub(crate) fn features(&self, model: &dyn Frozen, side: i64, what: &str) -> Result<Features> {
         let (rows, began) = (self.shards.len(), Instant::now());
-        let bar = ProgressBar::new(rows);
+        let bar = if self.shows { ProgressBar::new(rows) } else { ProgressBar::hidden() };
         bar.set_message(what.to_owned());
         let mut out = Vec::new();
         for start in (0..rows).step_by(self.batch as usize) {

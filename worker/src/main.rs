@@ -20,6 +20,7 @@ mod log;
 mod look_command;
 mod memory;
 mod metrics_command;
+mod online_probe;
 mod plan_command;
 mod probe_command;
 mod ranks;

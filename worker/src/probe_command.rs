@@ -287,7 +287,7 @@ fn refuse_taken(out: Option<&(Store, String)>, predictions: Option<&(Store, Stri
 }
 
 /// Every row of the set with its label, group and fold.
-fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
+pub(crate) fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
     let folds = shards.split(split)?;
     let (mut labels, mut groups, mut names) = (Vec::new(), Vec::new(), Vec::new());
     let mut unlabelled = 0u64;

@@ -12,6 +12,7 @@ use training::{CacheFolder, Ending, Input, Observer, TrainingJob};
 
 use crate::cli::TrainArgs;
 use crate::environment::Environment;
+use crate::online_probe::OnlineProbe;
 use crate::{config_file, device, expectation, ranks, signals, version};
 
 /// Seconds between log lines about steps, where no bar shows them.
@@ -34,6 +35,8 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
         hurry: stop.flag(),
     };
     let patient = |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.waiting(waiting.clone())) };
+    let open_probe = || if ranks.first() { OnlineProbe::open(&config, patient) } else { Ok(None) };
+    let probe = ranks::or_abort(&ranks, open_probe())?;
     let verify = |input: Input<'_>, digest: &_| {
         let (key, place) = match input {
             Input::Shards => (expectation::Key::Shards, args.shards.as_str()),
@@ -54,6 +57,7 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
                 code: version::CODE,
                 stop_at: args.stop_at,
                 stop,
+                probe: probe.as_ref().map(|probe| probe as &dyn training::OnlineProbe),
                 verify: &verify,
             })
         })(),

@@ -5,6 +5,7 @@ use crate::{
     backbone::{Backbone, BackboneShape, Seen},
     init,
     params::Parameters,
+    state::State,
     weights,
 };
 use run_spec::config::TrainConfig;
@@ -88,6 +89,16 @@ impl Encoder {
     /// None that a successful [`weights::adopt`] leaves.
     pub fn of_adopted(shape: BackboneShape, adopted: weights::Adopted, device: Device) -> Result<Self, DinoError> {
         Self::bind(shape, adopted.tensors, device)
+    }
+
+    /// The teacher of a state that goes on training: its weights as they are now, not copied where they are f32 already.
+    ///
+    /// # Errors
+    /// None that a state gives.
+    pub fn teacher_of(state: &State) -> Result<Self, DinoError> {
+        let weights = state.teacher().params.iter().filter(|(name, _)| name.starts_with("backbone."));
+        let weights = weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+        Self::bind(state.architecture().backbone, weights, state.device())
     }
 
     fn bind(shape: BackboneShape, tensors: Vec<(String, Tensor)>, device: Device) -> Result<Self, DinoError> {

@@ -26,6 +26,8 @@ pub struct Retention<'a> {
     pub keep: usize,
     /// Keys of records that are known to be damaged, which count for nothing.
     pub passed_over: &'a BTreeSet<String>,
+    /// The one with the highest score is kept too; of equal ones the first.
+    pub best: bool,
 }
 
 impl Run {
@@ -208,11 +210,13 @@ impl Run {
             |checkpoint: &CheckpointKey| *checkpoint <= own && !retention.passed_over.contains(&checkpoint.record());
         let kept: Vec<CheckpointKey> = self.published()?.into_iter().filter(counts).collect();
         let Some(oldest) = kept.iter().rev().nth(retention.keep.max(1) - 1) else { return Ok(()) };
+        let best = if retention.best { self.best(&kept)? } else { None };
         let aside = self.set_aside()?;
         let keys = self.store().list("checkpoints")?;
         let checkpoints: BTreeSet<CheckpointKey> = keys.iter().filter_map(|key| CheckpointKey::of(key)).collect();
         for checkpoint in checkpoints.into_iter().filter(|checkpoint| checkpoint < oldest) {
-            if aside.contains_key(&checkpoint.record()) || aside.contains_key(&checkpoint.bytes()) {
+            let is_aside = aside.contains_key(&checkpoint.record()) || aside.contains_key(&checkpoint.bytes());
+            if is_aside || best == Some(checkpoint) {
                 continue;
             }
             // The record goes first: what is listed must be there.
@@ -220,6 +224,19 @@ impl Run {
             self.store().delete(&checkpoint.bytes())?;
         }
         Ok(())
+    }
+
+    /// The first of these with the highest score; none where none has a score.
+    fn best(&self, checkpoints: &[CheckpointKey]) -> Result<Option<CheckpointKey>, RunError> {
+        let mut best: Option<(CheckpointKey, f64)> = None;
+        for &checkpoint in checkpoints {
+            if let Found::Whole(CheckpointRecord { score: Some(score), .. }) = self.checkpoint(checkpoint)?
+                && best.is_none_or(|(_, highest)| score > highest)
+            {
+                best = Some((checkpoint, score));
+            }
+        }
+        Ok(best.map(|(checkpoint, _)| checkpoint))
     }
 
     /// Removes what killed writes of earlier attempts have left half-written: each may be as large as a checkpoint.

@@ -76,6 +76,9 @@ pub struct StepMetrics {
     /// Effective rank of the teacher's features, in dimensions; only every `log.collapse_every_steps` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rankme: Option<f64>,
+    /// Weighted F1 of the teacher after this step by each probe of the online probe; only every `log.probe_every_steps` steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probe: BTreeMap<String, Option<f64>>,
 }
 
 impl MetricsLine {

@@ -69,6 +69,9 @@ pub struct CheckpointRecord {
     pub failed_steps: u64,
     /// Seconds of training up to here, over all attempts.
     pub seconds: f64,
+    /// Score of the teacher by the online probe, where it was made after this very step; higher is better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// The metrics files of the steps up to here, by key, with the digests of their bytes. Older versions named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<BTreeMap<String, Digest>>,

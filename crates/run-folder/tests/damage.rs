@@ -42,7 +42,9 @@ impl Folder {
         self.metrics.extend([self.run.publish_metrics((step - 10).into(), attempt.into(), &line).unwrap()]);
         let bytes = vec![step as u8; 64].into();
         let metrics = Some(self.metrics.clone());
-        self.run.publish_checkpoint(record(attempt, step, metrics), bytes, Retention { keep, passed_over }).unwrap()
+        self.run
+            .publish_checkpoint(record(attempt, step, metrics), bytes, Retention { keep, passed_over, best: false })
+            .unwrap()
     }
 
     /// Three checkpoints and the end.
@@ -100,6 +102,7 @@ fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) ->
         failed_in_a_row: 0,
         failed_steps: 0,
         seconds: 0.0,
+        score: None,
         metrics,
     }
 }
@@ -313,7 +316,11 @@ fn metrics_of_an_older_version_are_read_and_named_from_the_next_checkpoint_on() 
     it.run.publish_metrics(0.into(), 1.into(), "{\"step\":3}\n").unwrap();
     let old = it
         .run
-        .publish_checkpoint(record(1, 5, None), "x".into(), Retention { keep: 2, passed_over: &BTreeSet::new() })
+        .publish_checkpoint(
+            record(1, 5, None),
+            "x".into(),
+            Retention { keep: 2, passed_over: &BTreeSet::new(), best: false },
+        )
         .unwrap();
     assert_eq!(it.run.metrics().unwrap().len(), 1);
     assert_eq!(it.verified().without_digest, ["metrics/00000000-a0001.jsonl"]);
@@ -361,4 +368,28 @@ fn a_torn_record_of_what_was_set_aside_sets_nothing_aside_and_is_repaired_too() 
 #[test]
 fn nothing_is_no_run() {
     assert!(matches!(verify(&Run::at("memory://nothing-here").unwrap()), Err(RunError::NoRun { .. })));
+}
+
+#[test]
+fn the_best_checkpoint_stays_beside_the_newest() {
+    let run = Run::at("memory://the-best").unwrap();
+    run.begin(&RunRecord::new(serde_json::json!({}), Digest::of(b""), 1, "1.0")).unwrap();
+    let attempt = run.claim_attempt("1.0").unwrap();
+    let passed_over = BTreeSet::new();
+    let mut publish = |step: u64, score: Option<f64>, best: bool| {
+        let record = CheckpointRecord { attempt, score, ..record(1, step, None) };
+        let retention = Retention { keep: 2, passed_over: &passed_over, best };
+        run.publish_checkpoint(record, vec![step as u8; 9].into(), retention).unwrap();
+        run.checkpoints().unwrap().iter().map(|record| record.step.get()).collect::<Vec<_>>()
+    };
+    publish(10, Some(0.5), true);
+    publish(20, Some(0.7), true);
+    publish(30, Some(0.7), true);
+    // Of equal scores the first; one that was written when asked to stop has none.
+    assert_eq!(publish(35, None, true), [20, 30, 35]);
+    assert_eq!(publish(40, Some(0.6), true), [20, 35, 40]);
+    assert_eq!(publish(50, Some(0.8), true), [40, 50]);
+    assert_eq!(publish(60, Some(0.1), true), [50, 60]);
+    assert_eq!(publish(70, Some(0.1), true), [50, 60, 70]);
+    assert_eq!(publish(80, Some(0.1), false), [70, 80]);
 }

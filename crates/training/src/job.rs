@@ -7,7 +7,7 @@ use run_spec::config::ResolvedConfig;
 use run_spec::ids::Digest;
 use store::{Store, Waiting};
 
-use crate::StopWish;
+use crate::{OnlineProbe, StopWish};
 
 /// The device that a program opened.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct TrainingJob<'a> {
     pub stop_at: Option<u64>,
     /// The wish to stop.
     pub stop: StopWish,
+    /// What scores the teacher every `log.probe_every_steps` steps; only the first rank needs one.
+    pub probe: Option<&'a dyn OnlineProbe>,
     /// Refuses an input that is not what the program was told to expect.
     pub verify: &'a Verify<'a>,
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Retention, Run, RunError, StopRecord};
+use run_spec::config::Checkpoint;
 use run_spec::ids::{Attempt, Digest, Step};
 
 use crate::error::{Result, TrainingError};
@@ -17,6 +18,8 @@ pub(crate) struct Keeper<'a> {
     attempt: Attempt,
     /// Number of checkpoints that stay besides the final one.
     keep: usize,
+    /// The one with the best score stays too.
+    keep_best: bool,
     /// Records of damaged checkpoints that were passed over when the run was opened.
     passed_over: BTreeSet<String>,
     /// Metrics files of the steps so far.
@@ -28,11 +31,12 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    pub(crate) fn new(run: &'a Run, attempt: Attempt, keep: u64) -> Self {
+    pub(crate) fn new(run: &'a Run, attempt: Attempt, config: &Checkpoint) -> Self {
         Self {
             run,
             attempt,
-            keep: usize::try_from(keep).unwrap_or(usize::MAX),
+            keep: usize::try_from(config.keep).unwrap_or(usize::MAX),
+            keep_best: config.keep_best,
             passed_over: BTreeSet::new(),
             names: BTreeMap::new(),
             waiting: Vec::new(),
@@ -105,7 +109,7 @@ impl<'a> Keeper<'a> {
         self.publish_lines()?;
         record.attempt = self.attempt;
         record.metrics = Some(self.names.clone());
-        let retention = Retention { keep: self.keep, passed_over: &self.passed_over };
+        let retention = Retention { keep: self.keep, passed_over: &self.passed_over, best: self.keep_best };
         self.run.publish_checkpoint(record, bytes, retention)
     }
 
@@ -135,6 +139,7 @@ mod tests {
             failed_in_a_row: 0,
             failed_steps: 0,
             seconds: 0.0,
+            score: None,
             metrics: None,
         }
     }
@@ -152,7 +157,7 @@ mod tests {
         // Calls 0 and 1 are the looks at attempts and run.json; 2 creates the metrics, 3 the checkpoint's bytes.
         for away in 0..4 {
             let broken = Run::of(run.store().with_faults([(away, store::Fault::Unavailable)]));
-            let mut keeper = Keeper::new(&broken, attempt, 2);
+            let mut keeper = Keeper::new(&broken, attempt, &Checkpoint::default());
             let first = 10 * (away + 1);
             keeper.from = (first - 1).into();
             let line = |step: u64| format!("{{\"step\":{step}}}\n");
@@ -168,7 +173,9 @@ mod tests {
         let run = begun("last");
         let attempt = run.claim_attempt("1.0").unwrap();
         let full = Run::of(run.store().with_faults([(3, store::Fault::Unavailable)]));
-        let error = Keeper::new(&full, attempt, 2).checkpoint("{}\n".to_owned(), record(5), vec![1], true).unwrap_err();
+        let error = Keeper::new(&full, attempt, &Checkpoint::default())
+            .checkpoint("{}\n".to_owned(), record(5), vec![1], true)
+            .unwrap_err();
         assert!(error.to_string().contains("the last checkpoint could not be written"), "{error}");
         let TrainingError::LastCheckpoint { source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(source, RunError::Store(store::StoreError::Unavailable { .. })), "{source:?}");
@@ -178,7 +185,7 @@ mod tests {
     fn what_another_attempt_has_taken_over_is_not_written() {
         let run = begun("taken");
         let (first, _) = (run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap());
-        let mut keeper = Keeper::new(&run, first, 2);
+        let mut keeper = Keeper::new(&run, first, &Checkpoint::default());
         assert!(keeper.checkpoint("{}\n".to_owned(), record(5), vec![1], false).is_err());
         assert!(keeper.stop(String::new(), 6.into(), "not finite".to_owned()).is_err());
         assert!(run.store().list("metrics").unwrap().is_empty() && run.checkpoints().unwrap().is_empty());

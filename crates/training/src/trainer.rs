@@ -1,11 +1,12 @@
 //! The training loop: step, log, checkpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use collective::sum_numbers;
 use dino::tensor_bytes;
-use dino::{CropBatch, DinoError, RankShare, State, StepReport};
+use dino::{CropBatch, DinoError, Encoder, RankShare, State, StepReport};
 use run_folder::failure::sentence;
 use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
@@ -20,7 +21,7 @@ use crate::failure::is_of_the_run_folder;
 use crate::keeper::Keeper;
 use crate::loader::{LoadedBatch, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
-use crate::{Ending, Observer, Ranks, RanksError, TrainingFailure, TrainingJob, snapshot};
+use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob, snapshot};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -51,6 +52,8 @@ pub(crate) struct Trainer<'a> {
     state: State,
     keeper: Keeper<'a>,
     metrics: Metrics,
+    /// Steps done at the last online probe, and its score; of the first rank.
+    scored: Option<(u64, f64)>,
     /// The checkpoint that this attempt goes on from.
     resumed: Option<CheckpointRecord>,
     step: u64,
@@ -68,7 +71,8 @@ impl<'a> Trainer<'a> {
             attempt,
             observer,
             state,
-            keeper: Keeper::new(attempt.run, attempt.number, attempt.job.config.checkpoint.keep),
+            keeper: Keeper::new(attempt.run, attempt.number, &attempt.job.config.checkpoint),
+            scored: None,
             metrics: Metrics::dropped(),
             resumed: None,
             step: 0,
@@ -183,13 +187,18 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Adds a line of metrics, every so many steps and at the last one.
+    /// Adds a line of metrics, every so many steps, with each online probe and at the last step.
     fn log(&mut self, report: &StepReport, loaded: &LoadedBatch, knobs: &Knobs, total: u64) -> Result<()> {
         let last = self.step + 1 == total;
-        if !last && !self.step.is_multiple_of(self.config().log.every_steps) {
+        let every = self.config().log.probe_every_steps;
+        let probed = every.is_some_and(|every| last || (self.step + 1).is_multiple_of(every));
+        if !last && !probed && !self.step.is_multiple_of(self.config().log.every_steps) {
             return Ok(());
         }
-        let measured = self.measure(report, loaded, last)?;
+        let mut measured = self.measure(report, loaded, last)?;
+        if probed {
+            measured.probe = self.score()?;
+        }
         let line = self.metrics.add(self.step.into(), report, knobs, measured);
         if self.first() {
             self.observer.on_metrics(&line);
@@ -218,6 +227,25 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(measured)
+    }
+
+    /// Scores the teacher as it is after this step. The first rank does, and the others wait for it; that it cannot is only said.
+    fn score(&mut self) -> Result<BTreeMap<String, Option<f64>>> {
+        let Attempt { ranks, job, .. } = self.attempt;
+        let scored: Result<Result<ProbeScores, _>> = match job.probe {
+            Some(probe) if self.first() => {
+                let doing = format!("the online probe after step {}", self.step);
+                ranks.at_store(doing, || Ok(probe.scores(&Encoder::teacher_of(&self.state)?)))
+            }
+            _ => Ok(Ok(ProbeScores::default())),
+        };
+        let scores = ranks.agree(scored)?.unwrap_or_else(|error| {
+            let error = sentence(error.as_ref());
+            tracing::warn!(step = self.step, %error, "the teacher could not be scored: training goes on");
+            ProbeScores::default()
+        });
+        self.scored = scores.decisive.map(|score| (self.step + 1, score));
+        Ok(scores.by_probe.into_iter().map(|(name, score)| (name, Some(score))).collect())
     }
 
     /// Publishes metrics and a checkpoint where one is due. Gives the step of the last checkpoint written if that is this one;
@@ -249,6 +277,7 @@ impl<'a> Trainer<'a> {
             failed_in_a_row: self.failed_in_a_row,
             failed_steps: self.failed_steps,
             seconds: self.seconds(),
+            score: self.scored.filter(|(step, _)| *step == self.step).map(|(_, score)| score),
             metrics: None,
         };
         let kept = self.keeper.checkpoint(self.metrics.take(), record, bytes, done)?;

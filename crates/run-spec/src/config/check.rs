@@ -23,7 +23,15 @@ impl TrainConfig {
     pub fn validate(&self, what: &str) -> Result<(), ConfigError> {
         self.demand(
             what,
-            &[Self::ibot_head, Self::model, Self::local_crops, Self::loss_groups, Self::sampling, Self::ranges],
+            &[
+                Self::ibot_head,
+                Self::model,
+                Self::local_crops,
+                Self::loss_groups,
+                Self::sampling,
+                Self::ranges,
+                Self::online_probe,
+            ],
         )
     }
 
@@ -87,6 +95,27 @@ impl TrainConfig {
                 self.loss.koleo_weight == 0.0 || batch / groups >= 2,
                 "loss.koleo_weight",
                 "KoLeo needs at least two images in a loss group: raise train.batch_size or set it to 0",
+            ),
+        ]
+    }
+
+    fn online_probe(&self) -> Vec<Rule> {
+        let (log, checkpoint) = (&self.log, &self.checkpoint);
+        let every = log.probe_every_steps;
+        let named = log.probe_shards.is_some() && log.probe_split.is_some();
+        let falls_on_a_probe = |every| checkpoint.every_steps.is_multiple_of(every);
+        let set = "it needs a labelled shard set and a split: set log.probe_shards and log.probe_split";
+        vec![
+            rule(every.is_none() || named, "log.probe_every_steps", set),
+            rule(
+                !checkpoint.keep_best || every.is_some(),
+                "checkpoint.keep_best",
+                "the best is that of the online probe: set log.probe_every_steps",
+            ),
+            rule(
+                !checkpoint.keep_best || every.is_none_or(falls_on_a_probe),
+                "checkpoint.every_steps",
+                "checkpoint.keep_best needs a score of each snapshot: choose a multiple of log.probe_every_steps",
             ),
         ]
     }

@@ -152,6 +152,7 @@ const RANGES: &[(&str, Range)] = &[
     ("checkpoint.keep", COUNT),
     ("log.every_steps", COUNT),
     ("log.collapse_every_steps", COUNT),
+    ("log.probe_every_steps", COUNT),
     // Seconds: up to a week.
     ("store.retry_for", within(0.0, 604_800.0)),
     ("init.seed", ANY_SEED),
@@ -234,7 +235,8 @@ mod tests {
         let mut keys = Vec::new();
         numbers(&TrainConfig::default().to_value(), "", &mut keys);
         // These are text where they are written.
-        keys.retain(|key| !["log.tensorboard", "log.prometheus", "init.weights"].contains(&key.as_str()));
+        let text = ["log.tensorboard", "log.prometheus", "log.probe_shards", "log.probe_split", "init.weights"];
+        keys.retain(|key| !text.contains(&key.as_str()));
         let without: Vec<_> = keys.iter().filter(|key| RANGES.iter().all(|(known, _)| known != key)).collect();
         assert!(without.is_empty(), "{without:?}");
         assert!(keys.len() > 60, "{keys:?}");

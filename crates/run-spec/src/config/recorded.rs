@@ -30,6 +30,9 @@ const OPERATIONAL: [&str; 10] = [
 /// have.
 const UNDIGESTED: [&str; 3] = ["/log/tensorboard", "/log/prometheus", "/store"];
 
+/// Operational keys that came after digests of whole configurations were written down: no digest covers them, so those stay.
+const LATER: [&str; 4] = ["/log/probe_every_steps", "/log/probe_shards", "/log/probe_split", "/checkpoint/keep_best"];
+
 /// Keys that decide about a model before it is trained.
 const UNTRAINED: [&str; 2] = ["/model", "/crops/global_size"];
 
@@ -58,12 +61,12 @@ impl RecordedConfig {
     /// The digest by which result rows and checkpoints name the configuration: of all keys but those that only say where
     /// metrics go and how a store is asked.
     pub fn digest(&self) -> Digest {
-        digest_json(&without(&self.0, &UNDIGESTED))
+        digest_json(&without(&without(&self.0, &UNDIGESTED), &LATER))
     }
 
-    /// The digest of every key, seed and paths included.
+    /// The digest of every key that decides or names anything, seed and paths included.
     pub fn digest_of_all_keys(&self) -> Digest {
-        digest_json(&self.0)
+        digest_json(&without(&self.0, &LATER))
     }
 
     /// The dotted keys in which this run would differ from the one that `begun` describes, each with both values:
@@ -132,7 +135,7 @@ impl ArmConfig {
     /// The digest of a trial with this configuration: initial weights count by the digest of their file, not by where the
     /// file is. `code` is the version of the program that trains.
     pub fn trial_digest(&self, init_weights: Option<&Digest>, shards: &Digest, code: &str) -> Digest {
-        let mut config = self.0.clone();
+        let mut config = without(&self.0, &LATER);
         if let (Some(digest), Some(weights)) = (init_weights, config.pointer_mut("/init/weights")) {
             *weights = Value::String(format!("blake3:{digest}"));
         }
@@ -239,6 +242,21 @@ mod tests {
         let log = json!({"every_steps": 5, "tensorboard": "/tb", "prometheus": null});
         assert_eq!(before, recorded(json!({"seed": 1, "log": log, "store": {"retry_for": 9}})).digest());
         assert_ne!(before, recorded(json!({"seed": 2, "log": {"every_steps": 5}})).digest());
+    }
+
+    #[test]
+    fn the_online_probe_is_in_no_digest() {
+        let before =
+            recorded(json!({"seed": 1, "log": {"every_steps": 5}, "checkpoint": {"every_steps": 9, "keep": 3}}));
+        let mut now = before.clone();
+        for (key, value) in LATER.iter().zip([json!(10), json!("s3://b/small"), json!("folds"), json!(true)]) {
+            put(&mut now.0, key, value);
+        }
+        assert_ne!(before, now);
+        let trial = |config: &RecordedConfig| config.without_seed().trial_digest(None, &Digest::of(b"shards"), "1.0");
+        assert_eq!((before.digest(), trial(&before)), (now.digest(), trial(&now)));
+        assert_eq!(before.digest_of_all_keys(), now.digest_of_all_keys());
+        assert!(now.changes_since(&before).is_empty());
     }
 
     #[test]

@@ -249,6 +249,8 @@ section! {
         every_steps: u64 = 1000,
         /// Snapshots kept besides the final one.
         keep: u64 = 3,
+        /// Keep the snapshot with the best score of the online probe (`log.probe_every_steps`) too, however old.
+        keep_best: bool = false,
     }
 }
 section! {
@@ -262,6 +264,12 @@ section! {
         tensorboard: Option<String> = None,
         /// Local file for Prometheus, replaced with each line of rank 0; null writes none.
         prometheus: Option<String> = None,
+        /// Steps between two online probes, which score the teacher on a small labelled set; null makes none.
+        probe_every_steps: Option<u64> = None,
+        /// Shard set of labelled cells for the online probe, as small as will do: training waits.
+        probe_shards: Option<String> = None,
+        /// Split of that shard set.
+        probe_split: Option<String> = None,
     }
 }
 section! {

@@ -30,6 +30,12 @@ const GAUGES: [(&str, &str, f64, &str); 17] = [
     ("all_reduce_s", "all_reduce_seconds", 1.0, "Seconds of summing gradients in the last step."),
 ];
 
+/// Beginning of metrics-line keys, the label that the rest becomes, Prometheus name after `reddino_train_`, help.
+const FAMILIES: [(&str, &str, &str, &str); 2] = [
+    ("grad_norm/", "module", "gradient_norm", "Gradient norm of a submodule before clipping."),
+    ("probe/", "probe", "probe_weighted_f1", "Weighted F1 of the teacher by the online probe."),
+];
+
 /// A label's value, escaped.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
@@ -74,13 +80,15 @@ impl Gauges {
                 family(name, "gauge", help, &[(String::new(), value * factor)]);
             }
         }
-        let norms = self.last.iter().filter(|(_, value)| value.is_finite());
-        let norms = norms.filter_map(|(key, value)| {
-            Some((format!(",module=\"{}\"", escaped(key.strip_prefix("grad_norm/")?)), *value))
-        });
-        let norms: Vec<_> = norms.collect();
-        if !norms.is_empty() {
-            family("gradient_norm", "gauge", "Gradient norm of a submodule before clipping.", &norms);
+        for (below, label, name, help) in FAMILIES {
+            let finite = self.last.iter().filter(|(_, value)| value.is_finite());
+            let of = |(key, value): (&String, &f64)| {
+                Some((format!(",{label}=\"{}\"", escaped(key.strip_prefix(below)?)), *value))
+            };
+            let samples: Vec<_> = finite.filter_map(of).collect();
+            if !samples.is_empty() {
+                family(name, "gauge", help, &samples);
+            }
         }
         let help = "Steps of this attempt that were left out because they were not finite.";
         family("failed_steps_total", "counter", help, &[(String::new(), self.failed_steps as f64)]);
@@ -110,7 +118,7 @@ mod tests {
     fn values_have_units_help_and_an_escaped_run() {
         let mut gauges = Gauges::new("/a \"b\"\\c");
         for line in [
-            r#"{"step": 3, "loss": 7.5, "memory_mb": 2, "rankme": 9.5, "grad_norm": {"backbone": 0.25}}"#,
+            r#"{"step": 3, "loss": 7.5, "memory_mb": 2, "rankme": 9.5, "grad_norm": {"backbone": 0.25}, "probe": {"1nn": 0.5}}"#,
             r#"{"step": 4, "loss": 7.25, "lr": null}"#,
             r#"{"step": 5, "failed": "loss.ibot"}"#,
         ] {
@@ -125,6 +133,7 @@ mod tests {
             format!("reddino_train_rankme_dimensions{{{run}}} 9.5"),
             format!("reddino_train_resident_memory_bytes{{{run}}} 2097152"),
             format!("reddino_train_gradient_norm{{{run},module=\"backbone\"}} 0.25"),
+            format!("reddino_train_probe_weighted_f1{{{run},probe=\"1nn\"}} 0.5"),
             format!("reddino_train_failed_steps_total{{{run}}} 1"),
             format!("reddino_train_last_line_timestamp_seconds{{{run}}} 1700000000.5"),
         ] {

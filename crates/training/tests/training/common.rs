@@ -90,6 +90,7 @@ pub(crate) fn job<'a>(config: &'a ResolvedConfig, shards: &Store, run: &Store) -
         code: "test",
         stop_at: None,
         stop: StopWish::default(),
+        probe: None,
         verify: &|_, _| Ok(()),
     }
 }

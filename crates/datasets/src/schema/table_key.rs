@@ -18,7 +18,7 @@ pub enum ImageKey {
     Number,
     /// By the path inside the dataset.
     Path,
-    /// By the file name at the end of a path, whatever folders it has there: `C:\\smears\\7.png` names `7.png`.
+    /// By the file name at the end of a path, whatever folders it has there: `C:\smears\7.png` names `7.png`.
     Base,
     /// By the first characters of the file name, which may be those of many images: `P3C1` names `P3C1_cell_9.png`, and not
     /// `P3C10_cell_9.png`. The longest of several counts. For groups alone.

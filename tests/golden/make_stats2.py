@@ -72,8 +72,8 @@ METRICS = {
 
 
 def crossed():
-    """Two arms under 4 seeds on 2 sources of 3 and 2 folds, 4 groups each; expected values from cell lists and loops."""
-    places = [(s, f, f"{f}-{g}") for s, folds in (("a", 3), ("b", 2)) for f in range(folds) for g in range(4)]
+    """Two arms under 4 seeds on 2 sources of 4 and 3 folds, 4 groups each; expected values from cell lists and loops."""
+    places = [(s, f, f"{f}-{g}") for s, folds in (("a", 4), ("b", 3)) for f in range(folds) for g in range(4)]
     truth = {place: rng.integers(0, 3, rng.integers(9, 16)) for place in places}
     seeds, cells = 4, {}
     for arm, right in (("arm", 0.7), ("base", 0.6)):

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn paired(by_seed: &[f64], from_groups: Option<CaseVariance>) -> Paired {
-        let stratum = Stratum { source: "a".into(), fold: "0".into(), groups: 0..4 };
+        let stratum = Stratum { source: "a".into(), fold: "0".into(), groups: 0..5 };
         Paired {
             seeds: (0..by_seed.len() as u64).collect(),
             strata: vec![stratum],
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(two, NoEstimate::TooFewSeeds { have: 2 });
         assert!(two.to_string().ends_with("run 1 more"), "{two}");
         let one_group = paired(&[0.3, 0.2, 0.1], None).over_seeds_and_groups().unwrap_err();
-        assert_eq!(one_group, NoEstimate::FewGroups { groups: 4, folds: 1, sources: 1 });
+        assert_eq!(one_group, NoEstimate::FewGroups { groups: 5, folds: 1, sources: 1 });
         assert!(paired(&[0.3, 0.2, 0.1], None).over_seeds().is_ok());
         assert_eq!(paired(&[0.2; 4], None).over_seeds(), Err(NoEstimate::NoSpread));
         // Groups still have a spread where seeds have none.

@@ -421,7 +421,7 @@ seeds: [0, 1]
     #[test]
     fn arms_there_are_none_and_arms_of_a_list() {
         let start = SMALL.split("arms:").next().unwrap();
-        let none = "`arms`: there are none: write at least the reference, `arms: {reference: }`";
+        let none = "`arms`: there are none: write at least the reference, `arms: {reference: }`, or `baselines`";
         assert_eq!(message(start), format!("s.yaml: {none}"));
         assert_eq!(message(&format!("{start}arms: {{}}\n")), format!("s.yaml line 6: {none}"));
         let list = message(&format!("{start}arms: [reference]\n"));

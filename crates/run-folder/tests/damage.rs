@@ -376,7 +376,7 @@ fn the_best_checkpoint_stays_beside_the_newest() {
     run.begin(&RunRecord::new(serde_json::json!({}), Digest::of(b""), 1, "1.0")).unwrap();
     let attempt = run.claim_attempt("1.0").unwrap();
     let passed_over = BTreeSet::new();
-    let mut publish = |step: u64, score: Option<f64>, best: bool| {
+    let publish = |step: u64, score: Option<f64>, best: bool| {
         let record = CheckpointRecord { attempt, score, ..record(1, step, None) };
         let retention = Retention { keep: 2, passed_over: &passed_over, best };
         run.publish_checkpoint(record, vec![step as u8; 9].into(), retention).unwrap();

@@ -57,7 +57,7 @@ impl Observer for Lines {
 #[test]
 fn scores_are_in_the_metrics_and_change_no_weight() {
     let shards = shards(9, None);
-    let (plain, plain_run) = (config(&[]), memory());
+    let (plain, plain_run) = (config(&["log.every_steps=100"]), memory());
     train(&job(&plain, &shards, &plain_run), &mut Silent).unwrap();
 
     let sets = ["log.probe_every_steps=2", PROBED[1], PROBED[2], "log.every_steps=100"];

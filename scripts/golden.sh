@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for script in tests/golden/make_*.py; do
   # A script that needs other packages than the interop environment names its pins at its head.
-  pins=$(grep -oE 'tests/golden/requirements-[a-z]+\.txt' "$script" | head -n 1 || true)
+  pins=$(grep -oE 'tests/golden/requirements-[a-z0-9]+\.txt' "$script" | head -n 1 || true)
   if [ -n "$pins" ]; then
     python=.venv-golden-$(basename "$pins" .txt)
     scripts/venv.sh "$python" "$pins"

@@ -13,8 +13,14 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
     ("collective", &["mpi::calls", "mpi::jobs"], "a call and the queue of its jobs are one idea in two files"),
     (
         "orchestrator",
-        &["sweep_file", "sweep_file::arms", "sweep_file::grid", "trial_filter"],
+        &["sweep_file", "sweep_file::arms", "sweep_file::grid", "sweep_file::released", "trial_filter"],
         "the file checks its own globs",
+    ),
+    ("results", &["predictions::metadata", "predictions::rows"], "what a file says of itself is what all its rows say"),
+    (
+        "results",
+        &["table::compare", "table::evaluated", "table::line", "table::published"],
+        "published scores are lines of a comparison, and a line's name says that it is published",
     ),
     (
         "results",
@@ -37,7 +43,7 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
     ("torch-shim", &["device", "ffi", "stream"], "declarations of C++ name the types they take"),
     (
         "worker",
-        &["baselines", "baselines::histogram", "baselines::random", "cli", "features"],
+        &["baselines", "baselines::histogram", "baselines::random", "baselines::shape", "cli", "features", "released"],
         "the options of the command line follow from the list of baselines",
     ),
     ("worker", &["bench", "bench_ranks"], "one command in two files"),

@@ -90,7 +90,7 @@ def crossed():
         )
 
     expected = {}
-    strata = {"a": range(3), "b": range(2)}
+    strata = {"a": range(4), "b": range(3)}
     for name, metric in METRICS.items():
         def d(seed, s, f, without=None):
             return score("arm", seed, s, f, metric, without) - score("base", seed, s, f, metric, without)

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the layout.
 pub const FORMAT: u32 = 1;
 
+/// Heading of the section of risk–coverage curves.
+pub(crate) const COVERAGE: &str = "Coverage";
+
 /// A report. Lists that are empty and options that are `None` leave their section out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,14 +7,11 @@ use results::render::metric_words;
 use results::stats::score::Metric;
 use results::table::{MeasuredLine, Table};
 
-use crate::data::{Chart, ChartKind, Kind, MeasuredRow, MeasuredTable, Series, Unit};
+use crate::data::{COVERAGE, Chart, ChartKind, Kind, MeasuredRow, MeasuredTable, Series, Unit};
 use crate::tally::rounded;
 
 /// The metric of the risk–coverage curve, of which tables show the area.
 const RISK: &str = "risk";
-
-/// Heading of the section of risk–coverage curves.
-pub(crate) const COVERAGE: &str = "Coverage";
 
 /// The tables of one evaluation set, one for each evaluation.
 pub(crate) fn tables(table: &Table, dataset: &str, split: &str) -> Vec<MeasuredTable> {
@@ -202,6 +199,7 @@ mod tests {
 
     fn table(measured: Vec<MeasuredLine>) -> Table {
         Table {
+            left_out: Vec::new(),
             title: "t".into(),
             reference: Some("base".into()),
             evidence: true,

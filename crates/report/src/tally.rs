@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use results::predictions::SeenCell;
 use results::stats::score::{ClassCounts, Metric};
 
-use crate::data::{Chart, ChartKind, Confusion, ConfusionOfArm, Kind, PerSource, Series, SourceScores};
-use crate::measured::COVERAGE;
+use crate::data::{COVERAGE, Chart, ChartKind, Confusion, ConfusionOfArm, Kind, PerSource, Series, SourceScores};
 use crate::methods::Size;
 use mistakes::OfCell;
 

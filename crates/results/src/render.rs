@@ -4,6 +4,7 @@
 //! what is descriptive. Programs get fractions with all their digits, one record per line. Captions and trials without scores
 //! are part of every form that a person reads.
 
+mod block;
 mod blocks;
 mod latex;
 mod measured;

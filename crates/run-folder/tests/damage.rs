@@ -184,7 +184,7 @@ fn a_run_whose_checkpoints_are_all_damaged_does_not_begin_again_by_itself() {
     }
     let error = it.run.newest_whole().unwrap_err();
     assert!(matches!(error, RunError::NoneWhole { count: 3, .. }), "{error}");
-    assert!(error.to_string().contains("worker verify"), "{error}");
+    assert!(error.to_string().contains("set them aside"), "{error}");
     let before = files(it.folder.path());
     it.repair();
     assert!(it.run.newest_whole().unwrap().is_none(), "set aside on request, they no longer stand in the way");

@@ -1,5 +1,6 @@
 //! A table as blocks of text cells, which the forms for people lay out.
 
+use super::block::Block;
 use super::measured;
 use super::scale::{Scale, metric_words, p_value};
 use crate::measures::Evaluation;
@@ -16,21 +17,6 @@ pub(super) enum Detail {
     Brief,
     /// Every metric, p values, and the classes.
     Full,
-}
-
-/// Some lines of one evaluation set as text cells.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Block {
-    /// What the block is about.
-    pub(super) heading: String,
-    /// Heads of the columns.
-    pub(super) header: Vec<String>,
-    /// Number of columns of text, which stand first; numbers follow.
-    pub(super) texts: usize,
-    /// The cells, as many in each row as in the header.
-    pub(super) rows: Vec<Vec<String>>,
-    /// Sentences below.
-    pub(super) notes: Vec<String>,
 }
 
 /// The blocks of a table, evaluation set by evaluation set, the primary comparison first.

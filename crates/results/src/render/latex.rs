@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::blocks::{Block, Detail, blocks};
+use super::block::Block;
+use super::blocks::{Detail, blocks};
 use crate::table::{SMOKE_TEST, Table};
 
 /// The table as LaTeX, one `table` for each block of [`super::markdown`], for the package booktabs. All names are escaped.

@@ -1,6 +1,6 @@
 //! The blocks of further evaluations: a line for each probe, place (class, share, source) and arm, a column for each metric.
 
-use super::blocks::Block;
+use super::block::Block;
 use super::scale::{Scale, metric_words};
 use crate::measures::Evaluation;
 use crate::table::MeasuredLine;

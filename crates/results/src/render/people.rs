@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::blocks::{Block, Detail, blocks};
+use super::block::Block;
+use super::blocks::{Detail, blocks};
 use crate::table::{SMOKE_TEST, Table};
 
 /// Characters of a terminal's line.

@@ -199,7 +199,7 @@ mod tests {
         let apart = paired(&[&[0.05, 0.01, 0.03], &[0.03, 0.07, 0.05], &[0.05, 0.01, 0.03], &[0.03, 0.07, 0.05]]);
         assert_eq!(apart.common_seed_variance(), 0.0);
         let t = CochranT::student(3.0).upper_quantile(0.025);
-        let error = (4.0 / 3.0 * 1e-4 * (0.25 + 1.0 / 3.0)).sqrt();
+        let error = (4.0_f64 / 3.0 * 1e-4 * (0.25 + 1.0 / 3.0)).sqrt();
         let interval = apart.over_sources().unwrap().interval(0.95);
         assert!((interval.hi - 0.04 - t * error).abs() < 1e-9, "{interval:?}");
     }

@@ -23,7 +23,7 @@ fn a_place_belongs_to_one_configuration_as_long_as_it_has_shards() {
     claim(b"two").verify_held(&store).unwrap();
     store.create(&planned_shard_key(&Digest::of(b"plan"), 0), "x".into()).unwrap();
     let said = claim(b"one").take(&store).unwrap_err().to_string();
-    assert!(said.contains("1 shard lies there of a build by test 1") && said.contains("--out"), "{said}");
+    assert!(said.contains("1 shard lies there of a build by test 1") && said.contains("another place"), "{said}");
     claim(b"two").release(&store).unwrap();
     assert!(store.exists(CLAIM_KEY).unwrap(), "a build that has written shards keeps its place");
     store.create("shards/readme.txt", "x".into()).unwrap();
@@ -44,7 +44,7 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
     let take = |place: &str| claim(b"one").take(&store.child(place)).map_err(|error| error.to_string());
     for inside in ["set/sub", "set/shards/deep/er"] {
         let said = take(inside).unwrap_err();
-        assert!(said.contains("inside the shard set memory://nested/set,") && said.contains("--out"), "{said}");
+        assert!(said.contains("inside the shard set memory://nested/set,") && said.contains("another place"), "{said}");
     }
     let around = claim(b"one").take(&store).unwrap_err().to_string();
     assert!(around.contains("set/shards/00000.parquet lies there"), "{around}");

@@ -8,12 +8,15 @@ use super::entry::LabelEntry;
 use super::{coco, cvat, geojson, labelme, place, via, voc, yolo};
 use crate::annotation::Geometry;
 
-/// Drawn boxes: label, left, top, right, bottom.
+/// Label, left, top, right and bottom.
+type NamedBox = (String, f64, f64, f64, f64);
+
+/// An image with drawn boxes.
 #[derive(Deserialize)]
 struct Drawn {
     width: f64,
     height: f64,
-    fields: BTreeMap<String, Vec<(String, f64, f64, f64, f64)>>,
+    fields: BTreeMap<String, Vec<NamedBox>>,
 }
 
 fn golden(name: &str) -> String {

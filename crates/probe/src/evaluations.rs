@@ -1,4 +1,4 @@
-//! Further evaluations: what is measured only where it is asked for. Each is a file here and a line in [`plug`].
+//! Further evaluations: what is measured only where it is asked for. Each is a file here and a line in `plug`.
 //!
 //! An evaluation adds probes to the protocol, whose predictions are then kept for every cell, or leaves numbers
 //! ([`Measure`]) computed from features, labels, sources and the protocol's own predictions, or both. What it cannot

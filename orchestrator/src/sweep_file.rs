@@ -111,6 +111,8 @@ pub(crate) struct SweepFile {
 /// Where the pixels are.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// A sweep of baselines alone trains on nothing.
+#[schemars(extend("required" = ["eval"]))]
 pub(crate) struct Shards {
     /// URI of the shard set that arms train on, unless an arm names another under `shards.train`.
     pub(crate) train: String,

@@ -91,7 +91,7 @@ fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(why), "{why} is not in {said}");
     };
-    refused(&[], "a width of 32 is no multiple of 64");
+    refused(&[], "a width of 32 is not a multiple of 64");
     refused(&["--config", &config, "--layout", "dinov2"], "has layout timm, not dinov2");
     refused(&["--config", &config, "--size", "60"], "a multiple of the model's patch of 14 pixels is expected");
 

@@ -6,6 +6,7 @@ mod trials;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use store::{Store, StoreError};
 
 use crate::slurm::job_batch::Job;
 pub(crate) use live::{DashboardArgs, WatchArgs};
@@ -100,6 +101,13 @@ pub(crate) struct SweepArgs {
     /// The worker to run [default: the one beside this program, else on PATH].
     #[arg(long, value_name = "PATH")]
     pub(crate) worker: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
+}
+
+/// How trials are held while they run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunningArgs {
     /// Take over trials claimed on another machine. Only when you know that it is dead: from here nobody can tell.
     #[arg(long)]
     pub(crate) take_over: bool,
@@ -111,10 +119,9 @@ pub(crate) struct SweepArgs {
     pub(crate) work: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct TargetArgs {
-    /// A sweep file, or the name of a sweep.
-    pub(crate) target: String,
+/// Where a sweep's records and shard sets are found.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SweepPlace {
     /// The store [default: the file's, else ./store].
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
@@ -124,6 +131,24 @@ pub(crate) struct TargetArgs {
     /// The worker that would run the file, where no recorded plan is of this file.
     #[arg(long, value_name = "PATH")]
     pub(crate) worker: Option<PathBuf>,
+}
+
+impl SweepPlace {
+    /// Opens the store; the one at `otherwise` where none is named.
+    ///
+    /// # Errors
+    /// An address that is not a store's.
+    pub(crate) fn open_store(&self, otherwise: &str) -> Result<Store, StoreError> {
+        Store::open(self.store.as_deref().unwrap_or(otherwise))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// A sweep file, or the name of a sweep.
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) place: SweepPlace,
 }
 
 #[derive(Debug, Args)]
@@ -162,22 +187,14 @@ pub(crate) struct ReportArgs {
     /// Make the page from such data (`report.json` beside the tables) instead of a sweep.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     pub(crate) from: Option<PathBuf>,
-    /// The store [default: the file's, else ./store].
-    #[arg(long, value_name = "URI")]
-    pub(crate) store: Option<String>,
-    /// Where a shard set lies, as for `sweep`; with a sweep file only.
-    #[arg(long, value_name = "NAME=URI")]
-    pub(crate) shards: Vec<String>,
-    /// The worker that would run the file, where no recorded plan is of this file.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) worker: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: SweepPlace,
 }
 
 impl ReportArgs {
     /// The sweep that is meant; `None` where the data are given.
     pub(crate) fn target(&self) -> Option<TargetArgs> {
-        let (store, shards, worker) = (self.store.clone(), self.shards.clone(), self.worker.clone());
-        self.target.clone().map(|target| TargetArgs { target, store, shards, worker })
+        self.target.clone().map(|target| TargetArgs { target, place: self.place.clone() })
     }
 }
 
@@ -225,7 +242,7 @@ pub(crate) struct TaskArgs {
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     if (0.0..=86_400.0).contains(&value) {
         Ok(value)
     } else {

@@ -53,7 +53,7 @@ fn refuse_without_need(args: &RetryArgs, state: State, trial: &Trial<'_>) -> Res
         State::Claimed { claim, life: Life::Alive, .. } if claim.batch.is_none() => {
             bail!("{label} runs, by process {} of this machine: `cancel` ends it", claim.holder.pid)
         }
-        State::Claimed { claim, life: Life::Unknown, .. } if claim.batch.is_none() && !args.take_over => {
+        State::Claimed { claim, life: Life::Unknown, .. } if claim.batch.is_none() && !args.running.take_over => {
             let Identity { pid, host, .. } = claim.holder;
             bail!("{label} is held by process {pid} on {host}: where you know that one is dead, say --take-over")
         }
@@ -62,7 +62,7 @@ fn refuse_without_need(args: &RetryArgs, state: State, trial: &Trial<'_>) -> Res
 }
 
 fn here(args: &RetryArgs, store: &Store, plan: &Plan, trials: Vec<Trial<'_>>) -> Result<ExitCode> {
-    let worker = code::find_worker(args.choice.worker.as_deref())?;
+    let worker = code::find_worker(args.choice.place.worker.as_deref())?;
     let trials = plan.with_baselines(trials);
     let mut findings = check::check(store, plan, &trials, &worker);
     // What a sweep may do in spite of shared images stands in its file; without one, what is known is said.
@@ -71,10 +71,10 @@ fn here(args: &RetryArgs, store: &Store, plan: &Plan, trials: Vec<Trial<'_>>) ->
     findings.problems.extend(sweep_command::leaks(leakage, store, plan, &trials));
     ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     let program = std::env::current_exe().context("find the path of this program")?;
-    let grace = Duration::from_secs_f64(args.grace_s);
+    let grace = Duration::from_secs_f64(args.running.grace_s);
     let launcher = Launcher::supervised(&program, worker, grace);
-    let mut backend = sweep_command::here((store, plan), launcher, work_of(args.work.as_deref(), store, plan));
-    let options = Options { retry_failed: true, max_failures: None, take_over: args.take_over, grace };
+    let mut backend = sweep_command::here((store, plan), launcher, work_of(args.running.work.as_deref(), store, plan));
+    let options = Options { retry_failed: true, max_failures: None, take_over: args.running.take_over, grace };
     sweep_command::execute((store, plan), &options, &mut backend, trials)
 }
 
@@ -92,16 +92,14 @@ fn on_slurm(args: &RetryArgs, trials: &[Trial<'_>]) -> Result<ExitCode> {
     sweep_command::run(&SweepArgs {
         file,
         backend: BackendName::Slurm,
-        store: args.choice.store.clone(),
+        store: args.choice.place.store.clone(),
         dry_run: false,
         slots: None,
         retry_failed: true,
         max_failures: None,
         only: trials.iter().map(|trial| globset::escape(&trial.label())).collect(),
-        shards: args.choice.shards.clone(),
-        worker: args.choice.worker.clone(),
-        take_over: args.take_over,
-        grace_s: args.grace_s,
-        work: args.work.clone(),
+        shards: args.choice.place.shards.clone(),
+        worker: args.choice.place.worker.clone(),
+        running: args.running.clone(),
     })
 }

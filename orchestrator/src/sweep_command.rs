@@ -69,8 +69,8 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     findings.problems.extend(leaks(file.leakage(), &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     terminal::note(findings.room());
-    let work = work_of(args.work.as_deref(), &store, &plan);
-    let grace = Duration::from_secs_f64(args.grace_s);
+    let work = work_of(args.running.work.as_deref(), &store, &plan);
+    let grace = Duration::from_secs_f64(args.running.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {
         BackendName::Local => {
             let program = std::env::current_exe().context("find the path of this program")?;
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     let options = Options {
         retry_failed: args.retry_failed,
         max_failures: args.max_failures.map(usize::from),
-        take_over: args.take_over,
+        take_over: args.running.take_over,
         grace,
     };
     execute((&store, &plan), &options, backend.as_mut(), trials)
@@ -140,7 +140,7 @@ fn work_or_retry(args: &SweepArgs) -> Run {
 }
 
 fn slurm_choices<'a>(args: &SweepArgs, worker: PathBuf, work: &'a Path) -> Choices<'a> {
-    Choices { worker, work, max_parallel: args.slots.map(u32::from), take_over: args.take_over }
+    Choices { worker, work, max_parallel: args.slots.map(u32::from), take_over: args.running.take_over }
 }
 
 /// Where logs and configs of a plan lie; `chosen`: the folder that a person chose for all plans.
@@ -273,7 +273,7 @@ fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, f
         terminal::note(format!("Batches are shown for an array size of 1001, the usual one: {error}"));
     }
     let worker = code::find_worker(args.worker.as_deref()).unwrap_or_else(|_| PathBuf::from("worker"));
-    let work = work_of(args.work.as_deref(), store, plan);
+    let work = work_of(args.running.work.as_deref(), store, plan);
     let settings = setup::settings(file, (store, plan), client.ok().as_ref(), slurm_choices(args, worker, &work))?;
     let mut open = Vec::new();
     for trial in chosen(plan, filter) {

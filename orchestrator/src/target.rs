@@ -17,14 +17,14 @@ pub(crate) fn sweep(args: &TargetArgs) -> Result<(Store, Plan)> {
     let path = Path::new(&args.target);
     if !path.is_file() {
         plans::check_name(&args.target)?;
-        let store = Store::open(args.store.as_deref().unwrap_or("./store"))?;
+        let store = args.place.open_store("./store")?;
         let plan = plans::newest(&store, &args.target)?;
         return Ok((store, plan));
     }
     let mut file = SweepFile::read(path)?;
-    prepare::place_shards(&mut file, &args.shards)?;
-    let store = Store::open(args.store.as_deref().unwrap_or(&file.store))?;
-    let plan = plans::of_file(&store, &file, || Found::of(&file, args.worker.as_deref())?.facts())?;
+    prepare::place_shards(&mut file, &args.place.shards)?;
+    let store = args.place.open_store(&file.store)?;
+    let plan = plans::of_file(&store, &file, || Found::of(&file, args.place.worker.as_deref())?.facts())?;
     Ok((store, plan))
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn sweep_with(choice: &SweepChoice, names: &[&str]) -> Result<(Store,
     if let Some(args) = choice.target() {
         return sweep(&args);
     }
-    let store = Store::open(choice.store.as_deref().unwrap_or("./store"))?;
+    let store = choice.place.open_store("./store")?;
     let mut plans = Vec::new();
     for name in plans::names(&store)? {
         plans.extend(plans::newest(&store, &name).ok());
@@ -105,10 +105,12 @@ fn names_of(plan: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::SweepPlace;
     use crate::command::tests::plan;
 
     fn choice(store: &str) -> SweepChoice {
-        SweepChoice { sweep: None, store: Some(store.to_owned()), shards: Vec::new(), worker: None }
+        let place = SweepPlace { store: Some(store.to_owned()), shards: Vec::new(), worker: None };
+        SweepChoice { sweep: None, place }
     }
 
     #[test]

@@ -203,7 +203,7 @@ fn known_damage(store: &Store, keys: &[String]) -> Result<BTreeSet<String>> {
     Ok(known)
 }
 
-/// Checks one record; `None` for what is whole and for what is no record.
+/// Checks one record; `None` for what is whole and for what is not a record.
 fn check(store: &Store, key: &str, report: &mut Report) -> Result<Option<Vec<(String, String)>>> {
     let Some(name) = key.rsplit('/').next().filter(|name| name.ends_with(".json")) else { return Ok(None) };
     let in_sweep = key.starts_with("sweeps/");

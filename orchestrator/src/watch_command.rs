@@ -35,7 +35,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
     if !std::io::stdout().is_terminal() {
         let matrix = show::matrix(Some(&store), &plan, &Globs::new(&[])?, &control::places(&store, &plan)?)?;
         terminal::line(matrix.text(plan.slots));
-        terminal::note("This is no terminal, so `watch` shows the status once; `status` does the same.");
+        terminal::note("This is not a terminal, so `watch` shows the status once; `status` does the same.");
         return Ok(ExitCode::SUCCESS);
     }
     let palette = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {

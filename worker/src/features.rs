@@ -124,7 +124,7 @@ impl<'a> Extractor<'a> {
         }
         bar.finish_and_clear();
         let (cost, images_per_s) = (model.cost(side), rows as f64 / began.elapsed().as_secs_f64());
-        tracing::info!(parameters = cost.parameters, flops_per_image = cost.flops, images_per_s, "{what} are made");
+        tracing::info!(parameters = cost.parameters, flops_per_image = cost.flops, images_per_s, "{what}: done");
         Ok(Features::new(model.width(self.token) as usize, out)?)
     }
 

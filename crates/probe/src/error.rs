@@ -3,8 +3,8 @@
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// A number of values that is no whole number of rows.
-    #[error("{values} values are no whole number of rows of {dim} features")]
+    /// A number of values that is not a whole number of rows.
+    #[error("{values} values are not a whole number of rows of {dim} features")]
     Shape {
         /// Number of values that were given.
         values: usize,

@@ -15,7 +15,7 @@ impl Features {
     /// Rows of `dim` features, one after the other.
     ///
     /// # Errors
-    /// [`ProbeError::Shape`] if `data` is no whole number of rows, [`ProbeError::NotFinite`] for the first feature that is
+    /// [`ProbeError::Shape`] if `data` is not a whole number of rows, [`ProbeError::NotFinite`] for the first feature that is
     /// NaN or infinite.
     pub fn new(dim: usize, data: Vec<f32>) -> Result<Self, ProbeError> {
         if dim == 0 || !data.len().is_multiple_of(dim) {

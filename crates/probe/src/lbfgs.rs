@@ -39,7 +39,7 @@ pub enum Stop {
     Objective,
     /// The steps are used up.
     Steps,
-    /// No step along the gradient lowers the objective: it is no number there, or the gradient is wrong.
+    /// No step along the gradient lowers the objective: it is not a number there, or the gradient is wrong.
     LineSearch,
 }
 

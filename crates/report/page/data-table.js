@@ -98,7 +98,7 @@ function markdown(cells, numbers) {
 function csv(cells) {
   const quoted = (text) => {
     const plain = text.replaceAll(MINUS, "-").replaceAll("\u202f", "");
-    // A leading = + @ or tab would be run as a formula by spreadsheets, where it is no number.
+    // A leading = + @ or tab would be run as a formula by spreadsheets, where it is not a number.
     const safe = /^[=+@\t\r-]/.test(plain) && Number.isNaN(Number(plain)) ? `'${plain}` : plain;
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };

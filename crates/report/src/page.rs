@@ -60,7 +60,7 @@ pub fn to_json(report: &Report) -> Result<String, Error> {
 /// Data as [`to_json`] wrote them.
 ///
 /// # Errors
-/// Text that is no JSON, or of another layout.
+/// The text is not JSON, or has another layout.
 pub fn from_json(text: &str) -> Result<Report, Error> {
     serde_json::from_str(text)
 }

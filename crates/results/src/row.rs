@@ -239,7 +239,7 @@ pub fn to_json_lines(rows: &[ResultRow]) -> Result<String, ResultsError> {
 /// Rows from JSON lines; empty lines are passed over. `what` names the text in messages.
 ///
 /// # Errors
-/// [`ResultsError::Json`] for the first line that is no record, [`ResultsError::NotFinite`] as when writing.
+/// [`ResultsError::Json`] for the first line that is not a record, [`ResultsError::NotFinite`] as when writing.
 pub fn from_json_lines(text: &str, what: &str) -> Result<Vec<ResultRow>, ResultsError> {
     let mut rows = Vec::new();
     for (line, json) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

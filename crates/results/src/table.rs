@@ -45,7 +45,7 @@ pub struct TableOptions {
     pub arms: Vec<String>,
     /// Data sets in the order wanted; those not named follow in alphabetical order.
     pub datasets: Vec<String>,
-    /// False for a smoke test: the table then says first that it is no evidence.
+    /// False for a smoke test: the table then says first that it is not evidence.
     pub evidence: bool,
     /// What verdicts are about on data sets that `primaries` does not name.
     pub primary: Primary,

@@ -62,7 +62,7 @@ pub struct ImagePrint {
     pub height: u32,
     /// The central square; `None` of an image that shows nothing.
     pub centre: Option<PrintView>,
-    /// The whole image, where it is no square.
+    /// The whole image; `None` where the image is a square, since `centre` shows all of it.
     pub whole: Option<PrintView>,
 }
 

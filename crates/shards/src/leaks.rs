@@ -209,7 +209,7 @@ impl FoundLeaks {
     /// Reads the record at `uri`, as [`uri`](Self::uri) gives it.
     ///
     /// # Errors
-    /// The store's; [`ShardError::Leaks`] for what is no record, or lies at a place that is not its own.
+    /// The store's; [`ShardError::Leaks`] if the file is not a record of leaks or stands under the wrong key.
     pub fn open(uri: &str) -> Result<Self, ShardError> {
         let strange = || unusable(uri, "a record lies at leaks/TRAIN/EVALUATION/near.json or exact.json of its store");
         let mut parts = uri.rsplitn(5, '/');

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{BackendName, TargetArgs, seconds};
+use super::{BackendName, RunningArgs, SweepPlace, TargetArgs};
 
 /// Which sweep is meant by a command that names arms or trials.
 #[derive(Debug, Args)]
@@ -12,22 +12,14 @@ pub(crate) struct SweepChoice {
     /// The sweep, by its file or its name [default: the one sweep of the store that has what is named].
     #[arg(long, value_name = "SWEEP")]
     pub(crate) sweep: Option<String>,
-    /// The store [default: the sweep file's, else ./store].
-    #[arg(long, value_name = "URI")]
-    pub(crate) store: Option<String>,
-    /// Where a shard set lies, as for `sweep`; with a sweep file only.
-    #[arg(long, value_name = "NAME=URI")]
-    pub(crate) shards: Vec<String>,
-    /// The worker that would run the file, where no recorded plan is of this file.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) worker: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: SweepPlace,
 }
 
 impl SweepChoice {
     /// The sweep that is named; `None` where it follows from arms and trials.
     pub(crate) fn target(&self) -> Option<TargetArgs> {
-        let (store, shards, worker) = (self.store.clone(), self.shards.clone(), self.worker.clone());
-        self.sweep.clone().map(|target| TargetArgs { target, store, shards, worker })
+        self.sweep.clone().map(|target| TargetArgs { target, place: self.place.clone() })
     }
 }
 
@@ -63,15 +55,8 @@ pub(crate) struct RetryArgs {
     /// Where they run: `slurm` needs the sweep file (`--sweep FILE`).
     #[arg(long, value_enum, default_value_t = BackendName::Local)]
     pub(crate) backend: BackendName,
-    /// Take over trials claimed on another machine. Only when you know that it is dead: from here nobody can tell.
-    #[arg(long)]
-    pub(crate) take_over: bool,
-    /// Seconds between asking a worker to end and killing it.
-    #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = seconds)]
-    pub(crate) grace_s: f64,
-    /// Folder for logs and configs [default: local/ in a directory store, else ./store/local].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) work: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
 }
 
 #[derive(Debug, Args)]

@@ -223,7 +223,7 @@ fn converse(mut stream: TcpStream, limits: Limits, answer: &dyn Fn(&Request) -> 
                 Status::NotAllowed => "Only GET and HEAD are answered.",
                 Status::TooSlow => "The request took too long to arrive.",
                 Status::TooLarge => "The head of the request is too large.",
-                _ => "This is no request of HTTP/1.1.",
+                _ => "This is not an HTTP/1.1 request.",
             };
             (Response::plain(status, words).with("allow", "GET, HEAD".to_owned()), false)
         }

@@ -12,7 +12,7 @@ fn without_a_terminal_watch_shows_the_status_once() {
     bench.run(&[]).ends(0);
     let run = bench.orchestrator(&["watch", "bench", "--store", "store"]).ends(0);
     assert!(run.out.contains("7 trials: 7 done, 0 failed, 0 running, 0 to run"), "{}", run.out);
-    assert!(run.err.contains("This is no terminal"), "{}", run.err);
+    assert!(run.err.contains("This is not a terminal"), "{}", run.err);
 }
 
 /// A dashboard that is ended when it is dropped.

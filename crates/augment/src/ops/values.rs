@@ -13,7 +13,7 @@ pub(super) fn flat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Buf<f64
         match value {
             Value::Array(items) => items.iter().try_for_each(|item| collect(item, out)),
             other => {
-                out.push(other.as_f64().ok_or_else(|| format!("{other} is no number"))?);
+                out.push(other.as_f64().ok_or_else(|| format!("{other} is not a number"))?);
                 Ok(())
             }
         }

@@ -23,7 +23,7 @@ pub enum RendezvousError {
         /// Number of processes that were started.
         world: usize,
     },
-    /// A port that is no number.
+    /// A port that is not a number.
     #[error("MASTER_PORT is `{found}`; set it to a free port from 1 to 65535")]
     Port {
         /// The value of the variable.

@@ -166,13 +166,13 @@ pub struct BoxColumns {
 /// Which columns place a box or a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlaceColumns<'a> {
-    /// Left, top, right, bottom.
+    /// A box by its corners: left, top, right, bottom.
     Corners([&'a str; 4]),
-    /// Left, top, width, height.
+    /// A box by its upper left corner and its sides: left, top, width, height.
     Sides([&'a str; 4]),
-    /// The centre across and down, width, height.
+    /// A box by its centre and its sides: centre x, centre y, width, height.
     Centre([&'a str; 4]),
-    /// Across and down.
+    /// A point: x from the left edge, y from the top.
     Point([&'a str; 2]),
 }
 

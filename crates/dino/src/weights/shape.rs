@@ -42,7 +42,7 @@ pub fn shape_of(tensors: &[(String, Tensor)], model: &Model, what: &str) -> Resu
         0 => (dim / HEAD_DIM, 1e-6, if registers > 0 { 0.0 } else { 0.1 }),
         _ => {
             return Err(DinoError::Unsupported(format!(
-                "{what}: a width of {dim} is no multiple of {HEAD_DIM}, the width of DINOv2's heads: name the configuration of its model"
+                "{what}: a width of {dim} is not a multiple of {HEAD_DIM}, the width of DINOv2's heads: name the configuration of its model"
             )));
         }
     };

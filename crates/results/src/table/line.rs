@@ -75,7 +75,7 @@ pub fn line_name(features: &str, arm: &str) -> String {
     }
 }
 
-/// An arm or baseline that a comparison leaves out: scores of its rows are no scores as the others have them.
+/// An arm or baseline that a comparison leaves out, because its scores cannot be derived in the way of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Data set evaluated on.

@@ -373,7 +373,7 @@ fn three_of(names: &[&'static str]) -> Vec<(&'static str, u64)> {
     names.iter().flat_map(|&name| (0..3).map(move |seed| (name, seed))).collect()
 }
 
-/// One definition of a score a table: rows of an older version are no scores beside those of predictions.
+/// A table has one definition of a score: where others have predictions, an arm with rows alone is left out.
 #[test]
 fn a_line_without_predictions_is_left_out_where_its_rows_are_other_scores() {
     let table = judged(&rows_of(&["a", "b", "c"]), &of_two_sources(&three_of(&["a", "c"])), &options("a"));

@@ -29,7 +29,7 @@ pub(super) fn entries(text: &str, file: &str) -> Result<Vec<(String, LabelEntry)
     let mut image: Option<CvatImage> = None;
     let (mut depth, mut is_cvat) = (0_usize, false);
     loop {
-        let event = reader.read_event().map_err(|error| format!("is no XML ({error})"))?;
+        let event = reader.read_event().map_err(|error| format!("is not XML ({error})"))?;
         let (start, is_open) = match &event {
             Event::Start(start) => (start, true),
             Event::Empty(start) => (start, false),
@@ -94,9 +94,9 @@ impl CvatImage {
 fn attributes(start: &BytesStart<'_>) -> Result<Attributes, String> {
     let mut all = Attributes::new();
     for attribute in start.attributes() {
-        let attribute = attribute.map_err(|error| format!("is no XML ({error})"))?;
+        let attribute = attribute.map_err(|error| format!("is not XML ({error})"))?;
         let value =
-            attribute.normalized_value(XmlVersion::default()).map_err(|error| format!("is no XML ({error})"))?;
+            attribute.normalized_value(XmlVersion::default()).map_err(|error| format!("is not XML ({error})"))?;
         all.insert(attribute.key.as_ref().to_owned(), value.into_owned());
     }
     Ok(all)
@@ -147,7 +147,7 @@ fn boxed([x0, y0, x1, y1]: [f64; 4], turned: f64, entry: LabelEntry) -> LabelEnt
     entry.with_outline(Outline::polygon([[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map(corner).to_vec()))
 }
 
-/// The points `x,y;x,y;…`.
+/// The corners of an outline in px, from the attribute `points`, which reads `x,y;x,y;…`.
 fn points(attributes: &Attributes) -> Result<Ring, String> {
     let parse = |text: &str| text.trim().parse::<f64>().ok();
     let point = |text: &str| text.split_once(',').and_then(|(x, y)| Some([parse(x)?, parse(y)?]));
@@ -169,7 +169,7 @@ fn mask(attributes: &Attributes) -> Result<Outline, String> {
     }
     let (mut inside, mut is_inside) = (Vec::new(), false);
     for run in text_of(attributes, "rle").split(',') {
-        let run: u64 = run.trim().parse().map_err(|_| "its run lengths are no whole numbers".to_owned())?;
+        let run: u64 = run.trim().parse().map_err(|_| "its run lengths are not whole numbers".to_owned())?;
         if inside.len() as u64 + run > pixels {
             return Err("its run lengths hold more pixels than its box".to_owned());
         }

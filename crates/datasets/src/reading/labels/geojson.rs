@@ -68,7 +68,7 @@ enum Shape {
 /// x and y; a third number is a height.
 type Position = Vec<f64>;
 
-/// Kinds of objects of QuPath that are no cells.
+/// Kinds of QuPath objects that are not cells.
 const NO_CELLS: [&str; 4] = ["tile", "tma_core", "tmaCore", "root"];
 
 /// Reads the objects of a GeoJSON. An object that cannot be used is an entry with its reason.

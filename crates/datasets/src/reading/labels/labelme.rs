@@ -82,7 +82,7 @@ fn entry(at: String, shape: Shape, size: &StatedSize) -> LabelEntry {
 /// The picture of a mask between two corners, both of which belong to it.
 fn mask([ax, ay, bx, by]: [f64; 4], text: Option<&str>) -> Result<Outline, String> {
     let bytes = BASE64_STANDARD.decode(text.ok_or("is a mask without a picture")?);
-    let bytes = bytes.map_err(|error| format!("the picture of its mask is no base64 ({error})"))?;
+    let bytes = bytes.map_err(|error| format!("the picture of its mask is not base64 ({error})"))?;
     let limits = DecodeLimits { pixels: MOST_PIXELS, ..DecodeLimits::default() };
     let picture = imaging::numbers(&bytes, limits).map_err(|error| format!("the picture of its mask {error}"))?;
     let corner = |at: f64| (at >= 0.0 && at < f64::from(u32::MAX)).then_some(at as u32).ok_or(NO_NUMBERS);

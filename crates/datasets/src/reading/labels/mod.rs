@@ -196,7 +196,7 @@ impl<'a> LabelBook<'a> {
             Some(Err(reason)) => return Err(nothing(&format!("table {path}: {reason}"))),
             None => return Err(nothing("no table")),
         };
-        let Some(key) = self.key.of_image(image) else { return Err(nothing("its name is no number")) };
+        let Some(key) = self.key.of_image(image) else { return Err(nothing("its name is not a number")) };
         let rows = table.of(&key);
         if rows.is_empty() {
             return Err(nothing("no row in the table"));

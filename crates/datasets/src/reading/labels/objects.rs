@@ -22,7 +22,7 @@ pub(super) struct ObjectPaths<'a> {
 /// Reads the objects of a JSON called `file`, each with what the file calls its image.
 ///
 /// # Errors
-/// A text that is no JSON or too long; paths that lead to no image.
+/// The text is not JSON or is too long, or the paths do not lead to an image.
 pub(super) fn entries(text: &str, file: &str, paths: ObjectPaths<'_>) -> Result<Vec<(String, LabelEntry)>, String> {
     if text.len() > json::MOST_BYTES {
         return Err(format!("is a JSON of more than {} MiB", json::MOST_BYTES >> 20));

@@ -126,7 +126,7 @@ const SEPARATORS: [(u8, &str); 3] = [(b',', "commas"), (b';', "semicolons"), (b'
 /// A table as it lies in its file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TableFile<'a> {
-    /// Its content.
+    /// The bytes of the file, in the encoding that the description names.
     pub(crate) bytes: &'a [u8],
     /// Its path, for messages.
     pub(crate) path: &'a str,
@@ -134,8 +134,8 @@ pub(crate) struct TableFile<'a> {
     pub(crate) form: &'a TableForm,
 }
 
-/// Reads the columns `wanted` of each row. The separator is the stated one, or the first of [`SEPARATORS`] by which the header holds them
-/// all.
+/// Reads the columns `wanted` of each row. The separator is the stated one, or the first of [`SEPARATORS`] at which the header splits into
+/// names that include all of `wanted`.
 pub(super) fn rows(
     TableFile { bytes, path, form }: TableFile<'_>,
     wanted: &[&str],

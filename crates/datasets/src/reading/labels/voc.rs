@@ -19,7 +19,7 @@ pub(crate) fn boxes(text: &str) -> Result<Vec<LabelEntry>, String> {
     let mut object = Fields::<5>::default();
     let mut entries = Vec::new();
     loop {
-        match reader.read_event().map_err(|error| format!("is no XML ({error})"))? {
+        match reader.read_event().map_err(|error| format!("is not XML ({error})"))? {
             Event::Start(start) => {
                 if path.len() == DEEPEST {
                     return Err("is nested too deeply".to_owned());

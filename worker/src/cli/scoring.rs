@@ -1,0 +1,209 @@
+//! The command line of `probe` and `baseline`: which features are scored, on which cells, and where the scores go.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use results::measures::Evaluation;
+
+use super::ModelArgs;
+use crate::baselines::{self, Baseline};
+use crate::expectation::Expectation;
+
+/// The model that is probed: that of a run, or a file of weights.
+#[derive(Debug, Args)]
+pub(crate) struct ProbedArgs {
+    /// A run of `worker train`.
+    #[arg(long, value_name = "URI", required_unless_present = "weights", conflicts_with = "weights")]
+    pub(crate) run: Option<String>,
+    /// Checkpoint of this step instead of the last one.
+    #[arg(long, requires = "run")]
+    pub(crate) step: Option<u64>,
+    /// Instead of a run: weights that others have trained, a safetensors or .pth file (docs/weights.md).
+    #[arg(long, value_name = "URI")]
+    pub(crate) weights: Option<String>,
+    /// Refuse weights of another layout than this; found from the names of their tensors where it is not given.
+    #[arg(long, requires = "weights")]
+    pub(crate) layout: Option<WeightsLayout>,
+    /// Side in pixels to which images are resized for these weights; that of the configuration, or 224, where it is not given.
+    #[arg(long, value_name = "PX", requires = "weights")]
+    pub(crate) size: Option<i64>,
+    /// Training configuration (YAML) of the model of these weights; needed only where its heads are not 64 wide.
+    #[arg(long, requires = "weights")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of these weights in result rows; that of their file where it is not given.
+    #[arg(long, requires = "weights")]
+    pub(crate) name: Option<String>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+impl ProbedArgs {
+    /// The model of a run, if that is what is probed.
+    pub(crate) fn of_run(&self) -> Option<ModelArgs> {
+        self.run.clone().map(|run| ModelArgs { run, step: self.step, threads: self.threads })
+    }
+}
+
+/// Whose names the tensors of a file of weights have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsLayout {
+    /// A released state dict of DINOv2.
+    Dinov2,
+    /// A training checkpoint with a teacher: DinoBloom, RedDino, DINOv2's own and ours.
+    Teacher,
+    /// timm's names, as RedDino on Hugging Face.
+    Timm,
+    /// `transformers`' names.
+    Huggingface,
+    /// torchvision's ResNet50, of which the first three stages are taken.
+    Resnet50,
+}
+
+impl WeightsLayout {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dinov2 => "dinov2",
+            Self::Teacher => "teacher",
+            Self::Timm => "timm",
+            Self::Huggingface => "huggingface",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+}
+
+impl From<dino::weights::Layout> for WeightsLayout {
+    fn from(layout: dino::weights::Layout) -> Self {
+        use dino::weights::Layout;
+        match layout {
+            Layout::Dinov2 => Self::Dinov2,
+            Layout::Teacher => Self::Teacher,
+            Layout::Timm => Self::Timm,
+            Layout::HuggingFace => Self::Huggingface,
+        }
+    }
+}
+
+/// Features of which checkpoints are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepFeatures {
+    None,
+    Last,
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) model: ProbedArgs,
+    #[command(flatten)]
+    pub(crate) scoring: ScoringArgs,
+    /// Name of the arm in result rows.
+    #[arg(long, default_value = "run")]
+    pub(crate) arm: String,
+    /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
+    #[arg(long, value_name = "URI")]
+    pub(crate) train_shards: Option<String>,
+    /// Folder of further records of `shard-builder leaks`, besides those beside the two sets: STORE/leaks.
+    #[arg(long, value_name = "URI")]
+    pub(crate) leaks: Option<String>,
+    /// Which features stay in the run's folder, so that another probe of the same cells need not make them again: of no
+    /// checkpoint, of the run's last one, or of every one that is probed.
+    #[arg(long, default_value = "none")]
+    pub(crate) keep_features: KeepFeatures,
+    #[command(flatten)]
+    pub(crate) baselines: baselines::Wanted,
+    /// Mark the rows as transductive: you know that the training set held images of this dataset, whatever is found.
+    #[arg(long)]
+    pub(crate) transductive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    /// The features that are scored.
+    #[arg(value_parser = baselines::parser())]
+    pub(crate) features: &'static dyn Baseline,
+    #[command(flatten)]
+    pub(crate) scoring: ScoringArgs,
+    /// Training configuration (YAML) of the model whose random weights are scored.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) threads: u64,
+}
+
+/// The output of the model that is a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenChoice {
+    /// The CLS token, as published.
+    Cls,
+    /// The mean of the patch tokens.
+    Mean,
+    /// Both, one after the other.
+    Both,
+}
+
+impl From<TokenChoice> for dino::Token {
+    fn from(token: TokenChoice) -> Self {
+        match token {
+            TokenChoice::Cls => Self::Cls,
+            TokenChoice::Mean => Self::Mean,
+            TokenChoice::Both => Self::Both,
+        }
+    }
+}
+
+/// What is scored, how, and where the rows go.
+#[derive(Debug, Args)]
+pub(crate) struct ScoringArgs {
+    /// Labelled cell shard set.
+    #[arg(long, value_name = "URI")]
+    pub(crate) shards: String,
+    /// Split of the shard set (`shard-builder split`).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) split: String,
+    /// Name of the dataset in result rows.
+    #[arg(long)]
+    pub(crate) dataset: Option<String>,
+    /// The output of a model that is probed; a colour histogram and shape features have none.
+    #[arg(long, default_value = "cls")]
+    pub(crate) token: TokenChoice,
+    /// Images per forward pass.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Where result rows go as JSON lines: a file that does not exist yet.
+    #[arg(long, value_name = "URI")]
+    pub(crate) out: Option<String>,
+    /// Where the prediction for each cell goes as Parquet: a file that does not exist yet. With --out and without this,
+    /// predictions-NAME.parquet beside rows-NAME.jsonl.
+    #[arg(long, value_name = "URI")]
+    pub(crate) predictions: Option<String>,
+    /// Where small pictures of the cells go, for reports; a folder that all evaluation sets share. Pictures that are there stay.
+    #[arg(long, value_name = "URI")]
+    pub(crate) atlas: Option<String>,
+    /// Further evaluations, separated by commas; they take longer.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
+    pub(crate) evaluations: Vec<Evaluation>,
+    /// The class that is normal in the evaluation `anomaly`; the largest where it is not given.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) normal: Option<String>,
+    /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) bootstrap: usize,
+    /// Refuse to begin unless this is so: code, binary, shards or split, with a version or digest; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) expect: Vec<Expectation>,
+}
+
+/// Reads the name of a further evaluation.
+fn evaluations() -> impl TypedValueParser<Value = Evaluation> {
+    let value = |evaluation: &Evaluation| PossibleValue::new(evaluation.name()).help(evaluation.about());
+    PossibleValuesParser::new(Evaluation::ALL.iter().map(value))
+        .try_map(|name| Evaluation::named(&name).ok_or_else(|| format!("{name} is not an evaluation")))
+}

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -54,6 +54,21 @@ clippy: setup
 
 doc: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+docs: .tools/mdbook/bin/mdbook ## the documentation as a site, in target/book (builds mdBook first)
+	@.tools/mdbook/bin/mdbook build
+
+.tools/mdbook/bin/mdbook:
+	cargo install --locked --quiet --root .tools/mdbook --version 0.4.52 mdbook
+
+docs-check: build ## links between pages lead somewhere; reference pages are what schemas and programs say
+	@scripts/check-links.py
+	@scripts/config-reference.py --check
+	@scripts/command-reference.py --bin $(BIN) --check
+
+reference: build ## rewrite docs/reference/ from schemas and programs
+	@scripts/config-reference.py
+	@scripts/command-reference.py --bin $(BIN)
 
 deny: ## dependency checks that need no network: bans, licences, sources
 	@scripts/deny.sh $(TOOLS)
@@ -121,6 +136,7 @@ schemas: build ## rewrite configs/schema/ from the types of the programs
 	$(BIN)/shard-builder schema >configs/schema/source.json
 	$(BIN)/orchestrator schema train >configs/schema/train.json
 	$(BIN)/orchestrator schema sweep >configs/schema/sweep.json
+	@scripts/config-reference.py
 
 golden: $(INTEROP)/.stamp ## rewrite the golden files from their scripts
 	@scripts/golden.sh $(INTEROP)/bin/python

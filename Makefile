@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -25,6 +25,9 @@ build: setup ## build the three programs
 
 quickstart: build ## synthetic smears → shards → training → probes → a table of ablations, in $(Q)/
 	@scripts/quickstart.sh $(Q) $(BIN)
+
+tutorial-test: quickstart ## run the commands of docs/tutorial.md on the quickstart's output
+	@scripts/tutorial-test.sh $(Q) $(BIN)
 
 test: setup ## all tests that need no Python torch
 	@scripts/test.sh

@@ -43,7 +43,16 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
     ("torch-shim", &["device", "ffi", "stream"], "declarations of C++ name the types they take"),
     (
         "worker",
-        &["baselines", "baselines::histogram", "baselines::random", "baselines::shape", "cli", "features", "released"],
+        &[
+            "baselines",
+            "baselines::histogram",
+            "baselines::random",
+            "baselines::shape",
+            "cli",
+            "cli::scoring",
+            "features",
+            "released",
+        ],
         "the options of the command line follow from the list of baselines",
     ),
     ("worker", &["bench", "bench_ranks"], "one command in two files"),

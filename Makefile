@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -113,6 +113,11 @@ $(MAP)/.stamp: tests/golden/requirements-map.txt
 
 measure-quickstart: build ## the quickstart on five drawings of its synthetic smears, and a table of their verdicts (20 minutes)
 	@scripts/measure-quickstart.sh $(Q)-measured $(BIN)
+
+measure-checkpoint: setup ## what checkpoints cost a run beside a copy in memory: stall, peak memory, seconds of writing (SIZES="1 5" GiB; 5 needs 16 GB)
+	cargo build --locked --workspace --example measure_checkpoint
+	@env OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=67108864 \
+	  $(BIN)/examples/measure_checkpoint $(or $(SIZES),1)
 
 measure-store: build ## time and memory of the commands that read a whole store, on 1,000 drawn trials
 	@scripts/measure-store.sh $(BIN)

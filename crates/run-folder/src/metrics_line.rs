@@ -67,6 +67,13 @@ pub struct StepMetrics {
     /// Share of that time during which this rank computed; only with several ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_reduce_hidden: Option<f64>,
+    /// Seconds that steps waited for checkpoints since the last line: for the copy of the state, and for the checkpoint before where
+    /// that was not written yet. Only where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_stall_s: Option<f64>,
+    /// Seconds of writing checkpoints, beside the steps, of those that ended since the last line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_upload_s: Option<f64>,
     /// Mean entropy of the teacher's targets, in nats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher_entropy: Option<f64>,

@@ -1,4 +1,5 @@
-//! Tensors in host memory that Rust writes in place, so that a batch is not copied on its way to LibTorch.
+//! Tensors in host memory that Rust writes or reads in place: a batch is not copied on its way to LibTorch, and a state is copied
+//! once on its way out of it.
 //!
 //! LibTorch allocates the memory: it is aligned as its kernels expect, and LibTorch frees it with the tensor.
 
@@ -40,9 +41,85 @@ impl HostBuffer {
     }
 }
 
+/// Bytes in host memory into which tensors of any device are copied, one after another. Where the tensors are on a GPU the memory
+/// is pinned, so that it is filled at the speed of the bus.
+#[derive(Debug)]
+pub struct HostBytes {
+    /// One dimension, `u8`, contiguous, on the CPU; nothing outside has seen it.
+    tensor: Tensor,
+    /// How many of the tensor's bytes are used.
+    length: usize,
+}
+
+/// What memory is rounded up to, so that it can be used again for some bytes more.
+const ROOM: usize = 1 << 16;
+
+impl HostBytes {
+    /// Zeros, for tensors of `device`. Like all calls of tch it panics where memory is short: see [`crate::panics`].
+    pub fn zeros(length: usize, device: Device) -> Self {
+        let tensor = Tensor::zeros([length.next_multiple_of(ROOM) as i64], (Kind::Uint8, Device::Cpu));
+        Self { tensor: if device.is_cuda() { tensor.pin_memory(device) } else { tensor }, length }
+    }
+
+    /// The same memory for another number of bytes, whatever they are; none where it is too small, or much too large.
+    pub fn resized(self, length: usize) -> Option<Self> {
+        let room = self.tensor.numel();
+        (length <= room && room < length + 4 * ROOM).then_some(Self { length, ..self })
+    }
+
+    /// Copies `bytes` to `at`. Panics where they do not fit.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) {
+        let (start, length) = (self.tensor.data_ptr().cast::<u8>(), self.length);
+        assert!(at <= length && bytes.len() <= length - at, "{} bytes at {at} of {length}", bytes.len());
+        if !bytes.is_empty() {
+            // SAFETY: the tensor is contiguous, on the CPU and of at least `length` bytes (see the fields), of which these are a part
+            // (asserted above); `&mut self` is the only way to them, so `bytes` lies elsewhere.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(at), bytes.len()) };
+        }
+    }
+
+    /// Copies the elements of `t`, in row order, to `at`, a multiple of the size of one. Panics where they do not fit.
+    pub fn copy(&mut self, at: usize, t: &Tensor) {
+        if t.numel() == 0 {
+            return;
+        }
+        let bytes = t.numel() * t.kind().elt_size_in_bytes();
+        assert!(at <= self.length && bytes <= self.length - at, "{bytes} bytes at {at} of {}", self.length);
+        let place = self.tensor.narrow(0, at as i64, bytes as i64);
+        place.view_dtype(t.kind()).view(t.size().as_slice()).copy_(&t.detach());
+    }
+}
+
+impl AsRef<[u8]> for HostBytes {
+    fn as_ref(&self) -> &[u8] {
+        let (start, length) = (self.tensor.data_ptr().cast::<u8>(), self.length);
+        if length == 0 {
+            return &[];
+        }
+        // SAFETY: the tensor is contiguous, on the CPU and of at least `length` bytes, which `zeros` wrote (see the fields); they change
+        // only through `&mut self`, which the borrow of `self` excludes.
+        unsafe { std::slice::from_raw_parts(start, length) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tensors_of_any_layout_are_copied_in_row_order() {
+        let mut bytes = HostBytes::zeros(22, Device::Cpu);
+        bytes.write(16, b"abcde");
+        bytes.copy(0, &Tensor::from_slice(&[1i16, 2, 3, 4, 5, 6]).view([2, 3]).transpose(0, 1));
+        bytes.copy(21, &Tensor::from_slice(&[true]));
+        bytes.copy(22, &Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)));
+        let expected = [1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6, 0, 0, 0, 0, 0, 97, 98, 99, 100, 101, 1];
+        assert_eq!(bytes.as_ref(), expected);
+        assert!(HostBytes::zeros(0, Device::Cpu).as_ref().is_empty());
+        let longer = bytes.resized(23).unwrap();
+        assert_eq!(longer.as_ref(), [&expected[..], &[0]].concat());
+        assert!(longer.resized(ROOM + 1).is_none() && HostBytes::zeros(9 * ROOM, Device::Cpu).resized(9).is_none());
+    }
 
     fn resident_kb() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

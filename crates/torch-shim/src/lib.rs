@@ -5,7 +5,7 @@
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
 //! * [`stream`]: CUDA streams and events;
 //! * [`abort`]: a last word where a library ends the process;
-//! * [`host`]: tensors in host memory that Rust writes in place;
+//! * [`host`]: tensors in host memory that Rust writes or reads in place;
 //! * [`panics`]: panics of tensor maths as errors.
 //!
 //! C++ exceptions become [`ShimError`]; a Rust panic inside a callback becomes a C++ exception and comes back as one.

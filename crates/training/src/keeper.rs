@@ -1,86 +1,159 @@
 //! What a run keeps while it trains: metrics, checkpoints, steps that failed. Rank 0 keeps the first two.
 //!
-//! A store that cannot be written now may be written at the next checkpoint: lines wait until then, and training goes on.
+//! A checkpoint is written beside training, from a copy of the state, one at a time and in order: the next one waits for the one
+//! before. Where the store cannot be written now, training goes on, and the next checkpoint brings the lines too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
-use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Retention, Run, RunError, StopRecord};
+use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError};
 use run_spec::config::Checkpoint;
-use run_spec::ids::{Attempt, Digest, Step};
+use run_spec::ids::{Attempt, Step};
 
 use crate::error::{Result, TrainingError};
+use crate::publisher::Publisher;
 
-/// One attempt's hand on the run's folder.
+/// One attempt's checkpoints, and who writes them.
 #[derive(Debug)]
-pub(crate) struct Keeper<'a> {
-    run: &'a Run,
+pub(crate) struct Keeper {
+    run: Run,
     attempt: Attempt,
-    /// Number of checkpoints that stay besides the final one.
-    keep: usize,
-    /// The one with the best score stays too.
-    keep_best: bool,
-    /// Records of damaged checkpoints that were passed over when the run was opened.
-    passed_over: BTreeSet<String>,
-    /// Metrics files of the steps so far.
-    names: BTreeMap<String, Digest>,
-    /// Metrics lines that are not published yet, with the first step of each part.
-    waiting: Vec<(Step, String)>,
-    /// First step whose lines are in no part yet.
-    from: Step,
+    hand: Hand,
+    /// The last checkpoint that was written, by this attempt or the one that it goes on from.
+    kept: Option<CheckpointRecord>,
+    /// Seconds of writing, of checkpoints that ended since this was last asked.
+    upload_s: Option<f64>,
 }
 
-impl<'a> Keeper<'a> {
-    pub(crate) fn new(run: &'a Run, attempt: Attempt, config: &Checkpoint) -> Self {
-        Self {
-            run,
-            attempt,
-            keep: usize::try_from(config.keep).unwrap_or(usize::MAX),
-            keep_best: config.keep_best,
-            passed_over: BTreeSet::new(),
-            names: BTreeMap::new(),
-            waiting: Vec::new(),
-            from: Step::new(0),
-        }
+/// Who has the publisher.
+#[derive(Debug)]
+enum Hand {
+    Free(Box<Publisher>),
+    Writing(Step, JoinHandle<Written>),
+    /// It went with a thread that panicked.
+    Lost,
+}
+
+/// A checkpoint that a thread was to write.
+#[derive(Debug)]
+struct Written {
+    publisher: Box<Publisher>,
+    result: Result<CheckpointRecord, RunError>,
+    seconds: f64,
+}
+
+impl Keeper {
+    pub(crate) fn new(run: &Run, attempt: Attempt, config: &Checkpoint) -> Self {
+        let hand = Hand::Free(Box::new(Publisher::new(run, attempt, config)));
+        Self { run: run.clone(), attempt, hand, kept: None, upload_s: None }
     }
 
     /// Goes on after the checkpoint that was loaded.
     pub(crate) fn go_on(&mut self, loaded: &Loaded) -> Result<()> {
-        self.names = self.run.metrics_up_to(&loaded.record)?;
-        self.passed_over = loaded.passed_over.clone();
-        self.from = loaded.record.step;
+        if let Hand::Free(publisher) = &mut self.hand {
+            publisher.go_on(loaded)?;
+        }
+        self.kept = Some(loaded.record.clone());
         Ok(())
     }
 
-    /// Publishes the lines so far and a checkpoint of `bytes`. None where the store cannot be written now, which is said:
-    /// both wait for the next call. The `last` one must be written.
-    pub(crate) fn checkpoint(
-        &mut self,
-        lines: String,
-        record: CheckpointRecord,
-        bytes: Vec<u8>,
-        last: bool,
-    ) -> Result<Option<CheckpointRecord>> {
-        self.take(lines, record.step);
-        let step = record.step;
-        match self.publish(record, bytes.into()) {
-            Err(source) if last => {
-                Err(TrainingError::LastCheckpoint { uri: self.run.store().uri().to_owned(), source })
-            }
-            Err(error) if error.may_pass() => {
-                tracing::error!(%step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
-                Ok(None)
-            }
-            other => Ok(Some(other?)),
+    /// The step of the checkpoint that is being written.
+    pub(crate) fn writes(&self) -> Option<Step> {
+        match &self.hand {
+            Hand::Writing(step, _) => Some(*step),
+            Hand::Free(_) | Hand::Lost => None,
         }
     }
 
-    /// Publishes why the attempt stops for good, with the lines so far.
+    /// The step that the run would go on from now.
+    pub(crate) fn kept_step(&self) -> Step {
+        self.kept.as_ref().map_or(Step::new(0), |record| record.step)
+    }
+
+    /// Seconds of writing, of checkpoints that ended since this was last asked.
+    pub(crate) fn take_upload_s(&mut self) -> Option<f64> {
+        self.upload_s.take()
+    }
+
+    /// Begins to publish the lines so far and a checkpoint of `bytes`. The one before must have [`settled`](Self::settle).
+    pub(crate) fn begin(&mut self, lines: String, record: CheckpointRecord, bytes: Bytes) -> Result<()> {
+        let step = record.step;
+        let Hand::Free(mut publisher) = std::mem::replace(&mut self.hand, Hand::Lost) else { return Ok(()) };
+        publisher.take(lines, step);
+        let write = move || {
+            let began = Instant::now();
+            let result = publisher.checkpoint(record, bytes);
+            Written { publisher, result, seconds: began.elapsed().as_secs_f64() }
+        };
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
+        let thread = thread
+            .map_err(|error| TrainingError::Threads { purpose: "writes checkpoints", source: Box::new(error) })?;
+        self.hand = Hand::Writing(step, thread);
+        Ok(())
+    }
+
+    /// Takes note of a checkpoint that is written by now, and waits for none.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(crate) fn look(&mut self) -> Result<()> {
+        match &self.hand {
+            Hand::Writing(_, thread) if thread.is_finished() => self.settle(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the checkpoint that is being written. One that could not be written now is said; its lines wait for the next.
+    ///
+    /// # Errors
+    /// What no later checkpoint can make up for: another attempt has the run, the folder is gone.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        match self.join() {
+            Some((step, Err(error))) if error.may_pass() => {
+                tracing::error!(%step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
+                Ok(())
+            }
+            Some((_, Err(error))) => Err(error.into()),
+            Some((_, Ok(()))) | None => Ok(()),
+        }
+    }
+
+    /// Waits for the last checkpoint of the run, which must be written.
+    pub(crate) fn settle_last(&mut self) -> Result<Option<CheckpointRecord>> {
+        if let Some((_, Err(source))) = self.join() {
+            return Err(TrainingError::LastCheckpoint { uri: self.run.store().uri().to_owned(), source });
+        }
+        Ok(self.kept.clone())
+    }
+
+    fn join(&mut self) -> Option<(Step, Result<(), RunError>)> {
+        let (step, thread) = match std::mem::replace(&mut self.hand, Hand::Lost) {
+            Hand::Writing(step, thread) => (step, thread),
+            other => {
+                self.hand = other;
+                return None;
+            }
+        };
+        let Written { publisher, result, seconds } =
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.hand = Hand::Free(publisher);
+        *self.upload_s.get_or_insert(0.0) += seconds;
+        let result = result.map(|record| {
+            tracing::debug!(%step, seconds, bytes = record.bytes, "the checkpoint is written");
+            self.kept = Some(record);
+        });
+        Some((step, result))
+    }
+
+    /// Publishes why the attempt stops for good, with the lines so far, after the checkpoint that is being written.
     pub(crate) fn stop(&mut self, lines: String, step: Step, reason: String) -> Result<()> {
-        self.take(lines, step);
-        self.run.still_ours(self.attempt)?;
-        self.publish_lines()?;
-        Ok(self.run.publish_stop(&StopRecord { step, attempt: self.attempt, reason, metrics: self.names.clone() })?)
+        self.settle()?;
+        if let Hand::Free(publisher) = &mut self.hand {
+            publisher.take(lines, step);
+            publisher.stop(step, reason)?;
+        }
+        Ok(())
     }
 
     /// Publishes what a step that was not finite was given, for `worker step --failed`.
@@ -96,30 +169,15 @@ impl<'a> Keeper<'a> {
             other => Ok(other?),
         }
     }
+}
 
-    fn take(&mut self, lines: String, up_to: Step) {
-        if !lines.is_empty() {
-            self.waiting.push((self.from, lines));
+impl Drop for Keeper {
+    /// A checkpoint that is being written is worth its time, whatever ended training.
+    fn drop(&mut self) {
+        if let Hand::Writing(_, thread) = std::mem::replace(&mut self.hand, Hand::Lost) {
+            // A panic there was reported by its own hook.
+            let _ = thread.join();
         }
-        self.from = up_to;
-    }
-
-    fn publish(&mut self, mut record: CheckpointRecord, bytes: Bytes) -> Result<CheckpointRecord, RunError> {
-        self.run.still_ours(self.attempt)?;
-        self.publish_lines()?;
-        record.attempt = self.attempt;
-        record.metrics = Some(self.names.clone());
-        let retention = Retention { keep: self.keep, passed_over: &self.passed_over, best: self.keep_best };
-        self.run.publish_checkpoint(record, bytes, retention)
-    }
-
-    fn publish_lines(&mut self) -> Result<(), RunError> {
-        while let Some((from, lines)) = self.waiting.first() {
-            let (key, digest) = self.run.publish_metrics(*from, self.attempt, lines)?;
-            self.names.insert(key, digest);
-            self.waiting.remove(0);
-        }
-        Ok(())
     }
 }
 
@@ -127,6 +185,7 @@ impl<'a> Keeper<'a> {
 mod tests {
     use super::*;
     use run_folder::RunRecord;
+    use run_spec::ids::Digest;
     use serde_json::json;
 
     fn record(step: u64) -> CheckpointRecord {
@@ -150,6 +209,10 @@ mod tests {
         run
     }
 
+    fn keeper(run: &Run, attempt: Attempt) -> Keeper {
+        Keeper::new(run, attempt, &Checkpoint::default())
+    }
+
     #[test]
     fn a_checkpoint_that_could_not_be_written_is_made_up_for_by_the_next_with_all_lines() {
         let run = begun("away");
@@ -157,14 +220,21 @@ mod tests {
         // Calls 0 and 1 are the looks at attempts and run.json; 2 creates the metrics, 3 the checkpoint's bytes.
         for away in 0..4 {
             let broken = Run::of(run.store().with_faults([(away, store::Fault::Unavailable)]));
-            let mut keeper = Keeper::new(&broken, attempt, &Checkpoint::default());
+            let mut keeper = keeper(&broken, attempt);
             let first = 10 * (away + 1);
-            keeper.from = (first - 1).into();
+            if let Hand::Free(publisher) = &mut keeper.hand {
+                publisher.take(String::new(), (first - 1).into());
+            }
             let line = |step: u64| format!("{{\"step\":{step}}}\n");
-            assert_eq!(keeper.checkpoint(line(first - 1), record(first), vec![1; 9], false).unwrap(), None, "{away}");
-            let kept = keeper.checkpoint(line(first), record(first + 1), vec![2; 9], false).unwrap().unwrap();
+            keeper.begin(line(first - 1), record(first), vec![1; 9].into()).unwrap();
+            assert_eq!(keeper.writes(), Some(first.into()));
+            keeper.settle().unwrap();
+            assert_eq!((keeper.writes(), keeper.kept_step().get()), (None, 0), "{away}");
+            keeper.begin(line(first), record(first + 1), vec![2; 9].into()).unwrap();
+            let kept = keeper.settle_last().unwrap().unwrap();
             assert_eq!((kept.step.get(), kept.metrics.unwrap().len()), (first + 1, 2));
             assert!(run.metrics().unwrap().contains_key(&(first - 1).into()));
+            assert!(keeper.take_upload_s().is_some() && keeper.take_upload_s().is_none());
         }
     }
 
@@ -173,9 +243,9 @@ mod tests {
         let run = begun("last");
         let attempt = run.claim_attempt("1.0").unwrap();
         let full = Run::of(run.store().with_faults([(3, store::Fault::Unavailable)]));
-        let error = Keeper::new(&full, attempt, &Checkpoint::default())
-            .checkpoint("{}\n".to_owned(), record(5), vec![1], true)
-            .unwrap_err();
+        let mut keeper = keeper(&full, attempt);
+        keeper.begin("{}\n".to_owned(), record(5), vec![1].into()).unwrap();
+        let error = keeper.settle_last().unwrap_err();
         assert!(error.to_string().contains("the last checkpoint could not be written"), "{error}");
         let TrainingError::LastCheckpoint { source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(source, RunError::Store(store::StoreError::Unavailable { .. })), "{source:?}");
@@ -185,9 +255,24 @@ mod tests {
     fn what_another_attempt_has_taken_over_is_not_written() {
         let run = begun("taken");
         let (first, _) = (run.claim_attempt("1.0").unwrap(), run.claim_attempt("1.0").unwrap());
-        let mut keeper = Keeper::new(&run, first, &Checkpoint::default());
-        assert!(keeper.checkpoint("{}\n".to_owned(), record(5), vec![1], false).is_err());
+        let mut keeper = keeper(&run, first);
+        keeper.begin("{}\n".to_owned(), record(5), vec![1].into()).unwrap();
+        assert!(keeper.settle().is_err());
         assert!(keeper.stop(String::new(), 6.into(), "not finite".to_owned()).is_err());
         assert!(run.store().list("metrics").unwrap().is_empty() && run.checkpoints().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_that_is_being_written_is_finished_before_a_stop_and_before_the_end() {
+        let run = begun("stopped");
+        let attempt = run.claim_attempt("1.0").unwrap();
+        let mut keeper = keeper(&run, attempt);
+        keeper.begin("{\"step\":4}\n".to_owned(), record(5), vec![1].into()).unwrap();
+        keeper.stop("{\"step\":5}\n".to_owned(), 6.into(), "not finite".to_owned()).unwrap();
+        assert_eq!(run.store().list("stops").unwrap(), ["stops/00000006-a0001.json"]);
+        assert_eq!((run.metrics().unwrap().len(), keeper.kept_step().get()), (2, 5));
+        keeper.begin(String::new(), record(7), vec![1].into()).unwrap();
+        drop(keeper);
+        assert_eq!(run.checkpoints().unwrap().len(), 2);
     }
 }

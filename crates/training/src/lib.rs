@@ -7,6 +7,7 @@
 mod diagnosis;
 mod error;
 mod failure;
+mod host_copies;
 mod init_weights;
 mod job;
 mod keeper;
@@ -16,6 +17,7 @@ pub mod metrics;
 mod observer;
 mod online_probe;
 pub mod process_memory;
+mod publisher;
 mod ranks;
 pub mod snapshot;
 mod stop;

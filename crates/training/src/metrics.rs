@@ -33,11 +33,15 @@ struct Window {
     images: u64,
     steps: u64,
     waited_s: f64,
+    /// Seconds that steps waited for the copies of checkpoints.
+    stall_s: Option<f64>,
+    /// Seconds of writing checkpoints beside the steps.
+    upload_s: Option<f64>,
 }
 
 impl Window {
     fn new() -> Self {
-        Self { since: Instant::now(), images: 0, steps: 0, waited_s: 0.0 }
+        Self { since: Instant::now(), images: 0, steps: 0, waited_s: 0.0, stall_s: None, upload_s: None }
     }
 }
 
@@ -57,6 +61,17 @@ impl Metrics {
         self.window.images += images as u64;
         self.window.steps += 1;
         self.window.waited_s += waited_s;
+    }
+
+    /// Counts a checkpoint for which training waited `seconds`.
+    pub(crate) fn count_stall(&mut self, seconds: f64) {
+        *self.window.stall_s.get_or_insert(0.0) += seconds;
+    }
+
+    /// Counts checkpoints that were written in `seconds`.
+    pub(crate) fn count_upload(&mut self, seconds: Option<f64>) {
+        self.window.upload_s =
+            seconds.map(|seconds| self.window.upload_s.unwrap_or(0.0) + seconds).or(self.window.upload_s);
     }
 
     /// Adds the line of `step`: what `measured` holds already, and what the report says.
@@ -82,6 +97,8 @@ impl Metrics {
             data_wait: Some(data_wait),
             memory_mb: Some(crate::process_memory::resident_mb()),
             all_reduce_s: several.then_some(report.transfer.seconds),
+            checkpoint_stall_s: window.stall_s,
+            checkpoint_upload_s: window.upload_s,
             all_reduce_hidden: several.then(|| report.transfer.hidden()),
             ..measured
         };

@@ -18,6 +18,7 @@ use tch::Kind;
 
 use crate::error::{Result, TrainingError};
 use crate::failure::is_of_the_run_folder;
+use crate::host_copies::HostCopies;
 use crate::keeper::Keeper;
 use crate::loader::{LoadedBatch, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
@@ -50,7 +51,9 @@ pub(crate) struct Trainer<'a> {
     attempt: Attempt<'a>,
     observer: &'a mut dyn Observer,
     state: State,
-    keeper: Keeper<'a>,
+    keeper: Keeper,
+    /// Copies of the state, which the keeper writes.
+    copies: HostCopies,
     metrics: Metrics,
     /// Steps done at the last online probe, and its score; of the first rank.
     scored: Option<(u64, f64)>,
@@ -72,6 +75,7 @@ impl<'a> Trainer<'a> {
             observer,
             state,
             keeper: Keeper::new(attempt.run, attempt.number, &attempt.job.config.checkpoint),
+            copies: HostCopies::new(),
             scored: None,
             metrics: Metrics::dropped(),
             resumed: None,
@@ -111,6 +115,11 @@ impl<'a> Trainer<'a> {
             let uri = self.attempt.run.store().uri();
             self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step.into()));
         }
+        if self.first()
+            && let Ok(bytes) = tensor_bytes::length(&self.state.tensors())
+        {
+            self.copies.prepare(bytes, self.state.device());
+        }
         let ended = self.take_steps(source);
         if let Err(error) = &ended
             && self.first()
@@ -144,6 +153,7 @@ impl<'a> Trainer<'a> {
                 self.log(&report, &loaded, &knobs, total)?;
             }
             self.step += 1;
+            self.keeper.look()?;
             if self.first() {
                 self.observer.on_step(self.step);
             }
@@ -199,6 +209,7 @@ impl<'a> Trainer<'a> {
         if probed {
             measured.probe = self.score()?;
         }
+        self.metrics.count_upload(self.keeper.take_upload_s());
         let line = self.metrics.add(self.step.into(), report, knobs, measured);
         if self.first() {
             self.observer.on_metrics(&line);
@@ -248,26 +259,38 @@ impl<'a> Trainer<'a> {
         Ok(scores.by_probe.into_iter().map(|(name, score)| (name, Some(score))).collect())
     }
 
-    /// Publishes metrics and a checkpoint where one is due. Gives the step of the last checkpoint written if that is this one;
-    /// none where the store cannot be written now and the next checkpoint will do.
+    /// Begins a checkpoint, with the metrics up to it, where one is due. Who is asked to stop, and the last step, wait until it is
+    /// written. Gives its step; none where it could not be written.
     fn checkpoint(&mut self, asked: bool, total: u64) -> Result<Option<u64>> {
         let Attempt { ranks, .. } = self.attempt;
-        let every = self.config().checkpoint.every_steps;
-        if self.step != total && !asked && !self.step.is_multiple_of(every) {
+        let (every, done) = (self.config().checkpoint.every_steps, self.step == total);
+        if !done && !asked && !self.step.is_multiple_of(every) {
             return Ok(Some(self.step));
         }
+        let began = Instant::now();
         ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
         let doing = format!("the checkpoint of step {}", self.step);
-        let kept =
-            if self.first() { ranks.at_store(doing, || self.keep(self.step == total)) } else { Ok(Some(self.step)) };
+        let kept = match self.first() {
+            true => ranks.at_store(doing, || {
+                self.begin_checkpoint(asked)?;
+                self.metrics.count_stall(began.elapsed().as_secs_f64());
+                if done || asked { self.end_checkpoint(done) } else { Ok(Some(self.step)) }
+            }),
+            false => Ok(Some(self.step)),
+        };
         ranks.agree(kept)
     }
 
-    /// Publishes metrics and a checkpoint, and after the last step that the run is done.
-    fn keep(&mut self, done: bool) -> Result<Option<u64>> {
+    /// Copies the state, once the checkpoint before is written, and begins to write the copy.
+    fn begin_checkpoint(&mut self, asked: bool) -> Result<()> {
+        if let (Some(writes), true) = (self.keeper.writes(), asked) {
+            tracing::info!(step = %writes, "asked to stop: the checkpoint that is being written is finished first");
+        }
+        self.keeper.settle()?;
         let config = self.attempt.record.config_digest.to_string();
         let facts = [("step", self.step.to_string()), ("config", config)];
-        let bytes = tensor_bytes::to_bytes_with_facts(&self.state.tensors(), &facts)?;
+        let (used, device) = (self.copies.used(), self.state.device());
+        let copy = tensor_bytes::copy_with_facts(&self.state.tensors(), &facts, used, device)?;
         let record = CheckpointRecord {
             step: self.step.into(),
             attempt: self.attempt.number,
@@ -280,11 +303,23 @@ impl<'a> Trainer<'a> {
             score: self.scored.filter(|(step, _)| *step == self.step).map(|(_, score)| score),
             metrics: None,
         };
-        let kept = self.keeper.checkpoint(self.metrics.take(), record, bytes, done)?;
-        if let (Some(checkpoint), true) = (&kept, done) {
-            self.finish(checkpoint.clone())?;
+        if asked {
+            let (step, from) = (self.step, self.keeper.kept_step());
+            tracing::info!(step, %from, "asked to stop: the last checkpoint is being written; killed before its end, the run goes on from the one before");
         }
-        Ok(kept.map(|_| self.step))
+        self.keeper.begin(self.metrics.take(), record, self.copies.share(copy))
+    }
+
+    /// Waits for the checkpoint of this step; after the last step says that the run is done.
+    fn end_checkpoint(&mut self, done: bool) -> Result<Option<u64>> {
+        if !done {
+            self.keeper.settle()?;
+            return Ok((self.keeper.kept_step() == self.step).then_some(self.step));
+        }
+        if let Some(last) = self.keeper.settle_last()? {
+            self.finish(last)?;
+        }
+        Ok(Some(self.step))
     }
 
     fn finish(&self, last: CheckpointRecord) -> Result<()> {
@@ -391,7 +426,8 @@ impl<'a> Trainer<'a> {
                 tracing::warn!(step, "stopped as asked; the same command goes on from here");
             }
             None => {
-                tracing::warn!("stopped as asked; the same command goes on from the last checkpoint that was written")
+                let (step, from) = (self.step, self.keeper.kept_step());
+                tracing::warn!(step, %from, "stopped as asked; the last checkpoint could not be written: the same command goes on from an earlier step, and the steps since are done again");
             }
             Some(_) => {}
         }

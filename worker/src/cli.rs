@@ -85,7 +85,7 @@ pub(crate) struct TrainArgs {
     /// Change one key of the configuration.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Stop after this step with a checkpoint, as a time limit would.
+    /// Write a checkpoint after this step and exit with status 85; without this option, or with a later step, the command goes on.
     #[arg(long, value_name = "STEP")]
     pub(crate) stop_at: Option<u64>,
     /// Print each metrics line on standard output too.

@@ -140,7 +140,7 @@ impl<'a> Trainer<'a> {
         self.finish_what_was_resumed(total)?;
         let mut next = self.next_batch(&mut loader, total)?;
         // Asked while it was loading: nothing was done that a checkpoint could keep.
-        if self.step < total && ranks.any(self.attempt.job.stop.asked())? {
+        if self.step < total && self.is_to_stop()? {
             self.say_stopped_before_first_step();
             return Ok(Ending::Stopped);
         }
@@ -160,7 +160,7 @@ impl<'a> Trainer<'a> {
             // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
             next = self.next_batch(&mut loader, total)?;
             // A signal reaches the ranks at different moments: they stop after the same step.
-            let asked = ranks.any(self.attempt.job.stop.asked())? || self.attempt.job.stop_at == Some(self.step);
+            let asked = self.is_to_stop()?;
             let kept_at = self.checkpoint(asked, total)?;
             if asked && self.step < total {
                 self.say_stopped(kept_at);
@@ -169,6 +169,15 @@ impl<'a> Trainer<'a> {
         }
         self.on_end(total, &shards);
         Ok(Ending::Done)
+    }
+
+    /// Whether any rank was asked to stop, or the run has come as far as it is to come.
+    fn is_to_stop(&self) -> Result<bool> {
+        Ok(self.attempt.ranks.any(self.attempt.job.stop.asked())? || self.is_as_far_as_asked())
+    }
+
+    fn is_as_far_as_asked(&self) -> bool {
+        self.attempt.job.stop_at.is_some_and(|at| self.step >= at)
     }
 
     fn next_batch(&self, loader: &mut Loader, total: u64) -> Result<Option<LoadedBatch>> {
@@ -414,14 +423,24 @@ impl<'a> Trainer<'a> {
     }
 
     fn say_stopped_before_first_step(&self) {
-        if self.first() {
-            let step = self.step;
-            tracing::warn!(step, "stopped as asked before its first step; the same command goes on from here");
+        let step = self.step;
+        match self.first() {
+            true if self.is_as_far_as_asked() => {
+                tracing::warn!(
+                    step,
+                    "the run is already as far as asked, and nothing was done; ask for a later step to go on"
+                );
+            }
+            true => tracing::warn!(step, "stopped as asked before its first step; the same command goes on from here"),
+            false => {}
         }
     }
 
     fn say_stopped(&self, kept_at: Option<u64>) {
         match kept_at {
+            Some(step) if self.first() && self.is_as_far_as_asked() => {
+                tracing::warn!(step, "stopped at the step that was asked for; ask for a later one to go on from here");
+            }
             Some(step) if self.first() => {
                 tracing::warn!(step, "stopped as asked; the same command goes on from here");
             }

@@ -52,12 +52,20 @@ fn stopped_and_resumed_a_run_ends_with_the_same_checkpoint() {
     assert_eq!(last_checkpoint(&parts).0.step, 1);
     let at_three = TrainingJob { stop_at: Some(3), ..job(&config, &shards, &parts) };
     assert_eq!(train(&at_three, &mut Silent).unwrap(), Ending::Stopped);
+    // Asked again for a step that is there, it takes none, and nothing new is kept.
+    let mut told = Diary::default();
+    for stop_at in [3, 2] {
+        let again = TrainingJob { stop_at: Some(stop_at), ..job(&config, &shards, &parts) };
+        assert_eq!(train(&again, &mut told).unwrap(), Ending::Stopped);
+    }
+    assert_eq!(told.told, ["3 of 4", "3 of 4"]);
+    assert_eq!(last_checkpoint(&parts).0.step, 3);
     let mut told = Diary::default();
     assert_eq!(train(&job(&config, &shards, &parts), &mut told).unwrap(), Ending::Done);
     assert_eq!(told.told, ["3 of 4", "line 3", "end"]);
 
     let ((one, one_bytes), (other, other_bytes)) = (last_checkpoint(&whole), last_checkpoint(&parts));
-    assert_eq!((one.step.get(), other.step.get(), other.attempt.get()), (STEPS, STEPS, 3));
+    assert_eq!((one.step.get(), other.step.get(), other.attempt.get()), (STEPS, STEPS, 5));
     assert_eq!(one.digest, other.digest);
     assert_eq!(one_bytes, other_bytes);
     let losses = |run: &store::Store| -> Vec<_> {

@@ -38,7 +38,7 @@ interop: $(INTEROP)/.stamp build ## check against torch, timm, pyarrow, DuckDB a
 $(INTEROP)/.stamp: tests/interop/requirements.txt
 	@scripts/venv.sh $(INTEROP) tests/interop/requirements.txt
 
-page-test: $(PAGE)/.stamp build ## the report's page in Chromium: scripts, keyboard, axe-core, phone, print (SHOTS=folder keeps pictures)
+page-test: $(PAGE)/.stamp build ## the pages of report and dashboard in Chromium: scripts, keyboard, axe-core, phone, print (SHOTS=folder keeps pictures)
 	@scripts/page-test.sh $(PAGE)/bin/python $(BIN) $(SHOTS)
 
 $(PAGE)/.stamp: tests/page/requirements.txt

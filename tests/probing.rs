@@ -95,10 +95,21 @@ fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
     refused(&["--config", &config, "--layout", "dinov2"], "has layout timm, not dinov2");
     refused(&["--config", &config, "--size", "60"], "a multiple of the model's patch of 14 pixels is expected");
 
+    // Images a second are never measured alike: a probe that was interrupted before it wrote its rows goes on from its file.
+    let out = bench.path("cost.jsonl");
+    let args =
+        [&["probe", "--out", &out, "--evaluations", "cost", "--no-histogram"], &of_file[..], &scoring[..]].concat();
+    run("worker", &args);
+    let first = std::fs::read_to_string(&out).expect("rows");
+    assert!(first.contains("parameters_million") && first.contains("images_per_s"), "{first}");
+    std::fs::remove_file(&out).expect("the rows are removed");
+    run("worker", &args);
+    assert_eq!(std::fs::read_to_string(&out).expect("rows"), first);
+
     let sweep = format!(
         "name: alone\nbase: config.yaml\nshards: {{eval: [{{name: cells, uri: {}, split: grouped}}]}}\n\
          baselines: [{{name: exported, weights: {weights}, config: config.yaml}}]\nevidence: false\n\
-         probe: {{options: {{no_random: true}}}}\n",
+         evaluations: [cost]\nprobe: {{options: {{no_random: true}}}}\n",
         text(&shards().1)
     );
     let (file, at) = (bench.path("alone.yaml"), bench.path("store"));
@@ -106,6 +117,9 @@ fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
     let done = run("orchestrator", &["sweep", &file, "--store", &at]);
     let table = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(table.contains("baseline: exported") && table.contains("baseline: histogram"), "{table}");
+    let data = run("orchestrator", &["results", &file, "--store", &at, "--format", "md"]);
+    let data = String::from_utf8_lossy(&data.stdout).into_owned();
+    assert!(data.contains("GFLOP an image"), "{data}");
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn further_evaluations_only_add_rows_and_another_token_is_named_in_them() {
         (rows, String::from_utf8(output.stdout).expect("UTF-8"))
     };
     let (published, _) = probe("published", &[]);
-    let all = "optimum,knn,nearest_mean,mlp,calibration,label_efficiency,anomaly,controls";
+    let all = "optimum,knn,nearest_mean,mlp,calibration,label_efficiency,labels_per_class,anomaly,cost,controls";
     let (rows, said) = probe("all", &["--evaluations", all, "--shape"]);
     let added = |row: &Value| {
         let probe = row["probe"].as_str().unwrap();
@@ -136,7 +150,12 @@ fn further_evaluations_only_add_rows_and_another_token_is_named_in_them() {
     };
     let before: Vec<&Value> = rows.iter().filter(|row| !added(row)).collect();
     assert_eq!(before, published.iter().collect::<Vec<_>>());
-    for (evaluation, features) in [("calibration", "teacher"), ("label_efficiency", "random"), ("controls", "shape")] {
+    for (evaluation, features) in [
+        ("calibration", "teacher"),
+        ("label_efficiency", "random"),
+        ("labels_per_class", "teacher"),
+        ("controls", "shape"),
+    ] {
         assert!(rows.iter().any(|row| row["evaluation"] == evaluation && row["features"] == features), "{evaluation}");
     }
     let patches =

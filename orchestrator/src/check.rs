@@ -17,6 +17,7 @@ use store::Store;
 use crate::command::{self, Stage};
 use crate::evidence;
 use crate::records::{Plan, Trial};
+use crate::sweep_file::SweepFile;
 
 /// What `worker check` answers.
 #[derive(Debug, Deserialize)]
@@ -63,19 +64,23 @@ impl Findings {
     }
 }
 
-/// Lets the worker check the command lines of `trials`, one of each kind, and looks for room in the store.
-pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &Path) -> Findings {
-    let mut findings = Findings { problems: options(plan), ..Findings::default() };
-    if !findings.problems.is_empty() {
-        return findings;
-    }
+/// Lets the worker check the command lines of `trials`, one of each kind, and looks for room in the store. Mistakes are placed in `file`, where the sweep
+/// file is at hand.
+pub(crate) fn check(
+    store: &Store,
+    plan: &Plan,
+    trials: &[Trial<'_>],
+    worker: &Path,
+    file: Option<&SweepFile>,
+) -> Findings {
+    let mut findings = Findings::default();
     let mut kinds = BTreeMap::new();
     for trial in trials {
         let config = trial.arm.config.value();
         let of_baseline = trial.baseline.map(|baseline| (&baseline.eval, &baseline.features));
         let decide = ["model", "head", "loss", "crops", "data", "init", "optim", "checkpoint"].map(|key| &config[key]);
         let kind = json!([of_baseline, trial.arm.shards.digest, decide]);
-        let of_kind = kinds.entry(digest_json(&kind)).or_insert_with(|| of_trial(plan, trial, worker));
+        let of_kind = kinds.entry(digest_json(&kind)).or_insert_with(|| of_trial((plan, file), trial, worker));
         match of_kind {
             Ok(sizes) => {
                 findings.checkpoint_bytes = findings.checkpoint_bytes.max(sizes.checkpoint);
@@ -105,22 +110,6 @@ pub(crate) fn check(store: &Store, plan: &Plan, trials: &[Trial<'_>], worker: &P
     findings
 }
 
-/// What is wrong with the probe options before the worker is asked.
-fn options(plan: &Plan) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (name, value) in &plan.probe_options {
-        let of = format!("sweep {}: `probe.options.{name}`", plan.name);
-        if name.contains('-') {
-            problems.push(format!("{of}: write it with underscores: `{}`", name.replace('-', "_")));
-        } else if command::OWN.contains(&name.as_str()) {
-            problems.push(format!("{of}: the sweep gives this option itself; leave it out"));
-        } else if command::BASELINES.contains(&name.as_str()) && !value.is_boolean() {
-            problems.push(format!("{of}: true or false is expected, not {value}"));
-        }
-    }
-    problems
-}
-
 /// Whether the step that is to be scored will be a checkpoint.
 fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
     let Some(asked) = plan.probe_options.get("step") else { return Ok(()) };
@@ -137,15 +126,19 @@ fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
 }
 
 /// Lets the worker check all stages of one trial, and says how large what it leaves is.
-fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<Sizes> {
-    let file = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
-    std::fs::write(file.path(), trial.config().value().to_string()).context("write a temporary config")?;
+fn of_trial((plan, file): (&Plan, Option<&SweepFile>), trial: &Trial<'_>, worker: &Path) -> Result<Sizes> {
+    let config = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
+    std::fs::write(config.path(), trial.config().value().to_string()).context("write a temporary config")?;
     if trial.baseline.is_none() {
-        check_step(plan, trial).with_context(|| format!("sweep {}: arm `{}`", plan.name, trial.arm.name))?;
+        let place = || format!("{}: arm `{}`", place(plan, file, "probe.options.step"), trial.arm.name);
+        check_step(plan, trial).with_context(place)?;
     }
     let mut sizes = Sizes::default();
-    for stage in command::stages(plan, trial, 1.into(), file.path(), str::to_owned)? {
-        let answer = ask(worker, &stage).with_context(|| whose(plan, trial, &stage))?;
+    for stage in command::stages(plan, trial, 1.into(), config.path(), str::to_owned)? {
+        let answer = ask(worker, &stage).map_err(|error| {
+            let whose = whose((plan, file), trial, &stage, &error.to_string());
+            error.context(whose)
+        })?;
         sizes.checkpoint = sizes.checkpoint.max(answer.checkpoint_bytes.unwrap_or(0));
         if let Some(cells) = answer.kept_features {
             let dim = trial.arm.config.resolve(&trial.label())?.model.dim.unsigned_abs();
@@ -156,11 +149,25 @@ fn of_trial(plan: &Plan, trial: &Trial<'_>, worker: &Path) -> Result<Sizes> {
 }
 
 /// Where a refused command line comes from, in the words of the sweep file.
-fn whose(plan: &Plan, trial: &Trial<'_>, stage: &Stage) -> String {
+fn whose((plan, file): (&Plan, Option<&SweepFile>), trial: &Trial<'_>, stage: &Stage, said: &str) -> String {
     match &stage.rows {
         None => format!("sweep {}: arm `{}`", plan.name, trial.arm.name),
-        Some(_) => format!("sweep {}: {} with `probe.options`", plan.name, stage.name),
+        Some(_) => {
+            let key = named_option(plan, said);
+            format!("{}: {} with `{key}`", place(plan, file, &key), stage.name)
+        }
     }
+}
+
+/// File and line of a key of the sweep file; the name of the sweep where the file is not at hand.
+fn place(plan: &Plan, file: Option<&SweepFile>, key: &str) -> String {
+    file.map_or_else(|| format!("sweep {}", plan.name), |file| file.place(key))
+}
+
+/// The key of the probe option that the worker names in what it has `said`; that of all options where it names none.
+fn named_option(plan: &Plan, said: &str) -> String {
+    let names = plan.probe_options.keys().filter(|name| said.contains(&format!("--{}", name.replace('_', "-"))));
+    names.max_by_key(|name| name.len()).map_or("probe.options".to_owned(), |name| format!("probe.options.{name}"))
 }
 
 fn ask(worker: &Path, stage: &Stage) -> Result<Answer> {

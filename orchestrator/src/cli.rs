@@ -10,7 +10,7 @@ use store::{Store, StoreError};
 
 use crate::slurm::job_batch::Job;
 pub(crate) use live::{DashboardArgs, WatchArgs};
-pub(crate) use trials::{CompareArgs, ListArgs, LogsArgs, RetryArgs, SweepChoice};
+pub(crate) use trials::{CompareArgs, ListArgs, LogsArgs, LookArgs, RetryArgs, SweepChoice};
 
 /// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Retry(RetryArgs),
     /// Compare two arms or two trials: configs, scores, and the cells on which they disagree.
     Compare(CompareArgs),
+    /// Draw what the models of a sweep see in images, side by side, and keep it for the report.
+    Look(LookArgs),
     /// End what runs of a sweep: its processes on this machine and its Slurm jobs. The same `sweep` continues it.
     Cancel(TargetArgs),
     /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.

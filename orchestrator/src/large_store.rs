@@ -13,10 +13,11 @@ use store::Store;
 
 use crate::command::tests::plan;
 use crate::evidence;
+use crate::identity::Identity;
 use crate::keys::RowsKey;
 use crate::live::reader::Reader;
 use crate::plans;
-use crate::records::{Finished, Plan, StageReport, Trial};
+use crate::records::{Cause, Claim, Failed, Finished, Plan, StageReport, Trial};
 use crate::show::Counts;
 use crate::tables;
 use crate::trial_state;
@@ -133,28 +134,54 @@ pub(crate) fn predictions(plan: &Plan, trial: &Trial<'_>, arm: usize) -> Vec<u8>
 /// Writes a sweep whose trials have all finished, as an orchestrator and its workers leave it.
 pub(crate) fn write(store: &Store, plan: &Plan) {
     plans::record_start(store, plan).unwrap();
-    for trial in plan.trials() {
-        let arm = plan.arms.iter().position(|arm| arm.name == trial.arm.name).unwrap();
-        let key = trial.attempt_key(1.into());
-        assert!(trial_state::claim(store, &trial, 1.into(), &plan.name, None).unwrap());
-        let bytes = predictions(plan, &trial, arm);
-        let rows = Predictions::open(bytes.clone(), "drawn").unwrap().rows().unwrap();
-        let rows_key: RowsKey = key.rows(&plan.evals[0].name);
-        store.create(&rows_key.predictions().to_string(), bytes.into()).unwrap();
-        store.create(&rows_key.to_string(), row::to_json_lines(&rows).unwrap().into()).unwrap();
-        let line = |step: usize| {
-            let loss = 10.0 * (-(step as f64) / 80.0).exp() + drawn([step, arm, 3]);
-            json!({"step": step, "loss": loss, "dino_global": loss / 2.0, "ibot": loss / 2.0, "images_per_s": 30.0, "lr": 1e-3}).to_string()
-        };
-        let lines: Vec<String> = (0..STEPS).map(line).collect();
-        let run = store.child(&trial.key().run());
-        run.create("metrics/00000000-a0001.jsonl", (lines.join("\n") + "\n").into()).unwrap();
-        let measured = evidence::refs(store, plan, &trial, &[rows_key]).unwrap();
-        let stages = vec![StageReport { name: "train".into(), seconds: 90.0, exit_code: Some(0) }];
-        let result = Finished::at(trial_state::unix_s(), stages, measured);
-        store.create_record(&key.result(), &result).unwrap();
-    }
+    plan.trials().iter().for_each(|trial| write_finished(store, plan, trial));
     plans::record_end(store, plan).unwrap();
+}
+
+fn write_finished(store: &Store, plan: &Plan, trial: &Trial<'_>) {
+    let arm = plan.arms.iter().position(|arm| arm.name == trial.arm.name).unwrap();
+    let key = trial.attempt_key(1.into());
+    assert!(trial_state::claim(store, trial, 1.into(), &plan.name, None).unwrap());
+    let bytes = predictions(plan, trial, arm);
+    let rows = Predictions::open(bytes.clone(), "drawn").unwrap().rows().unwrap();
+    let rows_key: RowsKey = key.rows(&plan.evals[0].name);
+    store.create(&rows_key.predictions().to_string(), bytes.into()).unwrap();
+    store.create(&rows_key.to_string(), row::to_json_lines(&rows).unwrap().into()).unwrap();
+    write_metrics(store, trial, (arm, STEPS));
+    let measured = evidence::refs(store, plan, trial, &[rows_key]).unwrap();
+    let stages = vec![StageReport { name: "train".into(), seconds: 90.0, exit_code: Some(0) }];
+    let result = Finished::at(trial_state::unix_s(), stages, measured);
+    store.create_record(&key.result(), &result).unwrap();
+}
+
+fn write_metrics(store: &Store, trial: &Trial<'_>, (arm, steps): (usize, usize)) {
+    let line = |step: usize| {
+        let loss = 10.0 * (-(step as f64) / 80.0).exp() + drawn([step, arm, 3]);
+        json!({"step": step, "loss": loss, "dino_global": loss / 2.0, "ibot": loss / 2.0, "images_per_s": 30.0, "lr": 1e-3}).to_string()
+    };
+    let lines: Vec<String> = (0..steps).map(line).collect();
+    let run = store.child(&trial.key().run());
+    run.create("metrics/00000000-a0001.jsonl", (lines.join("\n") + "\n").into()).unwrap();
+}
+
+/// Writes a sweep of 15 trials that runs on another machine: ten have finished, one runs, one has failed, three are to be run.
+fn write_running(store: &Store, plan: &Plan) {
+    plans::record_start(store, plan).unwrap();
+    let trials = plan.trials();
+    trials[..10].iter().for_each(|trial| write_finished(store, plan, trial));
+    let elsewhere = Identity { host: "elsewhere".into(), ..Identity::own() };
+    let claim = Claim { holder: elsewhere, sweep: plan.name.clone(), unix_s: trial_state::unix_s(), batch: None };
+    store.create_record(&trials[10].attempt_key(1.into()).claim(), &claim).unwrap();
+    write_metrics(store, &trials[10], (0, STEPS / 3));
+    assert!(trial_state::claim(store, &trials[11], 1.into(), &plan.name, None).unwrap());
+    let failed = Failed {
+        cause: Cause::Exit,
+        stage: "train".into(),
+        message: "the loss is not finite at step 12 <b>bold</b>".into(),
+        stages: Vec::new(),
+        unix_s: trial_state::unix_s(),
+    };
+    trial_state::record_failure(store, &trials[11], 1.into(), &failed).unwrap();
 }
 
 #[test]
@@ -184,6 +211,17 @@ fn a_drawn_store_reads_as_a_finished_sweep() {
     std::fs::remove_dir_all(folder.path().join("trials")).unwrap();
     reader.read(100).unwrap();
     assert_eq!(reader.picture().counts().finished, 9);
+}
+
+/// `REDDINO_RUNNING_STORES=FOLDER` writes two stores there, for `scripts/page-test.sh`: `now`, in which a sweep runs, and `end`, the same when it has finished.
+#[test]
+fn stores_of_a_running_sweep_are_written_where_they_are_asked_for() {
+    let Some(folder) = std::env::var_os("REDDINO_RUNNING_STORES") else { return };
+    let folder = Path::new(&folder);
+    let open = |name: &str| Store::open(folder.join(name).to_str().unwrap()).unwrap();
+    let plan = large(5, 3);
+    write_running(&open("now"), &plan);
+    write(&open("end"), &plan);
 }
 
 /// `REDDINO_LARGE_STORE=FOLDER` writes a store of 1,000 trials there, for `scripts/measure-store.sh`.

@@ -69,6 +69,31 @@ pub(crate) fn check(leakage: Leakage, store: &Store, plan: &Plan, trials: &[Tria
     gate
 }
 
+/// Keeps a copy of each record that lies beside a set in the sweep's store, where reports look for it. What cannot be read is named.
+pub(crate) fn keep_records(store: &Store, plan: &Plan) {
+    let sets: BTreeMap<_, &ShardRef> = plan.arms.iter().map(|arm| (arm.shards.digest, &arm.shards)).collect();
+    for train in sets.values() {
+        for eval in &plan.evals {
+            let copied = match (Pair { store, train, eval }).known() {
+                Ok(Known::Recorded(found)) => found.copy_to(store).map_err(anyhow::Error::from),
+                Ok(Known::Unknown | Known::Same) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = copied {
+                terminal::note(format!(
+                    "reports will not say what {} and {} share: {error:#}",
+                    train.uri, eval.shards.uri
+                ));
+            }
+        }
+    }
+}
+
+/// What the sweep's store holds of what a training set and an evaluation set share; `None` where nothing was looked for.
+pub(crate) fn recorded(store: &Store, train: &ShardRef, eval: &EvalSet) -> Result<Option<Leaks>> {
+    Ok(FoundLeaks::find(&[store], &train.digest, &eval.shards.digest)?.map(|found| found.leaks))
+}
+
 /// A training set and an evaluation set of a sweep whose records lie in `store`.
 struct Pair<'a> {
     store: &'a Store,
@@ -143,7 +168,7 @@ impl Pair<'_> {
 }
 
 /// How many images of which training source are copies.
-fn of_sources(leaks: &Leaks) -> String {
+pub(crate) fn of_sources(leaks: &Leaks) -> String {
     let of = |source: &shards::leaks::LeakedSource| {
         format!("{} of {} images of source {}", thousands(source.leaked), thousands(source.images), source.source)
     };
@@ -151,7 +176,7 @@ fn of_sources(leaks: &Leaks) -> String {
 }
 
 /// How many pairs there are of each kind.
-fn of_kinds(leaks: &Leaks) -> String {
+pub(crate) fn of_kinds(leaks: &Leaks) -> String {
     let counts =
         [(leaks.bytes, "by bytes"), (leaks.pixels, "by pixels"), (leaks.near, "near"), (leaks.names, "by name")];
     let some = counts.iter().filter(|(count, _)| *count > 0);

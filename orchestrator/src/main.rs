@@ -35,6 +35,8 @@ mod local;
 mod local_log;
 mod log;
 mod logs_command;
+mod look_command;
+mod looks;
 mod plan;
 mod plans;
 mod prepare;
@@ -44,6 +46,7 @@ mod recompute;
 mod records;
 mod report_command;
 mod retry_command;
+mod set_cards;
 mod show;
 mod slurm;
 mod standing;
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::List(args) => list_command::run(&args),
         Command::Logs(args) => logs_command::run(&args),
         Command::Retry(args) => retry_command::run(&args),
+        Command::Look(args) => look_command::run(&args),
         Command::Compare(args) => compare_command::run(&args),
         Command::Cancel(args) => cancel_command::run(&args),
         Command::Verify(args) => verify::run(&args),

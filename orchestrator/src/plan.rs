@@ -86,9 +86,33 @@ pub(crate) fn shard_uris(file: &SweepFile) -> Result<Vec<String>> {
     Ok(uris)
 }
 
+/// Which options of the probe are in the digest of how trials are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Those that scores depend on: trials that are finished stay so where features are to be kept from now on.
+    Scores,
+    /// All of them, as versions before this rule had it.
+    All,
+}
+
+impl Counted {
+    /// The rules by which a plan of `file` may have been made, the newest first.
+    pub(crate) fn rules(file: &SweepFile) -> &'static [Self] {
+        if file.probe.options.contains_key(KEEP_FEATURES) { &[Self::Scores, Self::All] } else { &[Self::Scores] }
+    }
+}
+
+/// The option of the probe that says which features stay in the store; no score depends on it.
+const KEEP_FEATURES: &str = "keep_features";
+
 /// Resolves `file` to a plan.
 pub(crate) fn resolve(file: &SweepFile, facts: &Facts) -> Result<Plan> {
-    resolve_over(file, &read_base(file)?, facts)
+    resolve_by(Counted::Scores, file, facts)
+}
+
+/// Resolves `file` to a plan whose digests count those options.
+pub(crate) fn resolve_by(counted: Counted, file: &SweepFile, facts: &Facts) -> Result<Plan> {
+    resolve_over(file, &read_base(file)?, facts, counted)
 }
 
 /// The base config, before anything is laid over it.
@@ -105,12 +129,14 @@ fn read_config(file: &SweepFile, path: &str, key: &str) -> Result<Yaml> {
 }
 
 /// [`resolve`] with the base config at hand.
-fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts) -> Result<Plan> {
+fn resolve_over(file: &SweepFile, base: &Yaml, facts: &Facts, counted: Counted) -> Result<Plan> {
     let label = facts.code.label(&file.name, facts.run);
     let (arms, evals) = (arms(file, base, facts, &label)?, evals(file, facts)?);
     let mut evaluations = file.evaluations.clone();
     evaluations.sort_by_key(|evaluation| evaluation.name());
-    let probes = probes_digest(&evals, &file.probe.options, &evaluations);
+    let mut options = file.probe.options.clone();
+    options.retain(|name, _| counted == Counted::All || name != KEEP_FEATURES);
+    let probes = probes_digest(&evals, &options, &evaluations);
     let digest = sweep_digest(file, &arms, &evals, probes);
     let mut plan = Plan {
         name: file.name.clone(),
@@ -265,7 +291,7 @@ seeds: [0, 1]
     }
 
     fn plan(sweep: &str, version: &str) -> Result<Plan> {
-        resolve_over(&SweepFile::parse(sweep, "s.yaml").unwrap(), &base(), &facts(version))
+        resolve_over(&SweepFile::parse(sweep, "s.yaml").unwrap(), &base(), &facts(version), Counted::Scores)
     }
 
     #[test]
@@ -302,7 +328,8 @@ seeds: [0, 1]
             let sweep = format!("{SWEEP}set: {{init.weights: {uri}}}\n");
             let mut facts = facts("0.1.0+a");
             facts.init_weights = BTreeMap::from([(uri.to_owned(), Digest::of(bytes))]);
-            let plan = resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), &base(), &facts).unwrap();
+            let plan =
+                resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), &base(), &facts, Counted::Scores).unwrap();
             assert_eq!(plan.arms[0].config.value()["init"]["weights"], json!(uri), "the worker is told where they are");
             plan.arms[0].trial
         };
@@ -316,7 +343,7 @@ seeds: [0, 1]
         for sweep in [SWEEP, &weights] {
             let first = plan(sweep, "0.1.0+a").unwrap();
             let file = SweepFile::parse(sweep, "s.yaml").unwrap();
-            assert_eq!(resolve_over(&file, &base(), &Facts::of(&first)).unwrap(), first);
+            assert_eq!(resolve_over(&file, &base(), &Facts::of(&first), Counted::Scores).unwrap(), first);
         }
     }
 
@@ -343,7 +370,9 @@ seeds: [0, 1]
         let models = plan(&SWEEP.replace("koleo_weight: 0.1", "koleo_weight: 0.1, model.depth: 3"), "0.1.0+a").unwrap();
         assert_eq!(models.baselines.len(), 5, "{:?}", names(&models));
         let seeded = Yaml::parse(&format!("{BASE}init: {{seed: 7}}\n"), "tiny.yaml").unwrap();
-        let fixed = resolve_over(&SweepFile::parse(SWEEP, "s.yaml").unwrap(), &seeded, &facts("0.1.0+a")).unwrap();
+        let fixed =
+            resolve_over(&SweepFile::parse(SWEEP, "s.yaml").unwrap(), &seeded, &facts("0.1.0+a"), Counted::Scores)
+                .unwrap();
         assert_eq!(names(&fixed), ["histogram@cells/0:4", "random@cells/7:4"]);
         let other = plan(&SWEEP.replace("koleo-on", "renamed"), "0.1.0+a").unwrap();
         assert_eq!(other.baselines[0].arm.trial, one.baselines[0].arm.trial, "another sweep shares them");
@@ -374,6 +403,22 @@ seeds: [0, 1]
         let more = plan(&format!("{SWEEP}evaluations: [optimum]\n"), "0.1.0+a").unwrap();
         assert_eq!(more.trials()[0].key().run(), base.trials()[0].key().run());
         assert!(more.probes != base.probes && more.baselines[0].probes != base.baselines[0].probes);
+    }
+
+    #[test]
+    fn keeping_features_measures_nothing_anew_and_plans_of_the_older_rule_are_known() {
+        let base = plan(SWEEP, "0.1.0+a").unwrap();
+        let kept = format!("{SWEEP}probe: {{options: {{keep_features: last, batch: 64}}}}\n");
+        let without = plan(&kept.replace("keep_features: last, ", ""), "0.1.0+a").unwrap();
+        let with = plan(&kept, "0.1.0+a").unwrap();
+        assert!(with.probes == without.probes && with.digest == without.digest && with.probes != base.probes);
+        assert_eq!(with.probe_options.len(), 2, "the worker is told");
+        let file = SweepFile::parse(&kept, "s.yaml").unwrap();
+        let by = |counted| resolve_over(&file, &self::base(), &facts("0.1.0+a"), counted).unwrap();
+        let digests: Vec<Digest> = Counted::rules(&file).iter().map(|rule| by(*rule).probes).collect();
+        assert!(digests[0] == with.probes && digests[1] != with.probes && digests.len() == 2);
+        assert_eq!(by(Counted::All).baselines, with.baselines);
+        assert_eq!(Counted::rules(&SweepFile::parse(SWEEP, "s.yaml").unwrap()).len(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use store::Store;
 
 use crate::identity::Identity;
-use crate::plan::{self, Facts};
+use crate::plan::{self, Counted, Facts};
 use crate::records::{Invocation, Plan};
 use crate::sweep_file::SweepFile;
 use crate::trial_state::unix_s;
@@ -127,9 +127,10 @@ pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> R
             continue;
         };
         // Facts of another file lack what this one names: then it is not its plan.
-        if let Ok(plan) = plan::resolve(file, &Facts::of(&recorded))
-            && plan.digest == recorded.digest
-        {
+        let facts = Facts::of(&recorded);
+        let is_of =
+            |rule: &Counted| plan::resolve_by(*rule, file, &facts).is_ok_and(|plan| plan.digest == recorded.digest);
+        if Counted::rules(file).iter().any(is_of) {
             return Ok(recorded);
         }
     }
@@ -166,16 +167,28 @@ pub(crate) enum Run {
 /// The plan, with the number of its run: results of a dirty or unknown version are continued while the run that made them
 /// has not ended, and never used by another.
 pub(crate) fn of_run(store: &Store, file: &SweepFile, mut facts: Facts, run: Run) -> Result<Plan> {
-    let mut plan = plan::resolve(file, &facts)?;
+    let rule = rule(store, file, &facts)?;
+    let mut plan = plan::resolve_by(rule, file, &facts)?;
     while !facts.code.reusable() && store.exists(&ended_key(&plan))? {
         facts.run += 1;
-        let next = plan::resolve(file, &facts)?;
+        let next = plan::resolve_by(rule, file, &facts)?;
         if run != Run::Work && !was_started(store, &next)? {
             break;
         }
         plan = next;
     }
     Ok(plan)
+}
+
+/// The rule by which a plan is made: the newest, unless only a plan by an older one has been worked on, whose results are used.
+fn rule(store: &Store, file: &SweepFile, facts: &Facts) -> Result<Counted> {
+    let rules = Counted::rules(file);
+    for &rule in rules.iter().filter(|_| rules.len() > 1) {
+        if was_started(store, &plan::resolve_by(rule, file, facts)?)? {
+            return Ok(rule);
+        }
+    }
+    Ok(rules[0])
 }
 
 fn ended_key(plan: &Plan) -> String {

@@ -16,6 +16,7 @@
 //!                                                         predictions-<eval>.parquet, rows-<eval>.jsonl, log.txt, and at
 //!                                                         its end result.json or failed.json; set-aside.json where
 //!                                                         `verify --repair` put one
+//! cards/<set digest>.json                                 what a shard set holds, for reports ([`crate::set_cards`])
 //! atlases/<set digest>/atlas.json, sheet-<n>.jpg           small pictures of the cells of an evaluation set, for reports
 //! leaks/<set digest>/<set digest>/near.json, …             what a training set and an evaluation set share ([`shards::leaks`])
 //! ```

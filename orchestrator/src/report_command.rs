@@ -2,7 +2,9 @@
 
 mod cells;
 mod facts;
+mod look;
 mod pictures;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -82,6 +84,7 @@ pub(crate) fn gather(store: &Store, plan: &Plan, collected: &Collected<'_>, tabl
     }
     let traces = collected.finished().filter_map(|(trial, _)| trace(store, trial)).collect::<Vec<_>>();
     charts.splice(0..0, report::training(&traces));
+    charts.extend(report::costs(table));
     Ok(Report {
         format: FORMAT,
         title: table.title.clone(),
@@ -92,7 +95,8 @@ pub(crate) fn gather(store: &Store, plan: &Plan, collected: &Collected<'_>, tabl
         margin: table.rules.margin,
         evaluations,
         charts,
-        run: Some(facts::run(plan, collected, table)),
+        look: look::found(store, plan, &mut room),
+        run: Some(facts::run(store, plan, collected, table)?),
         captions: table.captions().into_iter().filter(|caption| caption != SMOKE_TEST).collect(),
         methods: report::methods(table, &facts::design(plan, collected, table, &sizes)),
         made: format!("Made by orchestrator {} from the records of sweep {}.", env!("CARGO_PKG_VERSION"), plan.digest),

@@ -64,10 +64,10 @@ fn refuse_without_need(args: &RetryArgs, state: State, trial: &Trial<'_>) -> Res
 fn here(args: &RetryArgs, store: &Store, plan: &Plan, trials: Vec<Trial<'_>>) -> Result<ExitCode> {
     let worker = code::find_worker(args.choice.place.worker.as_deref())?;
     let trials = plan.with_baselines(trials);
-    let mut findings = check::check(store, plan, &trials, &worker);
+    let file = sweep_file(args).map(SweepFile::read).transpose()?;
+    let mut findings = check::check(store, plan, &trials, &worker, file.as_ref());
     // What a sweep may do in spite of shared images stands in its file; without one, what is known is said.
-    let leakage =
-        sweep_file(args).map_or(Ok(Leakage::Warn), |path| SweepFile::read(path).map(|file| file.leakage()))?;
+    let leakage = file.map_or(Leakage::Warn, |file| file.leakage());
     findings.problems.extend(sweep_command::leaks(leakage, store, plan, &trials));
     ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     let program = std::env::current_exe().context("find the path of this program")?;

@@ -29,6 +29,7 @@ use crate::prepare::{self, Found};
 use crate::process::Launcher;
 use crate::records::{Plan, Trial};
 use crate::report_command;
+use crate::set_cards;
 use crate::show::{self, Counts};
 use crate::slurm::client::Client;
 use crate::slurm::setup::{self, Choices};
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     say_code(&plan);
     let trials = chosen(&plan, &filter);
     anyhow::ensure!(!trials.is_empty(), "--only {} matches no trial", args.only.join(" --only "));
-    let mut findings = check::check(&store, &plan, &trials, &worker);
+    let mut findings = check::check(&store, &plan, &trials, &worker, Some(&file));
     findings.problems.extend(leaks(file.leakage(), &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
     terminal::note(findings.room());
@@ -99,6 +100,7 @@ pub(crate) fn execute<'a>(
     trials: Vec<Trial<'a>>,
 ) -> Result<ExitCode> {
     plans::record_start(store, plan)?;
+    set_cards::keep(store, plan);
     let stop = stop_on_signal()?;
     let summary = sweep::run((store, plan), (options, &SystemClock::default()), backend, stop, trials)?;
     finish(store, plan, summary, &backend.farewell())
@@ -190,7 +192,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
     }
     if known {
         say_code(&plan);
-        let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default());
+        let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default(), Some(file));
         terminal::note(findings.room());
         problems.extend(findings.problems);
         problems.extend(leaks(file.leakage(), store, &plan, &trials));

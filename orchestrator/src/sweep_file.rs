@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::command;
 use crate::leakage::Leakage;
 use crate::slurm::section::{Section, Shapes};
 
@@ -217,10 +218,35 @@ impl SweepFile {
         if let Some(twice) = evaluations.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(self.refused("evaluations", format!("it names {} twice: leave one out", twice[0].name())));
         }
+        self.check_options()?;
         self.evals()?;
         self.released()?;
         self.common()?;
         self.shapes().map(drop)
+    }
+
+    /// Refuses options of the probe that no worker need be asked about.
+    fn check_options(&self) -> Result<()> {
+        for (name, value) in &self.probe.options {
+            let message = if name.contains('-') {
+                format!("write it with underscores: `{}`", name.replace('-', "_"))
+            } else if command::OWN.contains(&name.as_str()) {
+                "the sweep gives this option itself; leave it out".to_owned()
+            } else if command::BASELINES.contains(&name.as_str()) && !value.is_boolean() {
+                format!("true or false is expected, not {value}")
+            } else if name == "step" && !value.is_u64() {
+                format!("a step number is expected, not {value}")
+            } else {
+                continue;
+            };
+            return Err(self.refused(&format!("probe.options.{name}"), message));
+        }
+        Ok(())
+    }
+
+    /// File and line of a key, for messages.
+    pub(crate) fn place(&self, key: &str) -> String {
+        self.places.at(key)
     }
 
     /// What becomes of the sweep where training and evaluation share images.

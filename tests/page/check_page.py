@@ -85,11 +85,19 @@ def looks(browser, file, name, shots, combinations):
 def names_are_texts(browser, file):
     with Opened(browser, file) as opened:
         page = opened.page
-        check("names make no elements", page.locator("main img, main b, main script, h1 b").count(), 0)
+        check("names make no elements", page.locator("main :not(.look) > img, main b, main script, h1 b").count(), 0)
         check("a class called <script> shows as text", page.get_by_text("<script>alert('x')</script>").count() > 0)
         check("sections", page.locator("section h2").all_inner_texts(),
-              ["Verdicts", "Differences", "Scores", "Classes", "Sources", "Confusions", "Further evaluations", "Training", "Label efficiency", "Mistakes", "Feature map",
-               "What was run", "Methods"])
+              ["Verdicts", "Differences", "Scores", "Classes", "Sources", "Confusions", "Further evaluations", "Training", "Cost", "Label efficiency", "Mistakes", "Feature map",
+               "What the network sees", "What was run", "Methods"])
+        check("no name of a set, licence or sheet makes an element", page.locator("main em, main s, main u").count(), 0)
+        run, look = opened.section("What was run"), opened.section("What the network sees")
+        for text in ("<em>of</em>", "<script>MIT</script>", "<s>135</s> kept", "1 of 333 images of source <em>a</em>"):
+            check(f"{text} shows as text", run.get_by_text(text).count() > 0)
+        check("the image folder shows as text", look.get_by_text("./cells/<b>x</b>").count(), 1)
+        look.get_by_label("Sheet").select_option(label="Where <img src=x onerror=alert(1)> looks")
+        check("a sheet is one picture, described", look.locator("img").evaluate_all("all => all.map(e => [e.alt, e.naturalWidth])"),
+              [["Where <img src=x onerror=alert(1)> looks", 800]])
         check("it says what it is", "SYNTHETIC" in page.locator("header .banner").inner_text() and page.locator("nav .mark").inner_text() == "SYNTHETIC")
 
 
@@ -138,7 +146,8 @@ def figures_work(browser, file):
         narrow = figure.locator("g", has_text="centering-none").first
         ring = narrow.locator("circle").evaluate("e => [e.getAttribute('fill'), e.getBBox().width]")
         thick = narrow.locator("line[stroke-width='5']").evaluate("e => e.getBBox().width")
-        check("a ring hides no interval narrower than itself", (ring[0], 1.4 < thick < ring[1]), ("none", True))
+        over = narrow.evaluate("g => [...g.querySelectorAll('line')].filter(line => line.getAttribute('stroke-width') === '1.2').length")
+        check("nothing hides an interval narrower than its ring", (ring[0], 1.4 < thick < ring[1], over), ("none", True, 0))
         matrices = opened.section("Confusions").locator("table")
         right = lambda: matrices.first.locator("td.right").first.inner_text()
         before = right()
@@ -149,6 +158,14 @@ def figures_work(browser, file):
         check("a curve says what it is", "seed" in curves.locator(".tip").inner_text())
         curves.locator(".legend button").first.click()
         check("a name can be taken out", curves.locator(".legend button").first.get_attribute("aria-pressed"), "false")
+        costs = opened.section("Cost")
+        check("models are named beside their points", "koleo-off" in costs.locator("svg text").all_text_contents())
+        before = costs.locator("p.how").inner_text()
+        costs.get_by_label("Figure").select_option(label="score over speed")
+        check("a figure has its own sentence", (before.endswith("cheaper."), costs.locator("p.how").inner_text().endswith("faster.")), (True, True))
+        sets = opened.section("What was run").locator("table", has=opened.page.get_by_text("images that gave nothing"))
+        sets.get_by_role("button", name="rows", exact=True).click()
+        check("a table of sources sorts by number", sets.locator("tbody th").first.inner_text(), fixture.SOURCES[3])
         for label, picked in (("Mistakes", "koleo-off alone"),):
             opened.section(label).get_by_label("Show").select_option(label=picked)
             check("the mistakes of another arm", opened.section(label).locator(".tiles li").count(), 24)

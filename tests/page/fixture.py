@@ -161,6 +161,10 @@ def charts(draw, all_names):
     series = [{"name": name, "detail": None, "x": xs, "y": [0.55 + 0.1 * math.log10(100 * x) + draw.gauss(0, 0.01) for x in xs]} for name in all_names[:6]]
     for one in series:
         one["lo"], one["hi"] = [y - 0.02 for y in one["y"]], [y + 0.02 for y in one["y"]]
+    for title, x, at, how in (("parameters", "parameters, millions", 21.7, "further left is cheaper."), ("speed", "images a second", 850, "further right is faster.")):
+        points = [{"name": name, "detail": None, "x": [at * draw.uniform(0.3, 14)], "y": [draw.uniform(55, 85)]} for name in ["baseline: <u>resnet50</u>", *all_names[:9]]]
+        found.append({"group": "Cost", "title": f"score over {title}", "how": f"a point is a model; {how}", "kind": "points", "x": x, "y": "weighted F1, %", "log_x": True,
+                      "series": points})
     found.append({"group": "Label efficiency", "title": "weighted F1", "how": "the score with a part of the labels; the band is the 95 % interval.",
                   "kind": "line", "x": "share of the labels", "y": "weighted F1", "log_x": True, "series": series})
     return found
@@ -169,11 +173,32 @@ def charts(draw, all_names):
 def run(draw, all_names):
     digest = lambda: f"{draw.getrandbits(48):012x}"
     facts = [["code", "0.4.0+0123456789ab"], ["sweep", digest() * 4], ["seeds", "0, 1, 2, 3, 4"], ["device hours", "31.4"]]
-    rows = [{"name": name, "changes": "reference" if not i else f"loss.koleo_weight: {i / 10}", "trial": digest(), "shards": digest(), "hours": draw.uniform(1, 9)}
+    rows = [{"name": name, "changes": "reference" if not i else f"loss.koleo_weight: {i / 10}", "trial": digest(), "shards": digest(), "hours": draw.uniform(1, 9), "kwh": 0.4 if i == 1 else None}
             for i, name in enumerate(all_names)]
     unscored = [{"arm": "narrow", "seed": "4", "state": "failed", "reason": "attempt 2: loss is not finite at step 311 <b>", "trial": digest()}]
-    cards = [{"title": "Evaluation set chula-rbc-12", "facts": [["split", "grouped-5"], ["licence", "CC BY 4.0"], ["shards", digest() * 4]]}]
+    columns = ["source", "images", "images that gave nothing", "rows", "rows with flaws", "licence"]
+    sources = [[name, 40 * i + 12, "not known" if i == 3 else i, 9300 + i, "<s>135</s> kept", "<script>MIT</script>"] for i, name in enumerate(SOURCES)]
+    cards = [{"title": "Training set <em>of</em> 0123456789ab", "facts": [["trains", "reference, <em>narrow</em>"], ["licences", "CC BY 4.0; <script>MIT</script>"]],
+              "table": {"columns": columns, "rows": sources}},
+             {"title": "Evaluation set chula-rbc-12", "facts": [["split", "grouped-5"], ["licence", "CC BY 4.0"], ["shards", digest() * 4]]},
+             {"title": "Images shared by training and evaluation", "facts": [["what", "copies"]], "table": {
+                 "columns": ["training set", "evaluation set", "looked for", "pairs", "found"],
+                 "rows": [[digest(), "chula-rbc-12", "equal bytes", 1, "1 of 333 images of source <em>a</em>; pairs: 1 near"], [digest(), "elsafty", "nothing", "", "not known"]]}}]
     return {"facts": facts, "arms": rows, "unscored": unscored, "cards": cards}
+
+
+def look(draw):
+    """Two sheets of squares, one of them wider than a laptop."""
+    def sheet(title, across, down):
+        rows = []
+        for _ in range(down):
+            inks = [bytes(draw.randrange(256) for _ in range(3)) for _ in range(across)]
+            rows += [b"".join(ink * 20 for ink in inks)] * 20
+        picture = base64.b64encode(png(20 * across, 20 * down, rows)).decode()
+        return {"title": title, "width": 20 * across, "height": 20 * down, "image": f"data:image/png;base64,{picture}"}
+
+    sheets = [sheet("What patches have in common", 90, 30), sheet("Where <img src=x onerror=alert(1)> looks", 40, 20)]
+    return {"facts": [["images", "./cells/<b>x</b>"], ["models", "teachers of reference, <img src=x onerror=alert(1)>, seed 0"]], "sheets": sheets}
 
 
 def measured(draw, of_arms):
@@ -200,7 +225,7 @@ def report(count, points):
             "atlas": atlas(draw, points) if points and not evaluations else None})
     return {"format": 1, "title": f"Sweep of {count} arms: koleo & <b>friends</b>", "mark": "SYNTHETIC",
             "notices": ["SYNTHETIC: the cells of this report are drawn by a program. Its numbers say nothing about blood."],
-            "reference": all_names[0], "level": 0.95, "margin": 0.01, "evaluations": evaluations, "charts": charts(draw, all_names), "run": run(draw, all_names),
+            "reference": all_names[0], "level": 0.95, "margin": 0.01, "evaluations": evaluations, "charts": charts(draw, all_names), "look": look(draw) if points else None, "run": run(draw, all_names),
             "captions": ["Differences are paired by seed.", "The family holds all arms under all primaries; p values are Holm's."],
             "methods": [f"We compared {count} arms under five seeds each. This paragraph is made up."], "made": f"Made by fixture.py from sweep {'0123456789abcdef' * 4}."}
 

@@ -58,12 +58,13 @@ fn metric_panels(steps: &BTreeMap<Step, StepMetrics>) -> Vec<Panel> {
         let point = |(step, metrics): (&Step, &StepMetrics)| Some((step.get() as f64, value(metrics)?));
         Curve { name: (*name).to_owned(), points: steps.iter().filter_map(point).collect() }
     };
-    let losses: [Named; 5] = [
+    let losses: [Named; 6] = [
         ("loss", |step| step.loss),
         ("dino_global", |step| step.dino_global),
         ("dino_local", |step| step.dino_local),
         ("ibot", |step| step.ibot),
         ("koleo", |step| step.koleo),
+        ("sigreg", |step| step.sigreg),
     ];
     let entropy: [Named; 1] = [("teacher_entropy", |step| step.teacher_entropy)];
     let rankme: [Named; 1] = [("rankme", |step| step.rankme)];

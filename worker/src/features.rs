@@ -100,6 +100,11 @@ impl<'a> Extractor<'a> {
         self.token
     }
 
+    /// Images of one forward pass.
+    pub(crate) fn batch(&self) -> u64 {
+        self.batch
+    }
+
     /// The shard set whose images they are.
     pub(crate) fn shards(&self) -> &ShardSet {
         self.shards

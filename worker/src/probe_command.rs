@@ -12,7 +12,7 @@ use probe::metrics::Metric;
 use probe::protocol::{Cells, Evaluation, Probe, evaluate};
 use probe::spread::Spread;
 use probe::{Classes, Features, ProbeError};
-use results::predictions::{Measure, Origin};
+use results::predictions::{Measure, Origin, Predictions};
 use results::stats::Bootstrap;
 use results::{ResultsError, measures};
 use run_spec::config::{ResolvedConfig, TrainConfig};
@@ -27,6 +27,7 @@ use crate::features::{self, Extractor};
 use crate::{device, expectation, released, transductive};
 
 mod atlas;
+mod cost;
 mod kept;
 mod measured;
 mod origin;
@@ -65,14 +66,14 @@ fn of_weights(args: &ProbeArgs, weights: &str, environment: &Environment) -> Res
     let encoder = released.model.encoder();
     let of_file = origin::with_token(of_file, encoder.map_or(Token::Cls, |_| args.scoring.token.into()));
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    let encoder = encoder.map(|encoder| Model { encoder, side });
-    let mut scored = vec![probed.score(&name, of_file, (&features, encoder))?];
+    let network = Model { network: released.model.as_ref(), side };
+    let mut scored = vec![probed.score(&name, of_file, (&features, Some(network)))?];
     // Random weights would need a configuration of the whole model: `worker baseline random`.
     for baseline in args.baselines.0.iter().filter(|baseline| !baseline.needs_model()) {
         let origin = Origin { run: baseline.name().to_owned(), ..origin.clone() };
         scored.push(probed.baseline(*baseline, origin, (&config, device.device))?);
     }
-    finish(&args.scoring, &scoring, &scored)?;
+    finish(&args.scoring, &scoring, scored)?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
     Ok(())
 }
@@ -95,12 +96,12 @@ fn of_run(args: &ProbeArgs, model: &ModelArgs, environment: &Environment) -> Res
     let (config, device) = (&trained.config, trained.device.device);
     let features = kept::features(&trained, &extractor, args.keep_features)?;
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    let model = Model { encoder: &trained.teacher, side: config.crops.global_size };
+    let model = Model { network: &trained.teacher, side: config.crops.global_size };
     let mut scored = vec![probed.score(results::TEACHER, origin.clone(), (&features, Some(model)))?];
     for baseline in &args.baselines.0 {
         scored.push(probed.baseline(*baseline, origin::untrained(&origin, *baseline), (config, device))?);
     }
-    finish(&args.scoring, &scoring, &scored)?;
+    finish(&args.scoring, &scoring, scored)?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
     Ok(())
 }
@@ -121,7 +122,7 @@ pub(crate) fn baseline(args: &BaselineArgs, environment: &Environment) -> Result
     let token = if args.features.needs_model() { args.scoring.token.into() } else { Token::Cls };
     let origin = origin::with_token(origin, token);
     let probed = Probed { args: &args.scoring, scoring: &scoring, extractor: &extractor };
-    finish(&args.scoring, &scoring, &[probed.baseline(args.features, origin, (&config, device.device))?])?;
+    finish(&args.scoring, &scoring, vec![probed.baseline(args.features, origin, (&config, device.device))?])?;
     atlas::keep(args.scoring.atlas.as_deref(), &scoring.shards, &extractor);
     Ok(())
 }
@@ -145,9 +146,10 @@ struct Probed<'a> {
 }
 
 impl Probed<'_> {
-    /// Whether patches are to be compared.
-    fn wants_patches(&self) -> bool {
-        self.args.evaluations.contains(&measures::Evaluation::Anomaly)
+    /// Whether an evaluation is about the network itself.
+    fn wants_network(&self) -> bool {
+        use measures::Evaluation::{Anomaly, Cost};
+        self.args.evaluations.iter().any(|of| matches!(of, Anomaly | Cost))
     }
 
     fn baseline(
@@ -157,8 +159,8 @@ impl Probed<'_> {
         (config, device): (&TrainConfig, tch::Device),
     ) -> Result<Scored> {
         let features = baseline.features(config, device, self.extractor)?;
-        let encoder = if self.wants_patches() { baseline.encoder(config, device)? } else { None };
-        let model = encoder.as_ref().map(|encoder| Model { encoder, side: config.crops.global_size });
+        let encoder = if self.wants_network() { baseline.encoder(config, device)? } else { None };
+        let model = encoder.as_ref().map(|network| Model { network, side: config.crops.global_size });
         self.score(baseline.name(), origin, (&features, model))
     }
 
@@ -186,10 +188,15 @@ impl Probed<'_> {
         for of in &self.args.evaluations {
             let began = std::time::Instant::now();
             let setting = self.scoring.setting(self.args);
-            let model = model.filter(|_| *of == measures::Evaluation::Anomaly);
-            let patch_scores = model.map(|model| patches::scores(model, self.extractor, &setting)).transpose()?;
+            let of_network = |wanted| model.filter(|_| *of == wanted);
+            let patched = of_network(measures::Evaluation::Anomaly);
+            let patch_scores =
+                patched.map(|model| patches::scores(model, self.extractor, &setting)).transpose()?.flatten();
             let subject = Subject { setting, features, evaluation, patch_scores: patch_scores.as_deref() };
             found.extend(self.extractor.on_threads(|| evaluations::measure(&[*of], &subject))?);
+            if let Some(model) = of_network(measures::Evaluation::Cost) {
+                found.extend(cost::measures(model, self.extractor)?);
+            }
             tracing::info!(
                 features = name,
                 evaluation = of.name(),
@@ -202,17 +209,20 @@ impl Probed<'_> {
 }
 
 /// Writes predictions and rows where they are wanted, and prints the table.
-fn finish(args: &ScoringArgs, scoring: &Scoring, scored: &[Scored]) -> Result<()> {
+fn finish(args: &ScoringArgs, scoring: &Scoring, mut scored: Vec<Scored>) -> Result<()> {
     if let Some((store, name)) = &scoring.predictions {
-        let predictions = predictions::file(args, scoring, scored)?;
         // A probe that was interrupted before it wrote its rows may have left the very same file.
+        if args.evaluations.contains(&measures::Evaluation::Cost) && store.exists(name)? {
+            cost::take_rates(&mut scored, Predictions::open(store.get(name)?, name)?.metadata());
+        }
+        let predictions = predictions::file(args, scoring, &scored)?;
         store.ensure(name, predictions.bytes()).with_context(|| format!("write {name}"))?;
         if let Some((store, name)) = &scoring.out {
             let text = results::row::to_json_lines(&predictions.rows()?)?;
             store.create(name, text.into()).with_context(|| format!("write {name}"))?;
         }
     }
-    print(args, scored)
+    print(args, &scored)
 }
 
 /// The evaluation set, opened, and where rows and predictions go.

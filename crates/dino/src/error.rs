@@ -75,10 +75,10 @@ pub enum DinoError {
         /// Images of the global batch.
         total: u64,
     },
-    /// Parts of gradient accumulation that cut a loss group in which KoLeo acts.
+    /// Parts of gradient accumulation that cut a loss group in which KoLeo or SIGReg acts.
     #[error(
         "train.gradient_accumulation {parts} cuts a rank's {images} images within a loss group of {group}, whose features \
-         KoLeo needs all at once: raise train.loss_groups so that each part is whole groups, or set loss.koleo_weight to 0"
+         KoLeo and SIGReg need all at once: raise train.loss_groups so that each part is whole groups, or set loss.koleo_weight and loss.sigreg_weight to 0"
     )]
     Accumulation {
         /// Parts that the configuration asks for.

@@ -26,6 +26,7 @@ pub mod params;
 pub mod projection;
 mod resnet;
 mod share;
+pub mod sigreg;
 mod state;
 mod step;
 pub mod stepfile;

@@ -30,18 +30,24 @@ pub struct Losses {
     pub ibot: f64,
     /// KoLeo, its weight included; 0 when it is off.
     pub koleo: f64,
+    /// SIGReg, its weight included; 0 when it is off.
+    pub sigreg: f64,
 }
 
 impl Losses {
-    /// Names as in metrics, with values.
-    pub fn named(&self) -> [(&'static str, f64); 5] {
-        [
+    /// Names as in metrics, with values; `sigreg` only where it is on.
+    pub fn named(&self) -> Vec<(&'static str, f64)> {
+        let mut named = vec![
             ("total", self.total),
             ("dino_global", self.dino_global),
             ("dino_local", self.dino_local),
             ("ibot", self.ibot),
             ("koleo", self.koleo),
-        ]
+        ];
+        if self.sigreg != 0.0 {
+            named.push(("sigreg", self.sigreg));
+        }
+        named
     }
 }
 
@@ -77,9 +83,10 @@ impl State {
         for rank in 0..world {
             let share = self.share(rank, world)?;
             let (count, size) = (self.parts_of(&share), share.group_size());
-            // KoLeo needs all features of a group at once; every other term is a sum over images.
+            // KoLeo and SIGReg need all features of a group at once; every other term is a sum over images.
             let whole = SubBatch::ends(&share, count).all(|end| (share.first + end) % size == 0);
-            if self.settings.loss.koleo_weight != 0.0 && count > 1 && !whole {
+            let of_groups = self.settings.loss.koleo_weight != 0.0 || self.settings.loss.sigreg_weight != 0.0;
+            if of_groups && count > 1 && !whole {
                 let parts = self.settings.gradient_accumulation;
                 return Err(DinoError::Accumulation { parts, images: share.images, group: size });
             }
@@ -262,15 +269,15 @@ impl State {
     }
 }
 
-/// Loss terms and entropy as numbers, summed over ranks. `values` `[5]` are those of [`Terms::values`].
+/// Loss terms and entropy as numbers, summed over ranks. `values` `[6]` are those of [`Terms::values`].
 fn measure(values: &Tensor, entropy: &Tensor, peers: &dyn Collective) -> Result<(Losses, f64), DinoError> {
     let entropy = entropy.to_kind(Kind::Double).view([1]);
-    let mut all = Tensor::cat(&[values, &entropy], 0); // [6]
+    let mut all = Tensor::cat(&[values, &entropy], 0); // [7]
     sum_(peers, &mut all)?;
-    let mut v = [0.0; 6];
-    all.copy_data(&mut v, 6);
-    let losses = Losses { total: v[0], dino_global: v[1], dino_local: v[2], ibot: v[3], koleo: v[4] };
-    Ok((losses, v[5]))
+    let mut v = [0.0; 7];
+    all.copy_data(&mut v, 7);
+    let losses = Losses { total: v[0], dino_global: v[1], dino_local: v[2], ibot: v[3], koleo: v[4], sigreg: v[5] };
+    Ok((losses, v[6]))
 }
 
 fn require_finite(losses: &Losses, norms: &[(&'static str, f64)]) -> Result<(), DinoError> {

@@ -7,6 +7,7 @@ use crate::{
     koleo::{self, koleo},
     losses::DinoWeights,
     projection::Projection,
+    sigreg::{self, sigreg},
     targets::PartTargets,
 };
 use collective::Collective;
@@ -25,14 +26,14 @@ pub(crate) struct Outputs {
 pub(crate) struct Terms {
     /// The weighted sum of the terms `[]`, with its graph.
     pub(crate) total: Tensor,
-    /// The four terms `[]` that were summed.
-    pub(crate) parts: [Tensor; 4],
+    /// The five terms `[]` that were summed.
+    pub(crate) parts: [Tensor; 5],
     /// What this rank differentiates: the sum of its gradients over ranks is that of the loss. Its number is not the loss.
     pub(crate) objective: Tensor,
 }
 
 impl Terms {
-    /// The whole and its terms, without a graph: `[5]` f64.
+    /// The whole and its terms, without a graph: `[6]` f64.
     pub(crate) fn values(&self) -> Tensor {
         let list = std::iter::once(&self.total).chain(&self.parts);
         let list: Vec<Tensor> = list.map(|t| t.detach().to_kind(Kind::Double)).collect();
@@ -86,7 +87,7 @@ impl State {
         })
     }
 
-    /// The loss: DINO between different crops, iBOT within a crop, KoLeo on the student's features.
+    /// The loss: DINO between different crops, iBOT within a crop, KoLeo and SIGReg on the student's features.
     pub(crate) fn terms(
         &self,
         targets: &PartTargets,
@@ -135,39 +136,71 @@ impl State {
                 (part * weight, objective * weight)
             }
         };
+        let (sigreg, sigreg_objective) = match loss.sigreg_weight {
+            0.0 => (zero(), zero()),
+            weight => {
+                let (part, objective) = self.sigreg(&outputs.features, part, peers)?;
+                (part * weight, objective * weight)
+            }
+        };
         let common = (&dino_global + &dino_local) * loss.dino_weight + &ibot * loss.ibot_weight;
         Ok(Terms {
-            total: &common + &koleo,
-            objective: objective + koleo_objective,
-            parts: [dino_global, dino_local, ibot, koleo],
+            total: &common + &koleo + &sigreg,
+            objective: objective + koleo_objective + sigreg_objective,
+            parts: [dino_global, dino_local, ibot, koleo, sigreg],
         })
     }
 
     /// KoLeo of `features` `[2b, D]` within each crop of each loss group: this rank's part, and what it differentiates.
     fn koleo(&self, features: &Tensor, part: &SubBatch, peers: &dyn Collective) -> Result<(Tensor, Tensor), DinoError> {
+        let (share, eps) = (&part.share, koleo::Eps::of(&self.settings.loss));
+        let size = share.group_size();
+        // Whole numbers below 2⁵³, so that ranks can exchange them in f64.
+        let mut koleo_exclusion =
+            self.koleo_exclusion(part)?.map(|numbers| numbers.to_kind(Kind::Double).view([1, share.images, 1]));
+        if share.cut {
+            koleo_exclusion = koleo_exclusion.map(|numbers| share.gather(&numbers, peers)).transpose()?;
+        }
+        let koleo_exclusion = koleo_exclusion.map(|t| t.expand([2, -1, 1], false).reshape([-1, size]));
+        self.over_groups(features, part, peers, |sets| koleo(sets, koleo_exclusion.as_ref(), eps))
+    }
+
+    /// SIGReg of `features` `[2b, D]` within each crop of each loss group, as [`State::koleo`].
+    fn sigreg(
+        &self,
+        features: &Tensor,
+        part: &SubBatch,
+        peers: &dyn Collective,
+    ) -> Result<(Tensor, Tensor), DinoError> {
+        let place = (self.settings.kind(), self.device);
+        let directions = sigreg::directions(self.settings.seed, self.adam.steps, features.size()[1], place);
+        self.over_groups(features, part, peers, |sets| sigreg(sets, &directions))
+    }
+
+    /// A term `of` the rows of each crop of each loss group, `[S, B, D]` to `[S]`: this rank's part of its sum over crops and mean over groups, and what this rank
+    /// differentiates.
+    fn over_groups(
+        &self,
+        features: &Tensor,
+        part: &SubBatch,
+        peers: &dyn Collective,
+        of: impl Fn(&Tensor) -> Tensor,
+    ) -> Result<(Tensor, Tensor), DinoError> {
         let share = &part.share;
-        let eps = koleo::Eps::of(&self.settings.loss);
         let (kind, d) = (self.settings.kind(), features.size()[1]);
         let (groups, size) = (share.groups as f64, share.group_size());
         let mine = features.to_kind(kind).view([2, share.images, d]);
-        // Whole numbers below 2⁵³, so that ranks can exchange them in f64.
-        let koleo_exclusion =
-            self.koleo_exclusion(part)?.map(|numbers| numbers.to_kind(Kind::Double).view([1, share.images, 1]));
-        let sum_over_sets = |rows: &Tensor, koleo_exclusion: Option<&Tensor>| {
-            let koleo_exclusion = koleo_exclusion.map(|t| t.expand([2, -1, 1], false).reshape([-1, size]));
-            koleo(&rows.reshape([-1, size, d]), koleo_exclusion.as_ref(), eps).sum(kind) / groups
-        };
+        let sum_over_sets = |rows: &Tensor| of(&rows.reshape([-1, size, d])).sum(kind) / groups;
         if !share.cut {
-            let part = sum_over_sets(&mine, koleo_exclusion.as_ref());
+            let part = sum_over_sets(&mine);
             return Ok((part.shallow_clone(), part));
         }
-        // A group spans ranks: each computes the whole term over all rows, its own with a graph. Neighbours act on each
-        // other in both directions, so only the whole term has this rank's whole gradient.
+        // A group spans ranks: each computes the whole term over all rows, its own with a graph. Rows act on each other in
+        // both directions, so only the whole term has this rank's whole gradient.
         let all = share.gather(&mine, peers)?;
-        let koleo_exclusion = koleo_exclusion.map(|numbers| share.gather(&numbers, peers)).transpose()?;
         let after = share.first + share.images;
         let rows = Tensor::cat(&[all.narrow(1, 0, share.first), mine, all.narrow(1, after, share.total - after)], 1);
-        let whole = sum_over_sets(&rows, koleo_exclusion.as_ref());
+        let whole = sum_over_sets(&rows);
         Ok((whole.detach() / peers.world() as f64, whole))
     }
 

@@ -8,6 +8,7 @@ mod anomaly;
 mod calibration;
 mod controls;
 mod label_efficiency;
+mod labels_per_class;
 mod leave_one_source_out;
 mod robustness;
 
@@ -69,11 +70,14 @@ fn plug(evaluation: Evaluation) -> Plug {
         Evaluation::Mlp => Plug { probes: &[Probe::MLP], ..NOTHING },
         Evaluation::Calibration => Plug { measure: calibration::measure, ..NOTHING },
         Evaluation::LabelEfficiency => Plug { measure: label_efficiency::measure, ..NOTHING },
+        Evaluation::LabelsPerClass => Plug { measure: labels_per_class::measure, ..NOTHING },
         Evaluation::LeaveOneSourceOut => {
             Plug { verify: leave_one_source_out::verify, measure: leave_one_source_out::measure, ..NOTHING }
         }
         Evaluation::Anomaly => Plug { verify: anomaly::verify, measure: anomaly::measure, ..NOTHING },
         Evaluation::Robustness => Plug { verify: robustness::verify, measure: robustness::measure, ..NOTHING },
+        // It is about the network, which is not known here.
+        Evaluation::Cost => NOTHING,
         Evaluation::Controls => Plug { measure: controls::measure, ..NOTHING },
     }
 }
@@ -123,6 +127,7 @@ fn number(evaluation: Evaluation, (probe, metric): (&str, &str), value: f64) -> 
         metric: metric.to_owned(),
         class: None,
         fraction: None,
+        labels_per_class: None,
         repeat: None,
         fold: ALL_FOLDS.to_owned(),
         value,

@@ -8,25 +8,27 @@ function charts(report) {
   for (const chart of report.charts) groups.set(chart.group, [...(groups.get(chart.group) ?? []), chart]);
   return [...groups].map(([title, found]) => {
     const holder = el("div");
-    const show = (index) => holder.replaceChildren(...chartOf(found[index]));
+    const alike = found.every((chart) => chart.how === found[0].how);
+    const show = (index) => holder.replaceChildren(...chartOf(found[index], !alike));
     const parts = [holder];
     if (found.length > 1) {
       const options = found.map((chart, i) => [i, chart.title]);
       parts.unshift(el("div", { class: "controls" }, choice("Figure", options, 0, (index) => show(Number(index)))));
     }
     show(0);
-    return { title, how: found[0].how, parts };
+    return { title, how: alike ? found[0].how : null, parts };
   });
 }
 
-function chartOf(chart) {
+function chartOf(chart, withHow) {
   const names = [...new Set(chart.series.map((series) => series.name))];
   const chosen = new Set(names.length > CHART.most ? names.slice(0, 1) : names);
   const figure = el("figure", { class: "chart" });
   const again = redrawn(figure, (width) => figure.replaceChildren(...chartFigure(chart, names, chosen, width)));
   const legend = legendOf(names, chosen, again);
   const hint = names.length > CHART.most ? el("p", { class: "small" }, "Chosen names are coloured, the others grey.") : null;
-  return [el("h3", {}, chart.title), hint, figure, legend].filter(Boolean);
+  const how = withHow ? el("p", { class: "how" }, sentence(chart.how)) : null;
+  return [el("h3", {}, chart.title), how, hint, figure, legend].filter(Boolean);
 }
 
 function legendOf(names, chosen, changed) {
@@ -78,9 +80,10 @@ function chartFigure(chart, names, chosen, width) {
   }
   svg.append(draw("text", { class: "muted", x: (CHART.left + width) / 2, y: height - 6, "text-anchor": "middle" }, chart.x));
   svg.append(draw("text", { class: "muted", x: 13, y: height / 2 - 14, "text-anchor": "middle", transform: `rotate(-90 13 ${height / 2 - 14})` }, chart.y));
+  const placed = [];
   // The chosen ones last, so that they lie on top.
   for (const series of [...shown].sort((a, b) => chosen.has(a.name) - chosen.has(b.name))) {
-    svg.append(seriesMarks(chart, series, names.indexOf(series.name), chosen, { along, up }));
+    svg.append(seriesMarks(chart, series, names.indexOf(series.name), chosen, { along, up, width, placed }));
   }
   const tip = el("div", { class: "tip", hidden: true });
   const candidates = shown.filter((series) => chosen.has(series.name));
@@ -125,7 +128,19 @@ function decades(a, b) {
   return found.filter((value) => Math.log10(value) >= a - 1e-9 && Math.log10(value) <= b + 1e-9);
 }
 
-function seriesMarks(chart, series, index, chosen, { along, up }) {
+/** The name of a point, where there is room for it beside the point and the names in `placed`. */
+function nameBeside(name, x, y, { width, placed }) {
+  const words = ellipsis(name, 24);
+  const length = 6.8 * words.length;
+  const box = ([isLeft, down]) => ({ isLeft, from: isLeft ? x - 8 - length : x + 8, to: isLeft ? x - 8 : x + 8 + length, y: y + 4 + down });
+  const places = [0, 14, -14].flatMap((down) => [[false, down], [true, down]]).map(box).filter(({ from, to }) => from >= 0 && to <= width);
+  const isFree = (a) => placed.every((b) => a.to < b.from || b.to < a.from || Math.abs(a.y - b.y) > 12);
+  const found = places.find(isFree) ?? places[0] ?? box([true, 0]);
+  placed.push(found);
+  return draw("text", { x: found.isLeft ? x - 8 : x + 8, y: found.y, "text-anchor": found.isLeft ? "end" : "start" }, words);
+}
+
+function seriesMarks(chart, series, index, chosen, { along, up, width, placed }) {
   const isChosen = chosen.has(series.name);
   const ink = isChosen ? colour(index) : property("--line");
   const group = draw("g", {}, draw("title", {}, series.detail ? `${series.name}, ${series.detail}` : series.name));
@@ -138,7 +153,10 @@ function seriesMarks(chart, series, index, chosen, { along, up }) {
     const dash = ["", "7 3", "2 3", "9 3 2 3"][SHAPES.indexOf(shape(index))];
     group.append(draw("path", { d: path(points, along, up), fill: "none", stroke: ink, "stroke-width": isChosen ? 1.6 : 1, "stroke-dasharray": dash, "stroke-linejoin": "round" }));
   } else {
-    for (const [x, y] of points) group.append(draw("circle", { cx: along.at(x), cy: up.at(y), r: isChosen ? 4.5 : 3, fill: ink }));
+    for (const [x, y] of points) {
+      group.append(draw("circle", { cx: along.at(x), cy: up.at(y), r: isChosen ? 4.5 : 3, fill: ink }));
+      if (isChosen && chart.kind === "points") group.append(nameBeside(series.name, along.at(x), up.at(y), { width, placed }));
+    }
   }
   return group;
 }

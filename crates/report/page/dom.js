@@ -20,6 +20,11 @@ function filled(element, attributes, children) {
   return element;
 }
 
+/** The same with a capital at its beginning. */
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** Tells people who hear the page what has changed. */
 function say(text) {
   document.getElementById("said").textContent = text;
@@ -60,7 +65,9 @@ function fixed(value, digits) {
 /** A number of a metric: fractions as percent, others as they are. */
 function number(value, unit = "fraction") {
   if (value === null || value === undefined) return "";
-  return unit === "fraction" ? fixed(100 * value, 1) : fixed(value, Math.abs(value) < 10 ? 3 : 1);
+  if (unit === "fraction") return fixed(100 * value, 1);
+  const size = Math.abs(value);
+  return value !== 0 && size < 1e-3 ? short(value) : fixed(value, size < 10 ? 3 : 1);
 }
 
 function signed(value, unit = "fraction") {

@@ -1,6 +1,6 @@
 // Differences to the reference with their intervals: one row for each arm.
 
-const FOREST = { row: 26, stacked: 44, axis: 40, edge: 12 };
+const FOREST = { row: 26, stacked: 44, axis: 40, edge: 12, head: 20, tall: 20 };
 
 function forest(report) {
   const parts = [];
@@ -77,22 +77,26 @@ function forestFigure(report, evaluation, arms, [lo, hi], width) {
   const [left, right] = [names + FOREST.edge, width - figures - FOREST.edge];
   const x = (value) => left + ((value - lo) / (hi - lo)) * (right - left);
   const row = stacked ? FOREST.stacked : FOREST.row;
-  const height = arms.length * row + FOREST.axis;
+  // A tall figure has its numbers above the rows too.
+  const head = arms.length > FOREST.tall ? FOREST.head : 0;
+  const height = head + arms.length * row + FOREST.axis;
   const bottom = height - FOREST.axis;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": forestWords(report, evaluation, arms) });
-  for (let i = 0; i < arms.length; i += 2) svg.append(draw("rect", { class: "strip", x: 0, y: i * row, width, height: row }));
+  for (let i = 0; i < arms.length; i += 2) svg.append(draw("rect", { class: "strip", x: 0, y: head + i * row, width, height: row }));
   const unit = evaluation.primary.unit;
   if (unit === "fraction") {
-    svg.append(draw("rect", { class: "band", x: x(-report.margin), y: 0, width: x(report.margin) - x(-report.margin), height: bottom }));
+    svg.append(draw("rect", { class: "band", x: x(-report.margin), y: head, width: x(report.margin) - x(-report.margin), height: bottom - head }));
   }
-  svg.append(draw("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: bottom }));
+  svg.append(draw("line", { class: "zero", x1: x(0), x2: x(0), y1: head, y2: bottom }));
   for (const tick of ticks(lo, hi, (right - left) / 70)) {
-    svg.append(draw("line", { class: "axis", x1: x(tick), x2: x(tick), y1: 0, y2: bottom + 4, "stroke-dasharray": "2 4" }));
-    svg.append(draw("text", { class: "muted", x: x(tick), y: bottom + 17, "text-anchor": "middle" }, shortTick(tick, unit)));
+    svg.append(draw("line", { class: "axis", x1: x(tick), x2: x(tick), y1: head, y2: bottom + 4, "stroke-dasharray": "2 4" }));
+    for (const y of head > 0 ? [head - 7, bottom + 17] : [bottom + 17]) {
+      svg.append(draw("text", { class: "muted", x: x(tick), y, "text-anchor": "middle" }, shortTick(tick, unit)));
+    }
   }
   const below = `Difference to ${report.reference}, ${unit === "fraction" ? "points" : "units"}`;
   svg.append(draw("text", { class: "muted", x: (left + right) / 2, y: height - 4, "text-anchor": "middle" }, ellipsis(below, Math.floor(width / 7))));
-  arms.forEach((arm, place) => svg.append(forestRow(arm, { stacked, x, left, right, width, unit, top: place * row, row })));
+  arms.forEach((arm, place) => svg.append(forestRow(arm, { stacked, x, left, right, width, unit, top: head + place * row, row })));
   return svg;
 }
 
@@ -115,7 +119,11 @@ function forestRow(arm, at) {
   if (isInside(d.mean, at)) {
     // A ring, so that an interval narrower than the mark is seen inside it.
     group.append(draw("circle", { cx: at.x(d.mean), cy: y, r: 5.5, fill: "none", stroke: ink, "stroke-width": 1.8 }));
-    group.append(draw("line", { x1: at.x(d.mean), x2: at.x(d.mean), y1: y - 5, y2: y + 5, stroke: property("--bg"), "stroke-width": 1.2 }));
+    // The estimate itself, where that leaves the interval to be seen.
+    const [from, to] = (d.equivalence_interval ?? d.interval ?? [d.mean, d.mean]).map(at.x);
+    if (to - from > 14) {
+      group.append(draw("line", { x1: at.x(d.mean), x2: at.x(d.mean), y1: y - 5, y2: y + 5, stroke: property("--bg"), "stroke-width": 1.2 }));
+    }
   } else {
     group.append(arrow(d.mean < 0 ? at.left : at.right, y, d.mean < 0 ? -1 : 1, ink));
   }

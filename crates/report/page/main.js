@@ -6,12 +6,12 @@ function show(report) {
   const main = document.getElementById("content");
   const row = el("div", { class: "row" });
   if (report.mark) row.append(el("span", { class: "mark" }, report.mark));
-  const sections = [verdicts, forest, scores, classes, sources, confusion, measured, charts, mistakes, maps, run, methods].flatMap((make) => make(report) ?? []);
+  const sections = [verdicts, forest, scores, classes, sources, confusion, measured, charts, mistakes, maps, look, run, methods].flatMap((make) => make(report) ?? []);
   for (const section of sections) {
     const id = newId("section");
     row.append(el("a", { href: `#${id}` }, section.title));
     main.append(el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title` }, section.title),
-      section.how ? el("p", { class: "how" }, section.how.charAt(0).toUpperCase() + section.how.slice(1)) : null, section.parts));
+      section.how ? el("p", { class: "how" }, sentence(section.how)) : null, section.parts));
   }
   document.getElementById("contents").append(row);
   document.body.append(el("footer", { class: "small" }, report.made));

@@ -9,6 +9,7 @@ function run(report) {
     const columns = [{ key: "name", title: "arm" }, { key: "changes", title: "changes to the reference" },
       { key: "trial", title: "trial", node: (arm) => el("code", {}, arm.trial) }, { key: "shards", title: "trained on", node: (arm) => el("code", {}, arm.shards) }];
     if (found.arms.some((arm) => arm.hours !== null)) columns.push({ key: "hours", title: "device hours", number: true, text: (arm) => (arm.hours === null ? "" : fixed(arm.hours, 2)) });
+    if (found.arms.some((arm) => arm.kwh)) columns.push({ key: "kwh", title: "kWh", number: true, text: (arm) => (arm.kwh ? fixed(arm.kwh, 3) : "") });
     parts.push(el("h3", {}, "Arms"), dataTable({ name: "Arms", columns, rows: found.arms }).node);
   }
   parts.push(el("h3", {}, "Trials without scores"));
@@ -18,8 +19,17 @@ function run(report) {
       { key: "trial", title: "trial", node: (trial) => el("code", {}, trial.trial) }];
     parts.push(dataTable({ name: "Trials without scores", columns, rows: found.unscored }).node);
   }
-  for (const card of found.cards) parts.push(el("h3", {}, card.title), facts(card.facts));
+  for (const card of found.cards) parts.push(el("h3", {}, card.title), ...cardParts(card));
   return { title: "What was run", how: null, parts };
+}
+
+function cardParts(card) {
+  const parts = card.facts.length > 0 ? [facts(card.facts)] : [];
+  if (!card.table) return parts;
+  const { columns, rows } = card.table;
+  const isNumber = (i) => rows.some((row) => typeof row[i] === "number") && rows.every((row) => typeof row[i] === "number" || row[i] === "");
+  const heads = columns.map((title, i) => ({ key: i, title, number: isNumber(i), text: (row) => (typeof row[i] === "number" ? thousands(row[i]) : row[i]), sort: (row) => (row[i] === "" ? null : row[i]) }));
+  return [...parts, dataTable({ name: card.title, columns: heads, rows }).node];
 }
 
 function facts(pairs) {

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 mod pictures;
+mod run;
 
-pub use pictures::{Atlas, Map, Mistake, Mistakes, Sheet};
+pub use pictures::{Atlas, Look, LookSheet, Map, Mistake, Mistakes, Sheet};
+pub use run::{Card, CardCell, CardTable, Run, RunOfArm, Unscored};
 
 /// Version of the layout.
 pub const FORMAT: u32 = 1;
@@ -35,6 +37,9 @@ pub struct Report {
     pub evaluations: Vec<Evaluation>,
     /// Curves and scatters.
     pub charts: Vec<Chart>,
+    /// What models see in images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
     /// What was run.
     pub run: Option<Run>,
     /// How the numbers are to be read.
@@ -359,60 +364,4 @@ pub struct Series {
     /// Upper ends of the intervals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hi: Option<Vec<f64>>,
-}
-
-/// What was run. A fact is a name and a text.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Run {
-    /// Facts of the whole sweep.
-    pub facts: Vec<(String, String)>,
-    /// The arms.
-    pub arms: Vec<RunOfArm>,
-    /// Trials without scores.
-    pub unscored: Vec<Unscored>,
-    /// Facts of evaluation sets and the like.
-    pub cards: Vec<Card>,
-}
-
-/// One arm as it was run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunOfArm {
-    /// Its name.
-    pub name: String,
-    /// What sets it apart from the reference.
-    pub changes: String,
-    /// Short digest of the trial.
-    pub trial: String,
-    /// Short digest of the training set.
-    pub shards: String,
-    /// Device hours of its scored trials.
-    pub hours: Option<f64>,
-}
-
-/// A trial without scores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unscored {
-    /// Its arm.
-    pub arm: String,
-    /// Its seed, as text: JavaScript's numbers do not hold all of them.
-    pub seed: String,
-    /// Its state in words.
-    pub state: String,
-    /// Why.
-    pub reason: String,
-    /// Short digest of the trial.
-    pub trial: String,
-}
-
-/// Facts under a heading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Card {
-    /// The heading.
-    pub title: String,
-    /// The facts.
-    pub facts: Vec<(String, String)>,
 }

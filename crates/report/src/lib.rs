@@ -11,6 +11,7 @@
 //! * [`training`]: curves from the metrics of runs.
 //! * [`methods`]: the paragraph of methods.
 
+mod cost;
 pub mod data;
 mod measured;
 mod methods;
@@ -20,6 +21,7 @@ mod table;
 mod tally;
 mod training;
 
+pub use cost::costs;
 pub use data::Report;
 pub use measured::curves;
 pub use methods::{Design, EvaluationDesign, Size, methods};

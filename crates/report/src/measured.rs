@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use results::measures::Evaluation;
-use results::render::metric_words;
+use results::render::{is_percent, metric_words};
 use results::stats::score::Metric;
 use results::table::{MeasuredLine, Table};
 
@@ -83,7 +83,7 @@ fn kind(table: &Table, line: &MeasuredLine) -> Kind {
 }
 
 fn unit(metric: &str) -> Unit {
-    if ["brier", "aurc"].contains(&metric) { Unit::Number } else { Unit::Fraction }
+    if is_percent(metric) { Unit::Fraction } else { Unit::Number }
 }
 
 fn words(evaluation: Evaluation) -> String {
@@ -92,14 +92,17 @@ fn words(evaluation: Evaluation) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Curves of one evaluation set: the primary metric by the share of labels, and the share of wrong answers by coverage for each
+/// Curves of one evaluation set: the primary metric by the share of labels and by their number, and the share of wrong answers by coverage for each
 /// probe with probabilities.
 pub fn curves(table: &Table, dataset: &str, split: &str) -> Vec<Chart> {
-    let all: Vec<&MeasuredLine> = lines(table, dataset, split).filter(|line| line.fraction.is_some()).collect();
+    let all: Vec<&MeasuredLine> = lines(table, dataset, split).filter(|line| place(line).is_some()).collect();
     let metric = table.primaries.get(dataset).copied().unwrap_or_default().metric;
-    let labels =
-        all.iter().copied().filter(|l| l.evaluation == Evaluation::LabelEfficiency && l.metric == metric.name());
-    let mut charts: Vec<Chart> = label_curve(dataset, metric, &labels.collect::<Vec<_>>()).into_iter().collect();
+    let labels = |evaluation| {
+        let of = |line: &&MeasuredLine| line.evaluation == evaluation && line.metric == metric.name();
+        label_curve((dataset, metric, evaluation), &all.iter().copied().filter(of).collect::<Vec<_>>())
+    };
+    let mut charts: Vec<Chart> =
+        [Evaluation::LabelEfficiency, Evaluation::LabelsPerClass].into_iter().filter_map(labels).collect();
     let risks: Vec<&MeasuredLine> = all.into_iter().filter(|line| line.metric == RISK).collect();
     let mut probes: Vec<&str> = risks.iter().map(|line| line.probe.as_str()).collect();
     probes.dedup();
@@ -114,17 +117,29 @@ pub fn curves(table: &Table, dataset: &str, split: &str) -> Vec<Chart> {
     charts
 }
 
-fn label_curve(dataset: &str, metric: Metric, lines: &[&MeasuredLine]) -> Option<Chart> {
+/// Where on a curve a line stands: at a share, or at a number of labels of each class.
+fn place(line: &MeasuredLine) -> Option<f64> {
+    line.fraction.or(line.labels_per_class.map(|labels| labels as f64))
+}
+
+fn label_curve((dataset, metric, evaluation): (&str, Metric, Evaluation), lines: &[&MeasuredLine]) -> Option<Chart> {
     let series = series(lines);
     let words = metric_words(metric.name());
+    let (x, what) = match evaluation {
+        Evaluation::LabelsPerClass => {
+            ("labelled cells of each class", "only so many training cells of each class are labelled, image by image")
+        }
+        _ => ("share of the training cells", "only a share of the training cells is labelled, whole images at a time"),
+    };
     (!series.is_empty()).then(|| Chart {
         group: "Label efficiency".to_owned(),
-        title: format!("{dataset}: {words}"),
-        how: "the score of linear_standardised where only a share of the training cells is labelled, whole images at a time; bands are ± one \
-              standard deviation over seeds. A curve that is higher at the left needs fewer labels."
-            .to_owned(),
+        title: format!("{dataset}: {words} by {x}"),
+        how: format!(
+            "the score of linear_standardised where {what}; bands are ± one standard deviation over seeds. A curve that is higher at the left needs \
+             fewer labels."
+        ),
         kind: ChartKind::Line,
-        x: "share of the training cells".to_owned(),
+        x: x.to_owned(),
         y: words,
         log_x: true,
         series,
@@ -146,7 +161,7 @@ fn risk_curve(dataset: &str, probe: &str, lines: &[&MeasuredLine]) -> Chart {
     }
 }
 
-/// One series for each arm or baseline, points by their share.
+/// One series for each arm or baseline, points by their [`place`].
 fn series(lines: &[&MeasuredLine]) -> Vec<Series> {
     let mut names: Vec<String> = Vec::new();
     for line in lines {
@@ -156,14 +171,14 @@ fn series(lines: &[&MeasuredLine]) -> Vec<Series> {
     }
     let of = |name: String| {
         let mut points: Vec<&&MeasuredLine> = lines.iter().filter(|line| line.name() == name).collect();
-        points.sort_by(|a, b| a.fraction.unwrap_or(0.0).total_cmp(&b.fraction.unwrap_or(0.0)));
+        points.sort_by(|a, b| place(a).unwrap_or(0.0).total_cmp(&place(b).unwrap_or(0.0)));
         let spread = points.iter().any(|line| line.value.std.is_some());
         let end = |sign: f64| {
             let of = |line: &&&MeasuredLine| rounded(line.value.mean + sign * line.value.std.unwrap_or(0.0));
             spread.then(|| points.iter().map(of).collect())
         };
         Series {
-            x: points.iter().filter_map(|line| line.fraction).collect(),
+            x: points.iter().filter_map(|line| place(line)).collect(),
             y: points.iter().map(|line| Some(rounded(line.value.mean))).collect(),
             lo: end(-1.0),
             hi: end(1.0),
@@ -187,6 +202,7 @@ mod tests {
             probe: "linear_standardised".into(),
             class: None,
             fraction: Some(fraction),
+            labels_per_class: None,
             source: None,
             metric: metric.into(),
             arm: arm.into(),

@@ -8,7 +8,7 @@ const FRAME: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/style.css");
 
 /// The scripts, in an order in which each knows those it uses.
-const SCRIPTS: [&str; 12] = [
+const SCRIPTS: [&str; 13] = [
     include_str!("../page/dom.js"),
     include_str!("../page/data-table.js"),
     include_str!("../page/verdicts.js"),
@@ -19,6 +19,7 @@ const SCRIPTS: [&str; 12] = [
     include_str!("../page/chart.js"),
     include_str!("../page/tiles.js"),
     include_str!("../page/map.js"),
+    include_str!("../page/look.js"),
     include_str!("../page/run.js"),
     include_str!("../page/main.js"),
 ];
@@ -85,6 +86,7 @@ mod tests {
             margin: 0.01,
             evaluations: Vec::new(),
             charts: Vec::new(),
+            look: None,
             run: None,
             captions: Vec::new(),
             methods: Vec::new(),

@@ -19,12 +19,13 @@ pub struct Trace {
 }
 
 /// Metrics that are drawn, with their names in words.
-const DRAWN: [(&str, &str); 8] = [
+const DRAWN: [(&str, &str); 9] = [
     ("loss", "total loss"),
     ("dino_global", "DINO loss, global crops"),
     ("dino_local", "DINO loss, local crops"),
     ("ibot", "iBOT loss"),
     ("koleo", "KoLeo loss"),
+    ("sigreg", "SIGReg loss"),
     ("teacher_entropy", "entropy of the teacher"),
     ("rankme", "effective rank of the teacher's features"),
     ("images_per_s", "images per second"),

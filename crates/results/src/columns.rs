@@ -47,6 +47,7 @@ pub fn to_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         ("class", some(rows.iter().map(|r| r.class.clone()))),
         ("evaluation", some(rows.iter().map(|r| r.evaluation.clone()))),
         ("fraction", numbers(rows.iter().map(|r| r.fraction))),
+        ("labels_per_class", Arc::new(UInt64Array::from_iter(rows.iter().map(|r| r.labels_per_class)))),
         ("repeat", Arc::new(UInt64Array::from_iter(rows.iter().map(|r| r.repeat)))),
         ("token", some(rows.iter().map(|r| r.token.clone()))),
         ("value", number(|r| r.value)),
@@ -98,6 +99,7 @@ pub fn from_parquet(bytes: Vec<u8>, what: &str) -> Result<Vec<ResultRow>, Result
                 class: cells.optional_text("class", i)?,
                 evaluation: cells.optional_text("evaluation", i)?,
                 fraction: cells.further_number("fraction", i)?,
+                labels_per_class: cells.further_count("labels_per_class", i)?,
                 repeat: cells.further_count("repeat", i)?,
                 token: cells.optional_text("token", i)?,
                 value: cells.number("value", i)?,
@@ -245,6 +247,7 @@ mod tests {
             ResultRow {
                 evaluation: Some("label_efficiency".into()),
                 fraction: Some(0.05),
+                labels_per_class: Some(10),
                 repeat: Some(2),
                 token: Some("both".into()),
                 ..row("base", 1, "1", 0.5)
@@ -262,7 +265,7 @@ mod tests {
         let bytes = bytes::Bytes::from(to_parquet(std::slice::from_ref(&row)).unwrap());
         let mut reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
         let batch = reader.next().unwrap().unwrap();
-        let further = ["class", "evaluation", "fraction", "repeat", "token"];
+        let further = ["class", "evaluation", "fraction", "labels_per_class", "repeat", "token"];
         let new = [&["init_weights", "code_probe", "split_digest", "transductive"], &further[..]].concat();
         let schema = batch.schema();
         let old = schema.fields().iter().filter(|field| !new.contains(&field.name().as_str()));

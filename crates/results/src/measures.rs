@@ -148,6 +148,11 @@ evaluations! {
         "The score where only a share of the training cells, whole images at a time, is labelled; at small shares an image may be more than \
          the share. An arm that is higher at small shares needs fewer labels.",
         settings::label_efficiency();
+    /// Scores from a number of labels of each class.
+    LabelsPerClass: "labels_per_class", "Scores of linear_standardised from 1 to 100 labelled cells of each class, image by image",
+        "The score where only so many training cells of each class are labelled, taken image by image; of a class that has fewer, all. An arm that \
+         is higher at small numbers needs fewer labels.",
+        settings::labels_per_class();
     /// Scores on a source that no fit has seen.
     LeaveOneSourceOut: "leave_one_source_out", "Scores of linear_standardised on each source, fitted to all others",
         "The score on each source where the probe has seen no cell of it. The worst of them is what a new laboratory may get.", Value::Null;
@@ -161,6 +166,11 @@ evaluations! {
         "source: how well features tell the source, beside what the class alone tells (source_by_class), and from features less the mean of \
          their class (source_within_class); lower is more robust. Biology index: 1 where neighbours share the class, 0 where they share the source.",
         settings::robustness();
+    /// What features cost.
+    Cost: "cost", "Parameters, operations for one image, and images a second of the network that gives the features",
+        "Parameters and operations of the features alone, without heads, counted; a multiplication and its addition are two operations. Images a \
+         second are those of the network on its device, without reading and decoding, and depend on the machine and what else ran on it.",
+        Value::Null;
     /// What a score means nothing without.
     Controls: "controls", "Shuffled labels, the class by source alone, and the largest class",
         "What is reached without looking at cells, or with labels that mean nothing: a score is worth what it lies above these.", Value::Null;

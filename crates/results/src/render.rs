@@ -18,4 +18,4 @@ pub use latex::latex;
 pub(crate) use people::shortened;
 pub use people::{markdown, terminal};
 pub use programs::{classes_csv, csv, measured_csv, parquet};
-pub use scale::metric_words;
+pub use scale::{is_percent, metric_words};

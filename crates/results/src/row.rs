@@ -85,6 +85,9 @@ pub struct ResultRow {
     /// The share that the number is at, in `(0, 1]`: of the training cells, or of the cells that are answered (coverage).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f64>,
+    /// The number of labelled training cells of each class that the number is at; `None` where it is at no such number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_per_class: Option<u64>,
     /// Which of several draws the number is of, from 0; `None` where nothing is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<u64>,
@@ -151,9 +154,10 @@ impl ResultRow {
         let class = part(" of class ", self.class.clone());
         let evaluation = part(", evaluation ", self.evaluation.clone());
         let fraction = part(" at ", self.fraction.map(|fraction| fraction.to_string()));
+        let labels = part(" at labels ", self.labels_per_class.map(|labels| labels.to_string()));
         let repeat = part(" repeat ", self.repeat.map(|repeat| repeat.to_string()));
         format!(
-            "{probe} {metric}{class} of {features} on {dataset}/{split}, fold {fold}{evaluation}{fraction}{repeat}, arm {arm}, seed {seed}, \
+            "{probe} {metric}{class} of {features} on {dataset}/{split}, fold {fold}{evaluation}{fraction}{labels}{repeat}, arm {arm}, seed {seed}, \
              step {step}"
         )
     }
@@ -282,6 +286,7 @@ pub(crate) mod tests {
             class: None,
             evaluation: None,
             fraction: None,
+            labels_per_class: None,
             repeat: None,
             token: None,
             value,
@@ -303,6 +308,7 @@ pub(crate) mod tests {
             ResultRow {
                 evaluation: Some("label_efficiency".into()),
                 fraction: Some(0.05),
+                labels_per_class: Some(10),
                 repeat: Some(2),
                 token: Some("both".into()),
                 ..row("base", 0, "0", 1.0)

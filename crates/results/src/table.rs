@@ -148,6 +148,7 @@ pub const SMOKE_TEST: &str = "SMOKE TEST, NO EVIDENCE: this table shows that the
 /// #     class: None,
 /// #     evaluation: None,
 /// #     fraction: None,
+/// #     labels_per_class: None,
 /// #     repeat: None,
 /// #     token: None,
 /// #     value,

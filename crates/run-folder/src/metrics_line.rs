@@ -42,6 +42,9 @@ pub struct StepMetrics {
     pub ibot: Option<f64>,
     /// KoLeo loss with its weight.
     pub koleo: Option<f64>,
+    /// SIGReg loss with its weight, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigreg: Option<f64>,
     /// Learning rate of this step, before the factors of parameter groups.
     pub lr: Option<f64>,
     /// Learning rate of the last layer of the heads.

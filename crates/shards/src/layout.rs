@@ -70,6 +70,11 @@ impl Manifest {
         alike.then(|| &first.key[at..at + length])
     }
 
+    /// The key of a table of the set's own report, as [`report_key`]; nothing for the first sets, whose reports are named otherwise.
+    pub fn report_key(&self, table: &str, ending: &str) -> Option<String> {
+        Some(format!("{REPORT}/{table}-{}.{ending}", self.content_name()?))
+    }
+
     /// The glob that names all shards of the set and nothing else, as long as the set is sound.
     pub fn shard_glob(&self) -> String {
         match self.content_name() {

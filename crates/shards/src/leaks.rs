@@ -241,6 +241,20 @@ impl FoundLeaks {
         Ok(Self { leaks, store: store.clone() })
     }
 
+    /// Puts a copy of the record, its table and its picture into `store`, where none is yet.
+    ///
+    /// # Errors
+    /// The stores'; [`ShardError::Leaks`] for another table than it names.
+    pub fn copy_to(&self, store: &Store) -> Result<(), ShardError> {
+        if store.exists(&self.key("json"))? {
+            return Ok(());
+        }
+        let picture = self.key("png");
+        let sheet = self.store.exists(&picture)?.then(|| self.store.get(&picture)).transpose()?;
+        self.leaks.clone().publish(store, self.table()?.to_vec(), sheet.map(|bytes| bytes.to_vec()))?;
+        Ok(())
+    }
+
     fn key(&self, ending: &str) -> String {
         let Leaks { train, evaluation, compared, .. } = &self.leaks;
         key(&train.shards, &evaluation.shards, *compared, ending)
@@ -322,6 +336,12 @@ mod tests {
         assert_eq!(found.table().unwrap(), "near");
         assert!(found.sheet_uri().unwrap().unwrap().ends_with("/near.png"));
         assert!(FoundLeaks::find(&[&first, &second], &eval, &train).unwrap().is_none(), "the order of the sets counts");
+        let third = Store::open("memory://leaks-3").unwrap();
+        found.copy_to(&third).unwrap();
+        found.copy_to(&third).unwrap();
+        let copy = FoundLeaks::find(&[&third], &train, &eval).unwrap().unwrap();
+        assert_eq!((&copy.leaks, copy.table().unwrap()), (&found.leaks, found.table().unwrap()));
+        assert!(copy.sheet_uri().unwrap().unwrap().starts_with("memory://leaks-3/"));
     }
 
     #[test]

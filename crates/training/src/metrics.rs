@@ -87,6 +87,7 @@ impl Metrics {
             dino_local: Some(report.losses.dino_local),
             ibot: Some(report.losses.ibot),
             koleo: Some(report.losses.koleo),
+            sigreg: Some(report.losses.sigreg).filter(|value| *value != 0.0),
             lr: Some(knobs.lr),
             last_layer_lr: Some(knobs.last_layer_lr),
             wd: Some(knobs.wd),

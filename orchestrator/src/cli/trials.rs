@@ -73,3 +73,33 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) choice: SweepChoice,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// A shard set, or a local folder of pictures.
+    #[arg(long, value_name = "FOLDER|URI")]
+    pub(crate) images: String,
+    /// The arm whose model looks; give it again for several [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) arm: Vec<String>,
+    /// The seed whose models look [default: the first].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Images to show, separated by commas, as `worker look` takes them [default: `--most` images of all classes].
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
+    pub(crate) show: Vec<String>,
+    /// Images that are shown where none are named.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) most: usize,
+    /// Show the images that are nearest to these too.
+    #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
+    pub(crate) neighbours_of: Vec<String>,
+    /// Side in pixels at which models see an image, a multiple of the patch [default: that of a global crop].
+    #[arg(long, value_name = "PX")]
+    pub(crate) size: Option<u64>,
+    /// Threads [default: all cores].
+    #[arg(long)]
+    pub(crate) threads: Option<u64>,
+}

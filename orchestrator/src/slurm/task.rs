@@ -58,7 +58,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
         Standing::Unwanted(why) => bail!("attempt {attempt} of {} is not wanted: {why}", trial.label()),
     }
     // The node may see another worker, another store or less room than the machine that planned.
-    let findings = check::check(&store, &batch.plan, &[trial], &batch.setting.worker);
+    let findings = check::check(&store, &batch.plan, &[trial], &batch.setting.worker, None);
     if !findings.problems.is_empty() {
         let record = failure(Cause::Changed, "check", findings.problems.join("; "), Vec::new());
         return fail(&store, &trial, attempt, &record);

@@ -391,11 +391,11 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
     let cases = [
         (
             SWEEP.replace("seeds:", "probe: {options: {nonsense: 1}}\nseeds:"),
-            "with `probe.options`: `worker probe` refuses it: unexpected argument '--nonsense' found",
+            ": probe-cells with `probe.options.nonsense`: `worker probe` refuses it: unexpected argument '--nonsense' found",
         ),
         (
             SWEEP.replace("seeds:", "probe: {options: {no-random: true}}\nseeds:"),
-            "`probe.options.no-random`: write it with underscores: `no_random`",
+            ": `probe.options.no-random`: write it with underscores: `no_random`",
         ),
         (
             SWEEP.replace("seeds:", "probe: {options: {no_random: maybe}}\nseeds:"),
@@ -422,6 +422,7 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
         for args in [&["--dry-run"][..], &[]] {
             let run = bench.run(args).ends(1);
             assert!(run.err.contains(said), "{said} is not in {}", run.err);
+            assert!(!said.contains("probe.options") || run.err.contains("sweep.yaml line "), "{}", run.err);
         }
         assert!(bench.records("claim.json").is_empty() && bench.calls("train").is_empty());
     }

@@ -9,13 +9,13 @@ use results::render::metric_words;
 /// Numbers of curves, which are read from rows and reports.
 const CURVES: [&str; 1] = ["risk"];
 
-/// What a line is about: evaluation, probe, and the class, share or source.
+/// What a line is about: evaluation, probe, and the class, share, number of labels or source.
 type About = (String, String, String);
 
 /// Values by metric.
 type Values<'a> = Vec<(&'a str, Vec<f64>)>;
 
-/// One line for each evaluation, probe, class, share and left-out source, with the mean of each metric over folds and draws.
+/// One line for each evaluation, probe, class, share, number of labels and left-out source, with the mean of each metric over folds and draws.
 pub(super) fn lines(measures: &[Measure]) -> Vec<String> {
     let mut found: Vec<(About, Values<'_>)> = Vec::new();
     for measure in measures.iter().filter(|measure| !CURVES.contains(&measure.metric.as_str())) {
@@ -35,9 +35,10 @@ pub(super) fn lines(measures: &[Measure]) -> Vec<String> {
 
 fn about(measure: &Measure) -> About {
     let share = measure.fraction.map(|share| format!(" at {} %", (1e4 * share).round() / 100.0));
+    let labels = measure.labels_per_class.map(|labels| format!(" at {labels} a class"));
     let class = measure.class.as_ref().map(|class| format!(" {class}"));
     let source = (measure.evaluation == Evaluation::LeaveOneSourceOut.name()).then(|| format!(" {}", measure.fold));
-    let parts = [class, share, source].into_iter().flatten().collect::<String>();
+    let parts = [class, share, labels, source].into_iter().flatten().collect::<String>();
     (measure.evaluation.clone(), measure.probe.clone(), parts)
 }
 
@@ -62,6 +63,7 @@ mod tests {
             metric: metric.into(),
             class: None,
             fraction: Some(fraction),
+            labels_per_class: None,
             repeat: Some(0),
             fold: fold.into(),
             value,

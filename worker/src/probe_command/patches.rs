@@ -1,22 +1,24 @@
 //! How anomalous the patches of each cell are, for the evaluation `anomaly`.
 
 use anyhow::Result;
-use dino::Encoder;
 use probe::evaluations::Setting;
 use probe::patches::{Bank, bank_rows};
 
 use crate::features::Extractor;
+use crate::released::Frozen;
 
-/// A model that gives patches, and the side of the pictures that it is shown, px.
+/// A network, and the side of the pictures that it is shown, px.
 #[derive(Clone, Copy)]
 pub(super) struct Model<'a> {
-    pub(super) encoder: &'a Encoder,
+    pub(super) network: &'a dyn Frozen,
     pub(super) side: i64,
 }
 
-/// A score for each cell. Patches are made batch by batch; those of the normal cells of each fold are held.
-pub(super) fn scores(model: Model<'_>, extractor: &Extractor<'_>, setting: &Setting<'_>) -> Result<Vec<f64>> {
-    let Model { encoder, side } = model;
+/// A score for each cell; `None` for a network without patch tokens. Patches are made batch by batch; those of the normal cells of each
+/// fold are held.
+pub(super) fn scores(model: Model<'_>, extractor: &Extractor<'_>, setting: &Setting<'_>) -> Result<Option<Vec<f64>>> {
+    let Model { network, side } = model;
+    let Some(encoder) = network.encoder() else { return Ok(None) };
     let (cells, patches) = (setting.cells, (side / encoder.backbone().shape().patch).pow(2) as usize);
     let mut banks = Vec::new();
     for rows in bank_rows(setting, patches)? {
@@ -38,5 +40,5 @@ pub(super) fn scores(model: Model<'_>, extractor: &Extractor<'_>, setting: &Sett
             Ok(())
         })?;
     }
-    Ok(scores)
+    Ok(Some(scores))
 }

@@ -10,6 +10,7 @@ use dino::{
     koleo::{Eps, koleo},
     masks,
     params::Parameters,
+    sigreg::sigreg,
 };
 use run_spec::config::{Loss, Masks, TrainConfig};
 use std::{fs, sync::Mutex, thread};
@@ -82,6 +83,19 @@ fn koleo_agrees_even_with_duplicates() {
     x.get(1).get(3).copy_(&x.get(1).get(0));
     let eps = Eps::of(&Loss::default());
     close(&koleo(&x, None, eps), &load("parts.safetensors")["koleo"], 1e-12);
+}
+
+#[test]
+fn sigreg_and_its_gradient_are_those_of_plain_pytorch() {
+    let expected: serde_json::Value = serde_json::from_slice(&fs::read(golden("../sigreg.json")).unwrap()).unwrap();
+    let list = |key: &str| -> Vec<f64> { serde_json::from_value(expected[key].clone()).unwrap() };
+    let rows = (numbers("sigreg.rows", &[3, 10, 6]) * 1.5 + 0.25).set_requires_grad(true);
+    let directions = numbers("sigreg.directions", &[6, 16]);
+    let directions = &directions / directions.norm_scalaropt_dim(2, [0], true);
+    let values = sigreg(&rows, &directions);
+    close(&values, &Tensor::from_slice(&list("values")), 1e-12);
+    (values * Tensor::from_slice(&[1.0, 2.0, 3.0])).sum(Kind::Double).backward();
+    close(&rows.grad().flatten(0, -1), &Tensor::from_slice(&list("gradient")), 1e-12);
 }
 
 #[test]

@@ -187,6 +187,35 @@ fn koleo_leaves_twins_out_on_any_number_of_ranks() {
 }
 
 #[test]
+fn sigreg_is_the_same_on_any_number_of_ranks() {
+    for groups in [1, 2] {
+        let mut c = tiny();
+        (c.train.loss_groups, c.loss.koleo_weight, c.loss.sigreg_weight) = (groups, 0.0, 0.5);
+        c.train.precision = Precision::F64;
+        let knobs = Schedules::new(&c).at(3);
+        let step = |rank: usize, world: usize, peers: &dyn Collective| {
+            let mut state = new(&c);
+            let losses = state.step(&batch(&c, 0, rank, world), &knobs, peers).unwrap().losses;
+            assert!(losses.named().iter().any(|(name, value)| *name == "sigreg" && *value > 0.0));
+            (losses.sigreg, copies(&state))
+        };
+        for world in [2, 3] {
+            thread::scope(|scope| {
+                for peers in Threads::world_of(world) {
+                    let step = &step;
+                    scope.spawn(move || {
+                        let (sigreg, solo) = step(0, 1, &Solo::new());
+                        let (other, state) = step(peers.rank(), world, &peers);
+                        assert!((sigreg - other).abs() < 1e-9 * sigreg, "{sigreg} and {other} on {world} ranks");
+                        assert_near(&solo, &state, 1e-9, "sigreg");
+                    });
+                }
+            });
+        }
+    }
+}
+
+#[test]
 fn fifty_steps_in_f32_lose_the_same_on_any_number_of_ranks() {
     let mut c = tiny();
     c.train.loss_groups = 2;

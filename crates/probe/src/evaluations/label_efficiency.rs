@@ -48,7 +48,7 @@ pub(super) fn measure(subject: &Subject<'_>) -> Result<Vec<Measure>, ProbeError>
 }
 
 /// The rows of each group, groups in a random order.
-fn in_drawn_order(rows: &[usize], group_of_row: &[usize], (fold, repeat): (u64, u64)) -> Vec<Vec<usize>> {
+pub(super) fn in_drawn_order(rows: &[usize], group_of_row: &[usize], (fold, repeat): (u64, u64)) -> Vec<Vec<usize>> {
     let mut groups = std::collections::BTreeMap::<usize, Vec<usize>>::new();
     rows.iter().for_each(|&row| groups.entry(group_of_row[row]).or_default().push(row));
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();

@@ -55,6 +55,21 @@ fn more_labels_score_higher_and_shares_hold_whole_groups() {
 }
 
 #[test]
+fn a_number_of_labels_holds_so_many_cells_of_each_class_and_the_smaller_numbers() {
+    let measures = found(Evaluation::LabelsPerClass, &setting(2.0, 0.0));
+    let at = |labels: u64| mean(&measures, |m| m.metric == "weighted_f1" && m.labels_per_class == Some(labels));
+    assert!(at(1) < at(25) && at(25) > 0.75, "{} {}", at(1), at(25));
+    let fitted = |labels: u64| {
+        let of: Vec<u64> = measures.iter().filter(|m| m.labels_per_class == Some(labels)).map(|m| m.n_train).collect();
+        assert!(of.iter().all(|n| *n == of[0]) && of.len() == 3 * 3 * Metric::ALL.len(), "{of:?}");
+        of[0]
+    };
+    // Of 160 training cells 20 are of class 2: from 25 on it gives all. At 100 every class would.
+    assert_eq!([1, 5, 10, 25, 50].map(fitted), [3, 15, 30, 70, 120]);
+    assert!(measures.iter().all(|m| m.labels_per_class < Some(100)));
+}
+
+#[test]
 fn a_source_left_out_scores_as_a_fold_of_that_source_does() {
     let all = setting(2.0, 1.0);
     let measures = found(Evaluation::LeaveOneSourceOut, &all);

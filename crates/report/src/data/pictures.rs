@@ -1,4 +1,4 @@
-//! What a page shows of single cells: their pictures, the mistakes about them, and their places on a map.
+//! What a page shows of single cells: their pictures, the mistakes about them, their places on a map, and what models see in them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -93,7 +93,41 @@ pub struct Sheet {
 impl Sheet {
     /// A sheet from the bytes of a JPEG file.
     pub fn of_jpeg(bytes: &[u8], columns: u32, first: u32, count: u32) -> Self {
-        let image = format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes));
-        Self { columns, first, count, image }
+        Self { columns, first, count, image: data_uri("image/jpeg", bytes) }
     }
+}
+
+/// Pictures of what models see in images, as `worker look` draws them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// What was looked at and by which models.
+    pub facts: Vec<(String, String)>,
+    /// The pictures, in order.
+    pub sheets: Vec<LookSheet>,
+}
+
+/// One picture of a [`Look`]. It says itself how it is to be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookSheet {
+    /// What it shows.
+    pub title: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// A `data:` URI.
+    pub image: String,
+}
+
+impl LookSheet {
+    /// A picture from the bytes of a PNG file of that size.
+    pub fn of_png(title: String, bytes: &[u8], (width, height): (u32, u32)) -> Self {
+        Self { title, width, height, image: data_uri("image/png", bytes) }
+    }
+}
+
+fn data_uri(kind: &str, bytes: &[u8]) -> String {
+    format!("data:{kind};base64,{}", STANDARD.encode(bytes))
 }

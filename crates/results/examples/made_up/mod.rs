@@ -163,6 +163,7 @@ fn row((features, arm): (&str, &str), seed: u64, (fold, probe, metric): (&str, &
         class: None,
         evaluation: None,
         fraction: None,
+        labels_per_class: None,
         repeat: None,
         token: None,
         value,

@@ -23,7 +23,9 @@ pub const COVERAGES: [f64; 20] =
 
 /// Shares of the training cells that label efficiency is measured at.
 pub const LABEL_FRACTIONS: [f64; 6] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// Draws of training groups at each share below all.
+/// Numbers of labelled training cells of each class that scores are measured at.
+pub const LABELS_PER_CLASS: [u64; 6] = [1, 5, 10, 25, 50, 100];
+/// Draws of training groups at each share below all, and at each number.
 pub const LABEL_REPEATS: u64 = 3;
 
 /// Normal cells whose distance, averaged, is the anomaly score of a cell.
@@ -49,6 +51,10 @@ pub(super) fn calibration() -> Value {
 
 pub(super) fn label_efficiency() -> Value {
     json!({ "fractions": LABEL_FRACTIONS, "repeats": LABEL_REPEATS })
+}
+
+pub(super) fn labels_per_class() -> Value {
+    json!({ "labels": LABELS_PER_CLASS, "repeats": LABEL_REPEATS })
 }
 
 pub(super) fn anomaly() -> Value {

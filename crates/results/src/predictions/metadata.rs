@@ -88,6 +88,9 @@ pub struct Measure {
     /// The share of the training cells or of the answered cells that it is at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f64>,
+    /// The number of labelled training cells of each class that it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_per_class: Option<u64>,
     /// Which of several draws it is of, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<u64>,

@@ -62,6 +62,7 @@ pub(super) fn of_fit(
         class: None,
         evaluation: None,
         fraction: None,
+        labels_per_class: None,
         repeat: None,
         token: origin.token.clone(),
         value: 0.0,
@@ -77,17 +78,18 @@ pub(super) fn of_fit(
 
 /// The row of one number of a further evaluation.
 fn of_measure(task: &Task, record: &FeaturesRecord, measure: &Measure) -> ResultRow {
-    let Measure { evaluation, probe, metric, class, fraction, repeat, fold, value, n, n_train, note } = measure.clone();
+    let Measure { fold, note, n_train, .. } = measure.clone();
     let fit = Fit { fold, n_train, note, c: None, optimum: None };
     ResultRow {
-        evaluation: Some(evaluation),
-        metric,
-        class,
-        fraction,
-        repeat,
-        value,
-        n,
-        ..of_fit(task, record, &probe, &fit, &[])
+        evaluation: Some(measure.evaluation.clone()),
+        metric: measure.metric.clone(),
+        class: measure.class.clone(),
+        fraction: measure.fraction,
+        labels_per_class: measure.labels_per_class,
+        repeat: measure.repeat,
+        value: measure.value,
+        n: measure.n,
+        ..of_fit(task, record, &measure.probe, &fit, &[])
     }
 }
 

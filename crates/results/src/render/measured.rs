@@ -47,7 +47,7 @@ pub(super) fn block(set: &str, evaluation: Evaluation, lines: &[&MeasuredLine]) 
 /// What the places of an evaluation are.
 fn place(evaluation: Evaluation) -> &'static str {
     match evaluation {
-        Evaluation::LabelEfficiency => "labelled",
+        Evaluation::LabelEfficiency | Evaluation::LabelsPerClass => "labelled",
         Evaluation::LeaveOneSourceOut => "source left out",
         _ => "class",
     }

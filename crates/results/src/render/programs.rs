@@ -252,6 +252,7 @@ fn of_measured(line: &MeasuredLine) -> Record {
         text("metric", &*line.metric),
         text("class", line.class.clone().unwrap_or_default()),
         number("fraction", line.fraction),
+        text("labels_per_class", line.labels_per_class.map(|labels| labels.to_string()).unwrap_or_default()),
         text("source", line.source.clone().unwrap_or_default()),
         text("arm", &*line.arm),
         text("features", &*line.features),

@@ -6,6 +6,9 @@ use crate::stats::score::Metric;
 pub fn metric_words(metric: &str) -> String {
     match metric {
         "auroc" | "aupr" | "aurc" => metric.to_uppercase(),
+        "parameters_million" => "parameters, millions".to_owned(),
+        "gflop_per_image" => "GFLOP an image".to_owned(),
+        "images_per_s" => "images a second".to_owned(),
         "brier" => "Brier".to_owned(),
         metric => metric.replace("f1", "F1").replace("at_90", "at_90_%").replace('_', " "),
     }
@@ -32,14 +35,19 @@ pub(super) enum Scale {
     Percent,
     /// A number with four decimals.
     Plain,
-    /// A number of dimensions, with one decimal.
+    /// A number of dimensions or of other large things, with one decimal.
     Dimensions,
+}
+
+/// Whether a metric is a fraction that is shown in percent.
+pub fn is_percent(metric: &str) -> bool {
+    Scale::of(metric) == Scale::Percent
 }
 
 impl Scale {
     pub(super) fn of(metric: &str) -> Self {
         match metric {
-            "effective_rank" => Self::Dimensions,
+            "effective_rank" | "parameters_million" | "gflop_per_image" | "images_per_s" => Self::Dimensions,
             metric if Metric::named(metric).is_some() || FRACTIONS.contains(&metric) => Self::Percent,
             metric if metric.strip_prefix("worst_").is_some_and(|metric| Metric::named(metric).is_some()) => {
                 Self::Percent

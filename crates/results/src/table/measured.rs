@@ -25,6 +25,8 @@ pub struct MeasuredLine {
     pub class: Option<String>,
     /// The share of the training cells or of the answered cells that it is at.
     pub fraction: Option<f64>,
+    /// The number of labelled training cells of each class that it is at.
+    pub labels_per_class: Option<u64>,
     /// The source that was left out; `None` where folds are averaged.
     pub source: Option<String>,
     /// Name of the metric, as in the rows.
@@ -47,10 +49,11 @@ impl MeasuredLine {
         line_name(&self.features, &self.arm)
     }
 
-    /// What the number is of, beside probe and metric: a class, a share or a source; empty for all cells.
+    /// What the number is of, beside probe and metric: a class, a share, a number of labels or a source; empty for all cells.
     pub fn place(&self) -> String {
         let share = self.fraction.map(|share| format!("{} %", (1e4 * share).round() / 100.0));
-        [self.class.clone(), share, self.source.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let labels = self.labels_per_class.map(|labels| format!("{labels} a class"));
+        [self.class.clone(), share, labels, self.source.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -147,8 +150,11 @@ impl<'a> Place<'a> {
     }
 
     fn words(&self) -> String {
-        let ResultRow { dataset, split, probe, metric, class, fraction, .. } = self.row;
-        format!("{:?}", (dataset, split, self.evaluation, probe, metric, class, fraction, self.source()))
+        let ResultRow { dataset, split, probe, metric, class, fraction, labels_per_class, .. } = self.row;
+        format!(
+            "{:?}",
+            (dataset, split, self.evaluation, probe, metric, class, fraction, labels_per_class, self.source())
+        )
     }
 }
 
@@ -175,6 +181,7 @@ impl Values<'_> {
             probe: place.row.probe.clone(),
             class: place.row.class.clone(),
             fraction: place.row.fraction,
+            labels_per_class: place.row.labels_per_class,
             source: place.source().map(str::to_owned),
             metric: place.row.metric.clone(),
             arm: arm.to_owned(),

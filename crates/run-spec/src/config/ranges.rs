@@ -100,6 +100,7 @@ const RANGES: &[(&str, Range)] = &[
     ("loss.dino_weight", WEIGHT),
     ("loss.ibot_weight", WEIGHT),
     ("loss.koleo_weight", WEIGHT),
+    ("loss.sigreg_weight", WEIGHT),
     ("loss.koleo_norm_eps", EPSILON),
     ("loss.koleo_pair_eps", EPSILON),
     ("loss.koleo_log_eps", EPSILON),

@@ -33,6 +33,9 @@ const UNDIGESTED: [&str; 3] = ["/log/tensorboard", "/log/prometheus", "/store"];
 /// Operational keys that came after digests of whole configurations were written down: no digest covers them, so those stay.
 const LATER: [&str; 4] = ["/log/probe_every_steps", "/log/probe_shards", "/log/probe_split", "/checkpoint/keep_best"];
 
+/// Keys that came after digests were written down, each with the value that leaves things as they were: with that value no digest covers them, so those stay.
+const SINCE: [(&str, f64); 1] = [("/loss/sigreg_weight", 0.0)];
+
 /// Keys that decide about a model before it is trained.
 const UNTRAINED: [&str; 2] = ["/model", "/crops/global_size"];
 
@@ -61,19 +64,19 @@ impl RecordedConfig {
     /// The digest by which result rows and checkpoints name the configuration: of all keys but those that only say where
     /// metrics go and how a store is asked.
     pub fn digest(&self) -> Digest {
-        digest_json(&without(&without(&self.0, &UNDIGESTED), &LATER))
+        digest_json(&without(&counted(&self.0), &UNDIGESTED))
     }
 
     /// The digest of every key that decides or names anything, seed and paths included.
     pub fn digest_of_all_keys(&self) -> Digest {
-        digest_json(&without(&self.0, &LATER))
+        digest_json(&counted(&self.0))
     }
 
     /// The dotted keys in which this run would differ from the one that `begun` describes, each with both values:
     /// `loss.koleo_weight: 0.0 then, 0.1 now`. Empty where it is the same run, which may go on; keys that change no weight
     /// do not count.
     pub fn changes_since(&self, begun: &Self) -> Vec<String> {
-        let (then, now) = (without(&begun.0, &OPERATIONAL), without(&self.0, &OPERATIONAL));
+        let [then, now] = [begun, self].map(|config| without(&counted(&config.0), &OPERATIONAL));
         if digest_json(&then) == digest_json(&now) { Vec::new() } else { differing_keys(&then, &now) }
     }
 
@@ -135,7 +138,7 @@ impl ArmConfig {
     /// The digest of a trial with this configuration: initial weights count by the digest of their file, not by where the
     /// file is. `code` is the version of the program that trains.
     pub fn trial_digest(&self, init_weights: Option<&Digest>, shards: &Digest, code: &str) -> Digest {
-        let mut config = without(&self.0, &LATER);
+        let mut config = counted(&self.0);
         if let (Some(digest), Some(weights)) = (init_weights, config.pointer_mut("/init/weights")) {
             *weights = Value::String(format!("blake3:{digest}"));
         }
@@ -171,6 +174,13 @@ impl From<Value> for ArmConfig {
     fn from(value: Value) -> Self {
         Self(value)
     }
+}
+
+/// The keys of a configuration that count in digests.
+fn counted(config: &Value) -> Value {
+    let as_before = |(key, value): &&(&str, f64)| config.pointer(key).and_then(Value::as_f64) == Some(*value);
+    let unchanged: Vec<&str> = SINCE.iter().filter(as_before).map(|(key, _)| *key).collect();
+    without(&without(config, &LATER), &unchanged)
 }
 
 /// A configuration without some of its keys. They are taken out, not emptied: a run that was begun before a key existed
@@ -257,6 +267,19 @@ mod tests {
         assert_eq!((before.digest(), trial(&before)), (now.digest(), trial(&now)));
         assert_eq!(before.digest_of_all_keys(), now.digest_of_all_keys());
         assert!(now.changes_since(&before).is_empty());
+    }
+
+    #[test]
+    fn a_new_key_counts_where_it_changes_something() {
+        let old = recorded(json!({"seed": 1, "loss": {"koleo_weight": 0.1}}));
+        let with = |weight: f64| recorded(json!({"seed": 1, "loss": {"koleo_weight": 0.1, "sigreg_weight": weight}}));
+        let trial = |config: &RecordedConfig| config.without_seed().trial_digest(None, &Digest::of(b"shards"), "1.0");
+        let digests = |config: &RecordedConfig| (config.digest(), config.digest_of_all_keys(), trial(config));
+        assert_eq!(digests(&old), digests(&with(0.0)));
+        assert_eq!(with(0.0).changes_since(&old), Vec::<String>::new());
+        let (before, after) = (digests(&old), digests(&with(0.1)));
+        assert!(before.0 != after.0 && before.1 != after.1 && before.2 != after.2);
+        assert_eq!(with(0.1).changes_since(&old), ["loss.sigreg_weight: null then, 0.1 now"]);
     }
 
     #[test]

@@ -93,6 +93,8 @@ section! {
         koleo_log_eps: f64 = 1e-8,
         /// Pairs that are no neighbours to KoLeo.
         koleo_exclude: KoleoExclude = KoleoExclude::None,
+        /// Weight of SIGReg (arXiv:2511.08544), in place of KoLeo or beside it; 0 leaves it out.
+        sigreg_weight: f64 = 0.0,
         /// How teacher logits become targets.
         centering: Centering = Centering::SinkhornKnopp,
         /// Number of Sinkhorn-Knopp iterations.

@@ -10,13 +10,14 @@ use std::path::Path;
 use run_folder::{MetricsLine, StepOutcome};
 
 /// Metrics-line key, Prometheus name after `reddino_train_`, factor to base units, help.
-const GAUGES: [(&str, &str, f64, &str); 19] = [
+const GAUGES: [(&str, &str, f64, &str); 20] = [
     ("step", "step", 1.0, "Number of the last step that has a metrics line."),
     ("loss", "loss", 1.0, "Total loss in nats."),
     ("dino_global", "dino_global_loss", 1.0, "DINO loss of the global crops in nats."),
     ("dino_local", "dino_local_loss", 1.0, "DINO loss of the local crops in nats."),
     ("ibot", "ibot_loss", 1.0, "Loss of the masked patches in nats."),
     ("koleo", "koleo_loss", 1.0, "KoLeo loss with its weight."),
+    ("sigreg", "sigreg_loss", 1.0, "SIGReg loss with its weight."),
     ("lr", "learning_rate", 1.0, "Learning rate."),
     ("last_layer_lr", "last_layer_learning_rate", 1.0, "Learning rate of the last layer of the heads."),
     ("wd", "weight_decay", 1.0, "Weight decay."),

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -103,6 +103,9 @@ parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on re
 measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (ten minutes)
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --test shard_builder copies:: -- --nocapture
 	REDDINO_MEASURE_COPIES=1 cargo test --locked --workspace --lib how_long -- --nocapture
+
+measure-index: ## how the search for likely copies grows, on synthetic fingerprints of up to 10^6 images (N=10000000 for more; an hour)
+	REDDINO_MEASURE_INDEX=$(or $(N),1000000) cargo test --locked --workspace --lib how_long_the_index -- --nocapture
 
 measure-map: $(MAP)/.stamp ## maps of features beside umap-learn: trustworthiness, continuity and seconds, in one run
 	cargo build --locked -p feature-map --example measure_map

@@ -16,6 +16,7 @@ for script in tests/golden/make_*.py; do
   case "$script" in
     */make_cellpose.py) out=(tests/golden/cellpose) ;;
     */make_labels.py) out=(tests/golden/labels) ;;
+    */make_masks.py) out=(tests/golden/masks) ;;
     */make_augment*.py | */make_rand_augment.py | */make_stain.py) out=(tests/golden/augment) ;;
     *) out=() ;;
   esac

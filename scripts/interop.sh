@@ -15,6 +15,9 @@ check "every file of configs/ holds under its JSON schema" "$python" tests/inter
 "$bin/shard-builder" synth --out "$work/smears" --seed 1
 "$bin/shard-builder" build "$work/smears/eval-sources" --data "$work/smears/data" --product cells --out "$work/cells"
 check "pyarrow, DuckDB and datasets open the shard set" "$python" tests/interop/check_shards.py "$work/cells"
+check "the lines of docs/reading-sets.md run" "$python" tests/interop/check_reading.py docs/reading-sets.md "$work/cells"
+"$bin/shard-builder" build "$work/smears/eval-sources" --data "$work/smears/data" --product cells --out "$work/split" --splits grouped
+check "datasets gives train and test of a set with splits apart" "$python" tests/interop/check_splits.py "$work/split"
 
 "$bin/worker" train configs/train/tiny.yaml --shards "$work/cells" --out "$work/run" \
   --set optim.epoch_length=4 --set train.batch_size=8 --set checkpoint.every_steps=2 --set model.layerscale_init=1.0

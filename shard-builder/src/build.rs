@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use datasets::reading::{LocatedSource, read_sources};
+use datasets::sampling::{DrawnPile, Sampling, sampling_table};
 use datasets::schema::{FlawAction, Source};
 use datasets::survey::{
     CopySearch, ImageRecord, RowSink, SurveyOptions, cell_table, copy_table, count_by_source, find_copies, image_table,
@@ -20,22 +21,25 @@ use run_spec::ids::{Digest, Product, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
     Codec, FinishedShard, Header, Manifest, RowMeta, ShardLimits, ShardWriter, planned_shard_key, report_key,
+    split_shard_key,
 };
 use tracing::debug;
 
 use crate::builder_share::BuilderShare;
-use crate::card::{self, Card, CardLine};
+use crate::card::{self, Card, CardLine, DataFiles};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copy_counts::{count_pairs, only_alike};
 use crate::encode::{Encoder, SpoolSink};
 use crate::fingerprints;
-use crate::plan::{self, PlannedShard};
+use crate::plan::{self, PlannedShard, Sharing};
 use crate::progress::{Progress, Terminal};
 use crate::resume::Resumed;
 use crate::sources::{Sources, locate};
 use crate::spool::Spool;
 use crate::summary;
 use crate::target::Target;
+use crate::use_split::{self, SplitPlan, UseSplit};
+use crate::verify::verify_set;
 use terminal::thousands;
 
 /// How images are written.
@@ -64,15 +68,39 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         Product::Patches => PATCHES_PER_SHARD,
         Product::Cells => CELLS_PER_SHARD,
     });
-    let config = configuration(&sources, &options, args.near_copies, rows_per_shard);
+    let sampling = sampling(args, &sources)?;
+    let splits = SplitPlan::of(&args.splits);
+    let mut config = configuration(&sources, &options, args.near_copies, rows_per_shard);
+    // Not named where they are not asked for, as `um_per_px`.
+    if let Some(sampling) = &sampling {
+        config["sampling"] = serde_json::to_value(sampling)?;
+    }
+    if let Some(splits) = splits {
+        config["splits"] = splits.described();
+    }
     let target = Target::take(&args.out, digest_json(&config), &data)?;
     let spool_bytes = u64::from(args.spool_gib) << 30;
     let copies = match args.near_copies {
         NearCopies::Join => CopySearch::Near,
         NearCopies::Ignore => CopySearch::Exact,
     };
-    let build = Build { config, sources, options, copies, rows_per_shard, target, share: args.part, spool_bytes };
-    pool.install(|| build.run())
+    let share = args.part;
+    let build =
+        Build { config, sources, options, copies, sampling, splits, rows_per_shard, target, share, spool_bytes };
+    let mut text = pool.install(|| build.run())?;
+    if args.verify {
+        text.push_str(&format!("\n\n{}", verify_set(&args.out)?));
+    }
+    Ok(text)
+}
+
+/// The file that says which rows are drawn, if there is one.
+fn sampling(args: &BuildArgs, sources: &[LocatedSource]) -> Result<Option<Sampling>> {
+    let Some(file) = &args.sample else { return Ok(None) };
+    let bytes = std::fs::read(file).with_context(|| format!("read --sample {}", file.display()))?;
+    let sampling = Sampling::parse(&bytes, &file.display().to_string())?;
+    sampling.check_sources(sources).with_context(|| format!("--sample {}", file.display()))?;
+    Ok(Some(sampling))
 }
 
 /// The descriptions, with what the command line says where they do not.
@@ -136,6 +164,8 @@ struct Build {
     sources: Vec<LocatedSource>,
     options: SurveyOptions,
     copies: CopySearch,
+    sampling: Option<Sampling>,
+    splits: Option<SplitPlan>,
     rows_per_shard: u32,
     config: Value,
     target: Target,
@@ -151,6 +181,10 @@ struct Plan {
     /// Pairs that are alike and no copies.
     alike: usize,
     groups: Vec<String>,
+    /// What was drawn of each pile, where rows are drawn.
+    drawn: Vec<DrawnPile>,
+    /// The split of each image, in a set with splits.
+    splits: Option<Vec<UseSplit>>,
     shards: Vec<PlannedShard>,
     /// Digest of all that is planned, which names the folder of the shards.
     content: Digest,
@@ -177,6 +211,8 @@ impl Build {
         let mut text = format!("{}\n{tally}", self.summary(&plan.images, &manifest, &digest, resumed));
         text.push_str(&stays);
         text.push_str(&kept);
+        text.extend(plan.drawn.iter().map(drawn_sentence));
+        text.extend(plan.splits.as_ref().map(|splits| use_split::summary(&plan.images, &plan.groups, splits)));
         text.push_str(&only_alike(plan.alike));
         for warning in plan::much_joined(&self.sources, &plan.images, &plan.groups) {
             text.push_str(&format!("\nwarning: {warning}"));
@@ -191,12 +227,19 @@ impl Build {
         let sink = spool.as_ref().map(|spool| SpoolSink { spool, codec: CODEC });
         let sink = sink.as_ref().map(|sink| sink as &dyn RowSink);
         let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
+        let drawn = self.sampling.as_ref().map_or_else(Vec::new, |sampling| sampling.draw(&self.sources, &mut images));
         let limits = self.options.limits;
         let FoundCopies { pairs: copies, alike } =
             find_copies(&self.sources, &mut images, self.copies, limits, &Terminal);
         let groups = joined_groups(&self.sources, &images, &copies);
-        let (config, product) = (digest_json(&self.config), self.options.product);
-        let shards = plan::shards(&config, product, &self.sources, &images, &groups, self.rows_per_shard as usize);
+        let splits = self.splits.map(|splits| splits.of_images(&self.sources, &images, &groups));
+        let sharing = Sharing {
+            config: &digest_json(&self.config),
+            product: self.options.product,
+            rows_per_shard: self.rows_per_shard as usize,
+            splits: splits.as_deref(),
+        };
+        let shards = plan::shards(sharing, &self.sources, &images, &groups);
         if shards.is_empty() {
             let summary = summary::summary(&self.sources, &images, &vec![0; self.sources.len()]);
             bail!("no images produced any rows\n{summary}{}", summary::labels_unused(&self.sources, &images));
@@ -206,7 +249,7 @@ impl Build {
         // What is known of the bytes to be written: an interrupted build has written some, and other builders write their part.
         let known = spool.as_ref().map_or(0, Spool::bytes);
         self.target.verify_ready(known)?;
-        Ok(Plan { spool, images, copies, alike, groups, shards, content })
+        Ok(Plan { spool, images, copies, alike, groups, drawn, splits, shards, content })
     }
 
     /// The second pass. Returns the manifest, and what was there of an earlier attempt.
@@ -215,7 +258,10 @@ impl Build {
         let mut resumed = Resumed::default();
         let progress = Progress::start("write shards", plan.shards.len() as u64);
         for number in self.share.order(plan.shards.len()) {
-            let key = planned_shard_key(&plan.content, number as u64);
+            let key = match plan.shards[number].split {
+                Some(split) => split_shard_key(&plan.content, split.name(), number as u64),
+                None => planned_shard_key(&plan.content, number as u64),
+            };
             let mut finished = self.shard(&key, &plan.shards[number], encoder, &mut resumed)?;
             finished.bytes.clear();
             shards[number] = Some(finished);
@@ -248,7 +294,7 @@ impl Build {
             groups: groups.len() as u64,
             flaws: summary::flaws(&self.sources, &plan.images),
             copies,
-            glob: manifest.shard_glob(),
+            files: DataFiles::of(manifest),
             left_out: String::new(),
         }
     }
@@ -278,6 +324,9 @@ impl Build {
             return Ok(finished);
         }
         let mut writer = ShardWriter::new(product, CODEC, ShardLimits::default());
+        if let Some(split) = shard.split {
+            writer = writer.of_split(use_split::shard_split(&self.sources, split));
+        }
         for row in encoder.rows(&shard.rows)? {
             writer.push(row)?;
         }
@@ -298,7 +347,9 @@ impl Build {
             ("config", "json", canonical_json(&self.config).into_bytes()),
         ];
         let cells = cell_table(sources, images)?;
+        let sampling = self.sampling.as_ref().map(|_| sampling_table(&plan.drawn)).transpose()?;
         let all = tables.into_iter().chain(cells.map(|cells| ("cells", "csv", cells)));
+        let all = all.chain(sampling.map(|sampling| ("sampling", "csv", sampling)));
         let files: Vec<(String, Vec<u8>)> =
             all.map(|(table, ending, bytes)| (report_key(&plan.content, table, ending), bytes)).collect();
         self.target.write_report(&files)
@@ -327,6 +378,14 @@ impl Build {
         text.push_str(&resumed.to_string());
         text
     }
+}
+
+/// A line on what was drawn of a pile.
+fn drawn_sentence(pile: &DrawnPile) -> String {
+    let DrawnPile { name, there, wanted, drawn, .. } = pile;
+    let [there, wanted, drawn_rows] = [there, wanted, drawn].map(|rows| thousands(*rows));
+    let short = if pile.drawn < pile.wanted { "; there are no more" } else { "" };
+    format!("\ndrawn: {drawn_rows} of {there} rows of {name:?}, {wanted} wanted{short}")
 }
 
 /// The side that all rows have, px; 0 where they differ.

@@ -31,10 +31,35 @@ pub(crate) struct Card<'a> {
     pub(crate) flaws: Vec<(String, String)>,
     /// What was found of copies, in a sentence.
     pub(crate) copies: &'a str,
-    /// Names all shards and nothing else.
-    pub(crate) glob: String,
+    /// Where its shards lie.
+    pub(crate) files: DataFiles,
     /// What was left out of the set that this one was made of, as a sentence; empty for a set that was built.
     pub(crate) left_out: String,
+}
+
+/// Where other readers find the shards of a set.
+#[derive(Debug)]
+pub(crate) struct DataFiles {
+    /// Names all shards and nothing else.
+    glob: String,
+    /// The splits, each with what names its shards; empty in a set without splits.
+    splits: Vec<(String, String)>,
+}
+
+impl DataFiles {
+    /// Where the shards of a set lie.
+    pub(crate) fn of(manifest: &shards::Manifest) -> Self {
+        let split = |split: &str| (split.to_owned(), manifest.split_glob(split));
+        Self { glob: manifest.shard_glob(), splits: manifest.shard_splits().into_iter().map(split).collect() }
+    }
+
+    /// What stands behind `data_files:` in the head of a card.
+    fn yaml(&self) -> String {
+        if self.splits.is_empty() {
+            return format!(" {}", self.glob);
+        }
+        self.splits.iter().map(|(split, glob)| format!("\n  - split: {split}\n    path: {glob}")).collect()
+    }
 }
 
 /// What a card says of a source.
@@ -104,7 +129,20 @@ impl Card<'_> {
         for CardLine { name, title, home, citation, .. } in &self.lines {
             text.push_str(&format!("- **{}**: {}. {}. {}\n", plain(name), plain(title), plain(home), plain(citation)));
         }
+        text.push_str(&self.reading());
         text
+    }
+
+    /// How the set is read with common tools.
+    fn reading(&self) -> String {
+        let glob = &self.files.glob;
+        format!(
+            "\n## Reading it\n\nIn this folder:\n\n```python\nimport duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
+             from '{glob}' group by all\").show()\nrows = pandas.concat(pandas.read_parquet(shard, columns=[\"source\", \"label\", \"group\"]) for shard in \
+             glob.glob(\"{glob}\"))\nwhole = datasets.load_dataset(\".\")                      # pictures decode; streaming=True reads as it \
+             goes\nwhole[\"train\"].with_format(\"torch\", columns=[\"x\", \"y\"])  # for a PyTorch DataLoader\n```\n\nPart rows by `group`, never one by one: \
+             rows of a group show the same patient, slide or field.\n"
+        )
     }
 
     /// What the Hub reads, the title and the first paragraph.
@@ -117,10 +155,10 @@ impl Card<'_> {
         };
         format!(
             "---\nlicense: {}\ntask_categories:\n- image-classification\ntags:\n- medical\n- hematology\nconfigs:\n- config_name: default\n  \
-             data_files: {}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} public sources, in {} groups that no split may \
+             data_files:{}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} sources, in {} groups that no split may \
              part (column `group`). Each row names its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
             licence(&self.lines.iter().map(|line| line.licence).collect::<Vec<_>>()),
-            self.glob,
+            self.files.yaml(),
             self.lines.len(),
             thousands(self.groups),
         )

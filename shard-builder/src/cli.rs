@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Looks at a folder that no one has described and writes a first description of it.
+    Describe(DescribeArgs),
     /// Cuts the images of described sources into patches or cells and writes them as a shard set.
     Build(BuildArgs),
     /// Reports images that are copies of each other, within and across sources and between training and evaluation.
@@ -46,6 +48,24 @@ pub(crate) enum Command {
     Synth(SynthArgs),
     /// Prints the JSON schema of a source description, for editors and checkers; `configs/schema/` has it too.
     Schema,
+}
+
+/// Arguments of `describe`: the folder, and where description and contact sheet go.
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// The folder or archive of a dataset.
+    pub(crate) folder: PathBuf,
+    /// Where the description goes, instead of the terminal. A file that is there stays.
+    #[arg(long, value_name = "FILE.yaml")]
+    pub(crate) out: Option<PathBuf>,
+    /// Draw some images with the labels that were found.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Most that a tar.gz may inflate to, in bytes of a temporary file.
+    #[arg(long, value_name = "N", default_value_t = 256 << 30)]
+    pub(crate) max_archive_bytes: u64,
+    #[command(flatten)]
+    pub(crate) decoding: DecodeArgs,
 }
 
 /// Arguments of `build`: sources, the set to write, and what is cut from the images.
@@ -97,6 +117,39 @@ pub(crate) struct BuildArgs {
     /// Most that a temporary file (under TMPDIR) may hold, so that images need not be decoded twice. 0: none.
     #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
     pub(crate) spool_gib: u32,
+    /// Verify the set once it is written, as `verify` does.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Draw rows by source and label, so that the set is balanced: a file as configs/sampling/white-cells.yaml. Without it all rows are in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sample: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) splits: SplitsArgs,
+}
+
+/// Splits that other readers see.
+#[derive(Debug, Args)]
+pub(crate) struct SplitsArgs {
+    /// Which rows `datasets.load_dataset` gives as `train` and which as `test`: by the role of their source, or by group.
+    #[arg(long, value_name = "none|role|grouped", default_value = "none")]
+    pub(crate) splits: SplitArg,
+    /// Share of the rows of training sources that are `test`, with --splits grouped.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_share)]
+    pub(crate) test_share: f64,
+    /// Seed of the choice of groups, with --splits grouped.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) test_seed: u64,
+}
+
+/// How rows are split for other readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitArg {
+    /// All rows are `train`, as readers take a set without splits.
+    None,
+    /// Rows of sources with `role: evaluation` are `test`.
+    Role,
+    /// These, and groups of the other sources; no group is in both.
+    Grouped,
 }
 
 /// Arguments of `leaks`: the two sets, and where the record goes.
@@ -228,6 +281,9 @@ pub(crate) struct DuplicatesArgs {
     /// A source on which models are evaluated, besides those that say `role: evaluation`. May be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) evaluation: Vec<String>,
+    /// Seek likely copies by short codes, as where there are 20,000 images and more; without it fewer are compared all with all.
+    #[arg(long)]
+    pub(crate) index: bool,
     /// Pairs on the contact sheet, the worst first.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) pairs: u32,
@@ -299,6 +355,12 @@ pub(crate) struct ShowArgs {
     /// Draw a labelled sample of each source.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) contact_sheet: Option<PathBuf>,
+    /// Write a page with small pictures of the rows, to be filtered by source, label, quality and copies. It opens from disk.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
+    /// Most rows on the page, at even distances.
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
+    pub(crate) html_rows: u64,
     /// Samples of each source on the contact sheet.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) samples: u32,
@@ -335,6 +397,13 @@ pub(crate) enum SynthScale {
     Small,
     /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
     Medium,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("write a share between 0 and 1, such as 0.2".to_owned()),
+    }
 }
 
 fn parse_scale(text: &str) -> Result<f64, String> {

@@ -48,7 +48,8 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
     let (images, found) = pool.install(|| -> Result<_> {
         let mut images = survey(&sources, options, None, &Terminal)?;
-        let found = find_copies(&sources, &mut images, CopySearch::Near, limits, &Terminal);
+        let search = if args.index { CopySearch::Indexed } else { CopySearch::Near };
+        let found = find_copies(&sources, &mut images, search, limits, &Terminal);
         Ok((images, found))
     })?;
     let pairs = rank_copies(&sources, &images, &found.pairs);

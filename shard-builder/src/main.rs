@@ -1,8 +1,9 @@
-//! Turns blood-smear datasets into Parquet shards: `build`, `duplicates`, `leaks`, `segment`, `remove`, `diff`, `split`, `verify`, `show`, `synth`.
+//! Turns blood-smear datasets into Parquet shards: `describe`, `build`, `duplicates`, `leaks`, `segment`, `remove`, `diff`, `split`, `verify`, `show`, `synth`.
 //!
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
 
+mod browse;
 mod build;
 mod builder_share;
 mod card;
@@ -10,6 +11,7 @@ mod cli;
 mod compared_set;
 mod copy_counts;
 mod data_place;
+mod describe_command;
 mod diff;
 mod duplicates;
 mod encode;
@@ -33,6 +35,7 @@ mod spool;
 mod summary;
 mod synth_command;
 mod target;
+mod use_split;
 mod verify;
 
 use std::process::ExitCode;
@@ -70,6 +73,7 @@ fn log_to_stderr() {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => terminal::line(build::build(&args)?),
+        Command::Describe(args) => terminal::line(describe_command::describe(&args)?),
         Command::Duplicates(args) => terminal::line(duplicates::duplicates(&args)?),
         Command::Leaks(args) => terminal::line(leaks_command::leaks(&args)?),
         Command::Remove(args) => terminal::line(remove::remove(&args)?),

@@ -3,10 +3,13 @@
 //! A shard's key holds the digest of its planned content, so a build that was killed finds the shards it finished, and a
 //! build of anything else never takes them for its own.
 
+use std::collections::BTreeSet;
+
 use datasets::reading::LocatedSource;
 use datasets::survey::{GroupCounts, ImageRecord, count_groups};
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
+use crate::use_split::UseSplit;
 use terminal::thousands;
 
 /// Share of a source's groups from which joining is worth a warning.
@@ -30,6 +33,8 @@ pub(crate) struct PlannedShard {
     pub(crate) content: Digest,
     /// Its rows, in order.
     pub(crate) rows: Vec<PlannedRow>,
+    /// The split of all of them, in a set with splits.
+    pub(crate) split: Option<UseSplit>,
 }
 
 /// A sentence for each source of which more than [`MANY`] of the groups were joined with others.
@@ -52,17 +57,41 @@ pub(crate) fn much_joined(sources: &[LocatedSource], images: &[ImageRecord], gro
     many.map(sentence).collect()
 }
 
-/// Shares all rows out to shards of `rows_per_shard`, in the order of the images.
+/// What rows are shared out by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sharing<'a> {
+    /// Digest of the configuration of the build.
+    pub(crate) config: &'a Digest,
+    /// Whether the rows are patches or cells.
+    pub(crate) product: Product,
+    /// Rows of a shard, at most.
+    pub(crate) rows_per_shard: usize,
+    /// The split of each image, in a set with splits.
+    pub(crate) splits: Option<&'a [UseSplit]>,
+}
+
+/// Shares all rows out to shards, in the order of the images, those of a split together.
 pub(crate) fn shards(
-    config: &Digest,
-    product: Product,
+    sharing: Sharing<'_>,
     sources: &[LocatedSource],
     images: &[ImageRecord],
     groups: &[String],
-    rows_per_shard: usize,
+) -> Vec<PlannedShard> {
+    let Some(splits) = sharing.splits else { return shards_of(sharing, sources, (images, groups), None) };
+    let all: BTreeSet<UseSplit> = splits.iter().copied().collect();
+    all.into_iter().flat_map(|split| shards_of(sharing, sources, (images, groups), Some(split))).collect()
+}
+
+/// The shards of one split, or of a set without splits.
+fn shards_of(
+    Sharing { config, product, rows_per_shard, splits }: Sharing<'_>,
+    sources: &[LocatedSource],
+    (images, groups): (&[ImageRecord], &[String]),
+    split: Option<UseSplit>,
 ) -> Vec<PlannedShard> {
     let mut rows = Vec::new();
-    for (image, record) in images.iter().enumerate() {
+    let is_own = |image: usize| splits.is_none_or(|splits| split == splits.get(image).copied());
+    for (image, record) in images.iter().enumerate().filter(|(image, _)| is_own(*image)) {
         let source = &sources[record.source].source.name;
         for (cut, at) in record.cuts().iter().enumerate() {
             let (x, y) = (i64::from(at.x), i64::from(at.y));
@@ -71,7 +100,7 @@ pub(crate) fn shards(
         }
     }
     rows.chunks(rows_per_shard)
-        .map(|rows| PlannedShard { content: content(config, images, groups, rows), rows: rows.to_vec() })
+        .map(|rows| PlannedShard { content: content(config, images, groups, rows), rows: rows.to_vec(), split })
         .collect()
 }
 

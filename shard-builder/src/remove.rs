@@ -11,12 +11,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use run_spec::ids::{Digest, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
-    FinishedShard, Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardWriter, planned_shard_key,
-    report_key,
+    FinishedShard, Header, Manifest, PatchRow, RowMeta, ShardLimits, ShardSet, ShardSplit, ShardWriter,
+    planned_shard_key, report_key, split_shard_key,
 };
 use store::Store;
 
-use crate::card::{self, Card};
+use crate::card::{self, Card, DataFiles};
 use crate::cli::{RemoveArgs, VERSION};
 use crate::fingerprints;
 use crate::left_out::LeftOut;
@@ -102,7 +102,7 @@ impl Removal {
             }
             first += shard.rows;
             if !rows.is_empty() {
-                manifest.add(&self.shard(number, rows, &mut resumed)?);
+                manifest.add(&self.shard(number, rows, shard.split(), &mut resumed)?);
                 number += 1;
             }
             progress.tick();
@@ -111,14 +111,26 @@ impl Removal {
         Ok((manifest.finish(), resumed))
     }
 
-    fn shard(&self, number: u64, rows: Vec<(u64, RowMeta)>, resumed: &mut Resumed) -> Result<FinishedShard> {
+    fn shard(
+        &self,
+        number: u64,
+        rows: Vec<(u64, RowMeta)>,
+        split: Option<&str>,
+        resumed: &mut Resumed,
+    ) -> Result<FinishedShard> {
         let (store, old) = (&self.target.store, self.set.manifest());
-        let key = planned_shard_key(&self.content, number);
+        let key = match split {
+            Some(split) => split_shard_key(&self.content, split, number),
+            None => planned_shard_key(&self.content, number),
+        };
         let kind = (rows.len() as u64, old.product, old.codec);
         if let Some(finished) = resumed.find(store, &key, kind, |place, there| rows[place].1 == *there)? {
             return Ok(finished);
         }
         let mut writer = ShardWriter::new(old.product, old.codec, ShardLimits::default());
+        if let Some(split) = split {
+            writer = writer.of_split(ShardSplit { name: split.to_owned(), roles: self.set.roles().clone() });
+        }
         for (row, meta) in rows {
             writer.push(patch(&self.set, row, meta)?)?;
         }
@@ -142,7 +154,7 @@ impl Removal {
             groups: groups.len() as u64,
             flaws: report.flaws(&sources.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
             copies: &report.copies(),
-            glob: manifest.shard_glob(),
+            files: DataFiles::of(manifest),
             left_out: format!("Made of set {}, with {} left out.", self.set.digest().short(), self.left_out.words),
             lines,
         };

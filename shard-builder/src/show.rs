@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use run_spec::ids::Product;
 use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 use store::Store;
 
 use imaging::contact_sheet::{self, Strip};
 
+use crate::browse;
 use crate::cli::ShowArgs;
 use terminal::{megabytes, table, thousands};
 
@@ -33,6 +35,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
         groups.entry(meta.source.to_string()).or_default().insert(meta.group.to_string());
     }
     let mut text = tables(&set, &sources, &groups)?;
+    text.push_str(&beside_published(&set, &groups));
     if let Some(file) = &args.contact_sheet {
         let strips: Vec<Strip> = sources
             .iter()
@@ -43,7 +46,45 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
             .with_context(|| format!("write the contact sheet {}", file.display()))?;
         text.push_str(&format!("\ncontact sheet: {}", file.display()));
     }
+    if let Some(file) = &args.html {
+        std::fs::write(file, browse::page(&set, args.html_rows)?)
+            .with_context(|| format!("write {}", file.display()))?;
+        text.push_str(&format!("\npage: {}", file.display()));
+    }
     Ok(text)
+}
+
+/// What is on record of the published training set: sources, images, individuals, patches of 224 px, segmented cells.
+const PUBLISHED: [(&str, &str); 5] = [
+    ("sources", "18"),
+    ("images", "56,712"),
+    ("individuals", "420+"),
+    ("patches", "1,250,781"),
+    ("cells", "3,076,269"),
+];
+
+/// The size of the set beside that of the published training set. Individuals are not known: groups that its sources name are an
+/// upper bound, and those of a single image say nothing.
+fn beside_published(set: &ShardSet, groups: &BTreeMap<String, BTreeSet<String>>) -> String {
+    let manifest = set.manifest();
+    let named: usize = groups.values().map(BTreeSet::len).sum();
+    let count = |product: Product| if manifest.product == product { thousands(manifest.rows) } else { "-".to_owned() };
+    let own = [
+        thousands(manifest.sources.len() as u64),
+        thousands(manifest.sources.iter().map(|source| source.images).sum()),
+        format!("{} groups", thousands(named as u64)),
+        count(Product::Patches),
+        count(Product::Cells),
+    ];
+    let rows: Vec<Vec<String>> = PUBLISHED
+        .iter()
+        .zip(own)
+        .map(|((what, there), own)| vec![(*what).to_owned(), own, (*there).to_owned()])
+        .collect();
+    format!(
+        "\n\n{}",
+        table(&["size", "this set", "published training set"], &["this set", "published training set"], &rows)
+    )
 }
 
 fn tables(

@@ -13,12 +13,27 @@ use terminal::{megabytes, table, thousands};
 /// # Errors
 /// Any fault: the first hundred are listed.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
-    let store = Store::open(&args.uri)?;
-    let report = prove(&store, VerifyOptions::default()).with_context(|| format!("verify {}", args.uri))?;
+    let mut text = verify_set(&args.uri)?;
+    if args.recut.sources.is_some() {
+        let store = Store::open(&args.uri)?;
+        let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+        let same = recut(&set, &args.recut).with_context(|| format!("cut rows of {} again", args.uri))?;
+        text.extend(same.map(|same| format!("\n{same}")));
+    }
+    Ok(text)
+}
+
+/// Verifies the set at `uri`, and returns what to print.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) fn verify_set(uri: &str) -> Result<String> {
+    let store = Store::open(uri)?;
+    let report = prove(&store, VerifyOptions::default()).with_context(|| format!("verify {uri}"))?;
     if !report.is_good() {
         let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
         let plural = if report.fault_count == 1 { "" } else { "s" };
-        bail!("{} is not sound: {} fault{plural}\n{}", args.uri, thousands(report.fault_count), faults.join("\n"));
+        bail!("{uri} is not sound: {} fault{plural}\n{}", thousands(report.fault_count), faults.join("\n"));
     }
     let rows: Vec<Vec<String>> = report
         .sources
@@ -56,10 +71,5 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
         Some(images) => format!("\nfingerprints of {} images", thousands(images)),
         None => "\nno fingerprints: near-copies in other sets are found only once this set is built again".to_owned(),
     });
-    if args.recut.sources.is_some() {
-        let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
-        let same = recut(&set, &args.recut).with_context(|| format!("cut rows of {} again", args.uri))?;
-        text.extend(same.map(|same| format!("\n{same}")));
-    }
     Ok(text)
 }

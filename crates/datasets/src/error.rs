@@ -34,6 +34,12 @@ pub enum DatasetError {
         /// The folder that was given.
         folder: PathBuf,
     },
+    /// A folder that is to be described and holds no image.
+    #[error("{} holds no image; give the folder or archive of a dataset", folder.display())]
+    NoImages {
+        /// The folder that was given.
+        folder: PathBuf,
+    },
     /// Two descriptions have one name.
     #[error("two descriptions are named `{name}`; rename one")]
     SameName {
@@ -221,6 +227,14 @@ pub enum TableError {
     TwoColumns {
         /// Name of the column.
         name: String,
+    },
+    /// Numbers with commas that may be decimals or stand between thousands.
+    #[error(
+        "`{number}` may be a decimal comma or stand between thousands; write `table: {{decimal: comma}}` or `table: {{decimal: point}}`"
+    )]
+    Decimal {
+        /// The first such number, shortened.
+        number: String,
     },
     /// The CSV reader failed.
     #[error("{0}")]

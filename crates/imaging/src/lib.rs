@@ -13,6 +13,7 @@ mod frames;
 mod jpeg;
 mod panics;
 pub mod picture_table;
+mod png_numbers;
 mod profile;
 mod raster;
 pub mod text;
@@ -150,7 +151,8 @@ pub fn decode_with(bytes: &[u8], how: DecodeOptions) -> Result<DecodedImage, Dec
     Ok(DecodedImage { rgb, format: name_of_format(format), notes })
 }
 
-/// Reads a picture whose values are numbers and no colours: grey of 8, 16 or 32 bits, or the numbers of a TIFF's palette.
+/// Reads a picture whose values are numbers and no colours: grey of up to 32 bits, or the numbers of a palette of a PNG or a
+/// TIFF.
 ///
 /// # Errors
 /// Content of another kind, damaged or over the limits; numbers below 0, fractions, colours, lossy formats.
@@ -162,6 +164,7 @@ pub fn numbers(bytes: &[u8], limits: DecodeLimits) -> Result<Numbers, DecodeErro
             let pixels = Pixels::open(tiff.edited(page).0, limits)?;
             Ok(Numbers { width: pixels.width, height: pixels.height, values: pixels.numbers()? })
         }
+        ImageFormat::Png => png_numbers::numbers(bytes, limits),
         ImageFormat::Jpeg => Err(Problem::NotNumbers("a JPEG changes numbers; save masks as PNG or TIFF".to_owned())),
         _ => {
             let image = DynamicImage::from_decoder(decoder(bytes, format, limits)?)?;

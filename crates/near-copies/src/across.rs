@@ -12,12 +12,14 @@ use crate::candidates::TopMatches;
 use crate::fingerprint::{Fingerprint, Fingerprinter, Frame, SIDE, View};
 use crate::judge::{JudgedImage, TELLING};
 use crate::pair::{CopyKind, Pair};
-use crate::pixel_check;
+use crate::{index, pixel_check};
 
 /// Shorter side, px, from which near-copies can be told without the images.
 pub const LEAST_SIDE: u32 = TELLING;
 /// Images of the first collection that one thread compares at a time.
 const PIECE: usize = 64;
+/// Pairs of images from which those that may be copies are sought by short codes: comparing the signatures of so many takes some minutes.
+const INDEX_FROM: usize = 200_000_000;
 
 /// Two images that may be copies: the first, the second, and the view by which they are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,7 @@ pub struct LikelyCopies {
     /// By [`Frame`], of each image.
     of_a: [Vec<TopMatches>; 2],
     of_b: [Vec<TopMatches>; 2],
+    is_indexed: bool,
 }
 
 /// Images by their positions in their collection; those of which nothing can be told are left out.
@@ -45,15 +48,23 @@ impl LikelyCopies {
     /// Nothing compared yet, of `a` images in the first collection and `b` in the second.
     pub fn new(a: usize, b: usize) -> Self {
         let of = |images: usize| [vec![TopMatches::default(); images], vec![TopMatches::default(); images]];
-        Self { of_a: of(a), of_b: of(b) }
+        Self { of_a: of(a), of_b: of(b), is_indexed: a.saturating_mul(b) >= INDEX_FROM }
+    }
+
+    /// By short codes, whatever the number of images.
+    #[must_use]
+    pub fn indexed(self) -> Self {
+        Self { is_indexed: true, ..self }
     }
 
     /// Compares the signatures of a block of the first collection with those of a block of the second, in the current rayon pool.
     pub fn compare(&mut self, a: Positioned<'_>, b: Positioned<'_>) {
         for frame in [Frame::Centre, Frame::Whole] {
-            let found: Vec<Vec<(f32, usize, usize)>> =
-                a.par_chunks(PIECE).map(|piece| compare_piece(piece, b, frame)).collect();
-            for (likeness, a, b) in found.into_iter().flatten() {
+            let found: Vec<(f32, usize, usize)> = match self.is_indexed {
+                true => compare_codes(a, b, frame),
+                false => a.par_chunks(PIECE).flat_map_iter(|piece| compare_piece(piece, b, frame)).collect(),
+            };
+            for (likeness, a, b) in found {
                 self.of_a[frame as usize][a].add(likeness, b);
                 self.of_b[frame as usize][b].add(likeness, a);
             }
@@ -75,6 +86,20 @@ impl LikelyCopies {
         pairs.dedup();
         pairs
     }
+}
+
+/// What is likely between two blocks by their short codes.
+fn compare_codes<'a>(a: Positioned<'a>, b: Positioned<'a>, frame: Frame) -> Vec<(f32, usize, usize)> {
+    let with_view = |images: Positioned<'_>| -> Vec<usize> {
+        (0..images.len()).filter(|&at| images[at].1.view(frame).is_some()).collect()
+    };
+    let (of_a, of_b) = (with_view(a), with_view(b));
+    let views = |images: Positioned<'a>, places: &[usize]| -> Vec<&'a View> {
+        places.iter().filter_map(|&at| images[at].1.view(frame)).collect()
+    };
+    let wanted = |one: usize, other: usize| frame == Frame::Centre || a[of_a[one]].1.differs_in_shape(b[of_b[other]].1);
+    let found = index::across(&views(a, &of_a), &views(b, &of_b), wanted);
+    found.into_iter().map(|(likeness, one, other)| (likeness, a[of_a[one]].0, b[of_b[other]].0)).collect()
 }
 
 /// What is likely between some images of the first collection and all of a block of the second: no more than can be among the

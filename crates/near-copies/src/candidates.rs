@@ -35,11 +35,14 @@ impl TopMatches {
         self.0.iter().copied()
     }
 
-    /// Adds an image, if it is among the likeliest.
+    /// Adds an image, if it is among the likeliest and not there yet.
     pub(crate) fn add(&mut self, likeness: f32, image: usize) {
         let last = self.0.last().map_or(f32::MIN, |last| last.0);
         let room = if likeness >= CLOSE { MOST_CLOSE } else { MOST };
         if likeness <= LEAST_LIKENESS || self.0.len() >= room && likeness < last {
+            return;
+        }
+        if self.0.iter().any(|&(_, there)| there == image) {
             return;
         }
         let before = |&(other, earlier): &(f32, usize)| other > likeness || other == likeness && earlier < image;

@@ -8,11 +8,11 @@
 
 use std::f32::consts::{PI, TAU};
 
-use image::imageops;
 use imaging::RgbImage;
 use rustfft::num_complex::Complex32;
 
 use crate::fft::Fft;
+use crate::reduce;
 
 /// Side of the reduced picture, px.
 pub(crate) const SIDE: usize = 128;
@@ -254,9 +254,7 @@ fn loudness(value: Complex32) -> f32 {
 
 /// A part of an image in grey, [`SIDE`] pixels wide and high.
 fn reduced(image: &RgbImage, frame: Frame) -> Vec<u8> {
-    let (x, y, w, h) = extent(image.dimensions(), frame);
-    let grey = imageops::grayscale(&*imageops::crop_imm(image, x, y, w, h));
-    imageops::resize(&grey, SIDE as u32, SIDE as u32, imageops::FilterType::Triangle).into_raw()
+    reduce::reduced(image, extent(image.dimensions(), frame), SIDE)
 }
 
 /// Where a part of an image lies in it: left, top, width, height.

@@ -1,7 +1,8 @@
 //! Which images show the same field: copies by bytes, by pixels, and near-copies that were turned, mirrored, compressed
 //! again, resized or trimmed.
 //!
-//! Near-copies are found in three steps. The signature of each image's spectrum names its few likeliest copies; each is then
+//! Near-copies are found in three steps. The signature of each image's spectrum names its few likeliest copies (of a large collection by
+//! short codes first, docs/adr/0027); each is then
 //! registered with the image, and goes on if their fine detail correlates by at least 0.7. A field of cells is a copy if it is alike
 //! everywhere (`align::spread`), also where its pixels differ: it was photographed twice, or its colours were changed. A single cell
 //! is not: it is small, or its outline also fits itself when turned, and says little. There the pixels of both images are compared,
@@ -45,12 +46,15 @@
 mod across;
 mod align;
 mod candidates;
+mod codes;
 mod fft;
 mod fingerprint;
+mod index;
 mod judge;
 mod pair;
 mod pixel_check;
 mod plane;
+mod reduce;
 mod search;
 mod stored;
 
@@ -58,7 +62,7 @@ pub use across::{LEAST_SIDE, LikelyCopies, LikelyPair, Positioned, look_across};
 pub use align::Registration;
 pub use fingerprint::{Fingerprint, Fingerprinter, Frame};
 pub use pair::{CopyKind, FoundCopies, Pair, Subject};
-pub use search::{SearchContext, find};
+pub use search::{INDEX_FROM, SearchContext, find};
 pub use stored::{PICTURE_BYTES, SIGNATURE_BYTES, StoredView};
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use crate::align::Registration;
 use crate::fingerprint::{Fingerprint, Fingerprinter, Frame, View};
 use crate::judge::JudgedImage;
 use crate::pair::{CopyKind, FoundCopies, Pair, Subject};
-use crate::{candidates, pixel_check};
+use crate::{candidates, index, pixel_check};
+
+/// Images from which their likeliest copies are sought by short codes: all signatures of so many take some minutes to compare.
+pub const INDEX_FROM: usize = 20_000;
 
 /// What a search asks of its caller: pixels that it does not keep in memory, and a place to report progress.
 pub trait SearchContext: Sync {
@@ -21,6 +24,11 @@ pub trait SearchContext: Sync {
     /// Calls `work`, a step named `step` of `parts` equal parts. `work` calls the function that it is given after each part, from any
     /// thread.
     fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync)));
+
+    /// Images from which their likeliest copies are sought by short codes; fewer are compared by their signatures, all with all.
+    fn index_from(&self) -> usize {
+        INDEX_FROM
+    }
 }
 
 /// Finds all copies among `subjects`, in the current rayon pool. The result does not depend on the number of threads.
@@ -87,8 +95,13 @@ impl Search<'_> {
             if frame == Frame::Whole && !(1..views.len()).any(|other| wanted(0, other)) {
                 continue;
             }
-            self.context.run("compare signatures", candidates::pieces(only.len()), &mut |tick| {
-                let found = candidates::candidates(&only, wanted, tick);
+            let is_indexed = only.len() >= self.context.index_from();
+            let pieces = if is_indexed { index::pieces(only.len()) } else { candidates::pieces(only.len()) };
+            self.context.run("compare signatures", pieces, &mut |tick| {
+                let found = match is_indexed {
+                    true => index::candidates(&only, wanted, tick),
+                    false => candidates::candidates(&only, wanted, tick),
+                };
                 all.extend(found.into_iter().map(|(a, b)| (views[a].0, views[b].0, frame)));
             });
         }

@@ -355,6 +355,39 @@ fn copies_across_two_collections_are_found_by_what_is_stored_of_them() {
     }
 }
 
+/// Searches by short codes, whatever the number of images.
+struct Indexed<'a>(&'a [RgbImage]);
+
+impl SearchContext for Indexed<'_> {
+    fn pixels(&self, subject: usize) -> Option<RgbImage> {
+        self.0.get(subject).cloned()
+    }
+
+    fn run(&self, _: &str, _: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync))) {
+        work(&|| ());
+    }
+
+    fn index_from(&self) -> usize {
+        0
+    }
+}
+
+#[test]
+fn short_codes_find_the_copies_that_all_signatures_find() {
+    let mut images: Vec<RgbImage> = (0..30).map(|seed| field(400, 300, 700 + seed)).collect();
+    images.push(turned(&images[0], 10.0));
+    images.push(imageops::rotate90(&images[3]));
+    images.push(compressed(&imageops::flip_horizontal(&images[5]), 60));
+    images.push(imageops::resize(&images[7], 280, 210, imageops::FilterType::Triangle));
+    images.push(imageops::crop_imm(&images[9], 20, 15, 360, 270).to_image());
+    images.push(imageops::resize(&images[11], 300, 300, imageops::FilterType::CatmullRom));
+    let fingerprinter = Fingerprinter::new();
+    let subjects: Vec<Subject> = images.iter().map(|image| subject(&fingerprinter, image)).collect();
+    let seen = find(&subjects, &fingerprinter, &Indexed(&images));
+    assert_eq!(places(&seen.pairs), [(0, 30), (3, 31), (5, 32), (7, 33), (9, 34), (11, 35)]);
+    assert_eq!(places(&seen.pairs), places(&found(&images).pairs));
+}
+
 /// Without pixels there are pictures of 128 px, grey: enough for large single cells, which fit each other by their outlines.
 #[test]
 fn large_single_cells_and_dusty_fields_of_two_collections_are_no_copies_and_copies_of_cells_are_found() {

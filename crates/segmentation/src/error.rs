@@ -3,6 +3,8 @@
 use imaging::{DecodeError, NotACellNumber};
 use thiserror::Error;
 
+use crate::region::RegionError;
+
 /// Why a file of masks gives no cells. The texts are reasons for a report; they do not name the file.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum MaskError {
@@ -55,6 +57,20 @@ pub enum MaskError {
         /// Rows of its bounding box, with the same frame.
         rows: usize,
     },
+    /// A picture of classes with more parts than an image has cells.
+    #[error("holds {parts} parts, more than {most}: it is no picture of classes")]
+    TooManyParts {
+        /// Parts that were found.
+        parts: usize,
+        /// Most that are read.
+        most: usize,
+    },
+    /// A file of one cell holds several numbers.
+    #[error("holds {0} and {1}; a file of one cell has one number besides 0")]
+    SeveralNumbers(u32, u32),
+    /// The pixels of a cell give no region.
+    #[error(transparent)]
+    Region(#[from] RegionError),
     /// The masks are of another image.
     #[error("is of {}×{} pixels, the image of {}×{}", masks.0, masks.1, image.0, image.1)]
     OtherSize {

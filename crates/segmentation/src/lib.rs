@@ -1,5 +1,5 @@
-//! Single cells of a blood smear: from its pixels ([`segment`]), from label images and Cellpose's flows ([`cells_of_masks`]), or from
-//! polygons and run lengths ([`Region`]).
+//! Single cells of a blood smear: from its pixels ([`segment`]), from label images and Cellpose's flows ([`cells_of_masks`]), from pictures
+//! of classes ([`parts_of_classes`]), or from polygons and run lengths ([`Region`]).
 //!
 //! All return the same [`Cell`]s: bounding box, centre, area, roundness and mask. Nothing is learnt and nothing is random. The crate
 //! opens no file: it takes decoded pixels, or the bytes of a file of masks, which may hold anything.
@@ -27,7 +27,7 @@ mod watershed;
 
 pub use cell::Cell;
 pub use error::MaskError;
-pub use masks::cells_of_masks;
+pub use masks::{ClassParts, cell_of_file, cells_of_masks, parts_of_classes};
 pub use options::{MaskContent, MaskOptions, OptionError, SegmentOptions};
-pub use region::{MOST_STEPS, Region, RegionError, counts_of_text};
+pub use region::{MOST_STEPS, Region, RegionError, RunOrder, counts_of_text};
 pub use watershed::segment;

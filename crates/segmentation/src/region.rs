@@ -5,6 +5,7 @@
 
 mod polygon;
 mod rle;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 use crate::cell::{Cell, measure};
 
 pub use rle::counts_of_text;
+pub use rows::RunOrder;
 
 /// Steps along outlines that one image may take: some hundred thousand cells.
 pub const MOST_STEPS: u64 = 1 << 31;
@@ -46,6 +48,17 @@ pub enum RegionError {
         /// Pixels of the image.
         expected: u64,
     },
+    /// Runs that end behind the last pixel.
+    #[error("its runs end at pixel {end} of an image of {pixels}")]
+    PastTheEnd {
+        /// The pixel after the last one of the runs, from 0.
+        end: u64,
+        /// Pixels of the image.
+        pixels: u64,
+    },
+    /// Runs that are not in their order, or of which two share a pixel.
+    #[error("its runs overlap or are out of order")]
+    Disorder,
     /// A compressed text that holds no run lengths.
     #[error("its run lengths are damaged at character {0}")]
     Damaged(usize),
@@ -111,10 +124,43 @@ impl Region {
         let mut runs = Vec::new();
         for column in 0..w {
             let first = u64::from(x + column) * u64::from(height) + u64::from(y);
-            let column = (0..h).filter(|row| inside[(row * w + column) as usize]);
-            runs.extend(column.map(|row| (first + u64::from(row), first + u64::from(row) + 1)));
+            let is_inside = |row: u32| inside[row as usize * w as usize + column as usize];
+            let mut row = 0;
+            while row < h {
+                let start = row;
+                while row < h && is_inside(row) {
+                    row += 1;
+                }
+                if row > start {
+                    runs.push((first + u64::from(start), first + u64::from(row)));
+                }
+                row += 1;
+            }
         }
         Ok(Self { width, height, runs: merged(runs) })
+    }
+
+    /// The region of runs of pixels, first pixel and length, counted from 0 in `order` in an image of `size` (width, height). `steps` are
+    /// those that the outlines of the image may still take.
+    ///
+    /// # Errors
+    /// Runs that leave the image, overlap or are out of order; too many of them.
+    pub fn of_runs(
+        starts: &[(u64, u64)],
+        order: RunOrder,
+        size: (u32, u32),
+        steps: &mut u64,
+    ) -> Result<Self, RegionError> {
+        rows::of_runs(starts, order, size, steps)
+    }
+
+    /// The region of pieces of rows: row, first column and the one after the last. `steps` are those that the outlines of the image may
+    /// still take.
+    ///
+    /// # Errors
+    /// Pieces that reach over the edge; regions of too many pixels.
+    pub fn of_rows(rows: &[(u32, u32, u32)], size: (u32, u32), steps: &mut u64) -> Result<Self, RegionError> {
+        rows::of_rows(rows, size, steps)
     }
 
     /// The pixels of this region and of another one of the same image.

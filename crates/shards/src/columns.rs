@@ -1,6 +1,9 @@
-//! The columns of a v1 shard, their encodings, and what the file says about itself.
+//! The columns of a shard, their encodings, and what the file says about itself.
+//!
+//! Version 2 has two columns more, `role` and `split`: all rows of a shard are of one split, which its key names.
 
 use crate::Codec;
+use crate::layout::split_of_key;
 use arrow_schema::{DataType, Field, Fields, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -11,17 +14,47 @@ use serde_json::json;
 
 /// Key of the file's own description.
 pub(crate) const SHARD_METADATA: &str = "reddino.shard";
-/// The leaf columns before `image.bytes`, all small.
-pub(crate) const SMALL_COLUMNS: usize = 11;
-/// Index of `image.bytes` among the leaf columns.
-pub(crate) const IMAGE_BYTES: usize = 11;
+/// Position of `role` among the columns of version 2; `split` follows it.
+pub(crate) const ROLE: usize = 11;
+
+/// A version of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Sets without splits that other readers know.
+    One,
+    /// Sets with the columns `role` and `split`.
+    Two,
+}
+
+impl Version {
+    /// The version of the shard under `key`: the keys of version 2 name a split.
+    pub(crate) fn of_key(key: &str) -> Self {
+        if split_of_key(key).is_some() { Self::Two } else { Self::One }
+    }
+
+    /// Its number in files.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// How many leaf columns come before `image.bytes`, all of them small; which is its own position too.
+    pub(crate) fn small_columns(self) -> usize {
+        match self {
+            Self::One => ROLE,
+            Self::Two => ROLE + 2,
+        }
+    }
+}
 
 /// The Arrow schema. The image struct is nullable, as Hugging Face's `Image` feature is, so that it needs no cast there;
 /// readers refuse nulls in it.
-pub(crate) fn schema() -> Schema {
+pub(crate) fn schema(version: Version) -> Schema {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let number = |name: &str| Field::new(name, DataType::Int32, false);
-    Schema::new(vec![
+    let mut fields = vec![
         text("id"),
         text("pixel_digest"),
         text("source"),
@@ -33,8 +66,12 @@ pub(crate) fn schema() -> Schema {
         number("h"),
         Field::new("label", DataType::Utf8, true),
         text("licence"),
-        Field::new("image", DataType::Struct(image_fields()), true),
-    ])
+    ];
+    if version == Version::Two {
+        fields.extend([text("role"), text("split")]);
+    }
+    fields.push(Field::new("image", DataType::Struct(image_fields()), true));
+    Schema::new(fields)
 }
 
 pub(crate) fn image_fields() -> Fields {
@@ -42,9 +79,9 @@ pub(crate) fn image_fields() -> Fields {
 }
 
 /// The features of Hugging Face `datasets`: with this key the image column decodes to a picture there.
-fn huggingface_metadata() -> String {
+fn huggingface_metadata(version: Version) -> String {
     let value = |kind: &str| json!({ "dtype": kind, "_type": "Value" });
-    let features: serde_json::Map<String, serde_json::Value> = schema()
+    let features: serde_json::Map<String, serde_json::Value> = schema(version)
         .fields()
         .iter()
         .map(|field| {
@@ -60,10 +97,10 @@ fn huggingface_metadata() -> String {
 }
 
 /// What a shard says about itself: format version, product and codec.
-pub(crate) fn shard_metadata(product: Product, codec: Codec) -> String {
+pub(crate) fn shard_metadata(version: Version, product: Product, codec: Codec) -> String {
     run_spec::ids::canonical_json(&json!({
         "format": crate::manifest::FORMAT,
-        "version": crate::manifest::VERSION,
+        "version": version.number(),
         "product": product,
         "codec": codec,
     }))
@@ -71,7 +108,7 @@ pub(crate) fn shard_metadata(product: Product, codec: Codec) -> String {
 
 /// How each column is written. One page per image: the writer looks at page limits after each batch of values, so
 /// batches of one value let a row limit of one act on `image.bytes` alone, while the small columns keep ordinary pages.
-pub(crate) fn writer_properties(product: Product, codec: Codec) -> WriterProperties {
+pub(crate) fn writer_properties(version: Version, product: Product, codec: Codec) -> WriterProperties {
     let zstd = Compression::ZSTD(ZstdLevel::try_new(3).expect("3 is a zstd level"));
     let bytes = ColumnPath::new(vec!["image".into(), "bytes".into()]);
     let path = ColumnPath::new(vec!["image".into(), "path".into()]);
@@ -87,8 +124,8 @@ pub(crate) fn writer_properties(product: Product, codec: Codec) -> WriterPropert
         .set_column_dictionary_enabled(bytes.clone(), false)
         .set_column_statistics_enabled(bytes, EnabledStatistics::None)
         .set_key_value_metadata(Some(vec![
-            KeyValue::new(SHARD_METADATA.to_owned(), shard_metadata(product, codec)),
-            KeyValue::new("huggingface".to_owned(), huggingface_metadata()),
+            KeyValue::new(SHARD_METADATA.to_owned(), shard_metadata(version, product, codec)),
+            KeyValue::new("huggingface".to_owned(), huggingface_metadata(version)),
         ]));
     // Every value of these differs: a dictionary would only add to them.
     for unique in [ColumnPath::from("id"), ColumnPath::from("pixel_digest"), path] {

@@ -32,6 +32,27 @@ pub fn planned_shard_key(content: &Digest, number: u64) -> String {
     format!("{}/{number:05}.parquet", shard_folder(content))
 }
 
+/// The key of shard `number`, from 0, of the rows of a split, in a set that is planned to hold `content`: `…/train-00000.parquet`, where
+/// other readers see the split by its name. `split` is `train`, `validation` or `test`.
+pub fn split_shard_key(content: &Digest, split: &str, number: u64) -> String {
+    format!("{}/{split}-{number:05}.parquet", shard_folder(content))
+}
+
+/// The split that the key of a shard names; nothing for the keys of sets without splits, which begin with a digit.
+pub(crate) fn split_of_key(key: &str) -> Option<&str> {
+    let (_, file) = key.rsplit_once('/')?;
+    let (split, _) = file.split_once('-')?;
+    is_split_name(split).then_some(split)
+}
+
+/// Names of splits that other readers know.
+const SPLIT_NAMES: [&str; 3] = ["train", "validation", "test"];
+
+/// Whether a split of shards may be called so.
+pub(crate) fn is_split_name(name: &str) -> bool {
+    SPLIT_NAMES.contains(&name)
+}
+
 /// The key of a table of the report of a set that is planned to hold `content`, as in `report/images-0123456789ab.csv`.
 pub fn report_key(content: &Digest, table: &str, ending: &str) -> String {
     format!("{REPORT}/{table}-{}.{ending}", content.short())
@@ -75,6 +96,18 @@ impl Manifest {
         Some(format!("{REPORT}/{table}-{}.{ending}", self.content_name()?))
     }
 
+    /// The splits of the shards, each once, in the order of the shards; empty for a set without splits.
+    pub fn shard_splits(&self) -> Vec<&str> {
+        let mut splits: Vec<&str> = self.shards.iter().filter_map(|shard| split_of_key(&shard.key)).collect();
+        splits.dedup();
+        splits
+    }
+
+    /// The glob that names the shards of a split and nothing else, as long as the set is sound.
+    pub fn split_glob(&self, split: &str) -> String {
+        format!("{SHARDS}/{}/{split}-*.parquet", self.content_name().unwrap_or("*"))
+    }
+
     /// The glob that names all shards of the set and nothing else, as long as the set is sound.
     pub fn shard_glob(&self) -> String {
         match self.content_name() {
@@ -107,7 +140,8 @@ pub(crate) fn is_planned_shard(key: &str) -> bool {
     let Some((folder, file)) = key.strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/')?.split_once('/')) else {
         return false;
     };
-    let number = file.strip_suffix(".parquet").unwrap_or_default();
+    let stem = file.strip_suffix(".parquet").unwrap_or_default();
+    let number = stem.split_once('-').filter(|(split, _)| is_split_name(split)).map_or(stem, |(_, number)| number);
     number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()) && is_content_name(folder)
 }
 

@@ -1,6 +1,7 @@
 //! Opening a shard: its footer, page index and small columns, in two ranged reads whatever the size of its images.
 
-use crate::columns::{IMAGE_BYTES, SHARD_METADATA, SMALL_COLUMNS, schema, shard_metadata};
+use crate::columns::{ROLE, SHARD_METADATA, Version, schema, shard_metadata};
+use crate::layout::split_of_key;
 use crate::page::Windows;
 use crate::{Codec, ShardEntry, ShardError};
 use arrow_array::cast::AsArray;
@@ -14,7 +15,7 @@ use parquet::file::metadata::{
     ColumnChunkMask, ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
 };
 use run_spec::ids::{Digest, Product};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub(crate) struct LoadedShard {
     pub(crate) rows: Vec<PackedRow>,
     pub(crate) names: Names,
     pub(crate) column: ColumnChunkMetaData,
+    /// The role of each source, where the set has splits.
+    pub(crate) roles: BTreeMap<String, String>,
 }
 
 /// Loads the shard of `entry`, called `uri` in messages.
@@ -93,7 +96,7 @@ pub(crate) fn load_shard(
     let loaded = catch_unwind(AssertUnwindSafe(|| {
         let (metadata, tail) = footer(uri, entry, fetch)?;
         verify_layout(uri, entry, &metadata)?;
-        verify_metadata(uri, &metadata, product, codec)?;
+        verify_metadata(uri, &metadata, &shard_metadata(Version::of_key(&entry.key), product, codec))?;
         let head = small_columns(uri, entry, &metadata, fetch)?;
         let windows = Windows { size: entry.bytes, parts: vec![head, tail] };
         rows(uri, entry, metadata, windows)
@@ -115,7 +118,7 @@ fn footer(uri: &str, entry: &ShardEntry, fetch: Fetch<'_>) -> Result<(ParquetMet
         let mut reader = ParquetMetaDataReader::new()
             .with_column_index_policy(PageIndexPolicy::Skip)
             .with_offset_index_policy(PageIndexPolicy::Required)
-            .with_offset_index_mask(ColumnChunkMask::columns([IMAGE_BYTES]));
+            .with_offset_index_mask(ColumnChunkMask::columns([Version::of_key(&entry.key).small_columns()]));
         match reader.try_parse_sized(&tail, size) {
             Ok(()) => {
                 let metadata = reader.finish().map_err(|e| ShardError::format(uri, e))?;
@@ -134,7 +137,7 @@ fn verify_layout(uri: &str, entry: &ShardEntry, metadata: &ParquetMetaData) -> R
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let found =
         ArrowReaderMetadata::try_new(Arc::new(metadata.clone()), options).map_err(|e| ShardError::format(uri, e))?;
-    let expected = schema();
+    let expected = schema(Version::of_key(&entry.key));
     let (found, expected) = (found.schema().fields(), expected.fields());
     let difference = expected.iter().zip(found.iter()).find(|(e, f)| e != f);
     if let Some((expected, found)) = difference {
@@ -162,14 +165,17 @@ fn verify_layout(uri: &str, entry: &ShardEntry, metadata: &ParquetMetaData) -> R
     }
 }
 
-fn verify_metadata(uri: &str, metadata: &ParquetMetaData, product: Product, codec: Codec) -> Result<(), ShardError> {
+fn verify_metadata(uri: &str, metadata: &ParquetMetaData, known: &str) -> Result<(), ShardError> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let found =
         pairs.and_then(|pairs| pairs.iter().find(|kv| kv.key == SHARD_METADATA)).and_then(|kv| kv.value.clone());
-    let known = shard_metadata(product, codec);
     match found {
         Some(found) if found == known => Ok(()),
-        Some(found) => Err(ShardError::Version { uri: uri.to_owned(), found: crate::error::one_line(&found), known }),
+        Some(found) => Err(ShardError::Version {
+            uri: uri.to_owned(),
+            found: crate::error::one_line(&found),
+            known: known.to_owned(),
+        }),
         None => Err(ShardError::format(uri, format!("it lacks the key {SHARD_METADATA}"))),
     }
 }
@@ -181,7 +187,7 @@ fn small_columns(
     metadata: &ParquetMetaData,
     fetch: Fetch<'_>,
 ) -> Result<(u64, Bytes), ShardError> {
-    let columns = &metadata.row_group(0).columns()[..SMALL_COLUMNS];
+    let columns = &metadata.row_group(0).columns()[..Version::of_key(&entry.key).small_columns()];
     let mut end = None;
     let mut text = 0u64;
     for column in columns {
@@ -208,14 +214,14 @@ fn small_columns(
 }
 
 fn rows(uri: &str, entry: &ShardEntry, metadata: ParquetMetaData, windows: Windows) -> Result<LoadedShard, ShardError> {
-    let column = metadata.row_group(0).column(IMAGE_BYTES).clone();
+    let column = metadata.row_group(0).column(Version::of_key(&entry.key).small_columns()).clone();
     let pages = pages(uri, entry, &metadata)?;
     let broken = |e: &dyn ToString| ShardError::format(uri, e.to_string());
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     // Without the page index: it covers only the image column.
     let metadata = metadata.into_builder().set_page_index(None).build();
     let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(|e| broken(&e))?;
-    let mask = ProjectionMask::leaves(metadata.parquet_schema(), 0..SMALL_COLUMNS);
+    let mask = ProjectionMask::leaves(metadata.parquet_schema(), 0..Version::of_key(&entry.key).small_columns());
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(windows, metadata)
         .with_projection(mask)
         .with_batch_size(1024)
@@ -223,21 +229,25 @@ fn rows(uri: &str, entry: &ShardEntry, metadata: ParquetMetaData, windows: Windo
         .map_err(|e| broken(&e))?;
     let mut names = Names::default();
     let mut rows = Vec::with_capacity(pages.len());
+    let mut roles = BTreeMap::new();
     for batch in reader {
         let batch = batch.map_err(|e| broken(&e))?;
+        if let Some(split) = split_of_key(&entry.key) {
+            add_roles(&batch, split, &mut roles).map_err(|why| ShardError::format(uri, why))?;
+        }
         unpack(uri, &batch, &mut names, &pages, &mut rows)?;
     }
     if rows.len() != pages.len() {
         let (expected, found) = (entry.rows, rows.len() as u64);
         return Err(ShardError::Count { subject: uri.to_owned(), what: "rows", expected, found });
     }
-    Ok(LoadedShard { rows, names, column })
+    Ok(LoadedShard { rows, names, column, roles })
 }
 
 /// Where each row's image page lies.
 fn pages(uri: &str, entry: &ShardEntry, metadata: &ParquetMetaData) -> Result<Vec<(u64, u32)>, ShardError> {
     let index = metadata.page_index_for_row_group(0);
-    let Some(locations) = index.page_locations(IMAGE_BYTES) else {
+    let Some(locations) = index.page_locations(Version::of_key(&entry.key).small_columns()) else {
         return Err(ShardError::format(uri, "it has no page index"));
     };
     if locations.len() as u64 != entry.rows {
@@ -258,6 +268,22 @@ fn pages(uri: &str, entry: &ShardEntry, metadata: &ParquetMetaData) -> Result<Ve
         }
     }
     Ok(pages)
+}
+
+/// Adds the role of each source of a batch, whose rows must all be of `split`.
+fn add_roles(batch: &RecordBatch, split: &str, roles: &mut BTreeMap<String, String>) -> Result<(), String> {
+    let text = |column: usize| batch.column(column).as_string::<i32>();
+    let (sources, own, splits) = (text(2), text(ROLE), text(ROLE + 1));
+    for row in 0..batch.num_rows() {
+        if splits.value(row) != split {
+            return Err(format!("a row is of the split {:?}, and its key names {split:?}", splits.value(row)));
+        }
+        let role = roles.entry(sources.value(row).to_owned()).or_insert_with(|| own.value(row).to_owned());
+        if role != own.value(row) {
+            return Err(format!("source {:?} has two roles", sources.value(row)));
+        }
+    }
+    Ok(())
 }
 
 fn unpack(

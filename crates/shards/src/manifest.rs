@@ -1,7 +1,8 @@
 //! The manifest: what a shard set holds, published last. Its digest names the set.
 
+use crate::columns::Version;
 use crate::error::one_line;
-use crate::layout::{CLAIM_KEY, SHARDS, is_parquet};
+use crate::layout::{CLAIM_KEY, SHARDS, is_parquet, split_of_key};
 use crate::{Codec, FinishedShard, ShardError};
 use bytes::Bytes;
 use run_spec::ids::{Digest, Product, canonical_json};
@@ -13,8 +14,8 @@ use store::{Store, StoreError};
 pub const MANIFEST_KEY: &str = "manifest.json";
 /// Name of the format.
 pub(crate) const FORMAT: &str = "reddino-shards";
-/// Version written and read here.
-pub(crate) const VERSION: u32 = 1;
+/// Versions written and read here: 1, and 2 for sets whose shards are of splits.
+const VERSIONS: [u32; 2] = [1, 2];
 /// Larger manifests are refused: 64 MiB hold some 300,000 shards.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -50,6 +51,13 @@ pub struct ShardEntry {
     pub bytes: u64,
     /// BLAKE3 of the file.
     pub digest: Digest,
+}
+
+impl ShardEntry {
+    /// The split of its rows, in a set with splits.
+    pub fn split(&self) -> Option<&str> {
+        split_of_key(&self.key)
+    }
 }
 
 /// One source, over all shards.
@@ -134,6 +142,11 @@ pub(crate) fn source_entries(tallies: &BTreeMap<String, SourceTally>) -> Vec<Sou
     tallies.iter().map(entry).collect()
 }
 
+/// The version of a set of these shards.
+fn version_of(shards: &[ShardEntry]) -> Version {
+    shards.first().map_or(Version::One, |shard| Version::of_key(&shard.key))
+}
+
 /// Gathers finished shards into a manifest, without keeping their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -174,7 +187,7 @@ impl ManifestBuilder {
         let Gathered { shards, sources } = self.gathered;
         Manifest {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version: version_of(&shards).number(),
             product,
             codec,
             builder,
@@ -189,6 +202,11 @@ impl ManifestBuilder {
 }
 
 impl Manifest {
+    /// Version of the format: 2 for a set with splits, else 1.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
     /// Starts a manifest without shards.
     pub fn builder(header: Header) -> ManifestBuilder {
         ManifestBuilder::new(header)
@@ -218,7 +236,7 @@ impl Manifest {
     ///
     /// # Errors
     /// The store's; [`ShardError::Unfinished`] and [`ShardError::Torn`] where shards lie without a manifest; [`ShardError::Version`] for another version; [`ShardError::Manifest`] for anything else that is not
-    /// a canonical v1 manifest whose sums agree.
+    /// a canonical manifest whose sums agree.
     pub fn read(store: &Store) -> Result<Self, ShardError> {
         let uri = store.uri_of(MANIFEST_KEY);
         let size = store.size(MANIFEST_KEY).map_err(|error| unfinished(store, error))?;
@@ -237,12 +255,12 @@ impl Manifest {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
         let found = (value["format"].as_str(), value["version"].as_u64());
         match found {
-            (Some(FORMAT), Some(version)) if version == u64::from(VERSION) => {}
+            (Some(FORMAT), Some(version)) if VERSIONS.map(u64::from).contains(&version) => {}
             (Some(format), Some(version)) => {
                 return Err(ShardError::Version {
                     uri: uri.to_owned(),
                     found: format!("{} {version}", one_line(format)),
-                    known: format!("{FORMAT} {VERSION}"),
+                    known: format!("{FORMAT} {} and {}", VERSIONS[0], VERSIONS[1]),
                 });
             }
             _ => return Err(bad("it names no format and version".into())),
@@ -250,6 +268,9 @@ impl Manifest {
         let manifest: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
         if manifest.to_bytes() != bytes {
             return Err(bad("it is not in canonical form, so it was edited".into()));
+        }
+        if manifest.shards.iter().any(|shard| Version::of_key(&shard.key).number() != manifest.version) {
+            return Err(bad(format!("it is of version {}, and a shard of another", manifest.version)));
         }
         let total = |count: fn(&ShardEntry) -> u64| {
             manifest.shards.iter().try_fold(0u64, |sum, shard| sum.checked_add(count(shard)))
@@ -313,11 +334,12 @@ mod tests {
     fn other_versions_and_edits_are_refused_by_name() {
         let text = String::from_utf8(manifest().to_bytes().to_vec()).unwrap();
         let parse = |text: &str| Manifest::parse(text.as_bytes(), "m");
-        let later = text.replace("\"version\":1", "\"version\":2");
+        let later = text.replace("\"version\":1", "\"version\":3");
         assert!(matches!(parse(&later), Err(ShardError::Version { .. })));
         for edited in [
             text.replace("\"rows\":3}", "\"rows\":4}"),
             text.replace("\"version\":1", "\"version\":1,\"zeta\":0"),
+            text.replace("\"version\":1", "\"version\":2"),
             text.replace(',', ", "),
             text[..text.len() / 2].to_owned(),
             String::new(),

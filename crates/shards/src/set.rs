@@ -83,6 +83,7 @@ struct Inner {
     shards: Vec<Shard>,
     rows: Vec<PackedRow>,
     names: Vec<Arc<str>>,
+    roles: BTreeMap<String, String>,
     cache: Option<CachedSet>,
 }
 
@@ -123,8 +124,10 @@ impl ShardSet {
         let mut shards = Vec::with_capacity(manifest.shards.len());
         let mut rows = Vec::with_capacity(usize::try_from(manifest.rows).unwrap_or(0).min(1 << 24));
         let mut names = Names::default();
+        let mut roles = BTreeMap::new();
         for (entry, loaded) in manifest.shards.iter().zip(load_all(store, &manifest)) {
-            let LoadedShard { rows: packed, names: own, column } = loaded?;
+            let LoadedShard { rows: packed, names: own, column, roles: of_shard } = loaded?;
+            roles.extend(of_shard);
             let numbers: Vec<u32> = own.texts.iter().map(|text| names.number(text)).collect();
             let first_row = rows.len() as u64;
             rows.extend(packed.into_iter().map(|row| renumbered(row, &numbers)));
@@ -133,7 +136,9 @@ impl ShardSet {
         }
         let names = names.texts;
         let cache = cache.map(|cache| CachedSet::new(cache, &manifest));
-        Ok(Self { inner: Arc::new(Inner { store: store.clone(), manifest, digest, shards, rows, names, cache }) })
+        Ok(Self {
+            inner: Arc::new(Inner { store: store.clone(), manifest, digest, shards, rows, names, roles, cache }),
+        })
     }
 
     /// Rows in the set.
@@ -190,6 +195,11 @@ impl ShardSet {
             }
         }
         sources.into_iter().map(|(name, runs)| SourceRows { name: name.to_owned(), runs }).collect()
+    }
+
+    /// The role of each source, as the column `role` says it; empty for a set without splits.
+    pub fn roles(&self) -> &BTreeMap<String, String> {
+        &self.inner.roles
     }
 
     /// The encoded image of `row`: one ranged read of at most 1.1 times its bytes (a page header of some 30 bytes is all

@@ -1,6 +1,7 @@
 //! Rows in, one shard file out. The same rows give the same bytes.
 
-use crate::columns::{image_fields, schema, writer_properties};
+use crate::columns::{Version, image_fields, schema, writer_properties};
+use crate::layout::split_of_key;
 use crate::manifest::{ShardEntry, SourceTally};
 use crate::{Codec, PatchRow, ShardError};
 use arrow_array::builder::{BinaryBuilder, Int32Builder, StringBuilder};
@@ -32,6 +33,15 @@ impl Default for ShardLimits {
     }
 }
 
+/// What the columns `role` and `split` of a shard say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardSplit {
+    /// The split of all its rows, as other readers call it: `train`, `test`.
+    pub name: String,
+    /// The role of each source: `training`, `evaluation`.
+    pub roles: BTreeMap<String, String>,
+}
+
 /// Writes one shard. Holds it in memory: about twice the limit in bytes at the end.
 #[derive(Debug)]
 pub struct ShardWriter {
@@ -39,6 +49,8 @@ pub struct ShardWriter {
     limits: ShardLimits,
     pending: Vec<PatchRow>,
     writer: ArrowWriter<Vec<u8>>,
+    codec: Codec,
+    split: Option<ShardSplit>,
     rows: u64,
     image_bytes: u64,
     sources: BTreeMap<String, SourceTally>,
@@ -58,20 +70,28 @@ pub struct FinishedShard {
 impl ShardWriter {
     /// Starts a shard without rows.
     pub fn new(product: Product, codec: Codec, limits: ShardLimits) -> Self {
-        let options =
-            ArrowWriterOptions::new().with_properties(writer_properties(product, codec)).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::new(schema()), options)
-            .expect("the v1 schema is a Parquet schema, and memory takes bytes");
         let pending = Vec::with_capacity(BATCH);
-        Self { product, limits, pending, writer, rows: 0, image_bytes: 0, sources: BTreeMap::new() }
+        let writer = arrow_writer(Version::One, product, codec);
+        Self { product, limits, pending, writer, codec, split: None, rows: 0, image_bytes: 0, sources: BTreeMap::new() }
+    }
+
+    /// Starts the shard anew, without rows, as one of a split. Its key must be that of the split
+    /// ([`split_shard_key`](crate::split_shard_key)).
+    #[must_use]
+    pub fn of_split(self, split: ShardSplit) -> Self {
+        let writer = arrow_writer(Version::Two, self.product, self.codec);
+        Self { writer, split: Some(split), ..Self::new(self.product, self.codec, self.limits) }
     }
 
     /// Adds a row.
     ///
     /// # Errors
-    /// [`ShardError::Input`]: an id that is not its key's, an empty window, image or name.
+    /// [`ShardError::Input`]: an id that is not its key's, an empty window, image or name, a source without a role in a set with splits.
     pub fn push(&mut self, row: PatchRow) -> Result<(), ShardError> {
         verify_row(&row, self.product)?;
+        if self.split.as_ref().is_some_and(|split| !split.roles.contains_key(&row.source)) {
+            return Err(ShardError::Input { id: row.id, why: "its source has no role".to_owned() });
+        }
         self.rows += 1;
         self.image_bytes += row.bytes.len() as u64;
         self.sources.entry(row.source.clone()).or_default().add(&row.image, &row.licence, row.bytes.len() as u64);
@@ -95,10 +115,17 @@ impl ShardWriter {
     /// Ends the shard under `key`, usually [`shard_key`](crate::shard_key) of its number.
     ///
     /// # Errors
-    /// [`ShardError::Format`] when it has no rows.
+    /// [`ShardError::Format`] when it has no rows, or a key of another split.
     pub fn finish(mut self, key: &str) -> Result<FinishedShard, ShardError> {
         if self.rows == 0 {
             return Err(ShardError::format(key, "a shard without rows is not written"));
+        }
+        let (own, named) = (self.split.as_ref().map(|split| split.name.as_str()), split_of_key(key));
+        if own != named {
+            return Err(ShardError::format(
+                key,
+                format!("its rows are of the split {own:?}, and its key names {named:?}"),
+            ));
         }
         self.flush()?;
         let bytes = self.writer.into_inner().map_err(|e| ShardError::format(key, e))?;
@@ -111,7 +138,10 @@ impl ShardWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let result = self.writer.write(&batch(&self.pending)).map_err(|e| ShardError::format("the new shard", e));
+        let result = self
+            .writer
+            .write(&batch(&self.pending, self.split.as_ref()))
+            .map_err(|e| ShardError::format("the new shard", e));
         self.pending.clear();
         result
     }
@@ -126,6 +156,13 @@ impl FinishedShard {
         store.ensure(&self.entry.key, self.bytes.clone())?;
         Ok(())
     }
+}
+
+fn arrow_writer(version: Version, product: Product, codec: Codec) -> ArrowWriter<Vec<u8>> {
+    let properties = writer_properties(version, product, codec);
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(Vec::new(), Arc::new(schema(version)), options)
+        .expect("our schemas are Parquet schemas, and memory takes bytes")
 }
 
 fn verify_row(row: &PatchRow, product: Product) -> Result<(), ShardError> {
@@ -154,7 +191,7 @@ fn verify_row(row: &PatchRow, product: Product) -> Result<(), ShardError> {
     Ok(())
 }
 
-fn batch(rows: &[PatchRow]) -> RecordBatch {
+fn batch(rows: &[PatchRow], split: Option<&ShardSplit>) -> RecordBatch {
     let text = |value: &dyn Fn(&PatchRow) -> String| -> ArrayRef {
         let mut builder = StringBuilder::new();
         rows.iter().for_each(|row| builder.append_value(value(row)));
@@ -172,7 +209,7 @@ fn batch(rows: &[PatchRow]) -> RecordBatch {
         bytes.append_value(&row.bytes);
     }
     let image: Vec<ArrayRef> = vec![Arc::new(bytes.finish()), text(&|row| row.path.clone())];
-    let columns: Vec<ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         text(&|row| row.id.to_string()),
         text(&|row| row.pixel_digest.to_string()),
         text(&|row| row.source.clone()),
@@ -184,7 +221,12 @@ fn batch(rows: &[PatchRow]) -> RecordBatch {
         number(&|row| row.h as i32),
         Arc::new(labels.finish()),
         text(&|row| row.licence.clone()),
-        Arc::new(StructArray::new(image_fields(), image, None)),
     ];
-    RecordBatch::try_new(Arc::new(schema()), columns).expect("the columns follow the schema")
+    if let Some(ShardSplit { name, roles }) = split {
+        columns.push(text(&|row| roles[&row.source].clone()));
+        columns.push(text(&|_| name.clone()));
+    }
+    columns.push(Arc::new(StructArray::new(image_fields(), image, None)));
+    let version = if split.is_some() { Version::Two } else { Version::One };
+    RecordBatch::try_new(Arc::new(schema(version)), columns).expect("the columns follow the schema")
 }

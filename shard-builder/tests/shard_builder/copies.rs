@@ -171,32 +171,38 @@ fn injected_copies_of_real_images_are_found_and_nothing_else() {
         }
     }
     assert!(injected >= 500, "{injected}");
-    let out = bench.path("report");
-    let start = std::time::Instant::now();
-    let found = program()
-        .arg("duplicates")
-        .arg(bench.path("sources"))
-        .arg("--data")
-        .arg(&data)
-        .arg("--root")
-        .arg(format!("injected={}", bench.path("data/injected").display()))
-        .arg("--out")
-        .arg(&out)
-        .output()
-        .expect("shard-builder starts");
-    assert!(found.status.success(), "{}", stderr(&found));
-    if let Some(keep) = std::env::var_os("REDDINO_KEEP_REPORT") {
-        for file in ["duplicates.csv", "duplicates.png"] {
-            std::fs::copy(out.join(file), PathBuf::from(&keep).join(file)).expect("keep");
+    for search in SEARCHES {
+        let out = bench.path(&format!("report{search}"));
+        let start = std::time::Instant::now();
+        let found = program()
+            .arg("duplicates")
+            .arg(bench.path("sources"))
+            .arg("--data")
+            .arg(&data)
+            .arg("--root")
+            .arg(format!("injected={}", bench.path("data/injected").display()))
+            .arg("--out")
+            .arg(&out)
+            .args(search.split_whitespace())
+            .output()
+            .expect("shard-builder starts");
+        assert!(found.status.success(), "{}", stderr(&found));
+        if let Some(keep) = std::env::var_os("REDDINO_KEEP_REPORT") {
+            for file in ["duplicates.csv", "duplicates.png"] {
+                std::fs::copy(out.join(file), PathBuf::from(&keep).join(file)).expect("keep");
+            }
         }
+        let (seconds, images) = (start.elapsed().as_secs_f64(), stdout(&found));
+        let images = images.split(' ').next().unwrap_or_default();
+        crate::support::tell(&format!(
+            "duplicates {search}: {images} images read and compared in {seconds:.1} s, by as many threads as there are cores"
+        ));
+        measure(&report(&out), &base);
     }
-    let (seconds, images) = (start.elapsed().as_secs_f64(), stdout(&found));
-    let images = images.split(' ').next().unwrap_or_default();
-    crate::support::tell(&format!(
-        "{images} images read and compared in {seconds:.1} s, by as many threads as there are cores"
-    ));
-    measure(&report(&out), &base);
 }
+
+/// How `duplicates` seeks likely copies: all signatures with all, and by short codes.
+const SEARCHES: [&str; 2] = ["", "--index"];
 
 /// Measures single cells: 80 px around labelled points of chula-rbc-12, and the frames of aimas-lund-microfluidic, in which one cell
 /// moves through a channel. Every thirteenth cell and sixth frame has copies that must be found; no two others may be called copies.
@@ -226,14 +232,33 @@ fn real_single_cells_do_not_fuse_and_their_copies_are_found() {
             }
         }
     }
-    let out = bench.path("report");
-    let mut program = program();
-    program.arg("duplicates").arg(bench.path("sources")).arg("--data").arg(bench.path("data")).arg("--out").arg(&out);
-    let start = std::time::Instant::now();
-    let found = program.output().expect("shard-builder starts");
-    assert!(found.status.success(), "{}", stderr(&found));
-    crate::support::tell(&format!("single cells, {:.1} s: {}", start.elapsed().as_secs_f64(), stdout(&found)));
-    let rows = report(&out);
+    for search in SEARCHES {
+        let out = bench.path(&format!("report{search}"));
+        let mut program = program();
+        program
+            .arg("duplicates")
+            .arg(bench.path("sources"))
+            .arg("--data")
+            .arg(bench.path("data"))
+            .arg("--out")
+            .arg(&out);
+        let start = std::time::Instant::now();
+        let found = program.args(search.split_whitespace()).output().expect("shard-builder starts");
+        assert!(found.status.success(), "{}", stderr(&found));
+        let seconds = start.elapsed().as_secs_f64();
+        crate::support::tell(&format!("single cells {search}, {seconds:.1} s: {}", stdout(&found)));
+        judge_single_cells(&report(&out), &show, &made, search.is_empty());
+    }
+}
+
+/// Checks the pairs of single cells: none of different cells, and nearly all copies. The frames are so pale that compression changes what
+/// their low harmonics say, so short codes find fewer of their copies (`is_exact` says that all signatures were compared).
+fn judge_single_cells(
+    rows: &[BTreeMap<String, String>],
+    show: &BTreeMap<String, String>,
+    made: &BTreeMap<&str, Vec<(String, String)>>,
+    is_exact: bool,
+) {
     // Two names of one field show the same: copies that the published set holds by itself.
     let of = |row: &BTreeMap<String, String>, side: &str| show[&row[&format!("image_{side}")]].clone();
     let wrong: Vec<String> = rows
@@ -246,13 +271,14 @@ fn real_single_cells_do_not_fuse_and_their_copies_are_found() {
         // A copy is in the group of its original if pairs lead from one to the other.
         let mut group: BTreeMap<&str, usize> =
             show.keys().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
-        for row in &rows {
+        for row in rows {
             let (one, other) = (group[row["image_a"].as_str()], group[row["image_b"].as_str()]);
             group.values_mut().filter(|number| **number == other).for_each(|number| *number = one);
         }
         let reached = made.iter().filter(|(copy, of)| group[copy.as_str()] == group[of.as_str()]).count();
         crate::support::tell(&format!("{source}: {reached} of {} copies found", made.len()));
-        assert!(reached as f64 >= 0.95 * made.len() as f64, "{source}: {reached} of {}", made.len());
+        let least = if is_exact || *source != "frames" { 0.95 } else { 0.5 };
+        assert!(reached as f64 >= least * made.len() as f64, "{source}: {reached} of {}", made.len());
     }
 }
 

@@ -7,6 +7,7 @@ mod attached;
 mod build;
 mod care;
 mod copies;
+mod first_steps;
 mod leaks;
 mod pages;
 mod quality;

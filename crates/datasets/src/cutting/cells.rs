@@ -85,6 +85,12 @@ pub(super) fn plausible(width: u32, height: u32, geometry: Geometry) -> Result<(
     Ok(())
 }
 
+/// Whether a label may be that of a cell: a box as by [`plausible`], a point in the image.
+pub(crate) fn may_be_a_cell((width, height): (u32, u32), geometry: Geometry) -> Result<(), String> {
+    plausible(width, height, geometry)?;
+    square(width, height, geometry, &CellRule::default()).map(|_| ())
+}
+
 /// The square (x, y, side) around a annotation in an image of `width` × `height`.
 pub(super) fn square(width: u32, height: u32, geometry: Geometry, rule: &CellRule) -> Result<(i32, i32, u32), String> {
     let (w, h) = (f64::from(width), f64::from(height));

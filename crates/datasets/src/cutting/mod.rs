@@ -15,7 +15,7 @@ pub use cut::Cut;
 pub use outlines::Agreement;
 pub use pixels::take;
 
-pub(crate) use cells::around_labels;
+pub(crate) use cells::{around_labels, may_be_a_cell};
 pub(crate) use outlines::{OutlinedCells, around_drawn, around_outlines};
 pub(crate) use patches::grid;
 pub(crate) use scale::{cells_to_scale, patches_to, source_side};

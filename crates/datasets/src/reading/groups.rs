@@ -42,7 +42,7 @@ impl<'a> GroupBook<'a> {
             GroupRule::Csv { file, image, group, key, table: form, also } => {
                 for path in also.iter().chain([file]) {
                     let table = TableFile { bytes: &read_table(root, path)?, path, form };
-                    let table = texts(table, [image, group], *key);
+                    let table = texts(table, [image, group], key);
                     book.add(table.map_err(|error| DatasetError::Table { file: path.clone(), error })?, path);
                 }
                 book.claims = images.claims(source, |source, image| claim(source, root, image));
@@ -88,12 +88,12 @@ impl<'a> GroupBook<'a> {
                 .and_then(|captures| captures.get(1))
                 .ok_or("the group pattern does not match")?
                 .as_str(),
-            GroupRule::Csv { key, .. } => self.in_table(image, *key)?,
+            GroupRule::Csv { key, .. } => self.in_table(image, key)?,
         };
         Ok(format!("{}/{value}", self.source))
     }
 
-    fn in_table(&self, image: &str, key: ImageKey) -> Result<&str, String> {
+    fn in_table(&self, image: &str, key: &ImageKey) -> Result<&str, String> {
         let name = key.of_image(image);
         let key = match key {
             ImageKey::Prefix => name.and_then(|name| self.prefix_of(&name).map(str::to_owned)),

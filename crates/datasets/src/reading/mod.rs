@@ -32,3 +32,4 @@ pub(crate) use claims::{Claims, DatasetImages};
 pub(crate) use groups::GroupBook;
 pub(crate) use labels::LabelBook;
 pub(crate) use others::{Neighbour, Others};
+pub(crate) use text::of as text_of;

@@ -57,7 +57,10 @@ impl GroupRule {
     pub(crate) fn check(&self) -> Result<(), RuleError> {
         match self {
             Self::Pattern { pattern } => pattern::check("group.pattern", pattern),
-            Self::Csv { table, .. } => table.check("group.table"),
+            Self::Csv { table, key, .. } => {
+                table.check("group.table")?;
+                key.check("group.key")
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Which files of a dataset are images: globs of files that are included and excluded.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,16 @@ impl Globs {
             None => GlobMatch::Unnamed,
         }
     }
+}
+
+/// Compiles one glob of files, as the globs of images are.
+///
+/// # Errors
+/// A glob that cannot be read.
+pub(crate) fn glob_matcher(key: &str, glob: &str) -> Result<GlobMatcher, RuleError> {
+    let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
+    let built = built.map_err(|error| RuleError::new(key, format!("glob `{glob}`: {}", error.kind())))?;
+    Ok(built.compile_matcher())
 }
 
 /// Compiles the globs under `key`: `*` stays in its folder, and case does not matter.

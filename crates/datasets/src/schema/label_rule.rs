@@ -1,11 +1,14 @@
 //! Where labels come from: `label` of a description.
 
 use schemars::JsonSchema;
+use segmentation::{MaskOptions, RunOrder};
 use serde::{Deserialize, Serialize};
 
 use super::error::RuleError;
+use super::images::glob_matcher;
 use super::table_form::TableForm;
 use super::table_key::ImageKey;
+use super::template::path_with;
 use super::{pattern, template};
 
 /// Where the labels of images, or of cells in them, are written.
@@ -81,6 +84,50 @@ pub enum LabelRule {
         #[serde(default)]
         key: ImageKey,
     },
+    /// A picture beside the image whose pixels hold the number of a class: PNG of up to 16 bits, also with a palette, or TIFF of up to 32.
+    /// Pixels of one class that touch are one cell.
+    ClassMask {
+        /// Its path, with `{stem}`, `{name}` or `{folder}`.
+        file: String,
+        /// Numbers that are of no class.
+        #[serde(default = "nothing")]
+        background: Vec<u32>,
+        /// Smaller parts are no cells, px.
+        #[serde(default = "least_px")]
+        least_px: u32,
+    },
+    /// A file of masks for each cell of an image: pixels that are not 0 are the cell.
+    CellFiles {
+        /// A glob of the files of an image, with `{stem}`, `{name}` or `{folder}`: `masks/{stem}/*.png`.
+        files: String,
+        /// A regular expression with one capture group, which takes the label of a cell out of the path of its file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pattern: Option<String>,
+        /// The label of every cell, where no pattern gives it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// A table with the run lengths of a cell in each row, as Kaggle's competitions have them: first pixel, length, first pixel, length …
+    CsvRuns {
+        /// Path of the table, or with `{folder}` of one in each folder.
+        file: String,
+        /// Names of the columns that are read.
+        columns: RunColumns,
+        /// Whether pixels are counted down the columns or across the rows. Both give a mask, so it must be said.
+        order: RunOrder,
+        /// The number of the first pixel: 1, or 0 in some tables.
+        #[serde(default = "from_one")]
+        first: u8,
+        /// The label of every cell, where no column gives it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// How the table is written.
+        #[serde(default, skip_serializing_if = "TableForm::is_default")]
+        table: TableForm,
+        /// How the image column names the image.
+        #[serde(default)]
+        key: ImageKey,
+    },
     /// A JSON of images with their objects, read by paths: names and numbers between dots, `*` for each of a list or a map.
     Json {
         /// Path of the file, or with `{folder}` of one in each folder.
@@ -127,6 +174,21 @@ pub enum LabelRule {
         #[serde(default)]
         key: ImageKey,
     },
+}
+
+/// Columns of a table of run lengths. `width` and `height` are those of the image on which the cell was drawn, in pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is named for the column it names")]
+pub struct RunColumns {
+    pub image: String,
+    pub runs: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<String>,
 }
 
 /// Columns of a table of boxes or points: two corners; the left top corner `x`, `y` or the centre with the sides `w`, `h`; or the centre
@@ -225,7 +287,8 @@ impl LabelRule {
             | Self::Voc { file }
             | Self::Yolo { file, .. }
             | Self::Labelme { file }
-            | Self::Geojson { file } => Some(file),
+            | Self::Geojson { file }
+            | Self::ClassMask { file, .. } => Some(file),
             _ => None,
         }
     }
@@ -235,6 +298,7 @@ impl LabelRule {
         match self {
             Self::CsvBoxes { file, key, .. }
             | Self::CsvClass { file, key, .. }
+            | Self::CsvRuns { file, key, .. }
             | Self::Coco { file, key }
             | Self::Cvat { file, key }
             | Self::Json { file, key, .. }
@@ -252,14 +316,26 @@ impl LabelRule {
                 "`prefix` names many images, and a label is of one; it is for groups",
             ));
         }
-        if let Self::CsvBoxes { table, .. } | Self::CsvClass { table, .. } = self {
+        if let Some((_, key)) = self.table() {
+            key.check("label.key")?;
+        }
+        if let Self::CsvBoxes { table, .. } | Self::CsvClass { table, .. } | Self::CsvRuns { table, .. } = self {
             table.check("label.table")?;
         }
         match self {
+            Self::CellFiles { files, pattern, name } => check_cell_files(files, pattern.as_deref(), name.as_deref()),
+            Self::CsvRuns { file, columns, first, name, .. } => {
+                columns.check(name.as_deref())?;
+                if *first > 1 {
+                    return Err(RuleError::new("label.first", format!("{first} is neither 0 nor 1")));
+                }
+                template::check("label.file", file)
+            }
             Self::Points { .. }
             | Self::Voc { .. }
             | Self::Labelme { .. }
             | Self::Geojson { .. }
+            | Self::ClassMask { .. }
             | Self::Yolo { .. } => {
                 if let Self::Yolo { names: Some(names), .. } = self {
                     template::check("label.names", names)?;
@@ -288,6 +364,48 @@ impl LabelRule {
     }
 }
 
+impl RunColumns {
+    fn check(&self, name: Option<&str>) -> Result<(), RuleError> {
+        if self.width.is_some() != self.height.is_some() {
+            let why = "the size of an image needs both `width` and `height`";
+            return Err(RuleError::new("label.columns", why));
+        }
+        one_label(self.label.is_some(), name, "columns.label")
+    }
+}
+
+/// Checks how files of single cells are found, and that one thing gives their labels.
+fn check_cell_files(files: &str, pattern: Option<&str>, name: Option<&str>) -> Result<(), RuleError> {
+    template::check_own_or_folder("label.files", files)?;
+    glob_matcher("label.files", &path_with(files, "image.png", str::to_owned).unwrap_or_default())?;
+    pattern.map_or(Ok(()), |pattern| pattern::check("label.pattern", pattern))?;
+    one_label(pattern.is_some(), name, "pattern")
+}
+
+/// Checks that a label is given by the column or the pattern called `other`, or by `name`, and not by both.
+fn one_label(has_other: bool, name: Option<&str>, other: &str) -> Result<(), RuleError> {
+    match (has_other, name) {
+        (true, None) | (false, Some(_)) => Ok(()),
+        (true, Some(_)) => Err(RuleError::new("label.name", format!("`{other}` gives labels already; keep one"))),
+        (false, None) => {
+            let why = format!("no label: write `{other}`, or `name` for one label of all cells");
+            Err(RuleError::new("label.name", why))
+        }
+    }
+}
+
 fn one() -> u32 {
     1
+}
+
+fn from_one() -> u8 {
+    1
+}
+
+fn nothing() -> Vec<u32> {
+    vec![0]
+}
+
+fn least_px() -> u32 {
+    MaskOptions::default().least_px
 }

@@ -3,7 +3,7 @@
 //! * [`Source`]: the whole description.
 //! * [`Images`], [`Globs`], [`Pages`]: which files are images, and which pages of them.
 //! * [`Parts`]: a dataset that is several sources.
-//! * [`GroupRule`], [`LabelRule`], [`ImageKey`], [`TableForm`]: groups and labels, and how tables are written and name images.
+//! * [`GroupRule`], [`LabelRule`], [`ImageKey`], [`TableForm`], [`NamedPattern`]: groups and labels, and how tables are written and name images.
 //! * [`PatchRule`], [`CellRule`], [`MaskRule`]: how images are cut. [`QualityRule`]: when a row has a flaw.
 //! * [`Role`], [`Membership`], [`Download`], [`is_permissive`]: what a reader of the set should know of a dataset.
 
@@ -16,6 +16,7 @@ mod json;
 mod label_rule;
 mod licence;
 mod mask_rule;
+mod named_pattern;
 mod pages;
 mod parts;
 mod paths;
@@ -32,17 +33,19 @@ pub use cut_rule::{Border, CellRule, Fill, PatchRule, Small};
 pub use download::Download;
 pub use error::RuleError;
 pub use group_rule::GroupRule;
+pub(crate) use images::glob_matcher;
 pub use images::{Exclude, GlobMatch, Globs, Images};
-pub use label_rule::{BoxColumns, LabelRule, PlaceColumns, Units};
+pub use label_rule::{BoxColumns, LabelRule, PlaceColumns, RunColumns, Units};
 pub use licence::is_permissive;
 pub use mask_rule::MaskRule;
+pub use named_pattern::NamedPattern;
 pub use pages::{Pages, page_of};
 pub use parts::{DatasetPart, Parts};
 pub use paths::{name_of, stem_of};
 pub use quality_rule::{Blank, FlawAction, OutOfFocus, QualityRule, Saturated};
 pub use role::{Membership, Role};
 pub use source::{SameAs, Source};
-pub use table_form::TableForm;
+pub use table_form::{Decimal, TableForm};
 pub use table_key::ImageKey;
 
 pub(crate) use pages::page_name;
@@ -51,4 +54,4 @@ pub(crate) use paths::{folder_of, inside};
 pub(crate) use pattern::compile as compile_pattern;
 #[cfg(test)]
 pub(crate) use source::LEAST_YAML;
-pub(crate) use template::path_of;
+pub(crate) use template::{path_of, path_with};

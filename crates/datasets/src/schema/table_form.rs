@@ -16,9 +16,23 @@ pub struct TableForm {
     /// Whether the first line names the columns. Where it does not, columns are named by their numbers: `1` is the first.
     #[serde(default = "yes")]
     pub header: bool,
+    /// What stands before the decimals of a number. Without it a point; a comma where the separator is another one and the numbers have
+    /// commas and no points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
     /// Encoding by its name on the web, such as `windows-1252`. Without it UTF-8 or UTF-16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+}
+
+/// What stands before the decimals of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decimal {
+    /// A point: `1.5`.
+    Point,
+    /// A comma: `1,5`.
+    Comma,
 }
 
 fn yes() -> bool {
@@ -27,7 +41,7 @@ fn yes() -> bool {
 
 impl Default for TableForm {
     fn default() -> Self {
-        Self { separator: None, header: true, encoding: None }
+        Self { separator: None, header: true, decimal: None, encoding: None }
     }
 }
 
@@ -55,6 +69,10 @@ impl TableForm {
         if self.separator.is_some_and(|separator| !separator.is_ascii() || "\"\r\n".contains(separator)) {
             let why = "cannot separate cells; write a character such as `;` or `\\t`";
             return Err(RuleError::new(format!("{key}.separator"), why));
+        }
+        if self.separator == Some(',') && self.decimal == Some(Decimal::Comma) {
+            let why = "`comma` separates the cells of the table; it cannot be the decimal comma too";
+            return Err(RuleError::new(format!("{key}.decimal"), why));
         }
         match (&self.encoding, self.encoding()) {
             (Some(name), None) => {

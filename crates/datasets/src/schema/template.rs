@@ -12,6 +12,14 @@ const PLACEHOLDERS: [&str; 3] = ["{stem}", "{name}", "{folder}"];
 /// # Errors
 /// The reason for the report, where the path leads out of the dataset.
 pub(crate) fn path_of(template: &str, image: &str) -> Result<String, String> {
+    path_with(template, image, str::to_owned)
+}
+
+/// The same, with what stands for each part of the image's path as `of` writes it.
+///
+/// # Errors
+/// As [`path_of`].
+pub(crate) fn path_with(template: &str, image: &str, of: impl Fn(&str) -> String) -> Result<String, String> {
     let folder = image.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut path = String::with_capacity(template.len() + image.len());
     let mut rest = template;
@@ -19,12 +27,12 @@ pub(crate) fn path_of(template: &str, image: &str) -> Result<String, String> {
         let (before, after) = rest.split_at(at);
         path.push_str(before);
         let place = PLACEHOLDERS.into_iter().find(|place| after.starts_with(place));
-        path.push_str(match place {
-            Some("{stem}") => stem_of(image),
-            Some("{name}") => name_of(image),
-            Some(_) => folder,
-            None => "{",
-        });
+        match place {
+            Some("{stem}") => path.push_str(&of(stem_of(image))),
+            Some("{name}") => path.push_str(&of(name_of(image))),
+            Some(_) => path.push_str(&of(folder)),
+            None => path.push('{'),
+        }
         rest = &after[place.map_or(1, str::len)..];
     }
     path.push_str(rest);
@@ -42,6 +50,14 @@ pub(crate) fn check_own(key: &str, template: &str) -> Result<(), RuleError> {
     }
     let remedy = "write `{stem}` or `{name}` where the name of the image stands, as in `labels/{stem}.xml`";
     Err(RuleError::new(key, format!("`{template}` is one file for all images; {remedy}")))
+}
+
+/// Checks a template, the value of `key`, that may give each folder files of its own, as where each image has one.
+///
+/// # Errors
+/// As [`check_own`], of a template that does not name the folder either.
+pub(crate) fn check_own_or_folder(key: &str, template: &str) -> Result<(), RuleError> {
+    if template.contains("{folder}") { check(key, template) } else { check_own(key, template) }
 }
 
 /// Checks a template, the value of `key`.

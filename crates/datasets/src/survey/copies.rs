@@ -1,7 +1,7 @@
 //! Images of a survey that are copies of each other, within and across sources.
 
 use imaging::{DecodeLimits, RgbImage};
-use near_copies::{CopyKind, Fingerprinter, FoundCopies, Pair, SearchContext, Subject};
+use near_copies::{CopyKind, Fingerprinter, FoundCopies, INDEX_FROM, Pair, SearchContext, Subject};
 
 use super::record::ImageRecord;
 use super::sink::Progress;
@@ -15,6 +15,8 @@ pub enum CopySearch {
     Exact,
     /// Near-copies too.
     Near,
+    /// Near-copies too, sought by short codes whatever the number of images.
+    Indexed,
 }
 
 /// Finds the images that show the same, by their positions in `images`. Their fingerprints come back as they were.
@@ -29,13 +31,14 @@ pub fn find_copies(
     for (position, image) in images.iter_mut().enumerate() {
         if let Some(info) = &mut image.info {
             positions.push(position);
-            let fingerprint = if search == CopySearch::Near { info.fingerprint.take() } else { None };
+            let fingerprint = if search == CopySearch::Exact { None } else { info.fingerprint.take() };
             subjects.push(Subject { file: (info.file, info.page), pixels: info.pixels, fingerprint });
         }
     }
-    let context = Context { sources, images, positions: &positions, limits, progress };
+    let index_from = if search == CopySearch::Indexed { 0 } else { INDEX_FROM };
+    let context = Context { sources, images, positions: &positions, limits, index_from, progress };
     let found = near_copies::find(&subjects, &Fingerprinter::new(), &context);
-    if search == CopySearch::Near {
+    if search != CopySearch::Exact {
         give_back(images, &positions, subjects);
     }
     let pair = |pair: Pair| Pair { a: positions[pair.a], b: positions[pair.b], kind: pair.kind };
@@ -58,6 +61,7 @@ struct Context<'a> {
     /// The position of each subject's image.
     positions: &'a [usize],
     limits: DecodeLimits,
+    index_from: usize,
     progress: &'a dyn Progress,
 }
 
@@ -69,6 +73,10 @@ impl SearchContext for Context<'_> {
 
     fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync))) {
         self.progress.run(step, parts, work);
+    }
+
+    fn index_from(&self) -> usize {
+        self.index_from
     }
 }
 

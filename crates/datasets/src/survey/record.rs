@@ -93,6 +93,21 @@ impl ImageRecord {
         self.used.as_ref().map_or(&[], |used| &used.cuts)
     }
 
+    /// Takes out the rows for which `stays` says no; it is as long as [`Self::cuts`].
+    pub(crate) fn keep_rows(&mut self, stays: &[bool]) {
+        let Ok(used) = &mut self.used else { return };
+        let kept = |place: usize| stays.get(place).copied().unwrap_or(true);
+        let mut places = 0..;
+        used.cuts.retain(|_| places.next().is_some_and(kept));
+        let mut places = 0..;
+        used.cells.retain(|_| places.next().is_some_and(kept));
+        let mut places = 0..;
+        used.kept.retain(|_| places.next().is_some_and(kept));
+        if used.cuts.is_empty() {
+            self.used = Err("none of its rows was drawn for the balanced set".to_owned());
+        }
+    }
+
     /// Handles of its rows that a sink has kept.
     pub fn kept_rows(&self) -> impl Iterator<Item = KeptRow> {
         self.used.iter().flat_map(|used| used.kept.iter().flatten().copied())

@@ -150,3 +150,62 @@ fn masks_of_the_other_byte_order_are_read() {
     let bytes = [b"\x93NUMPY\x01\0\x76\0".as_slice(), header.as_bytes(), &[0, 7, 1, 0]].concat();
     assert_eq!(npy::labels(&bytes, MOST).expect("numbers").numbers, [7, 256]);
 }
+
+/// Parts of each class as scikit-image finds them (`tests/golden/make_masks.py`).
+#[derive(serde::Deserialize)]
+struct GoldenParts {
+    parts: Vec<GoldenPart>,
+    small: usize,
+}
+
+#[derive(serde::Deserialize)]
+struct GoldenPart {
+    class: u32,
+    r#box: [u32; 4],
+    area: u64,
+}
+
+fn mask_file(name: &str) -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/masks/");
+    std::fs::read(format!("{path}{name}")).expect("a golden file")
+}
+
+#[test]
+fn parts_of_classes_are_those_of_scikit_image_in_any_file_of_numbers() {
+    let golden: GoldenParts = serde_json::from_slice(&mask_file("parts.json")).expect("JSON");
+    for name in [
+        "classes-palette-8.png",
+        "classes-palette-4.png",
+        "classes-palette-2.png",
+        "classes-grey-8.png",
+        "classes-grey-16.png",
+        "classes-32.tif",
+        "classes-palette.tif",
+    ] {
+        let found = parts_of_classes(&mask_file(name), (61, 47), (&[0], 15), DecodeLimits::default()).expect(name);
+        assert_eq!(found.small, golden.small, "{name}");
+        assert_eq!(found.parts.len(), golden.parts.len(), "{name}");
+        for ((class, region), part) in found.parts.iter().zip(&golden.parts) {
+            assert_eq!((*class, region.bounds(), region.area()), (part.class, Some(part.r#box), part.area), "{name}");
+        }
+    }
+    let more = parts_of_classes(&mask_file("classes-32.tif"), (61, 47), (&[0, 3], 0), DecodeLimits::default());
+    assert!(more.expect("parts").parts.iter().all(|(class, _)| [1, 2].contains(class)));
+}
+
+#[test]
+fn a_file_of_one_cell_has_one_number() {
+    let mut steps = crate::MOST_STEPS;
+    let mut cell = |name: &str, size| cell_of_file(&mask_file(name), size, &mut steps, DecodeLimits::default());
+    let golden: GoldenParts = serde_json::from_slice(&mask_file("parts.json")).expect("JSON");
+    let ones: u64 = golden.parts.iter().filter(|part| part.class == 1).map(|part| part.area).sum();
+    assert!(cell("one-bit.png", (61, 47)).expect("a cell").area() >= ones);
+    assert!(cell("one-bit.png", (47, 61)).expect_err("another size").to_string().contains("61×47"));
+    assert!(matches!(cell("classes-grey-8.png", (61, 47)), Err(MaskError::SeveralNumbers(..))));
+    for length in [0, 20, 60, 150, 400] {
+        let bytes = &mask_file("classes-palette-8.png")[..length];
+        assert!(cell_of_file(bytes, (61, 47), &mut steps, DecodeLimits::default()).is_err(), "{length}");
+    }
+    let few = DecodeLimits { pixels: 100, ..DecodeLimits::default() };
+    assert!(cell_of_file(&mask_file("one-bit.png"), (61, 47), &mut steps, few).is_err());
+}

@@ -85,3 +85,52 @@ fn what_does_not_fit_the_image_is_a_reason() {
     assert!(matches!(Region::of_part([3, 0, 3, 1], &[true; 3], (5, 4)), Err(RegionError::Outside { .. })));
     assert!(Region::of_part([u32::MAX, 0, 3, 1], &[true; 3], (5, 4)).is_err());
 }
+
+/// Cells with their runs in both orders, and COCO's counts (`tests/golden/make_masks.py`).
+#[derive(Deserialize)]
+struct Runs {
+    width: u32,
+    height: u32,
+    cells: Vec<CellRuns>,
+}
+
+#[derive(Deserialize)]
+struct CellRuns {
+    columns: String,
+    rows: String,
+    counts: Vec<u64>,
+    area: u64,
+}
+
+#[test]
+fn runs_of_both_orders_are_the_cell_that_pycocotools_sees() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/masks/runs.json");
+    let golden: Runs = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    let size = (golden.width, golden.height);
+    let mut steps = MOST_STEPS;
+    let pairs = |text: &str| -> Vec<(u64, u64)> {
+        let numbers: Vec<u64> = text.split(' ').map(|word| word.parse().expect("a number")).collect();
+        numbers.as_chunks::<2>().0.iter().map(|[start, length]| (start - 1, *length)).collect()
+    };
+    for cell in &golden.cells {
+        for (text, order) in [(&cell.columns, RunOrder::Columns), (&cell.rows, RunOrder::Rows)] {
+            let region = Region::of_runs(&pairs(text), order, size, &mut steps).expect("a region");
+            assert_eq!((region.area(), &region.counts()), (cell.area, &cell.counts), "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn runs_that_no_program_writes_are_reasons() {
+    let of = |runs: &[(u64, u64)], order| Region::of_runs(runs, order, (10, 4), &mut 1000).map(|region| region.area());
+    for order in [RunOrder::Columns, RunOrder::Rows] {
+        assert_eq!(of(&[(0, 3), (3, 37)], order), Ok(40));
+        assert_eq!(of(&[(5, 36)], order), Err(RegionError::PastTheEnd { end: 41, pixels: 40 }));
+        assert!(matches!(of(&[(5, u64::MAX)], order), Err(RegionError::PastTheEnd { .. })));
+        assert_eq!(of(&[(5, 3), (7, 1)], order), Err(RegionError::Disorder));
+        assert_eq!(of(&[], order), Ok(0));
+    }
+    assert_eq!(Region::of_runs(&[(0, 40)], RunOrder::Rows, (10, 4), &mut 39), Err(RegionError::TooLong));
+    assert!(matches!(Region::of_rows(&[(4, 0, 1)], (10, 4), &mut 99), Err(RegionError::Outside { .. })));
+    assert!(matches!(Region::of_rows(&[(0, 5, 11)], (10, 4), &mut 99), Err(RegionError::Outside { .. })));
+}

@@ -3,8 +3,11 @@
 use crate::common::{publish, row, rows};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use proptest::prelude::*;
-use run_spec::ids::Product;
-use shards::{Codec, FinishedShard, ShardLimits, ShardSet, ShardWriter, VerifyOptions, digest_of, shard_key, verify};
+use run_spec::ids::{Digest, PatchKey, Product, patch_id};
+use shards::{
+    Codec, FinishedShard, Header, Manifest, ShardLimits, ShardSet, ShardSplit, ShardWriter, VerifyOptions, digest_of,
+    shard_key, split_shard_key, verify,
+};
 use std::path::Path;
 use store::{Fault, Store};
 
@@ -131,6 +134,60 @@ fn the_first_shards_ever_written_still_read() {
     let set = ShardSet::open(&store).unwrap();
     assert_eq!(&*set.meta(1).unwrap().image, "smear-1.png");
     assert_eq!(set.rgb(1).unwrap().into_raw(), (0..192).collect::<Vec<u8>>());
+}
+
+#[test]
+fn rows_of_a_split_are_read_as_others_and_say_where_they_belong() {
+    let store = Store::open("memory://splits").unwrap();
+    let roles = [("alpha", "training"), ("beta ß", "evaluation")].map(|(source, role)| (source.into(), role.into()));
+    let split = |name: &str| ShardSplit { name: name.into(), roles: roles.clone().into() };
+    let writer = |name| ShardWriter::new(Product::Patches, Codec::Png, ShardLimits::default()).of_split(split(name));
+    let (train, test): (Vec<_>, Vec<_>) = rows(3, 16).into_iter().partition(|row| row.source == "alpha");
+    let content = Digest::of(b"content");
+    let config = Digest::of(b"config");
+    let header =
+        Header { product: Product::Patches, codec: Codec::Png, builder: "test 1".into(), config, patch_px: 16 };
+    let mut manifest = Manifest::builder(header);
+    for (number, (name, rows)) in [("train", &train), ("test", &test)].into_iter().enumerate() {
+        let mut writer = writer(name);
+        rows.iter().for_each(|row| writer.push(row.clone()).unwrap());
+        let shard = writer.finish(&split_shard_key(&content, name, number as u64)).unwrap();
+        shard.publish(&store).unwrap();
+        manifest.add(&shard);
+    }
+    let manifest = manifest.finish();
+    manifest.publish(&store).unwrap();
+    let set = ShardSet::open(&store).unwrap();
+    assert_eq!((manifest.version(), set.manifest().shard_splits()), (2, vec!["train", "test"]));
+    assert_eq!(set.roles().get("beta ß").map(String::as_str), Some("evaluation"));
+    assert!(set.manifest().split_glob("test").ends_with("/test-*.parquet"));
+    for (at, row) in train.iter().chain(&test).enumerate() {
+        assert_eq!(set.meta(at as u64).unwrap().id, row.id);
+        assert_eq!(set.image_bytes(at as u64).unwrap(), &row.bytes);
+    }
+    let mut other = writer("train");
+    other.push(test[0].clone()).unwrap();
+    assert!(other.finish(&split_shard_key(&content, "test", 9)).is_err(), "a key of another split");
+    let mut foreign = test[0].clone();
+    foreign.source = "gamma".into();
+    let key = PatchKey {
+        source: "gamma",
+        image: &foreign.image,
+        x: foreign.x.into(),
+        y: foreign.y.into(),
+        w: 16,
+        h: 16,
+        product: Product::Patches,
+    };
+    foreign.id = patch_id(&key);
+    assert!(writer("train").push(foreign).unwrap_err().to_string().contains("no role"));
+    // A shard under a key of another split.
+    let moved = Store::open("memory://splits-moved").unwrap();
+    let entry = manifest.shards[1].clone();
+    let key = entry.key.replace("test-", "train-");
+    moved.ensure(&key, store.get(&entry.key).unwrap()).unwrap();
+    let found = FinishedShard::find(&moved, &key, entry.rows, (Product::Patches, Codec::Png));
+    assert!(found.unwrap_err().to_string().contains("split"));
 }
 
 proptest! {

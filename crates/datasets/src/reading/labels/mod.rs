@@ -2,9 +2,13 @@
 //!
 //! A line that cannot be understood is not an error: it is an issue with its place, for the report.
 
+mod cell_files;
 mod coco;
 mod cvat;
+mod decimal;
 mod entry;
+#[cfg(test)]
+mod folder_tests;
 mod geojson;
 mod json;
 mod labelme;
@@ -14,6 +18,7 @@ mod outline;
 mod place;
 mod points;
 mod quotes;
+mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use segmentation::MOST_STEPS;
 
+use self::cell_files::{CellFiles, CellLabel};
 use self::entry::LabelEntry;
 use self::numbers::{of_this_size, scaled};
 use self::table::LabelTable;
@@ -53,6 +59,8 @@ pub(crate) struct LabelBook<'a> {
     key: ImageKey,
     /// By place, the names of the classes that files of labels number.
     names: BTreeMap<String, Result<Vec<String>, String>>,
+    /// Files of single cells, where the description names them.
+    cell_files: Option<CellFiles>,
     /// Side files, or rows of tables, by the images that they belong to.
     claims: Claims,
 }
@@ -71,16 +79,21 @@ impl<'a> LabelBook<'a> {
             tables: BTreeMap::new(),
             key: ImageKey::Name,
             names: BTreeMap::new(),
+            cell_files: None,
             claims: images.claims(source, |source, image| claim(&source.label, root, image)),
         };
         if let LabelRule::Pattern { pattern } = &source.label {
             book.pattern = Some(compile_pattern("label.pattern", pattern)?);
         }
         if let Some((file, key)) = source.label.table() {
-            book.key = *key;
+            book.key = key.clone();
             for path in shared_files(file, root, images) {
                 book.add_table(path, !file.contains('{'))?;
             }
+        }
+        if let LabelRule::CellFiles { files, pattern, name } = &source.label {
+            let label = CellLabel::new(pattern.as_deref(), name.as_deref())?;
+            book.cell_files = Some(CellFiles::open(root, files, label, images.described)?);
         }
         if let LabelRule::Yolo { names: Some(file), .. } = &source.label {
             for path in shared_files(file, root, images) {
@@ -111,10 +124,14 @@ impl<'a> LabelBook<'a> {
         };
         let table = match self.rule {
             LabelRule::CsvBoxes { columns, table: form, .. } => {
-                LabelTable::boxes(TableFile { bytes: &bytes, path: &path, form }, columns, self.key)
+                LabelTable::boxes(TableFile { bytes: &bytes, path: &path, form }, columns, &self.key)
             }
             LabelRule::CsvClass { image, class, table: form, .. } => {
-                LabelTable::classes(TableFile { bytes: &bytes, path: &path, form }, [image, class], self.key)
+                LabelTable::classes(TableFile { bytes: &bytes, path: &path, form }, [image, class], &self.key)
+            }
+            LabelRule::CsvRuns { columns, order, first, name, table: form, .. } => {
+                let file = TableFile { bytes: &bytes, path: &path, form };
+                LabelTable::runs(file, columns, (*order, *first, name.as_deref()), &self.key)
             }
             LabelRule::Coco { key, .. } => filed(&bytes, key, |text| coco::entries(text, &path)),
             LabelRule::Cvat { key, .. } => filed(&bytes, key, |text| cvat::entries(text, &path)),
@@ -145,7 +162,7 @@ impl<'a> LabelBook<'a> {
 
     /// The labels of `image`, which is `width` × `height` pixels, and what could not be understood.
     pub(crate) fn look_up(&self, image: &str, width: u32, height: u32) -> (ImageLabels, Vec<LabelIssue>) {
-        let size = (f64::from(width), f64::from(height));
+        let size = wide((width, height));
         match self.rule {
             LabelRule::None => nothing("the source has no labels"),
             LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image lies in no such folder"),
@@ -161,12 +178,17 @@ impl<'a> LabelBook<'a> {
                 Ok(names) => self.side_file(image, file, size, &|text: &str| yolo::lines(text, names, size)),
                 Err(reason) => nothing(&reason),
             },
-            LabelRule::Coco { file, .. } | LabelRule::Cvat { file, .. } | LabelRule::Via { file, .. } => {
-                match self.rows(image, file) {
-                    Err(unknown) => unknown,
-                    Ok(rows) => self.annotations(rows.to_vec(), size, "the file of labels"),
-                }
+            LabelRule::ClassMask { file, background, least_px } => {
+                self.class_mask(image, file, (width, height), (background, *least_px))
             }
+            LabelRule::CellFiles { .. } => self.cells_of_files(image, (width, height)),
+            LabelRule::Coco { file, .. }
+            | LabelRule::Cvat { file, .. }
+            | LabelRule::CsvRuns { file, .. }
+            | LabelRule::Via { file, .. } => match self.rows(image, file) {
+                Err(unknown) => unknown,
+                Ok(rows) => self.annotations(rows.to_vec(), size, "the file of labels"),
+            },
             LabelRule::CsvBoxes { file, units, .. } | LabelRule::Json { file, units, .. } => {
                 let scale = match units {
                     Units::Pixels => (1.0, 1.0),
@@ -248,24 +270,58 @@ impl<'a> LabelBook<'a> {
         size: (f64, f64),
         parse: ParseSideFile<'_>,
     ) -> (ImageLabels, Vec<LabelIssue>) {
-        let path = match path_of(file, image) {
-            Ok(path) => path,
-            Err(reason) => return nothing(&format!("label file {reason}")),
+        let (path, bytes) = match self.own_file(image, file) {
+            Ok(found) => found,
+            Err(unknown) => return unknown,
         };
-        let unread = |reason: String| nothing(&format!("label file {path}: {reason}"));
-        let bytes = match self.root.read(&path, LABEL_FILE_LIMIT) {
-            Ok(bytes) => bytes,
-            Err(reason) => return unread(reason),
-        };
-        if let Some(several) = self.claims.several(&self.root.canonical(path.clone())) {
-            let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
-            let issue = LabelIssue { at: path.clone(), reason: reason.clone() };
-            return (ImageLabels::Missing(format!("label file {path} {reason}")), vec![issue]);
-        }
         match text::labels(&bytes).and_then(|text| parse(&text)) {
             Ok(entries) => self.annotations(entries, size, &format!("label file {path}")),
-            Err(reason) => unread(reason),
+            Err(reason) => nothing(&format!("label file {path}: {reason}")),
         }
+    }
+
+    /// The path and the bytes of the label file that is of `image` and of no other.
+    fn own_file(&self, image: &str, file: &str) -> Result<(String, Vec<u8>), (ImageLabels, Vec<LabelIssue>)> {
+        let path = path_of(file, image).map_err(|reason| nothing(&format!("label file {reason}")))?;
+        let bytes = self.root.read(&path, LABEL_FILE_LIMIT);
+        let bytes = bytes.map_err(|reason| nothing(&format!("label file {path}: {reason}")))?;
+        let Some(several) = self.claims.several(&self.root.canonical(path.clone())) else { return Ok((path, bytes)) };
+        let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
+        let issue = LabelIssue { at: path.clone(), reason: reason.clone() };
+        Err((ImageLabels::Missing(format!("label file {path} {reason}")), vec![issue]))
+    }
+
+    /// The parts of the picture of classes that belongs to an image.
+    fn class_mask(
+        &self,
+        image: &str,
+        file: &str,
+        size: (u32, u32),
+        kept: (&[u32], u32),
+    ) -> (ImageLabels, Vec<LabelIssue>) {
+        let (path, bytes) = match self.own_file(image, file) {
+            Ok(found) => found,
+            Err(unknown) => return unknown,
+        };
+        match cell_files::class_entries(&bytes, &path, size, kept) {
+            Ok(entries) => self.annotations(entries, wide(size), &format!("label file {path}")),
+            Err(reason) => nothing(&format!("label file {path}: {reason}")),
+        }
+    }
+
+    /// The cells of the files that belong to an image.
+    fn cells_of_files(&self, image: &str, size: (u32, u32)) -> (ImageLabels, Vec<LabelIssue>) {
+        let Some(files) = &self.cell_files else { return nothing("no files of cells") };
+        let glob = match files.glob_of(image) {
+            Ok(glob) => glob,
+            Err(reason) => return nothing(&format!("label.files {reason}")),
+        };
+        if let Some(several) = self.claims.several(&glob) {
+            return nothing(&format!(
+                "files of cells {glob}: may be of any of {several}; name them by `{{folder}}` or `{{stem}}`"
+            ));
+        }
+        self.annotations(files.entries(self.root, &glob, size), wide(size), &format!("no file {glob}"))
     }
 
     /// Labelled places of an image of `size`, from a file called `what`.
@@ -318,6 +374,10 @@ impl<'a> LabelBook<'a> {
 /// Reads the text of a side file. The error is a reason for the report.
 type ParseSideFile<'a> = &'a dyn Fn(&str) -> Result<Vec<LabelEntry>, String>;
 
+fn wide((width, height): (u32, u32)) -> (f64, f64) {
+    (f64::from(width), f64::from(height))
+}
+
 fn nothing(reason: &str) -> (ImageLabels, Vec<LabelIssue>) {
     (ImageLabels::Missing(reason.to_owned()), Vec::new())
 }
@@ -331,6 +391,9 @@ fn canonical(file: &str, root: &Root, image: &str) -> Option<String> {
 fn claim(rule: &LabelRule, root: &Root, image: &str) -> Option<String> {
     if let Some(file) = rule.side_file() {
         return canonical(file, root, image);
+    }
+    if let LabelRule::CellFiles { files, .. } = rule {
+        return cell_files::glob_of(files, image).ok();
     }
     let (file, key) = rule.table()?;
     Some(row_of(&canonical(file, root, image)?, &key.of_image(image)?))

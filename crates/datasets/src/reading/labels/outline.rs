@@ -1,6 +1,6 @@
 //! Outlines of cells as label files draw them, before the size of the image is known.
 
-use segmentation::{Region, RegionError};
+use segmentation::{Region, RegionError, RunOrder};
 
 /// Points of a polygon: x and y, px.
 pub(crate) type Ring = Vec<[f64; 2]>;
@@ -22,6 +22,10 @@ pub(crate) enum Outline {
     },
     /// A small picture: left, top, width, height, and whether each pixel belongs to the cell, row by row.
     Part([u32; 4], Vec<bool>),
+    /// First pixel, from 0, and length of each run, counted in this order.
+    Runs(Vec<(u64, u64)>, RunOrder),
+    /// Pixels that are known already.
+    Pixels(Region),
 }
 
 /// A polygon, with what is cut out of it.
@@ -62,6 +66,8 @@ impl Outline {
             }
             Self::Counts { counts, .. } => Region::of_counts(counts, size),
             Self::Part(place, pixels) => Region::of_part(*place, pixels, size),
+            Self::Runs(runs, order) => Region::of_runs(runs, *order, size, steps),
+            Self::Pixels(region) => Ok(region.clone()),
         };
         let region = region.map_err(|error| error.to_string())?;
         if region.area() == 0 {

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use segmentation::RunOrder;
+
 use super::entry::LabelEntry;
 use super::numbers::{NO_NUMBERS, place_of, size_of};
+use super::outline::Outline;
 use super::quotes::{check_quotes, holds_rows};
+use super::{decimal, runs};
 use crate::annotation::LabelIssue;
 use crate::error::TableError;
 use crate::reading::text;
 use crate::schema::text::{plain, shortened};
-use crate::schema::{BoxColumns, ImageKey, TableForm};
+use crate::schema::{BoxColumns, ImageKey, RunColumns, TableForm};
 
 /// A table of labels, its rows filed by image.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl LabelTable {
     ///
     /// # Errors
     /// A missing column, or one that occurs twice.
-    pub(crate) fn boxes(file: TableFile<'_>, columns: &BoxColumns, key: ImageKey) -> Result<Self, TableError> {
+    pub(crate) fn boxes(file: TableFile<'_>, columns: &BoxColumns, key: &ImageKey) -> Result<Self, TableError> {
         let reason = "the description names no columns of places".to_owned();
         let place = columns.place().ok_or(TableError::NotATable { reason })?;
         let mut wanted = vec![columns.image.as_str(), columns.label.as_str()];
@@ -36,7 +40,13 @@ impl LabelTable {
             Some((width, height)) => size_of(width, height),
             None => Ok(None),
         };
-        Ok(Self::filed(rows(file, &wanted)?, key, |TableRow { at, cells, .. }| {
+        let (mut rows, separator) = rows(file, &wanted)?;
+        let numbers = rows.iter().flat_map(|row| row.cells.iter().skip(2)).map(String::as_str);
+        let decimal = decimal::of_table(file.form, separator, numbers)?;
+        for number in rows.iter_mut().flat_map(|row| row.cells.iter_mut().skip(2)) {
+            *number = decimal::pointed(number, decimal).into_owned();
+        }
+        Ok(Self::filed(rows, key, |TableRow { at, cells, .. }| {
             let geometry = place_of(place, &cells[2..sides]);
             let label = geometry.map(|_| cells[1].clone()).ok_or_else(|| NO_NUMBERS.to_owned());
             LabelEntry { geometry, size: size(&cells), ..LabelEntry::new(at, label) }
@@ -47,9 +57,35 @@ impl LabelTable {
     ///
     /// # Errors
     /// A missing column, or one that occurs twice.
-    pub(crate) fn classes(file: TableFile<'_>, columns: [&str; 2], key: ImageKey) -> Result<Self, TableError> {
+    pub(crate) fn classes(file: TableFile<'_>, columns: [&str; 2], key: &ImageKey) -> Result<Self, TableError> {
         let entry = |TableRow { at, mut cells, .. }: TableRow| LabelEntry::new(at, Ok(cells.remove(1)));
-        Ok(Self::filed(rows(file, &columns)?, key, entry))
+        Ok(Self::filed(rows(file, &columns)?.0, key, entry))
+    }
+
+    /// Reads a table of run lengths, counted from `first` in `order`. Without a column of labels every cell has the label `name`.
+    ///
+    /// # Errors
+    /// A missing column, or one that occurs twice.
+    pub(crate) fn runs(
+        file: TableFile<'_>,
+        columns: &RunColumns,
+        (order, first, name): (RunOrder, u8, Option<&str>),
+        key: &ImageKey,
+    ) -> Result<Self, TableError> {
+        let mut wanted = vec![columns.image.as_str(), columns.runs.as_str()];
+        wanted.extend([&columns.label, &columns.width, &columns.height].into_iter().flatten().map(String::as_str));
+        let label_at = columns.label.as_ref().map(|_| 2);
+        let size_at = columns.width.as_ref().map(|_| 2 + usize::from(label_at.is_some()));
+        Ok(Self::filed(rows(file, &wanted)?.0, key, |TableRow { at, cells, .. }| {
+            let label = label_at.map_or(name.unwrap_or_default(), |at| &cells[at]).to_owned();
+            let size = size_at.map_or(Ok(None), |at| size_of(&cells[at], &cells[at + 1]));
+            match runs::read(&cells[1], first) {
+                Ok(runs) => {
+                    LabelEntry { size, ..LabelEntry::new(at, Ok(label)) }.with_outline(Outline::Runs(runs, order))
+                }
+                Err(reason) => LabelEntry::unusable(at, reason),
+            }
+        }))
     }
 
     /// Files the entries of a file about many images by what it calls the image of each.
@@ -69,7 +105,7 @@ impl LabelTable {
     }
 
     /// Files rows, whose first cell names the image.
-    fn filed(rows: Vec<TableRow>, key: ImageKey, entry: impl Fn(TableRow) -> LabelEntry) -> Self {
+    fn filed(rows: Vec<TableRow>, key: &ImageKey, entry: impl Fn(TableRow) -> LabelEntry) -> Self {
         let mut table = Self { rows: BTreeMap::new(), nameless: Vec::new() };
         for row in rows {
             match key.of_cell(&row.cells[0]) {
@@ -134,12 +170,12 @@ pub(crate) struct TableFile<'a> {
     pub(crate) form: &'a TableForm,
 }
 
-/// Reads the columns `wanted` of each row. The separator is the stated one, or the first of [`SEPARATORS`] at which the header splits into
+/// Reads the columns `wanted` of each row, and tells the separator. The separator is the stated one, or the first of [`SEPARATORS`] at which the header splits into
 /// names that include all of `wanted`.
 pub(super) fn rows(
     TableFile { bytes, path, form }: TableFile<'_>,
     wanted: &[&str],
-) -> Result<Vec<TableRow>, TableError> {
+) -> Result<(Vec<TableRow>, u8), TableError> {
     let decoded = form.encoding().map(|encoding| encoding.decode(bytes).0);
     let bytes = decoded.as_ref().map_or(bytes, |text| text.as_bytes());
     let text = text::labels(bytes).map_err(|reason| TableError::NotATable { reason })?;
@@ -166,7 +202,7 @@ pub(super) fn rows(
         let cells: Vec<String> = columns.iter().map(|&column| record.get(column).unwrap_or("").to_owned()).collect();
         rows.push(TableRow { at, flaw: flaw(&record, &cells, (header.len(), separator)), cells });
     }
-    Ok(rows)
+    Ok((rows, separator))
 }
 
 fn reader(text: &str, separator: u8, has_header: bool) -> csv::Reader<&[u8]> {
@@ -245,7 +281,7 @@ fn flaw(record: &csv::StringRecord, cells: &[String], (header, separator): (usiz
 pub(crate) fn texts(
     file: TableFile<'_>,
     columns: [&str; 2],
-    key: ImageKey,
+    key: &ImageKey,
 ) -> Result<HashMap<String, Result<String, String>>, TableError> {
     let table = LabelTable::classes(file, columns, key)?;
     let text = |rows: Vec<LabelEntry>| {
@@ -264,14 +300,14 @@ mod tests {
     use crate::annotation::Geometry;
 
     fn csv(bytes: &[u8]) -> TableFile<'_> {
-        const FORM: &TableForm = &TableForm { separator: None, header: true, encoding: None };
+        const FORM: &TableForm = &TableForm { separator: None, header: true, decimal: None, encoding: None };
         TableFile { bytes, path: "t.csv", form: FORM }
     }
 
     #[test]
     fn a_missing_column_is_named_with_those_there_are_and_a_double_one_refused() {
         let error = |text: &[u8]| {
-            LabelTable::classes(csv(text), ["image", "b"], ImageKey::Name).expect_err("refused").to_string()
+            LabelTable::classes(csv(text), ["image", "b"], &ImageKey::Name).expect_err("refused").to_string()
         };
         let missing = error(b"a,b\n1,2\n");
         assert!(missing.contains("`image`") && missing.contains("a, b"), "{missing}");
@@ -300,7 +336,7 @@ mod tests {
     #[test]
     fn boxes_are_filed_by_image_and_bad_numbers_kept_as_such() {
         let text = b"\xef\xbb\xbfimage,x0,y0,x1,y1,label\na.png,0,0.5,1,1,rbc\na.png,0,?,1,1,rbc\na.png,0,0,1\n";
-        let table = LabelTable::boxes(csv(text), &columns(None), ImageKey::Name).expect("table");
+        let table = LabelTable::boxes(csv(text), &columns(None), &ImageKey::Name).expect("table");
         let rows = table.of("a.png");
         assert_eq!(rows[0].geometry, Some(Geometry::Box { x0: 0.0, y0: 0.5, x1: 1.0, y1: 1.0 }));
         assert!(rows[1].label.is_err() && rows[1].at.ends_with("line 3"), "{:?}", rows[1]);
@@ -310,7 +346,7 @@ mod tests {
     #[test]
     fn a_row_may_say_of_which_size_its_image_is() {
         let text = b"image,x0,y0,x1,y1,label,w,h\na.png,0,0,9,9,rbc,640,480\na.png,0,0,9,9,rbc,0,0\n";
-        let table = LabelTable::boxes(csv(text), &columns(Some("w")), ImageKey::Name).expect("table");
+        let table = LabelTable::boxes(csv(text), &columns(Some("w")), &ImageKey::Name).expect("table");
         let sizes: Vec<_> = table.of("a.png").iter().map(|row| row.size.clone()).collect();
         assert_eq!(sizes, [Ok(Some((640.0, 480.0))), Ok(None)]);
     }
@@ -319,16 +355,16 @@ mod tests {
     fn the_separator_is_the_one_by_which_the_header_holds_the_columns() {
         for separator in [",", ";", "\t"] {
             let text = "image|b|note\na|rbc|x".replace('|', separator);
-            let table = LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name).expect("table");
+            let table = LabelTable::classes(csv(text.as_bytes()), ["image", "b"], &ImageKey::Name).expect("table");
             assert_eq!(table.of("a")[0].label.as_deref(), Ok("rbc"), "{separator:?}");
         }
-        let error = LabelTable::classes(csv(b"image|b\na|rbc"), ["image", "b"], ImageKey::Name).expect_err("refused");
+        let error = LabelTable::classes(csv(b"image|b\na|rbc"), ["image", "b"], &ImageKey::Name).expect_err("refused");
         assert!(error.to_string().contains("commas or semicolons or tabs"), "{error}");
     }
 
     #[test]
     fn a_first_line_of_excel_says_the_separator_and_lines_keep_their_numbers() {
-        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name);
+        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], &ImageKey::Name);
         for (first, separator) in [("sep=;", ";"), ("\u{feff}SEP=,", ","), ("sep=\t", "\t"), ("\"sep=|\"", "|")] {
             for end in ["\n", "\r\n"] {
                 let text = [first, &format!("image{separator}b"), &format!("a{separator}rbc"), ""].join(end);
@@ -349,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_quoted_cell_swallows_no_rows() {
-        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], ImageKey::Name);
+        let table = |text: &str| LabelTable::classes(csv(text.as_bytes()), ["image", "b"], &ImageKey::Name);
         let open = format!("{:#}", table("image,b\na,\"rbc\nb,wbc\n").expect_err("an open quote"));
         assert!(open.contains("line 2"), "{open}");
         // Closed by chance, rows later: the row that swallowed others is none, in a wanted cell or in another.
@@ -367,7 +403,7 @@ mod tests {
     #[test]
     fn rows_about_no_image_are_told_with_their_lines() {
         let text = b"image,b\n7,x\n8,y\n,z\nseven,z\n";
-        let table = LabelTable::classes(csv(text), ["image", "b"], ImageKey::Number).expect("table");
+        let table = LabelTable::classes(csv(text), ["image", "b"], &ImageKey::Number).expect("table");
         let strays: Vec<(String, String)> =
             table.strays(|key| key == "7").into_iter().map(|(name, issue)| (name, issue.at)).collect();
         let expected = [("8", "t.csv line 3"), ("", "t.csv line 4"), ("seven", "t.csv line 5")];
@@ -377,20 +413,25 @@ mod tests {
     #[test]
     fn two_groups_of_one_image_are_none() {
         let text = b"image,g\na,1\na,1\nb,1\nb,2\n";
-        let groups = texts(csv(text), ["image", "g"], ImageKey::Name).expect("table");
+        let groups = texts(csv(text), ["image", "g"], &ImageKey::Name).expect("table");
         assert_eq!(groups["a"], Ok("1".to_owned()));
         assert_eq!(groups["b"], Err("t.csv line 4 and t.csv line 5 contradict each other".to_owned()));
     }
 
     #[test]
     fn a_table_may_have_no_header_another_separator_and_an_old_encoding() {
-        let form = TableForm { separator: Some('|'), header: false, encoding: Some("windows-1252".to_owned()) };
+        let form = TableForm {
+            separator: Some('|'),
+            header: false,
+            encoding: Some("windows-1252".to_owned()),
+            ..TableForm::default()
+        };
         let file = TableFile { bytes: b"a.png|1|K\xf6rper\nb.png|2|x\n", path: "t.csv", form: &form };
-        let table = LabelTable::classes(file, ["1", "3"], ImageKey::Name).expect("table");
+        let table = LabelTable::classes(file, ["1", "3"], &ImageKey::Name).expect("table");
         let row = &table.of("a.png")[0];
         assert_eq!((row.label.as_deref(), row.at.as_str()), (Ok("K\u{f6}rper"), "t.csv line 1"));
         assert_eq!(table.of("b.png")[0].at, "t.csv line 2");
-        let error = LabelTable::classes(file, ["1", "4"], ImageKey::Name).expect_err("three columns").to_string();
+        let error = LabelTable::classes(file, ["1", "4"], &ImageKey::Name).expect_err("three columns").to_string();
         assert!(error.contains("no column `4`") && error.contains("1, 2, 3"), "{error}");
     }
 
@@ -412,7 +453,7 @@ mod tests {
         let form = TableForm { header: false, ..TableForm::default() };
         let file = TableFile { bytes: b"C:\\x\\a.png,rbc,10,20,4,6\n", path: "t.csv", form: &form };
         let place = |columns: &BoxColumns| {
-            LabelTable::boxes(file, columns, ImageKey::Base).expect("table").of("a.png")[0].geometry
+            LabelTable::boxes(file, columns, &ImageKey::Base).expect("table").of("a.png")[0].geometry
         };
         assert_eq!(place(&sides), Some(Geometry::Box { x0: 10.0, y0: 20.0, x1: 14.0, y1: 26.0 }));
         assert_eq!(place(&centre), Some(Geometry::Box { x0: 8.0, y0: 17.0, x1: 12.0, y1: 23.0 }));

@@ -55,7 +55,7 @@ fn table(text: &str, file: &str, attribute: &str) -> Result<Vec<(String, LabelEn
     let wanted = [first, "region_shape_attributes", "region_attributes"];
     let form = TableForm { separator: Some(','), ..TableForm::default() };
     let table = TableFile { bytes: text.as_bytes(), path: file, form: &form };
-    let rows = rows(table, &wanted).map_err(|error| format!("is not a VIA file: {error}"))?;
+    let (rows, _) = rows(table, &wanted).map_err(|error| format!("is not a VIA file: {error}"))?;
     let parsed = |cell: &String| -> Value { serde_json::from_str(cell).unwrap_or_default() };
     let filed = |TableRow { at, cells, flaw }: TableRow| {
         let (shape, attributes) = (parsed(&cells[1]), parsed(&cells[2]));

@@ -1,0 +1,94 @@
+//! Which files of an unknown folder are images, and which look like masks of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::reading::{Listing, Root};
+use crate::schema::{Exclude, stem_of};
+
+/// Words in the names of files and folders that hold masks.
+const MASK_WORDS: [&str; 6] = ["_mask", "-mask", "_masks", "masks/", "mask/", "_seg."];
+
+/// The images of a folder, and what is left out.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Paths of the images.
+    pub(super) images: Vec<String>,
+    /// Globs by which they are included.
+    pub(super) include: Vec<String>,
+    /// Files that look like masks.
+    pub(super) exclude: Vec<Exclude>,
+    /// Paths of these.
+    pub(super) masks: Vec<String>,
+    /// Why files were taken for masks, for a comment.
+    pub(super) why: Vec<String>,
+}
+
+impl Found {
+    /// Looks at the first bytes of every file.
+    pub(super) fn of(root: &Root, listing: &Listing) -> Self {
+        let pictures: Vec<&String> =
+            listing.files.iter().filter(|path| imaging::sniff(&root.head(path)).is_some()).collect();
+        let mut found = Self::default();
+        let by_ending = by(&pictures, glob_of);
+        for (glob, paths) in by_ending {
+            let is_mask = |path: &&&String| MASK_WORDS.iter().any(|word| path.to_lowercase().contains(word));
+            let masks = paths.iter().filter(is_mask).count();
+            let twins = paths.iter().filter(|path| has_twin(path, &pictures)).count();
+            if masks == paths.len() || (twins == paths.len() && glob.ends_with(".png")) {
+                let why = if masks > 0 {
+                    "they are named masks"
+                } else {
+                    "a picture of another kind beside each has its name"
+                };
+                found.masks.extend(paths.iter().map(|path| (*path).clone()));
+                found.why.push(format!("{glob}: {} files taken for masks, since {why}", paths.len()));
+                found.exclude.push(Exclude { glob, why: "looks like masks".to_owned(), unlabelled: true });
+            } else {
+                found.include.push(glob);
+                found.images.extend(paths.into_iter().cloned());
+            }
+        }
+        found.images.sort();
+        found
+    }
+}
+
+/// Whether a picture of another ending in the same folder has the same name.
+fn has_twin(path: &str, pictures: &[&String]) -> bool {
+    let start = &path[..path.len() - path.rsplit('.').next().map_or(0, str::len)];
+    let near = pictures.partition_point(|other| other.as_str() < start);
+    pictures[near..]
+        .iter()
+        .take_while(|other| other.starts_with(start))
+        .any(|other| other.as_str() != path && stem_of(other) == stem_of(path))
+}
+
+/// Paths by what a function makes of them.
+fn by<'a>(paths: &[&'a String], of: impl Fn(&str) -> String) -> BTreeMap<String, Vec<&'a String>> {
+    let mut all: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for &path in paths {
+        all.entry(of(path)).or_default().push(path);
+    }
+    let folders = all.keys().filter_map(|glob| glob.split('/').next()).collect::<BTreeSet<_>>().len();
+    match folders > 12 {
+        // Many folders of one kind, as one for each class or patient.
+        true => {
+            let mut few: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+            for (glob, paths) in all {
+                let rest = glob.split_once('/').map_or(glob.clone(), |(_, rest)| format!("*/{rest}"));
+                few.entry(rest).or_default().extend(paths);
+            }
+            few
+        }
+        false => all,
+    }
+}
+
+/// A glob of the files of the same folder and ending.
+fn glob_of(path: &str) -> String {
+    let (folder, name) =
+        path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("{folder}/"), name));
+    let folder: String = folder.chars().map(|c| if "[]{}*?".contains(c) { '?' } else { c }).collect();
+    let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()));
+    format!("{folder}*{ending}")
+}

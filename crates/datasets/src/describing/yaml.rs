@@ -1,0 +1,143 @@
+//! The text of a first description, with comments that say what was guessed.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::files::Found;
+use super::groups;
+use super::trial::Trial;
+use crate::annotation::ImageLabels;
+use crate::error::DatasetError;
+use crate::reading::Listing;
+use crate::schema::Source;
+use crate::schema::text::shortened;
+
+/// Labels that a comment names.
+const MOST_LABELS: usize = 40;
+
+/// A name for the source of a folder: its own, as far as a name may hold it.
+pub(super) fn name_of_folder(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let stem = path.file_name().map_or(String::new(), |name| name.to_string_lossy().to_lowercase());
+    let stem = [".tar.gz", ".tgz", ".tar", ".zip"].iter().find_map(|end| stem.strip_suffix(*end)).unwrap_or(&stem);
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) { c } else { '-' };
+    let name: String = stem.chars().map(plain).collect();
+    let name = name.trim_matches(|c: char| c == '-' || c == '.');
+    if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
+}
+
+/// A description that includes every picture, by which the folder is opened.
+///
+/// # Errors
+/// None that a name from [`name_of_folder`] gives.
+pub(super) fn bare(name: &str) -> Result<Source, DatasetError> {
+    let include =
+        "images: { include: ['**/*.jpg', '**/*.jpeg', '**/*.png', '**/*.bmp', '**/*.tif', '**/*.tiff', '**/*.webp'] }";
+    Ok(Source::parse(&format!("{}{include}\n", head(name, "unknown")), "the description")?)
+}
+
+fn head(name: &str, licence: &str) -> String {
+    format!(
+        "name: {name}\ntitle: {name}\nhome: unknown\nlicence: {licence}\ncitation: unknown\nmodality: unknown\nmembership: candidate\n"
+    )
+}
+
+/// The description of a folder, whose name and stated licence come first: the best of the rules that were tried on a sample of so many
+/// images.
+pub(super) fn written(
+    (name, licence): (&str, Option<(&str, &str)>),
+    listing: &Listing,
+    found: &Found,
+    tried: &[Trial],
+    sample: usize,
+) -> String {
+    let mut text =
+        String::from("# A first description, written by `shard-builder describe`: read each line and correct it.\n");
+    let unknown = if licence.is_none() { "title, home, licence" } else { "title, home" };
+    let _ = writeln!(text, "# Could not tell: {unknown}, citation, modality, stain, magnification, um_per_px.");
+    text.push_str(&head(name, licence.map_or("unknown", |(licence, _)| licence)));
+    match licence {
+        Some((_, file)) => {
+            let _ = writeln!(text, "# guessed: the licence, by `{}`; it may be that of code.", shortened(file));
+        }
+        None => {
+            for licence in listing.files.iter().filter(|path| path.to_lowercase().contains("licen")).take(3) {
+                let _ = writeln!(text, "# `{}` may say the licence.", shortened(licence));
+            }
+        }
+    }
+    for about in listing.files.iter().filter(|path| path.to_lowercase().contains("readme")).take(3) {
+        let _ = writeln!(text, "# `{}` may say where the images come from.", shortened(about));
+    }
+    let _ = writeln!(text, "# Recognised by their first bytes: {} images.", found.images.len());
+    text.push_str("images:\n  include:\n");
+    for glob in &found.include {
+        let _ = writeln!(text, "    - {}", quoted(glob));
+    }
+    if !found.exclude.is_empty() {
+        for why in &found.why {
+            let _ = writeln!(text, "  # guessed: {}", shortened(why));
+        }
+        text.push_str("  exclude:\n");
+        for exclude in &found.exclude {
+            let (glob, why) = (quoted(&exclude.glob), quoted(&exclude.why));
+            let _ = writeln!(text, "    - {{ glob: {glob}, why: {why}, unlabelled: true }}");
+        }
+    }
+    text.push_str("# Could not tell: which images are of one patient or slide. Each is a group of its own until `group` says otherwise;\n");
+    text.push_str("# a split may then part a patient (docs/sources.md, `group`).\n");
+    for possible in groups::possible(found, tried.first().map(|best| &best.rule)) {
+        let _ = writeln!(text, "# Possible: {possible}");
+    }
+    text.push_str("group: { by: image }\n");
+    labels(&mut text, tried, sample);
+    text
+}
+
+fn labels(text: &mut String, tried: &[Trial], sample: usize) {
+    let Some((best, others)) = tried.split_first() else {
+        text.push_str("# Could not tell: where labels are. No file of a known form gives the images any.\nlabel: { from: none }\n");
+        return;
+    };
+    let _ = writeln!(text, "# guessed: the rule below gives {} of {sample} sampled images labels.", best.images);
+    if let Some(reason) = &best.first_issue {
+        let _ = writeln!(text, "# Of their labels {} are not used; the first: {}", best.issues, shortened(reason));
+    }
+    let _ = writeln!(text, "label: {}", flow(&serde_json::to_value(&best.rule).unwrap_or_default()));
+    for other in others.iter().filter(|other| other.images == best.images && other.counts != best.counts).take(2) {
+        let rule = flow(&serde_json::to_value(&other.rule).unwrap_or_default());
+        let _ = writeln!(text, "# Also possible: label: {rule}");
+    }
+    let seen: Vec<String> =
+        best.counts.iter().take(MOST_LABELS).map(|(label, count)| format!("{} {count}", shortened(label))).collect();
+    let _ = writeln!(text, "# Labels in the sample: {}", seen.join(", "));
+    let draws = best.labels.iter().any(|labels| match labels {
+        ImageLabels::Annotations(all) => all.iter().any(|one| one.region.is_some()),
+        _ => false,
+    });
+    if draws {
+        text.push_str("# The labels draw outlines: cells are these.\ncells: { drawn: true }\n");
+    }
+    text.push_str("# Rename them with `labels: { OLD: new }`; a map must then name each.\n");
+}
+
+/// A value as YAML in one line.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let (first, others): (Vec<_>, Vec<_>) = map.iter().partition(|(key, _)| *key == "from");
+            let pairs = first.into_iter().chain(others).map(|(key, value)| format!("{key}: {}", flow(value)));
+            let pairs: Vec<String> = pairs.collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        Value::String(text) => quoted(text),
+        other => other.to_string(),
+    }
+}
+
+/// A text in double quotes: JSON's are YAML's.
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}

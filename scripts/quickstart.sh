@@ -36,4 +36,4 @@ echo "pictures: $out/cells.png and $(newest "$out"/store/sweeps/quickstart-synth
 echo "go on with:"
 echo "  $bin/orchestrator results quickstart-synthetic --store $out/store"
 echo "  $bin/worker verify $(newest "$out"/store/trials/*/seed-0/run)"
-echo "what was found, as a page to open: $(newest "$out"/store/sweeps/quickstart-synthetic/*/tables/*/report.html)"
+echo "open the report: $(newest "$out"/store/sweeps/quickstart-synthetic/*/tables/*/report.html)"

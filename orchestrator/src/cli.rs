@@ -12,7 +12,7 @@ use crate::slurm::job_batch::Job;
 pub(crate) use live::{DashboardArgs, WatchArgs};
 pub(crate) use trials::{CompareArgs, ListArgs, LogsArgs, LookArgs, RetryArgs, SweepChoice};
 
-/// Compares arms over seeds: runs the trials of a sweep, survives being killed, and makes the table.
+/// Compare variants of a training (arms) over several seeds: run all trials of a sweep, and print what was found.
 #[derive(Debug, Parser)]
 #[command(name = "orchestrator", version)]
 pub(crate) struct Cli {
@@ -22,33 +22,33 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the trials of a sweep that are not finished yet, then print and keep the table.
+    /// Run all trials of a sweep that are not finished, then print the table.
     Sweep(SweepArgs),
     /// Show the state of each trial.
     Status(TargetArgs),
-    /// Watch a sweep on the terminal while it runs, wherever it runs; leaving it stops nothing.
+    /// Watch a sweep on the terminal while it runs here or elsewhere; leaving stops nothing.
     Watch(WatchArgs),
-    /// Show the sweeps of a store as pages in a browser, while they run elsewhere.
+    /// Show all sweeps of a store in a browser, while they run here or elsewhere.
     Dashboard(DashboardArgs),
-    /// Print the table of what is finished.
+    /// Print the table of all finished trials.
     Results(ResultsArgs),
-    /// Write what was found as one HTML file, which opens from disk and can be mailed.
+    /// Write all findings as one HTML file, which opens from disk and can be mailed.
     Report(ReportArgs),
-    /// List the sweeps of a store, and how far each has come.
+    /// List the sweeps of a store with their progress.
     List(ListArgs),
-    /// Print what the worker of a trial's last attempt has said.
+    /// Print the log of a trial's last attempt.
     Logs(LogsArgs),
-    /// Try failed or damaged trials again, and no others.
+    /// Run failed or damaged trials again.
     Retry(RetryArgs),
-    /// Compare two arms or two trials: configs, scores, and the cells on which they disagree.
+    /// Compare two arms or two trials: configurations, scores, and the cells on which they disagree.
     Compare(CompareArgs),
     /// Draw what the models of a sweep see in images, side by side, and keep it for the report.
     Look(LookArgs),
-    /// End what runs of a sweep: its processes on this machine and its Slurm jobs. The same `sweep` continues it.
+    /// Stop a sweep: its processes on this machine and its Slurm jobs. The same `sweep` command continues it.
     Cancel(TargetArgs),
-    /// Check every record of a store and name what is damaged, with the remedy. Exit status 1 where anything is.
+    /// Check every record of a store, and list damage with the remedy. Exit status 1 if there is any.
     Verify(VerifyArgs),
-    /// Print the JSON schema of a file that people write, for editors and checkers; `configs/schema/` has them too.
+    /// Print the JSON schema of a configuration file, for editors and checkers; `configs/schema/` has the same files.
     Schema {
         /// The kind of file whose schema is printed.
         #[arg(value_enum)]
@@ -82,25 +82,25 @@ pub(crate) struct SweepArgs {
     /// Store for records and results; overrides the file's.
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
-    /// Print the matrix and the commands of the first trial, or the job scripts; start and write nothing.
+    /// Print the trials and the commands of the first one, or the job scripts, without starting or writing anything.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Trials at once; overrides the file's `slots`, on Slurm its `slurm.max_parallel`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) slots: Option<u16>,
-    /// Try failed trials again; each goes on from its last checkpoint.
+    /// Run failed trials again; each continues from its last checkpoint.
     #[arg(long)]
     pub(crate) retry_failed: bool,
-    /// Start no more trials once N have failed; those that run go on.
+    /// Start no more trials after N failures; running trials continue.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) max_failures: Option<u16>,
-    /// Only arms (`koleo*`) or trials (`koleo-on/seed-0`) that match; may be repeated.
+    /// Run only matching arms (`koleo*`) or trials (`koleo-on/seed-0`); may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub(crate) only: Vec<String>,
-    /// Where a shard set lies: `train=URI`, or the name of an evaluation set; overrides the file's; may be repeated.
+    /// Address of a shard set: `train=URI`, or `NAME=URI` of an evaluation set; overrides the file's; may be repeated.
     #[arg(long, value_name = "NAME=URI")]
     pub(crate) shards: Vec<String>,
-    /// The worker to run [default: the one beside this program, else on PATH].
+    /// Path of the `worker` program [default: in this program's folder, else on PATH].
     #[arg(long, value_name = "PATH")]
     pub(crate) worker: Option<PathBuf>,
     #[command(flatten)]
@@ -110,7 +110,7 @@ pub(crate) struct SweepArgs {
 /// How trials are held while they run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunningArgs {
-    /// Take over trials claimed on another machine. Only when you know that it is dead: from here nobody can tell.
+    /// Take over trials that another machine holds. Use it only if you are sure that this machine has stopped.
     #[arg(long)]
     pub(crate) take_over: bool,
     /// Seconds between asking a worker to end and killing it.
@@ -127,10 +127,10 @@ pub(crate) struct SweepPlace {
     /// The store [default: the file's, else ./store].
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
-    /// Where a shard set lies, as for `sweep`; with a sweep file only.
+    /// Address of a shard set, as for `sweep`; only with a sweep file.
     #[arg(long, value_name = "NAME=URI")]
     pub(crate) shards: Vec<String>,
-    /// The worker that would run the file, where no recorded plan is of this file.
+    /// Path of the `worker` program; needed only if this sweep file has not been run yet.
     #[arg(long, value_name = "PATH")]
     pub(crate) worker: Option<PathBuf>,
 }
@@ -158,7 +158,7 @@ pub(crate) struct VerifyArgs {
     /// The store of a sweep.
     #[arg(value_name = "URI")]
     pub(crate) store: String,
-    /// Set damaged attempts and runs aside, so that the next sweep does them again. Nothing is moved or deleted.
+    /// Set damaged attempts and runs aside, so that the next sweep repeats them. Nothing is moved or deleted.
     #[arg(long)]
     pub(crate) repair: bool,
 }
@@ -167,10 +167,10 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
-    /// How the results are printed.
+    /// Format of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Instead of printing: derive all rows again from the predictions, and compare; exit code 1 where they differ.
+    /// Instead of printing, derive all rows again from the predictions and compare them; exit code 1 if any differ.
     #[arg(long, conflicts_with = "format")]
     pub(crate) recompute: bool,
 }
@@ -180,13 +180,13 @@ pub(crate) struct ReportArgs {
     /// A sweep file, or the name of a sweep.
     #[arg(required_unless_present = "from")]
     pub(crate) target: Option<String>,
-    /// The page to write; one that is there is replaced.
+    /// The page to write; an existing file is replaced.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub(crate) out: PathBuf,
-    /// Write the data of the page too, as JSON.
+    /// Also write the data of the page, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
-    /// Make the page from such data (`report.json` beside the tables) instead of a sweep.
+    /// Make the page from such data (`report.json` beside the tables) instead of from a sweep.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     pub(crate) from: Option<PathBuf>,
     #[command(flatten)]
@@ -202,21 +202,21 @@ impl ReportArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
-    /// Guarded processes of this machine.
+    /// Processes on this machine.
     Local,
-    /// Job arrays; this program watches them and may go away.
+    /// Slurm job arrays; they continue if you stop this program.
     Slurm,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned columns, the main metric.
+    /// Aligned columns with the main metric.
     Text,
-    /// Tables in Markdown, with all metrics.
+    /// Markdown tables with all metrics.
     Md,
-    /// One record a line.
+    /// Comma-separated values, one score per line.
     Csv,
-    /// Tables for a paper, with all metrics; they need the package booktabs.
+    /// LaTeX tables with all metrics; they need the package booktabs.
     Latex,
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn words(plan: &Plan) -> String {
     let family = match arms * sets {
         0 => "no arm is compared".to_owned(),
         1 => "one comparison".to_owned(),
-        tests => format!("{tests} comparisons, which Holm's correction counts as one family"),
+        tests => format!("{tests} comparisons, corrected together (Holm)"),
     };
     format!("Primary: {}; {family}. Equivalent: within ±{} points.", primaries.join(", "), 100.0 * plan.equivalence)
 }
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(words(&plan()), expected);
         let mut more = plan();
         more.arms.push(more.arms[1].clone());
-        assert!(words(&more).contains("2 comparisons, which Holm's correction counts as one family"));
+        assert!(words(&more).contains("2 comparisons, corrected together (Holm)"));
     }
 
     #[test]

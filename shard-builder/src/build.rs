@@ -204,7 +204,7 @@ impl Build {
         };
         let (manifest, resumed) = self.write_shards(&plan, &encoder)?;
         let stays = self.write_report(&plan)?;
-        let tally = count_pairs(&rank_copies(&self.sources, &plan.images, &plan.copies));
+        let tally = count_pairs(&rank_copies(&self.sources, &plan.images, &plan.copies), self.copies);
         let card = self.card(&plan, &manifest, &tally).text();
         fingerprints::publish(&self.target.store, &manifest, fingerprints)?;
         let (digest, kept) = self.target.publish(&manifest, card, card::examples(&plan.shards, &encoder)?)?;
@@ -374,7 +374,7 @@ impl Build {
             self.target.store.uri(),
             digest.short()
         ));
-        text.push_str(&format!("\nother readers find its shards by {}", manifest.shard_glob()));
+        text.push_str(&format!("\nto read them with pandas, DuckDB or datasets: {}", manifest.shard_glob()));
         text.push_str(&resumed.to_string());
         text
     }

@@ -12,7 +12,7 @@ use crate::builder_share::BuilderShare;
 /// Version with the commit it was built from.
 pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
 
-/// Turns blood-smear datasets into Parquet shards, and looks after them.
+/// Turn blood-smear datasets into shard sets (Parquet), and check, split and compare those.
 #[derive(Debug, Parser)]
 #[command(name = "shard-builder", version = VERSION, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -26,27 +26,27 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Looks at a folder that no one has described and writes a first description of it.
     Describe(DescribeArgs),
-    /// Cuts the images of described sources into patches or cells and writes them as a shard set.
+    /// Cut the images of described sources into patches or cells, and write them as a shard set.
     Build(BuildArgs),
-    /// Reports images that are copies of each other, within and across sources and between training and evaluation.
+    /// Report images that are copies of each other, within and across sources and between training and evaluation.
     Duplicates(DuplicatesArgs),
-    /// Looks for images that a training set and an evaluation set share, and records what it found.
+    /// Find images that a training set and an evaluation set share, and record them.
     Leaks(LeaksArgs),
-    /// Writes a new set without one source or without copies of evaluation images, and says which results used the old one.
+    /// Write a new set without one source, or without copies of evaluation images, and list the results that used the old one.
     Remove(RemoveArgs),
-    /// Says what two shard sets do not have in common.
+    /// Print the differences between two shard sets.
     Diff(DiffArgs),
-    /// Finds cells in images or masks, and says how well they agree with the labels.
+    /// Find cells in images or masks, and compare them with the labels.
     Segment(SegmentArgs),
-    /// Writes a split: which fold each group of images belongs to.
+    /// Write a split, which assigns each group of images to a fold.
     Split(SplitArgs),
-    /// Checks a shard set: digests, counts, and that no split divides a group.
+    /// Check a shard set: digests, counts, and that no group is in two folds of a split.
     Verify(VerifyArgs),
-    /// Shows what a shard set holds.
+    /// Show the contents of a shard set.
     Show(ShowArgs),
-    /// Draws synthetic blood smears, to try the tools and to test them.
+    /// Draw synthetic blood smears, to try and to test the tools.
     Synth(SynthArgs),
-    /// Prints the JSON schema of a source description, for editors and checkers; `configs/schema/` has it too.
+    /// Print the JSON schema of a source description, for editors and checkers; `configs/schema/` has the same file.
     Schema,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct DescribeArgs {
     /// Draw some images with the labels that were found.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
-    /// Most that a tar.gz may inflate to, in bytes of a temporary file.
+    /// Largest unpacked size of a tar.gz, in bytes.
     #[arg(long, value_name = "N", default_value_t = 256 << 30)]
     pub(crate) max_archive_bytes: u64,
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub(crate) struct BuildArgs {
     pub(crate) product: Product,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Threads; the bytes written do not depend on it. 0: one a core.
+    /// Number of threads; 0 takes all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
     /// Side of a patch, in pixels. Cells take their size from their source.
@@ -99,22 +99,22 @@ pub(crate) struct BuildArgs {
     /// the published training.
     #[arg(long, value_name = "UM", value_parser = parse_scale)]
     pub(crate) um_per_px: Option<f64>,
-    /// How to handle sources whose `um_per_px` is not known, where --um-per-px is given.
+    /// With --um-per-px: what to do with sources of unknown scale.
     #[arg(long, value_name = "refuse|keep", default_value = "refuse")]
     pub(crate) unknown_scale: UnknownScale,
-    /// How to handle blank rows, which show nothing but field, of sources that do not say.
+    /// What to do with blank rows (background only), unless the source's description says it.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) blank: FlawAction,
-    /// How to handle rows out of focus, of sources that do not say.
+    /// What to do with rows out of focus, unless the source's description says it.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) out_of_focus: FlawAction,
-    /// How to handle rows that are mostly white, of sources that do not say.
+    /// What to do with rows that are mostly white, unless the source's description says it.
     #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) saturated: FlawAction,
-    /// How to handle copies that were turned, mirrored, compressed again, resized or trimmed.
+    /// What to do with copies that were rotated, mirrored, recompressed, resized or cropped.
     #[arg(long, value_name = "join|ignore", default_value = "join")]
     pub(crate) near_copies: NearCopies,
-    /// Most that a temporary file (under TMPDIR) may hold, so that images need not be decoded twice. 0: none.
+    /// Largest size of a temporary file (under TMPDIR) that saves decoding images twice; 0: no such file.
     #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
     pub(crate) spool_gib: u32,
     /// Verify the set once it is written, as `verify` does.
@@ -165,7 +165,7 @@ pub(crate) struct LeaksArgs {
     /// Pairs on the contact sheet.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) pairs: u32,
-    /// Threads; the result does not depend on it. 0: one a core.
+    /// Number of threads; 0 takes all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
 }
@@ -208,13 +208,13 @@ pub(crate) struct SegmentArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Usual diameter of a red cell in pixels, for sources that do not say `cells.segment`.
+    /// Usual diameter of a red cell in pixels, unless the description gives it (`cells.segment`).
     #[arg(long, value_name = "PX")]
     pub(crate) diameter: Option<f64>,
     /// Pictures with outlines per source.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) pictures: u32,
-    /// Threads; the result does not depend on it. 0: one a core.
+    /// Number of threads; 0 takes all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
     #[command(flatten)]
@@ -264,7 +264,7 @@ pub(crate) enum UnknownScale {
 pub(crate) enum NearCopies {
     /// They share a group, so no split can divide them.
     Join,
-    /// They are not looked for. Equal bytes and equal pixels share a group all the same.
+    /// Do not search for near-copies. Images with equal bytes or pixels still share a group.
     Ignore,
 }
 
@@ -287,7 +287,7 @@ pub(crate) struct DuplicatesArgs {
     /// Pairs on the contact sheet, the worst first.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) pairs: u32,
-    /// Threads; the result does not depend on it. 0: one a core.
+    /// Number of threads; 0 takes all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
     #[command(flatten)]
@@ -318,7 +318,7 @@ pub(crate) struct SplitArgs {
 pub(crate) enum SplitKind {
     /// Folds with about the same rows of each label, as far as whole groups allow.
     GroupedKfold,
-    /// One fold a source; an image that is in two sources goes with the first.
+    /// Each source is one fold. An image that is in two sources belongs to the first.
     LeaveOneSourceOut,
 }
 

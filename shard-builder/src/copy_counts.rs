@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use datasets::survey::{CopyPair, Crosses};
+use datasets::survey::{CopyPair, CopySearch, Crosses};
 
 use terminal::thousands;
 
@@ -12,6 +12,8 @@ pub(crate) struct CopyCounts {
     bytes: u64,
     pixels: u64,
     near: u64,
+    /// Whether near-copies were not searched, so that there may be some.
+    exact_only: bool,
     sources: u64,
     roles: u64,
     apart: u64,
@@ -34,13 +36,16 @@ impl CopyCounts {
 
 impl fmt::Display for CopyCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let near = match self.exact_only {
+            true => "near-copies not searched".to_owned(),
+            false => format!("{} near", thousands(self.near)),
+        };
         write!(
             f,
-            "copies: {} pairs with the same bytes, {} with the same pixels, {} near; {} across sources, {} between training \
-             and evaluation, {} that the group rules alone would not keep together",
+            "copies: {} pairs with the same bytes, {} with the same pixels, {near}; {} across sources, {} between training \
+             and evaluation, {} in different groups by the sources' rules and joined into one",
             thousands(self.bytes),
             thousands(self.pixels),
-            thousands(self.near),
             thousands(self.sources),
             thousands(self.roles),
             thousands(self.apart),
@@ -49,8 +54,8 @@ impl fmt::Display for CopyCounts {
 }
 
 /// How many pairs of each kind there are, in a sentence.
-pub(crate) fn count_pairs(pairs: &[CopyPair<'_>]) -> String {
-    let mut counts = CopyCounts::default();
+pub(crate) fn count_pairs(pairs: &[CopyPair<'_>], search: CopySearch) -> String {
+    let mut counts = CopyCounts { exact_only: matches!(search, CopySearch::Exact), ..CopyCounts::default() };
     for CopyPair { crosses, kind, sides: [a, b] } in pairs {
         counts.add(kind.name(), a.source != b.source, *crosses == Crosses::Roles, a.group != b.group);
     }

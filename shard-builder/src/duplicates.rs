@@ -59,7 +59,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         "{} images of {} sources compared\n{}{}\nreport: {}",
         thousands(images.iter().filter(|image| image.info.is_some()).count() as u64),
         sources.len(),
-        count_pairs(&pairs),
+        count_pairs(&pairs, CopySearch::Near),
         only_alike(found.alike),
         file.display()
     );

@@ -46,8 +46,8 @@ pub(crate) fn much_joined(sources: &[LocatedSource], images: &[ImageRecord], gro
     let many = sources.iter().zip(counts).filter(|(_, counts)| counts.joined as f64 > MANY * counts.all as f64);
     let sentence = |(located, counts): (&LocatedSource, GroupCounts)| {
         format!(
-            "source {}: copies joined {} of its {} groups with others, {} of them into one; look at report/copies-*.csv before \
-             you split this set (--near-copies ignore builds without near-copies)",
+            "source {}: because of copies, {} of its {} groups were joined with others, up to {} into one; look at report/copies-*.csv \
+             before you split this set",
             located.source.name,
             thousands(counts.joined as u64),
             thousands(counts.all as u64),

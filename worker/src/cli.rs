@@ -8,9 +8,9 @@ use crate::expectation::Expectation;
 
 mod scoring;
 
-pub(crate) use scoring::{BaselineArgs, KeepFeatures, ProbeArgs, ScoringArgs, TokenChoice, WeightsLayout};
+pub(crate) use scoring::{BaselineArgs, KeepFeatures, ModelChoice, ProbeArgs, ScoringArgs, TokenChoice, WeightsLayout};
 
-/// One process per device: trains, probes, embeds and exports RedDino models.
+/// Train and evaluate models. One process uses one GPU, or the CPU.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version = crate::version::CODE, about)]
 pub(crate) struct Cli {
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Curves(CurvesArgs),
     /// Write the published metrics of a run as TensorBoard events.
     Metrics(MetricsArgs),
-    /// Write the features of a shard set as Parquet.
+    /// Write the features of a shard set as Parquet, by a run or by released weights.
     Embed(EmbedArgs),
     /// Draw what models see in images: patches by colour, attention, nearest neighbours.
     Look(LookArgs),
@@ -230,14 +230,14 @@ pub(crate) struct LookArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
-    pub(crate) model: ModelArgs,
+    pub(crate) model: ModelChoice,
     /// Shard set to embed.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: String,
     /// Parquet file to write: it must not exist yet.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// The output of the model that is the feature.
+    /// Which output of the model is taken as the feature; a ResNet50 has only one.
     #[arg(long, default_value = "cls")]
     pub(crate) token: TokenChoice,
     /// Add the columns x and y: the place of each row on a map of these features (UMAP's neighbours are those of

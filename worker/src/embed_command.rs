@@ -1,21 +1,22 @@
 //! `worker embed`: the features of a shard set as a Parquet file, with their places on a map where one is wanted.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use feature_map::pca::Pca;
 use feature_map::{MapError, Points, umap};
 use shards::ShardSet;
 use store::Store;
 
-use crate::cli::{EmbedArgs, MapMethod};
+use crate::cli::{EmbedArgs, MapMethod, ModelChoice};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
+use crate::released::{self, Frozen};
 
-/// Writes one row an image: where it comes from, its feature, and its place on a map.
+/// Writes one row for each image: where it comes from, its features, and its place on a map.
 pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
-    let trained = features::open(&args.model, environment)?;
+    let (network, side) = network(&args.model, environment)?;
     let shards = ShardSet::open(&Store::open(&args.shards)?)?;
     let extractor = Extractor::new(&shards, args.batch, args.model.threads)?.of_token(args.token.into());
-    let features = extractor.features(&trained.teacher, trained.config.crops.global_size, "embedding")?;
+    let features = extractor.features(network.as_ref(), side, "embedding")?;
     let rows = (0..shards.len()).map(|row| shards.meta(row)).collect::<Result<Vec<_>, _>>()?;
     let (values, dim) = (features.data(), features.dim());
     let mapped = |method| extractor.on_threads(|| places(method, dim, values));
@@ -24,9 +25,24 @@ pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
     let bytes = export::features_as_parquet(&table)?;
     let (folder, name) = Store::open_file(&args.out)?;
     folder.create(&name, bytes.into())?;
-    let map = if places.is_some() { ", with their places x and y on a map" } else { "" };
-    terminal::line(format!("{}: {} features of {dim} dimensions{map}", args.out, shards.len()));
+    let map = if places.is_some() { ", with map coordinates x and y" } else { "" };
+    terminal::line(format!("{}: {} images, {dim} features each{map}", args.out, shards.len()));
     Ok(())
+}
+
+/// The network of a run or of a file, and the side of its images in pixels.
+fn network(args: &ModelChoice, environment: &Environment) -> Result<(Box<dyn Frozen>, i64)> {
+    match (args.of_run(), &args.weights) {
+        (Some(model), _) => {
+            let trained = features::open(&model, environment)?;
+            Ok((Box::new(trained.teacher), trained.config.crops.global_size))
+        }
+        (None, Some(weights)) => {
+            let open = released::choose(args, weights, environment)?;
+            Ok((open.released.model, open.side))
+        }
+        (None, None) => bail!("name a run with --run, or a file with --weights"),
+    }
 }
 
 /// The place of each of the `[n, dim]` features on their map.

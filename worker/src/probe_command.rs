@@ -24,6 +24,7 @@ use crate::baselines::Baseline;
 use crate::cli::{BaselineArgs, ModelArgs, ProbeArgs, ScoringArgs};
 use crate::environment::Environment;
 use crate::features::{self, Extractor};
+use crate::released::OpenReleased;
 use crate::{device, expectation, released, transductive};
 
 mod atlas;
@@ -48,17 +49,10 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
 /// Scores weights that others have trained, beside a colour histogram.
 fn of_weights(args: &ProbeArgs, weights: &str, environment: &Environment) -> Result<()> {
     let (scoring, model) = (args.scoring.open()?, &args.model);
-    let config = match &model.config {
-        Some(path) => crate::config_file::read_untrained(path, &[])?,
-        None => ResolvedConfig::untrained("", "the defaults", &[])?,
-    };
-    let device = device::open(config.device, model.threads, environment)?;
-    let released = released::open(weights, model.layout, &config.model, device.device)?;
+    let OpenReleased { config, device, released, side } = released::choose(model, weights, environment)?;
     expectation::digest(&args.scoring.expect, expectation::Key::InitWeights, weights, &released.digest)?;
     let extractor = args.scoring.extractor(&scoring, model.threads)?;
-    let name = model.name.clone().unwrap_or_else(|| file_stem(weights));
-    let side = model.size.unwrap_or(config.crops.global_size);
-    released.model.verify_side(side)?;
+    let name = args.name.clone().unwrap_or_else(|| file_stem(weights));
     let features = extractor.features(released.model.as_ref(), side, &format!("{name} features"))?;
 
     let origin = origin::of_nothing(&config, &name, device.description);

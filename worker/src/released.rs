@@ -5,12 +5,15 @@ use std::fmt::Debug;
 
 use anyhow::{Context, Result, ensure};
 use dino::{Cost, Encoder, ResNet50, Token, weights};
-use run_spec::config::Model;
+use run_spec::config::{Model, ResolvedConfig};
 use run_spec::ids::Digest;
 use store::Store;
 use tch::{Device, Tensor};
+use training::OpenDevice;
 
-use crate::cli::WeightsLayout;
+use crate::cli::{ModelChoice, WeightsLayout};
+use crate::environment::Environment;
+use crate::{config_file, device};
 
 /// A network that is not trained any more: images in, features out.
 pub(crate) trait Frozen: Debug {
@@ -101,6 +104,35 @@ pub(crate) struct Released {
     pub(crate) model: Box<dyn Frozen>,
     /// Digest of the file's bytes.
     pub(crate) digest: Digest,
+}
+
+/// Released weights on their device, ready for images of their side.
+#[derive(Debug)]
+pub(crate) struct OpenReleased {
+    /// The configuration of their model: the defaults where none was given.
+    pub(crate) config: ResolvedConfig,
+    /// Where the model is.
+    pub(crate) device: OpenDevice,
+    /// The model.
+    pub(crate) released: Released,
+    /// Side of its images, px.
+    pub(crate) side: i64,
+}
+
+/// Opens the weights at `uri` as the options of a command describe them.
+///
+/// # Errors
+/// As [`open`]; a configuration that cannot be read, a side that the model cannot take.
+pub(crate) fn choose(args: &ModelChoice, uri: &str, environment: &Environment) -> Result<OpenReleased> {
+    let config = match &args.config {
+        Some(path) => config_file::read_untrained(path, &[])?,
+        None => ResolvedConfig::untrained("", "the defaults", &[])?,
+    };
+    let device = device::open(config.device, args.threads, environment)?;
+    let released = open(uri, args.layout, &config.model, device.device)?;
+    let side = args.size.unwrap_or(config.crops.global_size);
+    released.model.verify_side(side)?;
+    Ok(OpenReleased { config, device, released, side })
 }
 
 /// Reads the file at `uri`. What tensors do not tell of a vision transformer is that of `model` where it has the file's width.

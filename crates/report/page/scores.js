@@ -10,7 +10,7 @@ function scores(report) {
   return {
     title: "Scores",
     how: "\u00b1 is the standard deviation over seeds; that over folds has a column of its own, since the two measure different things. " +
-      "p and verdict stand on primary lines only: all other lines are descriptive. Click a head to sort.",
+      "p and verdict are given only for primary comparisons; all other lines are descriptive. Click a column title to sort.",
     parts,
   };
 }
@@ -82,7 +82,7 @@ function classes(report) {
   const metrics = [["f1", "F1"], ["recall", "recall"], ["precision", "precision"]];
   return grid(report, {
     title: "Classes",
-    how: "how each arm does on each class, in percent. Blue lies above the reference, orange below it; the support under a head is the number of true cells. " +
+    how: "how each arm does on each class, in percent. Blue: higher than the reference; orange: lower; the support under a head is the number of true cells. " +
       "Weighted means hide rare classes: look at the small supports first.",
     of: (evaluation) => evaluation.per_class,
     metrics,
@@ -94,7 +94,7 @@ function classes(report) {
 function sources(report) {
   return grid(report, {
     title: "Sources",
-    how: "the primary score on each source (laboratory, camera, publication), in percent. Blue lies above the reference on the same source, orange below it.",
+    how: "the primary score on each source (laboratory, camera, publication), in percent. Blue: higher than the reference on the same source; orange: lower.",
     of: (evaluation) => evaluation.per_source,
     metrics: [["scores", "score"]],
     heads: (found) => found.sources.map((name, i) => [name, `${thousands(found.cells[i])} cells`]),

@@ -151,7 +151,7 @@ fn risk_curve(dataset: &str, probe: &str, lines: &[&MeasuredLine]) -> Chart {
         group: COVERAGE.to_owned(),
         title: format!("{dataset}: {}", probe.replace('_', " ")),
         how: "the probe answers only the cells of which it is surest; upwards is the share of wrong answers among those, mean and ± one standard \
-              deviation over seeds. A curve that falls towards the left knows when it is wrong."
+              deviation over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
             .to_owned(),
         kind: ChartKind::Line,
         x: "share of the cells answered".to_owned(),
@@ -209,7 +209,7 @@ mod tests {
             features: results::TEACHER.into(),
             value: Summary { n: 3, mean, std: Some(0.01) },
             n_train: 10.0,
-            notes: vec!["C = 10 lies at the end of its grid".into(), "normal: disc".into()],
+            notes: vec!["C = 10 is at the end of the grid that was tried".into(), "normal: disc".into()],
         }
     }
 

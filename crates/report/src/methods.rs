@@ -80,14 +80,14 @@ fn trained(table: &Table, design: &Design) -> String {
     );
     let others: Vec<String> = design.arms.iter().skip(1).map(|(name, changes)| format!("{name} ({changes})")).collect();
     if let (Some((reference, _)), false) = (design.arms.first(), others.is_empty()) {
-        text += &format!("; they differ from the reference, {reference}, as follows: {}", others.join(", "));
+        text += &format!("; compared with the reference arm, `{reference}`, they differ in: {}", others.join(", "));
     }
     text += &format!(
         ". Trials of one seed share initial weights, order of images and views. Code: reddino {}.",
         design.code
     );
     if design.hours > 0.0 {
-        text += &format!(" Training held {} for {:.1} hours in all.", design.devices.join(" and "), design.hours);
+        text += &format!(" Training took {:.1} hours in all, on {}.", design.hours, design.devices.join(" and "));
     }
     let missing = table.unscored.len();
     if missing > 0 {

@@ -38,7 +38,7 @@ fn judged_words(
             counted(table.family.tests(), "test"),
         ),
         Verdict::Equivalent => format!(
-            "{arm} is equivalent to {reference}: the difference is {} points of {metric}, and its {} % interval, {}, lies within ±{} points.",
+            "{arm} is equivalent to {reference}: the difference is {} points of {metric}, and its {} % interval, {}, is within ±{} points.",
             signed(difference.mean),
             percent(1.0 - 2.0 * table.rules.alpha),
             range(judgement.equivalence_interval),
@@ -65,8 +65,10 @@ fn unjudged(arm: &str, reference: &str, difference: &Difference) -> String {
 fn needed(seeds: SeedsNeeded) -> String {
     match seeds {
         SeedsNeeded::None => String::new(),
-        SeedsNeeded::More(more) => format!(" {} more would decide, if mean and spread stayed.", counted(more, "seed")),
-        SeedsNeeded::OutOfReach => " More seeds would not decide: it takes more groups (images, patients).".to_owned(),
+        SeedsNeeded::More(more) => {
+            format!(" {} more would decide, if mean and spread stayed the same.", counted(more, "seed"))
+        }
+        SeedsNeeded::OutOfReach => " More seeds would not decide; more groups (images, patients) would.".to_owned(),
     }
 }
 

@@ -192,7 +192,7 @@ impl Tally {
             group: COVERAGE.to_owned(),
             title: set.to_owned(),
             how: "the primary probe keeps only the cells of which it is surest; upwards is the share of wrong predictions among those kept, mean over \
-                  seeds. A curve that falls towards the left knows when it is wrong."
+                  seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
                 .to_owned(),
             kind: ChartKind::Line,
             x: "share of the cells kept".to_owned(),

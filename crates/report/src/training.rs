@@ -58,7 +58,7 @@ fn chart(traces: &[Trace], name: &str, words: &str, most: usize) -> Chart {
     Chart {
         group: "Training".to_owned(),
         title: words.to_owned(),
-        how: "a line is one trial; those of one arm share a colour. Losses of arms with different losses do not compare: scores do.".to_owned(),
+        how: "a line is one trial; those of one arm share a colour. Do not compare the values of arms that use different losses: compare their scores.".to_owned(),
         kind: ChartKind::Line,
         x: "step".to_owned(),
         y: words.to_owned(),

@@ -9,7 +9,7 @@ use super::{BackendName, RunningArgs, SweepPlace, TargetArgs};
 /// Which sweep is meant by a command that names arms or trials.
 #[derive(Debug, Args)]
 pub(crate) struct SweepChoice {
-    /// The sweep, by its file or its name [default: the one sweep of the store that has what is named].
+    /// The sweep, by its file or its name [default: found from the names, if only one sweep has them].
     #[arg(long, value_name = "SWEEP")]
     pub(crate) sweep: Option<String>,
     #[command(flatten)]
@@ -34,10 +34,10 @@ pub(crate) struct ListArgs {
 pub(crate) struct LogsArgs {
     /// The trial, as `status` names it: `koleo-on/seed-0`.
     pub(crate) trial: String,
-    /// Go on as the log grows, until the attempt has ended.
+    /// Keep printing new lines until the attempt has ended.
     #[arg(long, short)]
     pub(crate) follow: bool,
-    /// No more than the last N lines.
+    /// Print only the last N lines.
     #[arg(long, short = 'n', value_name = "N")]
     pub(crate) lines: Option<usize>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) struct RetryArgs {
     pub(crate) trials: Vec<String>,
     #[command(flatten)]
     pub(crate) choice: SweepChoice,
-    /// Where they run: `slurm` needs the sweep file (`--sweep FILE`).
+    /// Where trials run; `slurm` needs the sweep file (`--sweep FILE`).
     #[arg(long, value_enum, default_value_t = BackendName::Local)]
     pub(crate) backend: BackendName,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct CompareArgs {
     /// Another of the same kind; differences are B − A.
     #[arg(value_name = "B")]
     pub(crate) second: String,
-    /// Write the cells on which they disagree as a picture (PNG), from the small pictures that probes keep.
+    /// Write a picture (PNG) of the cells on which the two disagree.
     #[arg(long, value_name = "FILE")]
     pub(crate) pictures: Option<PathBuf>,
     #[command(flatten)]

@@ -10,37 +10,34 @@ use super::ModelArgs;
 use crate::baselines::{self, Baseline};
 use crate::expectation::Expectation;
 
-/// The model that is probed: that of a run, or a file of weights.
+/// The model whose features are taken: that of a run, or a file of weights.
 #[derive(Debug, Args)]
-pub(crate) struct ProbedArgs {
+pub(crate) struct ModelChoice {
     /// A run of `worker train`.
     #[arg(long, value_name = "URI", required_unless_present = "weights", conflicts_with = "weights")]
     pub(crate) run: Option<String>,
     /// Checkpoint of this step instead of the last one.
     #[arg(long, requires = "run")]
     pub(crate) step: Option<u64>,
-    /// Instead of a run: weights that others have trained, a safetensors or .pth file (docs/weights.md).
+    /// Released weights instead of a run: a safetensors or .pth file (docs/weights.md).
     #[arg(long, value_name = "URI")]
     pub(crate) weights: Option<String>,
-    /// Refuse weights of another layout than this; found from the names of their tensors where it is not given.
+    /// Format of the weights; a file of another format is refused [default: recognised from the names of its tensors].
     #[arg(long, requires = "weights")]
     pub(crate) layout: Option<WeightsLayout>,
-    /// Side in pixels to which images are resized for these weights; that of the configuration, or 224, where it is not given.
+    /// Side in pixels to which images are resized for these weights [default: the configuration's, else 224].
     #[arg(long, value_name = "PX", requires = "weights")]
     pub(crate) size: Option<i64>,
-    /// Training configuration (YAML) of the model of these weights; needed only where its heads are not 64 wide.
+    /// Training configuration (YAML) of the model of these weights; needed only if its attention heads are not 64 wide.
     #[arg(long, requires = "weights")]
     pub(crate) config: Option<PathBuf>,
-    /// Name of these weights in result rows; that of their file where it is not given.
-    #[arg(long, requires = "weights")]
-    pub(crate) name: Option<String>,
-    /// Threads; 0 takes all cores.
+    /// Number of threads; 0 takes all cores.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: u64,
 }
 
-impl ProbedArgs {
-    /// The model of a run, if that is what is probed.
+impl ModelChoice {
+    /// The model of a run, if that is what is chosen.
     pub(crate) fn of_run(&self) -> Option<ModelArgs> {
         self.run.clone().map(|run| ModelArgs { run, step: self.step, threads: self.threads })
     }
@@ -97,7 +94,10 @@ pub(crate) enum KeepFeatures {
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
-    pub(crate) model: ProbedArgs,
+    pub(crate) model: ModelChoice,
+    /// Name of these weights in result rows [default: the name of their file].
+    #[arg(long, requires = "weights")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) scoring: ScoringArgs,
     /// Name of the arm in result rows.

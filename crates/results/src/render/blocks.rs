@@ -193,8 +193,8 @@ impl<'a> Set<'a> {
         let mut notes = Vec::new();
         if let Some(seeds) = judged.iter().map(|(.., seeds)| seeds).min().filter(|_| most > 0.0) {
             let (least, most) = (scale.number(least), scale.number(most));
-            let most = if least == most { String::new() } else { format!(", of {most} for the arm that varies most") };
-            notes.push(format!("with {seeds} seeds this design finds differences of {least} points and more{most}"));
+            let most = if least == most { String::new() } else { format!(" ({most} for the most variable arm)") };
+            notes.push(format!("with {seeds} seeds the smallest detectable difference is {least} points{most}"));
         }
         let limited: Vec<String> = judged
             .iter()
@@ -202,7 +202,10 @@ impl<'a> Set<'a> {
             .map(|(line, ..)| line.name())
             .collect();
         if !limited.is_empty() {
-            notes.push(format!("more seeds would not decide {}: it takes more groups", limited.join(", ")));
+            notes.push(format!(
+                "{}: more seeds would not decide, but more groups (images, patients) would",
+                limited.join(", ")
+            ));
         }
         notes
     }
@@ -374,7 +377,7 @@ fn missing(difference: &Difference) -> Vec<String> {
     let Difference { over_seeds_and_groups, over_seeds, spread, .. } = difference;
     match (over_seeds_and_groups, over_seeds) {
         (Ok(_), Ok(_)) if spread.is_some_and(|spread| spread.floor == 0.0) => {
-            vec!["groups were not seen to differ, so the interval over new groups is no wider than that over seeds alone".to_owned()]
+            vec!["no variation between groups was measured, so the interval over new groups is no wider than that over seeds alone".to_owned()]
         }
         (Ok(_), Ok(_)) => Vec::new(),
         (Ok(_), Err(seeds)) => vec![format!("no interval over seeds alone: {seeds}")],

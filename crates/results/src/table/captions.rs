@@ -13,7 +13,7 @@ impl Table {
         }
         captions.push(
             "Score: the metric of each fold, averaged over the folds of a source, then over sources (where no predictions are kept, over the folds alone), then over seeds; ± is the \
-             standard deviation (ddof 1) over seeds. The spread over folds is another thing and has a column of its own in the report."
+             standard deviation (ddof 1) over seeds. The report also shows the spread over folds."
                 .to_owned(),
         );
         if let Some(reference) = &self.reference {
@@ -28,7 +28,7 @@ impl Table {
     fn estimand(&self, reference: &str) -> String {
         format!(
             "Difference: of an arm to `{reference}` in mean score, paired by seed. The {:.0} % interval is over {}; \"seeds alone\" is \
-             Student's t over {}. Below three common seeds there is none.",
+             Student's t over {}. It needs three common seeds.",
             100.0 * self.level(),
             Estimand::NewSeedsAndGroups.words(),
             Estimand::NewSeeds.words(),
@@ -38,9 +38,9 @@ impl Table {
     fn sources(&self) -> Option<String> {
         let any = self.lines.iter().any(|line| line.difference.as_ref().is_some_and(|d| d.over_sources.is_some()));
         any.then(|| {
-            "New sources (another laboratory or camera): the variance over sources plus what they share, the larger of Nadeau & Bengio's \
-             correction and the seeds' common effect; p is the larger of the interval's and the exact sign-flip test's, beside the smallest that so \
-             few sources can give. It belongs to no family."
+            "New sources (another laboratory or camera): the interval treats these sources as a sample of all sources (docs/results.md). p is the \
+             larger of two tests, the interval's and the exact sign-flip test; the smallest p that so few sources can give stands beside it. These \
+             p values are not corrected for multiple testing."
                 .to_owned()
         })
     }
@@ -68,9 +68,9 @@ impl Table {
 
     fn verdicts(&self) -> String {
         format!(
-            "Verdict: equivalent where the {:.0} % interval lies within ±{} points, else better or worse where p (Holm) is below {}, else \
-             undecided; \"+4\" means that four more seeds would decide, if mean and spread stayed. What a design can find is said with \
-             probability {:.0} %.",
+            "Verdict: equivalent if the {:.0} % interval lies within ±{} points, else better or worse if p (Holm) is below {}, else \
+             undecided; \"+4\" means that four more seeds would decide, if mean and spread stayed the same. Detectable differences \
+             are given for a power of {:.0} %.",
             100.0 * (1.0 - 2.0 * self.rules.alpha),
             100.0 * self.rules.margin,
             self.rules.alpha,

@@ -145,6 +145,7 @@ fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZ
 
 schemas: build ## rewrite configs/schema/ from the types of the programs
 	$(BIN)/shard-builder schema >configs/schema/source.json
+	$(BIN)/shard-builder schema sampling >configs/schema/sampling.json
 	$(BIN)/orchestrator schema train >configs/schema/train.json
 	$(BIN)/orchestrator schema sweep >configs/schema/sweep.json
 	@scripts/config-reference.py

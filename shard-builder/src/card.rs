@@ -137,9 +137,9 @@ impl Card<'_> {
     fn reading(&self) -> String {
         let glob = &self.files.glob;
         format!(
-            "\n## Reading it\n\nIn this folder:\n\n```python\nimport duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
+            "\n## Reading it\n\nIn this folder:\n\n```python\nimport os, duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
              from '{glob}' group by all\").show()\nrows = pandas.concat(pandas.read_parquet(shard, columns=[\"source\", \"label\", \"group\"]) for shard in \
-             glob.glob(\"{glob}\"))\nwhole = datasets.load_dataset(\".\")                      # pictures decode; streaming=True reads as it \
+             glob.glob(\"{glob}\"))\nwhole = datasets.load_dataset(os.getcwd())  # pictures decode; streaming=True reads as it \
              goes\nwhole[\"train\"].with_format(\"torch\", columns=[\"x\", \"y\"])  # for a PyTorch DataLoader\n```\n\nPart rows by `group`, never one by one: \
              rows of a group show the same patient, slide or field.\n"
         )

@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Looks at a folder that no one has described and writes a first description of it.
+    /// Look at a folder without a description, and write a first description of it.
     Describe(DescribeArgs),
     /// Cut the images of described sources into patches or cells, and write them as a shard set.
     Build(BuildArgs),
@@ -46,8 +46,25 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Draw synthetic blood smears, to try and to test the tools.
     Synth(SynthArgs),
-    /// Print the JSON schema of a source description, for editors and checkers; `configs/schema/` has the same file.
-    Schema,
+    /// Print the JSON schema of a source description or of a sampling, for editors and checkers; `configs/schema/` has the same files.
+    Schema(SchemaArgs),
+}
+
+/// Arguments of `schema`: of which kind of file.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// A kind of file.
+    #[arg(value_name = "source|sampling", default_value = "source")]
+    pub(crate) kind: SchemaKind,
+}
+
+/// A kind of file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// The description of a source.
+    Source,
+    /// Which rows a balanced set draws.
+    Sampling,
 }
 
 /// Arguments of `describe`: the folder, and where description and contact sheet go.

@@ -44,7 +44,7 @@ use anyhow::Result;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SchemaKind};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -83,7 +83,10 @@ fn run(command: Command) -> Result<()> {
         Command::Verify(args) => terminal::line(verify::verify(&args)?),
         Command::Show(args) => terminal::line(show::show(&args)?),
         Command::Synth(args) => terminal::line(synth_command::synth(&args)?),
-        Command::Schema => terminal::line(serde_json::to_string_pretty(&datasets::schema::Source::json_schema())?),
+        Command::Schema(args) => terminal::line(serde_json::to_string_pretty(&match args.kind {
+            SchemaKind::Source => datasets::schema::Source::json_schema(),
+            SchemaKind::Sampling => datasets::sampling::Sampling::json_schema(),
+        })?),
     }
     Ok(())
 }

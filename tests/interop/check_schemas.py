@@ -21,6 +21,11 @@ MISTAKES = {
         (["label"], {"from": "voc", "path": "x.xml"}),
         (["cells", "size"], "wide"),
     ],
+    "sampling": [
+        (["seed"], "any"),
+        (["piles"], {"name": "white cells"}),
+        (["balance"], True),
+    ],
     "train": [
         (["model", "dept"], 12),
         (["model", "dim"], "wide"),

@@ -10,7 +10,10 @@ use run_spec::ids::Digest;
 use run_spec::layer::ConfigError;
 use run_spec::typed;
 use run_spec::yaml::Yaml;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cutting::Cut;
 use crate::error::DatasetError;
@@ -19,7 +22,7 @@ use crate::schema::RuleError;
 use crate::survey::ImageRecord;
 
 /// Which rows are drawn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
     /// Seed of the draw.
@@ -30,7 +33,7 @@ pub struct Sampling {
 }
 
 /// Rows of which some are drawn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pile {
     /// Name for the report.
@@ -65,6 +68,11 @@ pub struct DrawnPile {
 }
 
 impl Sampling {
+    /// The JSON schema (draft 2020-12) of a sampling.
+    pub fn json_schema() -> Value {
+        SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Self>().to_value()
+    }
+
     /// Reads a sampling. `what` names the file in messages.
     ///
     /// # Errors

@@ -324,13 +324,7 @@ impl LabelRule {
         }
         match self {
             Self::CellFiles { files, pattern, name } => check_cell_files(files, pattern.as_deref(), name.as_deref()),
-            Self::CsvRuns { file, columns, first, name, .. } => {
-                columns.check(name.as_deref())?;
-                if *first > 1 {
-                    return Err(RuleError::new("label.first", format!("{first} is neither 0 nor 1")));
-                }
-                template::check("label.file", file)
-            }
+            Self::CsvRuns { file, columns, first, name, .. } => check_runs(file, columns, *first, name.as_deref()),
             Self::Points { .. }
             | Self::Voc { .. }
             | Self::Labelme { .. }
@@ -372,6 +366,15 @@ impl RunColumns {
         }
         one_label(self.label.is_some(), name, "columns.label")
     }
+}
+
+/// Checks a table of run lengths: its path, its columns, and from which number its pixels are counted.
+fn check_runs(file: &str, columns: &RunColumns, first: u8, name: Option<&str>) -> Result<(), RuleError> {
+    columns.check(name)?;
+    if first > 1 {
+        return Err(RuleError::new("label.first", format!("{first} is neither 0 nor 1")));
+    }
+    template::check("label.file", file)
 }
 
 /// Checks how files of single cells are found, and that one thing gives their labels.

@@ -32,7 +32,7 @@ pub(super) fn list(sweeps: &[Seen]) -> Response {
     } else {
         format!(
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Sweeps\"><table><thead><tr><th scope=\"col\">sweep</th>\
-             <th scope=\"col\">done</th><th scope=\"col\">running</th><th scope=\"col\">to run</th><th scope=\"col\">failed</th>\
+             <th scope=\"col\">done</th><th scope=\"col\">failed</th><th scope=\"col\">running</th><th scope=\"col\">to run</th>\
              <th scope=\"col\">left</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
     };
@@ -56,9 +56,9 @@ fn line(name: &str, picture: &Picture) -> String {
         "<tr><th scope=\"row\">{name}{silent}</th><td>{} of {}</td><td>{}</td><td>{}</td><td>{}</td><td>{left}</td></tr>",
         counts.finished,
         picture.trials.len(),
+        counts.failed + counts.damaged,
         counts.running,
-        counts.open,
-        counts.failed + counts.damaged
+        counts.open
     )
 }
 
@@ -88,7 +88,8 @@ fn summary(picture: &Picture) -> String {
         counts.finished, counts.running, counts.open
     );
     if let Some(left) = picture.left_s() {
-        words += &format!(" About {} are left on {} slots.", terminal::duration(left), picture.slots);
+        let slots = if picture.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", picture.slots) };
+        words += &format!(" About {} are left on {slots}.", terminal::duration(left));
     }
     if picture.seen() < all {
         words += &format!(" {} have been read so far.", picture.seen());
@@ -144,7 +145,7 @@ fn row(trial: &Shown, now: u64) -> String {
         if silent { format!("<strong>silent: {sign}</strong>") } else { sign },
     ];
     let cells: String = cells.into_iter().map(|cell| format!("<td>{cell}</td>")).collect();
-    format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{cells}</tr>", escaped(&trial.label))
+    format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{cells}</tr>", breakable(&trial.label))
 }
 
 /// A curve as a small drawing; nothing where there are fewer than two points.
@@ -187,6 +188,11 @@ fn live(title: &str, body: &str) -> Response {
         env!("CARGO_PKG_VERSION")
     );
     Response::page(page).with("refresh", AGAIN_S.to_string())
+}
+
+/// A trial's label, which a narrow screen breaks between arm and seed.
+fn breakable(label: &str) -> String {
+    escaped(label).replace("/seed-", "/<wbr>seed-")
 }
 
 fn escaped(text: impl AsRef<str>) -> String {

@@ -344,7 +344,7 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep ablations: 6 arms × 3 seeds",
         "Sweep ablations-cells: 8 arms × 4 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
-        "Sweep beyond: 4 arms × 3 seeds",
+        "Sweep beyond: 5 arms × 3 seeds",
         "Sweep paper-chula: 0 arms × 1 seeds",
         "Sweep paper-dse: 0 arms × 1 seeds",
         "Sweep paper-elsafty: 0 arms × 1 seeds",

@@ -15,6 +15,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("torch-sys", &["torch-shim", "collective", "dino", "training", "export", "probe", "worker"]),
     ("mpi", &["collective"]),
     ("libloading", &["collective"]),
+    ("nvml-wrapper", &["energy"]),
     ("tokio", &["store", "shards", "orchestrator", "shard-builder", "worker"]),
     ("clap", PROGRAMS),
     ("indicatif", PROGRAMS),

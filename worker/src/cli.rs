@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Augment(AugmentArgs),
     /// Print which rows a step draws.
     Plan(PlanArgs),
+    /// Count what a run takes before it is begun: memory, work, hours, energy, money; exit code 1 if it cannot fit.
+    Estimate(EstimateArgs),
     /// Measure this machine's matrix-product rate and seconds per step, in one run.
     Bench(BenchArgs),
     /// Check that this machine can train, with a remedy for each failure; exit code 1 if anything failed.
@@ -355,6 +357,30 @@ pub(crate) struct PlanArgs {
     /// Ranks to share each step among.
     #[arg(long, default_value_t = 1)]
     pub(crate) world: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EstimateArgs {
+    /// Training configuration, a YAML file.
+    pub(crate) config: PathBuf,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Number of nodes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) nodes: u64,
+    /// GPUs of each node, one rank on each.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) gpus_per_node: u64,
+    /// h100, h200, a100, l40s, cpu (this machine, measured), or a JSON file that describes one.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) gpu: String,
+    /// What a GPU costs for an hour.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) price: Option<f64>,
+    /// Print it as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

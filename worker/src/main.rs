@@ -12,6 +12,7 @@ mod device;
 mod doctor;
 mod embed_command;
 mod environment;
+mod estimate;
 mod expectation;
 mod export_command;
 mod failure;
@@ -63,6 +64,7 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
     match command {
         Command::Train(args) => return train_command::train(&args, environment),
         Command::Verify(args) => return verify_command::run(&args),
+        Command::Estimate(args) => return estimate::estimate(&args),
         Command::Requeue(args) => return requeue_command::requeue(&args, environment),
         Command::Step(args) => step_command::step(&args, environment)?,
         Command::Probe(args) => probe_command::probe(&args, environment)?,

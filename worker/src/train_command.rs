@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use energy::Gpu;
 use indicatif::{ProgressBar, ProgressStyle};
 use run_folder::MetricsLine;
 use run_folder::failure::STOPPED;
 use store::{Store, Waiting};
-use training::{CacheFolder, Ending, Input, Observer, TrainingJob};
+use training::{CacheFolder, Ending, Input, NodePlace, Observer, TrainingJob};
 
 use crate::cli::TrainArgs;
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::online_probe::OnlineProbe;
 use crate::{config_file, device, expectation, ranks, signals, version};
 
@@ -53,6 +54,7 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
                 shards: patient(&args.shards)?,
                 waiting: waiting.clone(),
                 cache: cache(args)?,
+                place: place(device.device, environment),
                 device,
                 code: version::CODE,
                 stop_at: args.stop_at,
@@ -66,6 +68,16 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
         Ending::Done => Ok(ExitCode::SUCCESS),
         Ending::Stopped => Ok(ExitCode::from(STOPPED)),
     }
+}
+
+/// Where this rank's energy is counted.
+fn place(device: tch::Device, environment: &Environment) -> NodePlace {
+    let visible = environment::variable("CUDA_VISIBLE_DEVICES");
+    let gpu = match device {
+        tch::Device::Cuda(number) => Gpu::of_cuda(number, visible.as_deref()),
+        _ => None,
+    };
+    NodePlace { first_of_node: environment.launch.local_rank == 0, gpu }
 }
 
 fn cache(args: &TrainArgs) -> Result<Option<CacheFolder>> {

@@ -153,15 +153,26 @@ const EMBEDDINGS: [&str; 5] = ["pos_embed", "patch_embed", "mask_token", "cls_to
 /// # Errors
 /// [`DinoError::Tensors`] listing every difference.
 pub fn check(what: &str, declared: &[(String, Vec<i64>)], found: &[(String, Tensor)]) -> Result<(), DinoError> {
+    let shapes: Vec<(String, Vec<i64>)> = found.iter().map(|(name, t)| (name.clone(), t.size())).collect();
+    check_shapes(what, declared, &shapes)
+}
+
+/// Checks the names and shapes that were `found` against `declared`.
+///
+/// # Errors
+/// [`DinoError::Tensors`] listing every difference.
+pub fn check_shapes(
+    what: &str,
+    declared: &[(String, Vec<i64>)],
+    found: &[(String, Vec<i64>)],
+) -> Result<(), DinoError> {
     let find = |name: &str| found.iter().find(|(n, _)| n == name);
     let mut missing = Vec::new();
     let mut misshapen = Vec::new();
     for (name, shape) in declared {
         match find(name) {
             None => missing.push(name.clone()),
-            Some((_, t)) if t.size() != *shape => {
-                misshapen.push(format!("{name} {:?} instead of {shape:?}", t.size()));
-            }
+            Some((_, size)) if size != shape => misshapen.push(format!("{name} {size:?} instead of {shape:?}")),
             Some(_) => {}
         }
     }

@@ -250,40 +250,8 @@ impl State {
     /// # Errors
     /// Any difference in names or shapes, all listed; nothing is changed then.
     pub fn load(&mut self, tensors: &[(String, Tensor)], what: &str) -> Result<(), DinoError> {
-        let pending = |name: &str| name.starts_with("center_pending.");
-        let mut declared: Vec<(String, Vec<i64>)> =
-            self.tensors().into_iter().filter(|(name, _)| !pending(name)).map(|(name, t)| (name, t.size())).collect();
-        if self.has_centers() {
-            for (name, center) in self.centers() {
-                let name = format!("center_pending.{name}");
-                if tensors.iter().any(|(n, _)| *n == name) {
-                    declared.push((name, center.value.size()));
-                }
-            }
-        }
-        check(what, &declared, tensors)?;
-        let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
-        for (name, mut live) in self.tensors() {
-            if let Some(saved) = find(&name)
-                && !pending(&name)
-                && name != "adam.steps"
-                && name != "scaler"
-            {
-                // One by one, so that the device never holds two states.
-                tch::no_grad(|| live.copy_(saved));
-            }
-        }
-        let options = (self.settings.kind(), self.device);
-        let held = |name: &str| {
-            find(&format!("center_pending.{name}")).map(|t| t.to_device(options.1).to_kind(options.0).copy())
-        };
-        self.center_dino.pending = held("dino");
-        self.center_ibot.pending = held("ibot");
-        if let (Some(scaler), Some(t)) = (&mut self.scaler, find("scaler")) {
-            scaler.scale = t.double_value(&[0]);
-            scaler.good_steps = t.double_value(&[1]) as u64;
-        }
-        self.adam.steps = find("adam.steps").and_then(|t| u64::try_from(t.int64_value(&[0])).ok()).unwrap_or(0);
+        check(what, &self.declared(|name| tensors.iter().any(|(n, _)| n == name)), tensors)?;
+        self.take_apart(tensors);
         Ok(())
     }
 
@@ -314,11 +282,11 @@ impl State {
         Err(DinoError::Apart { step: self.adam.steps })
     }
 
-    fn has_centers(&self) -> bool {
+    pub(crate) fn has_centers(&self) -> bool {
         self.settings.loss.centering == run_spec::config::Centering::MovingAverage
     }
 
-    fn centers(&self) -> [(&'static str, &Center); 2] {
+    pub(crate) fn centers(&self) -> [(&'static str, &Center); 2] {
         [("dino", &self.center_dino), ("ibot", &self.center_ibot)]
     }
 }

@@ -5,6 +5,7 @@ use safetensors::{
     tensor::{Metadata, TensorInfo},
 };
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 use torch_shim::host::HostBytes;
 
@@ -34,6 +35,16 @@ pub enum BytesError {
     Twice {
         /// The name.
         name: String,
+    },
+    /// A file that ends too early.
+    #[error("{what} ends after {bytes} of {expected} bytes; fetch or make it again")]
+    Short {
+        /// The file, in words.
+        what: String,
+        /// How many bytes there are.
+        bytes: u64,
+        /// How many its header speaks of.
+        expected: u64,
     },
 }
 
@@ -129,6 +140,60 @@ pub fn to_bytes(tensors: &[(String, Tensor)], note: Option<(&str, &str)>) -> Res
     Ok(out)
 }
 
+/// What the header of a file says.
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// The tensors, in the order of the file.
+    pub(crate) tensors: Vec<Entry>,
+    /// Where the bytes of tensors begin.
+    pub(crate) start: u64,
+    /// Bytes of the whole file.
+    pub(crate) length: u64,
+}
+
+/// One tensor of a file.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) shape: Vec<i64>,
+    /// Its bytes in the file.
+    pub(crate) bytes: Range<u64>,
+}
+
+impl Header {
+    /// The header at the beginning of `bytes`, which need not be the whole file; `what` names the file.
+    pub(crate) fn parse(bytes: &[u8], what: &str) -> Result<Self, BytesError> {
+        // The crate reads headers of whole files alone.
+        let (header, metadata) = match SafeTensors::read_metadata(bytes) {
+            Ok(read) => read,
+            Err(source) => of_beginning(bytes).ok_or_else(|| BytesError::Format { what: what.to_owned(), source })?,
+        };
+        let start = 8 + header as u64;
+        let mut tensors = Vec::new();
+        for name in metadata.offset_keys() {
+            let Some(info) = metadata.info(&name) else { continue };
+            let kind = KINDS.iter().find(|(dtype, _)| *dtype == info.dtype);
+            let (_, kind) = kind.ok_or_else(|| BytesError::Dtype {
+                name: name.clone(),
+                what: what.to_owned(),
+                dtype: format!("{:?}", info.dtype),
+            })?;
+            let shape = info.shape.iter().map(|&n| n as i64).collect();
+            let bytes = start + info.data_offsets.0 as u64..start + info.data_offsets.1 as u64;
+            tensors.push(Entry { name, kind: *kind, shape, bytes });
+        }
+        Ok(Self { tensors, start, length: start + metadata.data_len() as u64 })
+    }
+}
+
+/// Length and content of the header of a file of which only the beginning is there.
+fn of_beginning(bytes: &[u8]) -> Option<(usize, Metadata)> {
+    let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
+    let metadata: Metadata = serde_json::from_slice(bytes.get(8..length.checked_add(8)?)?).ok()?;
+    Some((length, metadata))
+}
+
 /// About how many bytes [`to_bytes_with_facts`] gives.
 ///
 /// # Errors
@@ -137,22 +202,49 @@ pub fn length(tensors: &[(String, Tensor)]) -> Result<usize, BytesError> {
     Ok(Places::of(tensors, None)?.length)
 }
 
-/// Copies `tensors` from `device`, each once, into host memory, as the bytes that [`to_bytes_with_facts`] would give. `used`
-/// is memory that is not needed any more, which is taken where it has about the right size.
+/// Host memory for a copy.
+#[derive(Debug)]
+pub struct Room {
+    /// Memory that is not needed any more, which is taken where it has about the right size.
+    pub used: Option<HostBytes>,
+    /// Where the tensors are.
+    pub device: Device,
+}
+
+/// Copies `tensors`, each once, into host memory, as the bytes that [`to_bytes_with_facts`] would give: those of them that `part`
+/// chooses, given the number of all. It begins and ends between two multiples of 8, or at the end.
 ///
 /// # Errors
 /// As [`to_bytes`].
 pub fn copy_with_facts(
     tensors: &[(String, Tensor)],
     facts: &[(&str, String)],
-    used: Option<HostBytes>,
-    device: Device,
+    part: impl FnOnce(usize) -> Range<usize>,
+    room: Room,
 ) -> Result<HostBytes, BytesError> {
     let Places { head, order, length } = Places::of(tensors, Some((FACTS_KEY, &facts_text(facts))))?;
-    let mut out = used.and_then(|used| used.resized(length)).unwrap_or_else(|| HostBytes::zeros(length, device));
-    out.write(0, &head);
+    let part = part(length);
+    let zeros = || HostBytes::zeros(part.len(), room.device);
+    let mut out = room.used.and_then(|used| used.resized(part.len())).unwrap_or_else(zeros);
+    let head_end = head.len().min(part.end);
+    if part.start < head_end {
+        out.write(0, &head[part.start..head_end]);
+    }
     for (index, at) in order {
-        out.copy(at, &tensors[index].1);
+        let t = &tensors[index].1;
+        let (start, end) = (at.max(part.start), (at + size_of(t)).min(part.end));
+        if start >= end {
+            continue;
+        }
+        match end - start == size_of(t) {
+            true => out.copy(start - part.start, t),
+            false => {
+                let size = t.kind().elt_size_in_bytes();
+                let (first, count) = ((start - at) / size, (end - start) / size);
+                let flat = t.detach().contiguous().view(-1);
+                out.copy(start - part.start, &flat.narrow(0, first as i64, count as i64));
+            }
+        }
     }
     Ok(out)
 }
@@ -240,7 +332,13 @@ mod tests {
         let read = SafeTensors::deserialize(&bytes).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(safetensors::serialize(read.iter(), header.metadata().clone()).unwrap(), bytes);
-        let copy = |used| copy_with_facts(&tensors, &facts, used, Device::Cpu).unwrap();
+        let room = |used| Room { used, device: Device::Cpu };
+        let copy = |used| copy_with_facts(&tensors, &facts, |all| 0..all, room(used)).unwrap();
+        for cut in (0..=bytes.len()).step_by(8) {
+            let parts = [0..cut, cut..bytes.len()]
+                .map(|range| copy_with_facts(&tensors, &facts, |_| range, room(None)).unwrap());
+            assert_eq!([parts[0].as_ref(), parts[1].as_ref()].concat(), bytes, "cut at {cut}");
+        }
         let mut used = copy(None);
         assert_eq!(used.as_ref(), bytes);
         let place = used.as_ref().as_ptr();

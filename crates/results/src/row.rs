@@ -105,7 +105,8 @@ pub struct ResultRow {
     pub device: String,
     /// Hours that device was held for this trial.
     pub hours: f64,
-    /// Energy measured, in kilowatt hours; null until something measured it.
+    /// Energy of the training, in kilowatt hours: by counters where the node has any, else estimated, as the run's final record says.
+    /// Null where nothing was trained, and for runs of older versions.
     pub kwh: Option<f64>,
     /// Whether the training set held images of the evaluation set: the same shard set, images of the same source and
     /// path, or the same pixels. `None` where the training set could not be compared, and in rows of older versions.

@@ -1,23 +1,24 @@
-//! Checkpoints: publishing them, finding the one to go on from, and removing old ones.
+//! Checkpoints: publishing them, finding the one to go on from, reading them, and removing old ones.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use run_spec::ids::{Digest, Step};
+use run_spec::ids::{Digest, Rank, Step};
 
 use crate::found::{self, Found};
-use crate::{CheckpointKey, CheckpointRecord, Run, RunError, RunKey};
+use crate::{CheckpointKey, CheckpointPart, CheckpointRecord, Run, RunError, RunKey};
 
-/// A checkpoint with its bytes.
+/// A checkpoint that was found whole.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The record that publishes the checkpoint.
     pub record: CheckpointRecord,
-    /// The training state, a safetensors file.
-    pub bytes: Bytes,
     /// Keys of the records of newer checkpoints that were passed over because they are damaged.
     pub passed_over: BTreeSet<String>,
 }
+
+/// Is shown the bytes of a checkpoint, piece by piece, each with its offset.
+type Take<'a, E> = dyn FnMut(&CheckpointRecord, u64, &[u8]) -> Result<(), E> + 'a;
 
 /// What is left of older checkpoints once a new one is whole.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,8 @@ pub struct Retention<'a> {
     pub passed_over: &'a BTreeSet<String>,
     /// The one with the highest score is kept too; of equal ones the first.
     pub best: bool,
+    /// Those of a step that is a multiple of this are kept too.
+    pub every: Option<u64>,
 }
 
 impl Run {
@@ -42,18 +45,45 @@ impl Run {
         bytes: Bytes,
         retention: Retention<'_>,
     ) -> Result<CheckpointRecord, RunError> {
-        let checkpoint = record.checkpoint_key();
-        record.key = checkpoint.bytes();
+        self.write_bytes(&mut record, bytes)?;
+        self.publish_record(&record, retention)?;
+        Ok(record)
+    }
+
+    /// Writes the bytes of a checkpoint whole, and notes them in the record, which is still to be published.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn write_bytes(&self, record: &mut CheckpointRecord, bytes: Bytes) -> Result<(), RunError> {
+        record.key = record.checkpoint_key().bytes();
         record.bytes = bytes.len() as u64;
         record.digest = Digest::of(&bytes);
-        self.store().create(&record.key, bytes)?;
-        self.store().create_record(&checkpoint.record(), &record)?;
-        let tidied =
-            self.prune(checkpoint, record.bytes, retention).and_then(|()| self.remove_half_written(checkpoint));
+        Ok(self.store().create(&record.key, bytes)?)
+    }
+
+    /// Writes a rank's part of a checkpoint, for a record that names all parts.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn write_part(&self, checkpoint: CheckpointKey, rank: Rank, bytes: Bytes) -> Result<CheckpointPart, RunError> {
+        let part = CheckpointPart { rank, bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+        self.store().create(&checkpoint.part(rank), bytes)?;
+        Ok(part)
+    }
+
+    /// Publishes a checkpoint whose bytes are written, and removes older ones as [`publish_checkpoint`](Self::publish_checkpoint)
+    /// does.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn publish_record(&self, record: &CheckpointRecord, retention: Retention<'_>) -> Result<(), RunError> {
+        let checkpoint = record.checkpoint_key();
+        self.store().create_record(&checkpoint.record(), record)?;
+        let tidied = self.prune(record, retention).and_then(|()| self.remove_half_written(checkpoint));
         if let Err(error) = tidied {
             tracing::warn!(%error, "older checkpoints could not be removed");
         }
-        Ok(record)
+        Ok(())
     }
 
     /// Records of all checkpoints that count, oldest first; damaged records are left out with a warning.
@@ -79,10 +109,27 @@ impl Run {
     /// # Errors
     /// The store's; [`RunError::NoneWhole`] where some were published: to begin anew would give up what they hold.
     pub fn newest_whole(&self) -> Result<Option<Loaded>, RunError> {
+        self.load_newest(|_, _, _| Ok(()))
+    }
+
+    /// As [`newest_whole`](Self::newest_whole), and shows `take` its bytes piece by piece, each with its offset, while they are
+    /// checked. The last checkpoint that was begun at offset 0 is the one that is given back; pieces may come again.
+    ///
+    /// # Errors
+    /// As [`newest_whole`](Self::newest_whole); the first error of `take` about a checkpoint that is whole.
+    pub fn load_newest<E: From<RunError>>(
+        &self,
+        mut take: impl FnMut(&CheckpointRecord, u64, &[u8]) -> Result<(), E>,
+    ) -> Result<Option<Loaded>, E> {
         let mut passed_over = BTreeSet::new();
         for checkpoint in self.published()?.into_iter().rev() {
-            match self.whole(checkpoint)? {
-                Found::Whole((record, bytes)) => return Ok(Some(Loaded { record, bytes, passed_over })),
+            let found = match self.checkpoint(checkpoint)? {
+                Found::Whole(record) => self.show(&record, &mut take)?.map(|()| record),
+                Found::Damaged(what) => Found::Damaged(what),
+                Found::Missing => Found::Missing,
+            };
+            match found {
+                Found::Whole(record) => return Ok(Some(Loaded { record, passed_over })),
                 Found::Damaged(what) => {
                     warn_passed_over(checkpoint, &what);
                     passed_over.insert(checkpoint.record());
@@ -92,7 +139,49 @@ impl Run {
         }
         match passed_over.len() {
             0 => Ok(None),
-            count => Err(RunError::NoneWhole { uri: self.uri(), count }),
+            count => Err(RunError::NoneWhole { uri: self.uri(), count }.into()),
+        }
+    }
+
+    /// Shows `take` the bytes of the checkpoint that `record` publishes piece by piece, each with its offset, and checks them. No more
+    /// than a piece is held.
+    ///
+    /// # Errors
+    /// The store's; [`RunError::OnTheWay`]; the first error of `take`.
+    pub fn load<E: From<RunError>>(
+        &self,
+        record: &CheckpointRecord,
+        mut take: impl FnMut(&CheckpointRecord, u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.show(record, &mut take)? {
+            Found::Whole(()) => Ok(()),
+            _ => Err(RunError::OnTheWay { uri: self.store().uri_of(&record.key) }.into()),
+        }
+    }
+
+    /// Shows the bytes, file by file. What `take` says counts only where they are whole: it may be said of damaged ones.
+    fn show<E: From<RunError>>(&self, record: &CheckpointRecord, take: &mut Take<'_, E>) -> Result<Found<()>, E> {
+        let (mut start, mut refused) = (0, None);
+        for (key, bytes, digest) in record.files() {
+            let mut each = |at: u64, piece: &Bytes| {
+                if at == 0 {
+                    // Read again, or the first time: what was said of damaged bytes before does not count.
+                    refused = refused.take().filter(|_| start > 0);
+                }
+                if refused.is_none() {
+                    refused = take(record, start + at, piece).err();
+                }
+            };
+            let found = found::pieces(self.store(), &key, &digest, &mut each).map_err(RunError::from)?;
+            match found {
+                Found::Whole(()) => start += bytes,
+                Found::Damaged(what) => return Ok(Found::Damaged(format!("{key}: {what}"))),
+                Found::Missing => return Ok(Found::Damaged(format!("{key} is missing"))),
+            }
+        }
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(Found::Whole(())),
         }
     }
 
@@ -152,8 +241,8 @@ impl Run {
     /// # Errors
     /// The store's; [`RunError::OnTheWay`].
     pub fn read_checkpoint(&self, record: &CheckpointRecord) -> Result<Bytes, RunError> {
-        match found::bytes(self.store(), &record.key, &record.digest)? {
-            Found::Whole(bytes) => Ok(bytes),
+        match self.with_bytes(record.clone())? {
+            Found::Whole((_, bytes)) => Ok(bytes),
             _ => Err(RunError::OnTheWay { uri: self.store().uri_of(&record.key) }),
         }
     }
@@ -161,9 +250,8 @@ impl Run {
     /// The published checkpoints that count, oldest first.
     pub(crate) fn published(&self) -> Result<Vec<CheckpointKey>, RunError> {
         let aside = self.set_aside()?;
-        let counts = |checkpoint: &CheckpointKey| {
-            !aside.contains_key(&checkpoint.record()) && !aside.contains_key(&checkpoint.bytes())
-        };
+        let aside: BTreeSet<CheckpointKey> = aside.keys().filter_map(|key| CheckpointKey::of(key)).collect();
+        let counts = |checkpoint: &CheckpointKey| !aside.contains(checkpoint);
         let keys = self.store().list("checkpoints")?;
         let records = keys.iter().filter(|key| key.ends_with(".json"));
         let mut checkpoints: Vec<CheckpointKey> =
@@ -192,36 +280,58 @@ impl Run {
     }
 
     fn with_bytes(&self, record: CheckpointRecord) -> Result<Found<(CheckpointRecord, Bytes)>, RunError> {
-        Ok(match found::bytes(self.store(), &record.key, &record.digest)? {
-            Found::Whole(bytes) => Found::Whole((record, bytes)),
-            Found::Damaged(what) => Found::Damaged(format!("{}: {what}", record.key)),
-            Found::Missing => Found::Damaged(format!("{} is missing", record.key)),
-        })
+        let mut files = Vec::new();
+        for (key, _, digest) in record.files() {
+            match found::bytes(self.store(), &key, &digest)? {
+                Found::Whole(bytes) => files.push(bytes),
+                Found::Damaged(what) => return Ok(Found::Damaged(format!("{key}: {what}"))),
+                Found::Missing => return Ok(Found::Damaged(format!("{key} is missing"))),
+            }
+        }
+        let bytes = match &mut files[..] {
+            [whole] => std::mem::take(whole),
+            parts => parts.concat().into(),
+        };
+        Ok(Found::Whole((record, bytes)))
     }
 
     /// Removes what is older than the newest `keep`, up to `own`, which this attempt has just written: what a later attempt
-    /// has written is not this one's to judge, and what it cannot see whole itself removes nothing.
-    fn prune(&self, own: CheckpointKey, bytes: u64, retention: Retention<'_>) -> Result<(), RunError> {
-        if self.store().size(&own.bytes())? != bytes {
-            tracing::warn!(key = own.bytes(), "the store shows another size than was written: nothing is removed");
-            return Ok(());
+    /// has written is not this one's to judge, and what it cannot see whole itself removes nothing. Removes too what earlier attempts
+    /// wrote and never published: since this one has begun they publish nothing any more.
+    fn prune(&self, own: &CheckpointRecord, retention: Retention<'_>) -> Result<(), RunError> {
+        for (key, bytes, _) in own.files() {
+            if self.store().size(&key)? != bytes {
+                tracing::warn!(key, "the store shows another size than was written: nothing is removed");
+                return Ok(());
+            }
         }
+        let own = own.checkpoint_key();
         let counts =
             |checkpoint: &CheckpointKey| *checkpoint <= own && !retention.passed_over.contains(&checkpoint.record());
-        let kept: Vec<CheckpointKey> = self.published()?.into_iter().filter(counts).collect();
-        let Some(oldest) = kept.iter().rev().nth(retention.keep.max(1) - 1) else { return Ok(()) };
+        let published = self.published()?;
+        let kept: Vec<CheckpointKey> = published.iter().copied().filter(counts).collect();
+        let oldest = kept.iter().rev().nth(retention.keep.max(1) - 1);
         let best = if retention.best { self.best(&kept)? } else { None };
-        let aside = self.set_aside()?;
-        let keys = self.store().list("checkpoints")?;
-        let checkpoints: BTreeSet<CheckpointKey> = keys.iter().filter_map(|key| CheckpointKey::of(key)).collect();
-        for checkpoint in checkpoints.into_iter().filter(|checkpoint| checkpoint < oldest) {
-            let is_aside = aside.contains_key(&checkpoint.record()) || aside.contains_key(&checkpoint.bytes());
-            if is_aside || best == Some(checkpoint) {
-                continue;
+        let stays = |checkpoint: &CheckpointKey| {
+            let by_step = retention.every.is_some_and(|every| checkpoint.step.get().is_multiple_of(every));
+            best == Some(*checkpoint) || (by_step && kept.contains(checkpoint))
+        };
+        let aside: BTreeSet<CheckpointKey> =
+            self.set_aside()?.keys().filter_map(|key| CheckpointKey::of(key)).collect();
+        let mut keys: Vec<(CheckpointKey, String)> = self
+            .store()
+            .list("checkpoints")?
+            .into_iter()
+            .filter_map(|key| Some((CheckpointKey::of(&key)?, key)))
+            .collect();
+        // The record goes first: what is listed must be there.
+        keys.sort_by_key(|(checkpoint, key)| (*checkpoint, !key.ends_with(".json")));
+        for (checkpoint, key) in keys {
+            let old = oldest.is_some_and(|oldest| checkpoint < *oldest) && !stays(&checkpoint);
+            let orphan = checkpoint.attempt < own.attempt && !published.contains(&checkpoint);
+            if (old || orphan) && !aside.contains(&checkpoint) {
+                self.store().delete(&key)?;
             }
-            // The record goes first: what is listed must be there.
-            self.store().delete(&checkpoint.record())?;
-            self.store().delete(&checkpoint.bytes())?;
         }
         Ok(())
     }

@@ -17,6 +17,17 @@ pub(crate) enum Found<T> {
     Missing,
 }
 
+impl<T> Found<T> {
+    /// The same finding with another value.
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Whole(value) => Found::Whole(with(value)),
+            Self::Damaged(what) => Found::Damaged(what),
+            Self::Missing => Found::Missing,
+        }
+    }
+}
+
 fn found<T>(result: Result<T, StoreError>) -> Result<Found<T>, StoreError> {
     match result {
         Ok(value) => Ok(Found::Whole(value)),
@@ -40,6 +51,17 @@ pub(crate) fn bytes(store: &Store, key: &str, digest: &Digest) -> Result<Found<B
 
 /// Whether the bytes of `key` have `digest`, without holding all of them at once.
 pub(crate) fn digest(store: &Store, key: &str, digest: &Digest) -> Result<Found<()>, StoreError> {
+    pieces(store, key, digest, &mut |_, _| {})
+}
+
+/// As [`digest`](self::digest), and shows `take` the bytes piece by piece, each with its offset: a reading that found damage begins
+/// again at 0.
+pub(crate) fn pieces(
+    store: &Store,
+    key: &str,
+    digest: &Digest,
+    take: &mut dyn FnMut(u64, &Bytes),
+) -> Result<Found<()>, StoreError> {
     let mut last = Found::Missing;
     // A range carries no digest of its own, so damage is believed when it is read twice.
     for _ in 0..2 {
@@ -50,7 +72,9 @@ pub(crate) fn digest(store: &Store, key: &str, digest: &Digest) -> Result<Found<
         };
         let mut hasher = blake3::Hasher::new();
         for start in (0..size).step_by(PIECE as usize) {
-            hasher.update(&store.get_range(key, start..size.min(start + PIECE))?);
+            let piece = store.get_range(key, start..size.min(start + PIECE))?;
+            hasher.update(&piece);
+            take(start, &piece);
         }
         if Digest::from_bytes(*hasher.finalize().as_bytes()) == *digest {
             return Ok(Found::Whole(()));

@@ -20,6 +20,8 @@ pub enum RunKey {
     Checkpoint(CheckpointKey),
     /// `checkpoints/00000050-a0001.safetensors`: the training state.
     CheckpointBytes(CheckpointKey),
+    /// `checkpoints/00000050-a0001-r0003.part`: a rank's part of the training state.
+    CheckpointPart(CheckpointKey, Rank),
     /// `final.json`, or `final-a0002.json` where an earlier one did not count: the run is done.
     Final(Option<Attempt>),
     /// `stops/00000102-a0001.json`: an attempt stopped for good before the last step.
@@ -42,7 +44,7 @@ impl RunKey {
         match self {
             Self::Attempt(attempt) => Some(*attempt),
             Self::Metrics(key) => Some(key.attempt),
-            Self::Checkpoint(key) | Self::CheckpointBytes(key) => Some(key.attempt),
+            Self::Checkpoint(key) | Self::CheckpointBytes(key) | Self::CheckpointPart(key, _) => Some(key.attempt),
             Self::Final(attempt) => *attempt,
             Self::Stop(key) => Some(key.attempt),
             Self::Capture(key) | Self::CaptureBytes(key) => Some(key.attempt),
@@ -65,6 +67,7 @@ impl fmt::Display for RunKey {
             Self::Metrics(MetricsKey { from, attempt }) => write!(f, "metrics/{from:08}-a{attempt:04}.jsonl"),
             Self::Checkpoint(key) => write!(f, "{}.json", key.stem()),
             Self::CheckpointBytes(key) => write!(f, "{}.safetensors", key.stem()),
+            Self::CheckpointPart(key, rank) => write!(f, "{}-r{rank:04}.part", key.stem()),
             Self::Final(None) => f.write_str("final.json"),
             Self::Final(Some(attempt)) => write!(f, "final-a{attempt:04}.json"),
             Self::Stop(StopKey { step, attempt }) => write!(f, "stops/{step:08}-a{attempt:04}.json"),
@@ -113,6 +116,10 @@ fn parse(key: &str) -> Option<RunKey> {
         }
         ("checkpoints", "json") => Some(RunKey::Checkpoint(CheckpointKey::of_stem(stem)?)),
         ("checkpoints", "safetensors") => Some(RunKey::CheckpointBytes(CheckpointKey::of_stem(stem)?)),
+        ("checkpoints", "part") => {
+            let (stem, rank) = stem.rsplit_once("-r")?;
+            Some(RunKey::CheckpointPart(CheckpointKey::of_stem(stem)?, rank.parse().ok()?))
+        }
         ("failed", "json") => Some(RunKey::Capture(CaptureKey::of_stem(stem)?)),
         ("failed", "safetensors") => Some(RunKey::CaptureBytes(CaptureKey::of_stem(stem)?)),
         ("features", "json") => Some(RunKey::Features(FeaturesKey::of_stem(stem)?)),
@@ -147,10 +154,10 @@ impl CheckpointKey {
         format!("checkpoints/{:08}-a{:04}", self.step, self.attempt)
     }
 
-    /// Of the key of a record or of bytes.
+    /// Of the key of a record, of bytes or of a part of them.
     pub(crate) fn of(key: &str) -> Option<Self> {
         match key.parse().ok()? {
-            RunKey::Checkpoint(key) | RunKey::CheckpointBytes(key) => Some(key),
+            RunKey::Checkpoint(key) | RunKey::CheckpointBytes(key) | RunKey::CheckpointPart(key, _) => Some(key),
             _ => None,
         }
     }
@@ -160,9 +167,14 @@ impl CheckpointKey {
         RunKey::Checkpoint(self).to_string()
     }
 
-    /// Key of the training state.
+    /// Key of the training state, where one rank wrote it whole.
     pub fn bytes(self) -> String {
         RunKey::CheckpointBytes(self).to_string()
+    }
+
+    /// Key of the part that `rank` wrote.
+    pub fn part(self, rank: Rank) -> String {
+        RunKey::CheckpointPart(self, rank).to_string()
     }
 }
 
@@ -241,6 +253,10 @@ mod tests {
             (RunKey::Metrics(MetricsKey { from: step, attempt }), "metrics/00000050-a0012.jsonl"),
             (RunKey::Checkpoint(CheckpointKey { attempt, step }), "checkpoints/00000050-a0012.json"),
             (RunKey::CheckpointBytes(CheckpointKey { attempt, step }), "checkpoints/00000050-a0012.safetensors"),
+            (
+                RunKey::CheckpointPart(CheckpointKey { attempt, step }, Rank::new(3)),
+                "checkpoints/00000050-a0012-r0003.part",
+            ),
             (RunKey::Final(None), "final.json"),
             (RunKey::Final(Some(attempt)), "final-a0012.json"),
             (RunKey::Stop(StopKey { step, attempt }), "stops/00000050-a0012.json"),
@@ -266,6 +282,7 @@ mod tests {
             "features/ab.f32",
             "features/+000000000ab.json",
             "checkpoints/50.json",
+            "checkpoints/00000050-a0012.part",
             "metrics/x-a1.jsonl",
             "attempts/1.txt",
             "a/b/c.json",

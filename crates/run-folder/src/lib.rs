@@ -8,6 +8,7 @@
 //! restarts/0001.json                        one per requeue that `worker requeue` granted, with the step it began from
 //! metrics/00000000-a0001.jsonl              lines of the steps from 0 on, published with the checkpoint after them
 //! checkpoints/00000050-a0001.safetensors    the whole training state before step 50
+//! checkpoints/00000050-a0001-r0003.part     or a part of it, where each rank writes one
 //! checkpoints/00000050-a0001.json           its record, published last: no record, no checkpoint
 //! final.json                                the run is done; final-a0002.json where an earlier one was damaged
 //! stops/00000102-a0001.json                 an attempt stopped for good: why, and the metrics up to there
@@ -29,6 +30,7 @@ mod kept_features;
 mod keys;
 mod metrics;
 mod metrics_line;
+mod parts;
 mod records;
 mod run;
 mod set_aside;
@@ -40,6 +42,9 @@ pub use error::RunError;
 pub use kept_features::{FeaturesOf, KeptFeatures};
 pub use keys::{CaptureKey, CheckpointKey, FeaturesKey, MetricsKey, NotARunKey, RunKey, StopKey};
 pub use metrics_line::{MetricsLine, StepMetrics, StepOutcome};
-pub use records::{CaptureRecord, CheckpointRecord, FinalRecord, InitRecord, RunRecord, StopRecord};
+pub use parts::{Parts, PieceValue};
+pub use records::{
+    CaptureRecord, CheckpointPart, CheckpointRecord, EnergyRecord, FinalRecord, InitRecord, RunRecord, StopRecord,
+};
 pub use run::Run;
 pub use verify::{Damage, Verification, verify};

@@ -64,6 +64,15 @@ pub struct StepMetrics {
     pub data_wait: Option<f64>,
     /// Memory of rank 0's process, in mebibytes.
     pub memory_mb: Option<u64>,
+    /// Energy that all ranks have used since the run began, in kilowatt hours: by counters where there are any, else estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kwh: Option<f64>,
+    /// How much of it is an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_kwh: Option<f64>,
+    /// What that has emitted, in kilograms of CO2 equivalent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kg_co2e: Option<f64>,
     /// Seconds of summing gradients in this step; only with several ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_reduce_s: Option<f64>,

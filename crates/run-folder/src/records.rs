@@ -56,12 +56,15 @@ pub struct CheckpointRecord {
     pub step: Step,
     /// Attempt that wrote it.
     pub attempt: Attempt,
-    /// Key of the bytes.
+    /// Key of the bytes; where they are in parts, the one that they would have together.
     pub key: String,
     /// Length of those bytes; a file of another length is damaged.
     pub bytes: u64,
     /// Digest of those bytes; a file with another one is damaged.
     pub digest: Digest,
+    /// The parts of those bytes in order, where several ranks wrote them; none where `key` holds them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<CheckpointPart>,
     /// Failed steps directly before it, so that a restart does not forget them.
     pub failed_in_a_row: u32,
     /// Steps left out so far because a loss or gradient was not finite.
@@ -69,6 +72,9 @@ pub struct CheckpointRecord {
     pub failed_steps: u64,
     /// Seconds of training up to here, over all attempts.
     pub seconds: f64,
+    /// What training has used up to here, over all attempts and ranks. Older versions did not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<EnergyRecord>,
     /// Score of the teacher by the online probe, where it was made after this very step; higher is better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -87,6 +93,41 @@ impl CheckpointRecord {
     pub fn record_key(&self) -> String {
         self.checkpoint_key().record()
     }
+
+    /// The files that hold the bytes, in order: key, length and digest of each.
+    pub fn files(&self) -> Vec<(String, u64, Digest)> {
+        if self.parts.is_empty() {
+            return vec![(self.key.clone(), self.bytes, self.digest)];
+        }
+        let checkpoint = self.checkpoint_key();
+        self.parts.iter().map(|part| (checkpoint.part(part.rank), part.bytes, part.digest)).collect()
+    }
+}
+
+/// What training has used, and what that has emitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnergyRecord {
+    /// Energy in kilowatt hours, measured and estimated together.
+    pub kwh: f64,
+    /// How much of it is an estimate, since no counter could be read.
+    pub estimated_kwh: f64,
+    /// Emissions, in kilograms of CO2 equivalent.
+    pub kg_co2e: f64,
+    /// Those of a kilowatt hour by which they were computed.
+    pub kg_per_kwh: f64,
+    /// Where that number is from.
+    pub grid: String,
+}
+
+/// What one rank wrote of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointPart {
+    /// The rank that wrote it.
+    pub rank: Rank,
+    /// Its length.
+    pub bytes: u64,
+    /// Its digest.
+    pub digest: Digest,
 }
 
 /// The record of a run that is done.

@@ -124,7 +124,8 @@ impl Run {
         let aside = self.set_aside()?;
         let names_what_counts = |found: &Found<FinalRecord>| match found {
             Found::Whole(last) => {
-                [&last.checkpoint.key, &last.checkpoint.record_key()].iter().all(|key| !aside.contains_key(*key))
+                let files = last.checkpoint.files().into_iter().map(|(key, ..)| key);
+                files.chain([last.checkpoint.record_key()]).all(|key| !aside.contains_key(&key))
             }
             _ => true,
         };

@@ -168,11 +168,16 @@ impl Check<'_> {
             let found = self.run.checkpoint(checkpoint)?;
             let Some(record) = self.judge(&checkpoint.record(), found, &remedy, true) else {
                 // The bytes are of no use without their record.
-                self.seen.insert(checkpoint.bytes());
+                let bytes = self.keys.iter().filter(|key| CheckpointKey::of(key) == Some(checkpoint));
+                self.seen.extend(bytes.cloned());
                 continue;
             };
-            let found = found::digest(self.run.store(), &record.key, &record.digest)?;
-            if self.judge(&record.key, found, &remedy, true).is_some() {
+            let mut whole = true;
+            for (key, _, digest) in record.files() {
+                let found = found::digest(self.run.store(), &key, &digest)?;
+                whole &= self.judge(&key, found, &remedy, true).is_some();
+            }
+            if whole {
                 whole_before = Some(record.step);
             }
             match record.metrics {
@@ -216,7 +221,8 @@ impl Check<'_> {
     /// Why what a final record names is not there as it names it.
     fn broken(&mut self, last: &FinalRecord) -> Result<Option<String>, RunError> {
         let checkpoint = &last.checkpoint;
-        for key in [checkpoint.record_key(), checkpoint.key.clone()] {
+        let files = checkpoint.files().into_iter().map(|(key, ..)| key);
+        for key in std::iter::once(checkpoint.record_key()).chain(files) {
             if !self.counts(&key) {
                 return Ok(Some(format!("its checkpoint was set aside: {key}")));
             }
@@ -291,10 +297,11 @@ impl Check<'_> {
         self.report.unnamed = rest.filter(|key| !self.beside_set_aside(key)).cloned().collect();
     }
 
-    /// Whether the other half of a checkpoint was set aside.
+    /// Whether another part of a checkpoint was set aside.
     fn beside_set_aside(&self, key: &str) -> bool {
-        CheckpointKey::of(key)
-            .is_some_and(|checkpoint| !self.counts(&checkpoint.record()) || !self.counts(&checkpoint.bytes()))
+        CheckpointKey::of(key).is_some_and(|checkpoint| {
+            self.report.set_aside.keys().any(|aside| CheckpointKey::of(aside) == Some(checkpoint))
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use run_folder::{
-    CaptureRecord, CheckpointRecord, Retention, Run, RunError, RunRecord, StopRecord, Verification, verify,
+    CaptureRecord, CheckpointRecord, Parts, Retention, Run, RunError, RunRecord, StopRecord, Verification, verify,
 };
 use run_spec::ids::Digest;
 use serde_json::json;
@@ -43,7 +43,11 @@ impl Folder {
         let bytes = vec![step as u8; 64].into();
         let metrics = Some(self.metrics.clone());
         self.run
-            .publish_checkpoint(record(attempt, step, metrics), bytes, Retention { keep, passed_over, best: false })
+            .publish_checkpoint(
+                record(attempt, step, metrics),
+                bytes,
+                Retention { keep, passed_over, best: false, every: None },
+            )
             .unwrap()
     }
 
@@ -99,9 +103,11 @@ fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) ->
         key: String::new(),
         bytes: 0,
         digest: Digest::of(b""),
+        parts: Vec::new(),
         failed_in_a_row: 0,
         failed_steps: 0,
         seconds: 0.0,
+        energy: None,
         score: None,
         metrics,
     }
@@ -171,7 +177,7 @@ fn a_torn_record_goes_back_to_the_checkpoint_before() {
     assert_eq!(it.run.finished().unwrap(), None);
     it.empty("checkpoints/00000030-a0001.json");
     let loaded = it.run.newest_whole().unwrap().unwrap();
-    assert_eq!((loaded.record.step.get(), loaded.bytes[0]), (20, 20));
+    assert_eq!((loaded.record.step.get(), it.run.read_checkpoint(&loaded.record).unwrap()[0]), (20, 20));
     assert_eq!(loaded.passed_over, BTreeSet::from(["checkpoints/00000030-a0001.json".to_owned()]));
     assert_eq!(it.steps(), [10, 20]);
 }
@@ -276,6 +282,106 @@ fn bytes_that_were_never_published_are_removed_in_time_and_are_no_damage() {
 }
 
 #[test]
+fn bytes_of_a_later_step_that_a_dead_attempt_never_published_are_removed_and_those_set_aside_stay() {
+    let mut it = Folder::new();
+    it.checkpoint(1, 10, 3);
+    for step in [20, 30] {
+        it.checkpoint(1, step, 3);
+        it.flip(&format!("checkpoints/000000{step}-a0001.safetensors"));
+    }
+    it.repair();
+    let orphans = ["checkpoints/00000040-a0001.safetensors", "checkpoints/00000040-a0001-r0001.part"];
+    let own = "checkpoints/00000040-a0002-r0000.part";
+    for key in orphans.into_iter().chain([own]) {
+        it.run.store().create(key, "half".into()).unwrap();
+    }
+    it.checkpoint(2, 20, 3);
+    assert!(orphans.iter().all(|key| !it.path(key).exists()) && it.path(own).exists());
+    assert!(it.path("checkpoints/00000030-a0001.safetensors").exists(), "what was set aside");
+    assert_eq!(it.steps(), [10, 20]);
+}
+
+#[test]
+fn every_so_many_steps_a_checkpoint_stays() {
+    let mut it = Folder::new();
+    let publish = |it: &mut Folder, step: u64| {
+        let retention = Retention { keep: 1, passed_over: &BTreeSet::new(), best: false, every: Some(20) };
+        it.run.publish_checkpoint(record(1, step, None), vec![1; 9].into(), retention).unwrap();
+        it.steps()
+    };
+    assert_eq!([10, 20, 30, 40].map(|step| publish(&mut it, step)).last().unwrap(), &[20, 40]);
+    assert_eq!(publish(&mut it, 50), [20, 40, 50]);
+}
+
+/// A checkpoint of step 20 whose bytes three ranks have written.
+fn in_parts(it: &mut Folder) -> Vec<u8> {
+    let whole: Vec<u8> = (0..5000u32).map(|n| (n % 251) as u8).collect();
+    let parts = Parts::of(whole.len() as u64, 3);
+    let mut record = record(1, 20, Some(it.metrics.clone()));
+    let (key, mut values) = (record.checkpoint_key(), Vec::new());
+    for rank in 0..3 {
+        let range = parts.range(rank);
+        let bytes = whole[range.start as usize..range.end as usize].to_vec();
+        values.extend(parts.values(range.start, &bytes));
+        record.parts.push(it.run.write_part(key, (rank as u32).into(), bytes.into()).unwrap());
+    }
+    record.key = key.bytes();
+    (record.bytes, record.digest) = (whole.len() as u64, parts.digest(&values).unwrap());
+    let retention = Retention { keep: 3, passed_over: &BTreeSet::new(), best: false, every: None };
+    it.run.publish_record(&record, retention).unwrap();
+    whole
+}
+
+#[test]
+fn a_checkpoint_in_parts_is_read_as_one_and_a_damaged_part_damages_it() {
+    let mut it = Folder::new();
+    it.checkpoint(1, 10, 3);
+    let whole = in_parts(&mut it);
+    let (record, bytes) = it.run.last_checkpoint().unwrap();
+    assert_eq!(
+        (bytes.as_ref(), record.digest),
+        (&whole[..], Digest::of(&whole)),
+        "the bytes that one rank would have written"
+    );
+    let mut seen = Vec::new();
+    let loaded = it.run.load_newest(|record, at, piece| {
+        assert_eq!((record.step.get(), at), (20, seen.len() as u64));
+        seen.extend_from_slice(piece);
+        Ok::<_, RunError>(())
+    });
+    assert_eq!((loaded.unwrap().unwrap().record, seen), (record.clone(), whole));
+    let refused = it.run.load_newest(|_, _, _| Err(RunError::NoRun { uri: "refused".to_owned() }));
+    assert!(matches!(refused, Err(RunError::NoRun { .. })), "{refused:?}");
+    it.run.finish(record, "CPU".to_owned(), 1.into()).unwrap();
+    assert_eq!((it.damaged(), it.verified().unnamed.len()), (Vec::<String>::new(), 0));
+
+    let part = "checkpoints/00000020-a0001-r0001.part";
+    it.flip(part);
+    assert_eq!(it.damaged(), [part, "final.json"]);
+    // What is said of damaged bytes does not count.
+    let loaded = it.run.load_newest(|record, _, _| match record.step.get() {
+        20 => Err(RunError::NoRun { uri: "refused".to_owned() }),
+        _ => Ok(()),
+    });
+    assert_eq!(loaded.unwrap().unwrap().record.step, 10);
+    it.repair();
+    assert_eq!((it.steps(), it.verified().unnamed.len()), (vec![10], 0));
+    it.checkpoint(2, 30, 1);
+    assert!(it.path(part).exists(), "what was set aside stays");
+}
+
+#[test]
+fn old_parts_go_with_their_record() {
+    let mut it = Folder::new();
+    in_parts(&mut it);
+    it.checkpoint(1, 30, 1);
+    assert_eq!(
+        it.run.store().list("checkpoints").unwrap(),
+        ["checkpoints/00000030-a0001.json", "checkpoints/00000030-a0001.safetensors"]
+    );
+}
+
+#[test]
 fn what_earlier_attempts_left_half_written_is_removed_by_the_next_whole_checkpoint() {
     let mut it = Folder::new();
     let left =
@@ -319,7 +425,7 @@ fn metrics_of_an_older_version_are_read_and_named_from_the_next_checkpoint_on() 
         .publish_checkpoint(
             record(1, 5, None),
             "x".into(),
-            Retention { keep: 2, passed_over: &BTreeSet::new(), best: false },
+            Retention { keep: 2, passed_over: &BTreeSet::new(), best: false, every: None },
         )
         .unwrap();
     assert_eq!(it.run.metrics().unwrap().len(), 1);
@@ -378,7 +484,7 @@ fn the_best_checkpoint_stays_beside_the_newest() {
     let passed_over = BTreeSet::new();
     let publish = |step: u64, score: Option<f64>, best: bool| {
         let record = CheckpointRecord { attempt, score, ..record(1, step, None) };
-        let retention = Retention { keep: 2, passed_over: &passed_over, best };
+        let retention = Retention { keep: 2, passed_over: &passed_over, best, every: None };
         run.publish_checkpoint(record, vec![step as u8; 9].into(), retention).unwrap();
         run.checkpoints().unwrap().iter().map(|record| record.step.get()).collect::<Vec<_>>()
     };

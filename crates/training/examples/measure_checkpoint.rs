@@ -18,7 +18,7 @@ use store::{Store, Waiting};
 use tch::{Device, Kind, Tensor};
 use torch_shim::host::HostBytes;
 use training::process_memory::peak_mb;
-use training::{Observer, OpenDevice, Ranks, StopWish, TrainingJob};
+use training::{NodePlace, Observer, OpenDevice, Ranks, StopWish, TrainingJob};
 
 const SIDE: u32 = 28;
 /// Steps of the run, and between two checkpoints.
@@ -47,7 +47,7 @@ fn take_steps(config: &ResolvedConfig) -> Result<(), Failure> {
     let mut state = State::new(config, Device::Cpu)?;
     let share = state.share(0, 1)?;
     let crops = Tensor::randn([2, 2, 3, i64::from(SIDE), i64::from(SIDE)], (Kind::Float, Device::Cpu));
-    for step in 0..EVERY {
+    for step in 0..STEPS {
         let plan = MaskPlan { config: &config.masks, seed: 1, step, share, grid: config.grid() };
         let batch =
             CropBatch { global: crops.shallow_clone(), local: None, masks: masks::batch(&plan), koleo_exclusion: None };
@@ -72,6 +72,7 @@ fn measure(gib: &str) -> Result<(), Failure> {
         waiting: Waiting::default(),
         cache: None,
         device,
+        place: NodePlace { first_of_node: true, gpu: None },
         code: "measure",
         stop_at: None,
         stop: StopWish::default(),
@@ -137,6 +138,8 @@ impl Observer for Seen<'_> {
             while !self.run.exists(&record).unwrap_or(true) {
                 std::thread::sleep(Duration::from_millis(5));
             }
+            // The one before that is removed after it.
+            std::thread::sleep(Duration::from_secs(1));
         }
     }
     fn on_end(&mut self) {}

@@ -114,6 +114,15 @@ pub enum TrainingError {
         /// Why it could not be written.
         source: RunError,
     },
+    /// The last checkpoint could not be written, since a rank could not write its part of it.
+    #[error(
+        "{uri}: the last checkpoint could not be written, since not all ranks could write their parts; see that the store can be written, and \
+         start the same command again, which goes on from the last one that was"
+    )]
+    LastParts {
+        /// Address of the run.
+        uri: String,
+    },
     /// The threads of the loader could not be started.
     #[error("start the threads that {purpose}")]
     Threads {

@@ -2,6 +2,7 @@
 //! make, and pages of fresh memory cost as much as the copy itself.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tch::Device;
@@ -13,17 +14,19 @@ use torch_shim::panics::{TorchPanic, catch_torch_panic};
 pub(crate) struct HostCopies {
     back: Sender<HostBytes>,
     returned: Receiver<HostBytes>,
+    /// Makes memory ready.
+    making: Option<JoinHandle<()>>,
 }
 
 impl HostCopies {
     pub(crate) fn new() -> Self {
         let (back, returned) = channel();
-        Self { back, returned }
+        Self { back, returned, making: None }
     }
 
     /// Makes memory for about `bytes` bytes of tensors of `device` ready, on a thread of its own: touching new pages takes longer than
     /// the copy.
-    pub(crate) fn prepare(&self, bytes: usize, device: Device) {
+    pub(crate) fn prepare(&mut self, bytes: usize, device: Device) {
         let back = self.back.clone();
         let make = move || {
             // Where memory is short, the first copy says so.
@@ -34,11 +37,15 @@ impl HostCopies {
             }
         };
         // Without a thread the first copy makes its own.
-        let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(make);
+        self.making = std::thread::Builder::new().name("memory".to_owned()).spawn(make).ok();
     }
 
     /// Memory that nobody reads, of an earlier copy or made ready.
-    pub(crate) fn used(&self) -> Option<HostBytes> {
+    pub(crate) fn used(&mut self) -> Option<HostBytes> {
+        if let Some(making) = self.making.take() {
+            // To make more beside it would hold the state twice. A panic there was reported by its own hook.
+            let _ = making.join();
+        }
         self.returned.try_iter().last()
     }
 
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn memory_comes_back_with_the_last_handle_and_never_before() {
-        let copies = HostCopies::new();
+        let mut copies = HostCopies::new();
         let shared = copies.share(HostBytes::zeros(8, Device::Cpu));
         let part = shared.slice(2..4);
         drop(shared);
@@ -84,6 +91,6 @@ mod tests {
         assert_eq!(copies.used().unwrap().as_ref(), [0; 8]);
         assert!(copies.used().is_none());
         copies.prepare(8, Device::Cpu);
-        assert_eq!(copies.returned.recv().unwrap().as_ref(), [0; 8]);
+        assert_eq!(copies.used().unwrap().as_ref(), [0; 8]);
     }
 }

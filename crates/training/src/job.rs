@@ -27,6 +27,15 @@ pub struct CacheFolder {
     pub bytes: u64,
 }
 
+/// What this rank's energy is counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlace {
+    /// Whether it is the first rank of its node, which counts the node's processors.
+    pub first_of_node: bool,
+    /// The GPU that it uses, as the driver knows it.
+    pub gpu: Option<energy::Gpu>,
+}
+
 /// Refuses an input by its digest.
 pub type Verify<'a> = dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + Send + Sync>> + 'a;
 
@@ -44,6 +53,8 @@ pub struct TrainingJob<'a> {
     pub cache: Option<CacheFolder>,
     /// The device that the program opened, where tensors live.
     pub device: OpenDevice,
+    /// Where this rank is, for the count of energy.
+    pub place: NodePlace,
     /// The code version that the run's records name.
     pub code: &'a str,
     /// Stop after this step with a checkpoint, as a time limit would.

@@ -1,15 +1,17 @@
 //! What a run keeps while it trains: metrics, checkpoints, steps that failed. Rank 0 keeps the first two.
 //!
 //! A checkpoint is written beside training, from a copy of the state, one at a time and in order: the next one waits for the one
-//! before. Where the store cannot be written now, training goes on, and the next checkpoint brings the lines too.
+//! before. Where the store cannot be written now, training goes on, and the next checkpoint brings the lines too. Where ranks write
+//! parts, each has a keeper, and rank 0 publishes the record once all parts are there.
 
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
-use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunError};
+use run_folder::{CaptureRecord, CheckpointPart, CheckpointRecord, Loaded, Parts, PieceValue, Run, RunError};
 use run_spec::config::Checkpoint;
-use run_spec::ids::{Attempt, Step};
+use run_spec::ids::{Attempt, Rank, Step};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TrainingError};
 use crate::publisher::Publisher;
@@ -20,6 +22,8 @@ pub(crate) struct Keeper {
     run: Run,
     attempt: Attempt,
     hand: Hand,
+    /// The part that this rank writes, and the record for which rank 0 waits.
+    part: Option<(CheckpointRecord, JoinHandle<PartWritten>)>,
     /// The last checkpoint that was written, by this attempt or the one that it goes on from.
     kept: Option<CheckpointRecord>,
     /// Seconds of writing, of checkpoints that ended since this was last asked.
@@ -43,10 +47,34 @@ struct Written {
     seconds: f64,
 }
 
+/// A part that a thread was to write.
+#[derive(Debug)]
+struct PartWritten {
+    result: Result<PartOfRank, RunError>,
+    seconds: f64,
+}
+
+/// What rank 0 must know of a rank's part. A rank may have none: a small state has fewer pieces than ranks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartOfRank {
+    part: Option<CheckpointPart>,
+    values: Vec<PieceValue>,
+}
+
+/// The bytes of a rank's part.
+#[derive(Debug)]
+pub(crate) struct PartBytes {
+    pub(crate) rank: Rank,
+    pub(crate) parts: Parts,
+    /// Where they begin in the whole.
+    pub(crate) start: u64,
+    pub(crate) bytes: Bytes,
+}
+
 impl Keeper {
     pub(crate) fn new(run: &Run, attempt: Attempt, config: &Checkpoint) -> Self {
         let hand = Hand::Free(Box::new(Publisher::new(run, attempt, config)));
-        Self { run: run.clone(), attempt, hand, kept: None, upload_s: None }
+        Self { run: run.clone(), attempt, hand, part: None, kept: None, upload_s: None }
     }
 
     /// Goes on after the checkpoint that was loaded.
@@ -62,7 +90,7 @@ impl Keeper {
     pub(crate) fn writes(&self) -> Option<Step> {
         match &self.hand {
             Hand::Writing(step, _) => Some(*step),
-            Hand::Free(_) | Hand::Lost => None,
+            Hand::Free(_) | Hand::Lost => self.part.as_ref().map(|(record, _)| record.step),
         }
     }
 
@@ -78,19 +106,82 @@ impl Keeper {
 
     /// Begins to publish the lines so far and a checkpoint of `bytes`. The one before must have [`settled`](Self::settle).
     pub(crate) fn begin(&mut self, lines: String, record: CheckpointRecord, bytes: Bytes) -> Result<()> {
+        self.take(lines, record.step);
+        self.publish(record, Some(bytes))
+    }
+
+    fn take(&mut self, lines: String, step: Step) {
+        if let Hand::Free(publisher) = &mut self.hand {
+            publisher.take(lines, step);
+        }
+    }
+
+    fn publish(&mut self, record: CheckpointRecord, bytes: Option<Bytes>) -> Result<()> {
         let step = record.step;
         let Hand::Free(mut publisher) = std::mem::replace(&mut self.hand, Hand::Lost) else { return Ok(()) };
-        publisher.take(lines, step);
         let write = move || {
             let began = Instant::now();
             let result = publisher.checkpoint(record, bytes);
             Written { publisher, result, seconds: began.elapsed().as_secs_f64() }
         };
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
-        let thread = thread
-            .map_err(|error| TrainingError::Threads { purpose: "writes checkpoints", source: Box::new(error) })?;
-        self.hand = Hand::Writing(step, thread);
+        self.hand = Hand::Writing(step, beside(write)?);
         Ok(())
+    }
+
+    /// Begins to write this rank's part of the checkpoint that `record` will publish; rank 0 gives the lines so far too.
+    pub(crate) fn begin_part(&mut self, lines: String, record: CheckpointRecord, part: PartBytes) -> Result<()> {
+        self.take(lines, record.step);
+        let (run, attempt, key) = (self.run.clone(), self.attempt, record.checkpoint_key());
+        let write = move || {
+            let (began, values) = (Instant::now(), part.parts.values(part.start, &part.bytes));
+            let written = || -> Result<Option<CheckpointPart>, RunError> {
+                if part.bytes.is_empty() {
+                    return Ok(None);
+                }
+                run.still_ours(attempt)?;
+                Ok(Some(run.write_part(key, part.rank, part.bytes)?))
+            };
+            let result = written().map(|part| PartOfRank { part, values });
+            PartWritten { result, seconds: began.elapsed().as_secs_f64() }
+        };
+        self.part = Some((record, beside(write)?));
+        Ok(())
+    }
+
+    /// Whether this rank's part is written; none where no part is on its way, which is so on every rank or on none.
+    pub(crate) fn part_is_written(&self) -> Option<bool> {
+        self.part.as_ref().map(|(_, thread)| thread.is_finished())
+    }
+
+    /// Waits for this rank's part. None where it could not be written, which is said.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(crate) fn settle_part(&mut self) -> Result<Option<(CheckpointRecord, PartOfRank)>> {
+        let Some((record, thread)) = self.part.take() else { return Ok(None) };
+        let PartWritten { result, seconds } = joined(thread);
+        *self.upload_s.get_or_insert(0.0) += seconds;
+        match result {
+            Ok(part) => Ok(Some((record, part))),
+            Err(error) if error.may_pass() => {
+                let step = record.step;
+                tracing::error!(%step, %error, "a part of the checkpoint could not be written: training goes on, and the next one is tried");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins to publish the checkpoint that all ranks have written, on rank 0.
+    pub(crate) fn publish_parts(&mut self, mut record: CheckpointRecord, of_ranks: Vec<PartOfRank>) -> Result<()> {
+        let (world, values) = (of_ranks.len(), of_ranks.iter().flat_map(|of| of.values.iter().copied()));
+        let values: Vec<PieceValue> = values.collect();
+        record.parts = of_ranks.into_iter().filter_map(|of| of.part).collect();
+        record.key = record.checkpoint_key().bytes();
+        record.bytes = record.parts.iter().map(|part| part.bytes).sum();
+        let only = record.parts.first().map(|part| part.digest);
+        record.digest = Parts::of(record.bytes, world).digest(&values).or(only).unwrap_or(record.digest);
+        self.publish(record, None)
     }
 
     /// Takes note of a checkpoint that is written by now, and waits for none.
@@ -135,8 +226,7 @@ impl Keeper {
                 return None;
             }
         };
-        let Written { publisher, result, seconds } =
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let Written { publisher, result, seconds } = joined(thread);
         self.hand = Hand::Free(publisher);
         *self.upload_s.get_or_insert(0.0) += seconds;
         let result = result.map(|record| {
@@ -148,6 +238,7 @@ impl Keeper {
 
     /// Publishes why the attempt stops for good, with the lines so far, after the checkpoint that is being written.
     pub(crate) fn stop(&mut self, lines: String, step: Step, reason: String) -> Result<()> {
+        self.settle_part()?;
         self.settle()?;
         if let Hand::Free(publisher) = &mut self.hand {
             publisher.take(lines, step);
@@ -171,9 +262,23 @@ impl Keeper {
     }
 }
 
+/// Starts a thread that writes.
+fn beside<T: Send + 'static>(write: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
+    thread.map_err(|error| TrainingError::Threads { purpose: "write checkpoints", source: Box::new(error) })
+}
+
+fn joined<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 impl Drop for Keeper {
     /// A checkpoint that is being written is worth its time, whatever ended training.
     fn drop(&mut self) {
+        // A part without the others is worth nothing, but half of it would stay in the store.
+        if let Some((_, thread)) = self.part.take() {
+            let _ = thread.join();
+        }
         if let Hand::Writing(_, thread) = std::mem::replace(&mut self.hand, Hand::Lost) {
             // A panic there was reported by its own hook.
             let _ = thread.join();
@@ -195,9 +300,11 @@ mod tests {
             key: String::new(),
             bytes: 0,
             digest: Digest::of(b""),
+            parts: Vec::new(),
             failed_in_a_row: 0,
             failed_steps: 0,
             seconds: 0.0,
+            energy: None,
             score: None,
             metrics: None,
         }

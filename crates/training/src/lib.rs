@@ -4,6 +4,7 @@
 //! reads the environment, the command line or the terminal, so that a test trains in its own process. One process is one
 //! rank with one thread that owns every tensor.
 
+mod consumption;
 mod diagnosis;
 mod error;
 mod failure;
@@ -28,7 +29,7 @@ pub use diagnosis::Diagnosis;
 pub use error::TrainingError;
 pub use failure::{TrainingFailure, kind_of};
 pub use init_weights::verify_init_weights;
-pub use job::{CacheFolder, Ending, Input, OpenDevice, TrainingJob, Verify};
+pub use job::{CacheFolder, Ending, Input, NodePlace, OpenDevice, TrainingJob, Verify};
 pub use loader::Source;
 pub use observer::Observer;
 pub use online_probe::{OnlineProbe, ProbeScores};

@@ -17,6 +17,8 @@ pub(crate) struct Publisher {
     keep: usize,
     /// The one with the best score stays too.
     keep_best: bool,
+    /// Those of a step that is a multiple of this stay too.
+    keep_every: Option<u64>,
     /// Records of damaged checkpoints that were passed over when the run was opened.
     passed_over: BTreeSet<String>,
     /// Metrics files of the steps so far.
@@ -34,6 +36,7 @@ impl Publisher {
             attempt,
             keep: usize::try_from(config.keep).unwrap_or(usize::MAX),
             keep_best: config.keep_best,
+            keep_every: config.keep_every,
             passed_over: BTreeSet::new(),
             names: BTreeMap::new(),
             waiting: Vec::new(),
@@ -57,18 +60,26 @@ impl Publisher {
         self.from = up_to;
     }
 
-    /// Publishes the lines so far and a checkpoint of `bytes`. What was not published waits for the next call.
+    /// Publishes the lines so far and a checkpoint of `bytes`; without bytes, of the parts that `record` names. What was not published
+    /// waits for the next call.
     pub(crate) fn checkpoint(
         &mut self,
         mut record: CheckpointRecord,
-        bytes: Bytes,
+        bytes: Option<Bytes>,
     ) -> Result<CheckpointRecord, RunError> {
         self.run.still_ours(self.attempt)?;
         self.lines()?;
         record.attempt = self.attempt;
         record.metrics = Some(self.names.clone());
-        let retention = Retention { keep: self.keep, passed_over: &self.passed_over, best: self.keep_best };
-        self.run.publish_checkpoint(record, bytes, retention)
+        if let Some(bytes) = bytes {
+            self.run.write_bytes(&mut record, bytes)?;
+            // A later attempt that has begun meanwhile removes what was not published.
+            self.run.still_ours(self.attempt)?;
+        }
+        let (passed_over, best) = (&self.passed_over, self.keep_best);
+        let retention = Retention { keep: self.keep, passed_over, best, every: self.keep_every };
+        self.run.publish_record(&record, retention)?;
+        Ok(record)
     }
 
     /// Publishes why the attempt stops for good, with the lines so far.

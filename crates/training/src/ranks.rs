@@ -182,6 +182,12 @@ impl Ranks {
         Self { peers: Watched::alone(Box::new(Solo::new())), description: "one rank".to_owned() }
     }
 
+    /// Ranks that are joined already, and do not watch one another.
+    pub fn joined(peers: Box<dyn Collective>) -> Self {
+        let description = format!("{} ranks", peers.world());
+        Self { peers: Watched::alone(peers), description }
+    }
+
     /// How many they are and what joins them, for people.
     pub fn description(&self) -> &str {
         &self.description
@@ -232,7 +238,12 @@ impl Ranks {
     /// # Errors
     /// That of `result`; [`RanksError::Others`]; a lost peer.
     pub fn agree<T, E: From<RanksError>>(&self, result: Result<T, E>) -> Result<T, E> {
-        let failed = self.sum(f64::from(u8::from(result.is_err())))?;
+        let failed = match self.sum(f64::from(u8::from(result.is_err()))) {
+            Ok(failed) => failed,
+            // The others may have given up because of this one before it heard their answer: its own reason is the better one.
+            Err(_) if result.is_err() => return result,
+            Err(error) => return Err(error.into()),
+        };
         match result {
             Ok(_) if failed > 0.0 => Err(RanksError::Others { failed: failed as usize, world: self.world() }.into()),
             result => result,
@@ -263,7 +274,29 @@ impl Ranks {
     /// # Errors
     /// A lost peer.
     pub(crate) fn any(&self, mine: bool) -> Result<bool> {
-        Ok(self.sum(f64::from(u8::from(mine)))? > 0.0)
+        Ok(self.count([mine])?[0] > 0)
+    }
+
+    /// How many ranks say so, of each of several things.
+    ///
+    /// # Errors
+    /// A lost peer.
+    pub(crate) fn count<const N: usize>(&self, mine: [bool; N]) -> Result<[usize; N]> {
+        let sums = sum_numbers(self.peers(), &mine.map(|mine| f64::from(u8::from(mine))))?;
+        Ok(std::array::from_fn(|i| sums[i] as usize))
+    }
+
+    /// What each rank says, in their order, on all of them.
+    ///
+    /// # Errors
+    /// A lost peer.
+    pub(crate) fn gather<T: Serialize + DeserializeOwned>(&self, mine: &T) -> Result<Vec<T>> {
+        let mine = serde_json::to_vec(mine).map_err(RanksError::Received)?;
+        let of = |rank| -> Result<T> {
+            let own = if rank == self.rank() { mine.clone() } else { Vec::new() };
+            serde_json::from_slice(&broadcast_bytes(self.peers(), own, rank)?).map_err(RanksError::Received)
+        };
+        (0..self.world()).map(of).collect()
     }
 
     fn sum(&self, mine: f64) -> Result<f64> {

@@ -17,6 +17,7 @@ use torch_shim::panics::catch_torch_panic;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Result, TrainingError};
 use crate::loader::Source;
+use crate::snapshot::Loading;
 use crate::trainer::{Attempt, Trainer};
 use crate::{CacheFolder, Ending, Input, Observer, Ranks, TrainingFailure, TrainingJob, init_weights};
 
@@ -36,9 +37,9 @@ pub fn train(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) 
 fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> Result<Ending, TrainingFailure> {
     let run = Run::of(job.run.clone());
     // Everything that can be refused is refused before anything is written.
-    let Prepared { record, source, state } = ranks.agree(prepare(job, ranks))?;
+    let Prepared { record, source, mut state } = ranks.agree(prepare(job, ranks))?;
     let mut loaded = None;
-    let opened = ranks.made_by_first(|| open(job, &run, &record, &mut loaded))?;
+    let opened = ranks.made_by_first(|| open(job, &run, &record, &mut state, &mut loaded))?;
     let (begun, attempt, checkpoint) = match opened {
         Opened::Going { record, attempt, checkpoint } => (record, attempt, checkpoint),
         Opened::Done(steps) => {
@@ -52,7 +53,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
     let attempt = Attempt { job, record: &begun, run: &run, ranks, share: source.share, number: attempt };
     let mut trainer = Trainer::new(attempt, state, observer);
     let resumed = match checkpoint {
-        Some(record) => trainer.resume(record, loaded),
+        Some(record) => trainer.resume(*record, loaded),
         None => Ok(()),
     };
     ranks.agree(resumed)?;
@@ -100,17 +101,25 @@ enum Opened {
     /// The run is done, after so many steps.
     Done(Step),
     /// The run goes on as `attempt`, from `checkpoint` if there is one.
-    Going { record: Box<RunRecord>, attempt: run_spec::ids::Attempt, checkpoint: Option<CheckpointRecord> },
+    Going { record: Box<RunRecord>, attempt: run_spec::ids::Attempt, checkpoint: Option<Box<CheckpointRecord>> },
 }
 
-fn open(job: &TrainingJob<'_>, run: &Run, mine: &RunRecord, loaded: &mut Option<Loaded>) -> Result<Opened> {
+fn open(
+    job: &TrainingJob<'_>,
+    run: &Run,
+    mine: &RunRecord,
+    state: &mut State,
+    loaded: &mut Option<Loaded>,
+) -> Result<Opened> {
     let record = run.begin(mine)?;
     if run.finished()?.is_some() {
         // Whoever asks for a run that is done relies on its result.
         return Ok(Opened::Done(run.last_checkpoint()?.0.step));
     }
     // First what can be refused, so that a start that cannot go on takes nothing over.
-    *loaded = run.newest_whole()?;
+    let mut loading = Loading::into(state, record.config_digest);
+    *loaded = run.load_newest(|record, at, piece| loading.take(record, at, piece))?;
+    loading.finish()?;
     if loaded.is_none() && run.has_metrics()? {
         tracing::warn!(
             run = run.store().uri(),
@@ -118,6 +127,6 @@ fn open(job: &TrainingJob<'_>, run: &Run, mine: &RunRecord, loaded: &mut Option<
         );
     }
     let attempt = run.claim_attempt(job.code)?;
-    let checkpoint = loaded.as_ref().map(|loaded| loaded.record.clone());
+    let checkpoint = loaded.as_ref().map(|loaded| Box::new(loaded.record.clone()));
     Ok(Opened::Going { record: Box::new(record), attempt, checkpoint })
 }

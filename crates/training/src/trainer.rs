@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use collective::sum_numbers;
-use dino::tensor_bytes;
+use dino::tensor_bytes::{self, Room};
 use dino::{CropBatch, DinoError, Encoder, RankShare, State, StepReport};
 use run_folder::failure::sentence;
-use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
+use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Parts, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Digest, Rank, World};
 use run_spec::plan::SampleSums;
@@ -16,13 +16,15 @@ use run_spec::schedule::{Knobs, Schedules};
 use shards::{CacheReport, ShardSet};
 use tch::Kind;
 
+use crate::consumption::Consumption;
 use crate::error::{Result, TrainingError};
 use crate::failure::is_of_the_run_folder;
 use crate::host_copies::HostCopies;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, PartBytes};
 use crate::loader::{LoadedBatch, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
-use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob, snapshot};
+use crate::snapshot::Loading;
+use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -52,6 +54,7 @@ pub(crate) struct Trainer<'a> {
     observer: &'a mut dyn Observer,
     state: State,
     keeper: Keeper,
+    consumption: Consumption,
     /// Copies of the state, which the keeper writes.
     copies: HostCopies,
     metrics: Metrics,
@@ -75,6 +78,7 @@ impl<'a> Trainer<'a> {
             observer,
             state,
             keeper: Keeper::new(attempt.run, attempt.number, &attempt.job.config.checkpoint),
+            consumption: Consumption::begin(&attempt.job.place, &attempt.job.config.log),
             copies: HostCopies::new(),
             scored: None,
             metrics: Metrics::dropped(),
@@ -87,21 +91,22 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Goes on from a checkpoint; rank 0 has its bytes already, the others read them.
+    /// Goes on from a checkpoint; the state of rank 0 holds it already, the others read it.
     pub(crate) fn resume(&mut self, record: CheckpointRecord, loaded: Option<Loaded>) -> Result<()> {
         let Attempt { run, record: begun, number, .. } = self.attempt;
-        let bytes = match loaded {
-            Some(loaded) => {
-                self.keeper.go_on(&loaded)?;
-                loaded.bytes
+        match loaded {
+            Some(loaded) => self.keeper.go_on(&loaded)?,
+            None => {
+                let mut loading = Loading::into(&mut self.state, begun.config_digest);
+                run.load(&record, |record, at, piece| loading.take(record, at, piece))?;
+                loading.finish()?;
             }
-            None => run.read_checkpoint(&record)?,
-        };
-        self.state.load(&snapshot::of_run(&bytes, &record.key, &begun.config_digest)?, &record.key)?;
+        }
         self.step = record.step.get();
         self.failed_in_a_row = record.failed_in_a_row;
         self.failed_steps = record.failed_steps;
         self.seconds_before = record.seconds;
+        self.consumption.go_on(record.energy.as_ref());
         if self.first() {
             tracing::info!(step = %record.step, attempt = %number, "the run goes on from a checkpoint");
         }
@@ -115,9 +120,10 @@ impl<'a> Trainer<'a> {
             let uri = self.attempt.run.store().uri();
             self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step.into()));
         }
-        if self.first()
+        if (self.first() || self.in_parts())
             && let Ok(bytes) = tensor_bytes::length(&self.state.tensors())
         {
+            let bytes = if self.in_parts() { bytes.div_ceil(self.attempt.ranks.world()) } else { bytes };
             self.copies.prepare(bytes, self.state.device());
         }
         let ended = self.take_steps(source);
@@ -153,14 +159,13 @@ impl<'a> Trainer<'a> {
                 self.log(&report, &loaded, &knobs, total)?;
             }
             self.step += 1;
-            self.keeper.look()?;
             if self.first() {
                 self.observer.on_step(self.step);
             }
             // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
             next = self.next_batch(&mut loader, total)?;
             // A signal reaches the ranks at different moments: they stop after the same step.
-            let asked = self.is_to_stop()?;
+            let asked = self.look_at_checkpoints(self.attempt.job.stop.asked())? || self.is_as_far_as_asked();
             let kept_at = self.checkpoint(asked, total)?;
             if asked && self.step < total {
                 self.say_stopped(kept_at);
@@ -229,11 +234,16 @@ impl<'a> Trainer<'a> {
     /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
     ///
     /// All are of the global batch, so every rank takes part.
-    fn measure(&self, report: &StepReport, loaded: &LoadedBatch, last: bool) -> Result<StepMetrics> {
+    fn measure(&mut self, report: &StepReport, loaded: &LoadedBatch, last: bool) -> Result<StepMetrics> {
         let Attempt { ranks, share, .. } = self.attempt;
         let samples = sum_numbers(ranks.peers(), &loaded.samples.numbers()).map_err(RanksError::from)?;
         let samples = SampleSums::digest(&samples);
+        self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
+        let energy = self.consumption.record();
         let mut measured = StepMetrics {
+            kwh: Some(energy.kwh),
+            estimated_kwh: Some(energy.estimated_kwh),
+            kg_co2e: Some(energy.kg_co2e),
             teacher_entropy: Some(report.teacher_entropy),
             samples: Some(samples.short().to_owned()),
             ..StepMetrics::default()
@@ -278,45 +288,115 @@ impl<'a> Trainer<'a> {
         }
         let began = Instant::now();
         ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
-        let doing = format!("the checkpoint of step {}", self.step);
+        if let (Some(writes), true, true) = (self.keeper.writes(), asked, self.first()) {
+            tracing::info!(step = %writes, "asked to stop: the checkpoint that is being written is finished first");
+        }
+        self.finish_parts()?;
+        self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
+        let begun = match self.first() || self.in_parts() {
+            true => ranks.at_store(self.doing(), || self.begin_checkpoint(asked)),
+            false => Ok(()),
+        };
+        ranks.agree(begun)?;
+        self.metrics.count_stall(began.elapsed().as_secs_f64());
+        if !done && !asked {
+            return Ok(Some(self.step));
+        }
+        self.finish_parts()?;
         let kept = match self.first() {
-            true => ranks.at_store(doing, || {
-                self.begin_checkpoint(asked)?;
-                self.metrics.count_stall(began.elapsed().as_secs_f64());
-                if done || asked { self.end_checkpoint(done) } else { Ok(Some(self.step)) }
-            }),
+            true => ranks.at_store(self.doing(), || self.end_checkpoint(done)),
             false => Ok(Some(self.step)),
         };
         ranks.agree(kept)
     }
 
-    /// Copies the state, once the checkpoint before is written, and begins to write the copy.
+    /// Whether each rank writes a part of a checkpoint.
+    fn in_parts(&self) -> bool {
+        self.config().checkpoint.sharded && self.attempt.ranks.world() > 1
+    }
+
+    fn doing(&self) -> String {
+        format!("the checkpoint of step {}", self.step)
+    }
+
+    /// Copies the state, or this rank's part of it, once the checkpoint before is written, and begins to write the copy.
     fn begin_checkpoint(&mut self, asked: bool) -> Result<()> {
-        if let (Some(writes), true) = (self.keeper.writes(), asked) {
-            tracing::info!(step = %writes, "asked to stop: the checkpoint that is being written is finished first");
-        }
         self.keeper.settle()?;
         let config = self.attempt.record.config_digest.to_string();
         let facts = [("step", self.step.to_string()), ("config", config)];
-        let (used, device) = (self.copies.used(), self.state.device());
-        let copy = tensor_bytes::copy_with_facts(&self.state.tensors(), &facts, used, device)?;
-        let record = CheckpointRecord {
+        let (rank, world) = (self.attempt.ranks.rank(), self.attempt.ranks.world());
+        let in_parts = self.in_parts();
+        let (mut parts, mut start) = (Parts::of(0, world), 0);
+        let part = |length: usize| {
+            parts = Parts::of(length as u64, if in_parts { world } else { 1 });
+            let range = parts.range(if in_parts { rank } else { 0 });
+            start = range.start;
+            range.start as usize..range.end as usize
+        };
+        let room = Room { used: self.copies.used(), device: self.state.device() };
+        let copy = tensor_bytes::copy_with_facts(&self.state.tensors(), &facts, part, room)?;
+        let (record, bytes) = (self.checkpoint_record(), self.copies.share(copy));
+        if asked && self.first() {
+            let (step, from) = (self.step, self.keeper.kept_step());
+            tracing::info!(step, %from, "asked to stop: the last checkpoint is being written; killed before its end, the run goes on from the one before");
+        }
+        let lines = self.metrics.take();
+        if in_parts {
+            let rank = Rank::new(rank as u32);
+            return self.keeper.begin_part(lines, record, PartBytes { rank, parts, start, bytes });
+        }
+        self.keeper.begin(lines, record, bytes)
+    }
+
+    /// The record of a checkpoint of this step, whose bytes are not known yet.
+    fn checkpoint_record(&self) -> CheckpointRecord {
+        CheckpointRecord {
             step: self.step.into(),
             attempt: self.attempt.number,
             key: String::new(),
             bytes: 0,
             digest: Digest::of(b""),
+            parts: Vec::new(),
             failed_in_a_row: self.failed_in_a_row,
             failed_steps: self.failed_steps,
             seconds: self.seconds(),
+            energy: Some(self.consumption.record()),
             score: self.scored.filter(|(step, _)| *step == self.step).map(|(_, score)| score),
             metrics: None,
-        };
-        if asked {
-            let (step, from) = (self.step, self.keeper.kept_step());
-            tracing::info!(step, %from, "asked to stop: the last checkpoint is being written; killed before its end, the run goes on from the one before");
         }
-        self.keeper.begin(self.metrics.take(), record, self.copies.share(copy))
+    }
+
+    /// Waits for the parts that all ranks write, where any are on their way, and lets rank 0 publish them. Every rank calls it.
+    fn finish_parts(&mut self) -> Result<()> {
+        let Attempt { ranks, .. } = self.attempt;
+        if self.keeper.part_is_written().is_none() {
+            return Ok(());
+        }
+        let doing = "a part of a checkpoint";
+        let written = ranks.agree(ranks.at_store(doing, || self.keeper.settle_part()))?;
+        let (record, part) = written.unzip();
+        let of_ranks: Option<Vec<_>> = ranks.gather(&part)?.into_iter().collect();
+        let (true, Some(record)) = (self.first(), record) else { return Ok(()) };
+        match of_ranks {
+            Some(of_ranks) => self.keeper.publish_parts(record, of_ranks),
+            None => {
+                let step = record.step;
+                tracing::error!(%step, "the checkpoint is left out, since not all ranks could write their parts");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of what is written by now. Every rank calls it after each step, with whether it is asked to stop; says whether any is.
+    fn look_at_checkpoints(&mut self, asked: bool) -> Result<bool> {
+        self.keeper.look()?;
+        let ranks = self.attempt.ranks;
+        let Some(written) = self.keeper.part_is_written() else { return Ok(ranks.any(asked)?) };
+        let [asked, written] = ranks.count([asked, written])?;
+        if written == ranks.world() {
+            self.finish_parts()?;
+        }
+        Ok(asked > 0)
     }
 
     /// Waits for the checkpoint of this step; after the last step says that the run is done.
@@ -325,9 +405,9 @@ impl<'a> Trainer<'a> {
             self.keeper.settle()?;
             return Ok((self.keeper.kept_step() == self.step).then_some(self.step));
         }
-        if let Some(last) = self.keeper.settle_last()? {
-            self.finish(last)?;
-        }
+        let last = self.keeper.settle_last()?.filter(|last| last.step == self.step);
+        let last = last.ok_or_else(|| TrainingError::LastParts { uri: self.attempt.run.store().uri().to_owned() })?;
+        self.finish(last)?;
         Ok(Some(self.step))
     }
 

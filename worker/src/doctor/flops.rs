@@ -25,7 +25,7 @@ pub(crate) fn of_step(config: &TrainConfig, images: f64) -> f64 {
 }
 
 /// Forward of one crop of `side` pixels.
-fn backbone(config: &TrainConfig, side: i64) -> f64 {
+pub(crate) fn backbone(config: &TrainConfig, side: i64) -> f64 {
     let m = &config.model;
     let (d, grid) = (m.dim as f64, (side / m.patch) as f64);
     let patches = grid * grid;

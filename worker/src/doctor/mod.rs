@@ -4,7 +4,7 @@
 //! ranks every one checks its own node, and the first prints for all (docs/doctor.md).
 
 mod finding;
-mod flops;
+pub(crate) mod flops;
 mod large;
 mod node;
 mod report;

@@ -31,7 +31,7 @@ pub(super) fn of_run(trained: &Trained, arm: &str, transductive: Option<bool>) -
         code: codes(trained)?,
         device: trained.run.finished()?.map_or_else(|| trained.device.description.clone(), |done| done.device),
         hours: trained.checkpoint.seconds / 3600.0,
-        kwh: None,
+        kwh: trained.checkpoint.energy.as_ref().map(|energy| energy.kwh),
         transductive,
         token: None,
     })
@@ -40,7 +40,7 @@ pub(super) fn of_run(trained: &Trained, arm: &str, transductive: Option<bool>) -
 /// The same run's place in a sweep, for features that its training did not make: no step, and no hours charged.
 pub(super) fn untrained(of_run: &Origin, baseline: &dyn Baseline) -> Origin {
     let token = of_run.token.clone().filter(|_| baseline.needs_model());
-    Origin { step: 0.into(), checkpoint: None, hours: 0.0, transductive: None, token, ..of_run.clone() }
+    Origin { step: 0.into(), checkpoint: None, hours: 0.0, kwh: None, transductive: None, token, ..of_run.clone() }
 }
 
 /// The same of another output of the model than the CLS token, which has always been meant where none is named.

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     sync::{
         Arc, Weak,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     time::Duration,
 };
@@ -22,6 +22,8 @@ use std::{
 const BEAT: Duration = Duration::from_millis(250);
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the watch waits for an abort. One that hangs in a library is left to itself: the end of this process stands behind it.
+const ABORT: Duration = Duration::from_secs(1);
 
 pub(super) struct Round {
     shared: Arc<Shared>,
@@ -62,9 +64,7 @@ impl Round {
         }
         let Some(end) = self.shared.world_end.get() else { return true };
         let Some(ended) = self.ended else {
-            if let Some(inner) = inner.upgrade() {
-                inner.abort(&end.reason);
-            }
+            abort(inner, &end.reason);
             self.ended = Some(self.shared.clock.now());
             return true;
         };
@@ -121,5 +121,22 @@ impl Round {
     fn all(&self, own: Report, now: Duration) -> Vec<Heard> {
         let own = Heard { rank: self.shared.seats.rank(), at: now, report: Some(own) };
         std::iter::once(own).chain(self.others.iter().cloned()).collect()
+    }
+}
+
+/// Ends the calls that wait in `inner`, on a thread of its own, since the library below may not return from that.
+fn abort(inner: &Weak<dyn Collective>, reason: &str) {
+    let (inner, reason) = (inner.clone(), reason.to_owned());
+    let (done, wait) = channel();
+    let abort = move || {
+        if let Some(inner) = inner.upgrade() {
+            inner.abort(&reason);
+        }
+        // Nobody waits for one that took too long.
+        let _ = done.send(());
+    };
+    // Without a thread, this process is ended when its grace is over.
+    if std::thread::Builder::new().name("abort".to_owned()).spawn(abort).is_ok() {
+        let _ = wait.recv_timeout(ABORT);
     }
 }

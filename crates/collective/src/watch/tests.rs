@@ -246,6 +246,47 @@ fn a_rank_that_does_not_end_with_its_world_is_ended() {
     world.part();
 }
 
+/// A rank alone whose library does not return from an abort, as NCCL's may.
+#[derive(Debug)]
+struct Hangs;
+
+impl Collective for Hangs {
+    fn rank(&self) -> usize {
+        0
+    }
+    fn world(&self) -> usize {
+        1
+    }
+    fn all_reduce(&self, _: Buffer<'_>, _: Op) -> Result<(), CollectiveError> {
+        Ok(())
+    }
+    fn broadcast(&self, _: Buffer<'_>, _: usize) -> Result<(), CollectiveError> {
+        Ok(())
+    }
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        Ok(())
+    }
+    fn abort(&self, _: &str) {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+#[test]
+fn an_abort_that_hangs_does_not_keep_the_process() {
+    let kept = Arc::new(Kept::default());
+    let mut world = ByHand::of(2, &(Arc::clone(&kept) as Arc<dyn Stuck>));
+    world.watched[1].abort("its disk is full");
+    let hangs: Arc<dyn Collective> = Arc::new(Hangs);
+    while world.rounds[0].turn(&Arc::downgrade(&hangs)) {
+        world.clock.0.sleep(Duration::from_secs(1));
+        assert!(world.clock.now() < Duration::from_secs(30), "it is kept");
+    }
+    assert!(kept.0.get().unwrap().contains("its disk is full"));
+    world.part();
+}
+
 #[test]
 fn a_call_that_fails_while_nobody_is_to_blame_says_so_itself_after_two_seconds() {
     let clock: Arc<dyn Clock> = Arc::new(SteppedClock::default());

@@ -5,7 +5,7 @@ use crate::support::runs::{
     CENTERINGS, assert_near, assert_near_losses, assert_same, batch, copies, new, on_ranks, take_steps, tiny,
 };
 use collective::{Collective, Fault, Faulty, Solo, Threads};
-use dino::{DinoError, Quantity, State};
+use dino::{DinoError, Incoming, Quantity, State, tensor_bytes::to_bytes_with_facts};
 use run_spec::{
     config::{Centering, KoleoExclude, Precision, TrainConfig},
     schedule::Schedules,
@@ -99,6 +99,41 @@ fn a_checkpoint_continues_to_the_bit() {
         assert_eq!(resumed.steps(), 2);
         take_steps(&mut resumed, &c, 2..4, &Solo::new());
         assert_same(&copies(&straight), &copies(&resumed));
+    }
+}
+
+#[test]
+fn a_state_that_comes_in_pieces_is_the_one_that_was_written() {
+    for (centering, precision) in CENTERINGS.into_iter().zip([Precision::F64, Precision::F32, Precision::F16]) {
+        let mut c = tiny();
+        (c.loss.centering, c.train.precision) = (centering, precision);
+        let mut first = new(&c);
+        if precision != Precision::F16 {
+            take_steps(&mut first, &c, 0..2, &Solo::new());
+        }
+        let bytes = to_bytes_with_facts(&first.tensors(), &[("step", "2".to_owned())]).unwrap();
+        let head = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for piece in [head, head + 1024, bytes.len()] {
+            c.init.seed = Some(99);
+            let mut second = new(&c);
+            let mut incoming = Incoming::of(&second, &bytes[..piece], "a checkpoint").unwrap();
+            for (at, part) in bytes.chunks(piece).enumerate() {
+                incoming.take((at * piece) as u64, part);
+            }
+            incoming.finish(&mut second).unwrap();
+            assert_same(&copies(&first), &copies(&second));
+            assert_eq!(second.steps(), first.steps());
+        }
+        let mut second = new(&c);
+        let before = copies(&second);
+        let mut incoming = Incoming::of(&second, &bytes[..head], "a checkpoint").unwrap();
+        incoming.take(0, &bytes[..head]);
+        let error = incoming.finish(&mut second).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("a checkpoint ends after {head} of {} bytes", bytes.len())), "{error}");
+        c.model.depth = 1;
+        let error = Incoming::of(&new(&c), &bytes[..head], "a checkpoint").unwrap_err().to_string();
+        assert!(error.contains("unexpected adam.m.backbone.blocks.1.attn.proj.bias"), "{error}");
+        assert_same(&before, &copies(&second));
     }
 }
 

@@ -151,8 +151,10 @@ const RANGES: &[(&str, Range)] = &[
     ("train.step_deadline_s", above_to(0.0, 1e9)),
     ("checkpoint.every_steps", COUNT),
     ("checkpoint.keep", COUNT),
+    ("checkpoint.keep_every", COUNT),
     ("log.every_steps", COUNT),
     ("log.collapse_every_steps", COUNT),
+    ("log.grid_kg_per_kwh", from(0.0)),
     ("log.probe_every_steps", COUNT),
     // Seconds: up to a week.
     ("store.retry_for", within(0.0, 604_800.0)),

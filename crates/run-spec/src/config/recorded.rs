@@ -31,7 +31,15 @@ const OPERATIONAL: [&str; 10] = [
 const UNDIGESTED: [&str; 3] = ["/log/tensorboard", "/log/prometheus", "/store"];
 
 /// Operational keys that came after digests of whole configurations were written down: no digest covers them, so those stay.
-const LATER: [&str; 4] = ["/log/probe_every_steps", "/log/probe_shards", "/log/probe_split", "/checkpoint/keep_best"];
+const LATER: [&str; 7] = [
+    "/log/grid_kg_per_kwh",
+    "/log/probe_every_steps",
+    "/log/probe_shards",
+    "/log/probe_split",
+    "/checkpoint/keep_best",
+    "/checkpoint/keep_every",
+    "/checkpoint/sharded",
+];
 
 /// Keys that came after digests were written down, each with the value that leaves things as they were: with that value no digest covers them, so those stay.
 const SINCE: [(&str, f64); 1] = [("/loss/sigreg_weight", 0.0)];

@@ -253,6 +253,10 @@ section! {
         keep: u64 = 3,
         /// Keep the snapshot with the best score of the online probe (`log.probe_every_steps`) too, however old.
         keep_best: bool = false,
+        /// Keep the snapshots of steps that are a multiple of this too, however old; null keeps none for that.
+        keep_every: Option<u64> = None,
+        /// Each rank writes a part of the snapshot, instead of rank 0 the whole. The bytes are the same.
+        sharded: bool = false,
     }
 }
 section! {
@@ -262,6 +266,8 @@ section! {
         every_steps: u64 = 10,
         /// Steps between the dearer measures (teacher entropy, RankMe).
         collapse_every_steps: u64 = 100,
+        /// Emissions of a kilowatt hour of the place where training runs, in kg CO2e; null takes the world average.
+        grid_kg_per_kwh: Option<f64> = None,
         /// Local folder for TensorBoard event files of rank 0; null writes none.
         tensorboard: Option<String> = None,
         /// Local file for Prometheus, replaced with each line of rank 0; null writes none.

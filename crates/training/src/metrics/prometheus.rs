@@ -10,7 +10,7 @@ use std::path::Path;
 use run_folder::{MetricsLine, StepOutcome};
 
 /// Metrics-line key, Prometheus name after `reddino_train_`, factor to base units, help.
-const GAUGES: [(&str, &str, f64, &str); 20] = [
+const GAUGES: [(&str, &str, f64, &str); 21] = [
     ("step", "step", 1.0, "Number of the last step that has a metrics line."),
     ("loss", "loss", 1.0, "Total loss in nats."),
     ("dino_global", "dino_global_loss", 1.0, "DINO loss of the global crops in nats."),
@@ -29,6 +29,13 @@ const GAUGES: [(&str, &str, f64, &str); 20] = [
     ("data_wait", "data_wait_ratio", 1.0, "Share of the time that was spent waiting for data."),
     ("memory_mb", "resident_memory_bytes", 1_048_576.0, "Memory of the process of rank 0 in bytes."),
     ("all_reduce_s", "all_reduce_seconds", 1.0, "Seconds of summing gradients in the last step."),
+    (
+        "kwh",
+        "energy_joules",
+        3.6e6,
+        "Energy that all ranks have used since the run began in joules, by counters or estimated.",
+    ),
+    ("kg_co2e", "emissions_kilograms", 1.0, "What that has emitted in kilograms of CO2 equivalent."),
     ("checkpoint_stall_s", "checkpoint_stall_seconds", 1.0, "Seconds that steps waited for the last checkpoint."),
     ("checkpoint_upload_s", "checkpoint_upload_seconds", 1.0, "Seconds of writing the last checkpoint."),
 ];

@@ -6,7 +6,7 @@ use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 use shards::{Codec, Header, Manifest, PatchRow, RgbImage, ShardLimits, ShardWriter, shard_key};
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::{Store, Waiting};
-use training::{Ending, Observer, OpenDevice, Ranks, StopWish, TrainingFailure, TrainingJob};
+use training::{Ending, NodePlace, Observer, OpenDevice, Ranks, StopWish, TrainingFailure, TrainingJob};
 
 const SIDE: u32 = 28;
 pub(crate) const STEPS: u64 = 4;
@@ -87,6 +87,7 @@ pub(crate) fn job<'a>(config: &'a ResolvedConfig, shards: &Store, run: &Store) -
         waiting: Waiting::default(),
         cache: None,
         device: OpenDevice { device: tch::Device::Cpu, description: "CPU".to_owned() },
+        place: NodePlace { first_of_node: true, gpu: None },
         code: "test",
         stop_at: None,
         stop: StopWish::default(),

@@ -5,3 +5,4 @@ mod common;
 mod online_probe;
 mod published;
 mod runs;
+mod sharded;

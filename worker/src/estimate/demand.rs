@@ -1,0 +1,54 @@
+//! What one rank must do in a step: operations, bytes for its peers, and the time of both.
+
+use dino::Architecture;
+use run_spec::config::TrainConfig;
+
+use super::{Accelerator, Span};
+use crate::doctor::flops;
+
+/// The work of one rank in one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    /// Numbers that are trained, heads included.
+    pub(super) parameters: u64,
+    /// Floating-point operations.
+    pub(super) flops: f64,
+    /// Bytes that it sends to sum gradients.
+    pub(super) wire_bytes: f64,
+}
+
+impl Demand {
+    /// Of a rank with `images` images among `ranks`.
+    pub(super) fn of(config: &TrainConfig, images: u64, ranks: u64) -> Self {
+        let parameters = parameters(config);
+        let again = if config.train.activation_checkpointing { recomputed(config, images as f64) } else { 0.0 };
+        // A ring sends each gradient twice, but for the own part.
+        let share = 2.0 * (ranks as f64 - 1.0) / ranks as f64;
+        Self {
+            parameters,
+            flops: flops::of_step(config, images as f64) + again,
+            wire_bytes: share * 4.0 * parameters as f64,
+        }
+    }
+
+    /// Seconds of a step: at the least all traffic hides behind backward, at the most none does.
+    pub(super) fn step_seconds(&self, on: &Accelerator) -> Span {
+        let rate = on.flops_per_s();
+        let wire_s = self.wire_bytes / (on.link_gb_per_s * 1e9);
+        Span { least: (self.flops / rate.most).max(wire_s), most: self.flops / rate.least + wire_s }
+    }
+}
+
+/// Numbers of backbone and heads.
+pub(super) fn parameters(config: &TrainConfig) -> u64 {
+    let declared = Architecture::of(config).declare();
+    declared.iter().map(|declared| declared.shape.iter().product::<i64>().unsigned_abs()).sum()
+}
+
+/// The student's blocks, which run forward once more with activation checkpointing.
+fn recomputed(config: &TrainConfig, images: f64) -> f64 {
+    let used = config.loss.n_local > config.loss.local_loss_above;
+    let local = if used { config.loss.n_local as f64 * images } else { 0.0 };
+    2.0 * images * flops::backbone(config, config.crops.global_size)
+        + local * flops::backbone(config, config.crops.local_size)
+}

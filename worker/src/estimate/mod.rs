@@ -1,0 +1,252 @@
+//! `worker estimate`: what a run takes before it is begun: memory, work, traffic, hours, energy, money; and whether it fits at all.
+//!
+//! Counted from the configuration: nothing is trained. What a machine makes of a count is a range with its reason. On `cpu` it is this
+//! machine, whose matrix rate is measured.
+
+mod accelerator;
+mod demand;
+mod memory;
+mod views;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use energy::{WORLD_KG_PER_KWH, WORLD_SOURCE};
+use run_spec::config::ResolvedConfig;
+use serde::Serialize;
+
+use crate::cli::EstimateArgs;
+use crate::config_file;
+use accelerator::Accelerator;
+use demand::Demand;
+use memory::Memory;
+
+/// From least to most.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Span {
+    least: f64,
+    most: f64,
+}
+
+impl Span {
+    fn map(self, with: impl Fn(f64) -> f64) -> Self {
+        Self { least: with(self.least), most: with(self.most) }
+    }
+
+    fn text(self, unit: &str) -> String {
+        format!("{} to {} {unit}", short(self.least), short(self.most))
+    }
+}
+
+/// What `worker estimate` prints.
+#[derive(Debug, Serialize)]
+struct Estimate {
+    schema: u32,
+    gpu: Accelerator,
+    nodes: u64,
+    gpus: u64,
+    images_per_gpu: u64,
+    parameters: u64,
+    memory: Memory,
+    /// Whether a rank's part of the batch fits, and the largest one that does.
+    fits: bool,
+    largest_images_per_gpu: u64,
+    flops_per_step: f64,
+    wire_bytes_per_step: f64,
+    checkpoint_bytes: u64,
+    /// Host memory of a node for copies of checkpoints.
+    checkpoint_host_bytes_per_node: u64,
+    steps: u64,
+    images_per_s: Span,
+    images_per_s_by: String,
+    augment_cores_per_gpu: Span,
+    hours: Span,
+    kwh: Span,
+    kg_co2e: Span,
+    kg_per_kwh: f64,
+    grid: String,
+    price: Option<Span>,
+}
+
+/// Prints the estimate; the exit code is 1 where the run cannot fit.
+pub(crate) fn estimate(args: &EstimateArgs) -> Result<ExitCode> {
+    let config = config_file::read(&args.config, &args.set)?;
+    let made = make(&config, args)?;
+    terminal::report(&made, args.json)?;
+    Ok(if made.fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
+    let gpus = args.nodes * args.gpus_per_node;
+    ensure!(gpus > 0, "--nodes and --gpus-per-node: at least one of each is needed");
+    ensure!(
+        gpus <= config.train.batch_size,
+        "{gpus} GPUs for a batch of {}: each rank needs an image; use fewer, or raise train.batch_size",
+        config.train.batch_size
+    );
+    let gpu = Accelerator::named(&args.gpu, config)?;
+    let images = config.train.batch_size.div_ceil(gpus);
+    let memory = Memory::of(config, images, gpus, &gpu);
+    let room = gpu.memory_bytes();
+    let largest = memory::largest(room, |images| Memory::of(config, images, gpus, &gpu).total());
+    let demand = Demand::of(config, images, gpus);
+    let step_s = demand.step_seconds(&gpu);
+    let batch = config.train.batch_size as f64;
+    let images_per_s = Span { least: batch / step_s.most, most: batch / step_s.least };
+    let steps = config.total_steps();
+    let hours = step_s.map(|seconds| seconds * steps as f64 / 3600.0);
+    let cores = views::cores(config, images_per_s.map(|all| all / gpus as f64))?;
+    let watts = gpu.watts * gpus as f64 + energy::CORE_WATTS * cores.most * gpus as f64;
+    let kwh = hours.map(|hours| hours * watts / 1e3);
+    let (kg_per_kwh, grid) = match config.log.grid_kg_per_kwh {
+        Some(kg) => (kg, "log.grid_kg_per_kwh".to_owned()),
+        None => (WORLD_KG_PER_KWH, WORLD_SOURCE.to_owned()),
+    };
+    let ranks_per_node = if config.checkpoint.sharded { args.gpus_per_node as f64 / gpus as f64 } else { 1.0 };
+    let checkpoint_bytes = crate::check_command::checkpoint_bytes(config);
+    Ok(Estimate {
+        schema: 1,
+        nodes: args.nodes,
+        gpus,
+        images_per_gpu: images,
+        parameters: demand.parameters,
+        fits: memory.total() <= room,
+        memory,
+        largest_images_per_gpu: largest,
+        flops_per_step: demand.flops * gpus as f64,
+        wire_bytes_per_step: demand.wire_bytes,
+        checkpoint_bytes,
+        checkpoint_host_bytes_per_node: (checkpoint_bytes as f64 * ranks_per_node) as u64,
+        steps,
+        images_per_s,
+        images_per_s_by: gpu.reason(),
+        augment_cores_per_gpu: cores,
+        hours,
+        kwh,
+        kg_co2e: kwh.map(|kwh| kwh * kg_per_kwh),
+        kg_per_kwh,
+        grid,
+        price: args.price.map(|price| hours.map(|hours| hours * gpus as f64 * price)),
+        gpu,
+    })
+}
+
+/// A number with three digits that count.
+fn short(number: f64) -> String {
+    match number.abs() {
+        n if n >= 100.0 => format!("{number:.0}"),
+        n if n >= 10.0 => format!("{number:.1}"),
+        n if n >= 1.0 => format!("{number:.2}"),
+        _ => format!("{number:.3}"),
+    }
+}
+
+fn gib(bytes: f64) -> String {
+    format!("{} GiB", short(bytes / f64::from(1 << 30)))
+}
+
+impl Estimate {
+    /// What helps where a rank's part does not fit.
+    fn remedy(&self) -> String {
+        match self.largest_images_per_gpu {
+            0 => "not even one image fits: set train.activation_checkpointing=true, or take a smaller model or a larger GPU".to_owned(),
+            most => format!(
+                "{most} images fit on a GPU: take {} GPUs, or set train.gradient_accumulation={}, or train.activation_checkpointing=true",
+                (self.images_per_gpu * self.gpus).div_ceil(most),
+                self.images_per_gpu.div_ceil(most)
+            ),
+        }
+    }
+}
+
+impl terminal::Report for Estimate {
+    fn text(&self) -> String {
+        let mut lines = vec![format!(
+            "{} x {}, {} images each of a batch of {}, {} steps",
+            self.gpus,
+            self.gpu.name,
+            self.images_per_gpu,
+            self.images_per_gpu * self.gpus,
+            self.steps
+        )];
+        let mut rows: Vec<Vec<String>> =
+            self.memory.parts().iter().map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
+        let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
+        row("memory: all", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
+        row("largest share that fits", format!("{} images on a GPU", self.largest_images_per_gpu));
+        row("parameters", format!("{} million", short(self.parameters as f64 / 1e6)));
+        row("work of a step", format!("{} Tflop", short(self.flops_per_step / 1e12)));
+        row("sent by a rank in a step", format!("{} MB", short(self.wire_bytes_per_step / 1e6)));
+        row("checkpoint", gib(self.checkpoint_bytes as f64));
+        row("copies of it on a node's host", gib(self.checkpoint_host_bytes_per_node as f64));
+        row("images a second", format!("{} ({})", self.images_per_s.text("images/s"), self.images_per_s_by));
+        row("cores for augmentation, a GPU", self.augment_cores_per_gpu.text("like this machine's"));
+        row("time", self.hours.text("hours"));
+        row("energy", self.kwh.text("kWh, GPUs and those cores"));
+        row("emissions", format!("{} ({} kg/kWh: {})", self.kg_co2e.text("kg CO2e"), self.kg_per_kwh, self.grid));
+        if let Some(price) = self.price {
+            row("price", price.text("of the currency of --price"));
+        }
+        lines.push(terminal::columns(&rows, &[]));
+        if !self.fits {
+            lines.push(format!("This does not fit: {}.", self.remedy()));
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn args(words: &[&str]) -> EstimateArgs {
+        let line = ["worker", "estimate", "config.yaml"].iter().chain(words);
+        match crate::cli::Cli::try_parse_from(line).unwrap().command {
+            crate::cli::Command::Estimate(args) => args,
+            _ => unreachable!("it was named"),
+        }
+    }
+
+    fn of(text: &str, sets: &[&str], words: &[&str]) -> Result<Estimate> {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        make(&ResolvedConfig::from_yaml(text, "test", &sets)?, &args(words))
+    }
+
+    #[test]
+    fn more_gpus_take_less_time_each_holds_fewer_images_and_the_work_stays() {
+        let one = of(crate::bench::SMALL, &[], &["--gpu", "a100", "--price", "2"]).unwrap();
+        let eight = of(crate::bench::SMALL, &[], &["--gpu", "a100", "--gpus-per-node", "8"]).unwrap();
+        assert_eq!((one.images_per_gpu, eight.images_per_gpu), (512, 64));
+        assert!(eight.memory.total() < one.memory.total() && eight.hours.most < one.hours.most / 4.0);
+        assert!((eight.flops_per_step / one.flops_per_step - 1.0).abs() < 1e-9);
+        assert_eq!((one.wire_bytes_per_step, eight.price.is_none()), (0.0, true));
+        assert!((one.price.unwrap().least - 2.0 * one.hours.least).abs() < 1e-9);
+        assert!(terminal::Report::text(&one).contains("1 x A100"), "{}", terminal::Report::text(&one));
+    }
+
+    #[test]
+    fn what_cannot_fit_is_told_with_the_remedy_that_makes_it_fit() {
+        let large = ["model.dim=1024", "model.depth=24", "model.heads=16", "train.loss_groups=1"];
+        let refused = of(crate::bench::SMALL, &large, &["--gpu", "l40s"]).unwrap();
+        assert!(!refused.fits && refused.largest_images_per_gpu > 0);
+        let text = terminal::Report::text(&refused);
+        assert!(text.contains("This does not fit") && text.contains("train.gradient_accumulation="), "{text}");
+        let parts = refused.images_per_gpu.div_ceil(refused.largest_images_per_gpu);
+        let set = format!("train.gradient_accumulation={parts}");
+        let sets: Vec<&str> = large.into_iter().chain([set.as_str()]).collect();
+        assert!(of(crate::bench::SMALL, &sets, &["--gpu", "l40s"]).unwrap().fits, "{set}");
+    }
+
+    #[test]
+    fn words_that_make_no_sense_are_refused() {
+        for (words, said) in [
+            (&["--nodes", "0"][..], "at least one"),
+            (&["--nodes", "999"], "each rank needs an image"),
+            (&["--gpu", "h1000"], "h100"),
+        ] {
+            let error = of(crate::bench::SMALL, &[], words).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

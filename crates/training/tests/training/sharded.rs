@@ -54,7 +54,7 @@ fn parts_of_any_number_of_ranks_are_read_by_any_other_and_end_in_the_weights_of_
     for writers in [1, 2, 4] {
         let half = |sets| {
             let run = memory();
-            for ended in train_on(writers, sets, &shards, &[run.clone()], Some(2)) {
+            for ended in train_on(writers, sets, &shards, std::slice::from_ref(&run), Some(2)) {
                 assert_eq!(ended.unwrap(), Ending::Stopped);
             }
             run
@@ -67,7 +67,7 @@ fn parts_of_any_number_of_ranks_are_read_by_any_other_and_end_in_the_weights_of_
         for readers in [1, 2, 4] {
             let end = |run: &Store, sets| {
                 let run = copy_of(run);
-                for ended in train_on(readers, sets, &shards, &[run.clone()], None) {
+                for ended in train_on(readers, sets, &shards, std::slice::from_ref(&run), None) {
                     assert_eq!(ended.unwrap(), Ending::Done);
                 }
                 let found = verify(&Run::of(run.clone())).unwrap();

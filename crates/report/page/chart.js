@@ -133,9 +133,11 @@ function nameBeside(name, x, y, { width, placed }) {
   const words = ellipsis(name, 24);
   const length = 6.8 * words.length;
   const box = ([isLeft, down]) => ({ isLeft, from: isLeft ? x - 8 - length : x + 8, to: isLeft ? x - 8 : x + 8 + length, y: y + 4 + down });
-  const places = [0, 14, -14].flatMap((down) => [[false, down], [true, down]]).map(box).filter(({ from, to }) => from >= 0 && to <= width);
+  const places = [0, 14, -14].flatMap((down) => [[false, down], [true, down]]).map(box).filter(({ from, to, y: at }) => from >= 0 && to <= width && at >= 11);
   const isFree = (a) => placed.every((b) => a.to < b.from || b.to < a.from || Math.abs(a.y - b.y) > 12);
-  const found = places.find(isFree) ?? places[0] ?? box([true, 0]);
+  const found = places.find(isFree);
+  // Without room the legend names it, and the pointer.
+  if (!found) return null;
   placed.push(found);
   return draw("text", { x: found.isLeft ? x - 8 : x + 8, y: found.y, "text-anchor": found.isLeft ? "end" : "start" }, words);
 }
@@ -155,7 +157,8 @@ function seriesMarks(chart, series, index, chosen, { along, up, width, placed })
   } else {
     for (const [x, y] of points) {
       group.append(draw("circle", { cx: along.at(x), cy: up.at(y), r: isChosen ? 4.5 : 3, fill: ink }));
-      if (isChosen && chart.kind === "points") group.append(nameBeside(series.name, along.at(x), up.at(y), { width, placed }));
+      const name = isChosen && chart.kind === "points" ? nameBeside(series.name, along.at(x), up.at(y), { width, placed }) : null;
+      if (name) group.append(name);
     }
   }
   return group;

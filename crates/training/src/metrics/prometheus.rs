@@ -10,7 +10,7 @@ use std::path::Path;
 use run_folder::{MetricsLine, StepOutcome};
 
 /// Metrics-line key, Prometheus name after `reddino_train_`, factor to base units, help.
-const GAUGES: [(&str, &str, f64, &str); 21] = [
+const GAUGES: [(&str, &str, f64, &str); 22] = [
     ("step", "step", 1.0, "Number of the last step that has a metrics line."),
     ("loss", "loss", 1.0, "Total loss in nats."),
     ("dino_global", "dino_global_loss", 1.0, "DINO loss of the global crops in nats."),

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use energy::{WORLD_KG_PER_KWH, WORLD_SOURCE};
-use run_spec::config::ResolvedConfig;
+use run_spec::config::{ResolvedConfig, TrainConfig};
 use serde::Serialize;
 
 use crate::cli::EstimateArgs;
@@ -51,6 +51,8 @@ struct Estimate {
     /// Whether a rank's part of the batch fits, and the largest one that does.
     fits: bool,
     largest_images_per_gpu: u64,
+    /// The fewest parts of a rank's share, one after the other, that fit; none where the whole does, or no number helps.
+    gradient_accumulation: Option<u64>,
     flops_per_step: f64,
     wire_bytes_per_step: f64,
     checkpoint_bytes: u64,
@@ -77,18 +79,14 @@ pub(crate) fn estimate(args: &EstimateArgs) -> Result<ExitCode> {
 }
 
 fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
-    let gpus = args.nodes * args.gpus_per_node;
-    ensure!(gpus > 0, "--nodes and --gpus-per-node: at least one of each is needed");
-    ensure!(
-        gpus <= config.train.batch_size,
-        "{gpus} GPUs for a batch of {}: each rank needs an image; use fewer, or raise train.batch_size",
-        config.train.batch_size
-    );
+    let gpus = gpus(config, args)?;
     let gpu = Accelerator::named(&args.gpu, config)?;
     let images = config.train.batch_size.div_ceil(gpus);
     let memory = Memory::of(config, images, gpus, &gpu);
     let room = gpu.memory_bytes();
     let largest = memory::largest(room, |images| Memory::of(config, images, gpus, &gpu).total());
+    let fits = memory.total() <= room;
+    let gradient_accumulation = if fits { None } else { parts_that_fit(config, images, gpus, &gpu) };
     let demand = Demand::of(config, images, gpus);
     let step_s = demand.step_seconds(&gpu);
     let batch = config.train.batch_size as f64;
@@ -98,10 +96,7 @@ fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
     let cores = views::cores(config, images_per_s.map(|all| all / gpus as f64))?;
     let watts = gpu.watts * gpus as f64 + energy::CORE_WATTS * cores.most * gpus as f64;
     let kwh = hours.map(|hours| hours * watts / 1e3);
-    let (kg_per_kwh, grid) = match config.log.grid_kg_per_kwh {
-        Some(kg) => (kg, "log.grid_kg_per_kwh".to_owned()),
-        None => (WORLD_KG_PER_KWH, WORLD_SOURCE.to_owned()),
-    };
+    let (kg_per_kwh, grid) = grid(config);
     let ranks_per_node = if config.checkpoint.sharded { args.gpus_per_node as f64 / gpus as f64 } else { 1.0 };
     let checkpoint_bytes = crate::check_command::checkpoint_bytes(config);
     Ok(Estimate {
@@ -110,9 +105,10 @@ fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
         gpus,
         images_per_gpu: images,
         parameters: demand.parameters,
-        fits: memory.total() <= room,
+        fits,
         memory,
         largest_images_per_gpu: largest,
+        gradient_accumulation,
         flops_per_step: demand.flops * gpus as f64,
         wire_bytes_per_step: demand.wire_bytes,
         checkpoint_bytes,
@@ -125,9 +121,36 @@ fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
         kwh,
         kg_co2e: kwh.map(|kwh| kwh * kg_per_kwh),
         kg_per_kwh,
-        grid,
+        grid: grid.to_owned(),
         price: args.price.map(|price| hours.map(|hours| hours * gpus as f64 * price)),
         gpu,
+    })
+}
+
+fn gpus(config: &TrainConfig, args: &EstimateArgs) -> Result<u64> {
+    let (gpus, batch) = (args.nodes * args.gpus_per_node, config.train.batch_size);
+    ensure!(gpus > 0, "--nodes and --gpus-per-node: at least one of each is needed");
+    ensure!(
+        gpus <= batch,
+        "{gpus} GPUs for a batch of {batch}: each rank needs an image; use fewer, or raise train.batch_size"
+    );
+    Ok(gpus)
+}
+
+/// Emissions of a kilowatt hour, and where that number is from.
+fn grid(config: &TrainConfig) -> (f64, &'static str) {
+    match config.log.grid_kg_per_kwh {
+        Some(kg) => (kg, "log.grid_kg_per_kwh"),
+        None => (WORLD_KG_PER_KWH, WORLD_SOURCE),
+    }
+}
+
+/// The fewest parts in which a rank's `images` fit, where any number helps: targets are made for the whole share.
+fn parts_that_fit(config: &TrainConfig, images: u64, gpus: u64, gpu: &Accelerator) -> Option<u64> {
+    (2..=images).find(|parts| {
+        let mut config = config.clone();
+        config.train.gradient_accumulation = *parts;
+        Memory::of(&config, images, gpus, gpu).total() <= gpu.memory_bytes()
     })
 }
 
@@ -150,11 +173,14 @@ impl Estimate {
     fn remedy(&self) -> String {
         match self.largest_images_per_gpu {
             0 => "not even one image fits: set train.activation_checkpointing=true, or take a smaller model or a larger GPU".to_owned(),
-            most => format!(
-                "{most} images fit on a GPU: take {} GPUs, or set train.gradient_accumulation={}, or train.activation_checkpointing=true",
-                (self.images_per_gpu * self.gpus).div_ceil(most),
-                self.images_per_gpu.div_ceil(most)
-            ),
+            most => {
+                let parts = self.gradient_accumulation.map(|parts| format!("set train.gradient_accumulation={parts}, or "));
+                format!(
+                    "{most} images fit on a GPU: take {} GPUs, or {}try train.activation_checkpointing=true",
+                    (self.images_per_gpu * self.gpus).div_ceil(most),
+                    parts.unwrap_or_default()
+                )
+            }
         }
     }
 }
@@ -232,8 +258,7 @@ mod tests {
         assert!(!refused.fits && refused.largest_images_per_gpu > 0);
         let text = terminal::Report::text(&refused);
         assert!(text.contains("This does not fit") && text.contains("train.gradient_accumulation="), "{text}");
-        let parts = refused.images_per_gpu.div_ceil(refused.largest_images_per_gpu);
-        let set = format!("train.gradient_accumulation={parts}");
+        let set = format!("train.gradient_accumulation={}", refused.gradient_accumulation.unwrap());
         let sets: Vec<&str> = large.into_iter().chain([set.as_str()]).collect();
         assert!(of(crate::bench::SMALL, &sets, &["--gpu", "l40s"]).unwrap().fits, "{set}");
     }

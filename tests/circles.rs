@@ -34,7 +34,11 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
     ),
     ("run-spec", &["layer", "typed", "yaml", "yaml::places", "yaml::words"], "they share the error of a configuration"),
     ("segmentation", &["masks::npy", "masks::pickle"], "a `.npy` file may hold a pickle, which may hold an array"),
-    ("shards", &["layout", "manifest", "writer"], "the keys, the list and the writer of one set"),
+    (
+        "shards",
+        &["columns", "layout", "manifest", "writer"],
+        "the columns, the keys, the list and the writer of one set",
+    ),
     (
         "store",
         &["cloud", "endpoint", "error", "key", "open", "patience", "record", "store", "uri"],

@@ -7,7 +7,7 @@ use segmentation::MaskOptions;
 use super::files::Found;
 use super::tables;
 use crate::reading::{Listing, Root};
-use crate::schema::{ImageKey, LabelRule, name_of, stem_of};
+use crate::schema::{LabelRule, name_of, stem_of};
 
 /// Names of folders that say nothing of the images in them.
 pub(super) const NO_CLASSES: [&str; 14] = [
@@ -115,24 +115,20 @@ fn shared_file(root: &Root, path: &str) -> Vec<LabelRule> {
     let file = path.to_owned();
     match ending.as_str() {
         "json" if text.contains("\"annotations\"") && text.contains("\"images\"") => {
-            keys().map(|key| LabelRule::Coco { file: file.clone(), key }).collect()
+            tables::keys().map(|key| LabelRule::Coco { file: file.clone(), key }).collect()
         }
         "json" if text.contains("\"region_attributes\"") => match attribute(&text) {
-            Some(attribute) => {
-                keys().map(|key| LabelRule::Via { file: file.clone(), attribute: attribute.clone(), key }).collect()
-            }
+            Some(attribute) => tables::keys()
+                .map(|key| LabelRule::Via { file: file.clone(), attribute: attribute.clone(), key })
+                .collect(),
             None => Vec::new(),
         },
         "xml" if text.contains("<annotations") => {
-            keys().map(|key| LabelRule::Cvat { file: file.clone(), key }).collect()
+            tables::keys().map(|key| LabelRule::Cvat { file: file.clone(), key }).collect()
         }
         "csv" | "tsv" => tables::rules(&text, &file),
         _ => Vec::new(),
     }
-}
-
-pub(super) fn keys() -> impl Iterator<Item = ImageKey> {
-    [ImageKey::Name, ImageKey::Path, ImageKey::Base, ImageKey::Stem, ImageKey::Number].into_iter()
 }
 
 /// The first attribute of a region of VIA.

@@ -2,8 +2,12 @@
 
 use segmentation::RunOrder;
 
-use super::candidates::keys;
-use crate::schema::{BoxColumns, LabelRule, RunColumns, TableForm, Units};
+use crate::schema::{BoxColumns, ImageKey, LabelRule, RunColumns, TableForm, Units};
+
+/// The ways in which a table or a label file may name an image, in the order in which they are tried.
+pub(super) fn keys() -> impl Iterator<Item = ImageKey> {
+    [ImageKey::Name, ImageKey::Path, ImageKey::Base, ImageKey::Stem, ImageKey::Number].into_iter()
+}
 
 /// Names of columns, without case and marks, that name an image.
 const IMAGE: [&str; 11] =

@@ -347,7 +347,7 @@ fn a_left_out_source_is_a_place_of_its_own_and_unknown_evaluations_are_passed_ov
     assert!(text.contains("| 1nn |  | a |  | 50.0 |"), "{text}");
     assert!(text.contains("- worst source: elsafty") && text.contains("what a new laboratory may get"), "{text}");
     let csv = crate::render::measured_csv(&table).unwrap();
-    assert!(csv.lines().count() == 4 && csv.contains("leave_one_source_out,1nn,accuracy,,,chula,a"), "{csv}");
+    assert!(csv.lines().count() == 4 && csv.contains("leave_one_source_out,1nn,accuracy,,,,chula,a"), "{csv}");
 }
 
 /// Two sources in two folds, so that the mean over the folds of rows is another number than that of predictions.

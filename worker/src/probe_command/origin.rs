@@ -31,7 +31,8 @@ pub(super) fn of_run(trained: &Trained, arm: &str, transductive: Option<bool>) -
         code: codes(trained)?,
         device: trained.run.finished()?.map_or_else(|| trained.device.description.clone(), |done| done.device),
         hours: trained.checkpoint.seconds / 3600.0,
-        kwh: trained.checkpoint.energy.as_ref().map(|energy| energy.kwh),
+        // A row cannot say that its energy is an estimate, so it has none then: `final.json` has both.
+        kwh: trained.checkpoint.energy.as_ref().filter(|energy| energy.estimated_kwh == 0.0).map(|energy| energy.kwh),
         transductive,
         token: None,
     })

@@ -49,9 +49,8 @@ fn trials<'a>(args: &LookArgs, store: &Store, plan: &'a Plan) -> Result<Vec<Tria
     let seed = args.seed.map_or_else(|| plan.seeds.first().copied(), |seed| Some(seed.into()));
     let seed = seed.filter(|seed| plan.seeds.contains(seed));
     let seed = seed.with_context(|| format!("--seed: sweep {} has no such seed", plan.name))?;
-    let is_chosen = |trial: &Trial<'_>| {
-        trial.seed == seed && (args.arm.is_empty() || args.arm.iter().any(|name| *name == trial.arm.name))
-    };
+    let is_chosen =
+        |trial: &Trial<'_>| trial.seed == seed && (args.arm.is_empty() || args.arm.contains(&trial.arm.name));
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for trial in plan.trials().into_iter().filter(is_chosen) {
         match trial_state::state(store, &trial)? {

@@ -140,7 +140,8 @@ mod tests {
     }
 
     fn counter(readings: &[Option<f64>]) -> Option<Begun> {
-        Begun::of(Box::new(Counted(readings.to_vec().into_iter())))
+        let readings: Vec<_> = readings.into();
+        Begun::of(Box::new(Counted(readings.into_iter())))
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::leakage;
 use crate::records::{EvalSet, Plan, ShardRef};
 use crate::set_cards::{self, SourceCard};
 
-pub(super) fn fact(name: &str, value: impl Into<String>) -> (String, String) {
+/// A fact of a page: its name and what it is.
+pub(super) type Fact = (String, String);
+
+pub(super) fn fact(name: &str, value: impl Into<String>) -> Fact {
     (name.to_owned(), value.into())
 }
 
@@ -20,7 +23,7 @@ pub(super) fn fact(name: &str, value: impl Into<String>) -> (String, String) {
 ///
 /// # Errors
 /// A store that cannot be reached.
-pub(super) fn described(store: &Store, shards: &Digest) -> Result<(Vec<(String, String)>, Option<CardTable>)> {
+pub(super) fn described(store: &Store, shards: &Digest) -> Result<(Vec<Fact>, Option<CardTable>)> {
     let Some(card) = set_cards::read(store, shards)? else { return Ok((Vec::new(), None)) };
     let rows: u64 = card.sources.iter().map(|source| source.rows).sum();
     let mut licences: Vec<&str> =

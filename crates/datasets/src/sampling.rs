@@ -55,9 +55,9 @@ pub struct Pile {
 /// What was drawn of a pile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrawnPile {
-    /// Its name.
+    /// Name of the pile in the sampling file.
     pub name: String,
-    /// Rows that there are.
+    /// Rows that the pile has.
     pub there: u64,
     /// Rows that were wanted.
     pub wanted: u64,

@@ -119,8 +119,8 @@ pub fn measure(evaluations: &[Evaluation], subject: &Subject<'_>) -> Result<Vec<
     Ok(found)
 }
 
-/// A number about all cells, from which others are made by naming what differs.
-fn number(evaluation: Evaluation, (probe, metric): (&str, &str), value: f64) -> Measure {
+/// A number about all cells, of no class and no fold; others are made from it by naming what differs.
+pub fn number(evaluation: Evaluation, (probe, metric): (&str, &str), value: f64) -> Measure {
     Measure {
         evaluation: evaluation.name().to_owned(),
         probe: probe.to_owned(),

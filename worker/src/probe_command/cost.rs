@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use probe::evaluations;
 use results::measures::Evaluation;
 use results::predictions::{Measure, Metadata};
-use results::row::{ALL_FOLDS, PROBE_OF_FEATURES};
+use results::row::PROBE_OF_FEATURES;
 use tch::{Kind, Tensor};
 use torch_shim::panics::catch_torch_panic;
 
@@ -26,20 +27,7 @@ pub(super) fn measures(model: Model<'_>, extractor: &Extractor<'_>) -> Result<Ve
         ("gflop_per_image", cost.flops as f64 / 1e9),
         (RATE, rate),
     ];
-    let measure = |(metric, value): (&str, f64)| Measure {
-        evaluation: Evaluation::Cost.name().to_owned(),
-        probe: PROBE_OF_FEATURES.to_owned(),
-        metric: metric.to_owned(),
-        class: None,
-        fraction: None,
-        labels_per_class: None,
-        repeat: None,
-        fold: ALL_FOLDS.to_owned(),
-        value,
-        n: 0,
-        n_train: 0,
-        note: String::new(),
-    };
+    let measure = |(metric, value)| evaluations::number(Evaluation::Cost, (PROBE_OF_FEATURES, metric), value);
     Ok(values.map(measure).into())
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub(super) include: Vec<String>,
     /// Files that look like masks.
     pub(super) exclude: Vec<Exclude>,
-    /// Paths of these.
+    /// Paths of the files that look like masks.
     pub(super) masks: Vec<String>,
     /// Why files were taken for masks, for a comment.
     pub(super) why: Vec<String>,

@@ -4,7 +4,7 @@ use crate::reading::{Listing, Root, text_of};
 
 /// Bytes of a file that are looked at.
 const HEAD: usize = 4096;
-/// Largest such file.
+/// Largest licence file that is read, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
 /// Words that begin a licence, and its name.
 const KNOWN: [(&str, &str); 9] = [

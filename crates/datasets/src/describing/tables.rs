@@ -89,7 +89,7 @@ fn of_image(header: &Header, file: &str, image: &str, columns: (Option<&str>, Op
     }
 }
 
-/// Boxes in either unit: in the wrong one they are no boxes of cells.
+/// Rules that read boxes in pixels and as fractions; only the right unit gives boxes of the size of cells.
 fn of_boxes(file: &str, columns: &BoxColumns) -> Vec<LabelRule> {
     let rule = |(key, units)| {
         let (file, columns) = (file.to_owned(), columns.clone());

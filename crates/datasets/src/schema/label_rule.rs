@@ -92,7 +92,7 @@ pub enum LabelRule {
         /// Numbers that are of no class.
         #[serde(default = "nothing")]
         background: Vec<u32>,
-        /// Smaller parts are no cells, px.
+        /// Smallest area of a cell, in pixels; smaller parts are left out and counted.
         #[serde(default = "least_px")]
         least_px: u32,
     },

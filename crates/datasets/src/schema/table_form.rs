@@ -29,9 +29,9 @@ pub struct TableForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decimal {
-    /// A point: `1.5`.
+    /// Numbers have a decimal point: `1.5`.
     Point,
-    /// A comma: `1,5`.
+    /// Numbers have a decimal comma: `1,5`.
     Comma,
 }
 

@@ -14,7 +14,7 @@ use crate::error::DatasetError;
 use crate::reading::root::Root;
 use crate::schema::{RuleError, compile_pattern, glob_matcher, path_with};
 
-/// The parts of a picture of classes at `path`, of an image of `size`: numbers in the background and parts of fewer pixels are no cells.
+/// The cells in the class mask at `path` of an image of `size` px: connected parts of one class, without the background and without parts that are too small.
 ///
 /// # Errors
 /// The reason for the report.
@@ -32,7 +32,7 @@ pub(super) fn class_entries(
         entries.push(entry.with_outline(Outline::Pixels(region)));
     }
     if small > 0 {
-        let reason = format!("{small} parts of fewer than {} px are no cells (label.least_px)", kept.1);
+        let reason = format!("{small} parts of fewer than {} px are left out (label.least_px)", kept.1);
         entries.push(LabelEntry::unusable(path.to_owned(), reason));
     }
     Ok(entries)

@@ -12,7 +12,7 @@ pub(super) fn read(text: &str, first: u8) -> Result<Vec<(u64, u64)>, String> {
     }
     let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
     let numbers: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
-    let numbers = numbers.ok_or("its run lengths are no whole numbers")?;
+    let numbers = numbers.ok_or("its run lengths are not whole numbers")?;
     let (pairs, []) = numbers.as_chunks::<2>() else {
         return Err(format!("has {} numbers; run lengths are pairs of a first pixel and a length", numbers.len()));
     };

@@ -58,15 +58,15 @@ pub(crate) fn run(args: &TargetArgs) -> Result<ExitCode> {
     }
     for (label, holder) in &elsewhere {
         terminal::line(format!(
-            "{label} is held by process {} on {}: run `orchestrator cancel` there.",
+            "{label} is claimed by process {} on {}: run `orchestrator cancel` there.",
             holder.pid, holder.host
         ));
     }
     let nothing = held.is_empty() && !has_jobs;
     terminal::line(match (nothing, cut) {
-        (true, _) => format!("Nothing of sweep {} runs.", plan.name),
-        (false, 1) => "1 trial was cut off. The same sweep command continues it.".to_owned(),
-        (false, cut) => format!("{cut} trials were cut off. The same sweep command continues them."),
+        (true, _) => format!("Nothing of sweep {} is running.", plan.name),
+        (false, 1) => "1 trial was stopped. The same sweep command continues it.".to_owned(),
+        (false, cut) => format!("{cut} trials were stopped. The same sweep command continues them."),
     });
     Ok(if elsewhere.is_empty() && all_ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -80,7 +80,7 @@ fn held<'a>(store: &Store, plan: &'a Plan) -> Result<Vec<(Trial<'a>, Identity)>>
                 held.push((trial, claim.holder));
             }
             State::Claimed { claim, .. } if claim.batch.is_none() => {
-                terminal::note(format!("{} is run for sweep {}: it goes on", trial.label(), claim.sweep));
+                terminal::note(format!("{} runs for sweep {} too, so it continues", trial.label(), claim.sweep));
             }
             _ => {}
         }
@@ -122,7 +122,7 @@ fn end(holder: &Identity) -> Result<bool> {
 /// Sends SIGTERM to a process of this machine, if it is still the one that is meant.
 fn ask(holder: &Identity) -> Result<()> {
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
-    let pid = pid.with_context(|| format!("{} is the number of no process", holder.pid))?;
+    let pid = pid.with_context(|| format!("{} is not the number of a process", holder.pid))?;
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(process) if holder.life() == Life::Alive => match pidfd_send_signal(&process, Signal::TERM) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -101,7 +101,7 @@ pub(crate) fn check(
     {
         let what = if findings.features_bytes > 0 { "a checkpoint and the kept features" } else { "a checkpoint" };
         findings.problems.push(format!(
-            "{} has no room for {what} ({} are free, {} are needed): free space, or choose another with --store",
+            "{} has too little space for {what} ({} free, {} needed): free space, or choose another with --store",
             store.uri(),
             terminal::bytes(free),
             terminal::bytes(needed)

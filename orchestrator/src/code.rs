@@ -78,7 +78,7 @@ pub(crate) fn find_worker(asked: Option<&Path>) -> Result<PathBuf> {
     match candidates.find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!(
-            "there is no `worker` beside {} nor on PATH: build it with `cargo build -p worker`, or name it with --worker",
+            "there is no `worker` in the folder of {} or on PATH: build it with `cargo build -p worker`, or name it with --worker",
             own.display()
         ),
     }

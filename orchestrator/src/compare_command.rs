@@ -1,4 +1,4 @@
-//! `orchestrator compare A B`: two arms or two trials beside each other.
+//! `orchestrator compare A B`: two arms, an arm and a baseline, or two trials beside each other.
 //!
 //! It gives no verdicts: those are the sweep's, over the comparisons that were planned.
 
@@ -25,7 +25,7 @@ const MOST_KINDS: usize = 12;
 /// One of the two that are compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Side<'a> {
-    /// Name of the arm or trial.
+    /// Name of the arm, baseline or trial.
     pub(crate) name: String,
     /// What it is.
     pub(crate) named: Named<'a>,
@@ -33,10 +33,11 @@ pub(crate) struct Side<'a> {
     pub(crate) finished: Vec<(Trial<'a>, Finished)>,
 }
 
-/// Compares two arms or two trials.
+/// Compares two arms, an arm and a baseline, or two trials.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let (store, plan) = target::sweep_with(&args.choice, &[&args.first, &args.second])?;
     let (first, second) = (side(&store, &plan, &args.first)?, side(&store, &plan, &args.second)?);
+    check_kinds(&first, &second)?;
     terminal::line(format!("Sweep {}: {} (A) and {} (B)", plan.name, first.name, second.name));
     terminal::line(format!("\n{}", configs::text(&first, &second)));
     for side in [&first, &second] {
@@ -60,13 +61,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn side<'a>(store: &Store, plan: &'a Plan, name: &str) -> Result<Side<'a>> {
+fn side<'a>(store: &Store, plan: &'a Plan, name: &'a str) -> Result<Side<'a>> {
     let named = match target::named(plan, name) {
         Some(named) => named,
         None => Named::Trial(target::trial(plan, name)?),
     };
     let trials = match named {
         Named::Trial(trial) => vec![trial],
+        Named::Baseline { .. } => target::baseline_trials(plan, name).collect(),
         Named::Arm(arm) => plan.trials().into_iter().filter(|trial| trial.arm.name == arm.name).collect(),
     };
     let mut finished = Vec::new();
@@ -78,23 +80,31 @@ fn side<'a>(store: &Store, plan: &'a Plan, name: &str) -> Result<Side<'a>> {
     Ok(Side { name: name.to_owned(), named, finished })
 }
 
-/// The two as arms or as trials; one of each cannot be compared.
-pub(crate) fn same_kind<'a>(first: &Side<'a>, second: &Side<'a>) -> Result<(Named<'a>, Named<'a>)> {
+/// Whether the two can be paired: arms and baselines by seed, trials by group.
+fn check_kinds(first: &Side<'_>, second: &Side<'_>) -> Result<()> {
     match (first.named, second.named) {
-        (Named::Arm(_), Named::Trial(_)) | (Named::Trial(_), Named::Arm(_)) => {
-            bail!("{} and {} are an arm and a trial: name two arms, or two trials", first.name, second.name)
+        (Named::Trial(_), Named::Trial(_)) | (Named::Arm(_), Named::Arm(_) | Named::Baseline { .. }) => Ok(()),
+        (Named::Baseline { .. }, Named::Arm(_)) => Ok(()),
+        (Named::Baseline { .. }, Named::Baseline { .. }) => {
+            bail!("{} and {} are two baselines: name an arm and a baseline", first.name, second.name)
         }
-        both => Ok(both),
+        (Named::Trial(_), _) | (_, Named::Trial(_)) => {
+            bail!(
+                "{} and {} cannot be paired: name two arms, an arm and a baseline, or two trials",
+                first.name,
+                second.name
+            )
+        }
     }
 }
 
 fn words(eval: &str, found: &Disagreements, first: &Side<'_>, second: &Side<'_>) -> String {
     let count = |group| found.cells.iter().filter(|cell| cell.group == group).count();
     let mut text = format!(
-        "{eval}: of {} cells they disagree on {} (the primary probe; of several seeds the most frequent answer): {} alone is right on {}, {} \
-         alone on {}, and on {} both are wrong",
-        terminal::thousands(found.of as u64),
+        "{eval}: A and B disagree on {} of {} cells (primary probe; majority vote over seeds). Only {} is right on {}, only {} on {}, and both are \
+         wrong in different ways on {}.",
         terminal::thousands(found.cells.len() as u64),
+        terminal::thousands(found.of as u64),
         first.name,
         count(Group::FirstIsRight),
         second.name,
@@ -111,7 +121,15 @@ fn words(eval: &str, found: &Disagreements, first: &Side<'_>, second: &Side<'_>)
                 vec![truth, first, second, cells.to_string()]
             })
             .collect();
-        text += &format!("\n\n{}", terminal::table(&["class", "A says", "B says", "cells"], &["cells"], &rows));
+        text += &format!(
+            "\n\n{}",
+            terminal::table(&["true class", "A predicts", "B predicts", "cells"], &["cells"], &rows)
+        );
+        if let Some(rest) = kinds.get(MOST_KINDS..).filter(|rest| !rest.is_empty()) {
+            let cells: usize = rest.iter().map(|(_, cells)| cells).sum();
+            text +=
+                &format!("\nand {} rarer combinations with {} cells", rest.len(), terminal::thousands(cells as u64));
+        }
     }
     text
 }

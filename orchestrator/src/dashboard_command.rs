@@ -40,7 +40,7 @@ pub(crate) fn run(args: &DashboardArgs) -> Result<ExitCode> {
 
 fn resolved(listen: &str) -> Result<SocketAddr> {
     let mut found = listen.to_socket_addrs().with_context(|| format!("--listen {listen}: ADDRESS:PORT is expected"))?;
-    found.next().with_context(|| format!("--listen {listen} is the address of no machine"))
+    found.next().with_context(|| format!("--listen {listen} is not the address of a machine"))
 }
 
 /// The page that a request asks for, if whoever asks may see it.
@@ -48,7 +48,9 @@ fn answer(guard: &Guard, sweeps: &Sweeps, request: &Request) -> Response {
     match guard.entry(request) {
         Entry::Open => {}
         Entry::WithCookie(cookie) => return Response::see_other(&request.path).with("set-cookie", cookie),
-        Entry::WrongHost => return Response::plain(Status::Misdirected, "This address is not the dashboard's."),
+        Entry::WrongHost => {
+            return Response::plain(Status::Misdirected, "The dashboard is not served at this address.");
+        }
         Entry::Closed => {
             return Response::plain(
                 Status::Unauthorized,

@@ -144,7 +144,7 @@ fn same<T: PartialEq + std::fmt::Display>(column: &str, found: &T, planned: &T, 
     if found == planned {
         return Ok(());
     }
-    Err(anyhow!("not of what was planned: `{column}` is {found}, planned was {planned}; {remedy}"))
+    Err(anyhow!("not what was planned: `{column}` is {found}, but {planned} was planned; {remedy}"))
 }
 
 /// The rows of one file of a finished attempt, checked, and its key.

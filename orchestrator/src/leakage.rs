@@ -121,15 +121,15 @@ impl Pair<'_> {
         let Self { train, eval, .. } = self;
         match known {
             Known::Unknown => Some(format!(
-                "whether {} shares images with evaluation set `{}` is not known; find out with `{}` (with --out {} where the evaluation set cannot \
-                 be written)",
+                "whether {} shares images with evaluation set `{}` is not known; find out with `{}` (add --out {} if the evaluation set cannot \
+                be written)",
                 train.uri,
                 eval.name,
                 shard_builder(&["leaks", &train.uri, &eval.shards.uri]),
                 self.store.uri()
             )),
             Known::Same => Some(format!(
-                "evaluation set `{}` is the very set that is trained on ({}): train on another, or write `transductive: true` beside it if that is \
+                "evaluation set `{}` is the training set itself ({}): train on another, or write `transductive: true` beside it if that is \
                  what you mean",
                 eval.name, train.uri
             )),

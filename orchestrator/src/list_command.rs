@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let names = plans::names(&store)?;
     if names.is_empty() {
         terminal::note(format!(
-            "{} holds no sweep: `orchestrator sweep FILE --store {}` begins one",
+            "{} contains no sweep; start one with `orchestrator sweep FILE --store {}`, or name another store with --store",
             store.uri(),
             store.uri()
         ));

@@ -71,7 +71,7 @@ fn stored(
     if runs()? {
         match local {
             Some((path, leader)) => terminal::note(format!(
-                "its log grows on {}, at {}; the store gets the end of it when the attempt has ended",
+                "its log is on {}, at {}; the store gets its last part when the attempt has ended",
                 leader.host,
                 path.display()
             )),
@@ -92,7 +92,7 @@ fn stored(
         }
     }
     if !found {
-        terminal::note(format!("{} holds no log of it", store.uri_of(&key.to_string())));
+        terminal::note(format!("{} has no log of it", store.uri_of(&key.to_string())));
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ fn command_line(args: &LookArgs, store: &Store, trials: &[Trial<'_>], out: &str)
 fn draw(worker: &Path, words: &[String]) -> Result<()> {
     let status = Command::new(worker).args(words).stdin(Stdio::null()).stdout(Stdio::null()).status();
     let status = status.with_context(|| format!("run {} look", worker.display()))?;
-    ensure!(status.success(), "`worker look` ended with {status}; what it said stands above");
+    ensure!(status.success(), "`worker look` ended with {status}; its messages are above");
     Ok(())
 }
 

@@ -92,11 +92,11 @@ pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
     }
     if store.list(&format!("sweeps/{name}"))?.is_empty() {
         bail!(
-            "{} holds no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
+            "{} contains no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
             store.uri()
         );
     }
-    bail!("{} holds no whole plan of sweep `{name}`: give the sweep file instead of its name", store.uri())
+    bail!("{} contains no complete plan of sweep `{name}`: give the sweep file instead of its name", store.uri())
 }
 
 /// The newest plan of a store that an older version wrote: plans had no numbers there, only the times of invocations.
@@ -145,7 +145,7 @@ pub(crate) fn of_file(store: &Store, file: &SweepFile, facts: impl FnOnce() -> R
     let plan = of_run(store, file, facts, Run::Read)?;
     if !was_started(store, &plan)? {
         terminal::note(format!(
-            "{}: nothing has been run of this version of the file with worker {}",
+            "{}: this version of the file has not been run with worker {}",
             file.path.display(),
             plan.code.version
         ));

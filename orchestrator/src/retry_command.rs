@@ -47,15 +47,15 @@ fn refuse_without_need(args: &RetryArgs, state: State, trial: &Trial<'_>) -> Res
         }
         State::Claimed { claim, .. } if claim.batch.is_some() && args.backend == BackendName::Local => {
             bail!(
-                "{label} is held by a Slurm job: retry it with --backend slurm --sweep FILE, or end the job with `cancel`"
+                "{label} is claimed by a Slurm job: retry it with --backend slurm --sweep FILE, or stop the job with `cancel`"
             )
         }
         State::Claimed { claim, life: Life::Alive, .. } if claim.batch.is_none() => {
-            bail!("{label} runs, by process {} of this machine: `cancel` ends it", claim.holder.pid)
+            bail!("{label} runs as process {} on this machine: `cancel` stops it", claim.holder.pid)
         }
         State::Claimed { claim, life: Life::Unknown, .. } if claim.batch.is_none() && !args.running.take_over => {
             let Identity { pid, host, .. } = claim.holder;
-            bail!("{label} is held by process {pid} on {host}: where you know that one is dead, say --take-over")
+            bail!("{label} is claimed by process {pid} on {host}: if you know that it is dead, add --take-over")
         }
         _ => Ok(()),
     }
@@ -85,7 +85,7 @@ fn sweep_file(args: &RetryArgs) -> Option<&Path> {
 
 fn on_slurm(args: &RetryArgs, trials: &[Trial<'_>]) -> Result<ExitCode> {
     let file: PathBuf =
-        sweep_file(args).context("what a trial asks of Slurm stands in the sweep file: name it with --sweep")?.into();
+        sweep_file(args).context("the Slurm settings of a trial are in the sweep file: name it with --sweep")?.into();
     if let Some(baseline) = trials.iter().find(|trial| trial.baseline.is_some()) {
         bail!("{} is a baseline, which runs with the trials that it belongs to: retry one of those", baseline.label());
     }

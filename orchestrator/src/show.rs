@@ -140,7 +140,7 @@ impl Matrix {
         {
             let rounds = open.div_ceil(slots) as f64;
             out.push_str(&format!(
-                "; about {} left on {slots} slots, by {finished} finished trials",
+                "; about {} left on {slots} slots, estimated from {finished} finished trials",
                 duration(rounds * typical)
             ));
         }

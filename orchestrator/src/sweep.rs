@@ -116,7 +116,7 @@ pub(crate) fn run<'a>(
         progress.note(&format!("{} of {total} trials were finished before and are not run again", summary.skipped));
     }
     if watched > 0 {
-        progress.note(&format!("{watched} of {total} trials are under way since before and are watched"));
+        progress.note(&format!("{watched} of {total} trials are already running and are watched"));
     }
     let (lost, failed_now, ends, waiting_said) = (BTreeMap::new(), 0, false, false);
     Sweep {
@@ -213,7 +213,7 @@ impl<'a> Sweep<'a, '_> {
             State::Failed { attempt, .. } | State::SetAside { attempt } => following(attempt)?,
             State::Damaged { attempt, what } if self.options.retry_failed => {
                 self.progress
-                    .note(&format!("{} is done again, its attempt {attempt} is set aside: {what}", trial.label()));
+                    .note(&format!("{} is run again, its attempt {attempt} is set aside: {what}", trial.label()));
                 trial_state::set_aside(self.store, &trial.attempt_key(attempt), vec![what])?;
                 following(attempt)?
             }
@@ -256,12 +256,12 @@ impl<'a> Sweep<'a, '_> {
         let (label, holder) = (trial.label(), &claim.holder);
         if claim.batch.is_some() {
             self.progress.note(&format!(
-                "{label} is held by a Slurm job: waiting; `sweep --backend slurm` watches it, `cancel` ends it"
+                "{label} is claimed by a Slurm job: waiting; `sweep --backend slurm` watches it, `cancel` stops it"
             ));
             return;
         }
         let hint = if life == Life::Unknown { "; if that one is dead, start again with --take-over" } else { "" };
-        self.progress.note(&format!("{label} is held by process {} on {}: waiting{hint}", holder.pid, holder.host));
+        self.progress.note(&format!("{label} is claimed by process {} on {}: waiting{hint}", holder.pid, holder.host));
     }
 
     fn take(&mut self, events: Vec<Event<'a>>) -> Result<()> {

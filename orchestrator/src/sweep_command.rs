@@ -292,7 +292,7 @@ fn dry_scripts(args: &SweepArgs, file: &SweepFile, store: &Store, plan: &Plan, f
 fn say_code(plan: &Plan) {
     if !plan.code.reusable() {
         terminal::note(format!(
-            "Worker {} does not name committed code: its results belong to run {} of this sweep and are not used by any other.",
+            "Worker {} was not built from committed code: its results belong to run {} of this sweep and are not reused.",
             plan.code.version, plan.run
         ));
     }

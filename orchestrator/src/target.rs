@@ -9,7 +9,7 @@ use store::Store;
 use crate::cli::{SweepChoice, TargetArgs};
 use crate::plans;
 use crate::prepare::{self, Found};
-use crate::records::{Arm, Plan, Trial};
+use crate::records::{Arm, Baseline, Plan, Trial};
 use crate::sweep_file::SweepFile;
 
 /// The store, and the plan of a sweep file or the newest plan of a sweep name.
@@ -48,7 +48,7 @@ pub(crate) fn sweep_with(choice: &SweepChoice, names: &[&str]) -> Result<(Store,
             bail!("the sweeps {} have {shown}: name one of them with --sweep", sweeps.join(", "))
         }
         (None, _) if others.is_empty() => {
-            bail!("{} holds no sweep: name its store with --store, or a sweep file with --sweep", store.uri())
+            bail!("{} contains no sweep: name its store with --store, or a sweep file with --sweep", store.uri())
         }
         (None, _) => {
             let known: Vec<String> = others.iter().flat_map(names_of).collect();
@@ -59,19 +59,32 @@ pub(crate) fn sweep_with(choice: &SweepChoice, names: &[&str]) -> Result<(Store,
     }
 }
 
-/// An arm or a trial, as people name it: `koleo-on`, `koleo-on/seed-0`, `random@cells/seed-0`.
+/// An arm, a baseline or a trial, as people name it: `koleo-on`, `random`, `koleo-on/seed-0`, `random@cells/seed-0`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Named<'a> {
     /// All seeds of an arm.
     Arm(&'a Arm),
+    /// All seeds of a baseline's features, on all evaluation sets or on one: `random`, `random@cells`.
+    Baseline {
+        /// Name of the features.
+        features: &'a str,
+        /// Name of the evaluation set; `None` for all of them.
+        eval: Option<&'a str>,
+    },
     /// One trial or baseline.
     Trial(Trial<'a>),
 }
 
-/// The arm or trial of `plan` that is called `name`.
+/// The arm, baseline or trial of `plan` that is called `name`.
 pub(crate) fn named<'a>(plan: &'a Plan, name: &str) -> Option<Named<'a>> {
     if let Some(arm) = plan.arms.iter().find(|arm| arm.name == name) {
         return Some(Named::Arm(arm));
+    }
+    if let Some(baseline) = plan.baselines.iter().find(|baseline| baseline.features == name) {
+        return Some(Named::Baseline { features: &baseline.features, eval: None });
+    }
+    if let Some(baseline) = plan.baselines.iter().find(|baseline| baseline.arm.name == name) {
+        return Some(Named::Baseline { features: &baseline.features, eval: Some(&baseline.eval) });
     }
     let (arm, seed) = name.rsplit_once("/seed-")?;
     let trial = plan.trial(arm, seed.parse().ok()?)?;
@@ -88,6 +101,10 @@ pub(crate) fn trial<'a>(plan: &'a Plan, name: &str) -> Result<Trial<'a>> {
         Some(Named::Arm(_)) => {
             bail!("{name} is an arm of {} trials: name one, such as {name}/seed-{}", plan.seeds.len(), plan.seeds[0])
         }
+        Some(Named::Baseline { .. }) => bail!(
+            "{name} is a baseline with several trials: name one, such as {}",
+            baseline_trials(plan, name).next().map(|trial| trial.label()).unwrap_or_default()
+        ),
         None => {
             let known = names_of(plan);
             let hint = nearest(name, known.iter().map(String::as_str)).map(suggestion).unwrap_or_default();
@@ -96,10 +113,17 @@ pub(crate) fn trial<'a>(plan: &'a Plan, name: &str) -> Result<Trial<'a>> {
     }
 }
 
+/// The trials of a baseline, named by its features or by features and evaluation set.
+pub(crate) fn baseline_trials<'a>(plan: &'a Plan, name: &'a str) -> impl Iterator<Item = Trial<'a>> {
+    let named = move |baseline: &&Baseline| baseline.features == name || baseline.arm.name == name;
+    plan.baselines.iter().filter(named).map(Trial::from)
+}
+
 /// The names of all arms, trials and baselines.
 fn names_of(plan: &Plan) -> Vec<String> {
     let trials = plan.with_baselines(plan.trials()).into_iter().map(|trial| trial.label());
-    plan.arms.iter().map(|arm| arm.name.clone()).chain(trials).collect()
+    let baselines = plan.baselines.iter().map(|baseline| baseline.features.clone());
+    plan.arms.iter().map(|arm| arm.name.clone()).chain(baselines).chain(trials).collect()
 }
 
 #[cfg(test)]

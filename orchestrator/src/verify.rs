@@ -85,7 +85,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let store = Store::open(&args.store)?;
     let keys = store.list("")?;
     if !keys.iter().any(|key| key.starts_with("sweeps/") || key.starts_with("trials/")) {
-        bail!("{} holds nothing of a sweep: give the address of the store that `sweep` wrote to", store.uri());
+        bail!("{} contains nothing of a sweep: give the address of the store that `sweep` wrote to", store.uri());
     }
     let mut report = look(&store, &keys)?;
     for damage in &report.damaged {

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
     });
     ratatui::restore();
     shown?;
-    terminal::line(format!("Sweep {} goes on; `orchestrator cancel {}` ends it.", plan.name, args.target.target));
+    terminal::line(format!("Sweep {} continues; `orchestrator cancel {}` stops it.", plan.name, args.target.target));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -25,6 +25,7 @@ use shards::{
 };
 use tracing::debug;
 
+use crate::advice;
 use crate::builder_share::BuilderShare;
 use crate::card::{self, Card, CardLine, DataFiles};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
@@ -34,6 +35,7 @@ use crate::fingerprints;
 use crate::plan::{self, PlannedShard, Sharing};
 use crate::progress::{Progress, Terminal};
 use crate::resume::Resumed;
+use crate::set_report::IGNORED;
 use crate::sources::{Sources, locate};
 use crate::spool::Spool;
 use crate::summary;
@@ -150,7 +152,7 @@ fn configuration(
         "codec": CODEC,
         "max_pixels": options.limits.pixels,
         "max_file_bytes": options.limits.file_bytes,
-        "near_copies": if near_copies == NearCopies::Join { "join" } else { "ignore" },
+        "near_copies": if near_copies == NearCopies::Join { "join" } else { IGNORED },
         "sources": descriptions,
     });
     // Not named where it is not asked for: sets without it keep the digest that they had before it existed.
@@ -217,6 +219,10 @@ impl Build {
         for warning in plan::much_joined(&self.sources, &plan.images, &plan.groups) {
             text.push_str(&format!("\nwarning: {warning}"));
         }
+        let cut = (self.options.product, self.options.patch_px);
+        for advice in advice::sentences(&self.sources, &plan.images, cut) {
+            text.push_str(&format!("\nnote: {advice}"));
+        }
         Ok(text)
     }
 
@@ -242,7 +248,10 @@ impl Build {
         let shards = plan::shards(sharing, &self.sources, &images, &groups);
         if shards.is_empty() {
             let summary = summary::summary(&self.sources, &images, &vec![0; self.sources.len()]);
-            bail!("no images produced any rows\n{summary}{}", summary::labels_unused(&self.sources, &images));
+            bail!(
+                "no image was used, so there is no set; the reasons:\n{summary}{}",
+                summary::labels_unused(&self.sources, &images)
+            );
         }
         let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
         self.target.verify_same(&content)?;
@@ -306,7 +315,7 @@ impl Build {
         }
         Spool::new(self.spool_bytes)
             .map(Some)
-            .context("make a temporary file (TMPDIR says where; --spool-gib 0 goes without)")
+            .context("make a temporary file (set TMPDIR to another folder, or use --spool-gib 0)")
     }
 
     /// The shard, made or found finished.

@@ -111,15 +111,15 @@ impl Card<'_> {
         self.lines.iter().for_each(|line| text.push_str(&line.cells()));
         if !self.flaws.is_empty() {
             text.push_str(
-                "\nRows that show nothing but field, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
+                "\nRows that are blank, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
             );
             for (source, counts) in &self.flaws {
                 text.push_str(&format!("- {}: {counts}\n", plain(source)));
             }
         }
         text.push_str(&format!(
-            "\nWhat became of every image and label is in `report/`. {}.\n\n## Sources\n\nLicences hold for each source alone: who passes a row on \
-             passes its licence on.\n\n",
+            "\n`report/` lists what happened to every image and label. {}.\n\n## Sources\n\nEach source has its own licence, which applies to \
+            every row of it that you pass on.\n\n",
             self.copies
         ));
         // Before the heading of the sources.
@@ -140,8 +140,8 @@ impl Card<'_> {
             "\n## Reading it\n\nIn this folder:\n\n```python\nimport os, duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
              from '{glob}' group by all\").show()\nrows = pandas.concat(pandas.read_parquet(shard, columns=[\"source\", \"label\", \"group\"]) for shard in \
              glob.glob(\"{glob}\"))\nwhole = datasets.load_dataset(os.getcwd())  # pictures decode; streaming=True reads as it \
-             goes\nwhole[\"train\"].with_format(\"torch\", columns=[\"x\", \"y\"])  # for a PyTorch DataLoader\n```\n\nPart rows by `group`, never one by one: \
-             rows of a group show the same patient, slide or field.\n"
+             goes\nwhole[\"train\"].with_format(\"torch\", columns=[\"x\", \"y\"])  # for a PyTorch DataLoader\n```\n\nSplit by `group`, not by \
+             row: rows of one group show the same patient, slide or field.\n"
         )
     }
 
@@ -155,8 +155,7 @@ impl Card<'_> {
         };
         format!(
             "---\nlicense: {}\ntask_categories:\n- image-classification\ntags:\n- medical\n- hematology\nconfigs:\n- config_name: default\n  \
-             data_files:{}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} sources, in {} groups that no split may \
-             part (column `group`). Each row names its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
+             data_files:{}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} sources, in {} groups (column `group`); keep each group on one side of a split. Each row has its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
             licence(&self.lines.iter().map(|line| line.licence).collect::<Vec<_>>()),
             self.files.yaml(),
             self.lines.len(),

@@ -20,6 +20,11 @@ pub(crate) struct CopyCounts {
 }
 
 impl CopyCounts {
+    /// No pairs yet, of a search.
+    pub(crate) fn of(search: CopySearch) -> Self {
+        Self { exact_only: matches!(search, CopySearch::Exact), ..Self::default() }
+    }
+
     /// Adds a pair: how alike, and whether it is in two sources, on both sides of training and evaluation, in groups that the group
     /// rules alone would not keep together.
     pub(crate) fn add(&mut self, how: &str, sources: bool, roles: bool, apart: bool) {
@@ -55,7 +60,7 @@ impl fmt::Display for CopyCounts {
 
 /// How many pairs of each kind there are, in a sentence.
 pub(crate) fn count_pairs(pairs: &[CopyPair<'_>], search: CopySearch) -> String {
-    let mut counts = CopyCounts { exact_only: matches!(search, CopySearch::Exact), ..CopyCounts::default() };
+    let mut counts = CopyCounts::of(search);
     for CopyPair { crosses, kind, sides: [a, b] } in pairs {
         counts.add(kind.name(), a.source != b.source, *crosses == Crosses::Roles, a.group != b.group);
     }
@@ -67,8 +72,8 @@ pub(crate) fn only_alike(pairs: usize) -> String {
     match pairs {
         0 => String::new(),
         some => format!(
-            "\n{} more pairs have outlines alike and other pixels, and were not joined; a single cell that was trimmed, turned by an odd angle or \
-             coloured otherwise cannot be told from another cell",
+            "\n{} more pairs have similar outlines but different pixels and were not joined; a single cell that was trimmed, rotated by an odd \
+            angle or recoloured cannot be distinguished from another cell",
             thousands(some as u64)
         ),
     }

@@ -20,12 +20,12 @@ pub(crate) fn describe(args: &DescribeArgs) -> Result<String> {
     let mut text = yaml.clone();
     if let Some(file) = &args.out {
         let mut out = std::fs::File::create_new(file)
-            .with_context(|| format!("write {}; a description that is there is not replaced", file.display()))?;
+            .with_context(|| format!("write {}; existing descriptions are not replaced", file.display()))?;
         std::io::Write::write_all(&mut out, yaml.as_bytes()).with_context(|| format!("write {}", file.display()))?;
         let (file, folder, name) = (file.display(), args.folder.display(), &source.name);
         let product = if has_labels { "cells" } else { "patches" };
         text = format!(
-            "description: {file}\nRead it: it says what was guessed and what could not be told. Then\n\
+            "description: {file}\nRead it: it says what was guessed and what is unknown. Then\n\
              shard-builder build {file} --root {name}={folder} --out SET --product {product} --verify"
         );
     }
@@ -36,7 +36,7 @@ pub(crate) fn describe(args: &DescribeArgs) -> Result<String> {
             rows.push(Row { heading: String::new(), tiles: tiles.by_ref().take(COLUMNS).collect() });
         }
         let notes = vec![
-            "Labels by the rule that was guessed: are they where the cells are, and are they those of the cells?"
+            "Labels read with the guessed rule: check that they are on the cells and that their classes are right."
                 .to_owned(),
         ];
         let sheet = PictureTable { title: source.name.clone(), notes, columns: Vec::new(), rows }.draw();

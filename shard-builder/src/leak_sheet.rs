@@ -56,7 +56,7 @@ fn words(kind: LeakKind) -> &'static str {
         LeakKind::Bytes => "same bytes",
         LeakKind::Pixels => "same pixels",
         LeakKind::Near => "near-copies",
-        LeakKind::Name => "same name, other content",
+        LeakKind::Name => "same name, different content",
     }
 }
 

@@ -120,8 +120,8 @@ fn sentences(args: &LeaksArgs, found: &FoundLeaks, sets: (&ComparedSet, &Compare
     let leaks = &found.leaks;
     let Leaks { train, evaluation, bytes, pixels, near, names, .. } = leaks;
     let mut text = format!(
-        "{} training images compared with {} evaluation images: {} pairs with the same bytes, {} with the same pixels, {} near, {} of the same \
-         name and other content",
+        "{} training images compared with {} evaluation images: {} pairs with the same bytes, {} with the same pixels, {} near, {} with the same \
+        name but different content",
         thousands(train.images),
         thousands(evaluation.images),
         thousands(*bytes),
@@ -160,14 +160,14 @@ fn reach(leaks: &Leaks, uris: [&String; 2], sets: [&ComparedSet; 2]) -> String {
             let what =
                 if set.knows_images() { "bytes and pixels" } else { "names and the pixels of patches and cells" };
             text.push_str(&format!(
-                "\n{uri} has no fingerprints: compared were {what}, and near-copies were not looked for; build it again with this version to have \
-                 them"
+                "\n{uri} has no fingerprints, so only {what} were compared and near-copies were not searched; build it again with this version \
+                to get fingerprints"
             ));
         }
         if leaks.compared == Comparison::Near && side.small > 0 {
             text.push_str(&format!(
-                "\n{} of {} images of {uri} are below {} px: of single cells and other small images near-copies cannot be told, so bytes and \
-                 pixels alone were compared",
+                "\n{} of {} images of {uri} are below {} px: near-copies of single cells and other small images cannot be recognised, so only \
+                bytes and pixels were compared",
                 thousands(side.small),
                 thousands(side.images),
                 near_copies::LEAST_SIDE
@@ -176,7 +176,7 @@ fn reach(leaks: &Leaks, uris: [&String; 2], sets: [&ComparedSet; 2]) -> String {
     }
     if leaks.alike > 0 {
         text.push_str(&format!(
-            "\n{} more pairs have outlines alike and cannot be called copies without their images",
+            "\n{} more pairs have similar outlines; whether they are copies cannot be decided without their images",
             thousands(leaks.alike)
         ));
     }

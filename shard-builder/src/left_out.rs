@@ -49,7 +49,7 @@ impl LeftOut {
     fn source(source: &str, set: &ShardSet) -> Result<Self> {
         let names: Vec<&str> = set.manifest().sources.iter().map(|source| source.name.as_str()).collect();
         ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
-        ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would be left");
+        ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would remain");
         Ok(Self { what: What::Source(source.to_owned()), words: source.to_owned() })
     }
 
@@ -58,7 +58,7 @@ impl LeftOut {
         let Leaks { train, evaluation, table, .. } = &found.leaks;
         ensure!(
             train.shards == set.digest(),
-            "--images-in {uri}: it tells of set {}, not of {}, which is {}",
+            "--images-in {uri}: it is about set {}, not about {}, which is {}",
             train.shards.short(),
             args.uri,
             set.digest().short()

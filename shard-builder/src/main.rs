@@ -3,6 +3,7 @@
 //! Datasets are described in YAML (`docs/sources.md`), never coded. A set is written once and never changed: its keys are
 //! create-only and its manifest comes last.
 
+mod advice;
 mod browse;
 mod build;
 mod builder_share;

@@ -46,7 +46,7 @@ pub(crate) fn much_joined(sources: &[LocatedSource], images: &[ImageRecord], gro
     let many = sources.iter().zip(counts).filter(|(_, counts)| counts.joined as f64 > MANY * counts.all as f64);
     let sentence = |(located, counts): (&LocatedSource, GroupCounts)| {
         format!(
-            "source {}: because of copies, {} of its {} groups were joined with others, up to {} into one; look at report/copies-*.csv \
+            "source {}: copies link {} of its {} groups with other groups, up to {} into one; look at report/copies-*.csv \
              before you split this set",
             located.source.name,
             thousands(counts.joined as u64),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use datasets::survey::CopySearch;
 use run_spec::ids::{Digest, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
@@ -22,7 +23,7 @@ use crate::fingerprints;
 use crate::left_out::LeftOut;
 use crate::progress::Progress;
 use crate::resume::Resumed;
-use crate::set_report::SetReport;
+use crate::set_report::{IGNORED, SetReport};
 use crate::target::Target;
 use terminal::thousands;
 
@@ -38,11 +39,15 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
     let left_out = LeftOut::of(args, &set)?;
     let users = args.results.iter().map(|uri| users(uri, &set.digest())).collect::<Result<String>>()?;
     let kept: Vec<RowMeta> = set.metas().filter(|row| !left_out.holds(&row.source, &row.image)).collect();
-    ensure!(!kept.is_empty(), "{}: it is all that the set holds, so nothing would be left", left_out.words);
+    ensure!(!kept.is_empty(), "without {}, nothing of the set would remain", left_out.words);
     let sources: BTreeSet<&str> = kept.iter().map(|row| &*row.source).collect();
     let report = SetReport::read(&set)?.without(&|source, image| left_out.holds(source, image), &sources)?;
     let mut config = json!({ "of": set.digest(), "sources": report.sources() });
     left_out.describe(&mut config);
+    // Not named otherwise: removals by earlier versions keep their digest.
+    if report.copy_search() == CopySearch::Exact {
+        config["near_copies"] = json!(IGNORED);
+    }
     let target = Target::take(&args.out, digest_json(&config), &[])?;
     let old = set.manifest();
     let rest = old.sources.iter().filter(|entry| sources.contains(entry.name.as_str())).map(|entry| entry.bytes).sum();
@@ -195,12 +200,12 @@ fn users(uri: &str, digest: &Digest) -> Result<String> {
     let mut found = Vec::new();
     let keys = store.list("").with_context(|| format!("list {uri}"))?;
     let there = !keys.is_empty() || store.directory().is_some_and(|folder| folder.is_dir());
-    ensure!(there, "--results {uri}: nothing lies there; name the folder or store in which the runs or sweeps are");
+    ensure!(there, "--results {uri}: nothing is there; name the folder or store of the runs or sweeps");
     let records: Vec<String> =
         keys.into_iter().filter(|key| key.ends_with(".json") || key.ends_with(".jsonl")).collect();
     ensure!(
         !records.is_empty(),
-        "--results {uri}: no record (.json, .jsonl) lies there; name the folder or store in which the runs or sweeps are"
+        "--results {uri}: no record (.json, .jsonl) is there; name the folder or store of the runs or sweeps"
     );
     let searched = records.len() as u64;
     for key in records {

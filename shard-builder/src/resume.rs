@@ -79,10 +79,10 @@ impl fmt::Display for Resumed {
     /// A line for each kind of shard that was there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.found > 0 {
-            write!(f, "\n{} of the shards were found finished and not made again", thousands(self.found))?;
+            write!(f, "\n{} of the shards were finished before and were kept", thousands(self.found))?;
         }
         if self.damaged > 0 {
-            write!(f, "\n{} of the shards were found damaged and made again", thousands(self.damaged))?;
+            write!(f, "\n{} of the shards were damaged and were made again", thousands(self.damaged))?;
         }
         Ok(())
     }

@@ -18,6 +18,9 @@ use crate::progress::Terminal;
 use crate::sources::{Sources, locate};
 use terminal::{table, thousands};
 
+/// Columns that count without labels: source, images and cells.
+const COUNTS: usize = 3;
+
 /// Colour in which cells are outlined.
 const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);
 
@@ -43,9 +46,10 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     fs::write(&file, cells).with_context(|| format!("write {}", file.display()))?;
     let drawn = draw(args, &sources, &images, options.limits)?;
     Ok(format!(
-        "{}\n\ncells: {}, and {drawn} pictures with outlines beside it",
+        "{}\n\ncells: {}; beside it are pictures of {drawn} of the {} images with outlines (--pictures)",
         by_source(&sources, &images),
-        file.display()
+        file.display(),
+        thousands(images.iter().filter(|image| image.used.is_ok()).count() as u64)
     ))
 }
 
@@ -61,7 +65,7 @@ fn described(args: &SegmentArgs) -> Result<Vec<Source>> {
             (Some(rule), _) => Some(rule),
             (None, Some(diameter)) => Some(SegmentOptions::for_diameter(diameter)),
             (None, None) => bail!(
-                "source {}: says no `cells: {{segment: {{diameter: PX}}}}`; write it there or give --diameter PX",
+                "source {}: `cells: {{segment: {{diameter: PX}}}}` is missing; write it in the description, or give --diameter PX",
                 source.name
             ),
         };
@@ -91,10 +95,10 @@ fn by_source(sources: &[LocatedSource], images: &[ImageRecord]) -> String {
         "source",
         "images",
         "cells",
-        "with labels",
+        "labelled images",
         "labels",
         "in a cell",
-        "alone in it",
+        "alone in a cell",
         "cells there",
         "with a label",
         "cells/labels",
@@ -102,8 +106,11 @@ fn by_source(sources: &[LocatedSource], images: &[ImageRecord]) -> String {
     let line = |(index, located): (usize, &LocatedSource)| {
         agreement_line(&located.source.name, images.iter().filter(|image| image.source == index))
     };
-    let rows: Vec<Vec<String>> = sources.iter().enumerate().map(line).collect();
-    table(&header, &header[1..], &rows)
+    let mut rows: Vec<Vec<String>> = sources.iter().enumerate().map(line).collect();
+    // Without labels there is nothing to compare the cells with.
+    let columns = if images.iter().any(|image| image.agreement.images > 0) { header.len() } else { COUNTS };
+    rows.iter_mut().for_each(|row| row.truncate(columns));
+    table(&header[..columns], &header[1..columns], &rows)
 }
 
 /// How the cells of a source's images agree with their labels.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use datasets::survey::CopySearch;
 use run_spec::ids::Digest;
 use serde_json::Value;
 use shards::{ShardSet, report_key};
@@ -14,6 +15,9 @@ use tracing::warn;
 use crate::card::CardLine;
 use crate::copy_counts::CopyCounts;
 use crate::summary::flaw_sentence;
+
+/// Value of `near_copies` in the configuration of a set in which they were not searched.
+pub(crate) const IGNORED: &str = "ignore";
 
 /// A row of a table, by column.
 pub(crate) type ReportRow = BTreeMap<String, String>;
@@ -25,6 +29,8 @@ pub(crate) struct SetReport {
     tables: BTreeMap<String, Vec<u8>>,
     /// The descriptions of the sources.
     sources: Vec<Value>,
+    /// Whether near-copies were not searched.
+    exact_only: bool,
 }
 
 impl SetReport {
@@ -42,7 +48,11 @@ impl SetReport {
             }
             let bytes = store.get(&key).with_context(|| format!("read {}", store.uri_of(&key)))?.to_vec();
             match (table, ending) {
-                ("config", "json") => report.sources = sources(&bytes),
+                ("config", "json") => {
+                    let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                    report.exact_only = config["near_copies"] == IGNORED;
+                    report.sources = config["sources"].as_array().cloned().unwrap_or_default();
+                }
                 (_, "csv") => {
                     let earlier = report.tables.insert(table.to_owned(), bytes);
                     if earlier.is_some() {
@@ -75,6 +85,11 @@ impl SetReport {
     /// The descriptions of the sources, as the set's configuration has them.
     pub(crate) fn sources(&self) -> &[Value] {
         &self.sources
+    }
+
+    /// How copies were searched when the set was built.
+    pub(crate) fn copy_search(&self) -> CopySearch {
+        if self.exact_only { CopySearch::Exact } else { CopySearch::Near }
     }
 
     /// The rows of a table; none where there is no such table.
@@ -129,9 +144,9 @@ impl SetReport {
     /// What was found of copies, in a sentence.
     pub(crate) fn copies(&self) -> String {
         if !self.tables.contains_key("copies") {
-            return "copies: not known, for want of a report".to_owned();
+            return "copies: unknown, because the set has no report".to_owned();
         }
-        let mut counts = CopyCounts::default();
+        let mut counts = CopyCounts::of(self.copy_search());
         for row in self.records("copies") {
             let text = |column: &str| row.get(column).map_or("", String::as_str);
             counts.add(
@@ -154,12 +169,6 @@ fn parted(key: &str) -> Option<(&str, &str, &str)> {
     let (stem, ending) = key.strip_prefix("report/")?.rsplit_once('.')?;
     let (table, name) = stem.rsplit_once('-')?;
     Some((table, name, ending))
-}
-
-/// The descriptions in a resolved configuration.
-fn sources(bytes: &[u8]) -> Vec<Value> {
-    let config: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    config["sources"].as_array().cloned().unwrap_or_default()
 }
 
 /// A table without the rows of images that go; a row of a pair goes with either.

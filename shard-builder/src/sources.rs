@@ -49,7 +49,7 @@ fn with_flags(error: DatasetError) -> Error {
     match error.cause() {
         DatasetError::NotDescribed { name, .. } => anyhow!("--root {name}=…: {error}"),
         DatasetError::NoData { name, path } => anyhow!(
-            "source `{name}` has no folder ({}); put it there, say where it lies with --root {name}=PATH, or leave it out with \
+            "source `{name}` has no folder ({}); put it there, give its place with --root {name}=PATH, or leave it out with \
              --allow-missing",
             sought(path.as_deref())
         ),
@@ -71,7 +71,7 @@ fn log(left_out: &LeftOut) {
 
 fn sought(path: Option<&Path>) -> String {
     match path.map(Path::display) {
-        Some(path) => format!("{path} does not exist, and no archive of that name lies beside it"),
+        Some(path) => format!("{path} does not exist, and there is no archive of that name beside it"),
         None => "--data was not given".to_owned(),
     }
 }

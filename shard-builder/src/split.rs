@@ -142,8 +142,8 @@ impl Folds {
             let joined =
                 if joined > 1 { format!(", {} groups that copies joined", thousands(joined)) } else { String::new() };
             warnings.push(format!(
-                "the folds are of very unequal size: fold {small} has {} rows, fold {large} {}; the largest group, {group}{joined}, has {} of all \
-                 {} rows, and no group is parted",
+                "the folds have very different sizes: fold {small} has {} rows, fold {large} {}; the largest group, {group}{joined}, has {} of all \
+                 {} rows, and a group is never divided",
                 thousands(*least),
                 thousands(*most),
                 thousands(*rows),

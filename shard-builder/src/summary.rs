@@ -42,7 +42,7 @@ pub(crate) fn flaw_sentence(has: impl Fn(&str) -> u64, became: impl Fn(&str) -> 
 
 /// The summary: a table by source, then why images were not used.
 pub(crate) fn summary(sources: &[LocatedSource], images: &[ImageRecord], bytes: &[u64]) -> String {
-    let header = ["source", "licence", "images", "unused", "rows", "labels unused", "border px", "size"];
+    let header = ["source", "licence", "images", "unused images", "rows", "unused labels", "unused pixels", "size"];
     let mut total = (SourceCounts::default(), 0);
     let mut rows = Vec::new();
     for ((located, counts), &bytes) in sources.iter().zip(count_by_source(sources.len(), images)).zip(bytes) {
@@ -54,7 +54,7 @@ pub(crate) fn summary(sources: &[LocatedSource], images: &[ImageRecord], bytes: 
     let mut text = table(&header, &header[2..], &rows);
     let flawed = flaws(sources, images);
     if !flawed.is_empty() {
-        text.push_str("\n\nrows with flaws:");
+        text.push_str("\n\nflawed rows (`quality` of the description, or --blank, --out-of-focus and --saturated, say what happens to them):");
         for (source, counts) in flawed {
             text.push_str(&format!("\n  {source}: {counts}"));
         }
@@ -180,9 +180,9 @@ mod tests {
             add(&mut counts, "a", image, &format!("label file {}.xml: no such file", stem_of(image)));
             add(&mut counts, "a", image, "no row in the table");
         }
-        add(&mut counts, "a", "x/12.png", "masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)");
+        add(&mut counts, "a", "x/12.png", "masks m/12.npy: could belong to any of 2 images (x/12.png, y/12.png)");
         for image in ["p/1.png", "q/1.png"] {
-            add(&mut counts, "b", image, "`1.png` may be any of 2 images (p/1.png, q/1.png)");
+            add(&mut counts, "b", image, "`1.png` could be any of 2 images (p/1.png, q/1.png)");
         }
         let said = counted("images not used", &counts);
         let expected = [
@@ -190,9 +190,9 @@ mod tests {
             "",
             "images not used:",
             "  a: 2 × label file 1.xml: no such file (the first of them)",
-            "  a: 1 × masks m/12.npy: may be of any of 2 images (x/12.png, y/12.png)",
+            "  a: 1 × masks m/12.npy: could belong to any of 2 images (x/12.png, y/12.png)",
             "  a: 2 × no row in the table",
-            "  b: 2 × `1.png` may be any of 2 images (p/1.png, q/1.png)",
+            "  b: 2 × `1.png` could be any of 2 images (p/1.png, q/1.png)",
         ];
         assert_eq!(said, expected.join("\n"));
         assert_eq!(without_name("1 of 21 px, a/1.png, 1_mask", "a/1.png"), "\0 of 21 px, \0, \0_mask");

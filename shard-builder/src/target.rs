@@ -61,7 +61,7 @@ impl Target {
         self.claim.verify_held(&self.store).context("begin to write")?;
         match self.store.room() {
             Some(room) if room < bytes => bail!(
-                "the set takes {} and {} has room for {}; free space or choose another --out",
+                "the set needs {}, but {} has room for {}; free space or choose another --out",
                 megabytes(bytes),
                 self.store.uri(),
                 megabytes(room)
@@ -83,12 +83,12 @@ impl Target {
         match expected(room, files, product) {
             Room::Enough => {}
             Room::Doubtful => warn!(
-                "{uri} has room for {}, the image files have {}: the set may not fit in",
+                "{uri} has room for {}, but the image files have {}: the set may not fit",
                 megabytes(room),
                 megabytes(files)
             ),
             Room::Lacking => bail!(
-                "{uri} has room for {}, and a set of patches takes at least an eighth of its image files, which have {}; free space or choose \
+                "{uri} has room for {}, but a set of patches needs at least an eighth of the size of its image files, which is {}; free space or choose \
                  another --out",
                 megabytes(room),
                 megabytes(files)
@@ -184,8 +184,8 @@ impl Target {
     fn write_missing(&self, key: &str, bytes: &[u8]) -> Result<String> {
         match self.store.ensure(key, bytes.to_vec().into()) {
             Err(StoreError::Differs { .. }) => Ok(format!(
-                "\nwarning: {} stays as it is, though this run would write another: it was changed after the build, or files that give no row have \
-                 changed",
+                "\nwarning: {} was not replaced, although this run would write different content: it was edited after the build, or files that \
+                give no row have changed",
                 self.store.uri_of(key)
             )),
             other => other.map(|_| String::new()).with_context(|| format!("write {}", self.store.uri_of(key))),

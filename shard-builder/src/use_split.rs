@@ -134,7 +134,7 @@ pub(crate) fn summary(images: &[ImageRecord], groups: &[String], splits: &[UseSp
     let mut text = format!("\nsplits: {} train, {} test", thousands(rows[0]), thousands(rows[1]));
     if parted > 0 {
         text.push_str(&format!(
-            "\nwarning: {} groups are in both, since training and evaluation sources hold copies of each other; leave the copies out \
+            "\nwarning: {} groups are in both splits, because training and evaluation sources contain copies of each other; remove the copies \
              (`shard-builder duplicates` lists them), or build with --splits grouped, which tests on all images of such a group",
             thousands(parted)
         ));

@@ -33,7 +33,7 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
     if !report.is_good() {
         let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
         let plural = if report.fault_count == 1 { "" } else { "s" };
-        bail!("{uri} is not sound: {} fault{plural}\n{}", thousands(report.fault_count), faults.join("\n"));
+        bail!("{uri} is damaged or incomplete: {} fault{plural}\n{}", thousands(report.fault_count), faults.join("\n"));
     }
     let rows: Vec<Vec<String>> = report
         .sources
@@ -52,7 +52,7 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
     let mut text = table(&["source", "licence", "images", "rows", "size"], &["images", "rows", "size"], &rows);
     for split in &report.splits {
         let folds: Vec<String> = split.rows.iter().map(|&rows| thousands(rows)).collect();
-        text.push_str(&format!("\nsplit {}: no group is parted; rows by fold {}", split.name, folds.join(" + ")));
+        text.push_str(&format!("\nsplit {}: no group is in two folds; rows by fold {}", split.name, folds.join(" + ")));
         if split.shared_pixels > 0 {
             let shared = thousands(split.shared_pixels);
             text.push_str(&format!("; {shared} pixel digests occur in several folds (blank patches, or copies)"));
@@ -69,7 +69,7 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
     ));
     text.push_str(&match report.fingerprints {
         Some(images) => format!("\nfingerprints of {} images", thousands(images)),
-        None => "\nno fingerprints: near-copies in other sets are found only once this set is built again".to_owned(),
+        None => "\nno fingerprints: build this set again to find near-copies of its images in other sets".to_owned(),
     });
     Ok(text)
 }

@@ -115,7 +115,7 @@ fn compare(expected: &[Expectation], key: Key, place: &str, found: &str) -> Resu
     let place = if place.is_empty() { String::new() } else { format!(" {place}") };
     let name = key.name();
     Err(NotAsPlanned(format!(
-        "{subject}{place} is not what was planned: {name} is {found}, planned was {planned}; {remedy}"
+        "{subject}{place} is not what was planned: {name} is {found}, but {planned} was planned; {remedy}"
     )))
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn record(kind: FailureKind, step: Option<Step>, sentence: String, en
     let Environment { launch, host, error_file: Some(path), .. } = environment else { return };
     let failure = Failure { kind, sentence, step, rank: Rank::new(launch.rank as u32), host: host.clone() };
     if let Err(error) = failure.write(path) {
-        tracing::warn!(%error, path = %path.display(), "{ERROR_FILE}: the reason is in the log alone");
+        tracing::warn!(%error, path = %path.display(), "{ERROR_FILE}: the reason is only in the log");
     }
 }
 

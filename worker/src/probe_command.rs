@@ -8,13 +8,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use dino::Token;
 use probe::evaluations::{self, Setting, Subject};
-use probe::metrics::Metric;
-use probe::protocol::{Cells, Evaluation, Probe, evaluate};
+use probe::protocol::{Cells, Evaluation, evaluate};
 use probe::spread::Spread;
-use probe::{Classes, Features, ProbeError};
+use probe::{Classes, Features};
+use results::measures;
 use results::predictions::{Measure, Origin, Predictions};
-use results::stats::Bootstrap;
-use results::{ResultsError, measures};
 use run_spec::config::{ResolvedConfig, TrainConfig};
 use run_spec::ids::Digest;
 use shards::{ShardSet, split_key};
@@ -34,6 +32,7 @@ mod measured;
 mod origin;
 mod patches;
 mod predictions;
+mod print;
 
 use patches::Model;
 
@@ -216,7 +215,7 @@ fn finish(args: &ScoringArgs, scoring: &Scoring, mut scored: Vec<Scored>) -> Res
             store.create(name, text.into()).with_context(|| format!("write {name}"))?;
         }
     }
-    print(args, &scored)
+    print::print(args, &scored)
 }
 
 /// The evaluation set, opened, and where rows and predictions go.
@@ -334,82 +333,6 @@ fn refuse_small_folds(split: &str, folds: &[String]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
-    let Some(Scored { origin, evaluation, .. }) = scored.first() else { return Ok(()) };
-    let cells = evaluation.cells();
-    terminal::line(format!(
-        "{} cells, {} classes, {} groups, split {} ({} folds), step {}{}",
-        cells.len(),
-        cells.classes().names().len(),
-        cells.groups(),
-        args.split,
-        cells.folds().len(),
-        origin.step,
-        if origin.transductive == Some(true) { ", transductive: the training set held images of this set" } else { "" }
-    ));
-    terminal::line(format!(
-        "{:<10} {:<19} {:>15} {:>15} {:>15}  weighted F1, 95 % over groups; ± is over folds",
-        "features", "probe", "accuracy", "balanced acc.", "weighted F1"
-    ));
-    let bootstrap = Bootstrap { resamples: args.bootstrap, level: 0.95, seed: 0 };
-    for Scored { features, evaluation, .. } in scored {
-        for probe in evaluation.predictions().iter().map(|of| of.probe) {
-            let cell = |metric| -> Result<String> {
-                let summary = evaluation.summary(probe, metric)?;
-                Ok(format!("{:.3} ± {:.3}", summary.mean, summary.std.unwrap_or(0.0)))
-            };
-            let interval = if args.bootstrap == 0 {
-                String::new()
-            } else {
-                interval(features, (evaluation, scored), probe, &bootstrap)?
-            };
-            terminal::line(format!(
-                "{features:<10} {:<19} {:>15} {:>15} {:>15}  {interval}",
-                probe.name,
-                cell(Metric::Accuracy)?,
-                cell(Metric::BalancedAccuracy)?,
-                cell(Metric::WeightedF1)?
-            ));
-        }
-    }
-    for Scored { features, measures, .. } in scored {
-        measured::lines(measures).iter().for_each(|line| terminal::line(format!("{features:<10} {line}")));
-    }
-    Ok(())
-}
-
-/// The interval over groups, and the differences of trained features to the baselines; why there is none where a fold has
-/// one group.
-fn interval(
-    features: &str,
-    (evaluation, all): (&Evaluation, &[Scored]),
-    probe: Probe,
-    bootstrap: &Bootstrap,
-) -> Result<String> {
-    let interval = match evaluation.interval(probe, Metric::WeightedF1, bootstrap) {
-        Err(ProbeError::Statistics(ResultsError::OneGroup { .. })) => {
-            return Ok("none: a fold has one group".to_owned());
-        }
-        interval => interval?,
-    };
-    // The first are those that the others are scored beside.
-    let against = match all.split_first() {
-        Some((first, others)) if first.features == features => differences(evaluation, others, probe, bootstrap)?,
-        _ => String::new(),
-    };
-    Ok(format!("[{:.3}, {:.3}]{against}", interval.lo, interval.hi))
-}
-
-/// What training added over each of the baselines, on the same draws of groups.
-fn differences(teacher: &Evaluation, baselines: &[Scored], probe: Probe, bootstrap: &Bootstrap) -> Result<String> {
-    let mut text = String::new();
-    for Scored { features: name, evaluation: other, .. } in baselines {
-        let (difference, interval) = teacher.paired_difference(other, probe, Metric::WeightedF1, bootstrap)?;
-        text.push_str(&format!("; {difference:+.3} [{:+.3}, {:+.3}] to {name}", interval.lo, interval.hi));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -41,10 +41,9 @@ pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> R
 fn again(run: &Run, step: Option<Step>, config: &TrainConfig, ranks: &Ranks, device: Device) -> Result<Value> {
     let step = match step {
         Some(step) => step,
-        None => *run
-            .captured()?
-            .last()
-            .with_context(|| format!("{}: no step of this run was captured: none was not finite", run.store().uri()))?,
+        None => *run.captured()?.last().with_context(|| {
+            format!("{}: no step of this run was captured, because all were finite", run.store().uri())
+        })?,
     };
     let (mine, bytes) = run.capture(step, Rank::new(ranks.rank() as u32))?;
     ensure!(

@@ -92,6 +92,8 @@ fn cache(args: &TrainArgs) -> Result<Option<CacheFolder>> {
 struct Progress {
     bar: ProgressBar,
     total: u64,
+    /// Where and when this process began.
+    begun: Option<(u64, Instant)>,
     last_line: Option<Instant>,
     /// Whether each line of metrics goes to standard output too.
     print_metrics: bool,
@@ -99,7 +101,14 @@ struct Progress {
 
 impl Progress {
     fn new(print_metrics: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), total: 0, last_line: None, print_metrics }
+        Self { bar: ProgressBar::hidden(), total: 0, begun: None, last_line: None, print_metrics }
+    }
+
+    /// Seconds until the last step, at the mean rate so far.
+    fn seconds_left(&self, done: u64) -> Option<f64> {
+        let (from, since) = self.begun?;
+        let each = since.elapsed().as_secs_f64() / done.checked_sub(from).filter(|steps| *steps > 0)? as f64;
+        Some(each * self.total.saturating_sub(done) as f64)
     }
 
     fn line_is_due(&self, step: u64) -> bool {
@@ -113,7 +122,7 @@ impl Observer for Progress {
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {eta} left, {msg}");
         self.bar = ProgressBar::new(total).with_position(from);
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        (self.total, self.last_line) = (total, Some(Instant::now()));
+        (self.total, self.begun, self.last_line) = (total, Some((from, Instant::now())), Some(Instant::now()));
     }
 
     fn on_metrics(&mut self, line: &MetricsLine) {
@@ -127,7 +136,8 @@ impl Observer for Progress {
         if self.line_is_due(line.step.get()) {
             self.last_line = Some(Instant::now());
             let (step, data_wait) = (line.step, number(metrics.data_wait));
-            tracing::info!(%step, of = self.total, loss, images_per_s, data_wait, "step");
+            let left = self.seconds_left(step.get() + 1).map_or_else(|| "unknown".to_owned(), terminal::duration);
+            tracing::info!(%step, of = self.total, loss, images_per_s, data_wait, left, "step");
         }
     }
 

@@ -35,8 +35,8 @@ impl std::fmt::Display for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Set => write!(f, "the model was trained on this very set"),
-            Self::Image { source, image } => write!(f, "both sets hold image {image} of source {source}"),
-            Self::Pixels { id } => write!(f, "the training set holds the pixels of {}", id.short()),
+            Self::Image { source, image } => write!(f, "both sets contain image {image} of source {source}"),
+            Self::Pixels { id } => write!(f, "the training set contains the pixels of {}", id.short()),
         }
     }
 }
@@ -64,12 +64,16 @@ pub(crate) fn found(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -
     if let Some(found) = recorded(trained_on, places, eval) {
         let pairs = found.leaks.pairs();
         if pairs > 0 {
-            tracing::warn!(pairs, table = found.table_uri(), "transductive: the training set holds copies of images");
+            tracing::warn!(
+                pairs,
+                table = found.table_uri(),
+                "transductive: the training set contains copies of images"
+            );
         }
         return Ok(Some(pairs > 0));
     }
     let Some(uri) = places.train else {
-        tracing::warn!("name the training set with --train-shards to find out whether it holds images of this set");
+        tracing::warn!("name the training set with --train-shards to find out whether it contains images of this set");
         return Ok(None);
     };
     let train = match Store::open(uri).map_err(Into::into).and_then(|store| ShardSet::open(&store)) {
@@ -77,7 +81,7 @@ pub(crate) fn found(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -
         Ok(_) => {
             tracing::warn!(
                 uri,
-                "another set than the run was trained on lies here: whether images are shared is not known"
+                "the set at this address is not the one the run was trained on, so whether images are shared is unknown"
             );
             return Ok(None);
         }

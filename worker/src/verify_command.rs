@@ -50,8 +50,10 @@ fn lines(run: &str, found: &Verification, record: Option<&str>) -> Vec<String> {
         }
     }
     out.extend(found.set_aside.iter().map(|(key, what)| format!("{key}: set aside before ({what})")));
-    out.extend(found.unnamed.iter().map(|key| format!("{key}: no record names it; it counts for nothing")));
-    out.extend(found.without_digest.iter().map(|key| format!("{key}: reads, but an older version named no digest")));
+    out.extend(found.unnamed.iter().map(|key| format!("{key}: no record lists it, so it is ignored")));
+    out.extend(
+        found.without_digest.iter().map(|key| format!("{key}: can be read, but an older version recorded no digest")),
+    );
     out.push(format!(
         "{run}: {} whole, {} damaged, {} set aside before, {} unnamed, {} without a digest",
         found.whole,

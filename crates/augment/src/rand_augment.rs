@@ -61,7 +61,7 @@ impl RandAugment {
         };
         if chosen.num_magnitude_bins < 2 || chosen.magnitude >= chosen.num_magnitude_bins {
             let (at, of) = (chosen.magnitude, chosen.num_magnitude_bins);
-            return Err(wrong(format!("magnitude {at} is none of {of} bins (at least 2), which count from 0")));
+            return Err(wrong(format!("magnitude {at} is not one of {of} bins (at least 2), which count from 0")));
         }
         Ok(chosen)
     }

@@ -109,7 +109,7 @@ pub enum CollectiveError {
         kind: String,
     },
     /// A mean of whole numbers.
-    #[error("the mean of a {kind} tensor is no {kind}; convert it to f32 or f64 first, or take the sum")]
+    #[error("the mean of a {kind} tensor is not a {kind}; convert it to f32 or f64 first, or take the sum")]
     Whole {
         /// Its dtype, in words.
         kind: String,

@@ -55,7 +55,7 @@ pub enum DatasetError {
         described: Vec<String>,
     },
     /// A source whose files are not found.
-    #[error("source `{name}` has no folder ({}); put it there, or say where it lies", sought(path.as_deref()))]
+    #[error("source `{name}` has no folder ({}); put it there, or give its place", sought(path.as_deref()))]
     NoData {
         /// Name of the source.
         name: String,
@@ -134,7 +134,7 @@ impl DatasetError {
 
 fn sought(path: Option<&Path>) -> String {
     match path {
-        Some(path) => format!("{} does not exist, and no archive of that name lies beside it", path.display()),
+        Some(path) => format!("{} does not exist, and there is no archive of that name beside it", path.display()),
         None => "no folder of datasets was given".to_owned(),
     }
 }

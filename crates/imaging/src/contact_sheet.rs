@@ -16,7 +16,7 @@ const LINE: u32 = 18;
 pub struct Strip {
     /// Heading, cut to the width of the sheet.
     pub title: String,
-    /// Images of any size, and the caption below each, cut to the width of a thumbnail.
+    /// Images of any size, and the caption below each; each of its lines is cut to the width of a thumbnail.
     pub tiles: Vec<(RgbImage, String)>,
 }
 
@@ -25,7 +25,7 @@ pub fn strips(strips: &[Strip], columns: u32) -> RgbImage {
     let width = GAP + columns * (TILE + GAP);
     let strip_height = |strip: &Strip| {
         let rows = (strip.tiles.len() as u32).div_ceil(columns);
-        LINE + rows * (TILE + LINE + GAP) + GAP
+        LINE + rows * row_height(strip) + GAP
     };
     let height = GAP + strips.iter().map(strip_height).sum::<u32>();
     let mut sheet = RgbImage::from_pixel(width, height, Rgb([250; 3]));
@@ -35,15 +35,23 @@ pub fn strips(strips: &[Strip], columns: u32) -> RgbImage {
         for (index, (tile, caption)) in strip.tiles.iter().enumerate() {
             let index = index as u32;
             let x = GAP + index % columns * (TILE + GAP);
-            let y = top + LINE + index / columns * (TILE + LINE + GAP);
+            let y = top + LINE + index / columns * row_height(strip);
             let small = fitted(tile);
             let (dx, dy) = ((TILE - small.width()) / 2, (TILE - small.height()) / 2);
             imageops::replace(&mut sheet, &small, i64::from(x + dx), i64::from(y + dy));
-            text::write(&mut sheet, x, y + TILE, &text::cut_to(caption, TILE));
+            for (number, line) in (0..).zip(caption.lines()) {
+                text::write(&mut sheet, x, y + TILE + number * LINE, &text::cut_to(line, TILE));
+            }
         }
         top += strip_height(strip);
     }
     sheet
+}
+
+/// Height of a row of thumbnails with their captions and the gap below, px.
+fn row_height(strip: &Strip) -> u32 {
+    let lines = strip.tiles.iter().map(|(_, caption)| caption.lines().count()).max();
+    TILE + LINE * lines.unwrap_or(1).max(1) as u32 + GAP
 }
 
 /// The image at most [`TILE`] wide and high, its shape kept.
@@ -88,6 +96,17 @@ mod tests {
             .flat_map(|x| (26 + 128..26 + 144).map(move |y| (x, y)))
             .filter(|&(x, y)| sheet.get_pixel(x, y)[0] < 100);
         assert!(dark.count() > 100, "the caption is readable");
+    }
+
+    #[test]
+    fn a_caption_of_two_lines_makes_room_for_both() {
+        let tile = RgbImage::from_pixel(10, 10, Rgb([200, 0, 0]));
+        let strip =
+            Strip { title: String::new(), tiles: vec![(tile.clone(), "rbc\nA: wbc".into()), (tile, String::new())] };
+        let sheet = strips(&[strip], 2);
+        assert_eq!(sheet.height(), 8 + 18 + (128 + 2 * 18 + 8) + 8);
+        let second_line = (8..136).flat_map(|x| (26 + 146..26 + 162).map(move |y| (x, y)));
+        assert!(second_line.filter(|&(x, y)| sheet.get_pixel(x, y)[0] < 100).count() > 50);
     }
 
     #[test]

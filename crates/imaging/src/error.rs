@@ -26,10 +26,10 @@ pub enum DecodeError {
         remedy: &'static str,
     },
     /// The content is of no known kind.
-    #[error("content is no image format that is read (JPEG, PNG, BMP, TIFF, WebP)")]
+    #[error("content is not an image format that can be read (JPEG, PNG, BMP, TIFF, WebP)")]
     UnknownFormat,
     /// The content is an image of a format that is not read.
-    #[error("{format} images are not read; {remedy}")]
+    #[error("{format} images cannot be read; {remedy}")]
     FormatNotRead {
         /// Name of the format, as messages show it.
         format: &'static str,
@@ -117,7 +117,7 @@ pub enum Problem {
 
 /// A value that cannot be the number of a cell: a negative number, a fraction, or one above `u32::MAX`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("holds {0}, which is the number of no cell: those are whole, from 0 (no cell) to {max}", max = u32::MAX)]
+#[error("holds {0}, which is not a cell number: cell numbers are whole, from 0 (no cell) to {max}", max = u32::MAX)]
 pub struct NotACellNumber(pub String);
 
 impl Problem {

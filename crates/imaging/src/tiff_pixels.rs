@@ -190,8 +190,8 @@ impl<'a> Pixels<'a> {
     fn refuse_fractions(&mut self) -> Result<(), Problem> {
         let (what, remedy) = match self.number(Tag::SampleFormat, 1)? {
             1 => return Ok(()),
-            2 => ("holds signed numbers, whose range no one states", "save it with 8 or 16 bits from 0"),
-            3 => ("holds floating-point numbers, whose range no one states", EIGHT_OR_SIXTEEN),
+            2 => ("holds signed numbers, whose range is unknown", "save it with 8 or 16 bits from 0"),
+            3 => ("holds floating-point numbers, whose range is unknown", EIGHT_OR_SIXTEEN),
             _ => ("holds numbers of an unknown kind", EIGHT_OR_SIXTEEN),
         };
         Err(Problem::unsupported(what, remedy))

@@ -55,7 +55,7 @@ fn how(metric: &str) -> &'static str {
              it depends on the machine and what else ran on it."
         }
         _ => {
-            "a point is a model; higher is better, further left is cheaper. What the features take is counted, without heads; a multiplication and \
+            "a point is a model; higher is better, further left is cheaper. The operations that make the features are counted, without heads; a multiplication and \
              its addition are two operations."
         }
     }

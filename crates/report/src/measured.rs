@@ -150,8 +150,8 @@ fn risk_curve(dataset: &str, probe: &str, lines: &[&MeasuredLine]) -> Chart {
     Chart {
         group: COVERAGE.to_owned(),
         title: format!("{dataset}: {}", probe.replace('_', " ")),
-        how: "the probe answers only the cells of which it is surest; upwards is the share of wrong answers among those, mean and ± one standard \
-              deviation over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
+        how: "the probe answers only the cells of which it is most certain; the vertical axis is the share of wrong answers among them, mean ± \
+        one standard deviation over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
             .to_owned(),
         kind: ChartKind::Line,
         x: "share of the cells answered".to_owned(),

@@ -118,7 +118,7 @@ fn evaluated(eval: &EvaluationDesign) -> String {
         probe.name()
     );
     if eval.transductive {
-        text += " The training set holds images of this set, without labels: scores on it are transductive.";
+        text += " The training set contains images of this set, without labels: scores on it are transductive.";
     }
     text
 }

@@ -191,8 +191,8 @@ impl Tally {
         (!series.is_empty()).then(|| Chart {
             group: COVERAGE.to_owned(),
             title: set.to_owned(),
-            how: "the primary probe keeps only the cells of which it is surest; upwards is the share of wrong predictions among those kept, mean over \
-                  seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
+            how: "the primary probe keeps only the cells of which it is most certain; the vertical axis is the share of wrong predictions among \
+            them, mean over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
                 .to_owned(),
             kind: ChartKind::Line,
             x: "share of the cells kept".to_owned(),

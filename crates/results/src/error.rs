@@ -12,7 +12,7 @@ pub enum ResultsError {
         value: f64,
     },
     /// A line that is not the record it should be.
-    #[error("line {line} of {what} is no result record: remove the line or run the trial again")]
+    #[error("line {line} of {what} is not a result record: remove the line or run the trial again")]
     Json {
         /// File or key the line is from.
         what: String,
@@ -38,7 +38,7 @@ pub enum ResultsError {
         source: arrow_schema::ArrowError,
     },
     /// A Parquet file of another layout.
-    #[error("{what} has no column {column:?} of type {expected}: it is no result table of this version")]
+    #[error("{what} has no column {column:?} of type {expected}: it is not a result table of this version")]
     Column {
         /// The file or the key in the store.
         what: String,
@@ -102,7 +102,7 @@ pub enum ResultsError {
         classes: String,
     },
     /// A class outside the classes of the evaluation.
-    #[error("there are {classes} classes; class {class} is none of them")]
+    #[error("there is no class {class}, only {classes} classes")]
     UnknownClass {
         /// Number of the class, or number of counts where one for each class is needed.
         class: u32,

@@ -141,7 +141,7 @@ evaluations! {
     /// Whether probabilities are true.
     Calibration: "calibration", "Calibration error, Brier score, risk and coverage of each probe with probabilities",
         "Calibration error: the mean distance between confidence and share of right answers; Brier: from 0 to 2; AURC: the share of wrong \
-         answers, averaged over how many of the cells are answered, the surest first. Lower is better in all three.",
+         answers, averaged over how many of the cells are answered, the most certain first. Lower is better in all three.",
         settings::calibration();
     /// Scores from fewer labels.
     LabelEfficiency: "label_efficiency", "Scores of linear_standardised from 1 to 100 % of the training cells, whole groups at a time",
@@ -173,7 +173,7 @@ evaluations! {
         Value::Null;
     /// What a score means nothing without.
     Controls: "controls", "Shuffled labels, the class by source alone, and the largest class",
-        "What is reached without looking at cells, or with labels that mean nothing: a score is worth what it lies above these.", Value::Null;
+        "What is reached without looking at cells, or with labels that mean nothing: a score counts only as far as it is above these.", Value::Null;
 }
 
 impl Evaluation {

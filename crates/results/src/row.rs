@@ -108,7 +108,7 @@ pub struct ResultRow {
     /// Energy of the training, in kilowatt hours: by counters where the node has any, else estimated, as the run's final record says.
     /// Null where nothing was trained, and for runs of older versions.
     pub kwh: Option<f64>,
-    /// Whether the training set held images of the evaluation set: the same shard set, images of the same source and
+    /// Whether the training set contained images of the evaluation set: the same shard set, images of the same source and
     /// path, or the same pixels. `None` where the training set could not be compared, and in rows of older versions.
     #[serde(default)]
     pub transductive: Option<bool>,
@@ -120,7 +120,7 @@ pub struct ResultRow {
 const TRANSDUCTIVE: &str = "transductive";
 
 impl ResultRow {
-    /// Whether the row says that the training set held images of the evaluation set, in its column or, as older
+    /// Whether the row says that the training set contained images of the evaluation set, in its column or, as older
     /// versions wrote it, in its note.
     pub fn is_transductive(&self) -> bool {
         self.transductive.unwrap_or_else(|| self.note.split("; ").any(|part| part == TRANSDUCTIVE))

@@ -105,7 +105,7 @@ impl Claim {
                 store,
                 &format!(
                     "{} of a build by {} that has not ended, with other sources or options (as it was begun it can be run again to its end)",
-                    if shards == 1 { "1 shard lies there".to_owned() } else { format!("{shards} shards lie there") },
+                    if shards == 1 { "1 shard is there".to_owned() } else { format!("{shards} shards are there") },
                     crate::error::one_line(&claim.builder)
                 ),
             )),

@@ -18,7 +18,7 @@ pub enum ShardError {
         why: String,
     },
     /// The manifest cannot be read.
-    #[error("{uri} is no shard manifest ({why}); point at a set made by shard-builder, or build it again")]
+    #[error("{uri} is not a shard manifest ({why}); name a set made by shard-builder, or build it again")]
     Manifest {
         /// Address of the manifest.
         uri: String,
@@ -27,7 +27,7 @@ pub enum ShardError {
     },
     /// Shards without a manifest: the build has not ended.
     #[error(
-        "{uri} holds {shards} shard{} and no manifest, so its build has not ended; run the same build again to end it, or delete what lies there",
+        "{uri} holds {shards} shard{} and no manifest, so its build has not finished; run the same build again to finish it, or delete what is there",
         if *shards == 1 { "" } else { "s" }
     )]
     Unfinished {
@@ -38,8 +38,7 @@ pub enum ShardError {
     },
     /// Shards without a manifest and without the record of a build: a part of a set that was copied.
     #[error(
-        "{uri} holds {shards} shard{} and neither manifest.json nor build.json, so it is a part of a set; copy the whole set, or delete what \
-         lies there",
+        "{uri} holds {shards} shard{} and neither manifest.json nor build.json, so it is part of a set; copy the whole set, or delete what is there",
         if *shards == 1 { "" } else { "s" }
     )]
     Torn {
@@ -50,7 +49,7 @@ pub enum ShardError {
     },
     /// A place inside the folder of a set.
     #[error(
-        "{uri} lies inside the shard set {set}, whose readers would take both for one; choose another place for the new set"
+        "{uri} is inside the shard set {set}, and its readers would take both for one set; choose another place for the new set"
     )]
     Inside {
         /// Address of the place.
@@ -60,15 +59,15 @@ pub enum ShardError {
     },
     /// A set without its card, which tells other readers which files are its shards.
     #[error(
-        "{uri} is missing, and without it readers such as Hugging Face `datasets` do not know the shards; copy it again, or run again the \
-         command that made this set, which writes it"
+        "{uri} is missing; without it, readers such as Hugging Face `datasets` do not find the shards; copy it again, or repeat the command that \
+        made this set"
     )]
     NoCard {
         /// Address of the card, or of its picture.
         uri: String,
     },
     /// A place that belongs to another set, another build, or other files.
-    #[error("{uri} is taken: {why}; choose another place, or delete what lies there")]
+    #[error("{uri} is in use: {why}; choose another place, or delete what is there")]
     Taken {
         /// Address of the place.
         uri: String,
@@ -109,7 +108,7 @@ pub enum ShardError {
         known: String,
     },
     /// Not a shard: not Parquet, truncated, or laid out otherwise.
-    #[error("{shard} is no shard ({why}); fetch or build it again")]
+    #[error("{shard} is not a shard ({why}); fetch or build it again")]
     Format {
         /// Address of the shard.
         shard: String,
@@ -171,7 +170,7 @@ pub enum ShardError {
         found: Digest,
     },
     /// A row number beyond the set.
-    #[error("row {row} was asked of {uri}, which has {rows} rows")]
+    #[error("there is no row {row}: {uri} has {rows} rows")]
     NoRow {
         /// Address of the set.
         uri: String,

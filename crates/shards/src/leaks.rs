@@ -126,7 +126,7 @@ pub struct Leaks {
     pub pixels: u64,
     /// Pairs of near-copies.
     pub near: u64,
-    /// Pairs of the same name and other content.
+    /// Pairs with the same name but different content.
     pub names: u64,
     /// Pairs of like outlines of which stored pictures do not tell whether they are copies; not among the others.
     pub alike: u64,
@@ -228,7 +228,7 @@ impl FoundLeaks {
         let found = Self::read(&store, &format!("{FOLDER}/{train}/{evaluation}/{file}"))?;
         match found.key("json").ends_with(&format!("/{train}/{evaluation}/{file}")) {
             true => Ok(found),
-            false => Err(unusable(uri, "it is of other sets than its place says")),
+            false => Err(unusable(uri, "it belongs to other sets than its path says")),
         }
     }
 

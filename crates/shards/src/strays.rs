@@ -42,15 +42,13 @@ impl StrayKind {
     fn sentence(self) -> &'static str {
         match self {
             Self::Shard => {
-                "lies among the shards and the manifest does not name it, but readers that list the folder take it for one"
+                "is among the shards although the manifest does not list it, and readers that list the folder would read it"
             }
-            Self::NoShard => "lies among the shards and is none",
-            Self::Table => {
-                "is neither a shard nor a split of this set, but readers that list the folder take it for one"
-            }
+            Self::NoShard => "is among the shards but is not one",
+            Self::Table => "is neither a shard nor a split of this set, and readers that list the folder would read it",
             Self::Report => "belongs to the report of another build",
             Self::Fingerprints => "holds fingerprints of another build",
-            Self::Unfinished => "is what a killed write left",
+            Self::Unfinished => "is left over from an interrupted write",
         }
     }
 }
@@ -58,7 +56,7 @@ impl StrayKind {
 impl Stray {
     pub(crate) fn fault(&self, store: &Store) -> ShardError {
         let remedy = match self.is_debris() {
-            true => "delete it, or run again the command that made this set, which removes what builds left",
+            true => "delete it, or repeat the command that made this set, which removes what builds left",
             false => "delete it, or move it out of the set's folder",
         };
         ShardError::Stray { uri: format!("{}/{}", store.uri(), self.name), why: self.kind.sentence(), remedy }

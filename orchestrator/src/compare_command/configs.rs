@@ -10,6 +10,9 @@ use crate::target::Named;
 
 /// The keys in which the two differ, with both values.
 pub(super) fn text(first: &Side<'_>, second: &Side<'_>) -> String {
+    if [first, second].iter().any(|side| is_baseline(side)) {
+        return "A baseline is not trained, so no configurations are compared.".to_owned();
+    }
     let (ours, theirs) = (keys(first), keys(second));
     let mut rows = Vec::new();
     for key in ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key))) {
@@ -20,12 +23,20 @@ pub(super) fn text(first: &Side<'_>, second: &Side<'_>) -> String {
         }
     }
     if rows.is_empty() {
-        return "Their configs are the same.".to_owned();
+        return "Their configurations are the same.".to_owned();
     }
     terminal::table(&["config", "A", "B"], &[], &rows)
 }
 
-/// Everything that makes an arm or trial what it is, by dotted key.
+fn is_baseline(side: &Side<'_>) -> bool {
+    match side.named {
+        Named::Arm(_) => false,
+        Named::Baseline { .. } => true,
+        Named::Trial(trial) => trial.baseline.is_some(),
+    }
+}
+
+/// Everything that makes an arm or trial what it is, by dotted key; nothing for a baseline.
 fn keys(side: &Side<'_>) -> BTreeMap<String, String> {
     let mut keys = BTreeMap::new();
     let arm: &Arm = match side.named {
@@ -35,9 +46,9 @@ fn keys(side: &Side<'_>) -> BTreeMap<String, String> {
         }
         Named::Trial(trial) => {
             flatten(trial.config().value(), "", &mut keys);
-            keys.extend(trial.baseline.map(|baseline| ("features".to_owned(), baseline.features.clone())));
             trial.arm
         }
+        Named::Baseline { .. } => return keys,
     };
     keys.insert("shards.train".to_owned(), format!("{} ({})", arm.shards.uri, arm.shards.digest.short()));
     keys.extend(arm.init_weights.map(|digest| ("init.weights (content)".to_owned(), digest.short())));
@@ -69,6 +80,6 @@ mod tests {
         let shown = text(&side("reference"), &side("b"));
         assert!(shown.lines().any(|line| line.split_whitespace().eq(["loss.n_local", "-", "0"])), "{shown}");
         assert_eq!(shown.lines().count(), 2, "{shown}");
-        assert_eq!(text(&side("b"), &side("b")), "Their configs are the same.");
+        assert_eq!(text(&side("b"), &side("b")), "Their configurations are the same.");
     }
 }

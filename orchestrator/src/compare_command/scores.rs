@@ -9,10 +9,11 @@ use results::stats::Interval;
 use results::stats::counts::CountsBuilder;
 use results::stats::estimate::Estimand;
 use results::stats::groups::over_groups;
+use results::table::Line;
 use store::Store;
 
 use super::Side;
-use crate::records::{Arm, EvalSet, Plan};
+use crate::records::{Baseline, EvalSet, Plan};
 use crate::tables;
 use crate::target::Named;
 
@@ -20,13 +21,11 @@ const LEVEL: f64 = 0.95;
 
 /// The table of scores, with what its intervals cover.
 pub(super) fn text(store: &Store, plan: &Plan, first: &Side<'_>, second: &Side<'_>) -> Result<String> {
-    let rows = match super::same_kind(first, second)? {
-        (Named::Arm(a), Named::Arm(b)) => of_arms(store, plan, a, b)?,
-        _ => of_trials(store, plan, first, second)?,
-    };
-    let covers = match first.named {
-        Named::Arm(_) => Estimand::NewSeedsAndGroups.words(),
-        Named::Trial(_) => Estimand::NewGroups.words(),
+    let (rows, covers) = match first.named {
+        Named::Trial(_) => (of_trials(store, plan, first, second)?, Estimand::NewGroups.words()),
+        Named::Arm(_) | Named::Baseline { .. } => {
+            (of_arms(store, plan, first.named, second.named)?, Estimand::NewSeedsAndGroups.words())
+        }
     };
     let reasons: BTreeSet<&String> = rows.iter().filter_map(|row| row.interval.as_ref().err()).collect();
     let reasons: String = reasons.into_iter().map(|reason| format!("\nno interval: {reason}")).collect();
@@ -34,14 +33,13 @@ pub(super) fn text(store: &Store, plan: &Plan, first: &Side<'_>, second: &Side<'
     let rows: Vec<Vec<String>> = rows.into_iter().map(Row::cells).collect();
     let table = terminal::table(&header, &["A", "B", "B − A"], &rows);
     Ok(format!(
-        "{table}{reasons}\nIn percent and points. Differences are paired; intervals cover {covers}. Verdicts are the sweep's: `results`."
+        "{table}{reasons}\nIn percent and points. Differences are paired; intervals cover {covers}. For verdicts see `orchestrator results`."
     ))
 }
 
-/// Two arms, paired by seed.
-fn of_arms(store: &Store, plan: &Plan, a: &Arm, b: &Arm) -> Result<Vec<Row>> {
-    let reference = a.name.clone();
-    let two = Plan { reference, arms: vec![a.clone(), b.clone()], baselines: Vec::new(), ..plan.clone() };
+/// Two arms, or an arm and a baseline, paired by seed.
+fn of_arms(store: &Store, plan: &Plan, a: Named<'_>, b: Named<'_>) -> Result<Vec<Row>> {
+    let two = plan_of(plan, a, b);
     let mut collected = tables::collect(store, &two)?;
     let table = tables::table(store, &two, &mut collected)?;
     let mut rows = Vec::new();
@@ -49,19 +47,55 @@ fn of_arms(store: &Store, plan: &Plan, a: &Arm, b: &Arm) -> Result<Vec<Row>> {
         let metric = eval.primary.metric.name();
         for probe in probes(eval) {
             let lines = table.comparison(&eval.name, &eval.split, metric, probe.name());
-            let of = |arm: &Arm| lines.iter().find(|line| line.arm == arm.name && !line.is_baseline());
+            let of = |named| lines.iter().find(|line| is_of(line, named));
             let (Some(first), Some(second)) = (of(a), of(b)) else { continue };
-            let difference = second.difference.as_ref();
+            // Lines hold their difference to the reference: A, unless A is a baseline.
+            let (difference, sign) = match a {
+                Named::Baseline { .. } => (first.difference.as_ref(), -1.0),
+                _ => (second.difference.as_ref(), 1.0),
+            };
             let interval = match difference.map(|difference| &difference.over_seeds_and_groups) {
-                Some(Ok(estimate)) => Ok(estimate.interval(LEVEL)),
+                Some(Ok(estimate)) => Ok(turned(estimate.interval(LEVEL), sign)),
                 Some(Err(why)) => Err(why.to_string()),
                 None => Err("they have no seed in common".to_owned()),
             };
-            let mean = difference.map(|difference| difference.mean);
+            let mean = difference.map(|difference| sign * difference.mean);
             rows.push(Row::of(eval, probe, [first.mean, second.mean], (mean, interval)));
         }
     }
     Ok(rows)
+}
+
+/// The plan with these two alone, of which an arm is the reference.
+fn plan_of(plan: &Plan, a: Named<'_>, b: Named<'_>) -> Plan {
+    let mut two = Plan { arms: Vec::new(), baselines: Vec::new(), ..plan.clone() };
+    for side in [a, b] {
+        match side {
+            Named::Arm(arm) => two.arms.push(arm.clone()),
+            Named::Trial(trial) => two.arms.push(trial.arm.clone()),
+            Named::Baseline { features, eval } => {
+                let is_it = |of: &&Baseline| of.features == features && eval.is_none_or(|eval| of.eval == eval);
+                two.baselines.extend(plan.baselines.iter().filter(is_it).cloned());
+            }
+        }
+    }
+    if let Some(arm) = two.arms.first() {
+        two.reference.clone_from(&arm.name);
+    }
+    two
+}
+
+fn is_of(line: &Line, named: Named<'_>) -> bool {
+    match named {
+        Named::Arm(arm) => line.arm == arm.name && !line.is_baseline(),
+        Named::Trial(trial) => line.arm == trial.arm.name && !line.is_baseline(),
+        Named::Baseline { features, eval } => line.features == features && eval.is_none_or(|eval| line.dataset == eval),
+    }
+}
+
+/// The interval of the difference the other way round, where `sign` is −1.
+fn turned(of: Interval, sign: f64) -> Interval {
+    if sign < 0.0 { Interval { lo: -of.hi, hi: -of.lo, ..of } } else { of }
 }
 
 /// Two trials, paired by group.

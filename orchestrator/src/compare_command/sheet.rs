@@ -9,7 +9,7 @@ use imaging::{DecodeLimits, RgbImage};
 use shards::atlas::Atlas;
 use store::Store;
 
-use super::answers::{Disagreements, Group};
+use super::answers::{Disagreement, Disagreements, Group};
 use crate::keys::ATLASES;
 use crate::records::EvalSet;
 
@@ -35,9 +35,9 @@ pub(super) fn strips(
     }
     let mut tiles = Tiles { atlas: Atlas::read(&atlases, &eval.shards.digest)?, store: atlases, open: None };
     let titles = [
-        (Group::FirstIsRight, format!("{}: {first} is right, {second} is not", eval.name)),
-        (Group::SecondIsRight, format!("{}: {second} is right, {first} is not", eval.name)),
-        (Group::BothAreWrong, format!("{}: both are wrong, in two ways", eval.name)),
+        (Group::FirstIsRight, format!("{}: {first} (A) is right, {second} (B) is wrong", eval.name)),
+        (Group::SecondIsRight, format!("{}: {second} (B) is right, {first} (A) is wrong", eval.name)),
+        (Group::BothAreWrong, format!("{}: {first} (A) and {second} (B) are wrong in different ways", eval.name)),
     ];
     let mut strips = Vec::new();
     for (group, title) in titles {
@@ -45,18 +45,26 @@ pub(super) fn strips(
         let mut shown: Vec<_> = cells.iter().take(MOST).collect();
         // In the order of the set: each sheet of the atlas is opened once.
         shown.sort_by_key(|cell| cell.cell);
-        let mut strip = Strip {
-            title: format!("{title}: {} of {} cells, class>answer", shown.len(), cells.len()),
-            tiles: Vec::new(),
-        };
+        let mut strip =
+            Strip { title: format!("{title}; {} of {} cells", shown.len(), cells.len()), tiles: Vec::new() };
         for cell in shown {
-            let class = |place: usize| found.classes[cell.says[place]].as_str();
-            let wrong = if group == Group::FirstIsRight { class(2) } else { class(1) };
-            strip.tiles.push((tiles.tile(cell.cell)?, format!("{}>{wrong}", class(0))));
+            strip.tiles.push((tiles.tile(cell.cell)?, caption(&found.classes, cell)));
         }
         strips.extend((!strip.tiles.is_empty()).then_some(strip));
     }
     Ok(strips)
+}
+
+/// The true class, and below it each wrong prediction.
+fn caption(classes: &[String], cell: &Disagreement) -> String {
+    let class = |place: usize| classes[cell.says[place]].as_str();
+    let wrong = match cell.group {
+        Group::FirstIsRight => vec![("B", class(2))],
+        Group::SecondIsRight => vec![("A", class(1))],
+        Group::BothAreWrong => vec![("A", class(1)), ("B", class(2))],
+    };
+    let wrong: String = wrong.into_iter().map(|(who, class)| format!("\n{who}: {class}")).collect();
+    format!("{}{wrong}", class(0))
 }
 
 /// Writes the strips below one another.

@@ -62,11 +62,11 @@ impl Guard {
     pub(super) fn advice(&self, address: SocketAddr) -> &'static str {
         match (&self.token, address.ip().is_loopback()) {
             (None, _) => {
-                "Everybody on this machine can open it; --token-file FILE lets in only who has the token. From elsewhere: ssh -L. Ctrl-C ends it."
+                "Every user of this machine can open it; use --token-file FILE to require a token. From another machine, use ssh -L. Ctrl-C stops it."
             }
             (Some(_), true) => "Ctrl-C ends it.",
             (Some(_), false) => {
-                "The address holds the token. What is sent is not encrypted: on a network that you do not trust, use ssh -L. Ctrl-C ends it."
+                "The address contains the token. The connection is not encrypted: on a network that you do not trust, use ssh -L. Ctrl-C stops it."
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn list(sweeps: &[Seen]) -> Response {
         };
     }
     let body = if sweeps.is_empty() {
-        "<p>The store holds no sweep yet.</p>".to_owned()
+        "<p>The store contains no sweep yet.</p>".to_owned()
     } else {
         format!(
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Sweeps\"><table><thead><tr><th scope=\"col\">sweep</th>\
@@ -84,7 +84,7 @@ fn summary(picture: &Picture) -> String {
     let counts = picture.counts();
     let (all, failed) = (picture.trials.len(), counts.failed + counts.damaged);
     let mut words = format!(
-        "{} of {all} trials are done, {} run, {} are to run, {failed} failed.",
+        "{} of {all} trials are done, {} are running, {} are to run, {failed} have failed.",
         counts.finished, counts.running, counts.open
     );
     if let Some(left) = picture.left_s() {
@@ -182,9 +182,11 @@ pub(super) fn report(report: &Report, held: bool) -> Response {
 fn live(title: &str, body: &str) -> Response {
     let title = escaped(title);
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>{body}</main>\n\
-         <footer>reddino {}. This page is loaded again every {AGAIN_S} seconds.</footer>\n</body>\n</html>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
+        initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light \
+         dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>{body}</main>\n\
+         <footer>reddino {}. This page reloads every {AGAIN_S} seconds.</footer>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION")
     );
     Response::page(page).with("refresh", AGAIN_S.to_string())

@@ -183,7 +183,7 @@ impl Followed {
         if grows {
             let ended = counts.finished + counts.failed + counts.damaged;
             report.notices.push(format!(
-                "UNDER WAY: {ended} of {} trials have ended. This page is loaded again every minute; with ?hold behind its address it is not.",
+                "RUNNING: {ended} of {} trials have ended. This page reloads every minute; add ?hold to its address to stop that.",
                 picture.trials.len()
             ));
         }

@@ -109,7 +109,8 @@ pub(super) fn leakage(store: &Store, plan: &Plan) -> Result<Option<Card>> {
         }
     }
     let columns = ["training set", "evaluation set", "looked for", "pairs", "found"].map(str::to_owned).to_vec();
-    let about = "Images of a training set that are images of an evaluation set, or copies of them, as shard-builder leaks found them before the sweep.";
+    let about = "Images of a training set that are images of an evaluation set, or copies of them, as shard-builder leaks found them before the \
+    sweep.";
     Ok((!rows.is_empty()).then(|| Card {
         title: "Images shared by training and evaluation".to_owned(),
         facts: vec![fact("what", about)],
@@ -121,7 +122,7 @@ pub(super) fn leakage(store: &Store, plan: &Plan) -> Result<Option<Card>> {
 fn shared(store: &Store, train: &ShardRef, eval: &EvalSet) -> Result<Vec<CardCell>> {
     let text = |text: &str| CardCell::Text(text.to_owned());
     let (looked, pairs, found) = if train.digest == eval.shards.digest {
-        (text("nothing"), text(""), text("it is the very set that is trained on"))
+        (text("nothing"), text(""), text("it is the training set itself"))
     } else {
         match leakage::recorded(store, train, eval)? {
             Some(leaks) => {

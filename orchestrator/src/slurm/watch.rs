@@ -133,7 +133,7 @@ impl<'a> Watch<'a> {
         open.probe = open.batch.submitted(store, Job::Probe)?;
         if let (true, Some(train), Some(probe)) = (open.settled, open.train, open.probe) {
             let count = open.batch.members.len();
-            self.notes.push(format!("{count} trials are Slurm's: job {train} trains, job {probe} probes"));
+            self.notes.push(format!("{count} trials submitted: job {train} trains, job {probe} probes"));
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ pub(crate) fn batch_of(plan: &Plan, tickets: &[Ticket<'_>], shapes: &Shapes, set
 
 fn say_silent(silent: &mut bool, notes: &mut Vec<String>, description: &str) {
     if !std::mem::replace(silent, true) {
-        notes.push(format!("Slurm does not do what it was asked ({description}): waiting, and asking again"));
+        notes.push(format!("Slurm did not do what was requested ({description}): waiting, then asking again"));
     }
 }
 
@@ -358,7 +358,8 @@ impl<'a> Backend<'a> for Watch<'a> {
     fn start_no_more(&mut self) {
         let arrays: Vec<u64> = self.batches.values().filter_map(|open| open.train).collect();
         if let Err(trouble) = self.client.cancel(&arrays, true) {
-            self.notes.push(format!("jobs that wait were not cancelled ({trouble}): `orchestrator cancel` does it"));
+            self.notes
+                .push(format!("pending jobs were not cancelled ({trouble}): cancel them with `orchestrator cancel`"));
         }
     }
 
@@ -376,7 +377,7 @@ impl<'a> Backend<'a> for Watch<'a> {
 
     fn farewell(&self) -> String {
         format!(
-            "Interrupted: the Slurm jobs go on. The same command watches them again; `orchestrator cancel {} --store {}` ends them.",
+            "Interrupted. The Slurm jobs continue: the same command watches them again, and `orchestrator cancel {} --store {}` stops them.",
             self.plan.name,
             self.store.uri()
         )

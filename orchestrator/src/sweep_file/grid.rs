@@ -161,7 +161,7 @@ fn axis_of<'a>(word: &str, axes: &'a [Axis]) -> Result<&'a Axis, String> {
         (None, None, _) => {
             let keys = axes.iter().flat_map(|axis| [axis.key.as_str(), label(axis, axes)]);
             let hint = nearest(word, keys).map(suggestion).unwrap_or_default();
-            Err(format!("`{{{word}}}` is no key of the grid{hint}"))
+            Err(format!("`{{{word}}}` is not a key of the grid{hint}"))
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(all, ["L0-wd0.1", "L0-wd0.2", "L8-wd0.1", "L8-wd0.2"]);
         for (template, message) in [
             ("L{n_local}", "it does not tell the values of `optim.wd` apart: write `{wd}` in it"),
-            ("L{n_locl}-{wd}", "`{n_locl}` is no key of the grid; did you mean `n_local`?"),
+            ("L{n_locl}-{wd}", "`{n_locl}` is not a key of the grid; did you mean `n_local`?"),
             ("L{n_local", "a `{` is never closed: write `{key}`"),
         ] {
             assert_eq!(named(&axes(grid.clone()), Some(template)).unwrap_err(), message);

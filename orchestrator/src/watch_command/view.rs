@@ -275,7 +275,7 @@ fn keys_line(watch: &Watch) -> Paragraph<'static> {
     let last = (watch.top + watch.page).min(trials);
     let first = if trials == 0 { 0 } else { watch.top + 1 };
     Paragraph::new(format!(
-        "q leaves, the sweep goes on · ↑↓ PgUp PgDn scroll · f: {shows} · {first}–{last} of {trials}"
+        "q quits, the sweep continues · ↑↓ PgUp PgDn scroll · f: {shows} · {first}–{last} of {trials}"
     ))
     .style(Style::default().add_modifier(Modifier::DIM))
 }

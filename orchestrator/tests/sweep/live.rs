@@ -104,7 +104,7 @@ fn a_dashboard_that_others_reach_wants_its_token() {
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
     assert!(head.starts_with("HTTP/1.1 303 ") && head.contains("location: /"), "{head}");
     let (head, body) = dashboard.get("/", &format!("Cookie: {cookie}\r\n"));
-    assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("The store holds no sweep yet."), "{head}");
+    assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("The store contains no sweep yet."), "{head}");
     assert!(dashboard.get("/", "Cookie: reddino-1=0\r\n").0.starts_with("HTTP/1.1 401 "));
     let busy = bench.orchestrator(&["dashboard", "--store", "store", "--listen", "nowhere"]).ends(1);
     assert!(busy.err.contains("--listen nowhere: ADDRESS:PORT is expected"), "{}", busy.err);

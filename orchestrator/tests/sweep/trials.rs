@@ -113,7 +113,8 @@ fn what_another_machine_runs_is_named_and_left_alone() {
     std::fs::remove_file(claim.with_file_name("result.json")).unwrap();
     let run = bench.orchestrator(&["cancel", "bench", "--store", "store"]).ends(1);
     assert!(
-        run.out.contains("is held by process ") && run.out.contains(" on elsewhere: run `orchestrator cancel` there."),
+        run.out.contains("is claimed by process ")
+            && run.out.contains(" on elsewhere: run `orchestrator cancel` there."),
         "{}",
         run.out
     );
@@ -134,5 +135,20 @@ fn two_arms_and_two_trials_are_compared() {
     let trials = compare(&["reference/seed-0", "reference/seed-1"]).ends(0).out;
     assert!(line(&trials, &["seed", "0", "1"]), "{trials}");
     let mixed = compare(&["reference", "koleo-on/seed-0"]).ends(1);
-    assert!(mixed.err.contains("are an arm and a trial"), "{}", mixed.err);
+    assert!(mixed.err.contains("cannot be paired: name two arms"), "{}", mixed.err);
+    // The double's random weights score what is below, for each arm alike.
+    let below = compare(&["koleo-on", "random"]).ends(0).out;
+    let above = compare(&["random@cells", "koleo-on"]).ends(0).out;
+    assert!(
+        below.contains("A baseline is not trained") && line(&below, &["cells", "1nn", "weighted", "F1", "61.5"]),
+        "{below}"
+    );
+    let mirrored = |text: &str| {
+        let of = text.lines().find(|line| line.contains("1nn")).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        of.map(|words| (words[4].to_owned(), words[5].to_owned(), words[6].trim_start_matches(['+', '−']).to_owned()))
+    };
+    let (Some(one), Some(other)) = (mirrored(&below), mirrored(&above)) else { panic!("{below}\n{above}") };
+    assert_eq!((&one.0, &one.1, &one.2), (&other.1, &other.0, &other.2), "B − A turns its sign");
+    let two = compare(&["random", "random@cells"]).ends(1);
+    assert!(two.err.contains("are two baselines"), "{}", two.err);
 }

@@ -134,7 +134,7 @@ fn hostile_members_are_rows_of_the_report_and_nothing_is_written() {
     let expected = [
         ("../../evil.png", "name leads out of the archive"),
         ("/evil.png", "name leads out of the archive"),
-        ("images\\evil.png", "name holds a backslash or a zero"),
+        ("images\\evil.png", "name contains a backslash or a zero byte"),
     ]
     .map(|(path, reason)| (path.to_owned(), reason.to_owned()));
     std::fs::write(bench.path("data/one.tar"), tarred(&files)).expect("archive");

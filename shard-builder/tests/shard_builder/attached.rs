@@ -65,7 +65,8 @@ fn boxes_of_another_size_or_of_an_image_before_it_was_turned_are_reported_and_cu
     }
 }
 
-const BOXES: &str = "label: {from: csv-boxes, file: boxes.csv, units: pixels, columns: {image: image, xmin: x0, ymin: y0, xmax: x1, ymax: y1, label: label}}";
+const BOXES: &str = "label: {from: csv-boxes, file: boxes.csv, units: pixels, columns: {image: image, xmin: x0, ymin: y0, xmax: x1, ymax: y1, \
+label: label}}";
 
 #[test]
 fn a_name_of_two_images_labels_neither_and_rows_without_an_image_are_reported() {
@@ -84,7 +85,7 @@ fn a_name_of_two_images_labels_neither_and_rows_without_an_image_are_reported() 
         let there = rows.iter().any(|row| row["image"] == image && row["at"] == at && row["reason"].contains(words));
         assert!(there, "{image}, {at}, {words}: {rows:?}");
     };
-    row("train/1.png", 2, "`1.png` may be any of 2 images (test/1.png, train/1.png)");
+    row("train/1.png", 2, "`1.png` could be any of 2 images (test/1.png, train/1.png)");
     row("test/1.png", 2, "`key: path`");
     row("ghost.png", 3, "there is no image `ghost.png`");
     row("test/2.png", 5, "has 3 cells under a header of 6");
@@ -112,7 +113,7 @@ fn nothing_but_ambiguous_labels_says_why_in_the_error() {
     bench.write("folders", "boxes.csv", b"image,x0,y0,x1,y1,label\n1.png,20,20,60,60,rbc\nghost.png,20,20,60,60,rbc\n");
     let run = bench.build("set", &["--product", "cells"]);
     let error = stderr(&run);
-    assert!(!run.status.success() && error.contains("may be any of 2 images"), "{error}");
+    assert!(!run.status.success() && error.contains("could be any of 2 images"), "{error}");
     assert!(error.contains("boxes.csv line 3: there is no image `ghost.png`"), "{error}");
 }
 
@@ -266,9 +267,10 @@ fn masks_reached_by_another_path_or_the_image_itself_are_refused() {
     for image in ["a/1.png", "b/1.png"] {
         bench.save("masks", image, &picture(40, 30, image.len() as u32));
     }
-    for (template, words) in
-        [("{folder}/../masks/{stem}.npy", "may be of any of 2 images"), ("{folder}/{name}", "is the image itself")]
-    {
+    for (template, words) in [
+        ("{folder}/../masks/{stem}.npy", "could belong to any of 2 images"),
+        ("{folder}/{name}", "is the image itself"),
+    ] {
         bench.describe("masks", &format!("images: {{include: ['*/*.png']}}\ncells: {{masks: {{file: '{template}'}}}}"));
         let run = bench.build("set", &["--product", "cells"]);
         let error = stderr(&run);

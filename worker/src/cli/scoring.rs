@@ -115,7 +115,7 @@ pub(crate) struct ProbeArgs {
     pub(crate) keep_features: KeepFeatures,
     #[command(flatten)]
     pub(crate) baselines: baselines::Wanted,
-    /// Mark the rows as transductive: you know that the training set held images of this dataset, whatever is found.
+    /// Mark the rows as transductive: you know that the training set contained images of this dataset, whatever is found.
     #[arg(long)]
     pub(crate) transductive: bool,
 }

@@ -59,8 +59,8 @@ pub(super) fn patches(subject: &Subject<'_>, seen: &[Vec<Seen>], basis: &Basis) 
     ];
     if subject.models.len() > 1 {
         notes.push(
-            "Colours can be compared between models that began with the same weights. Those that began with other weights use \
-             other directions: compare where the borders of colours lie."
+            "Colours can be compared between models that began with the same weights. Models that began with other weights use other directions: \
+            compare where colours change."
                 .to_owned(),
         );
     }
@@ -86,13 +86,12 @@ pub(super) fn attention(subject: &Subject<'_>, model: &Model, seen: &[Seen]) -> 
     let names = ["image".to_owned(), "mean of heads".to_owned()];
     let notes = vec![
         format!(
-            "How the CLS token, from which the feature is made, shares its attention among the patches in the last block \
-             ({}). The mean of all {heads} heads, then each head.",
+            "How the CLS token, which becomes the feature, distributes its attention over the patches in the last block ({}): the mean of all \
+            {heads} heads, then each head.",
             sizes(std::slice::from_ref(model))
         ),
         "Dark purple is no attention, yellow the largest share in that picture. Below it: what all patches get together (the rest \
-         goes to the CLS token itself and to registers), and the largest share of one patch. If all patches had the same share, it \
-         would be that sum over their number."
+         goes to the CLS token itself and to registers), and the largest share of one patch. If attention were even, each patch would have that sum divided by the number of patches."
             .to_owned(),
         "Attention says where a head looks, not what decided about a cell. A few bright patches on plain background are known from \
          models without registers."

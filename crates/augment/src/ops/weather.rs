@@ -62,7 +62,7 @@ impl Transform for RandomRain {
         check_range("drop_width", [self.drop_width; 2], 1, 5)?;
         match self.rain_type.as_deref() {
             None | Some("drizzle" | "heavy" | "torrential") => Ok(()),
-            Some(other) => Err(format!("rain_type {other:?} is none of drizzle, heavy, torrential")),
+            Some(other) => Err(format!("rain_type {other:?} is not one of drizzle, heavy, torrential")),
         }
     }
 

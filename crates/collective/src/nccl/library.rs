@@ -42,7 +42,7 @@ pub enum NcclError {
         message: String,
     },
     /// A library without a call that NCCL has.
-    #[error("{} has no {symbol}, so it is no NCCL of {OLDEST} or later; install that, or name another file in {OVERRIDE}", path.display())]
+    #[error("{} has no {symbol}, so it is not NCCL {OLDEST} or later; install that, or name another file in {OVERRIDE}", path.display())]
     Symbol {
         /// The file that lacks the call.
         path: PathBuf,
@@ -79,13 +79,16 @@ fn detail(last_error: &str) -> String {
 fn remedy(code: Code) -> &'static str {
     match code {
         1 => {
-            "check with `nvidia-smi` that this node has a GPU and a driver new enough for the CUDA build, and run again with NCCL_DEBUG=INFO for NCCL's own log"
+            "check with `nvidia-smi` that this node has a GPU and a driver new enough for the CUDA build, and run again with NCCL_DEBUG=INFO for \
+            NCCL's own log"
         }
         2 => {
-            "check the network between the nodes (NCCL_SOCKET_IFNAME chooses the interface) and free shared memory, and run again with NCCL_DEBUG=INFO for NCCL's own log"
+            "check the network between the nodes (NCCL_SOCKET_IFNAME chooses the interface) and free shared memory, and run again with \
+            NCCL_DEBUG=INFO for NCCL's own log"
         }
         5 => {
-            "check that every rank has a GPU of its own (`srun --gpus-per-task=1` or one task a GPU), and run again with NCCL_DEBUG=INFO for NCCL's own log"
+            "check that every rank has a GPU of its own (`srun --gpus-per-task=1` or one task a GPU), and run again with NCCL_DEBUG=INFO for \
+            NCCL's own log"
         }
         6 => "another rank or a link to it is lost: its own log says why; NCCL_DEBUG=INFO adds NCCL's view of it",
         _ => "run again with NCCL_DEBUG=INFO for NCCL's own log",

@@ -105,8 +105,10 @@ fn assign<'a>(
         }
         match found.iter_mut().find(|(cell, _)| lies_in(annotation, cell)) {
             Some((_, inside)) => inside.push(annotation),
-            None => issues
-                .push(LabelIssue { at: annotation.at.clone(), reason: "lies in no cell that was found".to_owned() }),
+            None => issues.push(LabelIssue {
+                at: annotation.at.clone(),
+                reason: "is not inside any cell that was found".to_owned(),
+            }),
         }
     }
     found
@@ -132,7 +134,7 @@ fn label_of(labels: &ImageLabels, inside: &[&Annotation], issues: &mut Vec<Label
         (_, several) => {
             issues.extend(several.iter().map(|annotation| LabelIssue {
                 at: annotation.at.clone(),
-                reason: format!("{} lies in one found cell with other labels", annotation.label),
+                reason: format!("{} is in the same found cell as other labels", annotation.label),
             }));
             None
         }

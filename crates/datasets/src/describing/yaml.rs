@@ -87,7 +87,7 @@ pub(super) fn written(
         }
     }
     text.push_str("# Could not tell: which images are of one patient or slide. Each is a group of its own until `group` says otherwise;\n");
-    text.push_str("# a split may then part a patient (docs/sources.md, `group`).\n");
+    text.push_str("# a split may then put one patient on both sides (docs/sources.md, `group`).\n");
     for possible in groups::possible(found, tried.first().map(|best| &best.rule)) {
         let _ = writeln!(text, "# Possible: {possible}");
     }
@@ -98,7 +98,7 @@ pub(super) fn written(
 
 fn labels(text: &mut String, tried: &[Trial], sample: usize) {
     let Some((best, others)) = tried.split_first() else {
-        text.push_str("# Could not tell: where labels are. No file of a known form gives the images any.\nlabel: { from: none }\n");
+        text.push_str("# Could not tell: where labels are. No file in a known format has labels for the images.\nlabel: { from: none }\n");
         return;
     };
     let _ = writeln!(text, "# guessed: the rule below gives {} of {sample} sampled images labels.", best.images);
@@ -118,9 +118,9 @@ fn labels(text: &mut String, tried: &[Trial], sample: usize) {
         _ => false,
     });
     if draws {
-        text.push_str("# The labels draw outlines: cells are these.\ncells: { drawn: true }\n");
+        text.push_str("# The labels have outlines, so these are the cells.\ncells: { drawn: true }\n");
     }
-    text.push_str("# Rename them with `labels: { OLD: new }`; a map must then name each.\n");
+    text.push_str("# Rename them with `labels: { OLD: new }`; the map must then list every label.\n");
 }
 
 /// A value as YAML in one line.

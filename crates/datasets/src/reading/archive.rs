@@ -206,13 +206,13 @@ fn plain(name: &[u8]) -> Result<Option<String>, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "name is not UTF-8")?;
     let name = name.strip_prefix("./").unwrap_or(name);
     if name.contains(['\\', '\0']) {
-        return Err("name holds a backslash or a zero");
+        return Err("name contains a backslash or a zero byte");
     }
     if name.starts_with('/') || name.split('/').any(|part| part == "..") {
         return Err("name leads out of the archive");
     }
     if name.split('/').any(|part| part.is_empty() || part == ".") {
-        return Err("name is no plain path");
+        return Err("name is not a plain path");
     }
     Ok((!name.split('/').any(|part| part.starts_with('.'))).then(|| name.to_owned()))
 }
@@ -274,8 +274,8 @@ mod tests {
             ("../a.png", Err("name leads out of the archive")),
             ("a/../../b.png", Err("name leads out of the archive")),
             ("/etc/passwd", Err("name leads out of the archive")),
-            ("a\\..\\b.png", Err("name holds a backslash or a zero")),
-            ("a//b.png", Err("name is no plain path")),
+            ("a\\..\\b.png", Err("name contains a backslash or a zero byte")),
+            ("a//b.png", Err("name is not a plain path")),
         ] {
             assert_eq!(plain(name.as_bytes()), expected.map(|path| path.map(str::to_owned)), "{name}");
         }

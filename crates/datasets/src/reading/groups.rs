@@ -80,7 +80,9 @@ impl<'a> GroupBook<'a> {
         let value = match self.rule {
             GroupRule::Image => image,
             GroupRule::Constant { value } => value,
-            GroupRule::Folder { up } => folder_of(image, *up).ok_or("no folder that many levels up gives its group")?,
+            GroupRule::Folder { up } => {
+                folder_of(image, *up).ok_or("it has no folder that many levels up, from which its group would come")?
+            }
             GroupRule::Pattern { .. } => self
                 .pattern
                 .as_ref()
@@ -102,10 +104,10 @@ impl<'a> GroupBook<'a> {
         let key = key.ok_or("no row in the table of groups")?;
         if let Some(several) = self.claims.several(&row_of(&self.table_path, &key)) {
             let apart = "tell them apart by their paths (`key: path`)";
-            return Err(format!("`{key}` in the table of groups may be any of {several}; {apart}"));
+            return Err(format!("`{key}` in the table of groups could be any of {several}; {apart}"));
         }
         match &self.table[&key] {
-            Ok(group) if group.is_empty() => Err("its row in the table of groups names none".to_owned()),
+            Ok(group) if group.is_empty() => Err("its row in the table of groups has no group".to_owned()),
             Ok(group) => text::plain(group).map(|()| group.as_str()).map_err(|reason| format!("its group {reason}")),
             Err(reason) => Err(reason.clone()),
         }

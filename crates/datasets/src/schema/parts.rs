@@ -35,7 +35,7 @@ impl Parts {
         if self.csv.is_some() {
             return match self.table.is_empty() {
                 true => pattern::check("parts.pattern", &self.pattern),
-                false => wrong("stands beside `csv`, which takes its place; leave one out".to_owned()),
+                false => wrong("cannot be combined with `csv`; leave one out".to_owned()),
             };
         }
         if self.table.is_empty() {

@@ -121,7 +121,7 @@ fn sort_out(
             },
             GlobMatch::Excluded(why) if looks_like_image() => records.push(unused(path.clone(), why.to_owned())),
             GlobMatch::Unnamed if looks_like_image() => {
-                records.push(unused(path.clone(), "named by no include glob".to_owned()));
+                records.push(unused(path.clone(), "no `include` pattern matches it".to_owned()));
             }
             GlobMatch::Excluded(_) | GlobMatch::Unnamed => {}
         }

@@ -68,7 +68,7 @@ impl Surveyor<'_> {
         };
         let mut records: Vec<ImageRecord> = (1..).zip(pages).map(page).collect();
         if is_capped {
-            records[0].notes.push(format!("of a file {} pages are read, and no more", imaging::MOST_PAGES));
+            records[0].notes.push(format!("only {} pages of a file are read", imaging::MOST_PAGES));
         }
         records
     }
@@ -199,7 +199,9 @@ impl Surveyor<'_> {
             return Err(format!("masks {file}: is the image itself; write in cells.masks.file where its masks lie"));
         }
         if let Some(several) = self.masks.several(&path) {
-            return Err(format!("masks {file}: may be of any of {several}; name them by `{{folder}}` or `{{name}}`"));
+            return Err(format!(
+                "masks {file}: could belong to any of {several}; name them by `{{folder}}` or `{{name}}`"
+            ));
         }
         let limits = self.options.limits;
         let bytes = root.read(&file, limits.file_bytes).map_err(|reason| format!("masks {file}: {reason}"))?;

@@ -124,12 +124,12 @@ pub(super) fn backbone_of<'a>(names: impl Iterator<Item = &'a str>, what: &str) 
         ([one], _) => Ok(one.clone()),
         (_, [teacher]) => Ok((*teacher).clone()),
         ([], _) => Err(DinoError::Unsupported(format!(
-            "{what} holds no DINOv2 backbone in a known layout: none of its {} tensors is called cls_token{}",
+            "{what} contains no DINOv2 backbone in a known layout: none of its {} tensors is called cls_token{}",
             names.len(),
             names.first().map(|name| format!(" (the first is {name:?})")).unwrap_or_default(),
         ))),
         _ => Err(DinoError::Unsupported(format!(
-            "{what} holds several backbones ({}) and no single teacher; save the one you mean by itself",
+            "{what} contains several backbones ({}) but not exactly one teacher; save the one you want in a file of its own",
             all.join(", ")
         ))),
     }

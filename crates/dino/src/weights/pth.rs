@@ -38,7 +38,7 @@ pub(super) fn read(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>, We
     }
     let pickle = state_dict::read(pickled, what)?;
     let Entry::Dict(entries) = state_dict::entry(&pickle, pickle.root()).map_err(damaged)? else {
-        return Err(damaged("it is no dictionary of tensors"));
+        return Err(damaged("it is not a dictionary of tensors"));
     };
     let allowance = archive.size().saturating_mul(2);
     let mut reader = Reader { what, archive: &archive, folder, pickle: &pickle, keys: 0, allowance, out: Vec::new() };

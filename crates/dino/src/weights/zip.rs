@@ -26,7 +26,7 @@ impl<'a> Archive<'a> {
         // From the file's first byte: what the crate detects by itself can be bytes of a tensor.
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(config, Cursor::new(bytes))
-            .map_err(|_| damaged("it is no zip archive, or ends too early"))?;
+            .map_err(|_| damaged("it is not a zip archive, or ends too early"))?;
         if zip.len() > MOST_ENTRIES {
             return Err(damaged("it has more entries than weights have"));
         }

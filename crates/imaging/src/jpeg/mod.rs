@@ -94,7 +94,7 @@ impl Lost {
         Problem::Damaged(match self {
             Self::Ended => format!("its data ends before its image does, {at}"),
             Self::Code => format!("its data is damaged, {at}"),
-            Self::Zeros => format!("zeros stand where data belongs, {at}"),
+            Self::Zeros => format!("zeros are in place of data, {at}"),
             Self::Interval => format!("a stretch of its data is lost, {at}"),
             Self::Tables => "it lacks a table of codes".to_owned(),
         })

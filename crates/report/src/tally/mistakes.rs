@@ -41,7 +41,7 @@ impl Tally {
         let Some(reference) = self.arms.iter().find(|arm| arm.kind == Kind::Reference) else { return Vec::new() };
         let of_reference = Mistakes {
             title: reference.name.clone(),
-            how: "Cells that every seed of the reference got wrong, the surest first.".to_owned(),
+            how: "Cells that every seed of the reference got wrong, the most certain first.".to_owned(),
             cells: self.surest(reference, |_| true),
         };
         let others = self.arms.iter().filter(|arm| arm.kind == Kind::Arm).take(ARMS).map(|arm| Mistakes {

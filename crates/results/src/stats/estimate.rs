@@ -95,7 +95,7 @@ pub enum NoEstimate {
         have: usize,
     },
     /// The differences are all equal, so their spread is unknown rather than zero.
-    #[error("all differences are equal, so they say nothing about their spread")]
+    #[error("all differences are equal, so their spread cannot be estimated")]
     NoSpread,
 }
 

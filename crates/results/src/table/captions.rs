@@ -52,7 +52,8 @@ impl Table {
             .iter()
             .map(|(dataset, primary)| {
                 let metric = metric_words(primary.metric.name());
-                let missing = if scored(dataset) { "" } else { " (no scores: these trials were probed without it)" };
+                let missing =
+                    if scored(dataset) { "" } else { " (no scores: these trials were probed without this set)" };
                 format!("{} {metric} on {dataset}{missing}", primary.probe.name())
             })
             .collect();

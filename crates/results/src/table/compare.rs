@@ -159,9 +159,8 @@ impl<'a> Subject<'a> {
                 cells.keys().map(|&(seed, _)| seed).filter(|&seed| !counted.has(&name, seed)).collect();
             cells.retain(|(seed, _), _| !without.contains(seed));
             let seeds = without.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ");
-            note = Some(format!(
-                "no predictions are kept of seed {seeds} (an older version probed it), which does not count here"
-            ));
+            note =
+                Some(format!("seed {seeds} does not count here: an older version probed it and kept no predictions"));
             of_all = Some(counted);
         }
         let knows_no_seed = knows_no_seed(features, &cells);
@@ -293,9 +292,9 @@ fn notes(cells: &Scores<'_>) -> Vec<String> {
     let mut notes = BTreeSet::new();
     for row in cells.values() {
         match row.transductive {
-            Some(true) => notes.insert("transductive: the training set held images of this set".to_owned()),
+            Some(true) => notes.insert("transductive: the training set contained images of this set".to_owned()),
             None if row.code_probe.is_some() && row.features == TEACHER => {
-                notes.insert("whether the training set held images of this set is not known".to_owned())
+                notes.insert("whether the training set contained images of this set is not known".to_owned())
             }
             _ => false,
         };

@@ -99,8 +99,8 @@ impl LeftOut {
     /// Why it is left out, in a sentence.
     pub fn words(&self) -> String {
         format!(
-            "{} has no score here: no predictions are kept of it (an older version probed it), and its rows average folds that hold \
-             all sources together; probe it again to compare it",
+            "{} has no score here: an older version probed it, kept no predictions, and averaged over folds that mix all sources; probe it again \
+            to compare it",
             self.name
         )
     }

@@ -267,7 +267,7 @@ fn a_transductive_line_says_so_and_an_unknown_one_too() {
         let rows: Vec<_> = rows().into_iter().map(|row| ResultRow { transductive, ..row }).collect();
         Table::build(&rows, &[], &options("a")).unwrap().lines[0].notes.join("; ")
     };
-    assert!(notes(Some(true)).starts_with("transductive: the training set held images"));
+    assert!(notes(Some(true)).starts_with("transductive: the training set contained images"));
     assert!(notes(None).contains("is not known"));
     assert_eq!(notes(Some(false)), "");
 }

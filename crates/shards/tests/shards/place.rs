@@ -23,7 +23,7 @@ fn a_place_belongs_to_one_configuration_as_long_as_it_has_shards() {
     claim(b"two").verify_held(&store).unwrap();
     store.create(&planned_shard_key(&Digest::of(b"plan"), 0), "x".into()).unwrap();
     let said = claim(b"one").take(&store).unwrap_err().to_string();
-    assert!(said.contains("1 shard lies there of a build by test 1") && said.contains("another place"), "{said}");
+    assert!(said.contains("1 shard is there of a build by test 1") && said.contains("another place"), "{said}");
     claim(b"two").release(&store).unwrap();
     assert!(store.exists(CLAIM_KEY).unwrap(), "a build that has written shards keeps its place");
     store.create("shards/readme.txt", "x".into()).unwrap();

@@ -51,7 +51,7 @@ fn everything_that_matters_fits_into_80_by_24() {
         lines.iter().any(|line| line == "n_local=0/seed-0 failed: train: exit code 1: the loss is not a number"),
         "{lines:#?}"
     );
-    assert!(lines[23].starts_with("q leaves, the sweep goes on"), "{}", lines[23]);
+    assert!(lines[23].starts_with("q quits, the sweep continues"), "{}", lines[23]);
     assert!(lines.iter().all(|line| line.chars().count() <= 80));
 }
 

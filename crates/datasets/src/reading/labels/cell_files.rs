@@ -122,7 +122,7 @@ impl CellFiles {
         let mut steps = MOST_STEPS;
         let mut entry = |file: &String| {
             if let Some(count) = self.shared.get(file) {
-                return Err(format!("may be of any of {count} images"));
+                return Err(format!("could belong to any of {count} images"));
             }
             let label = self.label.of(file)?;
             let bytes = root.read(file, LABEL_FILE_LIMIT)?;

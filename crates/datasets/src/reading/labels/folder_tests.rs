@@ -83,13 +83,16 @@ fn each_cell_may_have_a_file_of_its_own() {
     let wide = "label: { from: cell-files, files: 'masks/{stem}*/*.png', name: cell }";
     let (labels, reasons) = looked_up(dir.path(), wide, "images/a.png");
     assert_eq!(labels.len(), 2, "{labels:?} {reasons:?}");
-    assert!(reasons.iter().any(|reason| reason == "masks/a_1/rbc_1.png: may be of any of 2 images"), "{reasons:?}");
+    assert!(
+        reasons.iter().any(|reason| reason == "masks/a_1/rbc_1.png: could belong to any of 2 images"),
+        "{reasons:?}"
+    );
     let (none, reasons) = looked_up(
         dir.path(),
         "label: { from: cell-files, files: '{folder}/../masks/a/*.png', name: cell }",
         "images/a.png",
     );
-    assert!(none.is_empty() && reasons[0].contains("may be of any of 3 images"), "{reasons:?}");
+    assert!(none.is_empty() && reasons[0].contains("could belong to any of 3 images"), "{reasons:?}");
 }
 
 #[test]

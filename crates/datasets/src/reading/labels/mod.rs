@@ -165,7 +165,7 @@ impl<'a> LabelBook<'a> {
         let size = wide((width, height));
         match self.rule {
             LabelRule::None => nothing("the source has no labels"),
-            LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image lies in no such folder"),
+            LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image is not in such a folder"),
             LabelRule::Pattern { .. } => {
                 let found = self.pattern.as_ref().and_then(|pattern| pattern.captures(image)).and_then(|c| c.get(1));
                 self.whole(found.map(|label| label.as_str()), "the label pattern does not match")
@@ -225,7 +225,7 @@ impl<'a> LabelBook<'a> {
         }
         let Some(several) = self.claims.several(&row_of(&path, &key)) else { return Ok(rows) };
         let reason =
-            format!("the table's `{key}` may be any of {several}; tell them apart by their paths (`key: path`)");
+            format!("the table's `{key}` could be any of {several}; tell them apart by their paths (`key: path`)");
         let issues = rows.iter().map(|row| LabelIssue { at: row.at.clone(), reason: reason.clone() }).collect();
         Err((ImageLabels::Missing(reason), issues))
     }
@@ -286,7 +286,7 @@ impl<'a> LabelBook<'a> {
         let bytes = self.root.read(&path, LABEL_FILE_LIMIT);
         let bytes = bytes.map_err(|reason| nothing(&format!("label file {path}: {reason}")))?;
         let Some(several) = self.claims.several(&self.root.canonical(path.clone())) else { return Ok((path, bytes)) };
-        let reason = format!("may be of any of {several}; name it by `{{folder}}` or `{{name}}`");
+        let reason = format!("could belong to any of {several}; name it by `{{folder}}` or `{{name}}`");
         let issue = LabelIssue { at: path.clone(), reason: reason.clone() };
         Err((ImageLabels::Missing(format!("label file {path} {reason}")), vec![issue]))
     }
@@ -318,7 +318,7 @@ impl<'a> LabelBook<'a> {
         };
         if let Some(several) = self.claims.several(&glob) {
             return nothing(&format!(
-                "files of cells {glob}: may be of any of {several}; name them by `{{folder}}` or `{{stem}}`"
+                "files of cells {glob}: could belong to any of {several}; name them by `{{folder}}` or `{{stem}}`"
             ));
         }
         self.annotations(files.entries(self.root, &glob, size), wide(size), &format!("no file {glob}"))
@@ -347,7 +347,7 @@ impl<'a> LabelBook<'a> {
     /// The names of the classes of the label file of an image; none where the description names no file of them.
     fn class_names(&self, image: &str, file: Option<&str>) -> Result<Option<&[String]>, String> {
         let Some(file) = file else { return Ok(None) };
-        let path = canonical(file, self.root, image).ok_or("the names of its classes lie outside the dataset")?;
+        let path = canonical(file, self.root, image).ok_or("the file of class names is outside the dataset")?;
         match self.names.get(&path) {
             Some(Ok(names)) => Ok(Some(names)),
             Some(Err(reason)) => Err(format!("names of classes {path}: {reason}")),

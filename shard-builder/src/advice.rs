@@ -1,0 +1,64 @@
+//! What a person should know of a set that was built, and can change in the descriptions.
+
+use std::collections::BTreeSet;
+
+use datasets::reading::LocatedSource;
+use datasets::schema::{Border, LabelRule};
+use datasets::survey::{ImageRecord, count_by_source};
+use run_spec::ids::Product;
+
+/// Share of a source's pixels in no patch from which on it is mentioned.
+const MUCH_BORDER: f64 = 0.1;
+
+/// Sentences on pixels and labels that the set does not use, and on labels that are perhaps none.
+pub(crate) fn sentences(
+    sources: &[LocatedSource],
+    images: &[ImageRecord],
+    (product, patch_px): (Product, u32),
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let counts = count_by_source(sources.len(), images);
+    for (index, (LocatedSource { source, .. }, counts)) in sources.iter().zip(counts).enumerate() {
+        if counts.rows == 0 {
+            continue;
+        }
+        if product == Product::Patches {
+            let share = counts.pixels_unused as f64 / counts.pixels.max(1) as f64;
+            let drops = matches!(source.patches.border, Border::Drop | Border::Centre);
+            found.extend((drops && share >= MUCH_BORDER).then(|| border(&source.name, share, patch_px)));
+            found.extend(has_places(&source.label).then(|| {
+                format!(
+                    "source {}: its labels mark places in the images, so patches have no label; --product cells cuts out the labelled cells",
+                    source.name
+                )
+            }));
+        }
+        let of_source = || images.iter().filter(|image| image.source == index);
+        let labels: BTreeSet<&str> =
+            of_source().flat_map(ImageRecord::cuts).filter_map(|cut| cut.label.as_deref()).collect();
+        let from_path = matches!(source.label, LabelRule::Folder { .. } | LabelRule::Pattern { .. });
+        if let (true, true, Some(label)) = (from_path && counts.used > 1, labels.len() == 1, labels.first()) {
+            found.push(format!(
+                "source {}: all {} images have one label, `{label}`, which their path gives; if that is not a class of cells, write \
+                 `label: {{ from: none }}`",
+                source.name,
+                terminal::thousands(counts.used)
+            ));
+        }
+    }
+    found
+}
+
+fn border(name: &str, share: f64, patch_px: u32) -> String {
+    format!(
+        "source {name}: {:.1} % of the pixels are in no patch, since the sides of its images are not multiples of {patch_px} px; write \
+         `patches: {{ border: shift }}` in its description to use them",
+        100.0 * share
+    )
+}
+
+/// Whether a rule gives labels to places in an image, and not to the whole image.
+fn has_places(rule: &LabelRule) -> bool {
+    use LabelRule::{CsvClass, Folder, None, Pattern};
+    !matches!(rule, None | Folder { .. } | Pattern { .. } | CsvClass { .. })
+}

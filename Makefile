@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -47,10 +47,14 @@ $(PAGE)/.stamp: tests/page/requirements.txt
 pictures: $(PAGE)/.stamp ## the README's picture of a report, from that of `make quickstart`
 	@scripts/pictures.sh $(PAGE)/bin/python $(Q)
 
-check: fmt clippy doc deny ## formatting, lints, documentation, dependencies
+check: fmt words clippy doc deny ## formatting, words, lints, documentation, dependencies
 
 fmt:
 	cargo fmt --all --check
+
+words: ## phrases that readers stumbled over, and links between pages; needs Python alone
+	@scripts/words-check.py
+	@scripts/check-links.py
 
 clippy: setup
 	cargo clippy --locked --workspace --all-targets -- -D warnings

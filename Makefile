@@ -66,7 +66,7 @@ docs: .tools/mdbook/bin/mdbook ## the documentation as a site, in target/book (b
 	@.tools/mdbook/bin/mdbook build
 
 .tools/mdbook/bin/mdbook:
-	cargo install --locked --quiet --root .tools/mdbook --version 0.4.52 mdbook
+	cargo install --locked --quiet --root .tools/mdbook --version 0.4.52 --no-default-features --features search mdbook
 
 docs-check: build ## links between pages lead somewhere; reference pages are what schemas and programs say
 	@scripts/check-links.py

@@ -261,11 +261,11 @@ fn interrupted_it_leaves_its_jobs_and_cancel_ends_them() {
     assert!(interrupted.expect("kill runs").success());
     assert_eq!(first.wait().expect("reaped").code(), Some(130));
     let said = std::fs::read_to_string(bench.path("said")).expect("it spoke");
-    assert!(said.contains("the Slurm jobs go on") && said.contains("orchestrator cancel tiny"), "{said}");
+    assert!(said.contains("The Slurm jobs continue") && said.contains("orchestrator cancel tiny"), "{said}");
     assert_eq!(bench.training("RUNNING"), 1);
 
     let (out, _) = ended(&bench.command(&["cancel", "sweep.yaml"]).output().expect("runs"), 0);
-    assert!(out.contains("4 trials were cut off"), "{out}");
+    assert!(out.contains("4 trials were stopped"), "{out}");
     bench.wait("nothing is left", || cluster.ask("squeue", &["-h"]).is_empty());
     let bench = bench.with("DOUBLE_STEPS", "2").with("DOUBLE_STEP_S", "0");
     let (_, err) = ended(&bench.sweep(&["--slots", "4"]).output().expect("runs"), 0);

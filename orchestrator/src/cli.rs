@@ -1,5 +1,6 @@
 //! The command line.
 
+mod examples;
 mod live;
 mod trials;
 
@@ -12,9 +13,12 @@ use crate::slurm::job_batch::Job;
 pub(crate) use live::{DashboardArgs, WatchArgs};
 pub(crate) use trials::{CompareArgs, ListArgs, LogsArgs, LookArgs, RetryArgs, SweepChoice};
 
+/// Version with the commit it was built from.
+pub(crate) const VERSION: &str = env!("REDDINO_VERSION");
+
 /// Compare variants of a training (arms) over several seeds: run all trials of a sweep, and print what was found.
 #[derive(Debug, Parser)]
-#[command(name = "orchestrator", version)]
+#[command(name = "orchestrator", version = VERSION)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,7 +44,7 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Run failed or damaged trials again.
     Retry(RetryArgs),
-    /// Compare two arms or two trials: configurations, scores, and the cells on which they disagree.
+    /// Compare two arms, an arm and a baseline, or two trials: configurations, scores, and the cells on which they disagree.
     Compare(CompareArgs),
     /// Draw what the models of a sweep see in images, side by side, and keep it for the report.
     Look(LookArgs),
@@ -53,6 +57,12 @@ pub(crate) enum Command {
         /// The kind of file whose schema is printed.
         #[arg(value_enum)]
         of: Written,
+    },
+    /// Print the code version.
+    Version {
+        /// Print it as a JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Run one task of a Slurm job array.
     #[command(hide = true)]
@@ -109,8 +119,9 @@ pub(crate) struct SweepArgs {
 
 /// How trials are held while they run.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Running on this machine")]
 pub(crate) struct RunningArgs {
-    /// Take over trials that another machine holds. Use it only if you are sure that this machine has stopped.
+    /// Take over trials that another machine has claimed. Use it only if you are sure that this machine has stopped.
     #[arg(long)]
     pub(crate) take_over: bool,
     /// Seconds between asking a worker to end and killing it.
@@ -123,6 +134,7 @@ pub(crate) struct RunningArgs {
 
 /// Where a sweep's records and shard sets are found.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where the sweep is")]
 pub(crate) struct SweepPlace {
     /// The store [default: the file's, else ./store].
     #[arg(long, value_name = "URI")]
@@ -170,7 +182,7 @@ pub(crate) struct ResultsArgs {
     /// Format of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Instead of printing, derive all rows again from the predictions and compare them; exit code 1 if any differ.
+    /// Instead of printing, derive all rows again from the predictions and compare them; exit status 1 if any differ.
     #[arg(long, conflicts_with = "format")]
     pub(crate) recompute: bool,
 }

@@ -248,6 +248,6 @@ mod tests {
             assert!(found[0].contains(said), "{found:?}");
         }
         plan.arms.iter_mut().for_each(|arm| arm.shards.digest = plan.evals[0].shards.digest);
-        assert!(ask(&plan, Leakage::Refuse).problems[0].contains("is the very set that is trained on"));
+        assert!(ask(&plan, Leakage::Refuse).problems[0].contains("is the training set itself"));
     }
 }

@@ -65,7 +65,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Parser;
 use store::StoreError;
 
 use cli::{Cli, Command, Format, ResultsArgs, TargetArgs, Written};
@@ -76,7 +75,7 @@ use trial_filter::Globs;
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::read().command {
         Command::Sweep(args) => sweep_command::run(&args),
         Command::Status(args) => run_status(&args),
         Command::Results(args) => run_results(&args),
@@ -91,6 +90,7 @@ fn main() -> ExitCode {
         Command::Cancel(args) => cancel_command::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Schema { of } => print_schema(of),
+        Command::Version { json } => print_version(json),
         Command::Task(args) => task::run(&args.store, &args.batch, args.job),
         Command::Supervise(args) => {
             supervisor::run(&args.command[0], &args.command[1..], Duration::from_secs_f64(args.grace_s))
@@ -108,6 +108,11 @@ fn remedy(error: &anyhow::Error) -> &'static str {
         true => "; `orchestrator verify STORE --repair` sets damaged records aside",
         false => "",
     }
+}
+
+fn print_version(json: bool) -> Result<ExitCode> {
+    terminal::report(&terminal::Version { version: cli::VERSION }, json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_status(args: &TargetArgs) -> Result<ExitCode> {

@@ -99,7 +99,7 @@ pub(crate) fn gather(store: &Store, plan: &Plan, collected: &Collected<'_>, tabl
         run: Some(facts::run(store, plan, collected, table)?),
         captions: table.captions().into_iter().filter(|caption| caption != SMOKE_TEST).collect(),
         methods: report::methods(table, &facts::design(plan, collected, table, &sizes)),
-        made: format!("Made by orchestrator {} from the records of sweep {}.", env!("CARGO_PKG_VERSION"), plan.digest),
+        made: format!("Made by orchestrator {} from the records of sweep {}.", crate::cli::VERSION, plan.digest),
     })
 }
 

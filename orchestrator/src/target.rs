@@ -153,7 +153,7 @@ mod tests {
         let uri = "memory://sweep-of-a-trial";
         let store = Store::open(uri).unwrap();
         let refused = sweep_with(&choice(uri), &["b/seed-4"]).unwrap_err().to_string();
-        assert!(refused.contains("holds no sweep"), "{refused}");
+        assert!(refused.contains("contains no sweep"), "{refused}");
         store.create_record("sweeps/s/plans/1.json", &plan()).unwrap();
         assert_eq!(sweep_with(&choice(uri), &["b/seed-4", "reference/seed-4"]).unwrap().1, plan());
         let refused = sweep_with(&choice(uri), &["b/seed-44"]).unwrap_err().to_string();

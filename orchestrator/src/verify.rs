@@ -321,7 +321,7 @@ fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
             }
             SetAsideScope::Run(trial) => {
                 let run = Run::of(store.child(&trial.run()));
-                run.repair(&run_folder::verify(&run)?, env!("CARGO_PKG_VERSION"))?;
+                run.repair(&run_folder::verify(&run)?, crate::cli::VERSION)?;
             }
             SetAsideScope::Root => {
                 let keys = damages.iter().map(|damage| damage.key.clone()).collect();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+mod examples;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use datasets::schema::FlawAction;
 use imaging::DecodeLimits;
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     Synth(SynthArgs),
     /// Print the JSON schema of a source description or of a sampling, for editors and checkers; `configs/schema/` has the same files.
     Schema(SchemaArgs),
+    /// Print the code version.
+    Version {
+        /// Print it as a JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Arguments of `schema`: of which kind of file.
@@ -72,7 +80,7 @@ pub(crate) enum SchemaKind {
 pub(crate) struct DescribeArgs {
     /// The folder or archive of a dataset.
     pub(crate) folder: PathBuf,
-    /// Where the description goes, instead of the terminal. A file that is there stays.
+    /// File for the description, instead of the terminal; an existing file is not overwritten.
     #[arg(long, value_name = "FILE.yaml")]
     pub(crate) out: Option<PathBuf>,
     /// Draw some images with the labels that were found.
@@ -114,30 +122,30 @@ pub(crate) struct BuildArgs {
     pub(crate) part: BuilderShare,
     /// Show every source at this scale, in micrometres of the specimen to a pixel. Without it each source keeps its own, as in
     /// the published training.
-    #[arg(long, value_name = "UM", value_parser = parse_scale)]
+    #[arg(long, help_heading = "Scale", value_name = "UM", value_parser = parse_scale)]
     pub(crate) um_per_px: Option<f64>,
     /// With --um-per-px: what to do with sources of unknown scale.
-    #[arg(long, value_name = "refuse|keep", default_value = "refuse")]
+    #[arg(long, help_heading = "Scale", value_name = "refuse|keep", default_value = "refuse")]
     pub(crate) unknown_scale: UnknownScale,
     /// What to do with blank rows (background only), unless the source's description says it.
-    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) blank: FlawAction,
     /// What to do with rows out of focus, unless the source's description says it.
-    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) out_of_focus: FlawAction,
     /// What to do with rows that are mostly white, unless the source's description says it.
-    #[arg(long, value_name = "keep|flag|drop", default_value = "keep")]
+    #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) saturated: FlawAction,
     /// What to do with copies that were rotated, mirrored, recompressed, resized or cropped.
-    #[arg(long, value_name = "join|ignore", default_value = "join")]
+    #[arg(long, help_heading = "Flawed rows and copies", value_name = "join|ignore", default_value = "join")]
     pub(crate) near_copies: NearCopies,
-    /// Largest size of a temporary file (under TMPDIR) that saves decoding images twice; 0: no such file.
+    /// Largest size in GiB of a temporary file (under TMPDIR) that saves decoding images twice; 0: no such file.
     #[arg(long, value_name = "GIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
     pub(crate) spool_gib: u32,
     /// Verify the set once it is written, as `verify` does.
     #[arg(long)]
     pub(crate) verify: bool,
-    /// Draw rows by source and label, so that the set is balanced: a file as configs/sampling/white-cells.yaml. Without it all rows are in.
+    /// Draw rows by source and label, so that the set is balanced: a file such as configs/sampling/white-cells.yaml. Without it the set has all rows.
     #[arg(long, value_name = "FILE")]
     pub(crate) sample: Option<PathBuf>,
     #[command(flatten)]
@@ -146,6 +154,7 @@ pub(crate) struct BuildArgs {
 
 /// Splits that other readers see.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Splits")]
 pub(crate) struct SplitsArgs {
     /// Which rows `datasets.load_dataset` gives as `train` and which as `test`: by the role of their source, or by group.
     #[arg(long, value_name = "none|role|grouped", default_value = "none")]
@@ -240,11 +249,12 @@ pub(crate) struct SegmentArgs {
 
 /// Where the datasets lie.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where the datasets are")]
 pub(crate) struct PlaceArgs {
     /// Folder that holds one folder, or one zip, tar, tar.gz or tgz, per source.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where one source lies (a folder or an archive), instead of under --data. May be repeated.
+    /// Folder or archive of one source, instead of a folder under --data. May be repeated.
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_root)]
     pub(crate) root: Vec<(String, PathBuf)>,
     /// Leave out sources without a folder instead of stopping.
@@ -253,7 +263,7 @@ pub(crate) struct PlaceArgs {
     /// Leave out sources whose licence is not known to be permissive (MIT, BSD, Apache 2.0, CC0, CC BY and their like).
     #[arg(long, value_name = "any|permissive", default_value = "any")]
     pub(crate) licences: Licences,
-    /// Most that a tar.gz may inflate to, in bytes of a temporary file.
+    /// Largest unpacked size of a tar.gz, in bytes; it is unpacked into a temporary file.
     #[arg(long, value_name = "N", default_value_t = 256 << 30)]
     pub(crate) max_archive_bytes: u64,
 }
@@ -267,7 +277,7 @@ pub(crate) enum Licences {
     Permissive,
 }
 
-/// How to handle sources whose scale is not known.
+/// What to do with sources of unknown scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnknownScale {
     /// The build stops and names them.
@@ -276,7 +286,7 @@ pub(crate) enum UnknownScale {
     Keep,
 }
 
-/// How to handle near-copies.
+/// What to do with near-copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NearCopies {
     /// They share a group, so no split can divide them.
@@ -298,7 +308,7 @@ pub(crate) struct DuplicatesArgs {
     /// A source on which models are evaluated, besides those that say `role: evaluation`. May be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) evaluation: Vec<String>,
-    /// Seek likely copies by short codes, as where there are 20,000 images and more; without it fewer are compared all with all.
+    /// Search with short codes, as is always done from 20,000 images on; otherwise all pairs are compared.
     #[arg(long)]
     pub(crate) index: bool,
     /// Pairs on the contact sheet, the worst first.
@@ -319,7 +329,7 @@ pub(crate) struct SplitArgs {
     /// Name of the split: letters, digits, `-`, `_`.
     #[arg(long)]
     pub(crate) name: String,
-    /// How groups are shared out.
+    /// How groups are assigned to folds.
     #[arg(long)]
     pub(crate) kind: SplitKind,
     /// Folds of a grouped k-fold split.
@@ -333,7 +343,7 @@ pub(crate) struct SplitArgs {
 /// How groups are shared out to folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SplitKind {
-    /// Folds with about the same rows of each label, as far as whole groups allow.
+    /// Folds with about the same number of rows of each label, as far as whole groups allow.
     GroupedKfold,
     /// Each source is one fold. An image that is in two sources belongs to the first.
     LeaveOneSourceOut,
@@ -350,6 +360,7 @@ pub(crate) struct VerifyArgs {
 
 /// Cutting rows again from their sources.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cutting rows again")]
 pub(crate) struct RecutArgs {
     /// Cut random rows again from the sources that are described here, and compare their pixels.
     #[arg(long, value_name = "FILE|DIR")]
@@ -389,7 +400,7 @@ pub(crate) struct SynthArgs {
     /// Folder to write: data/, sources/, eval-sources/ and README.md
     #[arg(long, value_name = "DIR", required_unless_present = "sheet")]
     pub(crate) out: Option<PathBuf>,
-    /// Number that everything random follows from
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub(crate) seed: u64,
     /// How much to draw
@@ -406,13 +417,13 @@ pub(crate) struct SynthArgs {
 /// How much of a synthetic set is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SynthScale {
-    /// For the quickstart: thin smears of four sources, in which cells lie apart; some 7,000 labelled cells.
+    /// For the quickstart: thin smears of four sources, in which cells do not touch; some 7,000 labelled cells.
     Quickstart,
-    /// For tests: one small field a source, three evaluation fields a source.
+    /// For tests: one small field per source, three evaluation fields per source.
     Tiny,
-    /// For trying the tools: six fields of about 680×456 a source; a few thousand labelled cells.
+    /// For trying the tools: six fields of about 680×456 px per source; a few thousand labelled cells.
     Small,
-    /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
+    /// For an afternoon: 40 fields of about 1000×700 px per source; about 30,000 labelled cells.
     Medium,
 }
 
@@ -439,6 +450,7 @@ fn parse_root(text: &str) -> Result<(String, PathBuf), String> {
 
 /// What an image file may ask for.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
 pub(crate) struct DecodeArgs {
     /// Largest image that is decoded, in pixels.
     #[arg(long, value_name = "N", default_value_t = 256_000_000)]

@@ -42,13 +42,12 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, SchemaKind};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     log_to_stderr();
     imaging::quiet_decoders();
     match run(cli.command) {
@@ -84,6 +83,7 @@ fn run(command: Command) -> Result<()> {
         Command::Verify(args) => terminal::line(verify::verify(&args)?),
         Command::Show(args) => terminal::line(show::show(&args)?),
         Command::Synth(args) => terminal::line(synth_command::synth(&args)?),
+        Command::Version { json } => terminal::report(&terminal::Version { version: cli::VERSION }, json)?,
         Command::Schema(args) => terminal::line(serde_json::to_string_pretty(&match args.kind {
             SchemaKind::Source => datasets::schema::Source::json_schema(),
             SchemaKind::Sampling => datasets::sampling::Sampling::json_schema(),

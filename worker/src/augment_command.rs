@@ -165,6 +165,6 @@ mod tests {
             assert!(difference <= Some(most), "{name}: {difference:?}");
         }
         let error = read_image(&golden.join("../make_formats.py")).unwrap_err();
-        assert!(format!("{error:#}").contains("no image format that is read"), "{error:#}");
+        assert!(format!("{error:#}").contains("not an image format that can be read"), "{error:#}");
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::expectation::Expectation;
 
+mod examples;
 mod scoring;
 
 pub(crate) use scoring::{BaselineArgs, KeepFeatures, ModelChoice, ProbeArgs, ScoringArgs, TokenChoice, WeightsLayout};
@@ -21,23 +22,23 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model on a shard set; started again, it goes on from the last checkpoint.
+    /// Train a model on a shard set; the same command continues an interrupted run from its last checkpoint.
     Train(TrainArgs),
-    /// Check a run key by key against the digests that its records name; exit code 1 where something is damaged.
+    /// Check every file of a run against its recorded digest; exit status 1 if something is damaged.
     Verify(VerifyArgs),
-    /// Say whether a run that ended may go back into a queue: exit code 0 if so, else a sentence why not (slurm/requeue.sh).
+    /// Tell whether a run that ended may be submitted again: exit status 0 if so, else a sentence why not (slurm/requeue.sh).
     Requeue(RequeueArgs),
-    /// Run training steps on given weights and batches, and write what they did (docs/step-files.md).
+    /// Run training steps on given weights and batches, to compare them with another implementation (docs/step-files.md).
     Step(StepArgs),
-    /// Score a run's teacher features, or those of released weights, on a labelled cell set, beside random weights and a colour histogram.
+    /// Score the features of a run's teacher, or of released weights, on a labelled cell set, and compare them with random weights and a colour histogram.
     Probe(ProbeArgs),
-    /// Score features that no training made: random weights of a model, or a colour histogram.
+    /// Score the features of a baseline that is not trained: random weights of a model, or a colour histogram.
     Baseline(BaselineArgs),
     /// Draw a run's losses, collapse measures and probe scores over its steps as SVG.
     Curves(CurvesArgs),
     /// Write the published metrics of a run as TensorBoard events.
     Metrics(MetricsArgs),
-    /// Write the features of a shard set as Parquet, by a run or by released weights.
+    /// Write the features of each row of a shard set as Parquet, from a run or from released weights.
     Embed(EmbedArgs),
     /// Draw what models see in images: patches by colour, attention, nearest neighbours.
     Look(LookArgs),
@@ -47,11 +48,11 @@ pub(crate) enum Command {
     Augment(AugmentArgs),
     /// Print which rows a step draws.
     Plan(PlanArgs),
-    /// Count what a run takes before it is begun: memory, work, hours, energy, money; exit code 1 if it cannot fit.
+    /// Estimate what a run needs before you start it: memory, work, hours, energy, money; exit status 1 if it does not fit.
     Estimate(EstimateArgs),
     /// Measure this machine's matrix-product rate and seconds per step, in one run.
     Bench(BenchArgs),
-    /// Check that this machine can train, with a remedy for each failure; exit code 1 if anything failed.
+    /// Check that this machine can train, with a remedy for each failure; exit status 1 if anything failed.
     Doctor(DoctorArgs),
     /// Read a command line and do nothing else.
     #[command(hide = true)]
@@ -75,13 +76,13 @@ pub(crate) struct TrainArgs {
     /// Shard set to train on.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: String,
-    /// Local folder that keeps whole shards as they are first touched, for all workers of the node.
+    /// Local folder in which all workers of a node cache shards after their first use.
     #[arg(long, value_name = "DIR")]
     pub(crate) shard_cache: Option<PathBuf>,
-    /// Most that the folder may hold, GiB.
+    /// Largest size of the cache, in GiB.
     #[arg(long, value_name = "GIB", default_value_t = 100.0, requires = "shard_cache")]
     pub(crate) shard_cache_gib: f64,
-    /// Where the run is kept.
+    /// Folder or URI of the run.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// Change one key of the configuration.
@@ -93,7 +94,7 @@ pub(crate) struct TrainArgs {
     /// Print each metrics line on standard output too.
     #[arg(long)]
     pub(crate) print_metrics: bool,
-    /// Refuse to begin unless this is so: code, binary, shards or init_weights, with a version or digest; may be repeated.
+    /// Stop unless code, binary, shards or init_weights has this version or digest, such as shards=549d… (used by the orchestrator); may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) expect: Vec<Expectation>,
 }
@@ -113,16 +114,16 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RequeueArgs {
-    /// Where the run is kept.
+    /// Folder or URI of the run.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Code with which it ended; above 128 for a signal, as shells and srun count.
+    /// Exit status of the run; above 128 for a signal, as shells and srun report it.
     #[arg(long)]
     pub(crate) code: u8,
-    /// A warning that the time limit comes near came before.
+    /// A warning of the time limit was received before the run ended.
     #[arg(long)]
     pub(crate) near_limit: bool,
-    /// Seconds to wait for a store that is away, in each call.
+    /// Seconds that each call waits for a store that does not answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) retry_for: u64,
 }
@@ -148,16 +149,16 @@ pub(crate) struct StepArgs {
     /// Where the result goes (safetensors).
     #[arg(long, required_unless_present = "failed")]
     pub(crate) out: Option<PathBuf>,
-    /// Instead of files: a run, whose step that was not finite is done again from what was captured of it.
+    /// Instead of files: a run with a captured step that was not finite; this step is repeated.
     #[arg(long, value_name = "URI", conflicts_with_all = ["settings", "weights", "batches", "out", "grads"])]
     pub(crate) failed: Option<String>,
-    /// The captured step; the last where it is not given.
+    /// The captured step [default: the last one].
     #[arg(long, requires = "failed")]
     pub(crate) step: Option<u64>,
     /// Steps whose gradients are written.
     #[arg(long, default_value = "first")]
     pub(crate) grads: Grads,
-    /// Arithmetic: f64, f32, bf16 or f16; f32 where it is not given, and with --failed that of the run.
+    /// Arithmetic: f64, f32, bf16 or f16 [default: f32; with --failed, that of the run].
     #[arg(long)]
     pub(crate) dtype: Option<String>,
     /// Threads; 0 takes all cores.
@@ -166,6 +167,7 @@ pub(crate) struct StepArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The model")]
 pub(crate) struct ModelArgs {
     /// A run of `worker train`.
     #[arg(long, value_name = "URI")]
@@ -189,10 +191,10 @@ pub(crate) enum MapMethod {
 
 #[derive(Debug, Args)]
 pub(crate) struct LookArgs {
-    /// A run of `worker train`, or NAME=URI to name it on the sheets; give it again to set arms side by side.
+    /// A run of `worker train`, or NAME=URI to name it on the sheets; repeat it to show several runs side by side.
     #[arg(long, value_name = "URI", required_unless_present = "weights")]
     pub(crate) run: Vec<String>,
-    /// Weights that others have trained, a safetensors or .pth file (docs/weights.md), or NAME=URI; they stand after the runs.
+    /// Released weights, a safetensors or .pth file (docs/weights.md), or NAME=URI; they are shown after the runs.
     #[arg(long, value_name = "URI")]
     pub(crate) weights: Vec<String>,
     /// Checkpoint of this step instead of the last one, of each run.
@@ -201,14 +203,14 @@ pub(crate) struct LookArgs {
     /// A shard set, or a local folder of pictures.
     #[arg(long, value_name = "FOLDER|URI")]
     pub(crate) images: String,
-    /// Folder to write the sheets into: none of them may exist yet.
+    /// Folder for the sheets; existing files are not overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: String,
     /// Images to show, separated by commas: row numbers of a shard set (from 0) or beginnings of ids, or names of files. Where
     /// there are none, `--most` images, of all classes in turn.
     #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
     pub(crate) show: Vec<String>,
-    /// Images that are shown where none are named.
+    /// How many images are shown if none are named.
     #[arg(long, default_value_t = 8)]
     pub(crate) most: usize,
     /// Show the images that are nearest to these, named as for --show.
@@ -217,8 +219,8 @@ pub(crate) struct LookArgs {
     /// How many neighbours.
     #[arg(long, default_value_t = 8)]
     pub(crate) neighbours: usize,
-    /// Side in pixels at which models see an image, a multiple of the patch; the side of a global crop where it is not given.
-    /// Twice the side shows twice as many patches each way.
+    /// Side in pixels to which images are resized for the models, a multiple of the patch [default: the side of a global crop].
+    /// Doubling it doubles the patches per row and column.
     #[arg(long, value_name = "PX")]
     pub(crate) size: Option<i64>,
     /// Images per forward pass.
@@ -236,7 +238,7 @@ pub(crate) struct EmbedArgs {
     /// Shard set to embed.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: String,
-    /// Parquet file to write: it must not exist yet.
+    /// Parquet file to write; an existing file is not overwritten.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// Which output of the model is taken as the feature; a ResNet50 has only one.
@@ -279,16 +281,16 @@ impl From<Layout> for export::Layout {
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Folder to write the files and README.md, the model card, into: none of them may exist yet.
+    /// Folder for the files and the model card (README.md); existing files are not overwritten.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// Format of the exported files.
     #[arg(long, default_value = "timm")]
     pub(crate) layout: Layout,
-    /// Side of the images in pixels, for `onnx`; the side trained on where it is not given.
+    /// Side of the images in pixels, for `onnx` [default: the side used in training].
     #[arg(long, value_name = "PX")]
     pub(crate) size: Option<i64>,
-    /// The shard set trained on: the card lists its sources and their licences.
+    /// The training set: the card lists its sources and their licences.
     #[arg(long, value_name = "URI")]
     pub(crate) shards: Option<String>,
     /// Result rows of `worker probe --out` on this run and step, for the card; may be given several times.
@@ -375,7 +377,7 @@ pub(crate) struct EstimateArgs {
     /// h100, h200, a100, l40s, cpu (this machine, measured), or a JSON file that describes one.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) gpu: String,
-    /// What a GPU costs for an hour.
+    /// Price of one GPU for one hour.
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) price: Option<f64>,
     /// Print it as a JSON object.
@@ -391,10 +393,10 @@ pub(crate) struct CurvesArgs {
     /// Result rows of `worker probe --out` on checkpoints of this run; may be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) rows: Vec<PathBuf>,
-    /// Title; the run and its steps where there is none.
+    /// Title [default: the run and its steps].
     #[arg(long)]
     pub(crate) title: Option<String>,
-    /// Where the figure goes: an SVG file that does not exist yet.
+    /// SVG file to write; an existing file is not overwritten.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
 }
@@ -404,7 +406,7 @@ pub(crate) struct MetricsArgs {
     /// A run of `worker train`.
     #[arg(long, value_name = "URI")]
     pub(crate) run: String,
-    /// Local folder for the event file; it may not hold any yet.
+    /// Local folder for the event file; it must not contain one yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) tensorboard: PathBuf,
 }
@@ -417,15 +419,15 @@ pub(crate) struct BenchArgs {
     /// Timed repetitions of each measurement; the median is printed.
     #[arg(long, default_value_t = 5)]
     pub(crate) repeats: usize,
-    /// What several processes cost (`mpirun -n 2 worker bench --ranks`): one all-reduce, and a training step whose images
-    /// per process stay the same, with the share of the all-reduce that hides behind backward.
+    /// Measure several processes (`mpirun -n 2 worker bench --ranks`): one all-reduce, and a training step whose images
+    /// per process stay the same, with the share of the all-reduce that overlaps with backward.
     #[arg(long)]
     pub(crate) ranks: bool,
-    /// Only the step of ViT-S/14 with this many prototypes, each repetition by itself, as one JSON line: what `make
-    /// bench-step` puts beside PyTorch.
+    /// Measure only the step of ViT-S/14 with this many prototypes, and print each repetition in one JSON line, as `make
+    /// bench-step` compares it with PyTorch.
     #[arg(long, value_name = "K", conflicts_with = "ranks")]
     pub(crate) prototypes: Option<i64>,
-    /// Change one key of that step's configuration: what does train.activation_checkpointing=true save?
+    /// Change one key of that step's configuration, for example to see what train.activation_checkpointing=true saves.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "prototypes")]
     pub(crate) set: Vec<String>,
     /// Print the measures as JSON.
@@ -456,8 +458,8 @@ pub(crate) struct DoctorArgs {
     /// Store to test: keys are written below `doctor/RANDOM/` and removed again.
     #[arg(long, value_name = "URI")]
     pub(crate) store: Option<String>,
-    /// Write, read and delete one object as large as a run's checkpoint in the store, and tell the rates: a number of bytes,
-    /// or the training configuration (YAML) whose checkpoint it is.
+    /// Write, read and delete one object as large as a run's checkpoint in the store, and print the rates: a number of bytes,
+    /// or a training configuration (YAML) whose checkpoint size is taken.
     #[arg(long, value_name = "BYTES|CONFIG", requires = "store")]
     pub(crate) checkpoint_size: Option<String>,
     /// Shard set to open.
@@ -469,10 +471,10 @@ pub(crate) struct DoctorArgs {
     /// Threads; 0 takes all cores.
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: u64,
-    /// Leave the self-test out.
+    /// Skip the self-test.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// As JSON (docs/doctor.md has the schema).
+    /// Print the findings as JSON (docs/doctor.md has the schema).
     #[arg(long)]
     pub(crate) json: bool,
 }

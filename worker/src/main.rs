@@ -38,7 +38,6 @@ mod version;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use cli::{Cli, Command};
 use environment::Environment;
 use run_folder::RunError;
@@ -54,7 +53,7 @@ fn main() -> ExitCode {
     log::begin(&environment);
     failure::report_panics(&environment);
     torch_shim::abort::say_on_abort(memory::LAST_WORDS);
-    match dispatch(Cli::parse().command, &environment) {
+    match dispatch(Cli::read().command, &environment) {
         Ok(code) => code,
         Err(error) => failure::report(&error, &environment),
     }
@@ -79,7 +78,7 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
         Command::Plan(args) => plan_command::plan(&args)?,
         Command::Bench(args) => bench::bench(&args, environment)?,
         Command::Doctor(args) => return doctor::doctor(&args, environment),
-        Command::Version { json } => terminal::report(&version::Version::default(), json)?,
+        Command::Version { json } => terminal::report(&terminal::Version { version: version::CODE }, json)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -309,7 +309,7 @@ function pick(state, points) {
 function sheet(state) {
   const { side, map, chosenPoints: points, way } = state;
   if (!points) {
-    side.replaceChildren(el("p", { class: "small" }, "Draw around some points to see them here."));
+    side.replaceChildren(el("p", { class: "small screen" }, "Draw around some points to see them here."));
     return;
   }
   const counts = new Map();

@@ -16,11 +16,11 @@ pub enum Scale {
     /// For the quickstart: thin smears, in which cells lie apart, of the four laboratories that have an evaluation set. A small
     /// network learns the shapes in them within seconds, and no colour tells them.
     Quickstart,
-    /// For tests: one small field a source, three evaluation fields a source.
+    /// For tests: one small field per source, three evaluation fields per source.
     Tiny,
-    /// For trying the tools: six fields of about 680×456 a source; a few thousand labelled cells.
+    /// For trying the tools: six fields of about 680×456 px per source; a few thousand labelled cells.
     Small,
-    /// For an afternoon: 40 fields of about 1000×700 a source; about 30,000 labelled cells.
+    /// For an afternoon: 40 fields of about 1000×700 px per source; about 30,000 labelled cells.
     Medium,
 }
 

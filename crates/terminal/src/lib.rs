@@ -4,10 +4,14 @@
 //! that cannot be written for another reason ends it with a failure. Libraries print nothing, so only programs depend on this.
 
 mod columns;
+mod examples;
 mod figures;
+mod version;
 
 pub use columns::{columns, table};
+pub use examples::examples;
 pub use figures::{bytes, duration, megabytes, thousands};
+pub use version::Version;
 
 use serde::Serialize;
 use std::fmt::Display;

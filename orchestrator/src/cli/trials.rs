@@ -8,6 +8,7 @@ use super::{BackendName, RunningArgs, SweepPlace, TargetArgs};
 
 /// Which sweep is meant by a command that names arms or trials.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where the sweep is")]
 pub(crate) struct SweepChoice {
     /// The sweep, by its file or its name [default: found from the names, if only one sweep has them].
     #[arg(long, value_name = "SWEEP")]
@@ -61,10 +62,10 @@ pub(crate) struct RetryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// An arm (`reference`) or a trial (`reference/seed-0`).
+    /// An arm (`reference`), a baseline (`random`) or a trial (`reference/seed-0`).
     #[arg(value_name = "A")]
     pub(crate) first: String,
-    /// Another of the same kind; differences are B − A.
+    /// What it is compared with; differences are B − A.
     #[arg(value_name = "B")]
     pub(crate) second: String,
     /// Write a picture (PNG) of the cells on which the two disagree.
@@ -90,7 +91,7 @@ pub(crate) struct LookArgs {
     /// Images to show, separated by commas, as `worker look` takes them [default: `--most` images of all classes].
     #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
     pub(crate) show: Vec<String>,
-    /// Images that are shown where none are named.
+    /// How many images are shown if none are named.
     #[arg(long, default_value_t = 8)]
     pub(crate) most: usize,
     /// Show the images that are nearest to these too.

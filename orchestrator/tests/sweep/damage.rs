@@ -138,7 +138,7 @@ fn what_is_not_of_the_plan_is_found_by_verify_too() {
     bench.orchestrator(&["verify", "store", "--repair"]).ends(0);
     bench.run(&[]).ends(0);
     assert!(bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out.contains("7 done"));
-    assert!(bench.orchestrator(&["verify", "train"]).ends(1).err.contains("holds nothing of a sweep"));
+    assert!(bench.orchestrator(&["verify", "train"]).ends(1).err.contains("contains nothing of a sweep"));
 }
 
 /// A record that says who began decides nothing once the attempt has ended: a good result is not thrown away.

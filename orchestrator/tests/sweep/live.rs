@@ -66,7 +66,7 @@ fn a_dashboard_shows_sweeps_while_they_run_and_their_reports() {
     wait_until("its loss is seen", || page("/sweeps/bench").contains("<td>9.500</td>"));
     let (head, report) = dashboard.get("/sweeps/bench/report", HERE);
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("refresh: 60"), "{head}");
-    assert!(report.contains("UNDER WAY: ") && report.contains("Sweep bench"));
+    assert!(report.contains("RUNNING: ") && report.contains("Sweep bench"));
     assert!(!dashboard.get("/sweeps/bench/report?hold", HERE).0.contains("refresh"));
     assert_eq!(sweep.wait().unwrap().code(), Some(3));
     wait_until("the failures are seen", || page("/sweeps/bench").contains("failed: train: exit code 1"));

@@ -311,7 +311,7 @@ fn mistakes_are_refused_in_one_sentence_before_anything_runs() {
     std::fs::write(bench.path("base.yaml"), "model: {dim: 96, depth: 2, heads: 3}\n").unwrap();
     assert!(bench.run(&["--shards", "cell=x"]).ends(1).err.contains("did you mean `cells`?"));
     let run = bench.orchestrator(&["results", "bench", "--store", "store"]).ends(1);
-    assert!(run.err.contains("holds no sweep `bench`"), "{}", run.err);
+    assert!(run.err.contains("contains no sweep `bench`"), "{}", run.err);
     assert!(!bench.path("store").exists());
 }
 
@@ -366,7 +366,7 @@ fn a_file_is_its_own_plan_and_a_name_is_the_newest() {
         "{}",
         file.out
     );
-    assert!(file.err.contains("nothing has been run of this version of the file"), "{}", file.err);
+    assert!(file.err.contains("this version of the file has not been run"), "{}", file.err);
     let results = bench.orchestrator(&["results", "sweep.yaml", "--worker", bench.worker()]).ends(0).out;
     assert!(results.contains("locals seed 0") && results.contains("not run yet"), "{results}");
     let name = bench.orchestrator(&["status", "bench", "--store", "store"]).ends(0).out;

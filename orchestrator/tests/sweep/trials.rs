@@ -6,7 +6,7 @@ use crate::harness::{Bench, SWEEP, runs, wait_until};
 fn sweeps_are_listed_with_how_far_they_have_come() {
     let bench = Bench::new().with("DOUBLE_FAIL_IF", "koleo_weight\": 0.1");
     let none = bench.orchestrator(&["list", "--store", "store"]).ends(0);
-    assert!(none.out.is_empty() && none.err.contains("holds no sweep"), "{}{}", none.out, none.err);
+    assert!(none.out.is_empty() && none.err.contains("contains no sweep"), "{}{}", none.out, none.err);
     bench.run(&[]).ends(3);
     let bench = bench.sweep(&SWEEP.replace("name: bench", "name: other").replace("[0, 1]", "[0, 1, 2]"));
     bench.run(&["--only", "reference"]).ends(0);
@@ -26,7 +26,7 @@ fn sweeps_are_listed_with_how_far_they_have_come() {
 fn the_log_of_a_trial_is_printed_from_the_work_folder_or_from_the_store() {
     let bench = Bench::new().with("DOUBLE_FAIL_IF", "koleo_weight\": 0.1");
     let unknown = bench.orchestrator(&["logs", "koleo-on/seed-0", "--store", "store"]).ends(1);
-    assert!(unknown.err.contains("holds no sweep"), "{}", unknown.err);
+    assert!(unknown.err.contains("contains no sweep"), "{}", unknown.err);
     bench.run(&[]).ends(3);
     let log = |args: &[&str]| bench.orchestrator(&[&["logs", "--store", "store"], args].concat());
     let local = log(&["koleo-on/seed-0"]).ends(0).out;
@@ -73,7 +73,7 @@ fn one_failed_trial_is_tried_again_and_no_other() {
         again.err
     );
     let slurm = retry(&["koleo-on/seed-0", "--backend", "slurm"]).ends(1);
-    assert!(slurm.err.contains("stands in the sweep file: name it with --sweep"), "{}", slurm.err);
+    assert!(slurm.err.contains("are in the sweep file: name it with --sweep"), "{}", slurm.err);
     bench.run(&["--retry-failed"]).ends(0);
     assert_eq!(bench.records("attempt-2/result.json").len(), 2, "what was tried again alone counts for the sweep");
 }

@@ -45,7 +45,7 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
     }
     assert!(image::open(&sheet).expect("a sheet").width() > 300);
     let again = run(&["describe", text(&folder), "--out", text(&yaml)]);
-    assert!(stderr(&again).contains("is not replaced"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("are not replaced"), "{}", stderr(&again));
     let next = stdout(&described);
     let command = next.lines().find(|line| line.starts_with("shard-builder build")).expect("the next command");
     let out = bench.path("set");

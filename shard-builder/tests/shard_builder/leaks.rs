@@ -128,7 +128,7 @@ fn without_fingerprints_bytes_and_pixels_are_compared_and_the_rest_is_said() {
     let removed = run(&["remove", &two.train(), "--images-in", record, "--out", &clean]);
     assert!(stdout(&removed).contains("2 images that are copies"), "{}", stderr(&removed));
     let other = run(&["remove", &clean, "--images-in", record, "--out", "x"]);
-    assert!(stderr(&other).contains("it tells of set"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("it is about set"), "{}", stderr(&other));
     // Without a report there are the pixels of patches and cells.
     std::fs::remove_dir_all(two.train.path("set/report")).expect("a set of another program");
     let (text, rows) = two.leaks(&two.train(), &["--out", &two.train.path("store-2").display().to_string()]);

@@ -138,7 +138,7 @@ fn verify_names_strays_and_debris_with_the_remedy() {
     put(&out.join("features.parquet"), &bytes);
     put(&out.join("shards/readme.txt"), b"a text");
     let said = stderr(&run(&["verify", &uri(&bench, "set")]));
-    assert_eq!((said.matches("run again the command").count(), said.matches("move it out").count()), (2, 2), "{said}");
+    assert_eq!((said.matches("repeat the command").count(), said.matches("move it out").count()), (2, 2), "{said}");
     let again = bench.build("set", &OPTIONS);
     assert!(again.status.success() && stdout(&again).contains("features.parquet (2 in all)"), "{}", stdout(&again));
     let said = stderr(&run(&["verify", &uri(&bench, "set")]));
@@ -146,7 +146,7 @@ fn verify_names_strays_and_debris_with_the_remedy() {
         said.contains("2 faults\n") && said.contains("features.parquet") && said.contains("shards/readme.txt"),
         "{said}"
     );
-    assert!(!said.contains("run again the command"), "what it would not mend: {said}");
+    assert!(!said.contains("repeat the command"), "what it would not mend: {said}");
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn a_place_that_cannot_be_written_or_holds_other_files_is_refused_before_images_
     put(&bench.path("other/README.md"), b"about something else");
     put(&bench.path("file"), b"not a folder");
     for (out, says) in [
-        ("old", "shards/00000-0123456789ab.parquet lies there, but no set"),
-        ("other", "README.md lies there, but no set"),
+        ("old", "shards/00000-0123456789ab.parquet is there, but no set"),
+        ("other", "README.md is there, but no set"),
         ("file", "Not a directory"),
     ] {
         let made = bench.build(out, &OPTIONS);
@@ -254,12 +254,12 @@ fn a_set_is_complete_once_its_manifest_exists_wherever_a_build_was_killed() {
     // Without its card a set is not sound, and the remedy works; a card that a person changed stays.
     std::fs::remove_file(bench.path("whole/README.md")).expect("removed");
     let said = stderr(&run(&["verify", &uri(&bench, "whole")]));
-    assert!(said.contains("README.md is missing") && said.contains("run again the command"), "{said}");
+    assert!(said.contains("README.md is missing") && said.contains("repeat the command"), "{said}");
     assert!(bench.build("whole", &OPTIONS).status.success());
     assert!(bench.files("whole") == whole);
     put(&bench.path("whole/README.md"), b"in my own words");
     let again = bench.build("whole", &OPTIONS);
-    assert!(again.status.success() && stdout(&again).contains("README.md stays as it is"), "{}", stdout(&again));
+    assert!(again.status.success() && stdout(&again).contains("README.md was not replaced"), "{}", stdout(&again));
     assert_eq!(bench.files("whole")["README.md"], b"in my own words");
     // A card of an attempt that did not end gives way to that of the images which are there now.
     for name in &names[..names.len() - 1] {
@@ -287,7 +287,7 @@ fn files_that_give_no_row_may_change_before_a_build_is_run_again() {
     bench.write("b", "late.png", b"\x89PNG\r\n\x1a\n");
     // The report of an attempt that did not end gives way, as its card does.
     let resumed = bench.build("killed", &OPTIONS);
-    assert!(resumed.status.success() && !stdout(&resumed).contains("stays as it is"), "{}", stdout(&resumed));
+    assert!(resumed.status.success() && !stdout(&resumed).contains("was not replaced"), "{}", stdout(&resumed));
     assert!(
         reason("killed", "late.png").is_some() && reason("killed", "broken.png").expect("a row").contains("git lfs")
     );
@@ -297,7 +297,7 @@ fn files_that_give_no_row_may_change_before_a_build_is_run_again() {
     let again = bench.build("whole", &OPTIONS);
     let said = stdout(&again);
     assert!(
-        again.status.success() && said.contains("warning: ") && said.contains("README.md stays as it is"),
+        again.status.success() && said.contains("warning: ") && said.contains("README.md was not replaced"),
         "{said}"
     );
     assert!(said.contains("report/images-") && said.contains("files that give no row have changed"), "{said}");
@@ -310,7 +310,7 @@ fn files_that_give_no_row_may_change_before_a_build_is_run_again() {
     put(&bench.path("less").join(report), b"source,image\n");
     let again = remove("less");
     let said = stdout(&again);
-    assert!(again.status.success() && said.contains(report) && said.contains("stays as it is"), "{said}");
+    assert!(again.status.success() && said.contains(report) && said.contains("was not replaced"), "{said}");
     std::fs::remove_file(bench.path("less/manifest.json")).expect("removed");
     let again = remove("less");
     assert!(again.status.success() && bench.files("less") == less, "{}", stderr(&again));
@@ -383,10 +383,10 @@ fn places_in_a_set_beside_tables_and_in_the_data_are_refused_before_images_are_r
     let set = bench.files("set");
     let data = bench.files("data");
     for (out, words) in [
-        ("set/sub", "lies inside"),
-        ("set/shards/sub", "lies inside"),
+        ("set/sub", "is inside"),
+        ("set/shards/sub", "is inside"),
         (".", "data"),
-        ("tables", "deep/features.parquet lies there"),
+        ("tables", "deep/features.parquet is there"),
         ("data", "holds the data of source a"),
         ("data/a", "is or lies in the data of source a"),
         ("data/a/sets/new", "is or lies in the data of source a"),
@@ -396,7 +396,7 @@ fn places_in_a_set_beside_tables_and_in_the_data_are_refused_before_images_are_r
         assert!(!made.status.success() && said.contains(words) && said.contains("--out"), "{out}: {said}");
         assert!(!said.contains("read a"), "{out}: {said}");
     }
-    for (out, words) in [("set/sub", "lies inside"), ("tables", "lies there")] {
+    for (out, words) in [("set/sub", "is inside"), ("tables", "is there")] {
         let made = run(&["remove", &uri(&bench, "set"), "--source", "b", "--out", &uri(&bench, out)]);
         assert!(!made.status.success() && stderr(&made).contains(words), "{out}: {}", stderr(&made));
     }
@@ -429,7 +429,7 @@ fn results_that_are_not_there_are_an_error_before_a_set_is_written() {
     let missing = remove("nodir");
     let said = stderr(&missing);
     assert!(
-        !missing.status.success() && said.contains("nodir: nothing lies there") && said.contains("--results"),
+        !missing.status.success() && said.contains("nodir: nothing is there") && said.contains("--results"),
         "{said}"
     );
     std::fs::create_dir_all(bench.path("empty")).expect("folder");

@@ -12,6 +12,7 @@ use crate::expectation::Expectation;
 
 /// The model whose features are taken: that of a run, or a file of weights.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The model")]
 pub(crate) struct ModelChoice {
     /// A run of `worker train`.
     #[arg(long, value_name = "URI", required_unless_present = "weights", conflicts_with = "weights")]
@@ -103,19 +104,19 @@ pub(crate) struct ProbeArgs {
     /// Name of the arm in result rows.
     #[arg(long, default_value = "run")]
     pub(crate) arm: String,
-    /// The shard set that the run was trained on, to find out whether it holds images of the labelled one.
+    /// The shard set that the run was trained on, to find out whether it contains images of the labelled one.
     #[arg(long, value_name = "URI")]
     pub(crate) train_shards: Option<String>,
-    /// Folder of further records of `shard-builder leaks`, besides those beside the two sets: STORE/leaks.
+    /// Another folder with records of `shard-builder leaks`, besides those of the two sets: STORE/leaks.
     #[arg(long, value_name = "URI")]
     pub(crate) leaks: Option<String>,
-    /// Which features stay in the run's folder, so that another probe of the same cells need not make them again: of no
+    /// Which features are kept in the run's folder, so that another probe of the same cells need not compute them again: of no
     /// checkpoint, of the run's last one, or of every one that is probed.
     #[arg(long, default_value = "none")]
     pub(crate) keep_features: KeepFeatures,
     #[command(flatten)]
     pub(crate) baselines: baselines::Wanted,
-    /// Mark the rows as transductive: you know that the training set contained images of this dataset, whatever is found.
+    /// Mark the rows as transductive, because you know that the training set contained images of this dataset.
     #[arg(long)]
     pub(crate) transductive: bool,
 }
@@ -161,6 +162,7 @@ impl From<TokenChoice> for dino::Token {
 
 /// What is scored, how, and where the rows go.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What is scored, and how")]
 pub(crate) struct ScoringArgs {
     /// Labelled cell shard set.
     #[arg(long, value_name = "URI")]
@@ -177,26 +179,26 @@ pub(crate) struct ScoringArgs {
     /// Images per forward pass.
     #[arg(long, default_value_t = 128)]
     pub(crate) batch: usize,
-    /// Where result rows go as JSON lines: a file that does not exist yet.
-    #[arg(long, value_name = "URI")]
+    /// File for result rows, as JSON lines; an existing file is not overwritten.
+    #[arg(long, help_heading = "Files to write", value_name = "URI")]
     pub(crate) out: Option<String>,
-    /// Where the prediction for each cell goes as Parquet: a file that does not exist yet. With --out and without this,
-    /// predictions-NAME.parquet beside rows-NAME.jsonl.
-    #[arg(long, value_name = "URI")]
+    /// Parquet file for the prediction of each cell; an existing file is not overwritten. With --out and without this option,
+    /// it is predictions-NAME.parquet beside rows-NAME.jsonl.
+    #[arg(long, help_heading = "Files to write", value_name = "URI")]
     pub(crate) predictions: Option<String>,
-    /// Where small pictures of the cells go, for reports; a folder that all evaluation sets share. Pictures that are there stay.
-    #[arg(long, value_name = "URI")]
+    /// Folder for small pictures of the cells, for reports; all evaluation sets share it. Existing pictures are kept.
+    #[arg(long, help_heading = "Files to write", value_name = "URI")]
     pub(crate) atlas: Option<String>,
     /// Further evaluations, separated by commas; they take longer.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
     pub(crate) evaluations: Vec<Evaluation>,
-    /// The class that is normal in the evaluation `anomaly`; the largest where it is not given.
+    /// The normal class of the evaluation `anomaly` [default: the largest class].
     #[arg(long, value_name = "CLASS")]
     pub(crate) normal: Option<String>,
-    /// Resamples of the bootstrap over image groups; 0 leaves the interval out.
+    /// Resamples of the bootstrap over groups; 0 prints no interval.
     #[arg(long, default_value_t = 1000)]
     pub(crate) bootstrap: usize,
-    /// Refuse to begin unless this is so: code, binary, shards or split, with a version or digest; may be repeated.
+    /// Stop unless code, binary, shards or split has this version or digest, such as shards=549d… (used by the orchestrator); may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) expect: Vec<Expectation>,
 }

@@ -363,7 +363,7 @@ fn damaged_files_are_refused() {
     assert!(asks(b"\x80\x02X\xff\xff\xff\xffa.").contains("its pickle ends too early"));
     assert!(asks(b"\x80\x02]u.").contains("lacks a mark"));
     assert!(asks(b"\x80\x02]](Nu.").contains("do not fit"));
-    assert!(asks(b"\x80\x02N.").contains("no dictionary of tensors"));
+    assert!(asks(b"\x80\x02N.").contains("not a dictionary of tensors"));
     assert!(refusal(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.").contains("before version 1.6"));
     assert!(refusal(b"<html>not found</html>").contains("not a readable safetensors file"));
 }
@@ -373,7 +373,7 @@ fn files_that_would_grow_or_nest_without_end_are_refused() {
     let asks = |value: &[u8]| refusal(&archive(&[("a/data.pkl", pickle(value))]));
     // A million tuples, each around the last: they take room, but no stack.
     let deep = [&b")"[..], &vec![0x85; 1_000_000]].concat();
-    assert!(asks(&deep).contains("no dictionary of tensors"));
+    assert!(asks(&deep).contains("not a dictionary of tensors"));
     assert!(asks(&vec![b'N'; 2_000_001]).contains("more than 2000000 values"));
     assert!(asks(&[&b"Nq\x00"[..], &b"h\x00".repeat(2_000_001)].concat()).contains("stack is too large"));
     // Each level holds the last one thirty times: 30^6 keys if nobody counted.

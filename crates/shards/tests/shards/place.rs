@@ -50,7 +50,7 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
     assert!(around.contains("set/shards/00000.parquet lies there"), "{around}");
     let later = String::from_utf8(manifest.to_bytes().to_vec()).unwrap().replace("\"version\":1", "\"version\":3");
     store.create("later/manifest.json", later.into()).unwrap();
-    assert!(take("later/sub").unwrap_err().contains("lies inside"));
+    assert!(take("later/sub").unwrap_err().contains("is inside"));
     // Records of other programs by these names are no sets.
     store.create("app/manifest.json", "{}".into()).unwrap();
     store.create("app/build.json", "{}".into()).unwrap();

@@ -1,0 +1,109 @@
+//! Command lines that the help of each command shows.
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::Cli;
+
+impl Cli {
+    /// Reads the command line; ends the program with a message if it is wrong.
+    pub(crate) fn read() -> Self {
+        Self::from_arg_matches(&with_examples().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The commands with the examples below their options.
+fn with_examples() -> clap::Command {
+    EXAMPLES.iter().fold(Cli::command(), |command, (name, lines)| {
+        command.mut_subcommand(name, |command| command.after_help(terminal::examples(lines)))
+    })
+}
+
+/// Two command lines of each command.
+const EXAMPLES: &[(&str, [&str; 2])] = &[
+    (
+        "sweep",
+        [
+            "orchestrator sweep configs/sweeps/quickstart.yaml --dry-run",
+            "orchestrator sweep my-sweep.yaml --backend slurm --store s3://bucket/sweeps",
+        ],
+    ),
+    ("status", ["orchestrator status my-sweep.yaml", "orchestrator status quickstart --store ./quickstart/store"]),
+    ("watch", ["orchestrator watch my-sweep.yaml", "orchestrator watch quickstart --store ./quickstart/store"]),
+    (
+        "dashboard",
+        [
+            "orchestrator dashboard --store ./store",
+            "orchestrator dashboard --store s3://bucket/sweeps --listen 127.0.0.1:9000 --token-file token.txt",
+        ],
+    ),
+    (
+        "results",
+        [
+            "orchestrator results my-sweep.yaml",
+            "orchestrator results quickstart --store ./quickstart/store --format csv",
+        ],
+    ),
+    (
+        "report",
+        [
+            "orchestrator report my-sweep.yaml --out report.html",
+            "orchestrator report quickstart --store ./quickstart/store --out report.html",
+        ],
+    ),
+    ("list", ["orchestrator list", "orchestrator list --store ./quickstart/store"]),
+    (
+        "logs",
+        [
+            "orchestrator logs koleo-on/seed-0 --follow",
+            "orchestrator logs reference/seed-1 --store ./quickstart/store -n 20",
+        ],
+    ),
+    (
+        "retry",
+        [
+            "orchestrator retry koleo-on/seed-0",
+            "orchestrator retry koleo-on/seed-0 koleo-on/seed-1 --backend slurm --sweep my-sweep.yaml",
+        ],
+    ),
+    (
+        "compare",
+        [
+            "orchestrator compare reference koleo-on --pictures cells.png",
+            "orchestrator compare random reference --store ./quickstart/store",
+        ],
+    ),
+    (
+        "look",
+        [
+            "orchestrator look my-sweep.yaml --images ./shards/chula-cells",
+            "orchestrator look my-sweep.yaml --images ./pictures --arm reference --arm koleo-on",
+        ],
+    ),
+    ("cancel", ["orchestrator cancel my-sweep.yaml", "orchestrator cancel quickstart --store ./quickstart/store"]),
+    ("verify", ["orchestrator verify ./store", "orchestrator verify s3://bucket/sweeps --repair"]),
+    ("schema", ["orchestrator schema train", "orchestrator schema sweep"]),
+    ("version", ["orchestrator version", "orchestrator version --json"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn each_command_has_examples_that_it_accepts() {
+        let mut refused = Vec::new();
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            let (_, lines) = EXAMPLES.iter().find(|(known, _)| *known == name).expect(name);
+            for line in lines {
+                assert!(line.contains(name), "{line}");
+                let words = line.split_whitespace().skip_while(|word| *word != env!("CARGO_BIN_NAME"));
+                refused.extend(Cli::try_parse_from(words).err().map(|error| format!("{line}: {error}")));
+            }
+        }
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+        with_examples().debug_assert();
+    }
+}

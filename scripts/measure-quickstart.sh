@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The quickstart on five drawings of its synthetic smears, and one table of what each of them ends in.
+# The quickstart on five drawings of its synthetic smears, and one table of their verdicts.
 #   scripts/measure-quickstart.sh FOLDER BIN
-# Started again after an interruption it goes on where it was.
+# Run it again after an interruption: it continues.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$1 bin=$2

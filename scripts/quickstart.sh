@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The main job, small, end to end, on synthetic smears: smears → shards → training → probes → a table of ablations with verdicts.
+# The whole chain on synthetic smears, in minutes: smears → shards → training → probes → a table of ablations with verdicts.
 #   scripts/quickstart.sh FOLDER BIN [SEED]
-# SEED draws other smears (default 0). Started again after an interruption it goes on where it was.
+# SEED draws other smears (default 0). Run it again after an interruption: it continues.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$1 bin=$2 seed=${3:-0}
@@ -13,7 +13,7 @@ step "1/5 drawing synthetic smears (4 laboratories, 9 cell shapes, no real image
 [ -f "$out/smears/README.md" ] || "$bin/shard-builder" synth --out "$out/smears" --scale quickstart --seed "$seed"
 
 step "2/5 cutting their cells into Parquet shards"
-# A drawn cell is like many others: only the evaluation cells, whose folds must not share one, are searched for near-copies.
+# Drawn cells look alike: near-copies are searched only among the evaluation cells, whose folds must not share any.
 "$bin/shard-builder" build "$out/smears/sources" --data "$out/smears/data" --product cells --near-copies ignore --out "$out/training-cells"
 "$bin/shard-builder" build "$out/smears/eval-sources" --data "$out/smears/data" --product cells --out "$out/cells"
 [ -f "$out/cells/splits/grouped.parquet" ] ||
@@ -24,7 +24,7 @@ step "3/5 checking digests, counts, splits, and that no training image is an eva
 "$bin/shard-builder" verify "$out/cells"
 "$bin/shard-builder" show "$out/cells" --contact-sheet "$out/cells.png" --samples 9
 
-# A sweep that is evidence begins only where this was looked for.
+# A sweep with `evidence: true` starts only after this check.
 "$bin/shard-builder" leaks "$out/training-cells" "$out/cells"
 
 step "4/5 training and probing: 3 arms × 4 seeds, on synthetic cells"
@@ -33,7 +33,6 @@ step "4/5 training and probing: 3 arms × 4 seeds, on synthetic cells"
 step "5/5 done in $((SECONDS - start)) s"
 newest() { ls -d -t "$@" | head -n 1; }
 echo "pictures: $out/cells.png and $(newest "$out"/store/sweeps/quickstart-synthetic/*/tables/*/figure-*.svg)"
-echo "go on with:"
-echo "  $bin/orchestrator results quickstart-synthetic --store $out/store"
-echo "  $bin/worker verify $(newest "$out"/store/trials/*/seed-0/run)"
+echo "the table again: $bin/orchestrator results quickstart-synthetic --store $out/store"
+echo "each step explained, and your own smears: docs/tutorial.md"
 echo "open the report: $(newest "$out"/store/sweeps/quickstart-synthetic/*/tables/*/report.html)"

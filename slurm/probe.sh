@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Scores the teacher of $RUN on the labelled cells $SHARDS beside random weights and a colour histogram:
+# Scores the teacher of $RUN on the labelled cells $SHARDS and compares it with random weights and a colour histogram:
 #   RUN=s3://bucket/runs/large SHARDS=s3://bucket/chula-cells SPLIT=grouped sbatch slurm/probe.sh [options of worker probe]
 #SBATCH --job-name=reddino-probe
 #SBATCH --nodes=1

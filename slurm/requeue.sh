@@ -1,18 +1,18 @@
 # Sourced by the training scripts, before anything else: until the trap below is set, Slurm's USR1 would end the script.
-# `run worker train …` runs a step that can stop and go on.
+# `run worker train …` runs a step that can be stopped and continued.
 #
 # Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on every second until
 # the step has ended, since srun drops what comes before its tasks have started; until srun listens, it would end srun, which
 # therefore starts with the signal ignored (srun itself stops ignoring it). A task that is still loading holds it back until it
-# can answer (`env --block-signal`, where coreutils has it). Whether a step that ended may go back into the queue is
-# for `worker requeue` to say, which counts in $OUT. After scancel this shell has got TERM, and a cancelled job stays cancelled.
+# can answer (`env --block-signal`, where coreutils has it). `worker requeue` decides whether a step that ended may return to
+# the queue; it counts restarts in $OUT. After scancel this shell has received TERM, and a cancelled job stays cancelled.
 
 near_limit= cancelled= interrupted= pid=
 pass_on() { while sleep 1 && kill -USR1 "$pid" 2>/dev/null; do :; done; }
 trap 'near_limit=1 interrupted=1; [ -z "$pid" ] || pass_on &' USR1
 trap 'cancelled=1 interrupted=1' TERM # the step has its own; this shell lives until it has ended
 
-# Since 22.05 srun no longer takes the job's --cpus-per-task by itself: without this a step has one CPU a task.
+# Since 22.05 srun no longer takes the job's --cpus-per-task by itself: without this a step has one CPU per task.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
 # --kill-on-bad-exit would end the ranks that are left before they can say which one they lost; --wait ends one that hangs.

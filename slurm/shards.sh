@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Cuts the smears under $DATA, described by $SOURCES, into shards at $OUT. A build that is stopped goes on where it was:
+# Cuts the smears under $DATA, described by $SOURCES, into shards at $OUT. A build that is stopped continues where it was:
 #   DATA=/scratch/smears OUT=s3://bucket/patches sbatch slurm/shards.sh [options of shard-builder build]
 #SBATCH --job-name=reddino-shards
 #SBATCH --nodes=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ViT-B/14, on $SHARDS, into $OUT. One task per GPU. Options of sbatch win over the lines below:
+# ViT-B/14, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
 #   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/base sbatch --nodes=2 slurm/train_base.sh [options of worker train]
 #SBATCH --job-name=reddino-base
 #SBATCH --nodes=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ViT-L/14, RedDino's largest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch win over the lines below:
+# ViT-L/14, RedDino's largest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
 #   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/large sbatch --nodes=2 slurm/train_large.sh [options of worker train]
 #SBATCH --job-name=reddino-large
 #SBATCH --nodes=2

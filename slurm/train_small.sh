@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ViT-S/14, RedDino's smallest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch win over the lines below:
+# ViT-S/14, RedDino's smallest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
 #   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/small sbatch --nodes=2 slurm/train_small.sh [options of worker train]
 #SBATCH --job-name=reddino-small
 #SBATCH --nodes=1

@@ -23,7 +23,7 @@ setup: ## fetch LibTorch into .libtorch/ and the packages that builds need (CUDA
 build: setup ## build the three programs
 	cargo build --locked --workspace --bins
 
-quickstart: build ## synthetic smears → shards → training → probes → a table of ablations, in $(Q)/
+quickstart: build ## try everything on synthetic smears: shards → training → scores → a report, in ./quickstart (3 to 5 minutes, and compiling)
 	@scripts/quickstart.sh $(Q) $(BIN)
 
 tutorial-test: quickstart ## run the commands of docs/tutorial.md on the quickstart's output
@@ -83,25 +83,25 @@ deny: ## dependency checks that need no network: bans, licences, sources
 bench: build ## this machine's matrix-product rate and seconds per step, in one run
 	$(BIN)/worker bench
 
-bench-augment: $(AUGMENT)/.stamp ## the augmentation beside Albumentations 1.3.1, in one run
+bench-augment: $(AUGMENT)/.stamp ## time the augmentation and Albumentations 1.3.1, in one run
 	cargo build --locked -p augment-bench
 	$(AUGMENT)/bin/python bench/augment/peer.py $(BIN)/augment-bench
 
 $(AUGMENT)/.stamp: tests/golden/requirements-augment.txt
 	@scripts/venv.sh $(AUGMENT) tests/golden/requirements-augment.txt
 
-bench-probe: $(INTEROP)/.stamp ## the converged linear probes beside scikit-learn, in one run
+bench-probe: $(INTEROP)/.stamp ## time the converged linear probes and scikit-learn's, in one run
 	cargo build --locked -p probe --example fit_linear
 	$(INTEROP)/bin/python bench/probe/peer.py $(BIN)/examples/fit_linear
 
-bench-shards: build $(SHARDS)/.stamp ## shard sets beside Pillow + pyarrow, mosaicml-streaming and WebDataset, in one run
+bench-shards: build $(SHARDS)/.stamp ## time shard sets, Pillow + pyarrow, mosaicml-streaming and WebDataset, in one run
 	cargo build --locked -p shards-bench
 	$(SHARDS)/bin/python bench/shards/peer.py $(BIN) ../shared/data
 
 $(SHARDS)/.stamp: bench/shards/requirements.txt
 	@scripts/venv.sh $(SHARDS) bench/shards/requirements.txt
 
-parity-augment: $(AUGMENT)/.stamp ## every transform beside Albumentations on real patches of ../shared/data
+parity-augment: $(AUGMENT)/.stamp ## compare every transform with Albumentations on real patches of ../shared/data
 	bench/augment/parity.sh $(AUGMENT)/bin/python ../shared/data
 
 measure-copies: setup ## recall and precision of the search for copies, on the images of ../shared/data; what comparing all with all takes (ten minutes)
@@ -111,7 +111,7 @@ measure-copies: setup ## recall and precision of the search for copies, on the i
 measure-index: ## how the search for likely copies grows, on synthetic fingerprints of up to 10^6 images (N=10000000 for more; an hour)
 	REDDINO_MEASURE_INDEX=$(or $(N),1000000) cargo test --locked --workspace --lib how_long_the_index -- --nocapture
 
-measure-map: $(MAP)/.stamp ## maps of features beside umap-learn: trustworthiness, continuity and seconds, in one run
+measure-map: $(MAP)/.stamp ## compare maps of features with umap-learn's: trustworthiness, continuity and seconds, in one run
 	cargo build --locked -p feature-map --example measure_map
 	$(MAP)/bin/python bench/map/peer.py $(BIN)/examples/measure_map
 
@@ -121,7 +121,7 @@ $(MAP)/.stamp: tests/golden/requirements-map.txt
 measure-quickstart: build ## the quickstart on five drawings of its synthetic smears, and a table of their verdicts (20 minutes)
 	@scripts/measure-quickstart.sh $(Q)-measured $(BIN)
 
-measure-checkpoint: setup ## what checkpoints cost a run beside a copy in memory: stall, peak memory, seconds of writing (SIZES="1 5" GiB; 5 needs 16 GB)
+measure-checkpoint: setup ## what checkpoints cost: stall, peak memory, seconds of writing, beside a copy in memory (SIZES="1 5" GiB; 5 needs 16 GB)
 	cargo build --locked --workspace --example measure_checkpoint
 	@env OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=67108864 \
 	  $(BIN)/examples/measure_checkpoint $(or $(SIZES),1)
@@ -129,19 +129,19 @@ measure-checkpoint: setup ## what checkpoints cost a run beside a copy in memory
 measure-store: build ## time and memory of the commands that read a whole store, on 1,000 drawn trials
 	@scripts/measure-store.sh $(BIN)
 
-bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, beside PyTorch's Gloo in the same run
+bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, compared with PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)
 
-bench-step: build $(INTEROP)/.stamp ## a training step beside the same step in plain PyTorch: time and peak memory (half an hour)
+bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch (half an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)
 
-parity-full: setup $(INTEROP)/.stamp ## one step of ViT-S, B, L, g at true depth beside PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)
+parity-full: setup $(INTEROP)/.stamp ## compare one step of ViT-S, B, L, g at true depth with PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)
 	@scripts/parity-full.sh $(INTEROP)/bin/python $(SIZES)
 
-prove-same: build ## build another commit (BASE=…) and prove that both make the same sets, checkpoints, rows and pictures (half an hour)
+prove-same: build ## build another commit (BASE=…) and prove that both write the same sets, checkpoints, rows and pictures (half an hour)
 	@scripts/prove-same.sh $(or $(BASE),HEAD~1) $(BIN)
 
-prove-statistics: ## simulate 2,000 sweeps a design: coverage of the intervals, false verdicts (a quarter of an hour)
+prove-statistics: ## simulate 2,000 sweeps per design: coverage of the intervals, false verdicts (a quarter of an hour)
 	REDDINO_PROVE_STATISTICS=1 cargo test --locked --workspace --test statistics prove_statistics -- --nocapture
 
 fuzz: ## fuzz image decoder, manifest and shard reader for ten minutes each (FUZZ_SECONDS=600)

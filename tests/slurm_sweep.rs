@@ -177,7 +177,7 @@ fn killed_in_the_middle_it_adopts_its_jobs_and_submits_none_twice() {
     let status = ended(&bench.command(&["status", "sweep.yaml"]).output().expect("runs"), 0).0;
     assert!(status.contains("train: RUNNING, Slurm job ") && status.contains("4 running"), "{status}");
     let (_, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
-    assert!(err.contains("4 of 4 trials are under way since before"), "{err}");
+    assert!(err.contains("4 of 4 trials are already running"), "{err}");
     assert!(err.contains("4 trials finished"), "{err}");
     assert_eq!((bench.journal("train"), bench.journal("trained"), bench.journal("probe")), (4, 4, 4));
     assert_eq!(bench.jobs().len(), 8, "one array of four that trains and one that probes: {:?}", bench.jobs());

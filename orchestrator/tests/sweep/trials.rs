@@ -89,7 +89,7 @@ fn a_sweep_of_this_machine_is_ended_from_elsewhere_and_continued() {
     assert!(held.err.contains("reference/seed-0 runs, by process "), "{}", held.err);
     let run = bench.orchestrator(&["cancel", "bench", "--store", "store"]).ends(0);
     assert!(run.out.contains(&format!("Process {} has ended.", sweep.id())), "{}", run.out);
-    assert!(run.out.contains("2 trials were cut off. The same sweep command continues them."), "{}", run.out);
+    assert!(run.out.contains("2 trials were stopped. The same sweep command continues them."), "{}", run.out);
     assert_eq!(sweep.wait().unwrap().code(), Some(130));
     assert!(bench.pids().iter().all(|pid| !runs(*pid)));
     bench.with("DOUBLE_STEPS", "1").run(&[]).ends(0);

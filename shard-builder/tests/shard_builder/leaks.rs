@@ -116,7 +116,7 @@ fn without_fingerprints_bytes_and_pixels_are_compared_and_the_rest_is_said() {
     let (text, rows) = two.leaks(&two.train(), &["--out", &elsewhere]);
     assert_eq!(rows.keys().map(String::as_str).collect::<Vec<_>>(), ["bytes.png", "pixels.bmp"], "{text}");
     assert!(
-        text.contains("has no fingerprints: compared were bytes and pixels, and near-copies were not looked for"),
+        text.contains("has no fingerprints, so only bytes and pixels were compared and near-copies were not searched"),
         "{text}"
     );
     let record = text.lines().find_map(|line| line.strip_prefix("record: ")).expect("a record");

@@ -52,7 +52,7 @@ ALLOWED = [
     ("scripts/words-check.py", ""),
     ("CHANGELOG.md", ""),  # what earlier releases said stays
     ("crates/results/tests/renderings/decided.md", ""),  # printed by the program
-    ("docs/adr/0008-nccl-and-streams.md", "ended without a word"),  # quotes a message
+    ("docs/adr/0008-nccl-and-streams.md", "ended without a message"),  # quotes a message
 ]
 
 COMMENTED = {".yaml", ".yml", ".sh"}

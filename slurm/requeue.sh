@@ -31,7 +31,7 @@ run() {
   done
   [ "$code" != 0 ] && [ -z "$cancelled" ] || exit "$code"
   "$1" requeue --out "$OUT" --code "$code" ${near_limit:+--near-limit} || exit "$code"
-  echo "${near_limit:+time limit: }job $SLURM_JOB_ID goes back into the queue (the step ended with $code)"
+  echo "${near_limit:+time limit: }job $SLURM_JOB_ID returns to the queue (the step ended with $code)"
   scontrol requeue "$SLURM_JOB_ID"
   exit 0
 }

@@ -321,7 +321,7 @@ fn a_killed_process_is_named_with_its_host_and_its_last_collective() {
     let said = String::from_utf8_lossy(&child.wait_with_output().expect("reaped").stderr).into_owned();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     let host = host.trim();
-    let words = format!("rank 1 ({host}, process {victim}) ended without a word");
+    let words = format!("rank 1 ({host}, process {victim}) ended without a message");
     let line = said.lines().find(|line| line.contains(&words)).unwrap_or_else(|| panic!("{words}: {said}"));
     assert!(line.contains("(call ") && line.contains("at step "), "{line}");
     let label = format!("rank=0 host={host} ");

@@ -106,7 +106,7 @@ fn signalled_it_writes_a_checkpoint_goes_back_into_the_queue_and_ends_as_if_undi
     cluster.wait("the second start", &job.log, || (job.files("attempts") == 2).then_some(()));
     assert_eq!(job.end(), "COMPLETED", "{}", job.text());
     assert_eq!(cluster.job(&job.id, "Restarts"), "1", "{}", job.text());
-    assert!(job.text().contains("goes back into the queue"), "{}", job.text());
+    assert!(job.text().contains("returns to the queue"), "{}", job.text());
     assert_eq!(bench.final_digest("signalled"), expected);
 }
 
@@ -145,7 +145,7 @@ fn cancelled_it_writes_a_checkpoint_and_stays_cancelled() {
     assert_eq!(job.end(), "CANCELLED");
     cluster.wait("the checkpoint of the end", &job.log, || (job.files("checkpoints") == 2).then_some(()));
     assert!(job.text().contains("stopped as asked"), "{}", job.text());
-    assert!(!job.text().contains("goes back into the queue"), "{}", job.text());
+    assert!(!job.text().contains("returns to the queue"), "{}", job.text());
     assert_eq!((job.files("attempts"), job.done()), (1, false));
 }
 
@@ -181,7 +181,7 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
     let whole = Job::submit(&cluster, &bench, "whole", &[], &long);
     assert_eq!(whole.end(), "COMPLETED", "{}", whole.text());
     let expected = bench.final_digest("whole");
-    for (out, signal, words) in [("died", "KILL", "ended without a word"), ("hung", "STOP", "no sign of life")] {
+    for (out, signal, words) in [("died", "KILL", "ended without a message"), ("hung", "STOP", "no sign of life")] {
         let job = Job::submit(&cluster, &bench, out, &["--nodelist=n1,n2"], &long);
         job.at_step(400);
         let victim = cluster.process(&job.id, "worker", Some(1)).expect("two tasks");
@@ -191,7 +191,7 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
         let named = format!("process {victim}) ");
         cluster.wait("the sentence", &job.log, || job.text().contains(&named).then_some(()));
         tell(&format!("{out}: to the sentence"), hit);
-        cluster.wait("the end of the step", &job.log, || job.text().contains("goes back into the queue").then_some(()));
+        cluster.wait("the end of the step", &job.log, || job.text().contains("returns to the queue").then_some(()));
         assert!(hit.elapsed().as_secs() < 30, "{:?}", hit.elapsed());
         tell(&format!("{out}: to the requeue"), hit);
         let text = job.text();
@@ -226,7 +226,7 @@ fn a_warning_while_tasks_load_waits_for_them_and_one_too_many_ends_the_job_with_
     assert_eq!(short.end(), "FAILED", "{}", short.text());
     assert!(short.text().contains("the time limit came 3 times in a row"), "{}", short.text());
     assert!(short.text().contains("raise --time"), "{}", short.text());
-    assert!(!short.text().contains("goes back into the queue"), "{}", short.text());
+    assert!(!short.text().contains("returns to the queue"), "{}", short.text());
     assert_eq!(warned.end(), "COMPLETED", "{}", warned.text());
     assert_eq!(
         (cluster.job(&warned.id, "Restarts"), warned.files("restarts")),

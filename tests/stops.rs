@@ -177,7 +177,7 @@ fn a_store_that_is_away_is_waited_for_by_whoever_has_used_it_before() {
         assert!(!first.contains("the store is away") && first.contains("AWS_ENDPOINT"), "{first}");
         for thread in [requeue, restarted] {
             let words = thread.join().expect("no panic");
-            assert!(words.contains("the store is away: trying again for up to 1 s"), "{words}");
+            assert!(words.contains("the store cannot be reached: trying again for up to 1 s"), "{words}");
             assert!(!words.contains("INFO"), "the client's own lines: {words}");
         }
     });

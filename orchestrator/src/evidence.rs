@@ -106,7 +106,7 @@ impl Expected<'_> {
                 "features",
                 &row.features.as_str(),
                 &features,
-                "the program that wrote them is another than the plan's",
+                "they were written by another version of the program than planned",
             )?;
             same("seed", &row.seed, &trial.seed, "the run folder holds another run")?;
             let remedy = "`sweep --retry-failed` probes the run again";
@@ -125,7 +125,12 @@ impl Expected<'_> {
         same("shards_eval", &row.shards_eval, &eval.shards.digest, SHARDS)?;
         // Baselines are shared by sweeps that may call the same set otherwise.
         if trial.baseline.is_none() {
-            same("dataset", &row.dataset, &eval.name, "the program that wrote them is another than the plan's")?;
+            same(
+                "dataset",
+                &row.dataset,
+                &eval.name,
+                "they were written by another version of the program than planned",
+            )?;
         }
         same("split", &row.split, &eval.split, SHARDS)?;
         match row.split_digest {
@@ -135,9 +140,9 @@ impl Expected<'_> {
     }
 }
 
-const SHARDS: &str = "put the planned shard set back, or run `sweep` again to plan with the new one";
-const WITH_ITS_ROWS: &str = "they are not those that the rows beside them are derived from";
-const CODE: &str = "put the planned worker back, or run `sweep` again to plan with the new one";
+const SHARDS: &str = "restore the planned shard set, or run `sweep` again to plan with the new one";
+const WITH_ITS_ROWS: &str = "the rows beside them were derived from other predictions";
+const CODE: &str = "restore the planned worker, or run `sweep` again to plan with the new one";
 
 /// Refuses a value that is not the planned one.
 fn same<T: PartialEq + std::fmt::Display>(column: &str, found: &T, planned: &T, remedy: &str) -> Result<()> {
@@ -390,7 +395,7 @@ mod tests {
         assert!(bench.damage(1).contains("read the predictions"), "{}", bench.damage(1));
         bench.forge(1, &fs::read(bench.file(0)).unwrap());
         let said = bench.damage(1);
-        assert!(said.contains("the predictions are not of what was planned: `seed` is 0, planned was 1"), "{said}");
+        assert!(said.contains("the predictions are not what was planned: `seed` is 0, but 1 was planned"), "{said}");
         let mut other = bench.plan.clone();
         other.evals[0].split_digest = Digest::of(b"another split");
         bench.forge(1, &drawn(&other, &bench.trial(1), 0));

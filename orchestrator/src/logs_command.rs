@@ -75,7 +75,7 @@ fn stored(
                 leader.host,
                 path.display()
             )),
-            None => terminal::note("it has started nothing yet"),
+            None => terminal::note("it has not started anything yet"),
         }
         while args.follow && runs()? {
             SystemClock::default().sleep(POLL * LOOKS);
@@ -121,7 +121,7 @@ fn ending(state: &State) -> String {
         State::Finished { .. } => "finished".to_owned(),
         State::Failed { record, .. } => format!("ended: {}", record.message),
         State::Damaged { what, .. } => format!("damaged: {what}"),
-        State::Claimed { life: Life::Dead, .. } => "its orchestrator has died".to_owned(),
+        State::Claimed { life: Life::Dead, .. } => "its orchestrator is dead".to_owned(),
         State::Claimed { attempt, .. } => format!("attempt {attempt} runs now"),
         State::Missing | State::SetAside { .. } => "it is to be run again".to_owned(),
     }

@@ -44,9 +44,9 @@ pub(crate) fn run(store: &Store, plan: &Plan) -> Result<ExitCode> {
         terminal::line(sentence);
     }
     let Compared { same, without, different } = &compared;
-    terminal::line(format!("{same} files of rows are those of their predictions, {} differ", different.len()));
+    terminal::line(format!("{same} files of rows agree with their predictions, {} differ", different.len()));
     if *without > 0 {
-        terminal::line(format!("{without} have no predictions, which workers of older versions did not keep"));
+        terminal::line(format!("{without} have no predictions (written by an older version)"));
     }
     Ok(if different.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -180,7 +180,7 @@ mod tests {
         let counts = Counts { finished: 3, open: 3, ..Counts::default() };
         let matrix = Matrix { rows: vec![vec!["arm".into()]; 7], finished_s: vec![90.0, 10.0, 60.0], counts };
         assert!(matrix.text(2).ends_with(
-            "6 trials: 3 done, 0 failed, 0 running, 3 to run; about 2m00s left on 2 slots, by 3 finished trials"
+            "6 trials: 3 done, 0 failed, 0 running, 3 to run; about 2m00s left on 2 slots, estimated from 3 finished trials"
         ));
     }
 }

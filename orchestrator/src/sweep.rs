@@ -113,7 +113,7 @@ pub(crate) fn run<'a>(
     }
     let progress = Progress::new(total, summary.skipped);
     if summary.skipped > 0 {
-        progress.note(&format!("{} of {total} trials were finished before and are not run again", summary.skipped));
+        progress.note(&format!("{} of {total} trials have finished earlier and are not run again", summary.skipped));
     }
     if watched > 0 {
         progress.note(&format!("{watched} of {total} trials are already running and are watched"));
@@ -260,7 +260,8 @@ impl<'a> Sweep<'a, '_> {
             ));
             return;
         }
-        let hint = if life == Life::Unknown { "; if that one is dead, start again with --take-over" } else { "" };
+        let hint =
+            if life == Life::Unknown { "; if you are sure that it is dead, start again with --take-over" } else { "" };
         self.progress.note(&format!("{label} is claimed by process {} on {}: waiting{hint}", holder.pid, holder.host));
     }
 
@@ -307,7 +308,7 @@ impl<'a> Sweep<'a, '_> {
                 let lost = self.lost.entry(label.clone()).or_default();
                 *lost += 1;
                 if record.cause == Cause::Lost && *lost <= LOST_LIMIT {
-                    self.progress.note(&format!("{label} was lost ({}): it is tried again", record.message));
+                    self.progress.note(&format!("{label} was lost ({}): it will be tried again", record.message));
                     self.pending.push_back((trial, self.clock.now()));
                 } else {
                     self.summary.left += 1;

@@ -167,7 +167,7 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
         terminal::line(format!("Report: {}", store.uri_of(&format!("{folder}/{}", report_command::PAGE))));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
-    terminal::note(format!("{finished} trials finished, {skipped} were finished before, {failed} failed, {left} left"));
+    terminal::note(format!("{finished} trials finished now, {skipped} before, {failed} failed, {left} left"));
     Ok(match (interrupted, failed + left) {
         (true, _) => {
             terminal::note(farewell);

@@ -49,28 +49,28 @@ pub(crate) struct SweepFile {
     /// The lines of its keys, for messages.
     #[serde(skip)]
     places: Places,
-    /// Name of the sweep; its records lie under `sweeps/NAME/` in the store.
+    /// Name of the sweep; its records are under `sweeps/NAME/` in the store.
     pub(crate) name: String,
     /// The train config that every arm starts from, relative to the sweep file.
     pub(crate) base: String,
     /// URI of the store.
     pub(crate) store: String,
-    /// Where the pixels are.
+    /// The shard sets.
     pub(crate) shards: Shards,
-    /// Deltas common to all arms: dotted key → value.
+    /// Changes common to all arms: dotted key → value.
     #[schemars(schema_with = "schema::set")]
     pub(crate) set: Value,
     /// The arm that the others are compared with.
     pub(crate) reference: String,
-    /// Arm → its deltas.
+    /// The arms by name, each with its changes.
     #[schemars(schema_with = "schema::arms")]
     pub(crate) arms: Value,
     /// Optional grid: dotted key → list of values. Each combination is one more arm.
     #[schemars(schema_with = "schema::grid")]
     pub(crate) grid: Value,
-    /// How arms of the grid are called: `lr{optim.lr}`; none: `key=value,key=value`.
+    /// Names of the arms of the grid, such as `lr{optim.lr}`; default: `key=value,key=value`.
     pub(crate) grid_names: Option<String>,
-    /// Released weights that are scored beside the arms, or by themselves where there are no arms.
+    /// Released weights that are scored beside the arms, or alone if there are no arms.
     #[schemars(schema_with = "schema::baselines")]
     pub(crate) baselines: Vec<Value>,
     /// Globs over arm names to leave out.
@@ -87,7 +87,7 @@ pub(crate) struct SweepFile {
     /// Threads of one trial; written into `train.threads`.
     #[schemars(range(max = 4096))]
     pub(crate) threads: Option<u32>,
-    /// False: the tables say that they are a smoke test and no evidence.
+    /// Whether the tables may be quoted as evidence; false: they begin by saying that they are a smoke test.
     pub(crate) evidence: bool,
     /// What to do where a training set holds copies of evaluation images, or this is not known (`shard-builder leaks`): `refuse` unless
     /// written, `warn` where `evidence` is false.
@@ -97,19 +97,19 @@ pub(crate) struct SweepFile {
     /// Further evaluations of every trial, by name; they take longer.
     #[schemars(schema_with = "schema::evaluations")]
     pub(crate) evaluations: Vec<Evaluation>,
-    /// The comparison that verdicts are about: one probe and one metric; an evaluation set may name another.
+    /// The probe and metric on which verdicts are based; an evaluation set may name its own.
     #[schemars(schema_with = "schema::primary")]
     pub(crate) primary: Primary,
     /// Differences up to this fraction do not matter: ± region of practical equivalence, 0.01 for one point.
     #[schemars(schema_with = "schema::equivalence")]
     pub(crate) equivalence: f64,
-    /// What a trial asks of a Slurm cluster, as written; [`SweepFile::slurm`] reads it.
+    /// Resources of a trial on a Slurm cluster.
     #[serde(rename = "slurm")]
     #[schemars(schema_with = "schema::slurm")]
     slurm_written: Value,
 }
 
-/// Where the pixels are.
+/// The shard sets.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 // A sweep of baselines alone trains on nothing.
@@ -134,10 +134,10 @@ pub(crate) struct Eval {
     pub(crate) split: String,
     /// The arms train on images of this set too; its rows are marked so.
     pub(crate) transductive: bool,
-    /// The comparison on this set that verdicts are about, unless it is the sweep's.
+    /// The probe and metric on which verdicts on this set are based, if not the sweep's.
     #[schemars(schema_with = "schema::primary")]
     pub(crate) primary: Primary,
-    /// A CSV file of scores that papers print on this set, relative to the sweep file: they stand in the table, marked as published.
+    /// A CSV file of scores that papers print on this set, relative to the sweep file; the table shows them, marked as published.
     pub(crate) published: Option<String>,
 }
 

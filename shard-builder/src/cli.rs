@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Report images that are copies of each other, within and across sources and between training and evaluation.
     Duplicates(DuplicatesArgs),
-    /// Find images that a training set and an evaluation set share, and record them.
+    /// Find images that a training set and an evaluation set share, and write a record of them.
     Leaks(LeaksArgs),
     /// Write a new set without one source, or without copies of evaluation images, and list the results that used the old one.
     Remove(RemoveArgs),
@@ -98,7 +98,7 @@ pub(crate) struct DescribeArgs {
 pub(crate) struct BuildArgs {
     /// A source description, or a folder of them (docs/sources.md).
     pub(crate) sources: PathBuf,
-    /// Where the shard set goes: a folder, file://, s3://, gs:// or az://.
+    /// Folder or URI of the new shard set: a path, file://, s3://, gs:// or az://.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// Whole fields of view in squares, or single cells around their labels.
@@ -185,7 +185,7 @@ pub(crate) struct LeaksArgs {
     pub(crate) train: String,
     /// Folder or URI of the shard set that is evaluated on.
     pub(crate) evaluation: String,
-    /// Store in whose `leaks/` the record goes, such as that of a sweep [default: the evaluation set's own folder].
+    /// Store for the record, in its folder `leaks/`, for example that of a sweep [default: the evaluation set's folder].
     #[arg(long, value_name = "URI")]
     pub(crate) out: Option<String>,
     /// Pairs on the contact sheet.
@@ -201,13 +201,13 @@ pub(crate) struct LeaksArgs {
 pub(crate) struct RemoveArgs {
     /// Folder or URI of the shard set.
     pub(crate) uri: String,
-    /// The source to be left out.
+    /// The source to leave out.
     #[arg(long, value_name = "NAME", required_unless_present = "images_in", conflicts_with = "images_in")]
     pub(crate) source: Option<String>,
     /// An evaluation set, or the record that `leaks` wrote: all images that are copies of images of that set are left out.
     #[arg(long, value_name = "URI")]
     pub(crate) images_in: Option<String>,
-    /// Where the new set goes.
+    /// Folder or URI of the new set.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
     /// A folder or store of runs or sweeps whose records are searched for the old set. May be repeated.

@@ -231,7 +231,7 @@ impl<'a> LeakSearch<'a> {
 
     /// The copies among likely pairs, and how many more are alike.
     fn look(&self, evaluation: &Prints, likely: &[LikelyPair]) -> Result<(Vec<SharedImage>, u64)> {
-        let progress = Progress::start("look at likely copies", likely.len() as u64);
+        let progress = Progress::start("compare likely copies", likely.len() as u64);
         let (mut pairs, mut alike) = (Vec::new(), 0);
         let of_image: BTreeMap<usize, &[LikelyPair]> =
             likely.chunk_by(|p, q| p.a == q.a).map(|of_one| (of_one[0].a, of_one)).collect();

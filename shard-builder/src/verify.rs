@@ -59,7 +59,7 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
         }
     }
     text.push_str(&format!(
-        "\n\nsound: {} rows in {} shards, {} images decoded, {} groups, {}, set {}",
+        "\n\nOK: {} rows in {} shards, {} images decoded, {} groups, {}, set {}",
         thousands(report.rows),
         thousands(report.shards),
         thousands(report.images_decoded),

@@ -163,7 +163,7 @@ def figures_work(browser, file):
         before = costs.locator("p.how").inner_text()
         costs.get_by_label("Figure").select_option(label="score over speed")
         check("a figure has its own sentence", (before.endswith("cheaper."), costs.locator("p.how").inner_text().endswith("faster.")), (True, True))
-        sets = opened.section("What was run").locator("table", has=opened.page.get_by_text("images that gave nothing"))
+        sets = opened.section("What was run").locator("table", has=opened.page.get_by_text("images not used"))
         sets.get_by_role("button", name="rows", exact=True).click()
         check("a table of sources sorts by number", sets.locator("tbody th").first.inner_text(), fixture.SOURCES[3])
         for label, picked in (("Mistakes", "koleo-off alone"),):

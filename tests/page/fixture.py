@@ -176,7 +176,7 @@ def run(draw, all_names):
     rows = [{"name": name, "changes": "reference" if not i else f"loss.koleo_weight: {i / 10}", "trial": digest(), "shards": digest(), "hours": draw.uniform(1, 9), "kwh": 0.4 if i == 1 else None}
             for i, name in enumerate(all_names)]
     unscored = [{"arm": "narrow", "seed": "4", "state": "failed", "reason": "attempt 2: loss is not finite at step 311 <b>", "trial": digest()}]
-    columns = ["source", "images", "images that gave nothing", "rows", "rows with flaws", "licence"]
+    columns = ["source", "images", "images not used", "rows", "rows with flaws", "licence"]
     sources = [[name, 40 * i + 12, "not known" if i == 3 else i, 9300 + i, "<s>135</s> kept", "<script>MIT</script>"] for i, name in enumerate(SOURCES)]
     cards = [{"title": "Training set <em>of</em> 0123456789ab", "facts": [["trains", "reference, <em>narrow</em>"], ["licences", "CC BY 4.0; <script>MIT</script>"]],
               "table": {"columns": columns, "rows": sources}},

@@ -46,11 +46,11 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Apply or preview the augmentation.
     Augment(AugmentArgs),
-    /// Print which rows a step draws.
+    /// Print which rows of a shard set a training step uses.
     Plan(PlanArgs),
     /// Estimate what a run needs before you start it: memory, work, hours, energy, money; exit status 1 if it does not fit.
     Estimate(EstimateArgs),
-    /// Measure this machine's matrix-product rate and seconds per step, in one run.
+    /// Measure how fast this machine multiplies matrices and makes training steps.
     Bench(BenchArgs),
     /// Check that this machine can train, with a remedy for each failure; exit status 1 if anything failed.
     Doctor(DoctorArgs),
@@ -104,7 +104,7 @@ pub(crate) struct VerifyArgs {
     /// A run of `worker train`.
     #[arg(value_name = "URI")]
     pub(crate) run: String,
-    /// Set damaged keys aside by a new record, so that training can go on without them. Nothing is moved or deleted.
+    /// Record damaged files as set aside, so that training can continue without them. Nothing is moved or deleted.
     #[arg(long)]
     pub(crate) repair: bool,
     /// Print the findings as JSON.
@@ -146,7 +146,7 @@ pub(crate) struct StepArgs {
     /// Batches of the steps, a safetensors file.
     #[arg(long, required_unless_present = "failed")]
     pub(crate) batches: Option<PathBuf>,
-    /// Where the result goes (safetensors).
+    /// Result file (safetensors).
     #[arg(long, required_unless_present = "failed")]
     pub(crate) out: Option<PathBuf>,
     /// Instead of files: a run with a captured step that was not finite; this step is repeated.
@@ -183,7 +183,7 @@ pub(crate) struct ModelArgs {
 /// How a map of features is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MapMethod {
-    /// The two directions in which features vary most.
+    /// The two directions in which the features vary most.
     Pca,
     /// Neighbours stay neighbours; distances between groups mean little.
     Umap,
@@ -260,7 +260,7 @@ pub(crate) enum Layout {
     Timm,
     /// model.safetensors, config.json, preprocessor_config.json, as `AutoModel` and `AutoImageProcessor` load them.
     Huggingface,
-    /// model.onnx, position embeddings baked in.
+    /// model.onnx, with position embeddings for one image size.
     Onnx,
     /// The whole training state as training_state.safetensors (docs/weights.md), and run.json.
     State,

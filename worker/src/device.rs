@@ -49,7 +49,7 @@ fn gpu_of(local_rank: usize, gpus: usize, chosen: bool) -> Result<usize> {
         return Ok(local_rank);
     }
     bail!(
-        "this is rank {local_rank} on its node, which shows it {gpus} GPUs; start one task a GPU (`srun --ntasks-per-node={gpus}` or `--gpus-per-task=1`)"
+        "this is rank {local_rank} on its node, which shows it {gpus} GPUs; start one task per GPU (`srun --ntasks-per-node={gpus}` or `--gpus-per-task=1`)"
     )
 }
 

@@ -40,10 +40,10 @@ impl Key {
     /// The subject of a refusal, and what to do about it.
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Code | Self::Binary => ("this worker", "put the planned worker back, or plan again with this one"),
-            Self::Shards => ("the shard set", "put the planned set back, or plan again with this one"),
-            Self::Split => ("the split", "put the planned split back, or plan again with this one"),
-            Self::InitWeights => ("the file of init.weights", "put the planned file back, or plan again with this one"),
+            Self::Code | Self::Binary => ("this worker", "restore the planned worker, or plan again with this one"),
+            Self::Shards => ("the shard set", "restore the planned set, or plan again with this one"),
+            Self::Split => ("the split", "restore the planned split, or plan again with this one"),
+            Self::InitWeights => ("the file of init.weights", "restore the planned file, or plan again with this one"),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn look(args: &LookArgs, environment: &Environment) -> Result<()> {
     let named = |names: &[String]| names.iter().map(|name| pictures.find(name)).collect::<Result<Vec<_>>>();
     let shown = if args.show.is_empty() { pictures.of_all_classes(args.most) } else { named(&args.show)? };
     let chosen = named(&args.neighbours_of)?;
-    ensure!(!shown.is_empty(), "--most 0 shows nothing");
+    ensure!(!shown.is_empty(), "--most must be at least 1");
     let runs = args.run.iter().map(|run| Model::of_run(run, args, environment));
     let files = args.weights.iter().map(|weights| Model::of_weights(weights, args, environment));
     let models = runs.chain(files).collect::<Result<Vec<_>>>()?;

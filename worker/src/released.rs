@@ -149,7 +149,7 @@ pub(crate) fn open(uri: &str, layout: Option<WeightsLayout>, model: &Model, devi
             let shape = weights::shape_of(&tensors, model, uri)?;
             let adopted = weights::adopt(&shape, tensors, uri)?;
             let found = WeightsLayout::from(adopted.layout);
-            tracing::info!(weights = uri, layout = %adopted.layout, ?shape, unexpected = adopted.unexpected.join(", "), "weights are read");
+            tracing::info!(weights = uri, layout = %adopted.layout, ?shape, unexpected = adopted.unexpected.join(", "), "read weights");
             (found, Box::new(Encoder::of_adopted(shape, adopted, device)?) as Box<dyn Frozen>)
         }
     };

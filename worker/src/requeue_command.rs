@@ -72,19 +72,14 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
     verify_progress(&now, &before, &args.out)?;
     let key = key_of(before.len() + 1);
     run.store().create_record(&key, &now).with_context(|| format!("count the restart as {key}"))?;
-    tracing::info!(
-        code = args.code,
-        step = now.step,
-        restarts = before.len() + 1,
-        "the run may go back into the queue"
-    );
+    tracing::info!(code = args.code, step = now.step, restarts = before.len() + 1, "the job may be requeued");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Refuses what a new start would not change; `began` if the run was claimed since its last restart.
 fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
     match code {
-        0 => bail!("the run ended well, there is nothing to restart"),
+        0 => bail!("the run finished, there is nothing to restart"),
         STOPPED if !near_limit => bail!(
             "the run was asked to stop, and not by the warning before its time limit (cancelled, preempted, or the limit came without \
              --signal=B:USR1@…): it stays ended; the same command goes on from its checkpoint"
@@ -92,7 +87,7 @@ fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
         STOPPED | RANK_LOST | 129.. => Ok(()),
         _ if !began => Ok(()),
         _ => bail!(
-            "the run ended with an error of its own (exit code {code}), which a new start would meet again: its log says what to do"
+            "the run ended with an error of its own (exit code {code}), which a new start would repeat: its log says what to do"
         ),
     }
 }
@@ -113,7 +108,7 @@ fn verify_progress(now: &Restart, before: &[Restart], uri: &str) -> Result<()> {
     }
     bail!(
         "{uri}: {fruitless} restarts in a row brought no checkpoint beyond step {step}; the log says what ended each of them (the last with \
-         code {}); mend that, or lower checkpoint.every_steps if it lives too short, and submit the same command again",
+         code {}); fix the cause, or lower checkpoint.every_steps if the restarts are too short, and submit the same command again",
         now.code
     )
 }

@@ -64,7 +64,7 @@ fn lines(run: &str, found: &Verification, record: Option<&str>) -> Vec<String> {
     ));
     if record.is_some() {
         out.push(
-            "the keys that were set aside no longer count: `worker train` goes on from the newest whole checkpoint"
+            "the files that were set aside no longer count: `worker train` continues from the newest whole checkpoint"
                 .to_owned(),
         );
     }

@@ -38,7 +38,7 @@ impl fmt::Display for NonFinite {
 #[derive(Debug, thiserror::Error)]
 pub enum DinoError {
     /// A loss term or a gradient norm is NaN or infinite. Nothing was changed: the same step may be tried on other data.
-    #[error("{0} is not finite; the step was left out and the state is as before")]
+    #[error("{0} is NaN or infinite; the step was skipped and the state is unchanged")]
     NonFinite(NonFinite),
     /// A batch whose tensors do not fit each other or the model.
     #[error("the batch's {what} has shape {found:?}, but {expected}")]

@@ -102,7 +102,7 @@ fn usage(card: &Card<'_>) -> String {
             "```python\nsession = onnxruntime.InferenceSession(\"model.onnx\")\nfeatures, patches = session.run(None, {{\"images\": images}})  # images [B, 3, {side}, {side}] f32\n```\n\
              Position embeddings are baked in at {side} x {side} pixels; other sizes need another export.\n"
         ),
-        Layout::State => "`training_state.safetensors` holds every tensor of training, `run.json` the resolved configuration; reddino's docs/weights.md lists keys and shapes.\n".to_owned(),
+        Layout::State => "`training_state.safetensors` has every tensor of training, `run.json` the complete configuration; reddino's docs/weights.md lists keys and shapes.\n".to_owned(),
     }
 }
 
@@ -151,7 +151,7 @@ fn recipe(out: &mut String, card: &Card<'_>) -> Result<()> {
 fn scores(out: &mut String, card: &Card<'_>) -> Result<()> {
     out.push_str("## Probes\n\n");
     if card.rows.is_empty() {
-        out.push_str("None: the export was made without rows of a probe.\n\n");
+        out.push_str("None: the export was made without results of a probe.\n\n");
         return Ok(());
     }
     // (data set, split, features, probe) to the folds' scores, and what is noted of any of them.

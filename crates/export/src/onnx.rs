@@ -1,4 +1,4 @@
-//! The backbone as ONNX, position embeddings baked in at one side length: operators of the standard set, version 17, f32.
+//! The backbone as ONNX, with position embeddings for one image size at one side length: operators of the standard set, version 17, f32.
 //!
 //! In: `images` `[batch, 3, S, S]`, RGB, normalised. Out: `features` `[batch, D]`, the normed CLS token, and `patches`
 //! `[batch, N, D]`, the normed patch tokens row by row. Checked in onnxruntime by `tests/interop/check_onnx.py`.

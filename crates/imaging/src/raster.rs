@@ -1,4 +1,4 @@
-//! Decoded samples of any kind to 8-bit RGB: the rules of docs/sources.md, in one place.
+//! Decoded samples of any kind to 8-bit RGB: the rules of docs/source-details.md, in one place.
 
 use image::{DynamicImage, RgbImage};
 

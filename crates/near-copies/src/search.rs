@@ -75,7 +75,7 @@ impl Search<'_> {
         let candidates = self.candidates();
         let of_one: Vec<&[(usize, usize, Frame)]> = candidates.chunk_by(|p, q| p.0 == q.0).collect();
         let mut looked = Vec::new();
-        self.context.run("look at likely copies", candidates.len(), &mut |tick| {
+        self.context.run("compare likely copies", candidates.len(), &mut |tick| {
             looked = of_one.par_iter().flat_map_iter(|of_one| self.look(of_one, tick)).collect();
         });
         let (pairs, others): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, copies)| *copies);

@@ -87,7 +87,7 @@ fn trained(table: &Table, design: &Design) -> String {
         design.code
     );
     if design.hours > 0.0 {
-        text += &format!(" Training took {:.1} hours in all, on {}.", design.hours, design.devices.join(" and "));
+        text += &format!(" Training took {:.1} hours in total, on {}.", design.hours, design.devices.join(" and "));
     }
     let missing = table.unscored.len();
     if missing > 0 {

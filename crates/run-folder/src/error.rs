@@ -70,7 +70,7 @@ pub enum RunError {
     },
     /// A later attempt has begun.
     #[error(
-        "{uri}: attempt {by} has taken this run over from attempt {attempt}, which ends here and publishes nothing more"
+        "{uri}: attempt {by} has taken this run over from attempt {attempt}, which stops here and publishes nothing more"
     )]
     TakenOver {
         /// Address of the run.
@@ -105,7 +105,7 @@ pub enum RunError {
     },
     /// The run's last state cannot be read.
     #[error(
-        "{uri} is damaged ({what}), and an older checkpoint does not stand in for the last one; restore it from a copy, or make it again with \
+        "{uri} is damaged ({what}), and an older checkpoint is not used in its place; restore it from a copy, or make it again with \
          `worker verify {run} --repair` and `worker train`, or ask for a whole older one with --step"
     )]
     LastDamaged {

@@ -56,7 +56,7 @@ impl Run {
         let begun = self.record()?;
         record.same_as(&begun, self.store.uri())?;
         if begun.code != record.code {
-            tracing::warn!(began = begun.code, now = record.code, "the run goes on with another code version");
+            tracing::warn!(began = begun.code, now = record.code, "the run continues with another code version");
         }
         Ok(begun)
     }

@@ -57,7 +57,7 @@ pub struct TrainConfig {
     pub data: Data,
     /// Size and shape of the crops of an image.
     pub crops: Crops,
-    /// What is done to a crop.
+    /// Random changes to the crops of an image.
     pub augmentation: Augmentation,
     /// Batch, loss groups, precision and length of a run.
     pub train: Train,
@@ -65,7 +65,7 @@ pub struct TrainConfig {
     pub checkpoint: Checkpoint,
     /// What is measured of training, how often, and where it goes.
     pub log: Log,
-    /// How stores are asked.
+    /// How calls to stores are repeated.
     pub store: Store,
     /// Initial weights: drawn from a seed or read from a file.
     pub init: Init,

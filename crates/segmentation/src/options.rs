@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct SegmentOptions {
     /// Usual diameter of a red cell, px of the image. All other lengths follow from it.
     pub diameter: f64,
-    /// Share of its own depth by which a part must rise above the neck to its neighbour to be a cell of its own.
+    /// How deep the constriction between two touching cells must be before they are separated, as a share of the part's own depth; larger values separate less.
     #[serde(default = "least_rise")]
     pub least_rise: f64,
     /// Smallest cell, as a share of a disc of `diameter`. Smaller things are platelets and dirt.

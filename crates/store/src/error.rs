@@ -18,7 +18,7 @@ pub enum StoreError {
         uri: String,
     },
     /// The key was created before; its content is unchanged.
-    #[error("{uri} already exists and keys are never overwritten; choose another key or delete this one")]
+    #[error("{uri} already exists, and files are never overwritten; choose another name, or delete it")]
     AlreadyExists {
         /// Address of the key.
         uri: String,
@@ -73,7 +73,7 @@ pub enum StoreError {
     },
     /// Every reading gave other bytes than were created.
     #[error(
-        "{uri} came damaged in {reads} readings (its length or digest is not that of its making); check the server and the network, or restore it from a copy"
+        "{uri} was damaged in {reads} reads (length or digest differs from what was written); check the server and the network, or restore it from a copy"
     )]
     Damaged {
         /// Address of the key.

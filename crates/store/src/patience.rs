@@ -120,7 +120,7 @@ impl Wait<'_> {
         if self.tries == 0 {
             let seconds = waiting.limit_now().as_secs();
             let why = clean(error);
-            tracing::warn!(uri, why, "the store is away: trying again for up to {seconds} s");
+            tracing::warn!(uri, why, "the store cannot be reached: trying again for up to {seconds} s");
         }
         let until = now + pause(self.tries);
         while clock.now() < until && !left().is_zero() {

@@ -113,7 +113,7 @@ impl Store {
     }
 
     fn on_damage(&self, key: &str, reading: u32) {
-        tracing::warn!(key = self.uri_of(key), reading, "the store sent damaged bytes: reading again");
+        tracing::warn!(key = self.uri_of(key), reading, "the store returned damaged bytes: reading again");
         retry::pause(reading);
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn begin_again<T>(mut call: impl FnMut() -> object_store::Result<T>) 
     for beginning in 1..BEGINNINGS {
         match call() {
             Err(error) if answer_was_lost(&error) => {
-                tracing::debug!(beginning, "an answer of the store was lost: asking again");
+                tracing::debug!(beginning, "a response of the store was lost: sending the request again");
                 pause(beginning);
             }
             other => return other,

@@ -26,7 +26,7 @@ use crate::{encode, files, optics, sheet, words};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SmearSet {
-    /// Number that everything random follows from.
+    /// Seed of everything random.
     pub seed: u64,
     /// How many fields there are, and how large.
     pub scale: Scale,

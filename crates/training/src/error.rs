@@ -88,7 +88,7 @@ pub enum TrainingError {
     Ranks(#[from] RanksError),
     /// Several steps in a row had a loss or gradient that was not finite.
     #[error(
-        "{steps} steps in a row were not finite (last: {term} at step {step}); what they were given is under {captured}; \
+        "{steps} steps in a row had NaN or infinity (last: {term} at step {step}); their inputs are under {captured}; \
          lower optim.{rate} or loss.koleo_weight, or raise loss.koleo_pair_eps, and start a new run"
     )]
     NotFinite {
@@ -117,7 +117,7 @@ pub enum TrainingError {
     /// The last checkpoint could not be written, since a rank could not write its part of it.
     #[error(
         "{uri}: the last checkpoint could not be written, since not all ranks could write their parts; see that the store can be written, and \
-         start the same command again, which goes on from the last one that was"
+         start the same command again, which continues from the last checkpoint that was written"
     )]
     LastParts {
         /// Address of the run.
@@ -132,7 +132,7 @@ pub enum TrainingError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// The loader ended without an error before the last step: a bug.
-    #[error("the loader has ended before the last step")]
+    #[error("the data loader ended before the last step")]
     LoaderEnded,
     /// Facts in the header of a checkpoint that are no JSON: a bug.
     #[error("{0}")]

@@ -43,7 +43,7 @@ pub type Verify<'a> = dyn Fn(Input<'_>, &Digest) -> Result<(), Box<dyn Error + S
 pub struct TrainingJob<'a> {
     /// The configuration of the run, with all defaults filled in.
     pub config: &'a ResolvedConfig,
-    /// Where the run is kept.
+    /// Folder (or URI) of the run.
     pub run: Store,
     /// The store of the shard set to train on.
     pub shards: Store,

@@ -165,7 +165,7 @@ impl Keeper {
             Ok(part) => Ok(Some((record, part))),
             Err(error) if error.may_pass() => {
                 let step = record.step;
-                tracing::error!(%step, %error, "a part of the checkpoint could not be written: training goes on, and the next one is tried");
+                tracing::error!(%step, %error, "a part of the checkpoint could not be written: training continues, and the next checkpoint is tried");
                 Ok(None)
             }
             Err(error) => Err(error.into()),
@@ -202,7 +202,7 @@ impl Keeper {
     pub(crate) fn settle(&mut self) -> Result<()> {
         match self.join() {
             Some((step, Err(error))) if error.may_pass() => {
-                tracing::error!(%step, %error, "the checkpoint could not be written: training goes on, and the next one is tried");
+                tracing::error!(%step, %error, "the checkpoint could not be written: training continues, and the next checkpoint is tried");
                 Ok(())
             }
             Some((_, Err(error))) => Err(error.into()),
@@ -254,7 +254,7 @@ impl Keeper {
         let step = record.step;
         match self.run.publish_capture(record, bytes.into()) {
             Err(error) if error.may_pass() => {
-                tracing::error!(%step, %error, "what the failed step was given could not be written: it cannot be replayed");
+                tracing::error!(%step, %error, "the inputs of the failed step could not be written: it cannot be repeated");
                 Ok(())
             }
             other => Ok(other?),

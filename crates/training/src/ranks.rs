@@ -171,7 +171,7 @@ impl Ranks {
             None => patience.set(at_store + deadline),
             Some(why) => tracing::warn!(
                 why,
-                "the ranks cannot watch one another over TCP: one that dies or hangs is noticed after train.step_deadline_s alone"
+                "the ranks cannot watch each other over TCP: a rank that dies or hangs is noticed only after train.step_deadline_s"
             ),
         }
         Ok(Self { peers, description: joined.description })

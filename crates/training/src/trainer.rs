@@ -110,7 +110,7 @@ impl<'a> Trainer<'a> {
         self.seconds_before = record.seconds;
         self.consumption.go_on(record.energy.as_ref());
         if self.first() {
-            tracing::info!(step = %record.step, attempt = %number, "the run goes on from a checkpoint");
+            tracing::info!(step = %record.step, attempt = %number, "the run continues from a checkpoint");
         }
         self.resumed = Some(record);
         Ok(())
@@ -350,7 +350,7 @@ impl<'a> Trainer<'a> {
             return;
         }
         self.observer.on_end();
-        tracing::info!(steps = total, seconds = self.seconds(), "the run is done");
+        tracing::info!(steps = total, seconds = self.seconds(), "training finished");
         if let Some(cache) = shards.cache_report() {
             let CacheReport { here, no_room, failed, hits, misses } = cache;
             tracing::info!(here, no_room, failed, hits, misses, "shard cache");
@@ -374,7 +374,7 @@ impl<'a> Trainer<'a> {
     fn say_stopped(&self, kept_at: Option<u64>) {
         match kept_at {
             Some(step) if self.first() && self.is_as_far_as_asked() => {
-                tracing::warn!(step, "stopped at the step that was asked for; ask for a later one to go on from here");
+                tracing::warn!(step, "stopped at the step that was asked for; ask for a later one to continue");
             }
             Some(step) if self.first() => {
                 tracing::warn!(step, "stopped as asked; the same command goes on from here");

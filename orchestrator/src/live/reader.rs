@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
                 known.shown.attempt = Some(attempt);
                 known.running(store, &claim, life)?;
             }
-            State::SetAside { .. } => known.shown.words = "set aside: to be done again".to_owned(),
+            State::SetAside { .. } => known.shown.words = "set aside: will be repeated".to_owned(),
             State::Missing => {}
         }
         Ok(())
@@ -131,7 +131,7 @@ impl Known<'_> {
         self.shown.since = Some(claim.unix_s);
         self.shown.words = match (life, &claim.batch) {
             (_, Some(_)) => "on Slurm".to_owned(),
-            (Life::Dead, None) => "its orchestrator has died".to_owned(),
+            (Life::Dead, None) => "its orchestrator is dead".to_owned(),
             (_, None) => format!("process {} on {}", claim.holder.pid, claim.holder.host),
         };
         self.shown.stage = stage(&names);

@@ -36,7 +36,7 @@ pub(super) fn described(store: &Store, shards: &Digest) -> Result<(Vec<Fact>, Op
         holds += &format!(" of {} px", card.patch_px);
     }
     let facts = vec![fact("holds", holds), fact("licences", licences.join("; ")), fact("built by", card.builder)];
-    let columns = ["source", "images", "images that gave nothing", "rows", "rows with flaws", "licence"];
+    let columns = ["source", "images", "images not used", "rows", "rows with flaws", "licence"];
     let table =
         CardTable { columns: columns.map(str::to_owned).to_vec(), rows: card.sources.iter().map(of_source).collect() };
     Ok((facts, Some(table)))

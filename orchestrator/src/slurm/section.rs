@@ -39,7 +39,7 @@ pub(crate) struct Shape {
     pub(crate) time: Option<String>,
     /// Number of nodes of the job.
     pub(crate) nodes: u32,
-    /// Tasks on each node: one a GPU.
+    /// Tasks on each node: one per GPU.
     pub(crate) ntasks_per_node: u32,
     /// GPUs on each node.
     pub(crate) gpus_per_node: Option<u32>,
@@ -48,7 +48,7 @@ pub(crate) struct Shape {
     /// Memory of each node, as Slurm writes it (`60G`).
     #[schemars(schema_with = "word")]
     pub(crate) mem: Option<String>,
-    /// Seconds before the time limit at which a job is told to write its checkpoint.
+    /// Seconds before the time limit at which a job is asked to write its checkpoint.
     pub(crate) signal_s: u32,
     /// Further options of `sbatch`, each with its dashes.
     pub(crate) extra: Vec<String>,
@@ -98,13 +98,13 @@ pub(crate) fn schema() -> Value {
     let section = |properties: &Value, description: &str| json!({"type": "object", "description": description, "properties": properties, "additionalProperties": false});
     let count = |description: &str| json!({"type": ["integer", "null"], "minimum": 1, "description": description});
     let mut all = job.clone();
-    all["probe"] = section(&job, "What the job of the probes asks for where it differs from training");
+    all["probe"] = section(&job, "Resources of the jobs for probes, if they differ from training");
     all["max_parallel"] = count("Trials of one array that may run at once; null: as many as fit");
     all["max_array_size"] = count("Tasks of one array; null: the cluster's MaxArraySize");
     all["poll_s"] = json!({
-        "type": "number", "minimum": 0, "maximum": 3600, "default": 15.0, "description": "Minimum seconds between two questions to Slurm",
+        "type": "number", "minimum": 0, "maximum": 3600, "default": 15.0, "description": "Minimum seconds between two queries to Slurm",
     });
-    section(&all, "What a trial asks of a Slurm cluster; what is not written is left to the site")
+    section(&all, "Resources of a trial on a Slurm cluster; the site's defaults apply to keys that are left out")
 }
 
 impl Section {

@@ -1,7 +1,7 @@
 //! Inside a job: one task of an array trains one trial, or probes it, and leaves the record.
 //!
 //! It is the batch script's own process, so Slurm's USR1 before the time limit reaches it; the worker is told, writes its
-//! checkpoint and ends with code 85, and the task goes back into the queue, to go on from there as the same attempt. So does one
+//! checkpoint and ends with code 85, and the task returns to the queue, to go on from there as the same attempt. So does one
 //! whose worker was killed or lost a rank, as long as restarts bring the run further ([`again`]). Whether a worker that ended
 //! otherwise was cancelled, preempted or lost its node is not guessed from the signal: while Slurm is ending the job no record
 //! is written, and Slurm's own word decides later.
@@ -182,7 +182,7 @@ fn prefix(shape: &Shape, job: Job) -> Vec<String> {
 }
 
 fn requeue(task: Task, why: &str) -> Result<ExitCode> {
-    terminal::note(format!("{why}: task {task} goes back into the queue"));
+    terminal::note(format!("{why}: task {task} returns to the queue"));
     match Client.requeue(task) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(trouble) => bail!("the task was not put back into the queue: {trouble}"),

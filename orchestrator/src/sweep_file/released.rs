@@ -22,12 +22,12 @@ pub(crate) struct ReleasedModel {
     pub(crate) name: String,
     /// URI of the file: safetensors or .pth.
     pub(crate) weights: String,
-    /// Layout that the file must have; found from the names of its tensors where it is left out.
+    /// Layout that the file must have; default: recognised from the names of its tensors.
     #[schemars(schema_with = "super::schema::layout")]
     pub(crate) layout: Option<String>,
-    /// Side in pixels to which images are resized; 224 where it is left out.
+    /// Side in pixels to which images are resized; default: 224.
     pub(crate) size: Option<u64>,
-    /// Train config of the model, relative to the sweep file; needed only where its heads are not 64 wide.
+    /// Train config of the model, relative to the sweep file; needed only if its attention heads are not 64 wide.
     pub(crate) config: Option<String>,
 }
 

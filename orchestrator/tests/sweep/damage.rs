@@ -11,7 +11,7 @@ fn a_replaced_worker_makes_no_row() {
     let bench = bench.with("DOUBLE_FAIL_IF", "").with("DOUBLE_REPLACED", "0.1.0+0the4");
     let run = bench.run(&[]).ends(3);
     assert!(
-        run.err.contains("this worker is not what was planned: code is 0.1.0+0the4, planned was 0.1.0+d0ab1e5"),
+        run.err.contains("this worker is not what was planned: code is 0.1.0+0the4, but 0.1.0+d0ab1e5 was planned"),
         "{}",
         run.err
     );
@@ -28,25 +28,21 @@ fn a_replaced_worker_makes_no_row() {
 fn rows_of_something_else_are_a_failed_attempt() {
     let wrong = "f".repeat(64);
     let lies = [
-        ("s/\"step\":[1-9][0-9]*/\"step\":2/", "`step` is 2, planned was 32000"),
+        ("s/\"step\":[1-9][0-9]*/\"step\":2/", "`step` is 2, but 32000 was planned"),
         (&format!("/teacher/s/\"shards_train\":\"[0-9a-f]*/\"shards_train\":\"{wrong}/"), "`shards_train` is ffff"),
         (&format!("s/\"shards_eval\":\"[0-9a-f]*/\"shards_eval\":\"{wrong}/"), "`shards_eval` is ffff"),
         (&format!("s/\"split_digest\":\"[0-9a-f]*/\"split_digest\":\"{wrong}/"), "`split_digest` is ffff"),
-        ("s/\"split\":\"grouped/\"split\":\"other/", "`split` is other, planned was grouped"),
+        ("s/\"split\":\"grouped/\"split\":\"other/", "`split` is other, but grouped was planned"),
         ("/teacher/s/\"code\":\"[^\"]*/\"code\":\"0.1.0+0the4/", "`code` is 0.1.0+0the4"),
         ("s/\"code_probe\":\"[^\"]*/\"code_probe\":\"0.1.0+0the4/", "`code_probe` is 0.1.0+0the4"),
         (&format!("s/\"init_weights\":null/\"init_weights\":\"{wrong}\"/"), "`init_weights` is ffff"),
-        ("/teacher/s/\"seed\":[0-9]*/\"seed\":7/", "`seed` is 7, planned was 0"),
+        ("/teacher/s/\"seed\":[0-9]*/\"seed\":7/", "`seed` is 7, but 0 was planned"),
     ];
     for (lie, said) in lies {
         let one = SWEEP.replace("[0, 1]", "[0]").replace("  koleo-on: {loss.koleo_weight: 0.1}\n", "");
         let bench = Bench::new().sweep(&one).with("DOUBLE_LIES", lie);
         let run = bench.run(&[]).ends(3);
-        assert!(
-            run.err.contains("the rows are not of what was planned") && run.err.contains(said),
-            "{said}: {}",
-            run.err
-        );
+        assert!(run.err.contains("the rows are not what was planned") && run.err.contains(said), "{said}: {}", run.err);
         assert!(!run.out.contains("50.0"), "no number of it in the table: {}", run.out);
     }
 }
@@ -134,7 +130,7 @@ fn what_is_not_of_the_plan_is_found_by_verify_too() {
     let result = key.replace("rows-cells.jsonl", "result.json");
     std::fs::write(store.join(&result), format!("{{\"stages\": [], \"rows\": [\"{key}\"], \"unix_s\": 1}}")).unwrap();
     let status = bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out;
-    assert!(status.contains("`step` is 4, planned was 32000") && status.contains("1 damaged"), "{status}");
+    assert!(status.contains("`step` is 4, but 32000 was planned") && status.contains("1 damaged"), "{status}");
     bench.orchestrator(&["verify", "store", "--repair"]).ends(0);
     bench.run(&[]).ends(0);
     assert!(bench.orchestrator(&["status", "sweep.yaml"]).ends(0).out.contains("7 done"));

@@ -21,7 +21,7 @@ impl Baseline for Histogram {
     }
 
     fn flag(&self) -> Flag {
-        Flag { name: "no-histogram", help: "Leave out the colour-histogram baseline", takes_in: false }
+        Flag { name: "no-histogram", help: "Do not score a colour histogram", takes_in: false }
     }
 
     fn needs_model(&self) -> bool {

@@ -22,7 +22,7 @@ impl Baseline for Random {
     }
 
     fn flag(&self) -> Flag {
-        Flag { name: "no-random", help: "Leave out the random-weights baseline", takes_in: false }
+        Flag { name: "no-random", help: "Do not score random weights", takes_in: false }
     }
 
     fn needs_model(&self) -> bool {

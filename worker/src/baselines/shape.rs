@@ -27,7 +27,7 @@ impl Baseline for HandMade {
     }
 
     fn flag(&self) -> Flag {
-        Flag { name: "shape", help: "Score hand-made shape features too", takes_in: true }
+        Flag { name: "shape", help: "Also score hand-made shape features", takes_in: true }
     }
 
     fn needs_model(&self) -> bool {

@@ -173,7 +173,7 @@ pub(crate) struct ScoringArgs {
     /// Name of the dataset in result rows.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
-    /// The output of a model that is probed; a colour histogram and shape features have none.
+    /// Which output of the model is scored (not for a colour histogram or shape features).
     #[arg(long, default_value = "cls")]
     pub(crate) token: TokenChoice,
     /// Images per forward pass.
@@ -189,7 +189,7 @@ pub(crate) struct ScoringArgs {
     /// Folder for small pictures of the cells, for reports; all evaluation sets share it. Existing pictures are kept.
     #[arg(long, help_heading = "Files to write", value_name = "URI")]
     pub(crate) atlas: Option<String>,
-    /// Further evaluations, separated by commas; they take longer.
+    /// Additional evaluations, separated by commas; they take longer.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = evaluations())]
     pub(crate) evaluations: Vec<Evaluation>,
     /// The normal class of the evaluation `anomaly` [default: the largest class].

@@ -129,7 +129,7 @@ fn judged(a: &Told, b: &Told, names: &str) -> Result<String> {
     let loss = relative(a.0, b.0);
     let norm = a.1.iter().zip(&b.1).map(|(a, b)| relative(a.1, b.1)).fold(0.0, f64::max);
     let words = format!(
-        "{names}: loss differs by {loss:.1e} (bar {LOSS_BAR:.0e}), gradient norms by {norm:.1e} (bar {NORM_BAR:.0e})"
+        "{names}: loss differs by {loss:.1e} (tolerance {LOSS_BAR:.0e}), gradient norms by {norm:.1e} (tolerance {NORM_BAR:.0e})"
     );
     // A NaN compares as false, and so fails.
     ensure!(loss < LOSS_BAR && a.1.iter().zip(&b.1).all(|(a, b)| relative(a.1, b.1) < NORM_BAR), "{words}");
@@ -177,7 +177,7 @@ fn timed(ranks: &Ranks, device: Device) -> Result<Finding> {
     let busy: Vec<String> = busy.iter().filter_map(|gpu| gpu.utilisation).map(|u| format!("{u} %")).collect();
     let gflops = flops::of_step(&config, images as f64) / seconds / 1e9;
     let mut words = format!(
-        "{name}, {images} images a rank, {precision}: {:.3} s a step, {:.1} images/s, {gflops:.0} GFLOP/s a rank, {:.0} % of the {rate:.0} GFLOP/s of a matrix product",
+        "{name}, {images} images per rank, {precision}: {:.3} s per step, {:.1} images/s, {gflops:.0} GFLOP/s per rank, {:.0} % of the {rate:.0} GFLOP/s of a matrix product",
         seconds,
         batch_size as f64 / seconds,
         100.0 * gflops / rate

@@ -188,7 +188,7 @@ impl Estimate {
 impl terminal::Report for Estimate {
     fn text(&self) -> String {
         let mut lines = vec![format!(
-            "{} x {}, {} images each of a batch of {}, {} steps",
+            "{} x {}, {} images per GPU (batch {}), {} steps",
             self.gpus,
             self.gpu.name,
             self.images_per_gpu,
@@ -199,14 +199,14 @@ impl terminal::Report for Estimate {
             self.memory.parts().iter().map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
         let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
         row("memory: all", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
-        row("largest share that fits", format!("{} images on a GPU", self.largest_images_per_gpu));
+        row("largest batch per GPU that fits", format!("{} images on a GPU", self.largest_images_per_gpu));
         row("parameters", format!("{} million", short(self.parameters as f64 / 1e6)));
-        row("work of a step", format!("{} Tflop", short(self.flops_per_step / 1e12)));
-        row("sent by a rank in a step", format!("{} MB", short(self.wire_bytes_per_step / 1e6)));
+        row("operations per step", format!("{} Tflop", short(self.flops_per_step / 1e12)));
+        row("sent per rank and step", format!("{} MB", short(self.wire_bytes_per_step / 1e6)));
         row("checkpoint", gib(self.checkpoint_bytes as f64));
-        row("copies of it on a node's host", gib(self.checkpoint_host_bytes_per_node as f64));
+        row("its copies in a node's memory", gib(self.checkpoint_host_bytes_per_node as f64));
         row("images a second", format!("{} ({})", self.images_per_s.text("images/s"), self.images_per_s_by));
-        row("cores for augmentation, a GPU", self.augment_cores_per_gpu.text("like this machine's"));
+        row("CPU cores for augmentation, per GPU", self.augment_cores_per_gpu.text("like this machine's"));
         row("time", self.hours.text("hours"));
         row("energy", self.kwh.text("kWh, GPUs and those cores"));
         row("emissions", format!("{} ({} kg/kWh: {})", self.kg_co2e.text("kg CO2e"), self.kg_per_kwh, self.grid));

@@ -93,7 +93,7 @@ pub(super) fn attention(subject: &Subject<'_>, model: &Model, seen: &[Seen]) -> 
         "Dark purple is no attention, yellow the largest share in that picture. Below it: what all patches get together (the rest \
          goes to the CLS token itself and to registers), and the largest share of one patch. If attention were even, each patch would have that sum divided by the number of patches."
             .to_owned(),
-        "Attention says where a head looks, not what decided about a cell. A few bright patches on plain background are known from \
+        "Attention shows where a head takes its information from, not why a cell was classified. A few bright patches on plain background are known from \
          models without registers."
             .to_owned(),
     ];

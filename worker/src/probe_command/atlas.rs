@@ -19,7 +19,7 @@ pub(super) fn keep(uri: Option<&str>, shards: &ShardSet, extractor: &Extractor<'
 fn publish(uri: &str, shards: &ShardSet, extractor: &Extractor<'_>) -> Result<()> {
     let store = Store::open(uri)?;
     let Some(tile) = Atlas::tile_for(shards.len()) else {
-        tracing::info!(cells = shards.len(), "too many cells for pictures in a report");
+        tracing::info!(cells = shards.len(), "no pictures of the cells are kept for reports: there are too many");
         return Ok(());
     };
     if Atlas::is_there(&store, &shards.digest())? {

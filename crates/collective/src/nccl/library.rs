@@ -87,7 +87,7 @@ fn remedy(code: Code) -> &'static str {
             NCCL_DEBUG=INFO for NCCL's own log"
         }
         5 => {
-            "check that every rank has a GPU of its own (`srun --gpus-per-task=1` or one task a GPU), and run again with NCCL_DEBUG=INFO for \
+            "check that every rank has a GPU of its own (`srun --gpus-per-task=1` or one task per GPU), and run again with NCCL_DEBUG=INFO for \
             NCCL's own log"
         }
         6 => "another rank or a link to it is lost: its own log says why; NCCL_DEBUG=INFO adds NCCL's view of it",

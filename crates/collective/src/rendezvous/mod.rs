@@ -39,7 +39,7 @@ pub enum RendezvousError {
     },
     /// Ranks that did not come.
     #[error(
-        "rank 0 waited {waited_s:.0} s at port {port} and these ranks did not come: {missing}; their own logs say why, and the hosts must reach this one at that port"
+        "rank 0 waited {waited_s:.0} s at port {port} and these ranks did not come: {missing}; their logs say why; their hosts must be able to reach this one at that port"
     )]
     Absent {
         /// The port at which rank 0 listened.

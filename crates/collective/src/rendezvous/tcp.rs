@@ -58,8 +58,8 @@ impl TcpRendezvous {
                 }
                 Incoming::Frame(FrameKind::Bye, _) => continue,
                 Incoming::Frame(FrameKind::GaveUp, bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                Incoming::Frame(..) => format!("rank {rank} spoke out of turn"),
-                Incoming::Ended => format!("rank {rank} ended without a word (its own log may say why)"),
+                Incoming::Frame(..) => format!("rank {rank} sent an unexpected message"),
+                Incoming::Ended => format!("rank {rank} ended without a message (its own log may say why)"),
             };
             self.spread(&reason, Some(rank));
         }
@@ -77,7 +77,7 @@ impl ControlChannel for TcpRendezvous {
         self.abort_reason.check()?;
         if self.rank() == 0 {
             let Some(rank) = self.seats.send(FrameKind::Data, &bytes, None) else { return Ok(bytes) };
-            let reason = format!("rank {rank} is not to be reached any more");
+            let reason = format!("rank {rank} can no longer be reached");
             return Err(CollectiveError::Aborted { reason });
         }
         let until = Instant::now() + self.deadline;

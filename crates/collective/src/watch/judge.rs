@@ -43,7 +43,12 @@ impl Heard {
 
 /// The sentence about a rank whose connection ended without a goodbye.
 pub(super) fn died(dead: &Heard, own: &Report) -> String {
-    format!("{} ended without a word: it was killed, or its node is gone; {}; {}", dead.name(), dead.last(), here(own))
+    format!(
+        "{} ended without a message: it was killed, or its node is gone; {}; {}",
+        dead.name(),
+        dead.last(),
+        here(own)
+    )
 }
 
 /// The sentence about the first of `others` from whom nothing has been heard for too long.

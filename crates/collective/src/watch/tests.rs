@@ -189,7 +189,7 @@ fn a_dead_rank_is_named_by_all_others() {
         assert!(seconds < 6, "at once, not by silence: {seconds} s");
         for text in said {
             assert!(text.starts_with(&format!("rank {dead} (n{}, process ", dead + 1)), "{text}");
-            assert!(text.contains("ended without a word") && text.contains("barrier (call 1), at step 7"), "{text}");
+            assert!(text.contains("ended without a message") && text.contains("barrier (call 1), at step 7"), "{text}");
         }
     }
 }

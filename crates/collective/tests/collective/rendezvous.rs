@@ -96,7 +96,7 @@ fn a_rank_that_ends_well_disturbs_nobody_and_one_that_dies_ends_the_world() {
     let mut welcome = [0; 5];
     dying.read_exact(&mut welcome).unwrap();
     drop(dying);
-    assert!(word(&first).starts_with("rank 2 ended without a word"), "{}", word(&first));
+    assert!(word(&first).starts_with("rank 2 ended without a message"), "{}", word(&first));
 }
 
 /// Speaks the protocol without the library: a process that says what it wants.

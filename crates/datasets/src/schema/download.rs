@@ -11,7 +11,7 @@ use super::error::RuleError;
 pub struct Download {
     /// Where it is offered; a page, where each file has no address of its own.
     pub url: String,
-    /// SHA-256 of the file, 64 hexadecimal digits, where known.
+    /// SHA-256 of the file, 64 hexadecimal digits, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }

@@ -11,7 +11,7 @@ pub enum Membership {
     Stated,
     /// Its authors or its subject make it probable.
     Likely,
-    /// A well-known public set.
+    /// Not known, or images of your own.
     Candidate,
     /// Drawn by a program: no dataset of real smears.
     Synthetic,
@@ -21,7 +21,7 @@ pub enum Membership {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Models learn on it.
+    /// Models are trained on it.
     #[default]
     Training,
     /// Models are evaluated on it.

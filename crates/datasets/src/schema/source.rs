@@ -1,4 +1,4 @@
-//! The description of one dataset: `configs/sources/NAME.yaml`, documented key by key in `docs/sources.md`.
+//! The description of one dataset: `configs/sources/NAME.yaml`, documented in `docs/sources.md`, `docs/source-details.md` and, key by key, `docs/reference/source.md`.
 //!
 //! The resolved description (defaults filled in) goes into the digest of the build's configuration, so two builds with
 //! the same digest followed the same rules. The folder in which the dataset lies is not part of a description.
@@ -59,26 +59,26 @@ pub struct Source {
     pub citation: String,
     /// Kind of microscopy and camera, and whatever else a reader should know of the images.
     pub modality: String,
-    /// Stain of the smears, where it is known.
+    /// Stain of the smears, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stain: Option<String>,
-    /// Magnification in words (`100x objective`, `1000x`), where known.
+    /// Magnification in words (`100x objective`, `1000x`), if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub magnification: Option<String>,
-    /// What is to be fetched, where known.
+    /// Where the files can be downloaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub downloads: Vec<Download>,
-    /// Whether it is known to be one of the published training sets.
+    /// Whether the dataset is one of the published RedDino's training sets; for images of your own: `candidate`.
     pub membership: Membership,
-    /// Whether models learn on it or are evaluated on it.
+    /// Whether models are trained on it or evaluated on it.
     #[serde(default, skip_serializing_if = "Role::is_training")]
     pub role: Role,
-    /// Micrometres of the specimen to a pixel, where known.
+    /// Micrometres of the specimen per pixel, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub um_per_px: Option<f64>,
     /// Which files are images.
     pub images: Images,
-    /// Where the dataset is several sources: which image belongs to which.
+    /// Divides the dataset into several sources: which image belongs to which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
     /// Which part of its dataset this source is; `None` in a description, and for a dataset that is one source.
@@ -99,7 +99,7 @@ pub struct Source {
     /// How single cells are found and cut.
     #[serde(default)]
     pub cells: CellRule,
-    /// When a row shows nothing or shows it badly, and what becomes of it.
+    /// Which rows are blank, out of focus or saturated, and what to do with them.
     #[serde(default, skip_serializing_if = "QualityRule::is_default")]
     pub quality: QualityRule,
     /// Images known to show the same field as an image elsewhere: they share its group.

@@ -38,7 +38,7 @@ impl Table {
     fn sources(&self) -> Option<String> {
         let any = self.lines.iter().any(|line| line.difference.as_ref().is_some_and(|d| d.over_sources.is_some()));
         any.then(|| {
-            "New sources (another laboratory or camera): the interval treats these sources as a sample of all sources (docs/results.md). p is the \
+            "New sources (another laboratory or camera): the interval treats these sources as a sample of all sources (docs/statistics.md). p is the \
              larger of two tests, the interval's and the exact sign-flip test; the smallest p that so few sources can give stands beside it. These \
              p values are not corrected for multiple testing."
                 .to_owned()

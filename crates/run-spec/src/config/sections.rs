@@ -196,7 +196,7 @@ section! {
     }
 }
 section! {
-    /// What is done to a crop.
+    /// Random changes to the crops of an image.
     Augmentation {
         /// Which augmentation is applied to the crops.
         pipeline: Pipeline = Pipeline::Albumentations,
@@ -235,9 +235,9 @@ section! {
         threads: u64 = 0,
         /// Threads of a rank for decoding and augmenting; 0 means all cores.
         data_threads: u64 = 0,
-        /// Threads of a rank that fetch images; they wait for the store rather than work, so more than cores is right.
+        /// Threads of a rank that fetch images; they mostly wait, so use more than there are cores.
         read_threads: u64 = 16,
-        /// Seconds that a rank waits in one call for its peers before it gives the world up; longer than the slowest step
+        /// Seconds that a rank waits in one call for its peers before the run ends with an error; set it longer than the slowest step
         /// and the slowest write of a checkpoint.
         step_deadline_s: f64 = 600.0,
         /// The published loop runs one step more than epochs × epoch_length.
@@ -264,7 +264,7 @@ section! {
     Log {
         /// Number of steps between two metrics lines.
         every_steps: u64 = 10,
-        /// Steps between the dearer measures (teacher entropy, RankMe).
+        /// Steps between the slower measurements (RankMe).
         collapse_every_steps: u64 = 100,
         /// Emissions of a kilowatt hour of the place where training runs, in kg CO2e; null takes the world average.
         grid_kg_per_kwh: Option<f64> = None,

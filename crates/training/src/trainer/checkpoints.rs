@@ -23,7 +23,7 @@ impl Trainer<'_> {
         let began = Instant::now();
         ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
         if let (Some(writes), true, true) = (self.keeper.writes(), asked, self.first()) {
-            tracing::info!(step = %writes, "asked to stop: the checkpoint that is being written is finished first");
+            tracing::info!(step = %writes, "asked to stop: first the checkpoint that is being written is finished");
         }
         self.finish_parts()?;
         self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
@@ -72,7 +72,7 @@ impl Trainer<'_> {
         let (record, bytes) = (self.checkpoint_record(), self.copies.share(copy));
         if asked && self.first() {
             let (step, from) = (self.step, self.keeper.kept_step());
-            tracing::info!(step, %from, "asked to stop: the last checkpoint is being written; killed before its end, the run goes on from the one before");
+            tracing::info!(step, %from, "asked to stop: writing the last checkpoint; if killed before it is done, the run continues from the one before");
         }
         let lines = self.metrics.take();
         if in_parts {

@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
 BIN := target/debug
 INTEROP := .venv-interop
+EXTRA := .venv-extra
 PAGE := .venv-page
 AUGMENT := .venv-augment
 SHARDS := .venv-shards
@@ -34,6 +35,12 @@ test: setup ## all tests that need no Python torch
 
 interop: $(INTEROP)/.stamp build ## check against torch, timm, pyarrow, DuckDB and Hugging Face datasets
 	@scripts/interop.sh $(INTEROP)/bin/python $(BIN)
+
+interop-extra: $(EXTRA)/.stamp build ## check against tools with large packages (7 GB): embedding-atlas
+	@scripts/interop-extra.sh $(EXTRA)/bin/python $(BIN)
+
+$(EXTRA)/.stamp: tests/interop/requirements-extra.txt
+	@scripts/venv.sh $(EXTRA) tests/interop/requirements-extra.txt
 
 $(INTEROP)/.stamp: tests/interop/requirements.txt
 	@scripts/venv.sh $(INTEROP) tests/interop/requirements.txt

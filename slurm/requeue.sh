@@ -4,8 +4,10 @@
 # Slurm sends USR1 to this shell some minutes before the time limit (--signal=B:USR1@…). It is passed on every second until
 # the step has ended, since srun drops what comes before its tasks have started; until srun listens, it would end srun, which
 # therefore starts with the signal ignored (srun itself stops ignoring it). A task that is still loading holds it back until it
-# can answer (`env --block-signal`, where coreutils has it). `worker requeue` decides whether a step that ended may return to
-# the queue; it counts restarts in $OUT. After scancel this shell has received TERM, and a cancelled job stays cancelled.
+# can answer (`env --block-signal`, where coreutils has it). `worker requeue` decides whether a step that ended may start again, and
+# whether within this allocation ($RESTARTS times between two returns to the queue, each with a newer checkpoint; 3 by default, 0 for
+# never) or by way of the queue; it counts restarts in $OUT. After scancel this shell has received TERM, and a cancelled job stays
+# cancelled.
 
 near_limit= cancelled= interrupted= pid=
 pass_on() { while sleep 1 && kill -USR1 "$pid" 2>/dev/null; do :; done; }
@@ -20,17 +22,23 @@ step=(srun --mpi=pmix --kill-on-bad-exit=0 --wait=10)
 ! env --block-signal=USR1 true 2>/dev/null || step+=(env --block-signal=USR1)
 
 run() {
-  local code=0
-  (trap '' USR1 && exec "${step[@]}" "$@") &
-  pid=$!
-  [ -z "$near_limit" ] || pass_on &
-  wait $pid || code=$?
-  while [ -n "$interrupted" ]; do # a signal ends `wait`, not the step
-    interrupted= code=0
+  local code way
+  while :; do
+    code=0
+    (trap '' USR1 && exec "${step[@]}" "$@") &
+    pid=$!
+    [ -z "$near_limit" ] || pass_on &
     wait $pid || code=$?
+    while [ -n "$interrupted" ]; do # a signal ends `wait`, not the step
+      interrupted= code=0
+      wait $pid || code=$?
+    done
+    [ "$code" != 0 ] && [ -z "$cancelled" ] || exit "$code"
+    way=$("$1" requeue --out "$OUT" --code "$code" --within "${RESTARTS:-3}" ${near_limit:+--near-limit}) || exit "$code"
+    [ "$way" = here ] || break
+    echo "job $SLURM_JOB_ID restarts its step within the allocation (it ended with $code)"
+    export REDDINO_RESTARTED=1 # the store has answered before: it is waited for
   done
-  [ "$code" != 0 ] && [ -z "$cancelled" ] || exit "$code"
-  "$1" requeue --out "$OUT" --code "$code" ${near_limit:+--near-limit} || exit "$code"
   echo "${near_limit:+time limit: }job $SLURM_JOB_ID returns to the queue (the step ended with $code)"
   scontrol requeue "$SLURM_JOB_ID"
   exit 0

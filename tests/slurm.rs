@@ -121,7 +121,7 @@ fn near_its_time_limit_it_is_signalled_and_starts_again() {
     cluster.wait("the second start", &job.log, || (job.files("attempts") == 2).then_some(()));
     assert!(job.text().contains("time limit: job"), "{}", job.text());
     assert!(job.files("checkpoints") >= 2, "a checkpoint and its record were written on the signal");
-    cluster.wait("going on", &job.log, || job.text().contains("goes on from a checkpoint").then_some(()));
+    cluster.wait("going on", &job.log, || job.text().contains("continues from a checkpoint").then_some(()));
     cluster.ask("scancel", &[&job.id]);
     assert_eq!(job.end(), "CANCELLED");
 }
@@ -165,7 +165,7 @@ fn a_dead_node_costs_the_steps_since_the_last_checkpoint_and_nothing_else() {
     cluster.wait("the requeue", &job.log, || (cluster.job(&job.id, "JobState") == "PENDING").then_some(()));
     cluster.ask("scontrol", &["update", &format!("JobId={}", job.id), "ReqNodeList="]);
     cluster.wait("going on", &job.log, || (job.files("attempts") == 2).then_some(()));
-    job.any_step_after(so_far + job.text()[so_far..].find("goes on from a checkpoint").unwrap_or(0));
+    job.any_step_after(so_far + job.text()[so_far..].find("continues from a checkpoint").unwrap_or(0));
     tell("node death to next step (Slurm believes a node dead after 6 s here)", killed);
     assert_eq!(job.end(), "COMPLETED", "{}", job.text());
     assert_eq!(job.files("attempts"), 2);
@@ -191,18 +191,20 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
         let named = format!("process {victim}) ");
         cluster.wait("the sentence", &job.log, || job.text().contains(&named).then_some(()));
         tell(&format!("{out}: to the sentence"), hit);
-        cluster.wait("the end of the step", &job.log, || job.text().contains("returns to the queue").then_some(()));
+        let again = "restarts its step within the allocation (it ended with 87)";
+        cluster.wait("the end of the step", &job.log, || job.text().contains(again).then_some(()));
         assert!(hit.elapsed().as_secs() < 30, "{:?}", hit.elapsed());
-        tell(&format!("{out}: to the requeue"), hit);
+        tell(&format!("{out}: to the next start"), hit);
         let text = job.text();
         let line = text.lines().find(|line| line.contains(&named)).expect("it was there");
         assert!(line.starts_with("rank=0 host=n1 ") && line.contains("rank 1 (n2, process "), "{line}");
         assert!(line.contains(words) && line.contains("(call ") && line.contains("at step "), "{line}");
         cluster.wait("going on", &job.log, || (job.files("attempts") == 2).then_some(()));
-        job.any_step_after(so_far + job.text()[so_far..].find("goes on from a checkpoint").unwrap_or(0));
+        job.any_step_after(so_far + job.text()[so_far..].find("continues from a checkpoint").unwrap_or(0));
         tell(&format!("{out}: to the next step"), hit);
         assert_eq!(job.end(), "COMPLETED", "{}", job.text());
         assert_eq!((bench.final_digest(out), job.files("restarts")), (expected.clone(), 1));
+        assert_eq!(cluster.job(&job.id, "Restarts"), "0", "it kept its allocation");
     }
 }
 

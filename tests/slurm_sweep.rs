@@ -290,7 +290,7 @@ fn near_its_time_limit_a_task_goes_back_into_the_queue_and_no_other() {
     let log = bench.path("store/local");
     let log = files(&log).into_iter().find(|path| path.ends_with("reference.seed-0.attempt-1.log"));
     let log = std::fs::read_to_string(log.expect("a log")).expect("text");
-    assert!(log.contains("2 ranks over Open MPI") && log.contains("goes on from a checkpoint"), "{log}");
+    assert!(log.contains("2 ranks over Open MPI") && log.contains("continues from a checkpoint"), "{log}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod command;
 mod compare_command;
 mod dashboard_command;
 mod design;
+mod estimate;
 mod evidence;
 mod identity;
 mod keys;

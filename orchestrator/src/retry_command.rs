@@ -94,6 +94,7 @@ fn on_slurm(args: &RetryArgs, trials: &[Trial<'_>]) -> Result<ExitCode> {
         backend: BackendName::Slurm,
         store: args.choice.place.store.clone(),
         dry_run: false,
+        estimate: None,
         slots: None,
         retry_failed: true,
         max_failures: None,

@@ -21,6 +21,7 @@ use crate::cli::{BackendName, SweepArgs};
 use crate::code::{self, Code};
 use crate::command;
 use crate::design;
+use crate::estimate;
 use crate::leakage::{self, Leakage};
 use crate::local::Local;
 use crate::plan::{self, Facts};
@@ -197,6 +198,9 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         problems.extend(findings.problems);
         problems.extend(leaks(file.leakage(), store, &plan, &trials));
     }
+    if let Some(gpu) = &args.estimate {
+        problems.extend(estimated(args, file, gpu, &trials)?);
+    }
     let counts = show_dry_run(args, file, store, (&plan, known), filter)?;
     if args.backend == BackendName::Slurm
         && let Err(error) = Client::find()
@@ -213,6 +217,24 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         (true, true) => ExitCode::from(INCOMPLETE),
         (true, false) => ExitCode::SUCCESS,
     })
+}
+
+/// Says what the trials take together; gives what stands in the way of that.
+fn estimated(args: &SweepArgs, file: &SweepFile, gpu: &str, trials: &[Trial<'_>]) -> Result<Vec<String>> {
+    let shapes = if args.backend == BackendName::Slurm { file.shapes()? } else { BTreeMap::new() };
+    let ranks_of = |trial: &Trial<'_>| {
+        let shape = shapes.get(&trial.arm.name).map(|shapes| &shapes.train);
+        shape.map_or((1, 1), |shape| (shape.nodes, shape.ntasks_per_node))
+    };
+    let summed =
+        code::find_worker(args.worker.as_deref()).and_then(|worker| estimate::sum(&worker, gpu, trials, ranks_of));
+    match summed {
+        Ok(sum) => {
+            terminal::line(sum.text(gpu));
+            Ok(sum.too_large().iter().map(|arm| format!("arm `{arm}` does not fit into the memory of {gpu}")).collect())
+        }
+        Err(error) => Ok(vec![format!("{error:#}")]),
+    }
 }
 
 /// Any digests do for showing names; arms that train on other shards or start from other weights must differ.

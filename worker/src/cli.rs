@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Estimate what a run needs before you start it: memory, work, hours, energy, money; exit status 1 if it does not fit.
     Estimate(EstimateArgs),
+    /// Simulate a run of hundreds of ranks in one process, without tensors: shares of a step, parts of checkpoints, a lost rank,
+    /// another number of ranks, the meeting.
+    Simulate(SimulateArgs),
     /// Measure how fast this machine multiplies matrices and makes training steps.
     Bench(BenchArgs),
     /// Check that this machine can train, with a remedy for each failure; exit status 1 if anything failed.
@@ -123,6 +126,10 @@ pub(crate) struct RequeueArgs {
     /// A warning of the time limit was received before the run ended.
     #[arg(long)]
     pub(crate) near_limit: bool,
+    /// Also say where the run continues: print `here` if its step may start again within this allocation, which it may TIMES times
+    /// between two returns to the queue and only with a newer checkpoint than at the last restart; else `queue`.
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) within: Option<usize>,
     /// Seconds that each call waits for a store that does not answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) retry_for: u64,
@@ -359,6 +366,24 @@ pub(crate) struct PlanArgs {
     /// Ranks to share each step among.
     #[arg(long, default_value_t = 1)]
     pub(crate) world: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Training configuration, a YAML file.
+    pub(crate) config: PathBuf,
+    /// Change one key of the configuration.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Number of ranks.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) world: usize,
+    /// Number of ranks that go on after the failure; three quarters where it is not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) then: Option<usize>,
+    /// Print it as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

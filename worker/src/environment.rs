@@ -18,8 +18,8 @@ pub(crate) struct Environment {
     pub(crate) gpus_are_chosen: bool,
     /// Number of the Slurm job, where this process is of one.
     pub(crate) slurm_job: Option<String>,
-    /// Whether Slurm has put the job back into the queue and started it again.
-    pub(crate) slurm_restarted: bool,
+    /// Whether this run was started before: by Slurm, which put the job back into the queue, or within the same allocation.
+    pub(crate) restarted: bool,
     /// Where whoever started this process wants to find why it failed.
     pub(crate) error_file: Option<PathBuf>,
 }
@@ -32,7 +32,9 @@ impl Environment {
             host: run_folder::host(),
             gpus_are_chosen: variable("CUDA_VISIBLE_DEVICES").is_some(),
             slurm_job: variable("SLURM_JOB_ID"),
-            slurm_restarted: variable("SLURM_RESTART_COUNT").is_some_and(|count| count != "0"),
+            restarted: ["SLURM_RESTART_COUNT", "REDDINO_RESTARTED"]
+                .iter()
+                .any(|name| variable(name).is_some_and(|count| count != "0")),
             error_file: std::env::var_os(ERROR_FILE).map(PathBuf::from),
         }
     }

@@ -29,6 +29,7 @@ mod released;
 mod replay;
 mod requeue_command;
 mod signals;
+mod simulate;
 mod step_command;
 mod train_command;
 mod transductive;
@@ -76,6 +77,7 @@ fn dispatch(command: Command, environment: &Environment) -> anyhow::Result<ExitC
         Command::Export(args) => export_command::export(&args, environment)?,
         Command::Augment(args) => augment_command::augment(&args.command)?,
         Command::Plan(args) => plan_command::plan(&args)?,
+        Command::Simulate(args) => simulate::simulate(&args)?,
         Command::Bench(args) => bench::bench(&args, environment)?,
         Command::Doctor(args) => return doctor::doctor(&args, environment),
         Command::Version { json } => terminal::report(&terminal::Version { version: version::CODE }, json)?,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use collective::rendezvous::Board;
 use collective::watch::WorldEnd;
 use run_folder::failure::{FailureKind, RANK_LOST};
 use run_spec::config::Collective;
@@ -20,6 +21,17 @@ pub(crate) fn join(
     deadline_s: f64,
     environment: &Environment,
 ) -> Result<Ranks> {
+    join_by_notes(wanted, device, deadline_s, environment, None)
+}
+
+/// The same where rank 0 can leave a note on `board` for ranks that know no address.
+pub(crate) fn join_by_notes(
+    wanted: Collective,
+    device: tch::Device,
+    deadline_s: f64,
+    environment: &Environment,
+    board: Option<Arc<dyn Board>>,
+) -> Result<Ranks> {
     Ok(Ranks::join(&RankSettings {
         wanted,
         device,
@@ -27,6 +39,7 @@ pub(crate) fn join(
         launch: environment.launch,
         host: environment.host.clone(),
         variable: environment::variable,
+        board,
         forced_end: Arc::new(EndProcess(environment.clone())),
     })?)
 }

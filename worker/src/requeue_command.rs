@@ -36,6 +36,9 @@ struct Restart {
     host: String,
     job: Option<String>,
     unix_s: u64,
+    /// Whether the step started again within its allocation, and not by way of the queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    here: bool,
 }
 
 impl Restart {
@@ -59,7 +62,7 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
         bail!("{}: the run is done, there is nothing to restart", args.out);
     }
     let newest = run.checkpoints()?.pop();
-    let now = Restart {
+    let mut now = Restart {
         code: args.code,
         near_limit: args.near_limit,
         step: newest.as_ref().map_or(0, |record| record.step.get()),
@@ -68,12 +71,30 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
         host: environment.host.clone(),
         job: environment.slurm_job.clone(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        here: false,
     };
     verify_progress(&now, &before, &args.out)?;
+    now.here = args.within.is_some_and(|most| may_start_here(&now, &before, most));
     let key = key_of(before.len() + 1);
     run.store().create_record(&key, &now).with_context(|| format!("count the restart as {key}"))?;
-    tracing::info!(code = args.code, step = now.step, restarts = before.len() + 1, "the job may be requeued");
+    tracing::info!(
+        code = args.code,
+        step = now.step,
+        restarts = before.len() + 1,
+        here = now.here,
+        "the run may be restarted"
+    );
+    if args.within.is_some() {
+        terminal::line(if now.here { "here" } else { "queue" });
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the step may start again within its allocation: it came further since the last restart of any kind, and did not so
+/// `most` times since the job was last in the queue. A node that fails each time is left by way of the queue.
+fn may_start_here(now: &Restart, before: &[Restart], most: usize) -> bool {
+    let here = before.iter().rev().take_while(|restart| restart.here && restart.job == now.job).count();
+    !now.near_limit && here < most && now.step > before.last().map_or(0, |last| last.step)
 }
 
 /// Refuses what a new start would not change; `began` if the run was claimed since its last restart.
@@ -157,7 +178,7 @@ mod tests {
 
     fn at(step: u64, seconds: f64, near_limit: bool) -> Restart {
         let code = if near_limit { STOPPED } else { RANK_LOST };
-        Restart { code, near_limit, step, seconds, attempts: 1, host: String::new(), job: None, unix_s: 0 }
+        Restart { code, near_limit, step, seconds, attempts: 1, host: String::new(), job: None, unix_s: 0, here: false }
     }
 
     fn verdict(all: &[Restart]) -> Result<()> {
@@ -183,6 +204,22 @@ mod tests {
         let said = verdict(&[limit(1, 2.0), limit(2, 4.0), limit(3, 6.0), limit(4, 8.0)]).unwrap_err().to_string();
         assert!(said.contains("less than 60 s of training") && said.contains("--time"), "{said}");
         verdict(&[limit(1, 3600.0), limit(2, 7200.0), limit(3, 10800.0), limit(4, 14400.0)]).unwrap();
+    }
+
+    #[test]
+    fn a_step_starts_again_where_it_was_as_long_as_it_comes_further_and_not_for_ever() {
+        let here = |step| Restart { here: true, ..at(step, 1.0, false) };
+        let (crash, queued) = (|step| at(step, 1.0, false), at(9, 1.0, false));
+        assert!(may_start_here(&crash(5), &[], 2));
+        assert!(!may_start_here(&crash(0), &[], 2), "nothing came of the first start");
+        assert!(may_start_here(&crash(6), &[here(5)], 2));
+        assert!(!may_start_here(&crash(5), &[here(5)], 2), "nothing came of the last one");
+        assert!(!may_start_here(&crash(7), &[here(5), here(6)], 2), "two are enough");
+        assert!(may_start_here(&crash(10), &[here(5), here(6), queued], 2), "the queue begins the count again");
+        let other = Restart { job: Some("812".to_owned()), ..crash(7) };
+        assert!(may_start_here(&other, &[here(5), here(6)], 2), "another job");
+        assert!(!may_start_here(&at(5, 1.0, true), &[], 2), "the allocation ends");
+        assert!(!may_start_here(&crash(5), &[], 0));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! `worker train`: the arguments as a job, and its progress for people.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use collective::rendezvous::Board;
 use energy::Gpu;
 use indicatif::{ProgressBar, ProgressStyle};
-use run_folder::MetricsLine;
 use run_folder::failure::STOPPED;
+use run_folder::{MetricsLine, Run};
 use store::{Store, Waiting};
-use training::{CacheFolder, Ending, Input, NodePlace, Observer, TrainingJob};
+use training::{CacheFolder, Ending, Input, NodePlace, NoteInRun, Observer, TrainingJob};
 
 use crate::cli::TrainArgs;
 use crate::environment::{self, Environment};
@@ -28,13 +30,16 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
     let device = device::open(config.device, config.train.threads, environment)?;
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
-    let ranks = ranks::join(config.collective, device.device, deadline_s, environment)?;
     let waiting = Waiting {
         limit: Duration::from_secs(config.store.retry_for),
-        // What Slurm starts again has reached its store before.
-        known: environment.slurm_restarted,
+        // What is started again has reached its store before.
+        known: environment.restarted,
         hurry: stop.flag(),
     };
+    // What is wrong with the address is told below, by a rank that the others hear.
+    let notes = Store::open(&args.out).ok().map(|store| NoteInRun(Run::of(store.waiting(waiting.clone()))));
+    let notes = notes.map(|notes| Arc::new(notes) as Arc<dyn Board>);
+    let ranks = ranks::join_by_notes(config.collective, device.device, deadline_s, environment, notes)?;
     let patient = |uri: &str| -> Result<Store> { Ok(Store::open(uri)?.waiting(waiting.clone())) };
     let open_probe = || if ranks.first() { OnlineProbe::open(&config, patient) } else { Ok(None) };
     let probe = ranks::or_abort(&ranks, open_probe())?;

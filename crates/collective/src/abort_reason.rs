@@ -3,12 +3,13 @@
 use crate::CollectiveError;
 use std::sync::{Mutex, PoisonError};
 
-/// Empty while the world is well.
+/// Why a world ended, shared by all who wait; empty while it is well.
 #[derive(Debug, Default)]
-pub(crate) struct AbortReason(Mutex<Option<String>>);
+pub struct AbortReason(Mutex<Option<String>>);
 
 impl AbortReason {
-    pub(crate) fn reason(&self) -> Option<String> {
+    /// The reason, once there is one.
+    pub fn reason(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

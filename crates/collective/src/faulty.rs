@@ -1,8 +1,11 @@
 //! An adapter that fails or dawdles at a chosen call, to test what a lost peer does to the caller.
 
-use crate::{Buffer, Collective, CollectiveError, Op, Pending};
+use crate::{AbortReason, Buffer, Collective, CollectiveError, Op, Pending};
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::sleep,
     time::Duration,
 };
@@ -79,6 +82,9 @@ impl<C: Collective> Collective for Faulty<C> {
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.meet()?;
         self.inner.barrier()
+    }
+    fn abort_reason(&self) -> Option<Arc<AbortReason>> {
+        self.inner.abort_reason()
     }
     fn abort(&self, reason: &str) {
         self.inner.abort(reason);

@@ -29,6 +29,7 @@ mod tensors;
 mod threads;
 pub mod watch;
 
+pub use abort_reason::AbortReason;
 pub use buffer::{Buffer, Dtype};
 pub use control_channel::ControlChannel;
 pub use faulty::{Fault, Faulty};
@@ -44,7 +45,7 @@ pub use threads::Threads;
 pub use torch_shim::stream::Stream;
 pub use watch::Watched;
 
-use std::{fmt::Debug, time::Instant};
+use std::{fmt::Debug, sync::Arc, time::Instant};
 
 /// How [`Collective::all_reduce`] combines the values of all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +183,11 @@ pub trait Collective: Send + Sync + Debug {
     /// # Errors
     /// A lost or aborted peer.
     fn barrier(&self) -> Result<(), CollectiveError>;
+    /// Where a backend that sees beside its calls that the world has ended keeps the reason: a call of this rank may still be
+    /// stuck in a library then.
+    fn abort_reason(&self) -> Option<Arc<AbortReason>> {
+        None
+    }
     /// Gives up: every call in flight and every later one, on all ranks that can be reached, fails with `reason`.
     /// May be called from any thread, more than once.
     fn abort(&self, reason: &str);

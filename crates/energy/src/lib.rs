@@ -14,7 +14,8 @@ use std::time::Instant;
 pub use gpu::Gpu;
 pub use processor::{Package, cpu_seconds, packages};
 
-/// What a GPU without a counter is taken to use: the power limit of the SXM cards between A100 and H100.
+/// What a GPU without a counter is taken to use. An assumption: the middle between the power limits of their makers' data sheets for
+/// A100 SXM (400 W) and H100 SXM (700 W), at which training keeps them.
 const GPU_WATTS: f64 = 550.0;
 /// What a busy core is taken to use: what Green Algorithms takes for a processor that it does not know (doi:10.1002/advs.202100707).
 pub const CORE_WATTS: f64 = 12.0;

@@ -3,7 +3,7 @@
 use run_spec::ids::Attempt;
 use serde_json::json;
 
-use crate::{Run, RunError, RunKey};
+use crate::{Run, RunError, RunKey, held};
 
 impl Run {
     /// Claims the next attempt number for this process, a program of version `code`: one that no key of the run names, even
@@ -12,7 +12,7 @@ impl Run {
     /// # Errors
     /// The store's; [`RunError::NoAttempt`] when others took a thousand numbers meanwhile.
     pub fn claim_attempt(&self, code: &str) -> Result<Attempt, RunError> {
-        let claim = json!({ "code": code, "pid": std::process::id(), "host": host() });
+        let claim = json!({ "code": code, "pid": std::process::id(), "host": host(), "unix_s": held::unix_s() });
         let keys = self.store().list("")?;
         let taken = keys.iter().filter_map(|key| key.parse::<RunKey>().ok()?.attempt()).max().unwrap_or_default();
         let next = std::iter::successors(taken.next(), |attempt| attempt.next());

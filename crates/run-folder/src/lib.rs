@@ -14,6 +14,7 @@
 //! stops/00000102-a0001.json                 an attempt stopped for good: why, and the metrics up to there
 //! failed/00000102-a0001-r0000.safetensors   a step that was not finite, for replay, and its record (.json)
 //! set-aside/1.json                          damaged keys that no longer count
+//! meetings/0123456789abcdef.json            where rank 0 of a start was to be found, for ranks that know no address
 //! features/0123456789ab.f32                 features that a probe has kept, a cache, and their record (.json)
 //! ```
 //!
@@ -25,9 +26,11 @@ mod checkpoints;
 mod error;
 pub mod failure;
 mod found;
+mod held;
 mod identity;
 mod kept_features;
 mod keys;
+mod meetings;
 mod metrics;
 mod metrics_line;
 mod parts;
@@ -39,12 +42,14 @@ mod verify;
 pub use attempts::host;
 pub use checkpoints::{Loaded, Retention};
 pub use error::RunError;
+pub use held::Lost;
 pub use kept_features::{FeaturesOf, KeptFeatures};
 pub use keys::{CaptureKey, CheckpointKey, FeaturesKey, MetricsKey, NotARunKey, RunKey, StopKey};
-pub use metrics_line::{MetricsLine, StepMetrics, StepOutcome};
+pub use metrics_line::{MetricsLine, RankTimes, StepMetrics, StepOutcome};
 pub use parts::{Parts, PieceValue};
 pub use records::{
-    CaptureRecord, CheckpointPart, CheckpointRecord, EnergyRecord, FinalRecord, InitRecord, RunRecord, StopRecord,
+    CaptureRecord, CheckpointPart, CheckpointRecord, EnergyRecord, FinalRecord, HeldRecord, InitRecord, RunRecord,
+    StopRecord,
 };
 pub use run::Run;
 pub use verify::{Damage, Verification, verify};

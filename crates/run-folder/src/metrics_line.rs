@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use run_spec::ids::Step;
+use run_spec::ids::{Rank, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,6 +79,9 @@ pub struct StepMetrics {
     /// Share of that time during which this rank computed; only with several ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_reduce_hidden: Option<f64>,
+    /// How fast each rank was since the last line; only with several ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RankTimes>,
     /// Seconds that steps waited for checkpoints since the last line: for the copy of the state, and for the checkpoint before where
     /// that was not written yet. Only where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,28 @@ pub struct StepMetrics {
     /// Weighted F1 of the teacher after this step by each probe of the online probe; only every `log.probe_every_steps` steps.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub probe: BTreeMap<String, Option<f64>>,
+}
+
+/// How fast each rank was, and which one the others waited for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RankTimes {
+    /// The rank whose steps took longest without what it waited for others.
+    pub slowest: Rank,
+    /// Its host.
+    pub host: String,
+    /// Median seconds of its steps without what it waited for others.
+    pub busy_s: f64,
+    /// The same of the median rank.
+    pub median_busy_s: f64,
+    /// Median and 99th percentile of the seconds of a step, by rank. These lists are left out of large worlds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step_s: Vec<[f64; 2]>,
+    /// The same of the seconds in which a step waited for its batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_wait_s: Vec<[f64; 2]>,
+    /// The same of the seconds in which a step waited for other ranks, as far as the host waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collective_wait_s: Vec<[f64; 2]>,
 }
 
 impl MetricsLine {

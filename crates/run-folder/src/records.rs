@@ -75,6 +75,9 @@ pub struct CheckpointRecord {
     /// What training has used up to here, over all attempts and ranks. Older versions did not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<EnergyRecord>,
+    /// How long the run has held its machines up to here, over all attempts. Older versions did not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldRecord>,
     /// Score of the teacher by the online probe, where it was made after this very step; higher is better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -117,6 +120,25 @@ pub struct EnergyRecord {
     pub kg_per_kwh: f64,
     /// Where that number is from.
     pub grid: String,
+}
+
+/// How long a run has held its machines, and how much of that went into steps that count.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldRecord {
+    /// Seconds of the steps that count: those that no restart threw away, without the waits for checkpoints.
+    pub steps_s: f64,
+    /// Seconds from the start of each attempt to its end.
+    pub held_s: f64,
+    /// The former by the latter.
+    pub goodput: f64,
+    /// Attempts of which nobody noted the end: what they did after their last checkpoint is not in `held_s`.
+    #[serde(default)]
+    pub unknown_ends: u32,
+    /// When this was written, in seconds since 1970.
+    pub unix_s: u64,
+    /// Whether the attempt ended with it.
+    #[serde(default)]
+    pub ends_attempt: bool,
 }
 
 /// What one rank wrote of a checkpoint.

@@ -108,6 +108,7 @@ fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) ->
         failed_steps: 0,
         seconds: 0.0,
         energy: None,
+        held: None,
         score: None,
         metrics,
     }

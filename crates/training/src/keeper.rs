@@ -305,6 +305,7 @@ mod tests {
             failed_steps: 0,
             seconds: 0.0,
             energy: None,
+            held: None,
             score: None,
             metrics: None,
         }

@@ -3,18 +3,19 @@
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use clock::SystemClock;
 use collective::nccl::{CudaStreams, Joining, Library, Nccl, NcclError, OVERRIDE};
-use collective::rendezvous::{Address, RendezvousError, TcpRendezvous};
+use collective::rendezvous::{Board, RendezvousError};
 use collective::watch::{Rules, Stuck, WorldEnd};
 use collective::{
     Collective, CollectiveError, ControlChannel, Launch, Patience, Solo, Watched, broadcast_bytes, sum_numbers,
 };
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::meeting;
 
 /// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several
 /// times a second that it does, whatever else it waits for.
@@ -124,6 +125,8 @@ pub struct RankSettings {
     pub host: String,
     /// Looks a variable of the environment up: launchers say in some of them where ranks meet.
     pub variable: fn(&str) -> Option<String>,
+    /// Where rank 0 can leave a note for ranks that know no address.
+    pub board: Option<Arc<dyn Board>>,
     /// What to do when this process cannot end by itself.
     pub forced_end: Arc<dyn ForcedEnd>,
 }
@@ -148,7 +151,7 @@ impl Ranks {
         if way == Way::Solo {
             return Ok(Self::solo());
         }
-        let met = limit_meeting(MEETING.min(deadline), settings)?;
+        let met = meeting::limit(MEETING.min(deadline), settings)?;
         let joined = match way {
             Way::Nccl(gpu) => nccl(gpu, settings, &patience)?,
             Way::Mpi | Way::Solo => mpi(&launch, &patience)?,
@@ -211,6 +214,11 @@ impl Ranks {
     /// Whether the world ended because a rank died or hung, so that a new start may go well.
     pub(crate) fn lost(&self) -> bool {
         self.peers.world_end().is_some_and(|end| end.lost)
+    }
+
+    /// How long this rank has waited for others so far, as far as the host waits for them.
+    pub(crate) fn waited(&self) -> Duration {
+        self.peers.waited()
     }
 
     /// This rank, from 0.
@@ -310,24 +318,6 @@ struct Joined {
     description: String,
 }
 
-/// Ends this process if what is given back still lives after `limit`: what waits for a peer inside MPI cannot be called off.
-fn limit_meeting(limit: Duration, settings: &RankSettings) -> Result<Sender<()>> {
-    let (met, wait) = channel::<()>();
-    let Launch { rank, world, .. } = settings.launch;
-    let (host, forced_end) = (settings.host.clone(), Arc::clone(&settings.forced_end));
-    let wait = move || {
-        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            forced_end.not_joined(&format!(
-                "rank {rank} ({host}) has waited {:.0} s for all {world} ranks to join: one of them hangs while it starts, or was not started; a \
-                 rank that waits says so in the log, the one that is missing does not",
-                limit.as_secs_f64()
-            ));
-        }
-    };
-    std::thread::Builder::new().name("meeting".to_owned()).spawn(wait).map_err(RanksError::Thread)?;
-    Ok(met)
-}
-
 /// What joins the ranks.
 #[derive(Debug, PartialEq, Eq)]
 enum Way {
@@ -359,23 +349,12 @@ fn nccl(gpu: usize, settings: &RankSettings, patience: &Patience) -> Result<Join
     let library = Library::open((settings.variable)(OVERRIDE).as_deref().map(Path::new))?;
     let control: Box<dyn ControlChannel> = match mpi_channel(launch, patience)? {
         Some(control) => control,
-        None => {
-            let address = Address::of(settings.variable, launch.world);
-            Box::new(TcpRendezvous::join(&alone_or(address, launch)?, launch, patience.get())?)
-        }
+        None => Box::new(meeting::over_tcp(settings, patience)?),
     };
     let deadline = patience.clone();
     let nccl = Nccl::join(Joining { library, streams: Arc::new(CudaStreams::of(gpu)), control, deadline })?;
     let description = format!("{} ranks over NCCL {}", nccl.world(), nccl.version());
     Ok(Joined { peers: Box::new(nccl), description })
-}
-
-/// An address is needed by more than one.
-fn alone_or(address: Result<Address, RendezvousError>, launch: &Launch) -> Result<Address, RendezvousError> {
-    address.or_else(|error| {
-        let nowhere = Address { host: String::new(), port: 0, run: 0 };
-        (launch.world == 1).then_some(nowhere).ok_or(error)
-    })
 }
 
 #[cfg(feature = "mpi")]

@@ -8,7 +8,7 @@ use collective::sum_numbers;
 use dino::tensor_bytes;
 use dino::{CropBatch, DinoError, Encoder, RankShare, State, StepReport};
 use run_folder::failure::sentence;
-use run_folder::{CaptureRecord, CheckpointRecord, Loaded, Run, RunRecord, StepMetrics};
+use run_folder::{CaptureRecord, CheckpointRecord, HeldRecord, Loaded, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
 use run_spec::ids::{Digest, Rank, World};
 use run_spec::plan::SampleSums;
@@ -19,10 +19,12 @@ use tch::Kind;
 use crate::consumption::Consumption;
 use crate::error::{Result, TrainingError};
 use crate::failure::is_of_the_run_folder;
+use crate::held::Held;
 use crate::host_copies::HostCopies;
 use crate::keeper::Keeper;
 use crate::loader::{LoadedBatch, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
+use crate::pace::Pace;
 use crate::snapshot::Loading;
 use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob};
 
@@ -57,6 +59,9 @@ pub(crate) struct Trainer<'a> {
     state: State,
     keeper: Keeper,
     consumption: Consumption,
+    held: Held,
+    /// The times of this attempt's steps, once they have begun.
+    pace: Option<Pace>,
     /// Copies of the state, which the keeper writes.
     copies: HostCopies,
     metrics: Metrics,
@@ -81,6 +86,8 @@ impl<'a> Trainer<'a> {
             state,
             keeper: Keeper::new(attempt.run, attempt.number, &attempt.job.config.checkpoint),
             consumption: Consumption::begin(&attempt.job.place, &attempt.job.config.log),
+            held: Held::begin(),
+            pace: None,
             copies: HostCopies::new(),
             scored: None,
             metrics: Metrics::dropped(),
@@ -145,6 +152,8 @@ impl<'a> Trainer<'a> {
         let shards = Arc::clone(&source.shards);
         let mut loader = Loader::start(source, self.config(), self.step, total, AHEAD)?;
         self.on_begin(total);
+        self.look_back()?;
+        self.pace = Some(Pace::begin(ranks, run_folder::host())?);
         self.finish_what_was_resumed(total)?;
         let mut next = self.next_batch(&mut loader, total)?;
         // Asked while it was loading: nothing was done that a checkpoint could keep.
@@ -157,7 +166,9 @@ impl<'a> Trainer<'a> {
             let loaded = next.take().ok_or(TrainingError::LoaderEnded)?;
             let knobs = schedules.at(self.step);
             if let Some(report) = self.take_step(&loaded, &knobs)? {
-                self.metrics.count(self.attempt.share.total as usize, loader.take_waited_s());
+                let waited_s = loader.take_waited_s();
+                self.metrics.count(self.attempt.share.total as usize, waited_s);
+                self.pace.iter_mut().for_each(|pace| pace.count(ranks, waited_s));
                 self.log(&report, &loaded, &knobs, total)?;
             }
             self.step += 1;
@@ -169,6 +180,7 @@ impl<'a> Trainer<'a> {
             // A signal reaches the ranks at different moments: they stop after the same step.
             let asked = self.look_at_checkpoints(self.attempt.job.stop.asked())? || self.is_as_far_as_asked();
             let kept_at = self.checkpoint(asked, total)?;
+            self.pace.iter_mut().for_each(|pace| pace.skip(ranks));
             if asked && self.step < total {
                 self.say_stopped(kept_at);
                 return Ok(Ending::Stopped);
@@ -185,6 +197,20 @@ impl<'a> Trainer<'a> {
 
     fn is_as_far_as_asked(&self) -> bool {
         self.attempt.job.stop_at.is_some_and(|at| self.step >= at)
+    }
+
+    /// Looks what earlier attempts have held and lost.
+    fn look_back(&mut self) -> Result<()> {
+        if self.first() {
+            let Attempt { run, number, .. } = self.attempt;
+            let lost = run.lost(self.resumed.as_ref(), number)?;
+            self.held.go_on(self.resumed.as_ref().and_then(|resumed| resumed.held.as_ref()), lost);
+        }
+        Ok(())
+    }
+
+    fn held(&self, ends_attempt: bool) -> HeldRecord {
+        self.held.record(self.pace.as_ref().map_or(0.0, Pace::total_s), ends_attempt)
     }
 
     fn next_batch(&self, loader: &mut Loader, total: u64) -> Result<Option<LoadedBatch>> {
@@ -243,6 +269,7 @@ impl<'a> Trainer<'a> {
         self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
         let energy = self.consumption.record();
         let mut measured = StepMetrics {
+            ranks: self.pace.as_mut().and_then(|pace| pace.report(ranks).transpose()).transpose()?,
             kwh: Some(energy.kwh),
             estimated_kwh: Some(energy.estimated_kwh),
             kg_co2e: Some(energy.kg_co2e),
@@ -350,7 +377,8 @@ impl<'a> Trainer<'a> {
             return;
         }
         self.observer.on_end();
-        tracing::info!(steps = total, seconds = self.seconds(), "training finished");
+        let goodput = self.held(true).goodput;
+        tracing::info!(steps = total, seconds = self.seconds(), goodput, "training finished");
         if let Some(cache) = shards.cache_report() {
             let CacheReport { here, no_room, failed, hits, misses } = cache;
             tracing::info!(here, no_room, failed, hits, misses, "shard cache");

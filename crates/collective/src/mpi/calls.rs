@@ -32,6 +32,8 @@ pub(super) struct World {
     /// Finalises MPI when it drops: after the communicators, since fields drop in this order.
     _universe: Universe,
     told: bool,
+    /// What callers that wait have lent, copied; in words of 8 bytes, so that every dtype is aligned.
+    copy: Vec<u64>,
     /// Where a reduction arrives; kept, since allocating tens of megabytes a step costs more than a copy.
     scratch: Vec<u8>,
 }
@@ -46,7 +48,7 @@ impl World {
             // SAFETY: a live communicator, and a constant of the library.
             let _ = unsafe { ffi::MPI_Comm_set_errhandler(comm.as_raw(), ffi::RSMPI_ERRORS_RETURN) };
         }
-        Some(Self { work, control, _universe: universe, told: false, scratch: Vec::new() })
+        Some(Self { work, control, _universe: universe, told: false, copy: Vec::new(), scratch: Vec::new() })
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -63,6 +65,29 @@ impl World {
     /// Leaves MPI as it is, without finalising.
     pub(super) fn forget(self) {
         std::mem::forget(self);
+    }
+
+    /// Does `work` on a copy of `memory`, which takes the result back. After a failure the library may still use what it was
+    /// given, in any later call: the copy is leaked then, and the lender's memory was never known to it.
+    pub(super) fn on_copy(
+        &mut self,
+        memory: Memory,
+        work: impl FnOnce(&mut Self, Memory) -> Result<(), CollectiveError>,
+    ) -> Result<(), CollectiveError> {
+        let bytes = memory.count * memory.dtype.size();
+        let mut copy = std::mem::take(&mut self.copy);
+        copy.resize(copy.len().max(bytes.div_ceil(8)), 0);
+        // SAFETY: `bytes` readable bytes that the lender does not touch, and as many of our own.
+        unsafe { std::ptr::copy_nonoverlapping(memory.ptr.cast::<u8>(), copy.as_mut_ptr().cast(), bytes) };
+        let done = work(self, Memory { ptr: copy.as_mut_ptr().cast(), ..memory });
+        if done.is_err() {
+            std::mem::forget(copy);
+            return done;
+        }
+        // SAFETY: as above, the other way; the work is done.
+        unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr().cast(), memory.ptr.cast::<u8>(), bytes) };
+        self.copy = copy;
+        Ok(())
     }
 
     pub(super) fn all_reduce(&mut self, memory: Memory, op: Op, stop: &mut Stop<'_>) -> Result<(), CollectiveError> {
@@ -85,8 +110,8 @@ impl World {
         let bytes = part.count * part.dtype.size();
         landing.resize(landing.len().max(bytes), 0);
         let done = self.wait("MPI_Iallreduce", stop, |comm, request| {
-            // SAFETY: `part` is lent for the job and `landing` lives until the request is done or the world is given up
-            // (it is leaked then, below); both hold `count` elements of `kind`.
+            // SAFETY: `part` is lent for the job and leaked if that fails, `landing` lives until the request is done or the world
+            // is given up (it is leaked then, below); both hold `count` elements of `kind`.
             unsafe {
                 let to = landing.as_mut_ptr().cast();
                 ffi::MPI_Iallreduce(part.ptr, to, part.count as c_int, kind, ffi::RSMPI_SUM, comm, request)
@@ -153,7 +178,7 @@ impl World {
         let bytes = Memory { count: memory.count * memory.dtype.size(), dtype: Dtype::U8, ..memory };
         for part in parts(bytes) {
             self.wait("MPI_Ibcast", stop, |comm, request| {
-                // SAFETY: `part` is lent for the job; on failure the lender is told that the content is undefined.
+                // SAFETY: `part` is lent for the job, and lives on if it fails ([`Self::on_copy`]).
                 unsafe {
                     let kind = ffi::RSMPI_UINT8_T;
                     ffi::MPI_Ibcast(part.ptr, part.count as c_int, kind, root as c_int, comm, request)

@@ -30,10 +30,19 @@ impl Memory {
     }
 }
 
+/// What becomes of lent memory when a job fails, after which the library may still read it and write there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    /// The lender takes it back: the job works on a copy, which is leaked.
+    TakenBack,
+    /// The lender leaks it.
+    Leaked,
+}
+
 /// What a job does.
 #[derive(Debug)]
 pub(super) enum Work {
-    Reduce(Memory, Op),
+    Reduce(Memory, Op, OnFailure),
     Broadcast(Memory, usize),
     Barrier,
     /// Nothing but telling peers that this rank gave up.
@@ -41,8 +50,8 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn reduce(buffer: &Buffer<'_>, op: Op) -> Result<Self, CollectiveError> {
-        Ok(Self::Reduce(Memory::of(buffer)?, op))
+    pub(super) fn reduce(buffer: &Buffer<'_>, op: Op, on_failure: OnFailure) -> Result<Self, CollectiveError> {
+        Ok(Self::Reduce(Memory::of(buffer)?, op, on_failure))
     }
     pub(super) fn broadcast(buffer: &Buffer<'_>, root: usize) -> Result<Self, CollectiveError> {
         Ok(Self::Broadcast(Memory::of(buffer)?, root))
@@ -50,7 +59,7 @@ impl Work {
 
     fn description(&self) -> String {
         match self {
-            Self::Reduce(m, op) => format!("all_reduce({op:?}, {} {})", m.count, m.dtype),
+            Self::Reduce(m, op, _) => format!("all_reduce({op:?}, {} {})", m.count, m.dtype),
             Self::Broadcast(m, root) => format!("broadcast({root}, {} {})", m.count, m.dtype),
             Self::Barrier => "barrier".to_owned(),
             Self::Tell => "nothing".to_owned(),
@@ -149,8 +158,11 @@ fn serve_one(
         None
     };
     match work {
-        Work::Reduce(memory, op) => world.all_reduce(*memory, *op, &mut stop),
-        Work::Broadcast(memory, root) => world.broadcast(*memory, *root, &mut stop),
+        Work::Reduce(memory, op, OnFailure::Leaked) => world.all_reduce(*memory, *op, &mut stop),
+        Work::Reduce(memory, op, OnFailure::TakenBack) => {
+            world.on_copy(*memory, |world, copy| world.all_reduce(copy, *op, &mut stop))
+        }
+        Work::Broadcast(memory, root) => world.on_copy(*memory, |world, copy| world.broadcast(copy, *root, &mut stop)),
         Work::Barrier => world.barrier(&mut stop),
         Work::Tell => Ok(()),
     }

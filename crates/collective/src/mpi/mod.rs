@@ -9,7 +9,7 @@ use crate::{
     Buffer, Collective, CollectiveError, ControlChannel, Launch, Op, Patience, Pending, abort_reason::AbortReason,
     broadcast_bytes,
 };
-use jobs::{Job, Work};
+use jobs::{Job, OnFailure, Work};
 use std::{
     sync::{
         Arc,
@@ -132,10 +132,10 @@ impl Collective for Mpi {
     }
     fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
         // The call does not return before the job is done, so the buffer is borrowed for as long as it is used.
-        self.run(Work::reduce(&buffer, op)?)
+        self.run(Work::reduce(&buffer, op, OnFailure::TakenBack)?)
     }
     unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
-        let outcome = self.submit(Work::reduce(&buffer, op)?)?;
+        let outcome = self.submit(Work::reduce(&buffer, op, OnFailure::Leaked)?)?;
         let abort_reason = Arc::clone(&self.abort_reason);
         Ok(Pending::later(move || {
             outcome.recv().unwrap_or_else(|_| {
@@ -152,6 +152,9 @@ impl Collective for Mpi {
     }
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.run(Work::Barrier)
+    }
+    fn abort_reason(&self) -> Option<Arc<AbortReason>> {
+        Some(Arc::clone(&self.abort_reason))
     }
     fn abort(&self, reason: &str) {
         self.give_up(&format!("rank {} gave up: {reason}", self.rank));

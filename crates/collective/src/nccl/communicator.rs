@@ -19,9 +19,10 @@ use std::{
 /// Asked between polls: a reason to stop waiting, if there is one.
 pub(super) type Stop<'a> = dyn Fn() -> Option<String> + 'a;
 
-/// How long an abort waits for a call that is inside the library before it goes ahead. A call that launches work can be
-/// stuck there when the device's queue is full of work that waits for a lost peer; only the abort frees it.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long an abort waits for a call that is inside the library. A call that launches work can be stuck there when the device's
+/// queue is full of work that waits for a lost peer. An abort frees what such a call uses, so it is left out then, and the process
+/// is ended ([`crate::watch`]).
+const GRACE: Duration = Duration::from_secs(2);
 /// How long an orderly end may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -133,21 +134,20 @@ impl Communicator {
     }
 
     /// Ends the communicator with all its work in flight: kernels that wait for a peer return, and a thread that waits
-    /// for them is free. For any thread, any number of times.
+    /// for them is free. For any thread, any number of times. Where a call is stuck inside the library, nothing is done.
     pub(super) fn abort(&self) {
         let until = Instant::now() + GRACE;
         let _turn = loop {
             match self.turn.try_lock() {
-                Ok(turn) => break Some(turn),
-                Err(TryLockError::Poisoned(turn)) => break Some(turn.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() > until => break None,
+                Ok(turn) => break turn,
+                Err(TryLockError::Poisoned(turn)) => break turn.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() > until => return,
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
         };
         let comm = self.comm.swap(null_mut(), Ordering::SeqCst);
         if !comm.is_null() {
-            // SAFETY: the swap gave the address to this call alone, and later ones see null. A call that is still inside
-            // (no turn after the grace) is the case for which NCCL lets another thread abort.
+            // SAFETY: the swap gave the address to this call alone, later ones see null, and no call is inside: its turn is held.
             unsafe { (self.library.calls.abort)(comm) };
         }
     }

@@ -54,7 +54,7 @@ struct Shared {
     /// The stream for communication.
     side: Stream,
     control: Box<dyn ControlChannel>,
-    abort_reason: AbortReason,
+    abort_reason: Arc<AbortReason>,
     inflight: Inflight,
     deadline: Patience,
     /// Held over the making of a call, so that its events lie around its work and no other's.
@@ -103,7 +103,7 @@ impl Nccl {
         let (comm, side, version, token) = begun.inspect_err(|error: &CollectiveError| {
             control.announce_failure(&format!("rank {rank} could not join: {error}"));
         })?;
-        let (abort_reason, inflight, order) = (AbortReason::default(), Inflight::default(), Mutex::default());
+        let (abort_reason, inflight, order) = (Arc::default(), Inflight::default(), Mutex::default());
         let shared = Arc::new(Shared { comm, streams, side, control, abort_reason, inflight, deadline, order });
         let (stop, stopped) = channel();
         let watched = Arc::clone(&shared);
@@ -345,6 +345,9 @@ impl Collective for Nccl {
                 unsafe { (calls.all_reduce)(from, to, 1, data_type(Dtype::F32), SUM, comm, side) }
             })?;
         self.shared.wait(end.as_ref())
+    }
+    fn abort_reason(&self) -> Option<Arc<AbortReason>> {
+        Some(Arc::clone(&self.shared.abort_reason))
     }
     fn abort(&self, reason: &str) {
         self.shared.abort_reason.set(&format!("rank {} gave up: {reason}", self.rank));

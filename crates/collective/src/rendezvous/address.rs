@@ -29,8 +29,7 @@ impl Address {
         let first_node = || text("SLURM_STEP_NODELIST").and_then(|list| first_of(&list));
         let host = text("MASTER_ADDR").or_else(first_node).or_else(|| text("SLURM_LAUNCH_NODE_IPADDR"));
         let host = host.ok_or(RendezvousError::NoAddress { world })?;
-        let run = ["SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID"];
-        let run = hash(&run.map(|name| text(name).unwrap_or_default()).join("."));
+        let run = hash(&STARTS.map(|name| text(name).unwrap_or_default()).join("."));
         let port = match text("MASTER_PORT") {
             Some(found) => found.parse().ok().filter(|port| *port > 0).ok_or(RendezvousError::Port { found })?,
             None if text("SLURM_JOB_ID").is_some() => PORTS.start + (run % PORTS.len() as u64) as u16,
@@ -38,6 +37,33 @@ impl Address {
         };
         Ok(Self { host, port, run })
     }
+}
+
+/// Variables that tell one start of some processes from another.
+const STARTS: [&str; 4] = ["SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID"];
+/// Names a meeting by a note; with [`STARTS`], where they are, it is another one for each start.
+const MEETING: &str = "REDDINO_MEETING";
+
+impl Address {
+    /// The name of the note by which processes with this environment meet: where the user asks for it by `REDDINO_MEETING`, or
+    /// where the batch system tells one start from another.
+    pub fn note(env: impl Fn(&str) -> Option<String>) -> Option<Note> {
+        let text = |name: &str| env(name).filter(|text| !text.is_empty());
+        let asked = text(MEETING);
+        let all = STARTS.iter().map(|name| text(name)).chain([asked.clone(), text("TORCHELASTIC_RESTART_COUNT")]);
+        let all: Vec<String> = all.map(Option::unwrap_or_default).collect();
+        let known = asked.is_some() || text("SLURM_JOB_ID").is_some();
+        known.then(|| Note { name: format!("{:016x}", hash(&all.join("."))), asked: asked.is_some() })
+    }
+}
+
+/// A note by which ranks can meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its name.
+    pub name: String,
+    /// Whether the user asked for it, so that it goes before an address.
+    pub asked: bool,
 }
 
 /// The first host of a Slurm list, such as `gpu[07-09,12],big1`.
@@ -92,6 +118,18 @@ mod tests {
         let set = [("MASTER_ADDR", "10.0.0.7"), ("MASTER_PORT", "29500"), ("SLURM_STEP_NODELIST", "n4")];
         let found = address(&set).unwrap();
         assert_eq!((found.host.as_str(), found.port), ("10.0.0.7", 29500));
+    }
+
+    #[test]
+    fn a_note_has_another_name_for_each_start_and_needs_something_that_tells_them_apart() {
+        let note = |variables: &[(&str, &str)]| {
+            Address::note(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(note(&[("RANK", "1")]), None);
+        let (first, again) = (note(&[("REDDINO_MEETING", "a")]).unwrap(), note(&[("REDDINO_MEETING", "b")]).unwrap());
+        assert!(first.asked && first.name != again.name && first.name.len() == 16, "{first:?}");
+        let step = |step| note(&[("SLURM_JOB_ID", "812"), ("SLURM_STEP_ID", step)]).unwrap();
+        assert!(!step("0").asked && step("0") == step("0") && step("0") != step("1"));
     }
 
     #[test]

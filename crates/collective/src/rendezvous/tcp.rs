@@ -1,28 +1,39 @@
 //! A control channel over TCP: what rank 0 hands out, and why a rank gave up.
 
 use super::{
-    Address, RendezvousError,
+    Address, ByNote, RendezvousError,
     frames::{FrameKind, Hello},
     seats::{Incoming, Seats},
+    vigil::{BEAT, Vigil},
 };
 use crate::{CollectiveError, ControlChannel, Launch, abort_reason::AbortReason};
+use clock::{Clock, SystemClock};
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
 
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a rank that ends lets the others read its last word.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// One rank of a world that met. Dropping it says goodbye; a connection that ends without is a rank that died.
 #[derive(Debug)]
 pub struct TcpRendezvous {
     deadline: Duration,
-    seats: Seats,
+    seats: Arc<Seats>,
     /// Bytes of rank 0 that nobody has asked for yet.
     arrived: Mutex<VecDeque<Vec<u8>>>,
     abort_reason: AbortReason,
+    clock: Arc<dyn Clock>,
+    vigil: Mutex<Vigil>,
+    /// Dropping it ends this rank's signs of life.
+    beats: Option<Sender<()>>,
 }
 
 impl TcpRendezvous {
@@ -37,8 +48,31 @@ impl TcpRendezvous {
             0 if launch.world > 1 => Seats::welcome(&Seats::listen(address.port)?, hello, deadline)?,
             _ => Seats::come(std::slice::from_ref(address), hello, deadline)?,
         };
+        Ok(Self::of(seats, deadline, Arc::new(SystemClock::default())))
+    }
+
+    /// Meets by a note that rank 0 leaves, where nobody knows an address.
+    ///
+    /// # Errors
+    /// Those of [`join`](Self::join); the note cannot be left or found.
+    pub fn join_by(note: &ByNote<'_>, launch: &Launch, deadline: Duration) -> Result<Self, RendezvousError> {
+        Ok(Self::of(note.meet(launch, deadline)?, deadline, Arc::new(SystemClock::default())))
+    }
+
+    /// The same ranks with their silence measured by another clock, for tests.
+    #[must_use]
+    pub fn by_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.vigil = Mutex::new(Vigil::over(others(&self.seats), clock.now()));
+        self.clock = clock;
+        self
+    }
+
+    fn of(seats: Seats, deadline: Duration, clock: Arc<dyn Clock>) -> Self {
+        let vigil = Mutex::new(Vigil::over(others(&seats), clock.now()));
+        let seats = Arc::new(seats);
+        let beats = (seats.world() > 1).then(|| beats(&seats)).flatten();
         let (arrived, abort_reason) = (Mutex::default(), AbortReason::default());
-        Ok(Self { deadline, seats, arrived, abort_reason })
+        Self { deadline, seats, arrived, abort_reason, clock, vigil, beats }
     }
 
     /// Keeps the first reason, and passes it on to all but the one it came from.
@@ -48,10 +82,17 @@ impl TcpRendezvous {
         }
     }
 
-    /// Reads what has come on every connection.
+    /// Reads what has come on every connection, and notices who is silent.
     fn listen(&self) {
+        let mut vigil = self.vigil.lock().unwrap_or_else(PoisonError::into_inner);
+        vigil.look(self.clock.now());
         for (rank, event) in self.seats.poll() {
+            vigil.hear(rank);
+            if !self.seats.is_there(rank) {
+                vigil.forget(rank);
+            }
             let reason = match event {
+                Incoming::Frame(FrameKind::Beat, _) => continue,
                 Incoming::Frame(FrameKind::Data, bytes) => {
                     self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push_back(bytes);
                     continue;
@@ -63,7 +104,38 @@ impl TcpRendezvous {
             };
             self.spread(&reason, Some(rank));
         }
+        if let Some((rank, silence)) = vigil.silent() {
+            let silence = silence.as_secs_f64();
+            self.spread(
+                &format!(
+                    "rank {rank} hangs: it has given no sign of life for {silence:.0} s (stopped, or its node or network is gone)"
+                ),
+                None,
+            );
+        }
     }
+}
+
+/// Everyone whom this rank hears: on rank 0 all others, elsewhere rank 0.
+fn others(seats: &Seats) -> std::ops::Range<usize> {
+    match (seats.world(), seats.rank()) {
+        (1, _) => 0..0,
+        (world, 0) => 1..world,
+        _ => 0..1,
+    }
+}
+
+/// Says again and again that this process lives, whatever its other threads do, until what is given back is dropped. None where
+/// no thread can be started: the others then take this rank for lost.
+fn beats(seats: &Arc<Seats>) -> Option<Sender<()>> {
+    let (stop, stopped) = channel::<()>();
+    let seats = Arc::clone(seats);
+    let beat = move || {
+        while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+            seats.send(FrameKind::Beat, &[], None);
+        }
+    };
+    std::thread::Builder::new().name("beats".to_owned()).spawn(beat).ok().map(|_| stop)
 }
 
 impl ControlChannel for TcpRendezvous {
@@ -106,6 +178,8 @@ impl ControlChannel for TcpRendezvous {
 
 impl Drop for TcpRendezvous {
     fn drop(&mut self) {
-        self.seats.send(FrameKind::Bye, &[], None);
+        self.beats = None;
+        // Signs of life that nobody has read would take the last word with them if the connection were closed at once.
+        self.seats.farewell(FrameKind::Bye, &[], FAREWELL);
     }
 }

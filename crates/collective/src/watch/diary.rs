@@ -21,6 +21,8 @@ struct Page {
     description: String,
     inside: bool,
     since: Duration,
+    /// Time inside calls so far.
+    waited: Duration,
     doing: String,
     at_store: bool,
 }
@@ -49,6 +51,7 @@ impl Diary {
             description: String::new(),
             inside: false,
             since: clock.now(),
+            waited: Duration::ZERO,
             doing: String::new(),
             at_store: false,
         };
@@ -68,8 +71,17 @@ impl Diary {
 
     /// The caller waits for calls that it began before, or no longer.
     pub(super) fn wait(&self, inside: bool) {
-        let mut page = self.page();
-        (page.inside, page.since) = (inside, self.clock.now());
+        let (mut page, now) = (self.page(), self.clock.now());
+        if page.inside {
+            let waited = now.saturating_sub(page.since);
+            page.waited += waited;
+        }
+        (page.inside, page.since) = (inside, now);
+    }
+
+    /// How long the rank has waited in calls so far, those that have ended.
+    pub(super) fn waited(&self) -> Duration {
+        self.page().waited
     }
 
     /// What the rank does from now on.
@@ -159,6 +171,7 @@ mod tests {
         assert_eq!(Report::from_bytes(&report.to_bytes()).unwrap(), report);
         assert_eq!(report.last(), "it was in barrier (call 1), at step 12");
         diary.wait(false);
+        assert_eq!(diary.waited(), Duration::from_millis(1500));
         assert_eq!(diary.report().last(), "its last collective was barrier (call 1), at step 12");
         assert_eq!(Report::from_bytes(b"short"), None);
     }

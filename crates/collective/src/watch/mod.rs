@@ -10,9 +10,9 @@ mod judge;
 mod round;
 
 use crate::{
-    Buffer, Collective, CollectiveError, Op, Pending, broadcast_bytes,
+    AbortReason, Buffer, Collective, CollectiveError, Op, Pending, broadcast_bytes,
     rendezvous::{
-        Address, RendezvousError,
+        Here, RendezvousError,
         frames::{FrameKind, Hello},
         seats::Seats,
     },
@@ -22,10 +22,7 @@ use clock::{Clock, SystemClock};
 use diary::Diary;
 use judge::Limits;
 use std::{
-    collections::hash_map::RandomState,
     fmt::{Debug, Display},
-    hash::{BuildHasher, Hasher},
-    net::{TcpListener, UdpSocket},
     sync::{
         Arc, OnceLock,
         mpsc::{Sender, channel},
@@ -146,7 +143,8 @@ impl Watched {
     /// A peer is lost meanwhile.
     pub fn join(inner: Box<dyn Collective>, rules: Rules) -> Result<Self, CollectiveError> {
         let mut watched = Self::met(inner, &rules)?;
-        if watched.shared.watches() {
+        // Where nobody is heard, it still ends this process when the world has ended and a library keeps it.
+        if watched.world.1 > 1 {
             watched.begin(rules)?;
         }
         Ok(watched)
@@ -187,7 +185,7 @@ impl Watched {
 
     fn begin(&mut self, rules: Rules) -> Result<(), CollectiveError> {
         let (stop, stopped) = channel();
-        let round = round::Round::new(Arc::clone(&self.shared), rules);
+        let round = round::Round::new(Arc::clone(&self.shared), rules, self.inner().abort_reason());
         let inner = Arc::downgrade(self.inner());
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
@@ -205,6 +203,11 @@ impl Watched {
     /// Why the world ended, if it did.
     pub fn world_end(&self) -> Option<&WorldEnd> {
         self.shared.world_end.get()
+    }
+
+    /// How long this rank has waited in calls for others and for the transfer, as far as the host waits for them.
+    pub fn waited(&self) -> Duration {
+        self.shared.diary.waited()
     }
 
     /// Tells the others what this rank does from now on, for the sentence about it if it is lost.
@@ -281,6 +284,9 @@ impl Collective for Watched {
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.call("barrier".to_owned(), |inner| inner.barrier())
     }
+    fn abort_reason(&self) -> Option<Arc<AbortReason>> {
+        self.inner().abort_reason()
+    }
     fn abort(&self, reason: &str) {
         let place = self.shared.diary.report().place();
         let reason = format!("rank {} ({place}) gave up: {reason}", self.world.0);
@@ -294,39 +300,14 @@ fn meet(inner: &dyn Collective, rules: &Rules) -> Result<Result<Seats, Rendezvou
     let (rank, world) = (inner.rank() as u32, inner.world() as u32);
     let listener = if rank == 0 { Some(Seats::listen(0)) } else { None };
     let open = listener.as_ref().and_then(|listener| listener.as_ref().ok());
-    let bytes = broadcast_bytes(inner, open.map(|listener| offer(listener, rules)).unwrap_or_default(), 0)?;
-    let (run, addresses) = read_offer(&bytes, &rules.host);
+    let here = Here { host: &rules.host, node_name: rules.node_name.as_deref() };
+    let own = open.map(|listener| here.offer(listener)).unwrap_or_default();
+    let (run, addresses) = here.read(&broadcast_bytes(inner, own, 0)?);
     let hello = Hello { run, world, rank };
     Ok(match listener {
         Some(listener) => listener.and_then(|listener| Seats::welcome(&listener, hello, MEET_WITHIN)),
         None => Seats::come(&addresses, hello, MEET_WITHIN),
     })
-}
-
-/// Where rank 0 may be found: a number of this meeting, its port, and its host's names and addresses, one a line.
-fn offer(listener: &TcpListener, rules: &Rules) -> Vec<u8> {
-    let run = RandomState::new().build_hasher().finish();
-    let port = listener.local_addr().map_or(0, |address| address.port());
-    let mut hosts = vec![rules.host.clone()];
-    hosts.extend(rules.node_name.clone().filter(|name| *name != rules.host));
-    // Connecting a datagram socket sends nothing: it only tells by which of its addresses this host reaches others.
-    for (here, there) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
-        let address = UdpSocket::bind(here).and_then(|socket| socket.connect(there).and_then(|()| socket.local_addr()));
-        hosts.extend(address.ok().map(|address| address.ip().to_string()));
-    }
-    format!("{run}\n{port}\n{}", hosts.join("\n")).into_bytes()
-}
-
-/// What [`offer`] says, for a rank on `host`: of its own host it takes the loopback first.
-fn read_offer(bytes: &[u8], host: &str) -> (u64, Vec<Address>) {
-    let text = String::from_utf8_lossy(bytes);
-    let mut lines = text.lines();
-    let mut number = || lines.next().and_then(|line| line.parse::<u64>().ok()).unwrap_or_default();
-    let (run, port) = (number(), number() as u16);
-    let hosts: Vec<&str> = lines.collect();
-    let own = hosts.first() == Some(&host);
-    let all = own.then_some("127.0.0.1").into_iter().chain(hosts);
-    (run, all.map(|host| Address { host: host.to_owned(), port, run }).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     judge::{self, Heard},
 };
 use crate::{
-    Collective,
+    AbortReason, Collective,
     rendezvous::{frames::FrameKind, seats::Incoming},
 };
 use std::{
@@ -24,6 +24,8 @@ const BEAT: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the watch waits for an abort. One that hangs in a library is left to itself: the end of this process stands behind it.
 const ABORT: Duration = Duration::from_secs(1);
+/// How long the thread that makes the calls may take to say that they fail, before the watch says it.
+const STUCK: Duration = Duration::from_secs(5);
 
 pub(super) struct Round {
     shared: Arc<Shared>,
@@ -32,16 +34,20 @@ pub(super) struct Round {
     others: Vec<Heard>,
     said: Duration,
     looked: Duration,
+    /// Why the calls fail, as the backend has it, and since when that is known.
+    abort_reason: Option<Arc<AbortReason>>,
+    failed: Option<Duration>,
     /// Since when this rank knows that the world has ended.
     ended: Option<Duration>,
 }
 
 impl Round {
-    pub(super) fn new(shared: Arc<Shared>, rules: Rules) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, rules: Rules, abort_reason: Option<Arc<AbortReason>>) -> Self {
         let now = shared.clock.now();
         let ranks = if shared.seats.rank() == 0 { 1..shared.seats.world() } else { 0..1 };
         let others = ranks.map(|rank| Heard { rank, at: now, report: None }).collect();
-        let round = Self { shared, rules, others, said: now, looked: now, ended: None };
+        let (failed, ended) = (None, None);
+        let round = Self { shared, rules, others, said: now, looked: now, abort_reason, failed, ended };
         round.beat();
         round
     }
@@ -61,6 +67,7 @@ impl Round {
     pub(super) fn turn(&mut self, inner: &Weak<dyn Collective>) -> bool {
         if self.ended.is_none() {
             self.look();
+            self.look_at_calls();
         }
         let Some(end) = self.shared.world_end.get() else { return true };
         let Some(ended) = self.ended else {
@@ -96,6 +103,15 @@ impl Round {
         let lost = judge::silent(&self.others, &own, &limits, now)
             .or_else(|| first.then(|| judge::overdue(&self.all(own, now), &limits, now)).flatten());
         if let Some(reason) = lost {
+            self.shared.spread(WorldEnd { lost: true, reason }, None);
+        }
+    }
+
+    /// Ends a world whose calls fail while the thread that makes them is stuck in one and cannot say so.
+    fn look_at_calls(&mut self) {
+        let Some(reason) = self.abort_reason.as_ref().and_then(|kept| kept.reason()) else { return };
+        let now = self.shared.clock.now();
+        if now.saturating_sub(*self.failed.get_or_insert(now)) >= STUCK {
             self.shared.spread(WorldEnd { lost: true, reason }, None);
         }
     }

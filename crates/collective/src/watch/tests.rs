@@ -120,7 +120,7 @@ impl ByHand {
             let watched = Watched::met(Box::new(rank), &rules).unwrap();
             watched.note("step 7");
             watched.barrier().unwrap();
-            (Round::new(Arc::clone(&watched.shared), rules), watched)
+            (Round::new(Arc::clone(&watched.shared), rules, None), watched)
         };
         let (rounds, watched) = thread::scope(|scope| {
             let ranks: Vec<_> = Threads::world_of(size).into_iter().map(|rank| scope.spawn(|| join(rank))).collect();
@@ -287,6 +287,57 @@ fn an_abort_that_hangs_does_not_keep_the_process() {
     world.part();
 }
 
+/// The watch of rank 0 of two that have met, of which only this one watches, by a clock of its own; and its world's end.
+fn watch_alone(abort_reason: Option<Arc<AbortReason>>, kept: &Arc<Kept>) -> (Arc<Driven>, Vec<Watched>, Round) {
+    let clock = Arc::new(Driven::default());
+    let rules = |rank| Rules {
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        grace: Duration::from_secs(6),
+        stuck: Arc::clone(kept) as Arc<dyn Stuck>,
+        ..rules(rank, Duration::from_secs(12), Duration::from_secs(60))
+    };
+    let watched: Vec<Watched> = thread::scope(|scope| {
+        let join = |rank: Threads| {
+            let rules = rules(Collective::rank(&rank));
+            scope.spawn(move || Watched::met(Box::new(rank), &rules).unwrap())
+        };
+        let ranks: Vec<_> = Threads::world_of(2).into_iter().map(join).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    let round = Round::new(Arc::clone(&watched[0].shared), rules(0), abort_reason);
+    (clock, watched, round)
+}
+
+/// Turns a watch each second until it has nothing left to do; gives the seconds.
+fn turns(clock: &Driven, watched: &[Watched], round: &mut Round) -> u64 {
+    while round.turn(&Arc::downgrade(watched[0].inner())) {
+        clock.0.sleep(Duration::from_secs(1));
+        assert!(clock.now() < Duration::from_secs(100), "it goes on");
+    }
+    clock.now().as_secs()
+}
+
+#[test]
+fn a_rank_that_met_and_never_spoke_ends_the_world_within_half_a_minute() {
+    let kept = Arc::new(Kept::default());
+    let (clock, watched, mut round) = watch_alone(None, &kept);
+    assert!(turns(&clock, &watched, &mut round) < 30);
+    let reason = kept.0.get().unwrap();
+    assert!(reason.starts_with("rank 1 hangs: it has given no sign of life for 13 s"), "{reason}");
+    assert!(reason.contains("it has not said where it was"), "{reason}");
+    ByHand { clock, watched, rounds: vec![round] }.part();
+}
+
+#[test]
+fn a_thread_that_is_stuck_in_a_library_while_its_world_has_ended_is_ended_with_its_process() {
+    let (kept, abort_reason) = (Arc::new(Kept::default()), Arc::new(AbortReason::default()));
+    let (clock, watched, mut round) = watch_alone(Some(Arc::clone(&abort_reason)), &kept);
+    abort_reason.set("NCCL failed on rank 0: a link is down");
+    assert!(turns(&clock, &watched, &mut round) < 13, "before anybody could be silent");
+    assert_eq!(kept.0.get().unwrap(), "NCCL failed on rank 0: a link is down");
+    ByHand { clock, watched, rounds: vec![round] }.part();
+}
+
 #[test]
 fn a_call_that_fails_while_nobody_is_to_blame_says_so_itself_after_two_seconds() {
     let clock: Arc<dyn Clock> = Arc::new(SteppedClock::default());
@@ -302,14 +353,4 @@ fn a_call_that_fails_while_nobody_is_to_blame_says_so_itself_after_two_seconds()
     let error = ranks[0].shared.outcome::<()>(Err(failed)).unwrap_err();
     assert!(matches!(&error, CollectiveError::Aborted { reason } if reason == "the network"), "{error}");
     assert_eq!(clock.now(), SETTLE);
-}
-
-#[test]
-fn rank_zero_is_looked_for_on_the_own_host_first() {
-    let listener = Seats::listen(0).unwrap();
-    let bytes = offer(&listener, &rules(0, LONG, LONG));
-    let port = listener.local_addr().unwrap().port();
-    let hosts = |host| read_offer(&bytes, host).1.into_iter().map(|place| (place.host, place.port)).collect::<Vec<_>>();
-    assert_eq!(hosts("n1")[..3], ["127.0.0.1", "n1", "node-1"].map(|host| (host.to_owned(), port)));
-    assert_eq!(hosts("n2")[0], ("n1".to_owned(), port));
 }

@@ -251,6 +251,32 @@ fn a_peer_that_hangs_is_ended_by_the_deadline_and_the_stuck_thread_is_freed() {
 }
 
 #[test]
+fn a_communicator_is_not_aborted_under_a_call_that_is_stuck_inside_the_library() {
+    let double = Double::take();
+    double.set("stick_rank", 1).set("stick_call", 1);
+    let aborts = || double.log().iter().filter(|line| *line == "rank 1: ncclCommAbort").count();
+    on_device(&double, 2, SHORT, |nccl| {
+        let kept = nccl.inner.abort_reason().unwrap();
+        std::thread::scope(|scope| {
+            if nccl.rank() == 1 {
+                scope.spawn(|| {
+                    while kept.reason().is_none() {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    // Longer than the abort waits for its turn.
+                    std::thread::sleep(Duration::from_millis(2500));
+                    assert_eq!(aborts(), 0, "it would have freed what the call uses");
+                    double.set("release", 1);
+                });
+            }
+            let reason = reason((0..3).try_for_each(|_| sum_(nccl, &mut ones(3))));
+            assert!(reason.contains("waited 2.0 s in all_reduce(Sum, 3 f32)"), "{reason}");
+        });
+    });
+    assert_eq!(aborts(), 1, "it is ended once the call has returned");
+}
+
+#[test]
 fn a_host_wait_for_a_hung_peer_ends_with_the_reason_itself() {
     let double = Double::take();
     double.set("hang_rank", 0).set("hang_call", 0);

@@ -1,12 +1,15 @@
 //! Ranks that meet over TCP, on the loopback: what fits together meets, what does not is told why, and nobody hangs.
 
+use clock::{Clock, SteppedClock};
 use collective::{
     ControlChannel, Launch,
-    rendezvous::{Address, RendezvousError, TcpRendezvous},
+    rendezvous::{Address, Board, ByNote, Here, RendezvousError, TcpRendezvous},
 };
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -193,4 +196,64 @@ fn a_taken_port_is_named_with_a_remedy() {
     let address = Address { port: taken.local_addr().unwrap().port(), ..address() };
     let error = TcpRendezvous::join(&address, &launch(0, 2), SHORT).unwrap_err().to_string();
     assert!(error.contains("set MASTER_PORT to a free port"), "{error}");
+}
+
+/// Notes in the memory of a test.
+#[derive(Debug, Default)]
+struct Notes(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Board for Notes {
+    fn leave(&self, name: &str, note: &[u8]) -> Result<bool, String> {
+        let mut notes = self.0.lock().unwrap();
+        let free = !notes.contains_key(name);
+        notes.entry(name.to_owned()).or_insert_with(|| note.to_vec());
+        Ok(free)
+    }
+    fn find(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+}
+
+#[test]
+fn ranks_that_know_no_address_meet_by_a_note_once() {
+    let notes = Notes::default();
+    let note = |host| ByNote { board: &notes, name: "start-1", here: Here { host, node_name: None } };
+    let join = |rank| TcpRendezvous::join_by(&note("n1"), &launch(rank, 3), PATIENCE).unwrap();
+    let ranks: Vec<TcpRendezvous> = thread::scope(|scope| {
+        // The first rank comes last: the others wait for its note.
+        let others: Vec<_> = [1, 2].map(|rank| scope.spawn(move || join(rank))).into();
+        thread::sleep(Duration::from_millis(50));
+        let first = join(0);
+        std::iter::once(first).chain(others.into_iter().map(|rank| rank.join().unwrap())).collect()
+    });
+    ranks[2].announce_failure("rank 2 gave up: its disk is full");
+    // The first rank passes it on.
+    for rank in &ranks {
+        assert_eq!(word(rank), "rank 2 gave up: its disk is full");
+    }
+    let again = TcpRendezvous::join_by(&note("n1"), &launch(0, 3), SHORT).unwrap_err().to_string();
+    assert!(again.contains("`start-1`") && again.contains("REDDINO_MEETING"), "{again}");
+    let none = ByNote { name: "start-2", ..note("n2") };
+    let missing = TcpRendezvous::join_by(&none, &launch(1, 3), SHORT).unwrap_err().to_string();
+    assert!(missing.contains("rank 1 found no note `start-2`"), "{missing}");
+}
+
+#[test]
+fn a_rank_that_met_and_never_speaks_is_lost_within_half_a_minute() {
+    let address = address();
+    let (first, mut mute) = thread::scope(|scope| {
+        let first = scope.spawn(|| TcpRendezvous::join(&address, &launch(0, 2), PATIENCE).unwrap());
+        let mute = scope.spawn(|| by_hand(&address, 7, 2, 1));
+        (first.join().unwrap(), mute.join().unwrap())
+    });
+    let clock = Arc::new(SteppedClock::default());
+    let first = first.by_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    while first.peer_failure().is_none() {
+        clock.sleep(Duration::from_secs(1));
+        assert!(clock.now() < Duration::from_secs(30), "nobody is lost");
+    }
+    assert!(word(&first).starts_with("rank 1 hangs: it has given no sign of life for 13 s"), "{}", word(&first));
+    // Its own signs of life came all the while.
+    let mut frame = [0; 5];
+    mute.read_exact(&mut frame).unwrap();
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use run_folder::{MetricsLine, StepOutcome};
 
 /// Metrics-line key, Prometheus name after `reddino_train_`, factor to base units, help.
-const GAUGES: [(&str, &str, f64, &str); 22] = [
+const GAUGES: [(&str, &str, f64, &str); 25] = [
     ("step", "step", 1.0, "Number of the last step that has a metrics line."),
     ("loss", "loss", 1.0, "Total loss in nats."),
     ("dino_global", "dino_global_loss", 1.0, "DINO loss of the global crops in nats."),
@@ -36,6 +36,9 @@ const GAUGES: [(&str, &str, f64, &str); 22] = [
         "Energy that all ranks have used since the run began in joules, by counters or estimated.",
     ),
     ("kg_co2e", "emissions_kilograms", 1.0, "What that has emitted in kilograms of CO2 equivalent."),
+    ("ranks/slowest", "slowest_rank", 1.0, "The rank that the others waited for."),
+    ("ranks/busy_s", "slowest_rank_busy_seconds", 1.0, "Median seconds of its steps without waits for other ranks."),
+    ("ranks/median_busy_s", "median_rank_busy_seconds", 1.0, "The same of the median rank."),
     ("checkpoint_stall_s", "checkpoint_stall_seconds", 1.0, "Seconds that steps waited for the last checkpoint."),
     ("checkpoint_upload_s", "checkpoint_upload_seconds", 1.0, "Seconds of writing the last checkpoint."),
 ];

@@ -69,7 +69,7 @@ impl Trainer<'_> {
         };
         let room = Room { used: self.copies.used(), device: self.state.device() };
         let copy = tensor_bytes::copy_with_facts(&self.state.tensors(), &facts, part, room)?;
-        let (record, bytes) = (self.checkpoint_record(), self.copies.share(copy));
+        let (record, bytes) = (self.checkpoint_record(asked), self.copies.share(copy));
         if asked && self.first() {
             let (step, from) = (self.step, self.keeper.kept_step());
             tracing::info!(step, %from, "asked to stop: writing the last checkpoint; if killed before it is done, the run continues from the one before");
@@ -83,7 +83,7 @@ impl Trainer<'_> {
     }
 
     /// The record of a checkpoint of this step, whose bytes are not known yet.
-    fn checkpoint_record(&self) -> CheckpointRecord {
+    fn checkpoint_record(&self, asked: bool) -> CheckpointRecord {
         CheckpointRecord {
             step: self.step.into(),
             attempt: self.attempt.number,
@@ -95,6 +95,7 @@ impl Trainer<'_> {
             failed_steps: self.failed_steps,
             seconds: self.seconds(),
             energy: Some(self.consumption.record()),
+            held: Some(self.held(asked || self.step == self.config().total_steps())),
             score: self.scored.filter(|(step, _)| *step == self.step).map(|(_, score)| score),
             metrics: None,
         }

@@ -124,7 +124,7 @@ void meet(Comm* c, uint64_t call, const void* from, size_t bytes, std::unique_lo
 // A call of the group that is open in this thread.
 int called(Comm* c, const std::string& name, void* stream,
            std::function<void(uint64_t, std::unique_lock<std::mutex>&)> work) {
-  std::lock_guard<std::mutex> held(lock);
+  std::unique_lock<std::mutex> held(lock);
   if (depth == 0) { last_error = name + " outside a group"; return InternalError; }
   if (c->state != Success) { last_error = name + " while another call is in progress"; return InvalidArgument; }
   uint64_t call = c->calls++;
@@ -133,6 +133,9 @@ int called(Comm* c, const std::string& name, void* stream,
   if (knob("fail_rank") == c->rank && knob("fail_call") == long(call)) {
     last_error = "the test asked for it";
     return int(knob("fail_code"));
+  }
+  if (knob("stick_rank") == c->rank && knob("stick_call") == long(call)) {
+    changed.wait(held, [] { return knob("release") == 1; });  // a launch into a queue that is full
   }
   group.push_back({c, {name, [=] {
     say(on(c) + name + " queued");
@@ -286,7 +289,7 @@ void double_hold(void* event, void* stream) {
 }
 int double_reached(void* event) { std::lock_guard<std::mutex> held(lock); return (*static_cast<Shared*>(event))->reached; }
 void double_forget(void* event) { std::lock_guard<std::mutex> held(lock); delete static_cast<Shared*>(event); }
-void double_set(const char* name, long value) { std::lock_guard<std::mutex> held(lock); knobs[name] = value; }
+void double_set(const char* name, long value) { std::lock_guard<std::mutex> held(lock); knobs[name] = value; changed.notify_all(); }
 void double_reset() { std::lock_guard<std::mutex> held(lock); knobs.clear(); lines.clear(); last_error.clear(); }
 // The log as one text; the caller copies it before the next call.
 const char* double_log() {

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -132,6 +132,13 @@ measure-checkpoint: setup ## what checkpoints cost: stall, peak memory, seconds 
 	cargo build --locked --workspace --example measure_checkpoint
 	@env OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=67108864 \
 	  $(BIN)/examples/measure_checkpoint $(or $(SIZES),1)
+
+gpu-check: build ## a bundle for a machine with GPUs, in target/gpu-check-bundle.tar.gz: parity, NCCL, images/s, memory, in eight minutes there (DEVICE=cpu PYTHON=…: rehearse it here)
+	@scripts/gpu-bundle.sh target/gpu-check-bundle $(BIN)
+	@$(if $(DEVICE),DEVICE=$(DEVICE) $(or $(PYTHON),python3) target/gpu-check-bundle/check.py,echo "there: tar -xzf gpu-check-bundle.tar.gz && python gpu-check-bundle/check.py")
+
+drill: build ## what happens to a run when a rank, node, launcher, store or controller fails: all cells and 60 random kills (an hour; root, Slurm, S3); writes docs/drill.md
+	REDDINO_REQUIRE=mpi,slurm,s3 REDDINO_DRILL=docs/drill.md cargo test --locked --workspace --test system the_whole_drill -- --nocapture
 
 measure-store: build ## time and memory of the commands that read a whole store, on 1,000 drawn trials
 	@scripts/measure-store.sh $(BIN)

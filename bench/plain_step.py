@@ -5,6 +5,9 @@ masks, Sinkhorn-Knopp in place, DINO and iBOT in f32, clipping per submodule, fo
 weights and pixels: only time and memory are of interest. Prints one JSON line.
 
     python bench/plain_step.py --prototypes 131072 --batch 8 --threads 2 --repeats 5
+
+On a GPU (`--device cuda`) the peak of memory is the device's, `--precision bf16` runs under autocast, and `--compile` compiles student and
+teacher.
 """
 
 import argparse
@@ -17,7 +20,10 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-DIM, DEPTH, HEADS, PATCH, SIDE = 384, 12, 6, 14, 224
+# Width, depth and heads.
+MODELS = {"small": (384, 12, 6), "base": (768, 12, 12), "large": (1024, 24, 16)}
+DIM, DEPTH, HEADS = MODELS["small"]
+PATCH, SIDE = 14, 224
 TOKENS = (SIDE // PATCH) ** 2
 
 
@@ -94,14 +100,22 @@ def masks_of(crops):
 
 
 def main():
+    global DIM, DEPTH, HEADS
     parser = argparse.ArgumentParser()
     parser.add_argument("--prototypes", type=int, default=131072)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--model", choices=MODELS, default="small")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
+    DIM, DEPTH, HEADS = MODELS[args.model]
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    torch.set_default_device(args.device)
+    half = torch.autocast(args.device, torch.bfloat16, enabled=args.precision == "bf16")
     student, teacher = (nn.ModuleDict({"backbone": Backbone(), "head": Head(args.prototypes)}) for _ in range(2))
     teacher.load_state_dict(student.state_dict())
     teacher.requires_grad_(False).eval()
@@ -111,15 +125,22 @@ def main():
     rows = masks.flatten().nonzero().squeeze(1)
     weights = (1 / masks.sum(1).clamp(min=1)).unsqueeze(1).expand_as(masks)[masks]
 
+    if args.compile:
+        for module in [*student.values(), *teacher.values()]:
+            module.compile()
+
     def step():
         n = len(crops)
-        with torch.no_grad():
+        with torch.no_grad(), half:
             tokens = teacher["backbone"](crops)
             logits = teacher["head"](torch.cat([tokens[:, 0], tokens[:, 1:].flatten(0, 1)[rows]]))
+            logits = logits.float()
             cls, patches = sinkhorn(logits[:n], 0.04), sinkhorn(logits[n:], 0.04)
             cls = torch.cat([cls[n // 2 :], cls[: n // 2]])
-        tokens = student["backbone"](crops, masks)
-        logits = student["head"](torch.cat([tokens[:, 0], tokens[:, 1:].flatten(0, 1)[rows]]))
+        with half:
+            tokens = student["backbone"](crops, masks)
+            logits = student["head"](torch.cat([tokens[:, 0], tokens[:, 1:].flatten(0, 1)[rows]]))
+        logits = logits.float()
         dino = cross_entropy(cls, logits[:n]).mean()
         ibot = (cross_entropy(patches, logits[n:]) * weights).sum() / n
         (0.5 * dino + ibot).backward()
@@ -137,7 +158,8 @@ def main():
         began = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    on_host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if args.device == "cuda" else on_host
     print(json.dumps({"torch": torch.__version__, "seconds": seconds, "peak_mb": round(peak), "rows": len(crops) + len(rows)}))
 
 

@@ -59,6 +59,12 @@ pub struct Proxy {
 struct State {
     /// Connections end before anything is read.
     away: AtomicBool,
+    /// Requests are not answered as long as it is so.
+    held: AtomicBool,
+    /// The server acts, and its answers are lost.
+    mute: AtomicBool,
+    /// Milliseconds before each request goes on.
+    delay_ms: AtomicU64,
     /// Requests with a larger body are refused.
     largest: AtomicU64,
     /// The requests that were let through.
@@ -76,6 +82,9 @@ impl Proxy {
         let rules = Arc::new(Mutex::new(rules.to_vec()));
         let state = Arc::new(State {
             away: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
+            delay_ms: AtomicU64::new(0),
             largest: AtomicU64::new(u64::MAX),
             lines: Mutex::default(),
         });
@@ -101,6 +110,27 @@ impl Proxy {
     /// Ends every connection from now on, as a server that is stopped does, or lets them through again.
     pub fn set_away(&self, away: bool) {
         self.state.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Takes requests and does nothing with them, as a server that is stopped does, or goes on with them.
+    pub fn set_held(&self, held: bool) {
+        self.state.held.store(held, Ordering::SeqCst);
+    }
+
+    /// Lets requests through and no answer back, as a network does that is cut in one direction.
+    pub fn set_mute(&self, mute: bool) {
+        self.state.mute.store(mute, Ordering::SeqCst);
+    }
+
+    /// Keeps each request for `time` before it goes on.
+    pub fn set_delay(&self, time: Duration) {
+        self.state.delay_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// Whether a request whose line begins so was let through.
+    pub fn has_seen(&self, beginning: &str) -> bool {
+        let lines = self.state.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().any(|line| line.starts_with(beginning))
     }
 
     /// Waits until a request line with `word` was let through, and then stops the server for `time`.
@@ -157,6 +187,10 @@ fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>, st
         return Ok(());
     }
     let (head, mut body) = message(&mut client)?;
+    std::thread::sleep(Duration::from_millis(state.delay_ms.load(Ordering::SeqCst)));
+    while state.held.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let harm = match body.len() as u64 > state.largest.load(Ordering::SeqCst) {
         true => Some(Harm::Answer("400 Bad Request", "EntityTooLarge")),
         false => harm,
@@ -176,6 +210,9 @@ fn serve(mut client: TcpStream, server: SocketAddr, rules: &Mutex<Vec<Rule>>, st
     upstream.write_all(&body)?;
     let mut answer = Vec::new();
     upstream.read_to_end(&mut answer)?;
+    if state.mute.load(Ordering::SeqCst) {
+        return Ok(());
+    }
     let at = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     let (head, body) = answer.split_at_mut(at);
     let half = body.len() / 2;

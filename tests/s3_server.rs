@@ -67,6 +67,14 @@ impl S3Server {
         ]
     }
 
+    /// A small text in the bucket, read past S3 and its keys.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let filer = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port - 1));
+        let answer = ask(filer, &format!("GET /buckets/{BUCKET}/{key}"), "")?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.contains(" 200 ").then(|| body.to_owned())
+    }
+
     fn start(weed: &Path) -> Self {
         // Another process may take a port between the look and the start: then the server ends, and others are tried.
         for _ in 0..4 {

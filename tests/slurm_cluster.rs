@@ -124,6 +124,38 @@ impl Cluster {
         })
     }
 
+    /// The beginning of the names of its network namespaces; none where nodes share the network of the machine.
+    pub fn network(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("run/networks")).ok()?;
+        Some(text.split_whitespace().next()?.to_owned())
+    }
+
+    /// The process of a daemon that start.sh has started.
+    pub fn daemon(&self, name: &str) -> Option<u32> {
+        let text = std::fs::read_to_string(self.folder.path().join("run/processes")).ok()?;
+        let mut lines = text.lines().rev().filter_map(|line| line.split_once(' '));
+        lines.find_map(|(process, daemon)| (daemon == name).then(|| process.parse().ok()).flatten())
+    }
+
+    /// Starts the controller again after it was killed, with the state that it had.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start_controller(&self) {
+        let folder = self.folder.path();
+        let log = std::fs::File::create(folder.join("log/slurmctld-again.out")).expect("a log");
+        let mut command = self.command("sh");
+        let controller = command
+            .args(["-c", "PATH=$PATH:/usr/sbin exec setsid slurmctld -D"])
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::null())
+            .spawn();
+        let line = format!("{} slurmctld\n", controller.expect("it starts").id());
+        let path = folder.join("run/processes");
+        let processes = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, processes + &line).expect("noted for stop.sh");
+    }
+
     /// Kills a node at once, with all it runs.
     ///
     /// # Panics

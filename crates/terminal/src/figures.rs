@@ -40,6 +40,14 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A difference of fractions in points of percent, with its sign; one that rounds to zero has none.
+pub fn points(difference: f64) -> String {
+    match format!("{:+.1}", 100.0 * difference).as_str() {
+        "+0.0" | "-0.0" => "0.0".to_owned(),
+        signed => signed.replace('-', "−"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +64,11 @@ mod tests {
             ["512 B", "1.5 MB", "5.5 GB", "3.0 TB"]
         );
         assert_eq!(megabytes(40_800_000), "40.8 MB");
+    }
+
+    #[test]
+    fn points_have_a_sign_unless_they_round_to_zero() {
+        assert_eq!([0.0123, -0.0123, -0.0004].map(points), ["+1.2", "−1.2", "0.0"]);
     }
 
     #[test]

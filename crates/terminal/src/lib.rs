@@ -10,7 +10,7 @@ mod version;
 
 pub use columns::{columns, table};
 pub use examples::examples;
-pub use figures::{bytes, duration, megabytes, thousands};
+pub use figures::{bytes, duration, megabytes, points, thousands};
 pub use version::Version;
 
 use serde::Serialize;

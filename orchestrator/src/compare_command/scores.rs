@@ -150,7 +150,7 @@ impl Row {
     ) -> Self {
         let mark = if probe == eval.primary.probe { " (primary)" } else { "" };
         let [a, b] = scores.map(|score| format!("{:.1}", 100.0 * score));
-        let mean = mean.map_or_else(|| "-".to_owned(), signed);
+        let mean = mean.map_or_else(|| "-".to_owned(), terminal::points);
         let metric = metric_words(eval.primary.metric.name());
         Self { words: [eval.name.clone(), format!("{}{mark}", probe.name()), metric, a, b, mean], interval }
     }
@@ -162,9 +162,5 @@ impl Row {
 }
 
 fn shown(interval: Interval) -> String {
-    format!("[{}, {}]", signed(interval.lo), signed(interval.hi))
-}
-
-fn signed(value: f64) -> String {
-    format!("{:+.1}", 100.0 * value).replace('-', "−")
+    format!("[{}, {}]", terminal::points(interval.lo), terminal::points(interval.hi))
 }

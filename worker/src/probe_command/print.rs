@@ -96,25 +96,12 @@ fn intervals(of: &Evaluation, (probe, compared): (Probe, &[Scored]), bootstrap: 
     let mut cells = vec![format!("[{:.1}, {:.1}]", 100.0 * interval.lo, 100.0 * interval.hi)];
     for Scored { evaluation: other, .. } in compared {
         let (difference, interval) = of.paired_difference(other, probe, Metric::WeightedF1, bootstrap)?;
-        cells.push(format!("{} [{}, {}]", points(difference), points(interval.lo), points(interval.hi)));
+        cells.push(format!(
+            "{} [{}, {}]",
+            terminal::points(difference),
+            terminal::points(interval.lo),
+            terminal::points(interval.hi)
+        ));
     }
     Ok(cells)
-}
-
-/// A difference in points, with its sign; a difference that rounds to zero has none.
-fn points(difference: f64) -> String {
-    match format!("{:+.1}", 100.0 * difference).as_str() {
-        "+0.0" | "-0.0" => "0.0".to_owned(),
-        signed => signed.replace('-', "−"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_have_a_sign_unless_they_round_to_zero() {
-        assert_eq!([0.0123, -0.0123, -0.0004].map(points), ["+1.2", "−1.2", "0.0"]);
-    }
 }

@@ -154,6 +154,12 @@ impl Cluster {
         let path = folder.join("run/processes");
         let processes = std::fs::read_to_string(&path).unwrap_or_default();
         std::fs::write(path, processes + &line).expect("noted for stop.sh");
+        let began = Instant::now();
+        let answers = || self.command("scontrol").arg("ping").output().is_ok_and(|output| output.status.success());
+        while !answers() {
+            assert!(began.elapsed() < PATIENCE, "the controller does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Kills a node at once, with all it runs.

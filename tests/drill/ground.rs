@@ -1,6 +1,6 @@
 //! What all cells share: the run that is disturbed, the moments at which it can be, and what an undisturbed one gives.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ pub(crate) fn file_of(when: When) -> Option<String> {
 }
 
 /// Waits for a moment of a run in the folder `run`, where processes have started already.
-pub(crate) fn wait_for_moment(run: &PathBuf, when: When) {
+pub(crate) fn wait_for_moment(run: &Path, when: When) {
     if let Some(file) = file_of(when) {
         wait_for(&file, || run.join(&file).exists());
     }

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -42,15 +43,16 @@ def broken(path):
         at = (path.parent / place).resolve() if place else path
         if not at.exists():
             yield f"{target}: no such file"
+        elif path.is_relative_to(DOCS) and not at.is_relative_to(DOCS):
+            yield f"{target}: the site contains docs/ alone; name the file as text: `{at.relative_to(ROOT)}`"
         elif heading and at.suffix == ".md" and heading not in anchors(at):
             yield f"{target}: no such heading"
 
 
 def unlisted(files):
     """Pages of the documentation that its table of contents does not name."""
-    docs = ROOT / "docs"
-    named = {(docs / target).resolve() for target in LINK.findall((docs / "SUMMARY.md").read_text())}
-    return [path for path in files if path.is_relative_to(docs) and path not in named and path.name != "SUMMARY.md"]
+    named = {(DOCS / target).resolve() for target in LINK.findall((DOCS / "SUMMARY.md").read_text())}
+    return [path for path in files if path.is_relative_to(DOCS) and path not in named and path.name != "SUMMARY.md"]
 
 
 def main():

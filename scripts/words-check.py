@@ -2,7 +2,7 @@
 """Finds phrases that readers stumbled over, so that they do not come back.
 
     scripts/words-check.py            # pages, README, comments of configs, job scripts: exit status 1 and a line for each hit
-    scripts/words-check.py --rust     # also doc comments and texts in Rust
+    scripts/words-check.py --rust     # also doc comments and texts in Rust, and the reference pages made from them: this is `make words`
 
 Each pattern has a reason and a better form. A hit that is right goes into ALLOWED, with the reason. The script needs Python 3 alone.
 """

@@ -325,7 +325,7 @@ fn a_killed_process_is_named_with_its_host_and_its_last_collective() {
     let line = said.lines().find(|line| line.contains(&words)).unwrap_or_else(|| panic!("{words}: {said}"));
     assert!(line.contains("(call ") && line.contains("at step "), "{line}");
     let label = format!("rank=0 host={host} ");
-    let logged: Vec<&str> = said.lines().filter(|line| line.contains(" INFO ") || line.contains("ERROR ")).collect();
+    let logged: Vec<&str> = said.lines().filter(|line| line.contains(" INFO ") || line.contains("error: ")).collect();
     assert!(logged.len() > 1 && logged.iter().all(|line| line.starts_with(&label)), "{said}");
 }
 

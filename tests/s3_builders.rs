@@ -137,7 +137,7 @@ fn a_bucket_refuses_another_set_names_strays_and_goes_on_as_a_directory_does() {
             left.create(key, set.get(key).unwrap()).unwrap();
         }
         let said = refused(&build(&killed, "56"));
-        assert!(said.contains("2 shards lie there") && !said.contains("read "), "{said}");
+        assert!(said.contains("2 shards are there") && !said.contains("read "), "{said}");
         let said = refused(&["verify".to_owned(), killed.clone()]);
         assert!(said.contains("2 shards and no manifest"), "{said}");
         left.create("shards/0123456789ab/00000.parquet", "of another plan".into()).unwrap();

@@ -139,7 +139,7 @@ fn a_wrong_secret_is_one_sentence_without_it() {
             let texts = [error.to_string(), format!("{error:?}")];
             for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
                 let secret = std::env::var(name).unwrap();
-                assert!(texts.iter().all(|text| !text.contains(&secret)), "{name} is told: {texts:?}");
+                assert!(texts.iter().all(|text| !text.contains(&secret)), "{name} is shown: {texts:?}");
             }
             assert!(texts[0].contains(store.uri()) && texts[0].lines().count() == 1, "{}", texts[0]);
         }

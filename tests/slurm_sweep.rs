@@ -153,7 +153,7 @@ fn a_sweep_on_slurm_gives_the_numbers_of_a_sweep_on_one_machine() {
     let short = CONFIG.replace("epoch_length: 24", "epoch_length: 6");
     std::fs::write(bench.path("base.yaml"), short).expect("the configuration is written");
     let (out, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
-    assert!(out.contains("koleo-off") && err.contains("7 trials finished, 0 were finished before"), "{out}{err}");
+    assert!(out.contains("koleo-off") && err.contains("7 trials finished now, 0 before"), "{out}{err}");
     assert!(out.contains("baseline: random") && out.contains("baseline: histogram"), "{out}");
     assert_eq!(bench.jobs().len(), 14, "four trials and three baselines: {:?}", bench.jobs());
     let here = ["sweep", "sweep.yaml", "--store", "here", "--worker", text(&bench.worker)];
@@ -178,7 +178,7 @@ fn killed_in_the_middle_it_adopts_its_jobs_and_submits_none_twice() {
     assert!(status.contains("train: RUNNING, Slurm job ") && status.contains("4 running"), "{status}");
     let (_, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
     assert!(err.contains("4 of 4 trials are already running"), "{err}");
-    assert!(err.contains("4 trials finished"), "{err}");
+    assert!(err.contains("4 trials finished now"), "{err}");
     assert_eq!((bench.journal("train"), bench.journal("trained"), bench.journal("probe")), (4, 4, 4));
     assert_eq!(bench.jobs().len(), 8, "one array of four that trains and one that probes: {:?}", bench.jobs());
 }
@@ -196,7 +196,7 @@ fn a_wave_whose_sbatch_timed_out_is_found_by_its_name() {
     // The controller is away now and then.
     bench.fault("squeue", "echo x >>CALLS; case $(wc -l <CALLS) in 6 | 8 | 9) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1;; esac; exec REAL \"$@\"");
     let (_, err) = ended(&bench.sweep(&[]).env("PATH", sbatch).output().expect("runs"), 0);
-    assert!(err.contains("Socket timed out") && err.contains("4 trials finished"), "{err}");
+    assert!(err.contains("Socket timed out") && err.contains("4 trials finished now"), "{err}");
     assert!(
         err.contains("(squeue: slurm_load_jobs error: Unable to contact") && err.contains("answers again"),
         "{err}"
@@ -213,7 +213,7 @@ fn killed_between_sbatch_and_its_note_it_submits_none_twice() {
     assert_eq!(killed.status.code(), None, "{}", String::from_utf8_lossy(&killed.stderr));
     assert_eq!((bench.jobs().len(), bench.records("/train.json")), (4, 0), "submitted, and not noted");
     let (_, err) = ended(&bench.sweep(&[]).output().expect("runs"), 0);
-    assert!(err.contains("4 trials finished"), "{err}");
+    assert!(err.contains("4 trials finished now"), "{err}");
     assert_eq!((bench.jobs().len(), bench.journal("train")), (8, 4), "{:?}", bench.jobs());
 }
 
@@ -238,7 +238,7 @@ fn waves_keep_under_the_array_size_and_a_failing_trial_stops_no_other() {
     let bench = bench.with("DOUBLE_FAIL_IF", "koleo_weight\": 0.0");
     let (out, err) = ended(&bench.sweep(&[]).output().expect("runs"), 3);
     assert!(err.contains("koleo-off/seed-0 FAILED: train: exit code 1: the loss is not a number"), "{err}");
-    assert!(err.contains("2 trials finished, 0 were finished before, 2 failed, 0 left"), "{err}");
+    assert!(err.contains("2 trials finished now, 0 before, 2 failed, 0 not done"), "{err}");
     assert!(out.contains("the loss is not a number"), "{out}");
     let mut arrays = bench.jobs();
     arrays.sort();
@@ -248,7 +248,7 @@ fn waves_keep_under_the_array_size_and_a_failing_trial_stops_no_other() {
 
     let bench = bench.with("DOUBLE_FAIL_IF", "");
     let (_, err) = ended(&bench.sweep(&["--retry-failed"]).output().expect("runs"), 0);
-    assert!(err.contains("2 trials finished, 2 were finished before"), "{err}");
+    assert!(err.contains("2 trials finished now, 2 before"), "{err}");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn interrupted_it_leaves_its_jobs_and_cancel_ends_them() {
     bench.wait("nothing is left", || cluster.ask("squeue", &["-h"]).is_empty());
     let bench = bench.with("DOUBLE_STEPS", "2").with("DOUBLE_STEP_S", "0");
     let (_, err) = ended(&bench.sweep(&["--slots", "4"]).output().expect("runs"), 0);
-    assert!(err.contains("4 trials finished"), "{err}");
+    assert!(err.contains("4 trials finished now"), "{err}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_task_whose_worker_was_killed_goes_back_into_the_queue_while_its_run_comes_f
     let Some(cluster) = Cluster::start("a_task_whose_worker_was_killed", false) else { return };
     let bench = Bench::double(&cluster, "").with("DOUBLE_KILLED", "koleo_weight");
     let (_, err) = ended(&bench.sweep(&["--only", "reference"]).output().expect("runs"), 0);
-    assert!(err.contains("2 trials finished"), "{err}");
+    assert!(err.contains("2 trials finished now"), "{err}");
     assert_eq!((bench.journal("train"), bench.journal("requeue"), bench.journal("trained")), (4, 2, 2));
     assert_eq!((bench.records("attempt-1/result.json"), bench.records("attempt-2/claim.json")), (2, 0));
     // One whose restarts bring nothing fails, with the worker's sentence.

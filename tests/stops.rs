@@ -1,4 +1,4 @@
-//! A run that is told to stop, early or late, with or without a terminal; one that has too little memory; and the count of its
+//! A run that gets a signal to stop, early or late, with or without a terminal; one that has too little memory; and the count of its
 //! restarts.
 
 use std::io::{BufRead, BufReader};

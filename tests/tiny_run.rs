@@ -25,7 +25,7 @@ log: {every_steps: 1, collapse_every_steps: 6}
 /// A path as text.
 ///
 /// # Panics
-/// It is no UTF-8.
+/// It is not UTF-8.
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }

@@ -1,6 +1,6 @@
 //! The build script of every package that makes an executable with LibTorch in it (`build = "../torch-shim/link.rs"`).
 //! It writes the library folder into the executable, and holds on to libtorch_cuda where there is one: nothing in Rust
-//! refers to it, and rustc links with --as-needed, so it would be dropped in silence.
+//! refers to it, and rustc links with --as-needed, so it would be dropped silently.
 #![allow(clippy::print_stdout, reason = "a build script speaks to cargo through stdout")]
 
 use std::{env, path::PathBuf};

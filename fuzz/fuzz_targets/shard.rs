@@ -34,8 +34,8 @@ fuzz_target!(init: quiet(), |bytes: &[u8]| {
     }
 });
 
-/// The fuzzer ends at a panic's hook; panics of decoders that the product catches are no findings. One that it does not catch ends
-/// the run all the same.
+/// The fuzzer ends when a panic reaches its hook. This hook ignores panics of decoders, which the product catches; a panic that the
+/// product does not catch still ends the run.
 fn quiet() {
     std::panic::set_hook(Box::new(|_| {}));
 }

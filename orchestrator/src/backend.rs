@@ -82,6 +82,6 @@ pub(crate) trait Backend<'a> {
     /// How long to wait between looks.
     fn pause(&self) -> Duration;
 
-    /// What becomes of the attempts after an interrupted sweep, in a sentence.
+    /// A sentence on whether the attempts of an interrupted sweep continue or stop.
     fn farewell(&self) -> String;
 }

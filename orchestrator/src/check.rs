@@ -41,7 +41,7 @@ struct Sizes {
 /// What the checks before a sweep found out.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// What must be mended first, a sentence each.
+    /// What must be corrected first, a sentence each.
     pub(crate) problems: Vec<String>,
     /// Bytes of the largest checkpoint.
     pub(crate) checkpoint_bytes: u64,
@@ -52,15 +52,23 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// The size of a checkpoint, and the room for it, in a sentence.
-    pub(crate) fn room(&self) -> String {
-        let free =
-            self.free_bytes.map(|free| format!("; the store has {} free", terminal::bytes(free))).unwrap_or_default();
-        let features = match self.features_bytes {
-            0 => String::new(),
-            bytes => format!("; the features that the probes keep take {}", terminal::bytes(bytes)),
-        };
-        format!("A checkpoint takes up to {}{features}{free}.", terminal::bytes(self.checkpoint_bytes))
+    /// What the trials write that is large, and the room for it, in a sentence; `None` if they write neither checkpoints nor features.
+    pub(crate) fn room(&self) -> Option<String> {
+        let sizes = [
+            ("a checkpoint takes up to", self.checkpoint_bytes),
+            ("the features that the probes keep take", self.features_bytes),
+        ];
+        let mut parts: Vec<String> = sizes
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(what, bytes)| format!("{what} {}", terminal::bytes(bytes)))
+            .collect();
+        if parts.is_empty() {
+            return None;
+        }
+        parts.extend(self.free_bytes.map(|free| format!("the store has {} free", terminal::bytes(free))));
+        let sentence = parts.join("; ");
+        Some(format!("{}{}.", sentence[..1].to_uppercase(), &sentence[1..]))
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Stage {
 /// * `config` the local file that holds the resolved config of arm and seed.
 /// * `uri_of` turns a key of the sweep's store into a URI.
 ///
-/// Each is told what the plan expects of the worker, the shards, the split and the initial weights, and refuses to begin
-/// with anything else.
+/// Each stage is given the digests that the plan expects (worker, shards, split, initial weights) and refuses to begin with
+/// anything else.
 pub(crate) fn stages(
     plan: &Plan,
     trial: &Trial<'_>,
@@ -295,7 +295,7 @@ pub(crate) mod tests {
         assert!(shown("worker", &stages[1].args).contains(" --evaluations optimum "), "{:?}", stages[1].args);
     }
 
-    /// Arms of one seed are told nothing but their config, their name and where to leave things.
+    /// Command lines of the arms of one seed differ in nothing but config, name and addresses of results.
     #[test]
     fn arms_of_one_seed_differ_in_config_and_place_alone() {
         let plan = plan();

@@ -8,6 +8,7 @@ use results::stats::verdict::Rules;
 use results::table::{POWER, Table};
 use shards::Split;
 use store::Store;
+use terminal::counted;
 
 use crate::records::{EvalSet, Plan};
 
@@ -45,20 +46,20 @@ fn detectable(plan: &Plan, eval: &EvalSet, known: Option<&Table>) -> String {
     let seeds = plan.seeds.len();
     let enough = seeds.max(FEWEST_SEEDS);
     let of = |spread: &Spread| spread.minimum_detectable(enough, tests, POWER, &rules).unwrap_or(f64::INFINITY);
-    let (spread, whence) = known.and_then(|table| widest(table, eval, of)).unwrap_or_else(|| measured(eval));
-    let found = format!("differences of {:.1} points and more", 100.0 * of(&spread));
-    let (percent, on) = (100.0 * POWER, &eval.name);
+    let (spread, assumption) = known.and_then(|table| widest(table, eval, of)).unwrap_or_else(|| measured(eval));
+    let (least, percent) = (100.0 * of(&spread), 100.0 * POWER);
+    let (found, on) =
+        (format!("the smallest detectable difference is {least:.1} points ({percent:.0} % power)"), &eval.name);
     if seeds < FEWEST_SEEDS {
-        let have = if seeds == 1 { "1 seed gives".to_owned() } else { format!("{seeds} seeds give") };
+        let have = counted(seeds, "seed");
         return format!(
-            "Detectable on {on}: nothing, since {have} neither interval nor verdict. With {enough} seeds: {found}, with probability \
-             {percent:.0} %, {whence}."
+            "On {on}: no interval and no verdict with {have}. With {enough} seeds {found}, assuming {assumption}."
         );
     }
-    format!("Detectable on {on} with {seeds} seeds: {found}, with probability {percent:.0} %, {whence}.")
+    format!("On {on}: with {seeds} seeds {found}, assuming {assumption}.")
 }
 
-/// The spread of the arm that varies most among those that have finished, and where it comes from.
+/// The spread of the arm that varies most among those that have finished, and the words that name it.
 fn widest(table: &Table, eval: &EvalSet, detectable: impl Fn(&Spread) -> f64) -> Option<(Spread, String)> {
     let of_eval = table.lines.iter().filter(|line| line.is_primary && !line.is_baseline() && line.dataset == eval.name);
     let spreads = of_eval.filter_map(|line| {
@@ -68,24 +69,32 @@ fn widest(table: &Table, eval: &EvalSet, detectable: impl Fn(&Spread) -> f64) ->
         Some((difference.spread?, line.name(), difference.seeds))
     });
     let (spread, arm, seeds) = spreads.max_by(|a, b| detectable(&a.0).total_cmp(&detectable(&b.0)))?;
-    Some((spread, format!("if differences spread as that of {arm} over the {seeds} seeds finished here, the widest")))
+    Some((
+        spread,
+        format!(
+            "the spread of arm `{arm}` over its {} in this sweep, the widest of all arms",
+            counted(seeds, "finished seed")
+        ),
+    ))
 }
 
-/// The measured spread on as many groups as the evaluation set has.
+/// The measured spread on as many groups as the evaluation set has, and the words that name it.
 fn measured(eval: &EvalSet) -> (Spread, String) {
     let groups = groups(eval);
     let spread = Components::measured_spread(groups);
-    let over = groups
-        .map_or_else(|| format!("{} groups", Components::measured_groups()), |groups| format!("its {groups} groups"));
-    let whence = format!(
-        "if differences spread as measured on Chula RBC-12 (bench/statistics, balanced accuracy): {:.1} points over seeds, {:.1} over {over}",
+    let over = groups.map_or_else(
+        || counted(Components::measured_groups(), "group"),
+        |groups| format!("its {}", counted(groups, "group")),
+    );
+    let assumption = format!(
+        "the spread measured on Chula RBC-12 (bench/statistics, balanced accuracy): {:.1} points over seeds, {:.1} over {over}",
         100.0 * spread.per_seed.sqrt(),
         100.0 * spread.floor.sqrt(),
     );
-    (spread, whence)
+    (spread, assumption)
 }
 
-/// The number of groups of an evaluation set; `None` where its split cannot be read, which is told elsewhere.
+/// The number of groups of an evaluation set; `None` if its split cannot be read, which is an error elsewhere.
 fn groups(eval: &EvalSet) -> Option<usize> {
     let split = Split::read(&Store::open(&eval.shards.uri).ok()?, &eval.split, &eval.shards.digest).ok()?;
     Some(split.groups().count())
@@ -118,17 +127,24 @@ mod tests {
         let mut plan = plan();
         let few = power(&plan, None).join("\n");
         assert!(
-            few.starts_with("Detectable on cells: nothing, since 1 seed gives neither interval nor verdict."),
+            few.starts_with(
+                "On cells: no interval and no verdict with 1 seed. With 3 seeds the smallest detectable difference is "
+            ),
             "{few}"
         );
-        assert!(few.contains("With 3 seeds: differences of ") && few.contains("over 317 groups"), "{few}");
+        assert!(few.contains(" points (80 % power), assuming the spread measured on Chula RBC-12 "), "{few}");
+        assert!(few.contains("over 317 groups"), "{few}");
         let points = |text: &str| {
-            let rest = text.split("differences of ").nth(1).unwrap();
+            let rest = text.split("difference is ").nth(1).unwrap();
             rest.split(' ').next().unwrap().parse::<f64>().unwrap()
         };
         plan.seeds = (0..10).map(Into::into).collect();
         let many = power(&plan, None).join("\n");
-        assert!(many.starts_with("Detectable on cells with 10 seeds: ") && points(&many) < points(&few), "{many}");
+        assert!(
+            many.starts_with("On cells: with 10 seeds the smallest detectable difference is ")
+                && points(&many) < points(&few),
+            "{many}"
+        );
         plan.arms.truncate(1);
         assert!(power(&plan, None).is_empty());
     }
@@ -161,10 +177,10 @@ mod tests {
         plan.seeds = vec![0.into(), 1.into(), 2.into()];
         let of = |table: &Table| power(&plan, Some(table)).join("\n");
         assert!(
-            of(&finished([1, 3, 2])).contains("as that of b over the 3 seeds finished here"),
+            of(&finished([1, 3, 2])).contains("assuming the spread of arm `b` over its 3 finished seeds in this sweep"),
             "{}",
             of(&finished([1, 3, 2]))
         );
-        assert!(of(&finished([0; 3])).contains("as measured on Chula RBC-12"), "{}", of(&finished([0; 3])));
+        assert!(of(&finished([0; 3])).contains("measured on Chula RBC-12"), "{}", of(&finished([0; 3])));
     }
 }

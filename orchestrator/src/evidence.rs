@@ -270,7 +270,7 @@ pub(crate) fn check_origin(
     checked.map_err(|error| anyhow!("{error:#}; set it aside with `orchestrator verify {} --repair`", store.uri()))
 }
 
-/// What is said of a result that names a file of another attempt.
+/// The message about a result that names a file of another attempt.
 fn foreign(store: &Store, trial: &Trial<'_>, (attempt, key): (Attempt, &str)) -> String {
     format!(
         "{} is the result of another attempt: it names {key}; set it aside with `orchestrator verify {} --repair`",
@@ -279,7 +279,7 @@ fn foreign(store: &Store, trial: &Trial<'_>, (attempt, key): (Attempt, &str)) ->
     )
 }
 
-/// What is said of a file that is not what the result record names.
+/// The message about a file that is not what the result record names.
 fn damaged(store: &Store, what: &str) -> String {
     format!(
         "{what} is damaged: it does not match the digest in the attempt's result.json; restore it from a copy, or set the \
@@ -300,7 +300,7 @@ fn eval_of<'a>(plan: &'a Plan, trial: &Trial<'a>, key: &RowsKey) -> Result<&'a E
 /// What is known of a finished trial, or why its records cannot be used.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// The state; a finished trial whose rows are no evidence is [`State::Damaged`].
+    /// The state; a finished trial whose rows cannot be trusted is [`State::Damaged`].
     pub(crate) state: State,
     /// The rows of a finished trial.
     pub(crate) rows: Vec<ResultRow>,

@@ -13,7 +13,7 @@ use terminal::thousands;
 use crate::command::shown;
 use crate::records::{EvalSet, Plan, ShardRef, Trial};
 
-/// What becomes of a sweep whose training and evaluation sets share images, or were not compared.
+/// What to do with a sweep whose training and evaluation sets share images, or were not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Leakage {
@@ -28,7 +28,7 @@ pub(crate) enum Leakage {
 /// What the gate has to say, a sentence each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gate {
-    /// What must be mended first.
+    /// What must be corrected first.
     pub(crate) problems: Vec<String>,
     /// What a person should know.
     pub(crate) warnings: Vec<String>,

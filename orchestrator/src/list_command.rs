@@ -13,8 +13,9 @@ use crate::show::Counts;
 use crate::standing::Standing;
 use crate::trial_state::{self, unix_s};
 
-const HEADER: [&str; 9] = ["sweep", "plan", "digest", "trials", "done", "failed", "running", "left", "worked on"];
-const NUMBERS: [&str; 6] = ["plan", "trials", "done", "failed", "running", "left"];
+const HEADER: [&str; 9] =
+    ["sweep", "plan", "digest", "trials", "done", "failed", "running", "not done", "last activity"];
+const NUMBERS: [&str; 6] = ["plan", "trials", "done", "failed", "running", "not done"];
 
 /// Prints a line for each sweep.
 pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {

@@ -40,7 +40,7 @@ pub(crate) struct Shown {
     pub(crate) standing: Option<Standing>,
     /// Its newest attempt.
     pub(crate) attempt: Option<Attempt>,
-    /// What runs of it, or ran last: `train`, `probe-cells`.
+    /// The stage that runs, or ran last: `train`, `probe-cells`.
     pub(crate) stage: String,
     /// Steps that are done.
     pub(crate) step: Option<u64>,

@@ -84,15 +84,15 @@ pub(crate) fn last_words(log: &Path) -> String {
     sentence(plain.trim()).chars().take(1000).collect()
 }
 
-/// A log line without what stands before its sentence: `2026-11-29T19:52:56.123456Z ERROR `, `Error: `.
-fn sentence(line: &str) -> &str {
+/// A log line without what stands before its sentence: `error: `, or `2026-11-29T19:52:56.123456Z ERROR ` of older workers and of panics.
+pub(crate) fn sentence(line: &str) -> &str {
     let is_time =
         |word: &str| word.ends_with('Z') && word.contains('T') && word.starts_with(|c: char| c.is_ascii_digit());
     let line = match line.split_once(' ') {
         Some((first, rest)) if is_time(first) => rest.trim_start(),
         _ => line,
     };
-    ["ERROR ", "WARN ", "INFO ", "Error: "].iter().find_map(|level| line.strip_prefix(level)).unwrap_or(line)
+    ["error: ", "ERROR ", "WARN ", "INFO "].iter().find_map(|level| line.strip_prefix(level)).unwrap_or(line)
 }
 
 /// Text without terminal colour sequences (`ESC [ … letter`).
@@ -134,7 +134,7 @@ mod tests {
         let log = dir.path().join("log");
         std::fs::write(
             &log,
-            format!("{}\n\u{1b}[31mError: no shards\u{1b}[0m\n\nguard: the worker ended\n", "x".repeat(20_000)),
+            format!("{}\n\u{1b}[31merror: no shards\u{1b}[0m\n\nguard: the worker ended\n", "x".repeat(20_000)),
         )
         .unwrap();
         assert_eq!(last_words(&log), "no shards");
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(plain(line), "2026-11-29T19:52:56.123456Z ERROR the disk is full: free space\n");
         std::fs::write(&log, "srun: error: n1: task 0: Exited with exit code 2\n").unwrap();
         assert_eq!(last_words(&log), "srun: error: n1: task 0: Exited with exit code 2");
-        std::fs::write(&log, "Error: no shards\nsrun: error: n1: task 0: Exited with exit code 2\n").unwrap();
+        std::fs::write(&log, "error: no shards\nsrun: error: n1: task 0: Exited with exit code 2\n").unwrap();
         assert_eq!(last_words(&log), "no shards");
         assert_eq!(
             tail(&log, 60),

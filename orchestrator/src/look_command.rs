@@ -98,7 +98,7 @@ fn sheets(trials: &[Trial<'_>], with_neighbours: bool) -> Vec<(String, String)> 
     let mut sheets = vec![("patches.png".to_owned(), "What patches have in common".to_owned())];
     sheets.extend(with_neighbours.then(|| ("neighbours.png".to_owned(), "Nearest neighbours".to_owned())));
     let attention = |(number, trial): (usize, &Trial<'_>)| {
-        (format!("attention-{number}.png"), format!("Where {} looks", trial.arm.name))
+        (format!("attention-{number}.png"), format!("Attention of arm `{}`", trial.arm.name))
     };
     sheets.extend((1..).zip(trials).map(attention));
     sheets

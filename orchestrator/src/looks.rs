@@ -81,7 +81,7 @@ pub(crate) fn keep(store: &Store, plan: &Plan, number: u32, look: &Look) -> Resu
     Ok(())
 }
 
-/// The newest look with a record, and its number; `None` where there is none.
+/// The newest look with a record, and its number; `None` if there is no look yet.
 ///
 /// # Errors
 /// A store that cannot be reached, a record that is damaged.

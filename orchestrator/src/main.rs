@@ -7,10 +7,10 @@
 //!
 //! * [`sweep_file`] → [`plan`]: what is compared, resolved and digested; pure.
 //! * [`records`], [`keys`], [`trial_state`], [`identity`]: what the store says, and who holds what.
-//! * [`sweep`] over a [`backend`]: which trials are started, and what becomes of them.
+//! * [`sweep`] over a [`backend`]: which trials are started, and how they ended.
 //! * [`attempt`], [`command`], [`process`], [`supervisor`]: running one trial; [`local`] and [`slurm`] see to many.
-//! * [`check`], [`leakage`]: what stands in the way, before anything is started.
-//! * [`design`], [`tables`], [`report_command`], [`show`], [`progress`]: saying what is compared and what came out.
+//! * [`check`], [`leakage`]: problems that are found before anything is started.
+//! * [`design`], [`tables`], [`report_command`], [`show`], [`progress`]: show people what is compared, how far it is, and the results.
 //! * [`target`]: which sweep, arm or trial a command is about; `…_command`: what it does with it.
 
 mod attempt;
@@ -74,8 +74,7 @@ use sweep_file::SweepFile;
 use trial_filter::Globs;
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    terminal::begin_log("warn", String::new());
     let outcome = match Cli::read().command {
         Command::Sweep(args) => sweep_command::run(&args),
         Command::Status(args) => run_status(&args),
@@ -98,7 +97,7 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        terminal::note(format!("Error: {error:#}{}", remedy(&error)));
+        terminal::error(format!("{error:#}{}", remedy(&error)));
         ExitCode::FAILURE
     })
 }

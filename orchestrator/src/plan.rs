@@ -123,8 +123,8 @@ fn read_base(file: &SweepFile) -> Result<Yaml> {
 /// The train config at `path`, relative to the sweep file, which names it under `key`.
 fn read_config(file: &SweepFile, path: &str, key: &str) -> Result<Yaml> {
     let path = file.path.parent().unwrap_or(Path::new("")).join(path);
-    let bytes = std::fs::read(&path)
-        .with_context(|| format!("{}: `{key}`: read train config {}", file.path.display(), path.display()))?;
+    let bytes =
+        terminal::read_file("train config", &path).with_context(|| format!("{}: `{key}`", file.path.display()))?;
     Ok(Yaml::read(&bytes, &path.display().to_string())?)
 }
 
@@ -203,8 +203,8 @@ fn evals(file: &SweepFile, facts: &Facts) -> Result<Vec<EvalSet>> {
 fn published(file: &SweepFile, eval: &str, path: Option<&str>) -> Result<Vec<Published>> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let path = file.path.parent().unwrap_or(Path::new("")).join(path);
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{}: `published` of {eval}: read {}", file.path.display(), path.display()))?;
+    let text = terminal::read_text("file of scores", &path)
+        .with_context(|| format!("{}: `published` of {eval}", file.path.display()))?;
     Ok(Published::from_csv(&text, &path.display().to_string(), eval)?)
 }
 
@@ -330,7 +330,7 @@ seeds: [0, 1]
             facts.init_weights = BTreeMap::from([(uri.to_owned(), Digest::of(bytes))]);
             let plan =
                 resolve_over(&SweepFile::parse(&sweep, "s.yaml").unwrap(), &base(), &facts, Counted::Scores).unwrap();
-            assert_eq!(plan.arms[0].config.value()["init"]["weights"], json!(uri), "the worker is told where they are");
+            assert_eq!(plan.arms[0].config.value()["init"]["weights"], json!(uri), "the worker gets their address");
             plan.arms[0].trial
         };
         assert_eq!(with("./w.pth", b"weights"), with("./moved.pth", b"weights"));
@@ -412,7 +412,7 @@ seeds: [0, 1]
         let without = plan(&kept.replace("keep_features: last, ", ""), "0.1.0+a").unwrap();
         let with = plan(&kept, "0.1.0+a").unwrap();
         assert!(with.probes == without.probes && with.digest == without.digest && with.probes != base.probes);
-        assert_eq!(with.probe_options.len(), 2, "the worker is told");
+        assert_eq!(with.probe_options.len(), 2, "the worker gets the options");
         let file = SweepFile::parse(&kept, "s.yaml").unwrap();
         let by = |counted| resolve_over(&file, &self::base(), &facts("0.1.0+a"), counted).unwrap();
         let digests: Vec<Digest> = Counted::rules(&file).iter().map(|rule| by(*rule).probes).collect();

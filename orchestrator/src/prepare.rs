@@ -41,7 +41,7 @@ pub(crate) struct Found {
     pub(crate) facts: Option<Facts>,
     /// Path of the worker program; absent where none was found.
     pub(crate) worker: Option<PathBuf>,
-    /// What must be mended first, a sentence each.
+    /// What must be corrected first, a sentence each.
     pub(crate) problems: Vec<String>,
 }
 

@@ -73,7 +73,7 @@ fn compare(store: &Store, plan: &Plan, trial: &Trial<'_>, compared: &mut Compare
     Ok(())
 }
 
-/// What became of one file of rows.
+/// What comparing one file of rows with its predictions found.
 enum Found {
     Same,
     Without,

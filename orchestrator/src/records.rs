@@ -275,7 +275,7 @@ pub(crate) struct Claim {
     pub(crate) batch: Option<String>,
 }
 
-/// `started-<stage>.json`: the process group of one stage, so that a restarted orchestrator can end what is left of it.
+/// `started-<stage>.json`: the process group of one stage, so that a restarted orchestrator can end processes that are still running.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Started {
     /// Leader of the process group.

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
 }
 
 fn read(file: &Path) -> Result<Report> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let text = terminal::read_text("report in JSON", file)?;
     let report = report::from_json(&text).with_context(|| format!("{} holds no report", file.display()))?;
     ensure!(report.format == FORMAT, "{} has format {}; this program knows {FORMAT}", file.display(), report.format);
     Ok(report)

@@ -48,7 +48,7 @@ pub(crate) struct SourceCard {
     pub(crate) images: u64,
     /// Images that gave none; `None` where the set's report does not say.
     pub(crate) unused: Option<u64>,
-    /// Rows that show little but field, blur or white, by what became of them; `None` where the set's report does not say.
+    /// Numbers of rows that show little but field, blur or white, by what the build did with them; `None` if the set's report does not say.
     pub(crate) flawed: Option<BTreeMap<String, u64>>,
 }
 

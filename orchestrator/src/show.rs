@@ -11,7 +11,7 @@ use crate::records::{Arm, Cause, Plan};
 use crate::standing::Standing;
 use crate::trial_filter::Globs;
 use crate::trial_state::State;
-use terminal::{columns, duration};
+use terminal::{columns, counted, duration};
 
 /// What is known of all trials of a plan.
 #[derive(Debug)]
@@ -127,11 +127,9 @@ impl Matrix {
     /// The matrix and, below it, how much is done and how long the rest may take on `slots` slots.
     pub(crate) fn text(&self, slots: usize) -> String {
         let Counts { finished, failed, damaged, running, open } = self.counts;
-        let total = self.rows.len() - 1;
+        let total = counted(self.rows.len() - 1, "trial");
         let mut out = columns(&self.rows, &[]);
-        out.push_str(&format!(
-            "\n\n{total} trials: {finished} done, {failed} failed, {running} running, {open} to run"
-        ));
+        out.push_str(&format!("\n\n{total}: {finished} done, {failed} failed, {running} running, {open} to run"));
         if damaged > 0 {
             out.push_str(&format!("; {damaged} damaged: `orchestrator verify STORE --repair` sets them aside"));
         }
@@ -140,8 +138,10 @@ impl Matrix {
         {
             let rounds = open.div_ceil(slots) as f64;
             out.push_str(&format!(
-                "; about {} left on {slots} slots, estimated from {finished} finished trials",
-                duration(rounds * typical)
+                "; about {} left on {}, estimated from {}",
+                duration(rounds * typical),
+                counted(slots, "slot"),
+                counted(finished, "finished trial")
             ));
         }
         out

@@ -69,7 +69,7 @@ fn code_of(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// What a process or a group of them is told.
+/// The signals that are sent to a process or a group of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// The time limit is near: save and end.
@@ -90,12 +90,12 @@ impl From<Signal> for nix::sys::signal::Signal {
     }
 }
 
-/// Sends a signal to a whole process group; one that has ended is no error.
+/// Sends a signal to a whole process group; a group that has ended is ignored.
 pub(crate) fn signal_group(group: u32, signal: Signal) {
     tell(group, |pid| nix::sys::signal::killpg(pid, nix::sys::signal::Signal::from(signal)));
 }
 
-/// Sends a signal to one process; one that has ended is no error.
+/// Sends a signal to one process; a process that has ended is ignored.
 pub(crate) fn signal_process(process: u32, signal: Signal) {
     tell(process, |pid| nix::sys::signal::kill(pid, nix::sys::signal::Signal::from(signal)));
 }

@@ -1,8 +1,8 @@
-//! The loop of a sweep: decides by the store which trials to start, and counts what becomes of them.
+//! The loop of a sweep: decides by the store which trials to start, and counts how they end.
 //!
-//! One thread; time comes from a clock that is handed in. Trials are independent: one that fails is recorded and the others go on. What a
-//! trial has become is read from the store, never remembered, so several orchestrators may work on one sweep, and one that
-//! was killed is continued by the next. How trials are run is the affair of a [`Backend`].
+//! One thread; time comes from a clock that is handed in. Trials are independent: one that fails is recorded and the others go on. The
+//! state of a trial is read from the store, never remembered, so several orchestrators may work on one sweep, and one that
+//! was killed is continued by the next. A [`Backend`] runs the trials.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -80,7 +80,7 @@ fn following(attempt: Attempt) -> Result<Attempt> {
     attempt.next().with_context(|| format!("no attempt number is left after {attempt}"))
 }
 
-/// What becomes of a pending trial.
+/// What to do with a pending trial.
 enum Next<'a> {
     Start(Ticket<'a>),
     Watched,
@@ -195,7 +195,7 @@ impl<'a> Sweep<'a, '_> {
         self.pending.push_back((trial, self.clock.now() + RECHECK));
     }
 
-    /// Decides what becomes of a pending trial, by what the store says now.
+    /// Decides what to do with a pending trial, by what the store says now.
     fn next(&mut self, trial: Trial<'a>) -> Result<Next<'a>> {
         let attempt = match evidence::state(self.store, self.plan, &trial)?.state {
             State::Finished { .. } => {

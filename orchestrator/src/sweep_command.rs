@@ -13,6 +13,7 @@ use results::render;
 use results::table::Table;
 use run_spec::ids::Digest;
 use store::Store;
+use terminal::counted;
 
 use crate::attempt::Ground;
 use crate::backend::Backend;
@@ -168,7 +169,8 @@ fn finish(store: &Store, plan: &Plan, summary: Summary, farewell: &str) -> Resul
         terminal::line(format!("Report: {}", store.uri_of(&format!("{folder}/{}", report_command::PAGE))));
     }
     let Summary { skipped, finished, failed, left, interrupted } = summary;
-    terminal::note(format!("{finished} trials finished now, {skipped} before, {failed} failed, {left} left"));
+    let now = counted(finished, "trial");
+    terminal::note(format!("{now} finished now, {skipped} before, {failed} failed, {left} not done"));
     Ok(match (interrupted, failed + left) {
         (true, _) => {
             terminal::note(farewell);
@@ -194,7 +196,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
     if known {
         say_code(&plan);
         let findings = check::check(store, &plan, &trials, &found.worker.unwrap_or_default(), Some(file));
-        terminal::note(findings.room());
+        findings.room().iter().for_each(terminal::note);
         problems.extend(findings.problems);
         problems.extend(leaks(file.leakage(), store, &plan, &trials));
     }
@@ -208,7 +210,7 @@ fn dry_run(args: &SweepArgs, file: &SweepFile, store: &Store, filter: &Globs) ->
         problems.push(format!("{error:#}"));
     }
     for problem in &problems {
-        terminal::note(format!("Error: {problem}"));
+        terminal::error(problem);
     }
     // A sweep leaves these as they are, and ends so.
     let left = !args.retry_failed && counts.failed + counts.damaged > 0;
@@ -262,7 +264,8 @@ fn show_dry_run(
     filter: &Globs,
 ) -> Result<Counts> {
     let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
-    terminal::line(format!("Sweep {}: {} arms × {} seeds", plan.name, plan.arms.len(), plan.seeds.len()));
+    let (arms, seeds) = (counted(plan.arms.len(), "arm"), counted(plan.seeds.len(), "seed"));
+    terminal::line(format!("Sweep {}: {arms} × {seeds}", plan.name));
     terminal::line(matrix.text(file.slots));
     terminal::line(design::words(plan));
     let finished = if known { known_table(store, plan)? } else { None };

@@ -166,7 +166,7 @@ fn defaults() -> Value {
 impl SweepFile {
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("read sweep file {}", path.display()))?;
+        let bytes = terminal::read_file("sweep file", path)?;
         let mut file = Self::parse(&bytes, &path.display().to_string())?;
         file.path = path.to_owned();
         Ok(file)
@@ -249,7 +249,7 @@ impl SweepFile {
         self.places.at(key)
     }
 
-    /// What becomes of the sweep where training and evaluation share images.
+    /// What to do with the sweep if training and evaluation share images.
     pub(crate) fn leakage(&self) -> Leakage {
         self.leakage.unwrap_or(if self.evidence { Leakage::Refuse } else { Leakage::Warn })
     }

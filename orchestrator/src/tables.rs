@@ -149,7 +149,7 @@ fn is_of(baseline: &Baseline, row: &ResultRow) -> bool {
     baseline.trials.contains(&format!("{}/seed-{}", row.arm, row.seed))
 }
 
-/// The predictions of one trial on `eval`, and the name of its features in them; `None` where there are none.
+/// The predictions of one trial on `eval`, and the name of its features in them; `None` if it kept none.
 pub(crate) fn predictions<'a>(
     store: &Store,
     (trial, record): (&Trial<'a>, &Finished),

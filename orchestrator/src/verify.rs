@@ -15,6 +15,7 @@ use run_spec::ids::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Store, StoreError};
+use terminal::counted;
 
 use crate::cli::VerifyArgs;
 use crate::evidence;
@@ -102,14 +103,31 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
         ));
         report.set_aside.append(&mut report.damaged);
     }
-    let Report { records, rows, predictions, runs, damaged, set_aside } = &report;
-    terminal::line(format!(
-        "{}: {records} records, {rows} files of rows, {predictions} of predictions, {runs} runs: {} damaged, {} set aside",
-        store.uri(),
-        damaged.len(),
-        set_aside.len()
-    ));
-    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    terminal::line(format!("{}: {}", store.uri(), report.summary()));
+    Ok(if report.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Report {
+    /// What was checked, and how much of it is damaged: `OK: 12 records, 4 files of rows, 1 run; none damaged`. What is not there is left out.
+    fn summary(&self) -> String {
+        let checked = [
+            (self.records, counted(self.records, "record")),
+            (self.rows, format!("{} of rows", counted(self.rows, "file"))),
+            (self.predictions, format!("{} of predictions", counted(self.predictions, "file"))),
+            (self.runs, counted(self.runs, "run")),
+        ];
+        let checked: Vec<String> =
+            checked.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
+        let (ok, damaged) = match self.damaged.len() {
+            0 => ("OK: ", "none damaged".to_owned()),
+            some => ("", format!("{some} damaged")),
+        };
+        let aside = match self.set_aside.len() {
+            0 => String::new(),
+            some => format!(", {some} set aside"),
+        };
+        format!("{ok}{}; {damaged}{aside}", checked.join(", "))
+    }
 }
 
 /// The attempt that a key lies in.
@@ -334,4 +352,20 @@ fn repair(store: &Store, damaged: &[Damage]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_begins_with_ok_and_leaves_out_what_is_not_there() {
+        let mut report = Report { records: 12, rows: 4, runs: 1, ..Report::default() };
+        assert_eq!(report.summary(), "OK: 12 records, 4 files of rows, 1 run; none damaged");
+        let damage =
+            Damage { key: String::new(), what: String::new(), remedy: String::new(), scope: SetAsideScope::Root };
+        report.set_aside.push(damage.clone());
+        report.damaged.push(damage);
+        assert_eq!(report.summary(), "12 records, 4 files of rows, 1 run; 1 damaged, 1 set aside");
+    }
 }

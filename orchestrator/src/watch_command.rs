@@ -38,11 +38,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode> {
         terminal::note("This is not a terminal, so `watch` shows the status once; `status` does the same.");
         return Ok(ExitCode::SUCCESS);
     }
-    let palette = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        Palette::Plain
-    } else {
-        Palette::Colours
-    };
+    let palette = if terminal::has_colours(&std::io::stdout()) { Palette::Colours } else { Palette::Plain };
     let every = Duration::from_secs_f64(args.every_s);
     let leave = AtomicBool::new(false);
     let (sender, pictures) = mpsc::channel();

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
-use datasets::reading::{LocatedSource, read_sources};
+use datasets::reading::LocatedSource;
 use datasets::sampling::{DrawnPile, Sampling, sampling_table};
 use datasets::schema::{FlawAction, Source};
 use datasets::survey::{
@@ -36,13 +36,13 @@ use crate::plan::{self, PlannedShard, Sharing};
 use crate::progress::{Progress, Terminal};
 use crate::resume::Resumed;
 use crate::set_report::IGNORED;
-use crate::sources::{Sources, locate};
+use crate::sources::{self, Sources, locate};
 use crate::spool::Spool;
 use crate::summary;
 use crate::target::Target;
 use crate::use_split::{self, SplitPlan, UseSplit};
 use crate::verify::verify_set;
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// How images are written.
 const CODEC: Codec = Codec::Png;
@@ -99,7 +99,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
 /// The file that says which rows are drawn, if there is one.
 fn sampling(args: &BuildArgs, sources: &[LocatedSource]) -> Result<Option<Sampling>> {
     let Some(file) = &args.sample else { return Ok(None) };
-    let bytes = std::fs::read(file).with_context(|| format!("read --sample {}", file.display()))?;
+    let bytes = terminal::read_file("sampling (--sample)", file)?;
     let sampling = Sampling::parse(&bytes, &file.display().to_string())?;
     sampling.check_sources(sources).with_context(|| format!("--sample {}", file.display()))?;
     Ok(Some(sampling))
@@ -107,7 +107,7 @@ fn sampling(args: &BuildArgs, sources: &[LocatedSource]) -> Result<Option<Sampli
 
 /// The descriptions, with what the command line says where they do not.
 fn described(args: &BuildArgs) -> Result<Vec<Source>> {
-    let mut sources = read_sources(&args.sources)?;
+    let mut sources = sources::read(&args.sources)?;
     for source in &mut sources {
         if args.um_per_px.is_some() && source.um_per_px.is_none() && args.unknown_scale == UnknownScale::Refuse {
             bail!(
@@ -376,10 +376,10 @@ impl Build {
         let mut text = summary::summary(&self.sources, images, &bytes);
         let shards = manifest.shards.len() as u64;
         text.push_str(&format!(
-            "\n\n{} {} in {} shards at {}, set {}",
+            "\n\n{} {} in {} at {}, set {}",
             thousands(manifest.rows),
             manifest.product,
-            thousands(shards),
+            counted(shards, "shard"),
             self.target.store.uri(),
             digest.short()
         ));

@@ -13,7 +13,7 @@ use imaging::contact_sheet::{self, Strip};
 
 use crate::encode::Encoder;
 use crate::plan::{PlannedRow, PlannedShard};
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// Examples of each source.
 const EXAMPLES_EACH: usize = 8;
@@ -155,11 +155,11 @@ impl Card<'_> {
         };
         format!(
             "---\nlicense: {}\ntask_categories:\n- image-classification\ntags:\n- medical\n- hematology\nconfigs:\n- config_name: default\n  \
-             data_files:{}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {} sources, in {} groups (column `group`); keep each group on one side of a split. Each row has its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
+             data_files:{}\n---\n\n# Blood smears: {rows} {product}\n\n{rows} {what}, from {}, in {} (column `group`); keep each group on one side of a split. Each row has its source, file, place and licence.\n\n![examples]({EXAMPLES_KEY})\n\n",
             licence(&self.lines.iter().map(|line| line.licence).collect::<Vec<_>>()),
             self.files.yaml(),
-            self.lines.len(),
-            thousands(self.groups),
+            counted(self.lines.len(), "source"),
+            counted(self.groups, "group"),
         )
     }
 }
@@ -241,7 +241,7 @@ fn evenly<T>(rows: &[T]) -> impl Iterator<Item = &T> {
 }
 
 fn strip(source: &str, licence: &str, rows: usize, tiles: Vec<(RgbImage, String)>) -> Option<Strip> {
-    let title = format!("{source}: {} rows, {licence}", thousands(rows as u64));
+    let title = format!("{source}: {}, {licence}", counted(rows, "row"));
     (!tiles.is_empty()).then_some(Strip { title, tiles })
 }
 

@@ -1,4 +1,4 @@
-//! Where the data of sources lie: nothing is written there, lest the next run takes it for a part of the data.
+//! Where the data of sources lie. Nothing is written there, because the next run would read it as a part of the data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct DataPlace {
     pub(crate) at: PathBuf,
     /// Whether there is one.
     pub(crate) is_there: bool,
-    /// For an archive that was found in `--data`: the folder that the next run would read in its stead, if it were there.
+    /// For an archive that was found in `--data`: the folder that the next run would read instead, if it were there.
     pub(crate) instead: Option<PathBuf>,
 }
 

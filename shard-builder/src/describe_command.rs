@@ -15,6 +15,7 @@ const COLUMNS: usize = 4;
 /// # Errors
 /// A folder without images; a file that is there already or cannot be written.
 pub(crate) fn describe(args: &DescribeArgs) -> Result<String> {
+    terminal::ensure_there("folder", &args.folder)?;
     let Draft { yaml, source, has_labels, tiles } =
         describe_folder(&args.folder, args.decoding.limits(), args.max_archive_bytes)?;
     let mut text = yaml.clone();

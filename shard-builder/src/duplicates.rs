@@ -6,7 +6,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use datasets::reading::{LocatedSource, read_sources};
+use datasets::reading::LocatedSource;
 use datasets::schema::{Role, Source, name_of};
 use datasets::survey::{CopyPair, CopySearch, SurveyOptions, copy_table, find_copies, rank_copies, survey};
 use imaging::contact_sheet::{self, Strip};
@@ -17,8 +17,8 @@ use crate::cli::DuplicatesArgs;
 use crate::copy_counts::{count_pairs, only_alike};
 use crate::data_place::prepare_folder;
 use crate::progress::Terminal;
-use crate::sources::{Sources, locate};
-use terminal::thousands;
+use crate::sources::{self, Sources, locate};
+use terminal::{counted, thousands};
 
 /// Thumbnails in a line of the sheet: four pairs.
 const COLUMNS: u32 = 8;
@@ -28,7 +28,7 @@ const COLUMNS: u32 = 8;
 /// # Errors
 /// A description that cannot be used, a source without a folder, a folder that cannot be written.
 pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
-    let mut sources = read_sources(&args.sources)?;
+    let mut sources = sources::read(&args.sources)?;
     for name in &args.evaluation {
         let named = |source: &&mut Source| source.name == *name || source.dataset() == name;
         let described = sources.iter_mut().filter(named).map(|source| source.role = Role::Evaluation).count();
@@ -56,9 +56,9 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     let file = args.out.join("duplicates.csv");
     fs::write(&file, copy_table(&pairs)?).with_context(|| format!("write {}", file.display()))?;
     let mut text = format!(
-        "{} images of {} sources compared\n{}{}\nreport: {}",
-        thousands(images.iter().filter(|image| image.info.is_some()).count() as u64),
-        sources.len(),
+        "{} of {} compared\n{}{}\nreport: {}",
+        counted(images.iter().filter(|image| image.info.is_some()).count(), "image"),
+        counted(sources.len(), "source"),
         count_pairs(&pairs, CopySearch::Near),
         only_alike(found.alike),
         file.display()

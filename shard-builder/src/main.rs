@@ -42,32 +42,20 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, SchemaKind};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    log_to_stderr();
+    terminal::begin_log("info", String::new());
     imaging::quiet_decoders();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::note(format!("error: {error:#}"));
+            terminal::error(format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Sends the log to standard error; `RUST_LOG` chooses what is in it.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal::on_terminal())
-        .with_target(false)
-        .init();
 }
 
 fn run(command: Command) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use datasets::cutting::{Cut, take};
-use datasets::reading::{LocatedSource, read_sources};
+use datasets::reading::LocatedSource;
 use datasets::schema::Fill;
 use imaging::{DecodeLimits, RgbImage};
 use run_spec::ids::{Product, pixel_digest};
@@ -12,7 +12,7 @@ use run_spec::seed::stream;
 use shards::{RowMeta, ShardSet};
 
 use crate::cli::RecutArgs;
-use crate::sources::locate;
+use crate::sources::{self, locate};
 use terminal::thousands;
 
 /// Cuts rows again and returns what to print.
@@ -21,7 +21,7 @@ use terminal::thousands;
 /// A row whose file is gone or shows other pixels; a source of the set that is not described.
 pub(crate) fn recut(set: &ShardSet, args: &RecutArgs) -> Result<Option<String>> {
     let Some(descriptions) = &args.sources else { return Ok(None) };
-    let sources = locate(read_sources(descriptions)?, &args.place)?.located;
+    let sources = locate(sources::read(descriptions)?, &args.place)?.located;
     for source in &set.manifest().sources {
         ensure!(
             sources.iter().any(|located| located.source.name == source.name),

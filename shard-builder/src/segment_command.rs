@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use datasets::cutting::Agreement;
-use datasets::reading::{LocatedSource, read_sources};
+use datasets::reading::LocatedSource;
 use datasets::schema::{Source, stem_of};
 use datasets::survey::{ImageRecord, SurveyOptions, cell_table, survey};
 use image::Rgb;
@@ -15,7 +15,7 @@ use segmentation::{Cell, SegmentOptions};
 use crate::cli::SegmentArgs;
 use crate::data_place::prepare_folder;
 use crate::progress::Terminal;
-use crate::sources::{Sources, locate};
+use crate::sources::{self, Sources, locate};
 use terminal::{table, thousands};
 
 /// Columns that count without labels: source, images and cells.
@@ -58,7 +58,7 @@ fn described(args: &SegmentArgs) -> Result<Vec<Source>> {
     if let Some(diameter) = args.diameter {
         ensure!((4.0..=2000.0).contains(&diameter), "--diameter: {diameter} px is outside 4 to 2000");
     }
-    let mut sources = read_sources(&args.sources)?;
+    let mut sources = sources::read(&args.sources)?;
     // Cells of given masks are compared as they are.
     for source in sources.iter_mut().filter(|source| source.cells.masks.is_none()) {
         source.cells.segment = match (source.cells.segment.take(), args.diameter) {

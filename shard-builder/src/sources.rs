@@ -20,6 +20,15 @@ pub(crate) struct Sources {
     pub(crate) data: Vec<DataPlace>,
 }
 
+/// Reads the descriptions that a command line names: a file, or a folder of them.
+///
+/// # Errors
+/// Nothing is there; a description that cannot be used.
+pub(crate) fn read(descriptions: &Path) -> Result<Vec<Source>> {
+    terminal::ensure_there("source description", descriptions)?;
+    Ok(reading::read_sources(descriptions)?)
+}
+
 /// Finds the folder or archive of each described source: what `--root` names first, then what has its name in `--data`. Sources that are
 /// left out are logged.
 ///

@@ -80,7 +80,7 @@ struct Folds {
     names: Vec<String>,
     groups: Vec<u64>,
     rows: Vec<u64>,
-    /// Rows of each label by fold; an empty label where there is none.
+    /// Rows of each label by fold; rows without a label have an empty one.
     labels: BTreeMap<String, Vec<u64>>,
     /// The group with the most rows, and how many these are.
     largest: (String, u64),

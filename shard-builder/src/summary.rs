@@ -9,13 +9,13 @@ use datasets::survey::{ImageRecord, SourceCounts, count_by_source};
 
 use terminal::{megabytes, table, thousands};
 
-/// Labels not used that are told on the terminal.
+/// Most unused labels that the terminal shows.
 const LABELS_TOLD: usize = 20;
 
-/// Reasons and notes that are told on the terminal.
+/// Most reasons and notes that the terminal shows.
 const KINDS_TOLD: usize = 40;
 
-/// For each source with flawed rows: how many have each flaw, and what became of all of them.
+/// For each source with flawed rows: how many have each flaw, and how many were kept, marked or dropped.
 pub(crate) fn flaws(sources: &[LocatedSource], images: &[ImageRecord]) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for (index, located) in sources.iter().enumerate() {
@@ -30,7 +30,8 @@ pub(crate) fn flaws(sources: &[LocatedSource], images: &[ImageRecord]) -> Vec<(S
     lines
 }
 
-/// How many rows have each flaw, and what became of them; nothing where no row has one. Both counts go by name.
+/// How many rows have each flaw, and what the build did with them; `None` if no row has one. `has` counts by the name of the flaw,
+/// `became` by that of the action.
 pub(crate) fn flaw_sentence(has: impl Fn(&str) -> u64, became: impl Fn(&str) -> u64) -> Option<String> {
     let counted = |name: &str, count: u64| (count > 0).then(|| format!("{} {name}", thousands(count)));
     let each: Vec<String> = Flaw::ALL.into_iter().filter_map(|flaw| counted(flaw.name(), has(flaw.name()))).collect();
@@ -75,16 +76,16 @@ pub(crate) fn summary(sources: &[LocatedSource], images: &[ImageRecord], bytes: 
     text
 }
 
-/// How often something is said of images of a source, by source and by what is said with the image's own name left out.
+/// How often the images of a source have the same remark, by source and by the remark without the image's name.
 type Counts<'a> = BTreeMap<(&'a str, String), Remark>;
 
-/// What is said of images.
+/// A remark on one or more images.
 #[derive(Debug, Default)]
 struct Remark {
     count: u64,
-    /// Of the first image, word for word.
+    /// The words for the first image.
     first: String,
-    /// Whether it is said of another image in other words.
+    /// Whether the words for another image differ.
     differs: bool,
 }
 
@@ -97,7 +98,7 @@ fn add<'a>(counts: &mut Counts<'a>, source: &'a str, image: &str, what: &str) {
     said.count += 1;
 }
 
-/// What is said, without the names of the image in it, so that what is said of many images is counted as one.
+/// The remark `what` without the names of its image, so that the same remark on many images is counted as one.
 fn without_name(what: &str, image: &str) -> String {
     let (name, stem) = (name_of(image), stem_of(image));
     let mut text = what.to_owned();

@@ -42,7 +42,7 @@ impl Target {
             }
         }
         let claim = Claim { config, builder: format!("shard-builder {VERSION}") };
-        claim.take(&store).context("begin at --out")?;
+        claim.take(&store).context("take the place --out for this build")?;
         Ok(Self { store, claim })
     }
 

@@ -6,7 +6,7 @@ use store::Store;
 
 use crate::cli::VerifyArgs;
 use crate::recut::recut;
-use terminal::{megabytes, table, thousands};
+use terminal::{counted, megabytes, table, thousands};
 
 /// Verifies a set and returns what to print.
 ///
@@ -59,16 +59,16 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
         }
     }
     text.push_str(&format!(
-        "\n\nOK: {} rows in {} shards, {} images decoded, {} groups, {}, set {}",
-        thousands(report.rows),
-        thousands(report.shards),
-        thousands(report.images_decoded),
-        thousands(report.groups),
+        "\n\nOK: {} in {}, {} decoded, {}, {}, set {}",
+        counted(report.rows, "row"),
+        counted(report.shards, "shard"),
+        counted(report.images_decoded, "image"),
+        counted(report.groups, "group"),
         megabytes(report.bytes),
         report.digest.short()
     ));
     text.push_str(&match report.fingerprints {
-        Some(images) => format!("\nfingerprints of {} images", thousands(images)),
+        Some(images) => format!("\nfingerprints of {}", counted(images, "image")),
         None => "\nno fingerprints: build this set again to find near-copies of its images in other sets".to_owned(),
     });
     Ok(text)

@@ -54,7 +54,7 @@ fn order(word: &str) -> Result<ChannelOrder> {
 
 /// The pixels of a picture as training sees them: upright, transparency laid over white.
 fn read_image(path: &Path) -> Result<PixelBuffer> {
-    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let bytes = terminal::read_file("picture", path)?;
     let decoded = imaging::decode(&bytes, DecodeLimits::default()).with_context(|| path.display().to_string())?;
     for note in decoded.notes {
         tracing::info!(picture = %path.display(), "{note}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use run_spec::config::ResolvedConfig;
 
 /// Reads a configuration file with `--set` changes.
@@ -16,5 +16,5 @@ pub(crate) fn read_untrained(path: &Path, sets: &[String]) -> Result<ResolvedCon
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("read the train config {}", path.display()))
+    Ok(terminal::read_file("train config", path)?)
 }

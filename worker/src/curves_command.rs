@@ -22,17 +22,17 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
     }
     let mut rows = Vec::new();
     for file in &args.rows {
-        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        let text = terminal::read_text("file of rows", file)?;
         rows.extend(from_json_lines(&text, &file.display().to_string())?);
     }
     let steps = lines.keys().next_back().map_or(0, |step| step.get()) + 1;
     let figure = CurvesFigure {
-        title: args.title.clone().unwrap_or_else(|| format!("{steps} steps of {}", args.run)),
+        title: args.title.clone().unwrap_or_else(|| format!("{} of {}", terminal::counted(steps, "step"), args.run)),
         subtitle: format!(
-            "seed {}, {} images a step, {} rows, configuration {}",
+            "seed {}, {} images per step, {}, configuration {}",
             record.config.value()["seed"],
             record.config.value()["train"]["batch_size"],
-            record.rows,
+            terminal::counted(record.rows, "row"),
             record.config_digest.short()
         ),
         panels: metric_panels(&lines).into_iter().chain(online_panel(&lines)).chain(score_panels(&rows)?).collect(),

@@ -36,7 +36,7 @@ pub(crate) fn open(wanted: Wanted, threads: u64, environment: &Environment) -> R
             why.map_or_else(|| "it names no reason".to_owned(), |error| error.to_string())
         );
     }
-    Ok(OpenDevice { device: tch::Device::Cpu, description: format!("CPU, {threads} threads") })
+    Ok(OpenDevice { device: tch::Device::Cpu, description: format!("CPU, {}", terminal::counted(threads, "thread")) })
 }
 
 /// The GPU of the rank that is `local_rank` on its node, of `gpus` that it sees; `chosen` if a launcher chose what it sees.

@@ -26,7 +26,7 @@ pub(crate) fn embed(args: &EmbedArgs, environment: &Environment) -> Result<()> {
     let (folder, name) = Store::open_file(&args.out)?;
     folder.create(&name, bytes.into())?;
     let map = if places.is_some() { ", with map coordinates x and y" } else { "" };
-    terminal::line(format!("{}: {} images, {dim} features each{map}", args.out, shards.len()));
+    terminal::line(format!("{}: {}, {dim} features each{map}", args.out, terminal::counted(shards.len(), "image")));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn export(args: &ExportArgs, environment: &Environment) -> Result<()>
     let manifest = args.shards.as_deref().map(|uri| manifest(uri, &trained)).transpose()?;
     let mut rows = Vec::new();
     for file in &args.rows {
-        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        let text = terminal::read_text("file of rows", file)?;
         rows.extend(results::row::from_json_lines(&text, &file.display().to_string())?);
     }
     let model = trained.model();

@@ -14,7 +14,7 @@ use crate::{expectation, memory, sentence};
 /// Tells people, and whoever named a file for it, why the worker ends; gives its exit code.
 pub(crate) fn report(error: &Error, environment: &Environment) -> ExitCode {
     let (kind, sentence) = (kind_of(error), sentence(error));
-    tracing::error!("{sentence}");
+    terminal::error(&sentence);
     let step = error.downcast_ref::<TrainingFailure>().and_then(|failure| failure.step);
     record(kind, step, sentence, environment);
     match kind {
@@ -48,7 +48,7 @@ pub(crate) fn report_panics(environment: &Environment) {
             tracing::debug!(%panic, "panic in tensor maths");
         } else if let Some(remedy) = memory::remedy(&panic.to_string()) {
             let sentence = format!("{remedy} ({})", panics::first_words(&panics::message_of(panic.payload())));
-            tracing::error!("{sentence}");
+            terminal::error(&sentence);
             record(FailureKind::OutOfMemory, None, sentence, &environment);
         } else {
             tracing::error!(%panic, "this is a bug of the worker");

@@ -24,6 +24,6 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
             .scalars(now(), step.get(), &metrics.scalars())
             .with_context(|| format!("write into {}", folder.display()))?;
     }
-    terminal::line(format!("{}: {} steps", folder.display(), lines.len()));
+    terminal::line(format!("{}: {}", folder.display(), terminal::counted(lines.len(), "step")));
     Ok(())
 }

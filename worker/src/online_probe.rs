@@ -70,7 +70,8 @@ impl training::OnlineProbe for OnlineProbe {
         let began = std::time::Instant::now();
         let scores = self.of(teacher)?;
         let seconds = began.elapsed().as_secs_f64();
-        tracing::info!(score = scores.decisive, probe = DECISIVE, seconds, "online probe");
+        let score = scores.decisive.map(|score| format!("{:.1} %", 100.0 * score));
+        tracing::info!(score, probe = DECISIVE, seconds, "online probe");
         Ok(scores)
     }
 }

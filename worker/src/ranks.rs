@@ -56,13 +56,13 @@ struct EndProcess(Environment);
 impl ForcedEnd for EndProcess {
     fn stuck(&self, end: &WorldEnd) {
         let (kind, code) = if end.lost { (FailureKind::RankLost, RANK_LOST.into()) } else { (FailureKind::Peer, 1) };
-        tracing::error!("{}; this rank did not end by itself and is ended now", end.reason);
+        terminal::error(format!("{}; this rank did not end by itself and is ended now", end.reason));
         failure::record(kind, None, end.reason.clone(), &self.0);
         signal_hook::low_level::exit(code);
     }
 
     fn not_joined(&self, sentence: &str) {
-        tracing::error!("{sentence}");
+        terminal::error(sentence);
         failure::record(FailureKind::RankLost, None, sentence.to_owned(), &self.0);
         signal_hook::low_level::exit(RANK_LOST.into());
     }

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use anyhow::{Context, Result, ensure};
+use dino::backbone::BackboneShape;
 use dino::{Cost, Encoder, ResNet50, Token, weights};
 use run_spec::config::{Model, ResolvedConfig};
 use run_spec::ids::Digest;
@@ -149,7 +150,8 @@ pub(crate) fn open(uri: &str, layout: Option<WeightsLayout>, model: &Model, devi
             let shape = weights::shape_of(&tensors, model, uri)?;
             let adopted = weights::adopt(&shape, tensors, uri)?;
             let found = WeightsLayout::from(adopted.layout);
-            tracing::info!(weights = uri, layout = %adopted.layout, ?shape, unexpected = adopted.unexpected.join(", "), "read weights");
+            let (layout, unexpected) = (adopted.layout, adopted.unexpected.join(", "));
+            tracing::info!(weights = uri, %layout, shape = shape_words(&shape), unexpected, "read weights");
             (found, Box::new(Encoder::of_adopted(shape, adopted, device)?) as Box<dyn Frozen>)
         }
     };
@@ -160,4 +162,28 @@ pub(crate) fn open(uri: &str, layout: Option<WeightsLayout>, model: &Model, devi
         layout.map_or("", WeightsLayout::name)
     );
     Ok(Released { model, digest: Digest::of(&bytes) })
+}
+
+/// The size of a vision transformer, for people: `width 384, depth 12, 6 heads, patch 14, 4 registers`.
+fn shape_words(shape: &BackboneShape) -> String {
+    let heads = terminal::counted(shape.heads, "head");
+    let registers = match shape.registers {
+        0 => String::new(),
+        some => format!(", {}", terminal::counted(some, "register")),
+    };
+    format!("width {}, depth {}, {heads}, patch {}{registers}", shape.dim, shape.depth, shape.patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_the_size_of_a_model_in_words() {
+        let mut shape = BackboneShape::of(&ResolvedConfig::untrained("", "the defaults", &[]).unwrap());
+        (shape.dim, shape.depth, shape.heads, shape.patch, shape.registers) = (192, 6, 3, 14, 0);
+        assert_eq!(shape_words(&shape), "width 192, depth 6, 3 heads, patch 14");
+        shape.registers = 4;
+        assert_eq!(shape_words(&shape), "width 192, depth 6, 3 heads, patch 14, 4 registers");
+    }
 }

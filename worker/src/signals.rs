@@ -1,5 +1,5 @@
-//! A wish to stop (Ctrl-C, a time limit, a scheduler's USR1, a closed terminal): the step in hand is finished and a checkpoint
-//! written.
+//! A wish to stop (Ctrl-C, a time limit, a scheduler's USR1, a closed terminal): training finishes the current step and writes a
+//! checkpoint.
 //!
 //! Loading LibTorch takes a second, in which a signal would end the process. Whoever starts a worker that may be signalled so
 //! early starts it with the signal blocked (`env --block-signal=USR1 worker train …`): it then waits for [`listen`].

@@ -54,14 +54,7 @@ fn lines(run: &str, found: &Verification, record: Option<&str>) -> Vec<String> {
     out.extend(
         found.without_digest.iter().map(|key| format!("{key}: can be read, but an older version recorded no digest")),
     );
-    out.push(format!(
-        "{run}: {} whole, {} damaged, {} set aside before, {} unnamed, {} without a digest",
-        found.whole,
-        found.damages.len(),
-        found.set_aside.len(),
-        found.unnamed.len(),
-        found.without_digest.len()
-    ));
+    out.push(format!("{run}: {}", summary(found)));
     if record.is_some() {
         out.push(
             "the files that were set aside no longer count: `worker train` continues from the newest whole checkpoint"
@@ -69,6 +62,26 @@ fn lines(run: &str, found: &Verification, record: Option<&str>) -> Vec<String> {
         );
     }
     out
+}
+
+/// How many files were checked, and how many of them are not as they were written: `OK: 11 files checked, none damaged`.
+fn summary(found: &Verification) -> String {
+    let damaged = found.damages.len();
+    let files = terminal::counted(found.whole + damaged, "file");
+    let mut text = match damaged {
+        0 => format!("OK: {files} checked, none damaged"),
+        some => format!("{files} checked, {some} damaged"),
+    };
+    for (count, what) in [
+        (found.set_aside.len(), "set aside before"),
+        (found.unnamed.len(), "that no record lists"),
+        (found.without_digest.len(), "without a digest"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -79,7 +92,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn damage_is_told_with_its_remedy_and_repaired_on_request() {
+    fn the_summary_names_only_counts_that_are_not_zero() {
+        let mut found = Verification { whole: 11, ..Verification::default() };
+        assert_eq!(summary(&found), "OK: 11 files checked, none damaged");
+        found.unnamed.push("checkpoints/7".to_owned());
+        found.set_aside.insert("attempts/0001.json".to_owned(), "torn".to_owned());
+        let words = "OK: 11 files checked, none damaged, 1 set aside before, 1 that no record lists";
+        assert_eq!(summary(&found), words);
+        let (key, what, remedy) = ("run.json".to_owned(), String::new(), String::new());
+        found.damages.push(run_folder::Damage { key, what, remedy, can_be_set_aside: false });
+        assert!(summary(&found).starts_with("12 files checked, 1 damaged, "), "{}", summary(&found));
+    }
+
+    #[test]
+    fn damage_is_reported_with_its_remedy_and_repaired_on_request() {
         let folder = tempfile::tempdir().unwrap();
         let uri = folder.path().to_str().unwrap().to_owned();
         let run = Run::at(&uri).unwrap();

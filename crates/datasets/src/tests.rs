@@ -36,6 +36,17 @@ fn surveyed(dir: &Path, sources: &str, product: Product) -> (Vec<crate::schema::
 }
 
 #[test]
+fn a_first_description_takes_images_for_own_ones_and_old_words_keep_their_digest() {
+    let dir = tempfile::tempdir().expect("folder");
+    image::RgbImage::new(8, 8).save(dir.path().join("a.png")).expect("a picture");
+    let draft = crate::describing::describe(dir.path(), DecodeLimits::default(), 1 << 20).expect("described");
+    assert_eq!(draft.source.membership, Membership::Own);
+    assert!(draft.yaml.contains("\nmembership: own\n"), "{}", draft.yaml);
+    let words = serde_json::to_string(&[Membership::Stated, Membership::Likely, Membership::Candidate]).expect("JSON");
+    assert_eq!(words, r#"["stated","likely","candidate"]"#);
+}
+
+#[test]
 fn descriptions_of_synthetic_smears_give_every_image_group_and_label() {
     let dir = tempfile::tempdir().expect("folder");
     let smears = SmearSet { seed: 4, scale: Scale::Tiny, images_per_source: None, command: "synth".to_owned() };

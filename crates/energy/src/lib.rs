@@ -1,4 +1,4 @@
-//! Energy of training: what counters of the node have counted, and an estimate, marked as such, where there is none.
+//! Energy of training: what the node's counters have counted, and an estimate, marked as such, on nodes without counters.
 //!
 //! A GPU is read by NVML, and each rank reads the one that it uses. Processors with their memory are read by RAPL, and the first rank of
 //! a node reads those of the node: everything that ran there is counted, so a node that is shared is counted whole. Nothing else of a

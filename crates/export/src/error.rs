@@ -33,7 +33,7 @@ pub enum ExportError {
         /// The number of the model's register tokens.
         registers: i64,
     },
-    /// A width of the feed-forward layer that transformers cannot be told.
+    /// A width of the feed-forward layer that the configuration of transformers cannot express.
     #[error(
         "model.mlp_ratio: transformers takes whole numbers only, this model has {ratio}; export it in the layout timm"
     )]

@@ -26,7 +26,7 @@ pub fn huggingface(model: &Model<'_>, side: i64) -> Result<Vec<NamedFile>> {
 /// The `config.json` of `Dinov2Model`, or of `Dinov2WithRegistersModel` where there are registers.
 ///
 /// # Errors
-/// A width of the feed-forward layer that `transformers` cannot be told.
+/// A width of the feed-forward layer that the configuration of `transformers` cannot express.
 fn config(config: &TrainConfig) -> Result<Value> {
     let model = &config.model;
     if model.mlp_ratio.fract() != 0.0 {

@@ -25,7 +25,7 @@ pub enum DecodeError {
         /// How to get an image from it.
         remedy: &'static str,
     },
-    /// The content is of no known kind.
+    /// The content has none of the known formats.
     #[error("content is not an image format that can be read (JPEG, PNG, BMP, TIFF, WebP)")]
     UnknownFormat,
     /// The content is an image of a format that is not read.

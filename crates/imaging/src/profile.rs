@@ -1,7 +1,7 @@
 //! What an embedded colour profile calls itself. It is named in the report and not applied: the published method takes the
 //! numbers as they are.
 
-/// Longest name that is told, in characters.
+/// Longest name of a profile that is shown, in characters.
 const LONGEST: usize = 60;
 
 /// The description of an ICC profile (ICC.1, tag `desc`), as far as it can be read; any bytes may come.

@@ -238,7 +238,7 @@ fn eight(sample: u16, most: u16) -> u8 {
     ((sample * 255 + most / 2) / most).min(255) as u8
 }
 
-/// Notes what becomes of the last channel.
+/// Notes how the last channel is used: as transparency, or as colour.
 fn seen(samples: &[u8], channels: usize, alpha: Alpha, notes: &mut Vec<String>) -> Result<(), Problem> {
     let mut opacities = samples.chunks_exact(channels).map(|pixel| pixel[channels - 1]);
     match alpha {

@@ -24,7 +24,7 @@ const WEBP: u16 = 50_001;
 const IMAGE_DEPTH: u16 = 32_997;
 /// The same of a tile.
 const TILE_DEPTH: u16 = 32_998;
-/// Channels beyond which samples are no picture.
+/// Largest number of channels: samples with more do not form a picture.
 const MOST_CHANNELS: usize = 8;
 
 /// What helps against samples of another kind.
@@ -43,7 +43,7 @@ pub(crate) struct Pixels<'a> {
     chunk: (u32, u32),
     across: u32,
     down: u32,
-    /// What is to be said of the images inside its chunks.
+    /// Remarks on the images inside its chunks, for the person who reads the report.
     notes: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ use crate::judge::{JudgedImage, TELLING};
 use crate::pair::{CopyKind, Pair};
 use crate::{index, pixel_check};
 
-/// Shorter side, px, from which near-copies can be told without the images.
+/// Shorter side, px, from which near-copies can be recognised without the images.
 pub const LEAST_SIDE: u32 = TELLING;
 /// Images of the first collection that one thread compares at a time.
 const PIECE: usize = 64;
@@ -41,7 +41,7 @@ pub struct LikelyCopies {
     is_indexed: bool,
 }
 
-/// Images by their positions in their collection; those of which nothing can be told are left out.
+/// Images by their positions in their collection; those that are too small or too plain to be recognised are left out.
 pub type Positioned<'a> = &'a [(usize, &'a Fingerprint)];
 
 impl LikelyCopies {

@@ -26,11 +26,11 @@ pub(crate) const CODE: usize = GROUPS * CODE_HARMONICS;
 const LOW_HARMONICS: usize = 8;
 /// Length of a code before its numbers are rounded. Products of 40 numbers of up to 127 are exact in single precision.
 const LENGTH: f64 = 400.0;
-/// Correlation of two codes below which images are no copies: copies of real images have .52 and more.
+/// Correlation of two codes below which images are not copies: copies of real images have .52 and more.
 const LEAST_CODE: f64 = 0.45;
 /// Sum of the products of two codes from which they are compared further.
 pub(crate) const LEAST_PRODUCT: f32 = (LEAST_CODE * LENGTH * LENGTH) as f32;
-/// Correlation of the low harmonics below which images are no copies: copies of real images have .49 and more.
+/// Correlation of the low harmonics below which images are not copies: copies of real images have .49 and more.
 const LEAST_LOW: f32 = 0.42;
 
 /// What is taken away from all signatures of a collection.

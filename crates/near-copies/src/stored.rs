@@ -30,8 +30,8 @@ impl Fingerprint {
         })
     }
 
-    /// The fingerprint of an image of `width` × `height` px from its stored views; `None` where there is none, or one has another
-    /// length than this version makes.
+    /// The fingerprint of an image of `width` × `height` px from its stored views; `None` unless one of
+    /// them has the length that this version makes.
     pub fn from_stored(
         (width, height): (u32, u32),
         centre: Option<StoredView>,

@@ -152,7 +152,7 @@ struct Rows<'a> {
     test: &'a [usize],
 }
 
-/// Something to be told from features: a number for each cell, as classes are.
+/// Something that a classifier predicts from features: a number for each cell, as classes are.
 struct Task<'a> {
     features: &'a Features,
     groups: &'a [usize],

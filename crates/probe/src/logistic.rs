@@ -47,7 +47,7 @@ pub struct Model {
 
 /// Fits `labels` `[n]` (one class per row) to `train` `[n, d]`.
 ///
-/// A fit that does not converge is no error: the reference uses it as it is. [`Model::outcome`] tells.
+/// A fit that does not converge is not an error: the reference uses it as it is, and [`Model::outcome`] records it.
 ///
 /// # Errors
 /// [`ProbeError::Mismatch`] unless there is one label per row, [`ProbeError::OneClass`] if they are all the same,

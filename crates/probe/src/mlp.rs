@@ -192,10 +192,10 @@ impl Fitted {
     }
 }
 
-/// Trains a network on `train` with one class a row; `groups` serve the choice of the steps only.
+/// Trains a network on `train` with one class per row; `groups` serve the choice of the steps only.
 ///
 /// # Errors
-/// [`ProbeError::Mismatch`] unless there is one label and one group a row, [`ProbeError::OneClass`] for a single class.
+/// [`ProbeError::Mismatch`] unless there is one label and one group per row, [`ProbeError::OneClass`] for a single class.
 pub fn fit(train: &Features, labels: &[u32], groups: &[usize]) -> Result<Fitted, ProbeError> {
     if groups.len() != train.rows() {
         return Err(ProbeError::Mismatch { what: "groups", expected: train.rows(), found: groups.len() });

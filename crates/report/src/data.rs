@@ -22,7 +22,7 @@ pub struct Report {
     pub format: u32,
     /// Title of the page.
     pub title: String,
-    /// A word that stays in sight, such as `SYNTHETIC`.
+    /// A word that is visible at all times, such as `SYNTHETIC`.
     #[serde(default)]
     pub mark: Option<String>,
     /// What a reader must know before any number.
@@ -115,7 +115,7 @@ pub struct MeasuredRow {
     pub probe: String,
     /// A class, share or source; empty for all cells.
     pub place: String,
-    /// Mean of each metric over seeds; `None` where there is none.
+    /// Mean of each metric over seeds; `None` for a metric without a value.
     pub means: Vec<Option<f64>>,
     /// Standard deviation of each metric over seeds.
     pub over_seeds: Vec<Option<f64>>,
@@ -356,7 +356,7 @@ pub struct Series {
     pub detail: Option<String>,
     /// Horizontal positions.
     pub x: Vec<f64>,
-    /// Values; `None` where there is none.
+    /// Values; `None` for a step without one.
     pub y: Vec<Option<f64>>,
     /// Lower ends of the intervals.
     #[serde(default, skip_serializing_if = "Option::is_none")]

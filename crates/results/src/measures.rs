@@ -118,7 +118,7 @@ macro_rules! evaluations {
                 match self { $(Self::$variant => $how,)+ }
             }
 
-            /// The settings that its results depend on; null where there are none.
+            /// The settings that its results depend on; null if they depend on none.
             pub fn settings(self) -> Value {
                 match self { $(Self::$variant => $settings,)+ }
             }

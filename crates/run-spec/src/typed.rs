@@ -256,7 +256,7 @@ fn kind(expected: &str) -> String {
     words.to_owned()
 }
 
-/// A value as a message shows it: short, and told apart from words of the message.
+/// A value as a message shows it: short, and marked so that it is not read as words of the message.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),

@@ -18,7 +18,7 @@ pub enum MaskError {
     #[error("{0}")]
     Pickle(String),
     /// The elements of an array cannot be numbers of cells.
-    #[error("elements of type {0} are no masks; whole numbers are")]
+    #[error("elements of type {0} are not masks; whole numbers are expected")]
     ElementType(String),
     /// An array has other than two sides.
     #[error("its shape is {0:?}; masks are [height, width]")]
@@ -58,7 +58,7 @@ pub enum MaskError {
         rows: usize,
     },
     /// A picture of classes with more parts than an image has cells.
-    #[error("holds {parts} parts, more than {most}: it is no picture of classes")]
+    #[error("has {parts} parts, more than {most}: this is not a picture of classes")]
     TooManyParts {
         /// Parts that were found.
         parts: usize,

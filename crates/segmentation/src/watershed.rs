@@ -1,7 +1,7 @@
 //! Single cells of a stained smear without labels: classical segmentation, from an image to masks.
 //!
-//! The green channel is divided by the light of the empty field around it, a threshold parts cells from the field, pale centres
-//! are filled, and cells that touch are parted where a neck runs between them. All lengths follow from one number, the usual
+//! The green channel is divided by the light of the empty field around it, a threshold separates cells from the field, pale centres
+//! are filled, and cells that touch are separated at the neck between them. All lengths follow from one number, the usual
 //! diameter of a red cell in pixels. Nothing is learnt and nothing is random.
 
 mod basins;

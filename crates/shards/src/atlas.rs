@@ -86,7 +86,7 @@ impl Atlas {
     /// The record of the atlas of a set.
     ///
     /// # Errors
-    /// The store's, also where there is none.
+    /// The store's, also if the set has no atlas.
     pub fn read(store: &Store, shards: &Digest) -> Result<Self, ShardError> {
         Ok(store.read_record(&record_key(shards))?)
     }

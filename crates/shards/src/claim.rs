@@ -25,8 +25,8 @@ impl Claim {
     /// Takes the place for this build, or finds that it is this build's already (an attempt before, or a builder beside it).
     /// Since that writes, a place that cannot be written shows here.
     ///
-    /// A claim of another build that has not written any shard gives way: its build ended before it began to write, or is told at
-    /// its first shard.
+    /// The claim of another build that has not written any shard is replaced. That build has ended, or it gets the error when it
+    /// writes its first shard.
     ///
     /// # Errors
     /// [`ShardError::Taken`] where another set, another build's shards or files that are not a set's lie, also below it;

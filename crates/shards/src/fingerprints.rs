@@ -4,7 +4,7 @@
 //! fingerprints/CONTENT/00000.parquet, …   one row for each image that gave rows, a thousand to a file
 //!                      index.json         their record: the set they belong to, and the digest of each file
 //! ```
-//! `CONTENT` is the name of the set's folder of shards. They lie beside the manifest and are no part of it, so sets of earlier versions, which
+//! `CONTENT` is the name of the set's folder of shards. They lie beside the manifest, which does not list them, so sets of earlier versions, which
 //! have none, open as before. Of an image they hold digests, its size, and up to two grey pictures of 128 × 128 pixels with their
 //! signatures: some 11 to 22 kB, and nothing of the file's metadata.
 

@@ -17,7 +17,7 @@ pub const EXAMPLES_KEY: &str = "examples.png";
 pub(crate) const SHARDS: &str = "shards";
 /// Folder of the splits.
 pub(crate) const SPLITS: &str = "splits";
-/// Folder of the tables that say what became of every image.
+/// Folder of the tables that say for every image whether it was used, and why not.
 pub(crate) const REPORT: &str = "report";
 /// Folder of the fingerprints.
 pub(crate) const FINGERPRINTS: &str = "fingerprints";

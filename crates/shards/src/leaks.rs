@@ -94,7 +94,7 @@ pub struct LeakSide {
     pub images: u64,
     /// Of them, those that were compared for near-copies; all were compared by bytes and pixels.
     pub near: u64,
-    /// Of the others, those that are too small for near-copies to be told.
+    /// Of the others, those that are too small for near-copies to be recognised.
     pub small: u64,
     /// Its sources of which images were found, by name.
     pub sources: Vec<LeakedSource>,

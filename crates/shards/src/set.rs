@@ -105,7 +105,7 @@ impl fmt::Debug for ShardSet {
 impl ShardSet {
     /// Opens the set at `store`: reads the manifest, and each shard's footer, page index and small columns.
     ///
-    /// About 112 bytes a row stay in memory, and the distinct names. File digests are not checked here, which would read
+    /// About 112 bytes per row stay in memory, and the distinct names. File digests are not checked here, which would read
     /// everything (see [`verify`](crate::verify)); pixels are, as they are decoded.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use store::Store;
 
 const SPLIT_METADATA: &str = "reddino.split";
-/// Larger files are no splits.
+/// Largest size of a split's file; larger ones are refused.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// The key of the split called `name`.

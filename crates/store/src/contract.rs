@@ -21,7 +21,7 @@ pub fn run(store: &Store) {
     for key in keys(store, "") {
         store.delete(&key).expect("delete");
     }
-    store.delete("never/was").expect("deleting nothing is no error");
+    store.delete("never/was").expect("deleting nothing succeeds");
     assert_eq!(keys(store, ""), [""; 0]);
 }
 

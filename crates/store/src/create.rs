@@ -66,7 +66,7 @@ impl Source {
 impl Store {
     /// Creates `key`. Atomic: readers see all bytes or no key; of several writers one wins. Durable when it returns.
     ///
-    /// An answer that is lost on the way is no error: the key says whose it is. In a bucket more than 128 MiB go up in parts:
+    /// A lost answer of the server is not an error: the key's content shows who wrote it. In a bucket more than 128 MiB go up in parts:
     /// no service takes more than 5 GB in one request. They appear whole or not at all, but the check that the key is free
     /// and the end of the upload are two steps, so such keys must be unique to their writer.
     ///

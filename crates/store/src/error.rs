@@ -105,7 +105,7 @@ pub enum StoreError {
         /// The address, without credentials.
         uri: String,
     },
-    /// A variable of the environment that names the server is no address.
+    /// A variable of the environment that should name the server does not contain an address.
     #[error("{uri} cannot be reached: {variable} {why}")]
     BadVariable {
         /// Address of the store.

@@ -1,7 +1,7 @@
 //! Waiting for a store that is away: a server that restarts, a network that is cut for minutes.
 //!
 //! The client's own retries end within seconds. A patient store goes on after them, up to a limit. Until it has answered
-//! once, it does so only where the address is known to be right: a wrong one is told at once. Whether to wait is decided by
+//! once, it does so only where the address is known to be right: a wrong one is reported at once. Whether to wait is decided by
 //! the kind of the error: the general failure, which is what cut connections and busy servers give, and no refusal,
 //! conflict or missing key.
 

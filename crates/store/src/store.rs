@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// When anything below `prefix` was last written, in seconds since 1970, by the clock of the store; `None` where nothing is
-    /// there. It shows whether whoever writes there still lives, and is good for nothing else.
+    /// there. Use it only to judge whether the writer is still alive.
     ///
     /// # Errors
     /// As [`list`](Self::list).

@@ -49,8 +49,8 @@ impl Store {
 
     /// Removes the staging files that killed creates of keys below `prefix` left behind, and returns their names.
     ///
-    /// Call it only where each such key exists or will never count. A process that is still writing one of them is told that
-    /// its key exists already, if it does, or writes it again.
+    /// Call it only where each such key exists or will never count. A process that is still writing one of them gets the error
+    /// that its key exists, if it does, or writes it again.
     ///
     /// # Errors
     /// As [`delete`](Self::delete).

@@ -343,7 +343,7 @@ pub(crate) const SOURCES: [SourceStyle; 18] = [
     },
     SourceStyle {
         name: "synth-peach-masks",
-        about: "cell masks lie beside the images and are no images",
+        about: "cell masks beside the images, which are not images to cut",
         format: FileFormat::Jpeg(94),
         layout: FileLayout::WithMasks,
         size: (560, 448),

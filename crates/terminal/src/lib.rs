@@ -1,16 +1,24 @@
 //! What the programs say on their standard streams: results on standard output, everything else on standard error.
 //!
 //! One behaviour for all commands: a reader that has gone away (`| head`) ends the program quietly and with success, and output
-//! that cannot be written for another reason ends it with a failure. Libraries print nothing, so only programs depend on this.
+//! that cannot be written for another reason ends it with a failure. An error that ends a command is `error: …`, its last line on
+//! standard error. Colours are written only to terminals, and not if `NO_COLOR` is set. Libraries print nothing, so only programs
+//! depend on this.
 
 mod columns;
+mod counted;
 mod examples;
 mod figures;
+mod log;
+mod named_file;
 mod version;
 
 pub use columns::{columns, table};
+pub use counted::counted;
 pub use examples::examples;
 pub use figures::{bytes, duration, megabytes, points, thousands};
+pub use log::{begin_log, error, has_colours};
+pub use named_file::{ensure_there, read_file, read_text};
 pub use version::Version;
 
 use serde::Serialize;
@@ -25,7 +33,7 @@ pub fn line(text: impl Display) {
     }
 }
 
-/// Prints one line on standard error: progress, warnings, why a command failed. One that cannot be written is left out.
+/// Prints one line on standard error: progress, warnings. One that cannot be written is left out.
 pub fn note(text: impl Display) {
     drop(write_line(&mut std::io::stderr().lock(), &text));
 }
@@ -61,7 +69,7 @@ fn ends_with(written: &Result<()>) -> Option<i32> {
     if error.kind() == ErrorKind::BrokenPipe {
         return Some(0);
     }
-    note(format!("Error: standard output cannot be written: {error}"));
+    self::error(format!("standard output cannot be written: {error}"));
     Some(1)
 }
 

@@ -62,7 +62,7 @@ extern "C" fn drop_hook(ctx: *mut c_void) {
 /// Within one backward it runs once per leaf, except that each checkpointed block runs a backward of its own.
 ///
 /// # Errors
-/// `t` is no leaf.
+/// `t` is not a leaf.
 pub fn on_grad_accumulated(t: &Tensor, hook: impl Fn() + Send + Sync + 'static) -> Result<(), ShimError> {
     let ctx = Box::into_raw(Box::new(HookBox(Box::new(hook))));
     // SAFETY: `t` is a live handle; ownership of `ctx` passes to C++, which gives it to `drop_hook` once, on failure too.

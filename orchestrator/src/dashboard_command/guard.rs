@@ -38,7 +38,7 @@ pub(super) enum Entry {
 }
 
 impl Guard {
-    /// The door of a dashboard at `address`. The token is that of the file, which is made where there is none; without a file,
+    /// The door of a dashboard at `address`. The token is that of the file, which is created if it is missing; without a file,
     /// an address that others reach gets a new one.
     ///
     /// # Errors

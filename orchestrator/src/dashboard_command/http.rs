@@ -46,7 +46,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The value of a header; `None` where there is none, or more than one.
+    /// The value of a header; `None` if it is missing or given more than once.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(of, _)| of == name);
         let first = found.next().map(|(_, value)| value.as_str());

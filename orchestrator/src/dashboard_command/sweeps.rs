@@ -112,12 +112,12 @@ impl Sweeps {
         known.iter().map(|sweep| sweep.seen()).collect()
     }
 
-    /// One sweep; `None` where there is none of that name.
+    /// One sweep; `None` if no sweep has that name.
     pub(super) fn picture(&self, name: &str) -> Option<Seen> {
         self.sweep(name).map(|sweep| sweep.seen())
     }
 
-    /// The report of a sweep; `None` where there is none of that name.
+    /// The report of a sweep; `None` if no sweep has that name.
     pub(super) fn report(&self, name: &str) -> Option<Result<Report>> {
         self.sweep(name).map(|sweep| sweep.report(&self.store))
     }

@@ -32,7 +32,7 @@ fn hours(collected: &Collected<'_>) -> BTreeMap<String, f64> {
     taken(collected, |row| Some(row.hours))
 }
 
-/// Trials that an attempt after the first has finished, a sentence; `None` where there are none.
+/// Trials that an attempt after the first has finished, in a sentence; `None` if all finished at their first attempt.
 fn repeated(collected: &Collected<'_>) -> Option<String> {
     let attempt = |record: &Finished| Some(RowsKey::parse(&record.rows.first()?.key)?.attempt.number);
     let late: Vec<String> = collected

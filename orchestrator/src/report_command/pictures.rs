@@ -90,6 +90,6 @@ fn places(store: &Store, trial: (&Trial<'_>, &Finished), eval: &EvalSet) -> Resu
     let features: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
     let points = Points::new(usize::try_from(record.dim).context("the width of the features")?, &features)?;
     ensure!(points.rows() <= MOST_CELLS, "it has {} cells, and a map shows {MOST_CELLS}", points.rows());
-    terminal::note(format!("{}: placing {} cells on a map", eval.name, points.rows()));
+    terminal::note(format!("{}: placing {} on a map", eval.name, terminal::counted(points.rows(), "cell")));
     Ok(Some(umap::fit(points, &umap::Settings::default())?.places().to_vec()))
 }

@@ -54,7 +54,7 @@ fn of_source(source: &SourceCard) -> Vec<CardCell> {
     ]
 }
 
-/// What became of rows that show little but field, blur or white.
+/// How many rows that show little but field, blur or white were kept, marked or dropped.
 fn flaws(by_action: &BTreeMap<String, u64>) -> String {
     let words = |action: &str| match action {
         "keep" => "kept",

@@ -51,10 +51,10 @@ fn is_no_error(code: i32, near_limit: bool) -> bool {
     code == i32::from(RANK_LOST) || code > 128 || (code == i32::from(STOPPED) && near_limit)
 }
 
-/// The last line of a log, without its time and level.
+/// The last line of a log, without what stands before its sentence.
 fn last_sentence(log: &str) -> String {
     let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
-    line.split_once("ERROR ").map_or(line, |(_, sentence)| sentence).trim().to_owned()
+    crate::log::sentence(line.trim()).to_owned()
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_workers_sentence() {
-        let log = "2026-01-01T00:00:00Z  WARN the record of a restart is damaged\n2026-01-01T00:00:00Z ERROR file:///r: 3 restarts\n\n";
+        let log = "2026-01-01T00:00:00Z  WARN the record of a restart is damaged\nerror: file:///r: 3 restarts\n\n";
         assert_eq!(last_sentence(log), "file:///r: 3 restarts");
         assert_eq!(last_sentence(""), "it gave no reason");
     }

@@ -106,10 +106,10 @@ impl Client {
         found
     }
 
-    /// The array that bears `name`, whatever has become of it.
+    /// The array called `name`, in whatever state.
     ///
     /// # Errors
-    /// Slurm does not answer. That there are no accounts is no error.
+    /// Slurm does not answer. A cluster without accounting gives `None`, not an error.
     pub(crate) fn look_up(&self, name: &str) -> Result<Option<u64>, Trouble> {
         let queue = ask("squeue", &["-h", "--me", "-t", "all", "--name", name, "-o", "%F"])?;
         if let Some(array) = parse::arrays(&queue).first() {

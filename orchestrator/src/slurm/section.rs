@@ -185,7 +185,7 @@ impl Shape {
         self.nodes * self.ntasks_per_node
     }
 
-    /// A task that is told to go back into the queue as soon as it begins would do so for ever.
+    /// A task that is signalled to return to the queue as soon as it begins would do so for ever.
     fn refuse_no_time_before_the_signal(&self) -> Result<()> {
         let limit = self.time.as_deref().and_then(time::seconds).flatten();
         let lead = u64::from(self.signal_s) + SLURM_RESOLUTION_S;
@@ -250,7 +250,7 @@ impl Shape {
             let key = format!("extra[{index}]");
             if !option.starts_with("--") || option.contains('\n') {
                 let message =
-                    format!("{option:?} is no option of sbatch: write it with its dashes, `--constraint=a100`");
+                    format!("{option:?} is not an option of sbatch: write it with its dashes, `--constraint=a100`");
                 return Err(bad(&key, message));
             }
             // They would undo what is checked here.
@@ -342,7 +342,7 @@ mod tests {
             ("{signal_s: 0}", "`slurm.signal_s`: a whole number from 1 to 65535 is expected, not 0"),
             (
                 "{extra: [constraint=a100]}",
-                "`slurm.extra[0]`: \"constraint=a100\" is no option of sbatch: write it with its dashes, `--constraint=a100`",
+                "`slurm.extra[0]`: \"constraint=a100\" is not an option of sbatch: write it with its dashes, `--constraint=a100`",
             ),
             ("{extra: [--time=3]}", "`slurm.extra[0]`: `--time` has a key of its own: write `slurm.time`"),
             (

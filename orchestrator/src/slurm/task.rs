@@ -1,6 +1,6 @@
 //! Inside a job: one task of an array trains one trial, or probes it, and leaves the record.
 //!
-//! It is the batch script's own process, so Slurm's USR1 before the time limit reaches it; the worker is told, writes its
+//! It is the batch script's own process, so Slurm's USR1 before the time limit reaches it and is passed on; the worker writes its
 //! checkpoint and ends with code 85, and the task returns to the queue, to go on from there as the same attempt. So does one
 //! whose worker was killed or lost a rank, as long as restarts bring the run further ([`again`]). Whether a worker that ended
 //! otherwise was cancelled, preempted or lost its node is not guessed from the signal: while Slurm is ending the job no record

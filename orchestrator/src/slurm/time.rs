@@ -1,7 +1,7 @@
 //! Times as Slurm writes them. Pure.
 
-/// The seconds of a time limit: minutes, `M:S`, `H:M:S`, `D-H`, `D-H:M` or `D-H:M:S`; `Some(None)` is no limit
-/// (`UNLIMITED`, 0). Nothing where Slurm would not read it.
+/// The seconds of a time limit: minutes, `M:S`, `H:M:S`, `D-H`, `D-H:M` or `D-H:M:S`; `Some(None)` means no limit
+/// (`UNLIMITED`, 0), `None` a text that Slurm would not accept.
 pub(crate) fn seconds(text: &str) -> Option<Option<u64>> {
     if ["unlimited", "infinite"].contains(&text.to_ascii_lowercase().as_str()) {
         return Some(None);

@@ -132,8 +132,8 @@ impl<'a> Watch<'a> {
         open.train = open.batch.submitted(store, Job::Train)?;
         open.probe = open.batch.submitted(store, Job::Probe)?;
         if let (true, Some(train), Some(probe)) = (open.settled, open.train, open.probe) {
-            let count = open.batch.members.len();
-            self.notes.push(format!("{count} trials submitted: job {train} trains, job {probe} probes"));
+            let trials = terminal::counted(open.batch.members.len(), "trial");
+            self.notes.push(format!("{trials} submitted: job {train} trains, job {probe} probes"));
         }
         Ok(())
     }

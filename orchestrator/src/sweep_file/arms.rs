@@ -88,7 +88,7 @@ impl SweepFile {
         Ok(())
     }
 
-    /// Only a written arm can have the name of an arm of the grid: others are told apart when they are named.
+    /// Only a written arm can have the name of an arm of the grid: names of the grid's arms are made different from each other.
     fn refuse_twins(&self, specs: &[ArmSpec]) -> Result<()> {
         let Some(pair) = specs.windows(2).find(|pair| pair[0].name == pair[1].name) else { return Ok(()) };
         let message = format!("the grid makes an arm that is called `{}` too: rename this one", pair[0].name);

@@ -29,7 +29,7 @@ fn dotted_and_nested_deltas_are_the_same_and_the_reference_comes_first() {
     assert_eq!(arms[2].train_shards.as_deref(), Some("./other"));
 }
 
-/// What is written instead of a part of the small sweep, and the whole of what a person is told.
+/// What is written instead of a part of the small sweep, and the whole message that a person gets.
 #[rustfmt::skip]
 const MISTAKES: &[(&str, &str, &str)] = &[
     ("seeds:", "seed:", "line 10: unknown key `seed`; did you mean `seeds`?"),

@@ -13,7 +13,7 @@ use crate::standing::Standing;
 /// Lines of failures and the like that are shown.
 const WORRIES: usize = 5;
 
-/// Whether the screen has colours: `NO_COLOR` takes them away, and nothing is told by colour alone.
+/// Whether the screen has colours: `NO_COLOR` switches them off, and nothing is shown by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Palette {
     /// Sixteen colours of the terminal.
@@ -56,7 +56,7 @@ impl Watch {
         self.trouble = None;
     }
 
-    /// The store could not be read: what was read before stays in sight.
+    /// The store could not be read: what was read before stays on the screen.
     pub(super) fn on_trouble(&mut self, words: String) {
         self.trouble = Some(words);
     }

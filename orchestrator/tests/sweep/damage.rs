@@ -146,7 +146,7 @@ fn a_damaged_claim_of_a_finished_attempt_costs_no_result() {
     std::fs::write(bench.path("store").join(&key), "").unwrap();
     assert!(bench.orchestrator(&["verify", "store", "--repair"]).ends(0).out.contains(&key));
     let run = bench.run(&[]).ends(0);
-    assert!(run.err.contains("0 trials finished, 7 were finished before"), "{}", run.err);
+    assert!(run.err.contains("0 trials finished now, 7 before"), "{}", run.err);
 }
 
 /// One value of a rows file is changed; its digest stands in the attempt's result record.
@@ -171,7 +171,7 @@ fn initial_weights_belong_to_the_trial_by_content() {
     bench.run(&[]).ends(0);
     std::fs::write(bench.path("w.pth"), "other weights").unwrap();
     let run = bench.run(&[]).ends(0);
-    assert!(run.err.contains("4 trials finished, 3 were finished before"), "{}", run.err);
+    assert!(run.err.contains("4 trials finished now, 3 before"), "{}", run.err);
     assert_eq!(bench.calls("trained").len(), 8);
 }
 
@@ -224,10 +224,10 @@ fn a_store_of_an_older_version_is_read_as_before() {
         assert!(results.contains(words), "{words} is not in {results}");
     }
     let verify = bench.orchestrator(&["verify", "store"]).ends(0).out;
-    assert!(verify.contains("0 damaged"), "{verify}");
+    assert!(verify.contains(": OK: ") && verify.contains("; none damaged"), "{verify}");
     // The same sweep goes on with it: only the baselines are scored, which are trials of their own now.
     let run = bench.run(&[]).ends(0);
-    assert!(run.err.contains("4 of 7 trials were finished before") || run.err.contains("7 of 7"), "{}", run.err);
+    assert!(run.err.contains("4 of 7 trials have finished earlier") || run.err.contains("7 of 7"), "{}", run.err);
     assert_eq!(bench.calls("trained").len(), 4);
 }
 

@@ -30,7 +30,7 @@ fn a_sweep_runs_to_its_table_and_finished_trials_are_skipped() {
 
     let journal = bench.journal();
     let again = bench.run(&[]).ends(0);
-    assert!(again.err.contains("0 trials finished, 7 were finished before"), "{}", again.err);
+    assert!(again.err.contains("0 trials finished now, 7 before"), "{}", again.err);
     assert_eq!(bench.journal(), journal, "no worker was started");
     assert!(bench.records("tables/2/report.md").is_empty(), "the same table is not written twice");
 
@@ -112,7 +112,7 @@ fn a_sweep_without_arms_scores_its_baselines() {
     assert!(bench.calls("train").is_empty());
     assert_eq!(bench.records("tables/1/report.html").len(), 1);
     let again = bench.run(&[]).ends(0);
-    assert!(again.err.contains("0 trials finished, 4 were finished before"), "{}", again.err);
+    assert!(again.err.contains("0 trials finished now, 4 before"), "{}", again.err);
     let status = bench.orchestrator(&["status", "bench", "--store", "store"]).ends(0).out;
     assert!(status.contains("4 trials: 4 done"), "{status}");
 }
@@ -144,7 +144,7 @@ fn a_new_seed_runs_only_what_is_missing() {
     bench.run(&[]).ends(0);
     let bench = bench.sweep(&SWEEP.replace("[0, 1]", "[0, 1, 2]"));
     let run = bench.run(&[]).ends(0);
-    assert!(run.err.contains("3 trials finished, 7 were finished before"), "{}", run.err);
+    assert!(run.err.contains("3 trials finished now, 7 before"), "{}", run.err);
 }
 
 #[test]
@@ -233,17 +233,13 @@ fn results_of_a_dirty_worker_are_continued_but_never_reused() {
         Bench::new().with("DOUBLE_VERSION", "0.1.0+d0ab1e5-dirty").with("DOUBLE_FAIL_IF", "koleo_weight\": 0.1");
     bench.run(&["--only", "reference"]).ends(0);
     let run = bench.run(&[]).ends(3);
-    assert!(run.err.contains("5 were finished before") && run.err.contains("run 1 of this sweep"), "{}", run.err);
+    assert!(run.err.contains("5 before") && run.err.contains("run 1 of this sweep"), "{}", run.err);
     // Every trial has ended, so the run has; only its failures may still be tried again.
     let bench = bench.with("DOUBLE_FAIL_IF", "");
     let run = bench.run(&["--retry-failed"]).ends(0);
-    assert!(run.err.contains("2 trials finished, 5 were finished before"), "{}", run.err);
+    assert!(run.err.contains("2 trials finished now, 5 before"), "{}", run.err);
     let run = bench.run(&[]).ends(0);
-    assert!(
-        run.err.contains("7 trials finished, 0 were finished before") && run.err.contains("run 2 of"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("7 trials finished now, 0 before") && run.err.contains("run 2 of"), "{}", run.err);
 }
 
 #[test]
@@ -270,7 +266,7 @@ fn without_slurm_a_dry_run_shows_its_scripts_and_a_sweep_says_what_is_missing() 
     let bench = Bench::new().sweep(&slurm).with("PATH", "/nowhere");
     let run = bench.run(&["--backend", "slurm", "--dry-run"]).ends(1);
     assert!(run.err.contains("array size of 1001"), "{}", run.err);
-    assert!(run.err.contains("Error: there is no `sbatch` on PATH"), "{}", run.err);
+    assert!(run.err.contains("error: there is no `sbatch` on PATH"), "{}", run.err);
     let arrays = |array: &str| run.out.matches(&format!("#SBATCH --array={array}%2\n")).count();
     assert_eq!((arrays("0-1"), arrays("0-4")), (2, 2), "two shapes, two jobs each, baselines among them: {}", run.out);
     assert_eq!(run.out.matches("#SBATCH --nodes=2\n").count(), 1, "{}", run.out);
@@ -326,7 +322,7 @@ fn every_sweep_of_the_repository_resolves() {
         let args = ["sweep", path.to_str().unwrap(), "--dry-run", "--worker", bench.worker()];
         let run = bench.orchestrator(&args).ends(1);
         assert!(
-            run.err.lines().filter(|line| line.starts_with("Error: ")).all(|line| [
+            run.err.lines().filter(|line| line.starts_with("error: ")).all(|line| [
                 "shard set ",
                 "`init.weights`",
                 "`baselines`"
@@ -345,9 +341,9 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep ablations-cells: 8 arms × 4 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
         "Sweep beyond: 5 arms × 3 seeds",
-        "Sweep paper-chula: 0 arms × 1 seeds",
-        "Sweep paper-dse: 0 arms × 1 seeds",
-        "Sweep paper-elsafty: 0 arms × 1 seeds",
+        "Sweep paper-chula: 0 arms × 1 seed",
+        "Sweep paper-dse: 0 arms × 1 seed",
+        "Sweep paper-elsafty: 0 arms × 1 seed",
         "Sweep quickstart-synthetic: 3 arms × 4 seeds",
         "Sweep stain: 6 arms × 3 seeds",
     ];

@@ -1,4 +1,4 @@
-//! What becomes of workers and orchestrators that are killed, stopped or too slow.
+//! Workers and orchestrators that are killed, stopped or too slow.
 
 use crate::harness::{Bench, SWEEP, runs, signal, wait_until};
 
@@ -71,7 +71,7 @@ fn a_signal_stops_the_sweep_and_the_same_command_continues_it() {
 fn a_worker_that_somebody_stopped_is_not_blamed() {
     let bench = Bench::new().with("DOUBLE_STOPS", "koleo_weight\": 0.1");
     let run = bench.run(&[]).ends(3);
-    assert!(run.err.contains("5 trials finished, 0 were finished before, 0 failed, 2 left"), "{}", run.err);
+    assert!(run.err.contains("5 trials finished now, 0 before, 0 failed, 2 not done"), "{}", run.err);
     bench.with("DOUBLE_STOPS", "").run(&[]).ends(0);
 }
 

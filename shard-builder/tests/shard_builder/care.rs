@@ -71,7 +71,8 @@ fn split_says_what_each_fold_holds_and_warns_of_unequal_ones() {
     );
     let warned = stderr(&made);
     assert!(
-        warned.contains("very unequal size: fold 1 has 4 rows, fold 0 12; the largest group, x/p0, has 12 of all 16"),
+        warned
+            .contains("very different sizes: fold 1 has 4 rows, fold 0 12; the largest group, x/p0, has 12 of all 16"),
         "{warned}"
     );
     assert!(warned.contains("label rare has no row in fold 1"), "{warned}");

@@ -126,8 +126,8 @@ fn a_turned_copy_between_training_and_evaluation_is_reported_and_shares_a_group(
     for (set, near, groups) in [("joined", "join", 12), ("apart", "ignore", 13)] {
         let made = bench.build(set, &["--size", "64", "--near-copies", near]);
         assert!(made.status.success());
-        let warned = stdout(&made)
-            .contains("source train: because of copies, 1 of its 6 groups were joined with others, up to 1 into one");
+        let warned =
+            stdout(&made).contains("source train: copies link 1 of its 6 groups with other groups, up to 1 into one");
         assert_eq!(warned, near == "join", "{}", stdout(&made));
         let set = bench.open(set);
         let names: BTreeSet<String> = (0..set.len()).map(|row| set.meta(row).expect("row").group.to_string()).collect();

@@ -53,7 +53,7 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
         command.split(' ').skip(1).map(|word| if word == "SET" { text(&out) } else { word }).collect();
     let built = run(&arguments);
     assert!(built.status.success(), "{}", stderr(&built));
-    assert!(stdout(&built).contains("sound: 12 rows"), "{}", stdout(&built));
+    assert!(stdout(&built).contains("OK: 12 rows"), "{}", stdout(&built));
     let empty = bench.path("data");
     std::fs::create_dir_all(empty.join("nothing")).expect("a folder");
     let none = run(&["describe", text(&empty.join("nothing"))]);

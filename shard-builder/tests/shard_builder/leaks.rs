@@ -1,4 +1,4 @@
-//! Leaks between two sets, through the program: what is found without the images, what cannot be told, and the remedy.
+//! Leaks between two sets, through the program: what is found without the images, what cannot be recognised, and the remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use image::{RgbImage, imageops};
 use crate::copies::{discs, jpeg};
 use crate::support::{Bench, run, stderr, stdout};
 
-/// A field large enough for near-copies to be told.
+/// A field large enough for near-copies to be recognised.
 fn field(seed: u64) -> RgbImage {
     discs((320, 240), 900, seed)
 }

@@ -65,7 +65,7 @@ fn a_killed_build_is_no_set_refuses_others_and_ends_without_debris() {
     let before = bench.files("killed");
     let other = bench.build("killed", &["--size", "16", "--rows-per-shard", "4"]);
     let said = stderr(&other);
-    assert!(!other.status.success() && said.contains("2 shards lie there of a build"), "{said}");
+    assert!(!other.status.success() && said.contains("2 shards are there of a build"), "{said}");
     assert!(said.contains("--out") && !said.contains("read a"), "refused before images are read: {said}");
     assert_eq!(bench.files("killed"), before);
     let unfinished = run(&["verify", &uri(&bench, "killed")]);
@@ -74,7 +74,7 @@ fn a_killed_build_is_no_set_refuses_others_and_ends_without_debris() {
     assert!(said.contains("run the same build again"), "{said}");
     let resumed = bench.build("killed", &OPTIONS);
     assert!(
-        resumed.status.success() && stdout(&resumed).contains("2 of the shards were found"),
+        resumed.status.success() && stdout(&resumed).contains("2 of the shards were finished before"),
         "{}",
         stdout(&resumed)
     );
@@ -146,7 +146,7 @@ fn verify_names_strays_and_debris_with_the_remedy() {
         said.contains("2 faults\n") && said.contains("features.parquet") && said.contains("shards/readme.txt"),
         "{said}"
     );
-    assert!(!said.contains("repeat the command"), "what it would not mend: {said}");
+    assert!(!said.contains("repeat the command"), "advice that would not help: {said}");
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_damaged_shard_of_a_killed_build_is_made_again() {
         let resumed = bench.build(&out, &OPTIONS);
         assert!(resumed.status.success(), "{number}: {}", stderr(&resumed));
         let (said, warned) = (stdout(&resumed), stderr(&resumed));
-        assert!(said.contains("1 of the shards were found finished"), "{said}");
+        assert!(said.contains("1 of the shards were finished before"), "{said}");
         assert!(said.contains("1 of the shards were damaged and were made again"), "{said}");
         assert!(warned.contains(&first) && warned.contains("is made again"), "{warned}");
         assert!(bench.files(&out) == whole, "{number}");

@@ -108,7 +108,7 @@ pub(crate) fn slurm(env: impl Fn(&str) -> Option<String>) -> Finding {
         let remedy = "start the worker with `srun --mpi=pmix`, as slurm/ does; this checked one process only";
         return Finding::warn(
             "slurm",
-            format!("{words}: the job has {tasks} tasks, but this is no task of a step"),
+            format!("{words}: the job has {tasks} tasks, but this process is not one of them"),
             remedy,
         );
     }

@@ -37,7 +37,9 @@ pub(crate) fn shards(uri: &str) -> Finding {
         Ok(set) if set.is_empty() => {
             Finding::fail("shards", format!("{uri}: the set has no rows"), "build it anew with `shard-builder build`")
         }
-        Ok(set) => Finding::ok("shards", format!("{uri}: {} rows, {}", set.len(), set.digest().short())),
+        Ok(set) => {
+            Finding::ok("shards", format!("{uri}: {}, {}", terminal::counted(set.len(), "row"), set.digest().short()))
+        }
         Err(error) => {
             let remedy = "give the folder that `shard-builder build --out` wrote";
             Finding::fail("shards", format!("{uri}: {}", crate::sentence(&error)), remedy)

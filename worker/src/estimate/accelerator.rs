@@ -108,11 +108,12 @@ impl Accelerator {
 
 /// The processor of this machine: its matrix rate with the threads that LibTorch takes, and all of its memory.
 fn this_machine(half: bool) -> Accelerator {
-    let threads = f64::from(tch::get_num_threads());
+    let cores = tch::get_num_threads();
+    let threads = f64::from(cores);
     let kind = if half { Kind::BFloat16 } else { Kind::Float };
     let tflops = crate::bench::matrix_rate(Device::Cpu, kind, 3) / 1e3;
     Accelerator {
-        name: format!("this machine's processor ({threads} threads)"),
+        name: format!("this machine's processor ({})", terminal::counted(cores, "thread")),
         memory_gib: memory_gib(),
         f32_tflops: tflops,
         bf16_tflops: tflops,

@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 use energy::{WORLD_KG_PER_KWH, WORLD_SOURCE};
 use run_spec::config::{ResolvedConfig, TrainConfig};
 use serde::Serialize;
+use terminal::counted;
 
 use crate::cli::EstimateArgs;
 use crate::config_file;
@@ -188,24 +189,24 @@ impl Estimate {
 impl terminal::Report for Estimate {
     fn text(&self) -> String {
         let mut lines = vec![format!(
-            "{} x {}, {} images per GPU (batch {}), {} steps",
+            "{} x {}, {} per GPU (batch {}), {}",
             self.gpus,
             self.gpu.name,
-            self.images_per_gpu,
+            counted(self.images_per_gpu, "image"),
             self.images_per_gpu * self.gpus,
-            self.steps
+            counted(self.steps, "step")
         )];
         let mut rows: Vec<Vec<String>> =
             self.memory.parts().iter().map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
         let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
         row("memory: all", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
-        row("largest batch per GPU that fits", format!("{} images on a GPU", self.largest_images_per_gpu));
+        row("largest batch per GPU that fits", counted(self.largest_images_per_gpu, "image"));
         row("parameters", format!("{} million", short(self.parameters as f64 / 1e6)));
         row("operations per step", format!("{} Tflop", short(self.flops_per_step / 1e12)));
         row("sent per rank and step", format!("{} MB", short(self.wire_bytes_per_step / 1e6)));
         row("checkpoint", gib(self.checkpoint_bytes as f64));
         row("its copies in a node's memory", gib(self.checkpoint_host_bytes_per_node as f64));
-        row("images a second", format!("{} ({})", self.images_per_s.text("images/s"), self.images_per_s_by));
+        row("images per second", format!("{} ({})", self.images_per_s.text("images/s"), self.images_per_s_by));
         row("CPU cores for augmentation, per GPU", self.augment_cores_per_gpu.text("like this machine's"));
         row("time", self.hours.text("hours"));
         row("energy", self.kwh.text("kWh, GPUs and those cores"));

@@ -33,7 +33,7 @@ impl Model {
         let of_run = ModelArgs { run: run.to_owned(), step: args.step, threads: args.threads };
         let Trained { config, checkpoint, teacher, .. } = features::open(&of_run, environment)?;
         let side = args.size.unwrap_or(config.crops.global_size);
-        Self::of(format!("{name}, step {}", checkpoint.step), teacher, side)
+        Self::of(format!("run `{name}`, step {}", checkpoint.step), teacher, side)
     }
 
     /// Opens the file of weights that `named` names, in the same way.

@@ -6,6 +6,7 @@ use probe::metrics::Metric;
 use probe::protocol::{Evaluation, Probe};
 use results::ResultsError;
 use results::stats::Bootstrap;
+use terminal::counted;
 
 use super::{Scored, measured};
 use crate::cli::ScoringArgs;
@@ -15,12 +16,12 @@ pub(super) fn print(args: &ScoringArgs, scored: &[Scored]) -> Result<()> {
     let Some((first, others)) = scored.split_first() else { return Ok(()) };
     let (origin, cells) = (&first.origin, first.evaluation.cells());
     terminal::line(format!(
-        "{} cells, {} classes, {} groups, split {} ({} folds), step {}{}",
-        terminal::thousands(cells.len() as u64),
-        cells.classes().names().len(),
-        terminal::thousands(cells.groups() as u64),
+        "{}, {}, {}, split {} ({}), step {}{}",
+        counted(cells.len(), "cell"),
+        counted(cells.classes().names().len(), "class"),
+        counted(cells.groups(), "group"),
         args.split,
-        cells.folds().len(),
+        counted(cells.folds().len(), "fold"),
         origin.step,
         if origin.transductive == Some(true) {
             ", transductive: the training set contained images of this set"

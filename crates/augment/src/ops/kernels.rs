@@ -152,7 +152,7 @@ impl Transform for MotionBlur {
     }
 }
 
-/// Two ends of an odd number of positions, moved to the middle of `side`; the larger end gives way.
+/// Two ends of an odd number of positions, moved to the middle of `side`. If they cannot be centred exactly, the larger end moves.
 fn centred(mut a: i64, mut b: i64, side: i64) -> (i64, i64) {
     if (a - b) % 2 != 0 {
         if b > a { b -= 1 } else { a -= 1 }

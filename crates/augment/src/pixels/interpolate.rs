@@ -73,7 +73,7 @@ mod tests {
             assert!((lanczos4(t).iter().sum::<f32>() - 1.0).abs() < 1e-6, "Lanczos at {t}");
             let mut back = lanczos4(1.0 - t);
             back.reverse();
-            assert!(lanczos4(t).iter().zip(back).all(|(a, b)| (a - b).abs() < 1e-5), "Lanczos at {t} is no mirror");
+            assert!(lanczos4(t).iter().zip(back).all(|(a, b)| (a - b).abs() < 1e-5), "Lanczos at {t} is not symmetric");
         }
     }
 }

@@ -12,7 +12,7 @@ type Sums = (f64, f64, f64, f64, f64);
 
 /// Adds the numbers of `Name { key: numbers, … }`, as `Debug` prints parameters, to the sums of their keys.
 ///
-/// A field within a field counts for the outer one; the sides of a kernel are no numbers of it.
+/// A field within a field counts for the outer one; the sides of a kernel are not counted.
 fn add(printed: &str, sums: &mut BTreeMap<String, Sums>) {
     let (mut depth, mut key, mut inner) = (0, String::new(), String::new());
     for token in printed.split_inclusive(['{', '}', ',', '[', ']', '(', ')', ':', ' ']) {

@@ -1,4 +1,4 @@
-//! A first description of a folder that no one has described: what was recognised, what was guessed, and what could not be told.
+//! A first description of a folder that no one has described: what was recognised, what was guessed, and what is not known.
 //!
 //! Nothing is guessed twice: rules that could be right are tried on a sample of the images, by the same code that reads the
 //! set later, and the one that gives most of them labels is written.

@@ -40,7 +40,7 @@ impl Header {
         self.all(names).next().cloned()
     }
 
-    /// The columns that place a box or a point; nothing where there are none.
+    /// The columns that place a box or a point; `None` if the table has none.
     fn place(&self, image: &str, label: &str) -> Option<BoxColumns> {
         let none = BoxColumns {
             image: image.to_owned(),

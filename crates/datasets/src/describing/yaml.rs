@@ -40,7 +40,7 @@ pub(super) fn bare(name: &str) -> Result<Source, DatasetError> {
 
 fn head(name: &str, licence: &str) -> String {
     format!(
-        "name: {name}\ntitle: {name}\nhome: unknown\nlicence: {licence}\ncitation: unknown\nmodality: unknown\nmembership: candidate\n"
+        "name: {name}\ntitle: {name}\nhome: unknown\nlicence: {licence}\ncitation: unknown\nmodality: unknown\nmembership: own\n"
     )
 }
 

@@ -130,7 +130,7 @@ impl Archive {
         Listing { files: self.members.keys().cloned().collect(), refused: self.refused.clone() }
     }
 
-    /// Declared bytes of the member `path`; 0 where there is none.
+    /// Declared bytes of the member `path`; 0 if there is no such member.
     pub(super) fn size(&self, path: &str) -> u64 {
         self.members.get(path).map_or(0, |member| member.size)
     }

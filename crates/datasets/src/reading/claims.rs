@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::others::{Neighbour, Others};
 use crate::schema::Source;
 
-/// What each image claims as its own: a file beside it, or rows of a table. What two images claim is neither's.
+/// What each image claims as its own: a file beside it, or rows of a table. What two images claim is used for neither.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     by: HashMap<String, Claimants>,

@@ -153,7 +153,7 @@ impl Folder {
         head
     }
 
-    /// Bytes of the file `path`; 0 where there is none.
+    /// Bytes of the file `path`; 0 if there is no such file.
     pub(super) fn size(&self, path: &str) -> u64 {
         fs::metadata(self.dir.join(path)).map_or(0, |metadata| metadata.len())
     }

@@ -74,8 +74,8 @@ impl<'a> GroupBook<'a> {
         ends.iter().rev().filter(whole).find_map(known)
     }
 
-    /// The group of an image, `dataset/value`. An image that the rule does not cover has none: taking it for a group of
-    /// its own could part it from its patient, so it is not used. The error is that reason.
+    /// The group of an image, `dataset/value`. An image that the rule does not cover has none and is not used: as a group of its
+    /// own it could land in another fold than its patient. The error is that reason.
     pub(crate) fn group_of(&self, image: &str) -> Result<String, String> {
         let value = match self.rule {
             GroupRule::Image => image,

@@ -12,7 +12,7 @@ use super::listing::Listing;
 use crate::error::DatasetError;
 use crate::schema::{GlobMatch, Globs, Source, inside};
 
-/// Bytes at the start of a file by which its format is told.
+/// Bytes at the start of a file from which its format is recognised.
 const HEAD: u64 = imaging::HEAD as u64;
 
 /// The files of a dataset: a folder, or an archive that is read as if it were one.

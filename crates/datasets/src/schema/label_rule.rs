@@ -113,7 +113,7 @@ pub enum LabelRule {
         file: String,
         /// Names of the columns that are read.
         columns: RunColumns,
-        /// Whether pixels are counted down the columns or across the rows. Both give a mask, so it must be said.
+        /// Whether pixels are counted down the columns or across the rows. Both readings give a mask, so this key has no default.
         order: RunOrder,
         /// The number of the first pixel: 1, or 0 in some tables.
         #[serde(default = "from_one")]
@@ -159,7 +159,7 @@ pub enum LabelRule {
         #[serde(default)]
         key: ImageKey,
     },
-    /// A table with one image a row.
+    /// A table with one image per row.
     CsvClass {
         /// Path of the table, or with `{folder}` of one in each folder.
         file: String,
@@ -249,7 +249,7 @@ impl<'a> PlaceColumns<'a> {
 }
 
 impl BoxColumns {
-    /// The columns that place a box or a point; nothing where they are none or too many.
+    /// The columns that place a box or a point; `None` if there are none or too many.
     pub fn place(&self) -> Option<PlaceColumns<'_>> {
         let corners = [&self.xmin, &self.ymin, &self.xmax, &self.ymax];
         let others = [&self.x, &self.y, &self.centre_x, &self.centre_y, &self.w, &self.h];

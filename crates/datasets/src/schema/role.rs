@@ -11,8 +11,10 @@ pub enum Membership {
     Stated,
     /// Its authors or its subject make it probable.
     Likely,
-    /// Not known, or images of your own.
+    /// A public dataset of which it is not known.
     Candidate,
+    /// Images of your own, which the publication cannot have used.
+    Own,
     /// Drawn by a program: no dataset of real smears.
     Synthetic,
 }

@@ -7,7 +7,7 @@
 //! * more than [`SPARE`] bytes that belong to no block: the same, since damage may also make the rest seem too long;
 //! * fewer such bytes, a missing end marker, anything after the end: harmless, and noted.
 //!
-//! Damage that changes neither the number of blocks nor their bits cannot be told by anyone without the original.
+//! Damage that changes neither the number of blocks nor their bits cannot be detected without the original.
 
 mod bits;
 mod scan;

@@ -7,8 +7,8 @@
 //!   of the same class and another source, OS those of another class and the same source (PathoROB, arXiv:2507.17845): 1 where class
 //!   decides who is near, 0 where the source does; `biology_index_by_chance` is that of random neighbours.
 //!
-//! In a set of one source, nothing can be said of sources; the neighbours are then sought among all other cells, and the group (image) stands
-//! in the place of the source, as `neighbours_by_group`.
+//! A set with a single source does not show what sources do. Neighbours are then sought among all other cells, and the group (image) takes
+//! the place of the source, as `neighbours_by_group`.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(super) fn verify(setting: &Setting<'_>) -> Result<(), ProbeError> {
     for (fold, train, test) in folds(setting.cells) {
         if known(setting, &train, &test).is_empty() {
             return refuse(format!(
-                "the sources of fold {fold} lie in no other fold, so none of them can be told; use a split by group, in which sources lie in several folds"
+                "no source of fold {fold} occurs in another fold, so a classifier cannot learn to recognise any of them; use a split by group, in which a source occurs in several folds"
             ));
         }
     }
@@ -60,7 +60,7 @@ fn known(setting: &Setting<'_>, train: &[usize], test: &[usize]) -> Vec<usize> {
     test.iter().copied().filter(|&row| seen[setting.sources.of_row()[row] as usize]).collect()
 }
 
-/// How well the source is told from features, from the class alone, and from features within their class.
+/// How well a classifier recognises the source from features, from the class alone, and from features within their class.
 fn sources(subject: &Subject<'_>) -> Result<Vec<Measure>, ProbeError> {
     let (cells, sources) = (subject.setting.cells, subject.setting.sources);
     let count = sources.names().len();

@@ -127,7 +127,7 @@ fn predicted(right: f64, cells: &mut Stream, own: &mut Stream) -> Vec<ClassCount
     counts
 }
 
-/// What is said of the features of one trial.
+/// The rows that measure the features of one trial, which have no probe.
 fn features(arm: &str, seed: u64, gain: f64) -> Vec<ResultRow> {
     let mut effects = stream(seed, "made-up/features", &[key(arm)]);
     let values = [("median_std", 0.16 - gain), ("effective_rank", 21.0), ("alignment", 0.74), ("uniformity", -1.9)];

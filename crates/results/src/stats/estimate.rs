@@ -40,8 +40,8 @@ impl Estimand {
     }
 }
 
-/// Seeds below which no spread over seeds is estimated: two leave one degree of freedom, whose intervals are mostly
-/// far too wide and now and then far too narrow.
+/// Fewest seeds from which a spread over seeds is estimated. Two leave one degree of freedom: most of their intervals are too
+/// wide to conclude anything, and some are far too narrow.
 pub const FEWEST_SEEDS: usize = 3;
 
 /// Sources below which nothing is said about new sources.

@@ -50,7 +50,7 @@ struct Subject<'a> {
     knows_no_seed: bool,
     /// Where all seeds of the line have predictions.
     counted: Option<Counted<'a>>,
-    /// What is to be said of the scores.
+    /// A remark on the scores for the people who read the table.
     note: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn compare<'a>(
     Ok((lines, left_out))
 }
 
-/// What is said where no predictions are kept of the reference, or of any line where there is none.
+/// The remark on a comparison for which predictions are not kept: of the reference, or of any line if there is no reference.
 fn by_rows(reference: Option<&str>) -> String {
     let of = reference.map_or_else(|| "any arm".to_owned(), |reference| format!("all seeds of {reference}"));
     format!("scores are means over folds that hold all sources together, since predictions are not kept of {of}")

@@ -63,7 +63,7 @@ type Key = (String, String, Evaluation, usize);
 /// Values by features and arm, in the order in which they were met.
 type OfArms<'a> = Vec<((&'a str, &'a str), Values<'a>)>;
 
-/// Values of one arm by seed, with what is said of them.
+/// Rows of one arm by seed.
 #[derive(Default)]
 struct Values<'a> {
     by_seed: BTreeMap<Seed, Vec<&'a ResultRow>>,

@@ -66,7 +66,7 @@ word_enum! {
     }
 }
 word_enum! {
-    /// Which pairs are no neighbours to KoLeo, although their features lie close.
+    /// Which pairs KoLeo does not treat as neighbours, although their features are close.
     KoleoExclude {
         /// Every pair counts, as published: two copies in a batch make the term as large as its eps allows.
         None = "none",

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::ResolvedConfig;
 
-/// What a person is told of the train config `bytes`.
+/// The message that a person gets for the train config `bytes`.
 fn told(bytes: &[u8]) -> String {
     match Yaml::read(bytes, "a.yaml").and_then(|file| ResolvedConfig::from_layers(file, &[])) {
         Ok(_) => "nothing".to_owned(),

@@ -113,8 +113,8 @@ fn heat(mask: &Mask) -> Result<Vec<f64>, MaskError> {
     Ok(heat)
 }
 
-/// The pixel nearest to the mean of all, the first of several. Which of several is a matter of rounding: places are told within the
-/// mask's box and squares added in Cellpose's order, so that it is the same.
+/// The pixel nearest to the mean of all, the first of several. Rounding decides which of several it is, so positions are counted within
+/// the mask's box and squares are added in Cellpose's order: the result is the same as Cellpose's.
 fn middle(pixels: &[(usize, usize)]) -> (usize, usize) {
     let mean = |of: fn(&(usize, usize)) -> usize| pixels.iter().map(of).sum::<usize>() as f64 / pixels.len() as f64;
     let (y, x) = (mean(|at| at.0), mean(|at| at.1));

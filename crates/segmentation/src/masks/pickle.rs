@@ -28,7 +28,7 @@ fn array(bytes: &[u8]) -> Result<RawArray<'_>, String> {
     };
     let named = entries.iter().find(|&&(key, _)| pickle.bytes(key) == Some(b"masks"));
     let array = named.and_then(|&(_, value)| state(&pickle, value)).ok_or("holds no array `masks`")?;
-    read_array(&pickle, array).ok_or_else(|| "its `masks` are no array of numbers".to_owned())
+    read_array(&pickle, array).ok_or_else(|| "its `masks` are not an array of numbers".to_owned())
 }
 
 /// The items of the state that an object was given.

@@ -1,6 +1,6 @@
 //! What no light reaches: the black around the round field of an eyepiece, or a black band at an edge.
 //!
-//! It is told from cells by its darkness in every colour. A stained nucleus is dark in green and red and stays bright in blue.
+//! It is dark in every colour, which distinguishes it from cells. A stained nucleus is dark in green and red and stays bright in blue.
 
 use imaging::RgbImage;
 
@@ -9,7 +9,7 @@ use super::plane::squared_distance;
 
 /// Share of the field's light below which a pixel shows nothing.
 const DARK: f32 = 0.2;
-/// A dark part at the edge of the image is no cell if it is larger than this share of a usual one.
+/// A dark part at the edge of the image is not a cell if it is larger than this share of a usual one.
 const LEAST: f32 = 0.25;
 /// Share of the brightest pixels that may be glare.
 const GLARE: usize = 20;
@@ -53,7 +53,7 @@ fn light(brightness: &[u8]) -> u8 {
     level.unwrap_or(0)
 }
 
-/// Takes away the basins that reach into the outside: what is left of a cell there cannot be told from the fall of the light.
+/// Removes the basins that reach into the outside: the rest of a cell there cannot be distinguished from the fall of the light.
 pub(super) fn drop_basins_in(outside: &[bool], basin: &mut [u32]) {
     let count = basin.iter().copied().max().unwrap_or(0) as usize;
     let mut reaches = vec![false; count + 1];

@@ -88,7 +88,7 @@ fn an_empty_field_noise_and_dirt_are_no_cells() {
     let noise = RgbImage::from_fn(200, 160, |_, _| Rgb([(225 + random.below(7)) as u8; 3]));
     assert!(segment(&noise, &rule).is_empty());
     // In even light: an almost empty field in uneven light is divided by its light (docs/source-details.md).
-    assert!(segment(&lit(200, 160, &[(100.0, 80.0, 6.0)], 0.0), &rule).is_empty(), "a platelet is no red cell");
+    assert!(segment(&lit(200, 160, &[(100.0, 80.0, 6.0)], 0.0), &rule).is_empty(), "a platelet is not a red cell");
     assert!(segment(&RgbImage::new(1, 1), &rule).is_empty());
     assert!(segment(&RgbImage::new(0, 0), &rule).is_empty());
 }

@@ -101,7 +101,7 @@ fn another_table_is_refused_by_its_columns() {
     let error = open_error(&damaged("other-table", other, true));
     assert!(error.to_string().contains("\"n\""), "{error}");
     let text = open_error(&damaged("text", |_| b"hello, this is a text file\n".to_vec(), true)).to_string();
-    assert!(text.contains("shards/00000.parquet is no shard"), "{text}");
+    assert!(text.contains("shards/00000.parquet is not a shard"), "{text}");
 }
 
 #[test]

@@ -34,7 +34,10 @@ fn a_place_belongs_to_one_configuration_as_long_as_it_has_shards() {
         "nothing says which build to run"
     );
     store.delete(&planned_shard_key(&Digest::of(b"plan"), 0)).unwrap();
-    assert!(matches!(Manifest::read(&store), Err(ShardError::Store(_))), "a text among no shards is no shard");
+    assert!(
+        matches!(Manifest::read(&store), Err(ShardError::Store(_))),
+        "a text file beside no shard is not taken for one"
+    );
 }
 
 #[test]

@@ -145,7 +145,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A picture that differs with `seed` and is no constant.
+/// A picture that differs with `seed` and has more than one colour.
 pub(crate) fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let mixed = (x ^ seed).wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(40_503).wrapping_mul(seed + 1));

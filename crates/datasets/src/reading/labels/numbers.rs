@@ -76,7 +76,7 @@ pub(super) fn box_between([ax, ay, bx, by]: [f64; 4]) -> Option<Geometry> {
 }
 
 /// Why coordinates are not used.
-pub(crate) const NO_NUMBERS: &str = "coordinates are no numbers, or not finite (a decimal point is `.`)";
+pub(crate) const NO_NUMBERS: &str = "coordinates are not numbers, or not finite (a decimal point is `.`)";
 
 /// The box that four texts describe.
 pub(crate) fn box_of(corners: [&str; 4]) -> Option<Geometry> {

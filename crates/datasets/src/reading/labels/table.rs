@@ -1,4 +1,4 @@
-//! Tables of labels: one box a row, or one image a row.
+//! Tables of labels, with a box per row or an image per row.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -99,6 +99,7 @@ fn a_torn_record_goes_back_and_where_nothing_is_whole_training_does_not_begin_ag
     let kept = with_ending(&folder, "");
     let (code, log) = worker(&train(&bench, "lost", &[]));
     assert!(code == Some(1) && log.contains("is whole") && log.contains("worker verify"), "{log}");
+    assert!(log.lines().last().is_some_and(|line| line.starts_with("error: ")), "{log}");
     assert_eq!(with_ending(&folder, ""), kept, "nothing is removed");
 }
 

@@ -214,3 +214,21 @@ fn free_bytes(store: &Store) -> Result<Option<u64>> {
         rustix::fs::statvfs(exists).with_context(|| format!("ask for the free space at {}", exists.display()))?;
     Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_about_room_names_only_what_is_written() {
+        let room = |checkpoint_bytes, features_bytes| {
+            Findings { checkpoint_bytes, features_bytes, free_bytes: Some(5_000_000), ..Findings::default() }.room()
+        };
+        assert_eq!(room(0, 0), None, "a sweep of baselines writes neither");
+        assert_eq!(room(1000, 0).unwrap(), "A checkpoint takes up to 1.0 kB; the store has 5.0 MB free.");
+        let both = "A checkpoint takes up to 1.0 kB; the features that the probes keep take 2.0 kB; the store has 5.0 MB free.";
+        assert_eq!(room(1000, 2000).unwrap(), both);
+        let features = "The features that the probes keep take 2.0 kB; the store has 5.0 MB free.";
+        assert_eq!(room(0, 2000).unwrap(), features);
+    }
+}

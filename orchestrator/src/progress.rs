@@ -119,7 +119,7 @@ impl Bars {
     fn new(total: usize, done: usize) -> Self {
         let all = MultiProgress::new();
         let overall = all.add(ProgressBar::new(total as u64));
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} trials  {elapsed}  {msg}");
+        let style = ProgressStyle::with_template(&terminal::bar_template("trials"));
         overall.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         overall.set_position(done as u64);
         overall.enable_steady_tick(Duration::from_secs(1));

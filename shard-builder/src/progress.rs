@@ -22,7 +22,7 @@ impl Progress {
     pub(crate) fn start(what: &str, total: u64) -> Self {
         let bar = terminal::on_terminal().then(|| {
             let bar = ProgressBar::new(total).with_message(what.to_owned());
-            if let Ok(style) = ProgressStyle::with_template("{msg:30!} {bar:30} {pos}/{len} {per_sec} {eta}") {
+            if let Ok(style) = ProgressStyle::with_template(&terminal::bar_template("done")) {
                 bar.set_style(style);
             }
             bar

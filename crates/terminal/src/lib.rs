@@ -5,6 +5,7 @@
 //! standard error. Colours are written only to terminals, and not if `NO_COLOR` is set. Libraries print nothing, so only programs
 //! depend on this.
 
+mod bar;
 mod columns;
 mod counted;
 mod examples;
@@ -13,6 +14,7 @@ mod log;
 mod named_file;
 mod version;
 
+pub use bar::bar_template;
 pub use columns::{columns, table};
 pub use counted::counted;
 pub use examples::examples;

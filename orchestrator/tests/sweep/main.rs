@@ -425,6 +425,8 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
     let bench = Bench::new();
     let run = bench.orchestrator(&["sweep", "sweep.yaml", "--worker", "nowhere", "--dry-run"]).ends(1);
     assert!(run.err.contains("--worker nowhere: no such file"), "{}", run.err);
+    let run = bench.orchestrator(&["sweep", "configs/sweeps/gone.yaml"]).ends(1);
+    assert!(run.err.starts_with("error: there is no sweep file configs/sweeps/gone.yaml in "), "{}", run.err);
     // All that is wrong is said at once.
     let bench = bench.sweep(&SWEEP.replace("TRAIN", "./gone").replace("split: grouped", "split: groupd"));
     let run = bench.run(&[]).ends(1);

@@ -58,6 +58,9 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
     std::fs::create_dir_all(empty.join("nothing")).expect("a folder");
     let none = run(&["describe", text(&empty.join("nothing"))]);
     assert!(stderr(&none).contains("holds no image"), "{}", stderr(&none));
+    let gone = run(&["describe", "/no/such/folder"]);
+    assert_eq!(stderr(&gone), "error: there is no folder /no/such/folder\n");
+    assert!(written.contains("membership: own\n"), "{written}");
 }
 
 /// The seed of the first picture of a source: no two of these tests' sources show the same.

@@ -378,7 +378,7 @@ pub(crate) struct SimulateArgs {
     /// Number of ranks.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) world: usize,
-    /// Number of ranks that go on after the failure; three quarters where it is not given.
+    /// Number of ranks that continue after the failure [default: three quarters].
     #[arg(long, value_name = "N")]
     pub(crate) then: Option<usize>,
     /// Print it as a JSON object.

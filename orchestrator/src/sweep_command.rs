@@ -71,7 +71,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode> {
     let mut findings = check::check(&store, &plan, &trials, &worker, Some(&file));
     findings.problems.extend(leaks(file.leakage(), &store, &plan, &trials));
     anyhow::ensure!(findings.problems.is_empty(), "{}", findings.problems.join("; "));
-    terminal::note(findings.room());
+    findings.room().iter().for_each(terminal::note);
     let work = work_of(args.running.work.as_deref(), &store, &plan);
     let grace = Duration::from_secs_f64(args.running.grace_s);
     let mut backend: Box<dyn Backend<'_>> = match args.backend {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use results::measures::{Evaluation, Primary};
 use results::stats::verdict::Rules;
 use run_spec::config::{Delta, Deltas};

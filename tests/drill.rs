@@ -1,4 +1,4 @@
-//! The drill: who is hit by what and when, and what becomes of the run. Eight cells are played with all tests; `make drill` plays all
+//! The drill: which process is hit by which fault and when, and how the run ends. Eight cells run with all tests; `make drill` runs all
 //! of them and kills runs at random moments, and writes docs/drill.md.
 
 mod cells;

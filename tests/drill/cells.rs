@@ -43,14 +43,14 @@ pub(crate) enum When {
     End,
 }
 
-/// What becomes of the run. Whatever it is, it ends with the weights of a run that nothing disturbed.
+/// How the run ends. In every case it has the weights of an undisturbed run in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// It comes to its end without anybody's help.
     GoesOn,
-    /// What is left of it ends and says this, and the same command goes on.
+    /// The remaining ranks end with this message, and the same command continues.
     Says(&'static str),
-    /// What is left of it ends, and says what its launcher says, if anybody is there to pass it on; the same command goes on.
+    /// The remaining ranks end, with the launcher's message if a launcher is alive to pass it on; the same command continues.
     Ends,
     /// Nothing can happen so, for this reason.
     Nothing(&'static str),

@@ -1,4 +1,4 @@
-//! Why a world is of no further use: kept once, read by every thread that waits.
+//! Why a world cannot be used any more: kept once, read by every thread that waits.
 
 use crate::CollectiveError;
 use std::sync::{Mutex, PoisonError};

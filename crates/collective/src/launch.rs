@@ -15,8 +15,8 @@ pub struct Launch {
 
 /// The variables in which a launcher counts: rank, world, rank on the node. A batch script sees `SLURM_NTASKS` too but is
 /// one process; only tasks of a step have `SLURM_STEP_NUM_TASKS` together with `SLURM_PROCID`. torchrun stands before srun,
-/// which may have started it. One that counts a single process gives way to one that counts several: variables of an earlier
-/// job (`WORLD_SIZE=1`) must not make each of several tasks believe that it is alone.
+/// which may have started it. A launcher that counts several processes is preferred to one that counts a single one: variables of
+/// an earlier job (`WORLD_SIZE=1`) must not make each of several tasks believe that it is alone.
 const LAUNCHERS: [[&str; 3]; 4] = [
     ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"],
     ["RANK", "WORLD_SIZE", "LOCAL_RANK"],

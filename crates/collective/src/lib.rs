@@ -59,7 +59,7 @@ pub enum Op {
 /// Why ranks did not agree.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectiveError {
-    /// This rank or another one gave up; the world is of no further use.
+    /// This rank or another one gave up; the world cannot be used any more.
     #[error("the ranks stopped working together: {reason}; restart the run from its last checkpoint")]
     Aborted {
         /// Who gave up and why.

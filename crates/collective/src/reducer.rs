@@ -85,7 +85,7 @@ impl Reducer {
     /// same lists.
     ///
     /// # Panics
-    /// `order` is no permutation of the leaves' indices.
+    /// `order` is not a permutation of the leaves' indices.
     pub fn new(leaves: Vec<Tensor>, order: Vec<usize>) -> Self {
         let mut seen = order.clone();
         seen.sort_unstable();

@@ -15,7 +15,7 @@ pub struct CropBatch {
     pub local: Option<Tensor>,
     /// Masked patches of the student's global crops `[2, B, N]` bool.
     pub masks: Tensor,
-    /// Images of the same number are no neighbours to KoLeo: `[B]` i64 below 2⁵³; needed only where
+    /// KoLeo does not take images of the same number as neighbours: `[B]` i64 below 2⁵³; needed only where
     /// `loss.koleo_exclude` is not `none`.
     pub koleo_exclusion: Option<Tensor>,
 }

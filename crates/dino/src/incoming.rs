@@ -17,7 +17,7 @@ pub struct Incoming {
     places: Vec<Place>,
     /// Tensors that are no live ones of the state: counters and centres that are pending.
     apart: Vec<(String, Tensor)>,
-    /// Bytes that came so far, and how many will.
+    /// Bytes that have arrived, and how many there are in all.
     came: u64,
     length: u64,
 }
@@ -77,7 +77,7 @@ impl Incoming {
         self.came = self.came.max(at + piece.len() as u64);
     }
 
-    /// Puts into `state` what is no tensor of its own. Call it when all bytes came.
+    /// Puts values into `state` that are not tensors there, such as counters. Call it when all bytes have arrived.
     ///
     /// # Errors
     /// Bytes that are missing.

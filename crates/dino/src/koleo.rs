@@ -26,7 +26,7 @@ impl Eps {
 /// d is the distance of an L2-normalised feature to its nearest neighbour within the set, by dot product. The gradient
 /// goes through both ends of a pair, not through the choice of the neighbour.
 ///
-/// * `koleo_exclusion` `[S, B]`: rows of the same number are no neighbours of each other. A row without a neighbour
+/// * `koleo_exclusion` `[S, B]`: rows of the same number are not taken as neighbours. A row without a neighbour
 ///   does not count, and a set without a pair is 0.
 pub fn koleo(features: &Tensor, koleo_exclusion: Option<&Tensor>, eps: Eps) -> Tensor {
     let kind = features.kind();

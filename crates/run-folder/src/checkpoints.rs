@@ -159,7 +159,7 @@ impl Run {
         }
     }
 
-    /// Shows the bytes, file by file. What `take` says counts only where they are whole: it may be said of damaged ones.
+    /// Shows the bytes to `take`, file by file. A refusal of `take` counts only if the bytes are whole: damaged ones may have caused it.
     fn show<E: From<RunError>>(&self, record: &CheckpointRecord, take: &mut Take<'_, E>) -> Result<Found<()>, E> {
         let (mut start, mut refused) = (0, None);
         for (key, bytes, digest) in record.files() {

@@ -75,7 +75,7 @@ pub enum RunError {
     TakenOver {
         /// Address of the run.
         uri: String,
-        /// The attempt that is told so.
+        /// The attempt that gets this error.
         attempt: Attempt,
         /// The later attempt that has the run now.
         by: Attempt,

@@ -84,7 +84,8 @@ pub fn sentence(error: &(dyn Error + 'static)) -> String {
 }
 
 impl Failure {
-    /// Writes the record to `path` unless one is there. That of a rank that was only told of a failure gives way.
+    /// Writes the record to `path` unless one is there. The record of a rank that failed itself replaces that of a rank which only heard of it
+    /// from a peer.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -103,7 +104,7 @@ impl Failure {
         std::fs::write(&beside, &bytes).and_then(|()| std::fs::rename(&beside, path))
     }
 
-    /// The record at `path`; none where there is none, or half of one.
+    /// The record at `path`; `None` if it is missing or not completely written.
     pub fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
@@ -133,7 +134,7 @@ mod tests {
         let told = Failure { kind: FailureKind::Peer, rank: Rank::new(0), ..full.clone() };
         std::fs::write(&path, serde_json::to_vec(&told).unwrap()).unwrap();
         full.write(&path).unwrap();
-        assert_eq!(Failure::read(&path), Some(full), "who was only told gives way to who knows");
+        assert_eq!(Failure::read(&path), Some(full), "the rank that failed replaces one that only heard of it");
         std::fs::write(&path, "{\"kind\": ").unwrap();
         assert_eq!(Failure::read(&path), None);
         std::fs::write(&path, r#"{"kind": "of_tomorrow", "sentence": "no", "rank": 0, "host": "n1"}"#).unwrap();

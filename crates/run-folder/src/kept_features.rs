@@ -57,7 +57,7 @@ impl Run {
         Ok(())
     }
 
-    /// The features that were kept of `of`, as their record and bytes; `None` where there are none. Damaged ones are
+    /// The features that were kept of `of`, as their record and bytes; `None` if none were kept. Damaged ones are
     /// removed with a warning.
     ///
     /// # Errors

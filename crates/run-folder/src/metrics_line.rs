@@ -6,7 +6,7 @@ use run_spec::ids::{Rank, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What became of one step.
+/// The outcome of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricsLine {
     /// Number of the step, from 0.

@@ -45,7 +45,7 @@ pub struct Damage {
 /// Checks the run: that every key it names is there, and is what was written. Reads everything, and changes nothing.
 ///
 /// # Errors
-/// The store's; [`RunError::NoRun`] where there is nothing. Damage is no error.
+/// The store's; [`RunError::NoRun`] where there is nothing. Damage is a result, not an error.
 pub fn verify(run: &Run) -> Result<Verification, RunError> {
     let keys: BTreeSet<String> = run.store().list("")?.into_iter().collect();
     if keys.is_empty() {

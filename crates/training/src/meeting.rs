@@ -31,7 +31,7 @@ pub(crate) fn limit(limit: Duration, settings: &RankSettings) -> Result<Sender<(
     Ok(met)
 }
 
-/// The ranks over TCP: at an address that all know, or, where there is none or the user asks for it, by a note of rank 0.
+/// The ranks over TCP: at an address that all know, or by a note of rank 0 if there is no address or the user asks for a note.
 pub(crate) fn over_tcp(settings: &RankSettings, patience: &Patience) -> Result<TcpRendezvous> {
     let (launch, deadline) = (&settings.launch, patience.get());
     let address = Address::of(settings.variable, launch.world);

@@ -88,7 +88,7 @@ fn numbers(steps: &[StepTimes]) -> [f64; NUMBERS] {
     [step, step_99, data, data_99, wait, wait_99, busy]
 }
 
-/// The smallest number that `share` of them do not pass; 0 where there are none.
+/// The smallest of the numbers that a share of `share` do not exceed; 0 for no numbers.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(place.saturating_sub(1)).copied().unwrap_or_default()

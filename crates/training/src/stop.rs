@@ -1,4 +1,4 @@
-//! The wish to stop: training then finishes the step in hand and writes a checkpoint.
+//! The wish to stop: training then finishes the current step and writes a checkpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

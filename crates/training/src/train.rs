@@ -21,7 +21,7 @@ use crate::snapshot::Loading;
 use crate::trainer::{Attempt, Trainer};
 use crate::{CacheFolder, Ending, Input, Observer, Ranks, TrainingFailure, TrainingJob, init_weights};
 
-/// Trains until the last step, a wish to stop, or an error. The other ranks are told of an error.
+/// Trains until the last step, a wish to stop, or an error. An error is sent to the other ranks.
 ///
 /// # Errors
 /// What ended it, with the step and whether a rank was lost.

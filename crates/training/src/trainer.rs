@@ -415,7 +415,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// The step in hand, or the one after the last that was done.
+    /// The current step, or the one after the last that was done.
     pub(crate) fn step(&self) -> u64 {
         self.step
     }

@@ -30,7 +30,7 @@ impl Memory {
     }
 }
 
-/// What becomes of lent memory when a job fails, after which the library may still read it and write there.
+/// What happens to lent memory when a job fails, after which the library may still read it and write there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnFailure {
     /// The lender takes it back: the job works on a copy, which is leaked.

@@ -1,6 +1,6 @@
 //! Ranks as MPI processes, on host memory. One thread of ours makes every MPI call and owns what MPI owns; the others
 //! hand it jobs. So `MPI_THREAD_FUNNELED` is enough, a reduction can run while backward computes, and a rank that waits
-//! for a peer can still be told that the peer gave up, which a blocking MPI call could not.
+//! for a peer still learns that the peer gave up, which it would not in a blocking MPI call.
 
 mod calls;
 mod jobs;

@@ -13,7 +13,7 @@ pub(super) type Code = c_int;
 
 /// NCCL's `ncclSuccess`: the call went well.
 pub(super) const SUCCESS: Code = 0;
-/// `ncclInProgress`: a non-blocking call that has not ended, which is no failure.
+/// `ncclInProgress`: a non-blocking call that has not ended and has not failed.
 pub(super) const IN_PROGRESS: Code = 7;
 
 /// `ncclUniqueId`: what the ranks of one communicator share. It is passed by value.

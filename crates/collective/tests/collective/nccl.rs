@@ -1,5 +1,5 @@
-//! The NCCL backend on a test double of the library: the contract, the order of calls and events, and what becomes of a
-//! world in which something fails. The double is not NCCL, and nothing here says anything of a GPU.
+//! The NCCL backend on a test double of the library: the contract, the order of calls and events, and how a world
+//! ends in which something fails. The double is not NCCL, so these tests do not show how a GPU behaves.
 #![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
 use crate::nccl_double::Double;

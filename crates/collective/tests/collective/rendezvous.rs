@@ -1,4 +1,4 @@
-//! Ranks that meet over TCP, on the loopback: what fits together meets, what does not is told why, and nobody hangs.
+//! Ranks that meet over TCP, on the loopback: ranks that fit together meet, others get the reason why not, and nobody hangs.
 
 use clock::{Clock, SteppedClock};
 use collective::{
@@ -181,7 +181,7 @@ fn ranks_that_do_not_come_are_named_when_the_time_is_over() {
         (first.join().unwrap(), second.join().unwrap())
     });
     assert!(matches!(&first, RendezvousError::Absent { missing, .. } if missing == "1, 3"), "{first}");
-    assert!(second.to_string().contains("did not come: 1, 3"), "who did come is told: {second}");
+    assert!(second.to_string().contains("did not come: 1, 3"), "the rank that came gets the reason: {second}");
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn checkpointed(
 
 /// Position embeddings `[1, g², D]` resized to `[1, gh·gw, D]` by bicubic interpolation (recipe §1.4).
 ///
-/// With an offset, torch is told the scale `(side + offset) / g` instead of the size, which moves its sample points.
+/// With an offset, torch gets the scale `(side + offset) / g` instead of the size, which moves its sample points.
 pub fn resize_grid(grid: &Tensor, (gh, gw): (i64, i64), offset: f64) -> Tensor {
     let (_, n, d) = grid.size3().expect("position embeddings have three axes");
     let g = (n as f64).sqrt().round() as i64;

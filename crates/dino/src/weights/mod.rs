@@ -52,7 +52,7 @@ impl WeightsError {
     }
 }
 
-/// All tensors of a safetensors or `.pth` file, of the shapes stored there, told apart by content; on the CPU, sorted
+/// All tensors of a safetensors or `.pth` file, which are distinguished by content, with the shapes stored there; on the CPU, sorted
 /// by name, dictionaries within dictionaries flattened with dots. `what` names the file in messages.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ struct Reader<'a> {
     out: Vec<(String, Tensor)>,
 }
 
-/// All tensors of a `.pth` file, on the CPU, sorted by name. What is no tensor is passed over.
+/// All tensors of a `.pth` file, on the CPU, sorted by name. Other values are skipped.
 ///
 /// # Errors
 /// A file that is damaged, or holds anything but dictionaries of tensors, numbers and texts.

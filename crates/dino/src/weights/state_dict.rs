@@ -7,7 +7,7 @@ use pickle::{At, Limits, Pickle, PickleError, Value};
 const LIMITS: Limits = Limits { bytes: 64 << 20, values: 2_000_000 };
 /// As many axes as a tensor may have.
 const MOST_AXES: usize = 16;
-/// What is said of a call with other arguments than PyTorch writes.
+/// The message about a call with other arguments than PyTorch writes.
 const UNFIT: &str = "its pickle puts values together that do not fit";
 
 /// The names that stand for something in a dictionary of tensors.

@@ -1,6 +1,6 @@
 //! Where lines of metrics go beside the run: TensorBoard event files and a Prometheus text file on local disk.
 //!
-//! They are a convenience: whatever goes wrong with them is told once, and training goes on.
+//! They are a convenience: a problem with them is logged once, and training continues.
 
 use std::fmt::Debug;
 use std::fs::File;

@@ -10,7 +10,7 @@ use tch::{Device, Tensor};
 const BAR: f64 = 0.05;
 
 #[test]
-#[allow(clippy::print_stderr, reason = "what is skipped is told")]
+#[allow(clippy::print_stderr, reason = "a skipped test prints why")]
 fn reddino_small_gives_its_published_features() {
     let (weights, example) = ("REDDINO_SMALL_WEIGHTS", "REDDINO_EXAMPLE_JPG");
     let (Ok(file), Ok(picture)) = (std::env::var(weights), std::env::var(example)) else {

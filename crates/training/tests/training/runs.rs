@@ -7,7 +7,7 @@ use training::{Ending, Input, Observer, StopWish, TrainingError, TrainingJob, ki
 
 use crate::common::{STEPS, Silent, config, job, last_checkpoint, memory, shards, train};
 
-/// Writes down what it is told, and asks to stop after a step.
+/// Records the events that it observes, and asks to stop after a step.
 #[derive(Default)]
 struct Diary {
     told: Vec<String>,

@@ -59,8 +59,8 @@ check: fmt words clippy doc deny ## formatting, words, lints, documentation, dep
 fmt:
 	cargo fmt --all --check
 
-words: ## phrases that readers stumbled over, and links between pages; needs Python alone
-	@scripts/words-check.py
+words: ## phrases that readers stumbled over, in pages and Rust sources, and links between pages; needs Python alone
+	@scripts/words-check.py --rust
 	@scripts/check-links.py
 
 clippy: setup

@@ -68,7 +68,7 @@ pub struct Source {
     /// Where the files can be downloaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub downloads: Vec<Download>,
-    /// Whether the dataset is one of the published RedDino's training sets; for images of your own: `candidate`.
+    /// Whether the dataset is one of the published RedDino's training sets; for images of your own: `own`.
     pub membership: Membership,
     /// Whether models are trained on it or evaluated on it.
     #[serde(default, skip_serializing_if = "Role::is_training")]

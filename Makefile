@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store measure-scale measure-build measure-slides drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -13,6 +13,7 @@ PAGE := .venv-page
 AUGMENT := .venv-augment
 SHARDS := .venv-shards
 MAP := .venv-map
+SLIDES := .venv-slides
 TOOLS := .tools/deny
 
 help: ## list the targets
@@ -142,6 +143,18 @@ drill: build ## what happens to a run when a rank, node, launcher, store or cont
 
 measure-store: build ## time and memory of the commands that read a whole store, on 1,000 drawn trials
 	@scripts/measure-store.sh $(BIN)
+
+measure-scale: build ## a set of 1,250,781 tiny patches: build, split, verify, plan, first batch, with time and memory
+	@scripts/measure-scale.sh $(BIN) target/measure-scale
+
+measure-build: build ## where the time of a build goes, with one thread and with two, on 3,060 drawn fields (IMAGES of each of 18 sources; some minutes)
+	@scripts/measure-build.sh $(BIN) target/measure-build $(IMAGES)
+
+measure-slides: build $(SLIDES)/.stamp ## a drawn slide of 40,000 × 40,000 px to patches: seconds, peak memory, differences from tifffile (SIDE=8000 for a smaller one; 10 GB of disk)
+	$(SLIDES)/bin/python bench/slides/measure.py $(BIN)/shard-builder target/measure-slides $(SIDE)
+
+$(SLIDES)/.stamp: bench/slides/requirements.txt
+	@scripts/venv.sh $(SLIDES) bench/slides/requirements.txt
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, compared with PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)

@@ -17,6 +17,7 @@ for script in tests/golden/make_*.py; do
     */make_cellpose.py) out=(tests/golden/cellpose) ;;
     */make_labels.py) out=(tests/golden/labels) ;;
     */make_masks.py) out=(tests/golden/masks) ;;
+    */make_slides.py) out=(tests/golden/slides) ;;
     */make_augment*.py | */make_rand_augment.py | */make_stain.py) out=(tests/golden/augment) ;;
     *) out=() ;;
   esac

@@ -30,10 +30,11 @@ use crate::builder_share::BuilderShare;
 use crate::card::{self, Card, CardLine, DataFiles};
 use crate::cli::{BuildArgs, NearCopies, UnknownScale, VERSION};
 use crate::copy_counts::{count_pairs, only_alike};
+use crate::costs::{Costs, Step};
 use crate::encode::{Encoder, SpoolSink};
 use crate::fingerprints;
 use crate::plan::{self, PlannedShard, Sharing};
-use crate::progress::{Progress, Terminal};
+use crate::progress::Progress;
 use crate::resume::Resumed;
 use crate::set_report::IGNORED;
 use crate::sources::{self, Sources, locate};
@@ -87,8 +88,19 @@ pub(crate) fn build(args: &BuildArgs) -> Result<String> {
         NearCopies::Ignore => CopySearch::Exact,
     };
     let share = args.part;
-    let build =
-        Build { config, sources, options, copies, sampling, splits, rows_per_shard, target, share, spool_bytes };
+    let build = Build {
+        config,
+        sources,
+        options,
+        copies,
+        sampling,
+        splits,
+        rows_per_shard,
+        target,
+        share,
+        spool_bytes,
+        costs: Costs::default(),
+    };
     let mut text = pool.install(|| build.run())?;
     if args.verify {
         text.push_str(&format!("\n\n{}", verify_set(&args.out)?));
@@ -109,7 +121,8 @@ fn sampling(args: &BuildArgs, sources: &[LocatedSource]) -> Result<Option<Sampli
 fn described(args: &BuildArgs) -> Result<Vec<Source>> {
     let mut sources = sources::read(&args.sources)?;
     for source in &mut sources {
-        if args.um_per_px.is_some() && source.um_per_px.is_none() && args.unknown_scale == UnknownScale::Refuse {
+        let says_scale = source.um_per_px.is_some() || source.slides.is_some();
+        if args.um_per_px.is_some() && !says_scale && args.unknown_scale == UnknownScale::Refuse {
             bail!(
                 "--um-per-px: source `{}` does not say its own scale; add `um_per_px` to its description, or let it keep its scale \
                  with --unknown-scale keep",
@@ -173,6 +186,7 @@ struct Build {
     target: Target,
     share: BuilderShare,
     spool_bytes: u64,
+    costs: Costs,
 }
 
 /// What the first pass found: every row of the set, and nothing written yet.
@@ -232,11 +246,12 @@ impl Build {
         let spool = self.spool()?;
         let sink = spool.as_ref().map(|spool| SpoolSink { spool, codec: CODEC });
         let sink = sink.as_ref().map(|sink| sink as &dyn RowSink);
-        let mut images = survey(&self.sources, self.options, sink, &Terminal)?;
+        let first_pass = || survey(&self.sources, self.options, sink, &self.costs);
+        let mut images = self.costs.step(Step::Survey, first_pass)?;
         let drawn = self.sampling.as_ref().map_or_else(Vec::new, |sampling| sampling.draw(&self.sources, &mut images));
         let limits = self.options.limits;
-        let FoundCopies { pairs: copies, alike } =
-            find_copies(&self.sources, &mut images, self.copies, limits, &Terminal);
+        let search = || find_copies(&self.sources, &mut images, self.copies, limits, &self.costs);
+        let FoundCopies { pairs: copies, alike } = self.costs.step(Step::Copies, search);
         let groups = joined_groups(&self.sources, &images, &copies);
         let splits = self.splits.map(|splits| splits.of_images(&self.sources, &images, &groups));
         let sharing = Sharing {
@@ -277,6 +292,7 @@ impl Build {
             progress.tick();
         }
         progress.end();
+        self.costs.log();
         let product = self.options.product;
         let mut manifest = Manifest::builder(Header {
             product,
@@ -336,11 +352,14 @@ impl Build {
         if let Some(split) = shard.split {
             writer = writer.of_split(use_split::shard_split(&self.sources, split));
         }
-        for row in encoder.rows(&shard.rows)? {
-            writer.push(row)?;
-        }
-        let finished = writer.finish(key)?;
-        finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)))?;
+        let rows = self.costs.step(Step::Take, || encoder.rows(&shard.rows))?;
+        let assemble = || {
+            rows.into_iter().try_for_each(|row| writer.push(row))?;
+            writer.finish(key)
+        };
+        let finished = self.costs.step(Step::Assemble, assemble)?;
+        let upload = || finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)));
+        self.costs.step(Step::Upload, upload)?;
         debug!(key, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
         Ok(finished)
     }

@@ -7,7 +7,7 @@ use datasets::schema::stem_of;
 use datasets::survey::{ImageRecord, KeptRow, RowSink};
 use imaging::{DecodeLimits, RgbImage};
 use rayon::prelude::*;
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, pixel_digest};
 use shards::{Codec, Encoded, PatchRow, RowMeta};
 
 use crate::plan::PlannedRow;
@@ -69,9 +69,16 @@ impl Encoder<'_> {
 
     fn decode(&self, image: &ImageRecord) -> Result<RgbImage> {
         let located = &self.sources[image.source];
+        let changed = "the file changed while the set was built; run the build again";
+        if located.source.slides.is_some() {
+            let rgb = located.rgb(&image.image, self.limits).map_err(|reason| anyhow!(reason))?;
+            let pixels = pixel_digest(rgb.width(), rgb.height(), &rgb);
+            ensure!(image.info.as_ref().is_some_and(|info| info.pixels == pixels), changed);
+            return Ok(rgb);
+        }
         let (bytes, page) = located.file(&image.image, self.limits).map_err(|reason| anyhow!(reason))?;
         let same = image.info.as_ref().is_some_and(|info| info.file == Digest::of(&bytes));
-        ensure!(same, "the file changed while the set was built; run the build again");
+        ensure!(same, changed);
         Ok(located.decode(&bytes, page, self.limits)?.rgb)
     }
 

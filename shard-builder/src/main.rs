@@ -11,6 +11,7 @@ mod card;
 mod cli;
 mod compared_set;
 mod copy_counts;
+mod costs;
 mod data_place;
 mod describe_command;
 mod diff;

@@ -73,7 +73,7 @@ pub enum Problem {
         limit: u64,
     },
     /// The same of a page of a TIFF, which may be a whole slide.
-    #[error("{width}×{height} pixels are over the limit of {limit}; of a slide, export fields of view")]
+    #[error("{width}×{height} pixels are over the limit of {limit}; describe whole slides with `slides: {{}}`")]
     TooLargeAPage {
         /// Width of the page in pixels.
         width: u32,

@@ -3,7 +3,7 @@
 //! The format is read from the content, never from the name; a format that is not read is named, with how to convert it. Grey
 //! becomes RGB; transparency is laid over white; 16-bit values become `round(v / 257)` or what the bits of the camera say; EXIF
 //! rotation is applied; colour profiles are noted and not applied. Of a TIFF the first page is read, and that is noted, or any page by
-//! its number. A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
+//! its number; of a whole slide a region ([`slide`]). A file may be anything: pixels and memory are limited before they are decoded, and a panic in a decoder becomes a
 //! reason in the report.
 
 pub mod contact_sheet;
@@ -16,6 +16,7 @@ pub mod picture_table;
 mod png_numbers;
 mod profile;
 mod raster;
+pub mod slide;
 pub mod text;
 mod tiff_file;
 mod tiff_pixels;

@@ -20,6 +20,16 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The digest of all that a reader gives, which need not fit into memory.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(reader)?;
+        Ok(Self(*hasher.finalize().as_bytes()))
+    }
+
     /// A digest computed elsewhere (a streaming hasher).
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -12,5 +12,6 @@ mod leaks;
 mod pages;
 mod quality;
 mod shared;
+mod slides;
 mod strays;
 mod support;

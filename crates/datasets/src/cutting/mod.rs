@@ -10,6 +10,7 @@ mod outlines;
 mod patches;
 mod pixels;
 mod scale;
+mod smear;
 
 pub use cut::Cut;
 pub use outlines::Agreement;
@@ -19,3 +20,4 @@ pub(crate) use cells::{around_labels, may_be_a_cell};
 pub(crate) use outlines::{OutlinedCells, around_drawn, around_outlines};
 pub(crate) use patches::grid;
 pub(crate) use scale::{cells_to_scale, patches_to, source_side};
+pub(crate) use smear::SmearMap;

@@ -19,7 +19,7 @@ use imaging::{DecodeLimits, RgbImage};
 
 use crate::annotation::ImageLabels;
 use crate::error::DatasetError;
-use crate::reading::{LocatedSource, Root};
+use crate::reading::{LocatedSource, Root, SlideShelf};
 use crate::schema::Source;
 
 /// Images that are looked at.
@@ -56,7 +56,7 @@ pub fn describe(path: &Path, limits: DecodeLimits, max_inflated: u64) -> Result<
     let mut source = bare;
     source.images.include.clone_from(&found.include);
     source.images.exclude.clone_from(&found.exclude);
-    let located = LocatedSource { source, root, path: path.to_owned() };
+    let located = LocatedSource { source, root, path: path.to_owned(), slides: SlideShelf::default() };
     let step = found.images.len().div_ceil(SAMPLE).max(1);
     let mut sample = Vec::new();
     for image in found.images.iter().step_by(step) {

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
-use std::sync::Arc;
 
+use super::file_part::FilePart;
 use super::listing::{Listing, RefusedFile};
 use crate::error::ArchiveError;
 
@@ -28,8 +27,8 @@ pub struct Archive {
 /// The open file, by the format of the archive.
 #[derive(Debug)]
 enum Container {
-    Zip(Box<zip::ZipArchive<FileCursor>>),
-    Tar(FileCursor),
+    Zip(Box<zip::ZipArchive<FilePart>>),
+    Tar(FilePart),
 }
 
 /// Where a member lies in its archive.
@@ -52,14 +51,14 @@ impl Archive {
         Read::by_ref(&mut file).take(512).read_to_end(&mut head)?;
         file.rewind()?;
         match head.as_slice() {
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::zip(FileCursor::new(file)?),
-            [0x1f, 0x8b, ..] => Self::tar(FileCursor::new(inflate(file, max_inflated)?)?),
-            head if head.get(257..262) == Some(b"ustar") => Self::tar(FileCursor::new(file)?),
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Self::zip(FilePart::whole(file)?),
+            [0x1f, 0x8b, ..] => Self::tar(FilePart::whole(inflate(file, max_inflated)?)?),
+            head if head.get(257..262) == Some(b"ustar") => Self::tar(FilePart::whole(file)?),
             _ => Err(ArchiveError::UnknownKind),
         }
     }
 
-    fn zip(cursor: FileCursor) -> Result<Self, ArchiveError> {
+    fn zip(cursor: FilePart) -> Result<Self, ArchiveError> {
         // It begins at the file's first byte (checked above); what the crate detects by itself can be bytes of a stored member.
         let config = zip::read::Config { archive_offset: zip::read::ArchiveOffset::Known(0) };
         let mut zip = zip::ZipArchive::with_config(config, cursor).map_err(ArchiveError::Zip)?;
@@ -80,7 +79,7 @@ impl Archive {
         Ok(found.into_archive(Container::Zip(Box::new(zip))))
     }
 
-    fn tar(cursor: FileCursor) -> Result<Self, ArchiveError> {
+    fn tar(cursor: FilePart) -> Result<Self, ArchiveError> {
         let mut found = Members::default();
         let mut tar = tar::Archive::new(cursor.clone());
         let damaged = |members, error| ArchiveError::Tar { members, error };
@@ -92,7 +91,7 @@ impl Archive {
                 Some("link in an archive")
             } else if !kind.is_file() {
                 Some("neither file nor folder")
-            } else if at.at.checked_add(at.size).is_none_or(|end| end > cursor.size) {
+            } else if at.at.checked_add(at.size).is_none_or(|end| end > cursor.size()) {
                 Some("the archive ends before this file does")
             } else {
                 None
@@ -148,6 +147,17 @@ impl Archive {
         Ok(bytes)
     }
 
+    /// The member `path`, to be read in the middle. The error is a reason for the report.
+    pub(super) fn part(&self, path: &str) -> Result<FilePart, String> {
+        let member = *self.members.get(path).ok_or("no such file")?;
+        match &self.container {
+            Container::Tar(cursor) => Ok(cursor.part(member.at, member.size)),
+            Container::Zip(_) => {
+                Err("a slide in a zip cannot be read in parts; unpack it, or pack the folder as tar".to_owned())
+            }
+        }
+    }
+
     /// The first `most` bytes of the member `path`; nothing where it cannot be read.
     pub(super) fn head(&self, path: &str, most: u64) -> Vec<u8> {
         self.members.get(path).and_then(|member| self.start(*member, most).ok()).unwrap_or_default()
@@ -163,9 +173,8 @@ impl Archive {
                 file.take(most).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
             }
             Container::Tar(cursor) => {
-                let mut cursor = cursor.clone();
-                cursor.at = member.at;
-                cursor.take(member.size.min(most)).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+                let mut part = cursor.part(member.at, member.size.min(most));
+                part.read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
             }
         }
         Ok(bytes)
@@ -223,41 +232,6 @@ fn inflate(file: File, limit: u64) -> Result<File, ArchiveError> {
     let mut inflated = flate2::read::MultiGzDecoder::new(BufReader::new(file)).take(limit.saturating_add(1));
     let size = io::copy(&mut inflated, &mut plain).map_err(ArchiveError::Inflate)?;
     if size > limit { Err(ArchiveError::TooLarge { limit }) } else { Ok(plain) }
-}
-
-/// A place in an open file, from which it is read: many threads read one open file, each with a cursor of its own.
-#[derive(Debug, Clone)]
-struct FileCursor {
-    file: Arc<File>,
-    at: u64,
-    size: u64,
-}
-
-impl FileCursor {
-    fn new(file: File) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), at: 0, size })
-    }
-}
-
-impl Read for FileCursor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for FileCursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(to) => Some(to),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = to.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
-        Ok(self.at)
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::file_part::FilePart;
 use super::listing::{Listing, RefusedFile};
 use crate::error::DatasetError;
 
@@ -138,6 +139,12 @@ impl Folder {
             return Err(format!("file of {size} bytes is over the limit of {limit}"));
         }
         fs::read(real).map_err(|error| format!("cannot be read ({error})"))
+    }
+
+    /// The file `path`, to be read in the middle. The error is a reason for the report.
+    pub(super) fn part(&self, path: &str) -> Result<FilePart, String> {
+        let file = fs::File::open(self.resolve(path)?).and_then(FilePart::whole);
+        file.map_err(|error| format!("cannot be opened ({error})"))
     }
 
     /// The first `most` bytes of the file `path`; nothing where it cannot be read.

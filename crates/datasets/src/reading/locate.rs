@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::located::LocatedSource;
 use super::root::Root;
+use super::slides::SlideShelf;
 use super::{archive, download};
 use crate::error::DatasetError;
 use crate::schema::{Source, is_permissive};
@@ -120,7 +121,7 @@ fn open(source: Source, path: &Path, options: &SearchOptions) -> Result<LocatedS
     }
     let root = Root::open(path, options.max_archive_bytes, &source)?;
     let path = path.canonicalize().map_err(|error| DatasetError::io("open", path, error))?;
-    Ok(LocatedSource { source, root, path })
+    Ok(LocatedSource { source, root, path, slides: SlideShelf::default() })
 }
 
 /// The folder `name` in `data`, or an archive called like it where there is no such folder.

@@ -1,12 +1,14 @@
 //! A described source whose files were found.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use imaging::{DecodeError, DecodeLimits, DecodeOptions, DecodedImage, RgbImage};
 
 use super::root::Root;
+use super::slides::{OpenSlide, SlideShelf};
 use crate::error::DatasetError;
-use crate::schema::{Pages, Source};
+use crate::schema::{Pages, Source, field_of};
 
 /// A description, and the folder or archive in which its dataset lies.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct LocatedSource {
     pub root: Root,
     /// Path of the folder or archive, with links followed.
     pub path: PathBuf,
+    /// Slides that are open.
+    pub slides: SlideShelf,
 }
 
 impl LocatedSource {
@@ -39,11 +43,24 @@ impl LocatedSource {
         imaging::decode_with(bytes, DecodeOptions { limits, page, bits: images.bits })
     }
 
-    /// Reads and decodes an image: upright RGB pixels.
+    /// Opens a slide, or finds it open.
+    ///
+    /// # Errors
+    /// The reason for the report.
+    pub fn slide(&self, path: &str, limits: DecodeLimits) -> Result<Arc<OpenSlide>, String> {
+        self.slides.slide(&self.root, path, limits)
+    }
+
+    /// Reads and decodes an image, or a field of a slide by its name: upright RGB pixels.
     ///
     /// # Errors
     /// The reason for the report.
     pub fn rgb(&self, image: &str, limits: DecodeLimits) -> Result<RgbImage, String> {
+        if self.source.slides.is_some() {
+            let field = field_of(image).ok_or("is a slide, of which fields are read and not the whole")?;
+            let (file, level, area) = field;
+            return self.slide(&file, limits)?.read(level, area).map_err(|error| error.to_string());
+        }
         let (bytes, page) = self.file(image, limits)?;
         self.decode(&bytes, page, limits).map(|image| image.rgb).map_err(|error| error.to_string())
     }

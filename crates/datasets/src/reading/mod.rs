@@ -10,6 +10,7 @@ mod archive;
 mod claims;
 mod descriptions;
 mod download;
+mod file_part;
 mod folder;
 mod groups;
 mod labels;
@@ -18,15 +19,18 @@ mod locate;
 mod located;
 mod others;
 mod root;
+mod slides;
 mod text;
 
 pub use archive::Archive;
 pub use descriptions::read_sources;
+pub use file_part::FilePart;
 pub use folder::Folder;
 pub use listing::{Listing, RefusedFile};
 pub use locate::{FoundSources, LeftOut, SearchOptions, SourcePath, locate};
 pub use located::LocatedSource;
 pub use root::Root;
+pub use slides::{OpenSlide, SlideShelf};
 
 pub(crate) use claims::{Claims, DatasetImages};
 pub(crate) use groups::GroupBook;

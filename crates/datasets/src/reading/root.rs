@@ -6,7 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use run_spec::ids::Digest;
+
 use super::archive::Archive;
+use super::file_part::FilePart;
 use super::folder::Folder;
 use super::listing::Listing;
 use crate::error::DatasetError;
@@ -60,6 +63,20 @@ impl Root {
             Self::Archive(archive) => archive.read(&path, limit),
         }?;
         imaging::pointer(&bytes).map_or(Ok(bytes), |error| Err(error.to_string()))
+    }
+
+    /// The file `path`, to be read in the middle: slides are too large to be read whole. The error is a reason for the report.
+    pub(super) fn part(&self, path: &str) -> Result<FilePart, String> {
+        let path = inside(path).ok_or("its path leads out of the dataset's folder")?;
+        match self {
+            Self::Folder(folder) => folder.part(&path),
+            Self::Archive(archive) => archive.part(&path),
+        }
+    }
+
+    /// The digest of the bytes of the file `path`, read a piece at a time. The error is a reason for the report.
+    pub(crate) fn digest(&self, path: &str) -> Result<Digest, String> {
+        Digest::of_reader(self.part(path)?).map_err(|error| format!("cannot be read ({error})"))
     }
 
     /// The path of the file that is read as `path`: links are followed, so all paths of one file give the same.

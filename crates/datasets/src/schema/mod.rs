@@ -10,6 +10,7 @@
 mod cut_rule;
 mod download;
 mod error;
+mod fields;
 mod group_rule;
 mod images;
 mod json;
@@ -23,6 +24,7 @@ mod paths;
 mod pattern;
 mod quality_rule;
 mod role;
+mod slide_rule;
 mod source;
 mod table_form;
 mod table_key;
@@ -44,10 +46,12 @@ pub use parts::{DatasetPart, Parts};
 pub use paths::{name_of, stem_of};
 pub use quality_rule::{Blank, FlawAction, OutOfFocus, QualityRule, Saturated};
 pub use role::{Membership, Role};
+pub use slide_rule::{SlideRule, SmearRule};
 pub use source::{SameAs, Source};
 pub use table_form::{Decimal, TableForm};
 pub use table_key::ImageKey;
 
+pub(crate) use fields::{field_name, field_of};
 pub(crate) use pages::page_name;
 pub(crate) use parts::PartMatch;
 pub(crate) use paths::{folder_of, inside};

@@ -56,7 +56,7 @@ fn split_page(image: &str) -> Option<(String, u32)> {
 }
 
 /// Where the ending of a file's name begins, with its dot; its length where it has none.
-fn ending(path: &str) -> usize {
+pub(super) fn ending(path: &str) -> usize {
     let name = path.rfind('/').map_or(0, |at| at + 1);
     path[name..].rfind('.').filter(|&dot| dot > 0).map_or(path.len(), |dot| name + dot)
 }

@@ -21,6 +21,7 @@ use super::pages::Pages;
 use super::parts::{DatasetPart, PartMatcher, Parts};
 use super::quality_rule::QualityRule;
 use super::role::{Membership, Role};
+use super::slide_rule::SlideRule;
 use super::text;
 
 /// One dataset, or one part of a dataset that is several sources.
@@ -78,6 +79,9 @@ pub struct Source {
     pub um_per_px: Option<f64>,
     /// Which files are images.
     pub images: Images,
+    /// How whole slides are read, where the images are slides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slides: Option<SlideRule>,
     /// Divides the dataset into several sources: which image belongs to which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
@@ -151,6 +155,7 @@ impl Source {
             return Err(RuleError::new("images.pages", why));
         }
         self.check_label_names()?;
+        self.check_slides()?;
         self.images.check()?;
         self.cells.check()?;
         self.quality.check()?;
@@ -158,6 +163,25 @@ impl Source {
         self.parts.as_ref().map_or(Ok(()), Parts::check)?;
         self.group.check()?;
         self.label.check()
+    }
+
+    /// Checks what is said of slides, and what cannot be said beside it.
+    fn check_slides(&self) -> Result<(), RuleError> {
+        let Some(rule) = &self.slides else { return Ok(()) };
+        let beside = [
+            (self.images.pages == Pages::All, "images.pages", "the pages of a slide are its levels; take this out"),
+            (self.images.bits.is_some(), "images.bits", "slides are read with 8 bits a value; take this out"),
+            (self.cells.masks.is_some(), "cells.masks", "masks of slides are not read; segment their fields instead"),
+            (
+                self.cells.drawn,
+                "cells.drawn",
+                "outlines on slides are not read; take this out to cut around their boxes",
+            ),
+        ];
+        if let Some((_, key, why)) = beside.into_iter().find(|(is_said, ..)| *is_said) {
+            return Err(RuleError::new(key, why));
+        }
+        rule.check()
     }
 
     /// Checks the names to which labels are mapped.

@@ -12,6 +12,8 @@ mod options;
 mod pass;
 mod record;
 mod sink;
+mod slide_field;
+mod slides;
 mod surveyor;
 mod tables;
 
@@ -22,5 +24,5 @@ pub use groups::{GroupCounts, count_groups, joined_groups};
 pub use options::SurveyOptions;
 pub use pass::survey;
 pub use record::{ImageInfo, ImageRecord, UsedImage};
-pub use sink::{KeptRow, Progress, RowSink};
+pub use sink::{KeptRow, Progress, RowSink, SurveyWork};
 pub use tables::{cell_table, copy_table, image_table, label_table, quality_table};

@@ -11,7 +11,7 @@ use super::sink::{Progress, RowSink};
 use super::surveyor::Surveyor;
 use crate::error::DatasetError;
 use crate::reading::{Claims, DatasetImages, GroupBook, LabelBook, Listing, LocatedSource, Neighbour, Others};
-use crate::schema::{GlobMatch, Globs, PartMatch, Source};
+use crate::schema::{GlobMatch, Globs, PartMatch, Source, field_of};
 
 /// Why what only a table names is not used.
 const NO_IMAGE: &str = "named by a table of labels, and the description includes no such image";
@@ -65,6 +65,7 @@ fn survey_one(
         options,
         fingerprinter: Fingerprinter::new(),
         sink,
+        progress,
     };
     let (own, mut records) = sort_out(index, located, listing)?;
     records.extend(look_at_all(&surveyor, &own, progress));
@@ -114,6 +115,9 @@ fn sort_out(
             GlobMatch::Image => match parts.judge(&path) {
                 PartMatch::Own if source.images.pages.reserves(&path) => {
                     records.push(unused(path, "named like a page of another file; rename it".to_owned()));
+                }
+                PartMatch::Own if source.slides.is_some() && field_of(&path).is_some() => {
+                    records.push(unused(path, "named like a field of another slide; rename it".to_owned()));
                 }
                 PartMatch::Own => images.push(path),
                 PartMatch::Nowhere(why) => records.push(unused(path, why)),

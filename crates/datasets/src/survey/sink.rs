@@ -1,5 +1,7 @@
 //! What a survey asks of its caller while the pixels of a row are at hand.
 
+use std::time::Duration;
+
 use imaging::RgbImage;
 
 /// Takes the pixels of rows, so that an image need not be decoded again when its rows are written.
@@ -17,4 +19,41 @@ pub trait Progress: Sync {
     /// Calls `work`, a step named `step` of `parts` equal parts. `work` calls the function that it is given after each part, from any
     /// thread.
     fn run(&self, step: &str, parts: usize, work: &mut dyn FnMut(&(dyn Fn() + Sync)));
+
+    /// A thread has spent this time on one kind of work. Nothing is done with it unless a caller wants to know where the time goes.
+    fn spent(&self, _work: SurveyWork, _time: Duration) {}
+}
+
+/// What the threads of a survey spend their time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SurveyWork {
+    /// Files are read, and their digests made.
+    Read,
+    /// Images are decoded.
+    Decode,
+    /// Digests of the pixels of images are made.
+    PixelDigest,
+    /// Fingerprints are made.
+    Fingerprint,
+    /// Rows are taken out of images and measured.
+    Rows,
+    /// Rows are given to the sink, which encodes them.
+    Keep,
+}
+
+impl SurveyWork {
+    /// All of them, in the order in which they are done.
+    pub const ALL: [Self; 6] = [Self::Read, Self::Decode, Self::PixelDigest, Self::Fingerprint, Self::Rows, Self::Keep];
+
+    /// Its name where costs are listed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Decode => "decode",
+            Self::PixelDigest => "pixel digest",
+            Self::Fingerprint => "fingerprint",
+            Self::Rows => "cut and measure rows",
+            Self::Keep => "encode rows",
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Looks at one file: decodes its images, cuts them into rows, and measures the rows.
 
-use imaging::RgbImage;
+use std::time::Instant;
+
+use imaging::{DecodedImage, RgbImage};
 use near_copies::Fingerprinter;
 use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, pixel_digest};
@@ -8,7 +10,8 @@ use segmentation::{Cell, cells_of_masks, segment};
 
 use super::options::SurveyOptions;
 use super::record::{ImageInfo, ImageRecord, UsedImage};
-use super::sink::{KeptRow, RowSink};
+use super::sink::{KeptRow, Progress, RowSink, SurveyWork};
+use super::slide_field::SlideField;
 use crate::annotation::ImageLabels;
 use crate::cutting::{self, Cut, OutlinedCells, around_drawn, around_labels, around_outlines, grid};
 use crate::quality::{FlawedRow, judge, measure};
@@ -30,6 +33,7 @@ pub(super) struct Surveyor<'a> {
     pub(super) options: SurveyOptions,
     pub(super) fingerprinter: Fingerprinter,
     pub(super) sink: Option<&'a dyn RowSink>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 /// A file that was read.
@@ -37,6 +41,21 @@ struct File<'a> {
     path: &'a str,
     digest: Digest,
     bytes: Vec<u8>,
+}
+
+/// A decoded image, and where it is from.
+pub(super) struct Seen<'a> {
+    /// Path of its file, which says its group.
+    pub(super) path: &'a str,
+    /// Digest of what it was decoded from.
+    pub(super) digest: Digest,
+    /// Page of the file, from 1.
+    pub(super) page: u32,
+    pub(super) decoded: DecodedImage,
+    /// Micrometres to a pixel, where known.
+    pub(super) um_per_px: Option<f64>,
+    /// Where it lies, if it is a field of a slide.
+    pub(super) field: Option<SlideField<'a>>,
 }
 
 /// A row whose pixels were taken.
@@ -47,10 +66,25 @@ struct TakenRow {
 }
 
 impl Surveyor<'_> {
-    /// The record of the image in a file, or one for each of its pages.
+    /// What `work` returns; the time it took is reported.
+    pub(super) fn timed<T>(&self, kind: SurveyWork, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = work();
+        self.progress.spent(kind, started.elapsed());
+        result
+    }
+
+    /// The record of the image in a file, or one for each of its pages or fields.
     pub(super) fn look(&self, path: &str) -> Vec<ImageRecord> {
-        let bytes = match self.located.root.read(path, self.options.limits.file_bytes) {
-            Ok(bytes) => bytes,
+        if let Some(rule) = &self.located.source.slides {
+            return self.look_at_slide(path, rule);
+        }
+        let read = self.timed(SurveyWork::Read, || {
+            let bytes = self.located.root.read(path, self.options.limits.file_bytes)?;
+            Ok((Digest::of(&bytes), bytes))
+        });
+        let (digest, bytes) = match read {
+            Ok(read) => read,
             Err(reason) => return vec![ImageRecord::unused(self.index, path.to_owned(), reason)],
         };
         let pages = match self.located.source.images.pages {
@@ -58,7 +92,7 @@ impl Surveyor<'_> {
             Pages::All => imaging::pages(&bytes),
         };
         let is_capped = pages.len() == imaging::MOST_PAGES;
-        let file = File { path, digest: Digest::of(&bytes), bytes };
+        let file = File { path, digest, bytes };
         let page = |(page, is_image)| {
             let mut record = ImageRecord::unused(self.index, page_name(path, page), AID.to_owned());
             if is_image {
@@ -75,35 +109,51 @@ impl Surveyor<'_> {
 
     /// The rows of a page, or the reason for which it has none; what is known of it goes into the record.
     fn use_page(&self, file: &File<'_>, page: u32, record: &mut ImageRecord) -> Result<UsedImage, String> {
-        let decoded = self.located.decode(&file.bytes, page, self.options.limits);
+        let decode = || self.located.decode(&file.bytes, page, self.options.limits);
+        let decoded = self.timed(SurveyWork::Decode, decode);
         let decoded = decoded.map_err(|error| error.to_string())?;
-        let (width, height) = decoded.rgb.dimensions();
-        record.notes = decoded.notes;
-        let group = self.groups.group_of(file.path);
+        let um_per_px = self.located.source.um_per_px;
+        let seen = Seen { path: file.path, digest: file.digest, page, decoded, um_per_px, field: None };
+        self.use_image(seen, record)
+    }
+
+    /// The rows of a decoded image, or the reason for which it has none; what is known of it goes into the record.
+    pub(super) fn use_image(&self, seen: Seen<'_>, record: &mut ImageRecord) -> Result<UsedImage, String> {
+        let DecodedImage { rgb, format, notes } = &seen.decoded;
+        let (width, height) = rgb.dimensions();
+        record.notes.clone_from(notes);
+        let group = self.groups.group_of(seen.path);
         record.info = Some(ImageInfo {
-            format: decoded.format,
+            format,
             width,
             height,
-            file: file.digest,
-            page,
-            pixels: pixel_digest(width, height, &decoded.rgb),
-            fingerprint: if self.options.fingerprints { self.fingerprinter.fingerprint(&decoded.rgb) } else { None },
+            file: seen.digest,
+            page: seen.page,
+            pixels: self.timed(SurveyWork::PixelDigest, || pixel_digest(width, height, rgb)),
+            fingerprint: match self.options.fingerprints {
+                true => self.timed(SurveyWork::Fingerprint, || self.fingerprinter.fingerprint(rgb)),
+                false => None,
+            },
             group: group.clone().ok(),
         });
         let group = group?;
-        let (labels, issues) = self.labels.look_up(file.path, width, height);
-        record.issues = issues;
-        let mut used = self.cut(record, group, labels, &decoded.rgb)?;
+        let (labels, issues) = match &seen.field {
+            Some(field) => (field.labels(), Vec::new()),
+            None => self.labels.look_up(seen.path, width, height),
+        };
+        record.issues.extend(issues);
+        let mut used = self.cut(record, (group, labels), &seen)?;
+        if let Some(field) = &seen.field {
+            field.keep_own(&mut used, self.options.product)?;
+        }
         if let Some(target) = self.options.um_per_px {
             match self.options.product {
                 Product::Patches => cutting::patches_to(&mut used.cuts, self.options.patch_px),
-                Product::Cells => {
-                    cutting::cells_to_scale(&mut used.cuts, self.located.source.um_per_px, target);
-                }
+                Product::Cells => cutting::cells_to_scale(&mut used.cuts, seen.um_per_px, target),
             }
         }
         if self.options.measured {
-            self.take_rows(record, &mut used, &decoded.rgb)?;
+            self.take_rows(record, &mut used, rgb)?;
         }
         Ok(used)
     }
@@ -129,12 +179,16 @@ impl Surveyor<'_> {
 
     fn take_row(&self, rgb: &RgbImage, cut: &Cut) -> TakenRow {
         let rule = &self.located.source.quality;
-        let pixels = cutting::take(rgb, cut);
-        let measures = measure(&pixels, rule);
+        let (pixels, measures) = self.timed(SurveyWork::Rows, || {
+            let pixels = cutting::take(rgb, cut);
+            let measures = measure(&pixels, rule);
+            (pixels, measures)
+        });
         let Cut { x, y, w, h, .. } = *cut;
         let flawed = judge(measures, rule).map(|(flaws, action)| FlawedRow { x, y, w, h, measures, flaws, action });
         let is_dropped = flawed.as_ref().is_some_and(|flawed| flawed.action == FlawAction::Drop);
-        let kept = self.sink.filter(|_| !is_dropped).and_then(|sink| sink.keep(&pixels));
+        let sink = self.sink.filter(|_| !is_dropped);
+        let kept = sink.and_then(|sink| self.timed(SurveyWork::Keep, || sink.keep(&pixels)));
         TakenRow { flawed, is_dropped, kept }
     }
 
@@ -142,13 +196,13 @@ impl Surveyor<'_> {
     fn cut(
         &self,
         record: &mut ImageRecord,
-        group: String,
-        labels: ImageLabels,
-        rgb: &RgbImage,
+        (group, labels): (String, ImageLabels),
+        seen: &Seen<'_>,
     ) -> Result<UsedImage, String> {
+        let rgb = &seen.decoded.rgb;
         let (size, rule) = (rgb.dimensions(), &self.located.source.cells);
         match self.options.product {
-            Product::Patches => self.patches(group, &labels, size),
+            Product::Patches => self.patches(group, &labels, (size, seen.um_per_px)),
             Product::Cells if let Some(cells) = self.outlined_cells(record, rgb)? => {
                 outlined(record, group, around_outlines(cells, size, &labels, rule))
             }
@@ -168,16 +222,23 @@ impl Surveyor<'_> {
         }
     }
 
-    fn patches(&self, group: String, labels: &ImageLabels, (width, height): (u32, u32)) -> Result<UsedImage, String> {
-        let source = &self.located.source;
+    fn patches(
+        &self,
+        group: String,
+        labels: &ImageLabels,
+        ((width, height), um_per_px): ((u32, u32), Option<f64>),
+    ) -> Result<UsedImage, String> {
         let label = if let ImageLabels::Whole(label) = labels { Some(label.as_str()) } else { None };
-        // Squares that have the wanted size once they are scaled.
-        let side = match self.options.um_per_px {
-            Some(target) => cutting::source_side(self.options.patch_px, source.um_per_px, target),
-            None => self.options.patch_px,
-        };
-        let grid = grid(width, height, side, &source.patches, label)?;
+        let grid = grid(width, height, self.patch_side(um_per_px), &self.located.source.patches, label)?;
         Ok(UsedImage { unused_px: grid.unused_px, ..UsedImage::of_cuts(group, grid.cuts) })
+    }
+
+    /// Side in source pixels of squares that have the wanted size once they are scaled.
+    pub(super) fn patch_side(&self, um_per_px: Option<f64>) -> u32 {
+        match self.options.um_per_px {
+            Some(target) => cutting::source_side(self.options.patch_px, um_per_px, target),
+            None => self.options.patch_px,
+        }
     }
 
     /// Cells with outlines, where the description says how to find them.

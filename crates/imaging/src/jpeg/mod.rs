@@ -145,6 +145,64 @@ pub(crate) fn size(bytes: &[u8]) -> Option<Size> {
     }
 }
 
+/// What Adobe's marker says of the components of a JPEG: 0 for RGB (or CMYK), 1 for YCbCr; nothing in a JPEG without the marker.
+pub(crate) fn transform(bytes: &[u8]) -> Option<u8> {
+    let mut at = 2;
+    loop {
+        let (place, kind) = marker(bytes, at)?;
+        let (content, end) = segment(bytes, place)?;
+        match kind {
+            0xee if content.starts_with(b"Adobe") => return content.get(11).copied(),
+            0xd8..=0xda => return None,
+            _ => at = end,
+        }
+    }
+}
+
+/// What stands before the data of a JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Where its height stands, two bytes before its width.
+    pub(crate) size_at: usize,
+    /// Size of a coding unit, px.
+    pub(crate) unit: (u32, u32),
+    /// Components of a pixel.
+    pub(crate) channels: usize,
+    /// Units between two restart markers, 0 for none.
+    pub(crate) restart: u32,
+    /// Where its data begins.
+    pub(crate) data_at: usize,
+}
+
+/// What stands before the data of a JPEG of one pass with all its components; nothing for any other.
+pub(crate) fn head(bytes: &[u8]) -> Option<Head> {
+    let (mut at, mut restart, mut frame) = (2, 0, None);
+    loop {
+        let (place, kind) = marker(bytes, at)?;
+        let (content, end) = segment(bytes, place)?;
+        match kind {
+            0xc0 | 0xc1 => {
+                let [_, _, _, _, _, channels, components @ ..] = content else { return None };
+                let components = components.as_chunks::<3>().0.get(..usize::from(*channels))?;
+                let most = |shift: u8| components.iter().map(|[_, of, _]| of >> shift & 15).max();
+                let unit = (8 * u32::from(most(4)?), 8 * u32::from(most(0)?));
+                frame = Some((place + 5, unit, components.len()));
+            }
+            0xdd => restart = content.first_chunk().map(|of| u16::from_be_bytes(*of))?.into(),
+            0xda => {
+                let (size_at, unit, channels) = frame?;
+                let is_whole = content.first().is_some_and(|together| usize::from(*together) == channels);
+                let sound = is_whole && unit.0 > 0 && unit.1 > 0;
+                return sound.then_some(Head { size_at, unit, channels, restart, data_at: end });
+            }
+            0xd8..=0xd9 => return None,
+            _ if begins_frame(kind) => return None,
+            _ => {}
+        }
+        at = end;
+    }
+}
+
 /// Walks through all data of a JPEG; `tables` is a JPEG of tables alone, as a TIFF keeps for its tiles. The caller has checked that
 /// its [`size`] is one that may be read.
 ///

@@ -69,7 +69,7 @@ fn masks_of_any_whole_numbers_are_read_as_they_are() {
         assert!(seen.values.into_iter().eq(expected), "{name}");
     }
     let reason = |name| numbers(&read(name), DecodeLimits::default()).expect_err(name).to_string();
-    assert!(reason("mask-negative.tif").contains("holds -1, which is the number of no cell"));
+    assert!(reason("mask-negative.tif").contains("holds -1, which is not a cell number"));
     assert!(reason("float.tif").contains("channels"));
     assert!(
         numbers(&super::read("grey.jpg"), DecodeLimits::default())

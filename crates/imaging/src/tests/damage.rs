@@ -123,7 +123,10 @@ fn every_reason_says_what_to_do() {
     }
     let few = DecodeLimits { pixels: 1, setting: Some("--max-pixels"), ..limits };
     let reason = numbers(&tiff("mask-u16.tif"), few).expect_err("over the limit").to_string();
-    assert!(reason.ends_with("over the limit of 1; describe whole slides with `slides: {}`; see --max-pixels"), "{reason}");
+    assert!(
+        reason.ends_with("over the limit of 1; describe whole slides with `slides: {}`; see --max-pixels"),
+        "{reason}"
+    );
     let unnamed = numbers(&tiff("mask-u16.tif"), DecodeLimits { setting: None, ..few }).expect_err("over the limit");
     assert!(!unnamed.to_string().contains("see"), "only the caller knows what raises the limit: {unnamed}");
     assert!(matches!(unnamed, DecodeError::Unreadable { problem, .. } if problem.is_limit()));

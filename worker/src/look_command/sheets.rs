@@ -90,8 +90,8 @@ pub(super) fn attention(subject: &Subject<'_>, model: &Model, seen: &[Seen]) -> 
             {heads} heads, then each head.",
             sizes(std::slice::from_ref(model))
         ),
-        "Dark purple means no attention, yellow the largest share in that picture. Below it: `all`, what all patches get together (the rest \
-         goes to the CLS token itself and to registers), and `largest`, the share of the brightest patch. If attention were even, each patch would have that sum divided by the number of patches."
+        "Dark purple means no attention, yellow the largest share in that picture. Below it: `sum`, what all patches get together (the rest \
+         goes to the CLS token itself and to registers), and `max`, the share of the brightest patch. If attention were even, each patch would have that sum divided by the number of patches."
             .to_owned(),
         "Attention shows where a head takes its information from, not why a cell was classified. A few bright patches on plain background are known from \
          models without registers."
@@ -140,7 +140,7 @@ fn captions(pictures: &Pictures, chosen: usize, near: &Near) -> Vec<String> {
 fn shares(shares: &[f32], across: u32) -> Tile {
     let largest = shares.iter().copied().fold(0.0, f32::max);
     let sum: f32 = shares.iter().sum();
-    let caption = vec![format!("all {:.0} %", 100.0 * sum), format!("largest {:.1} %", 100.0 * largest)];
+    let caption = vec![format!("sum {:.0} %", 100.0 * sum), format!("max {:.1} %", 100.0 * largest)];
     Tile { picture: squares(&on_scale(shares, largest), across), caption }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_head_is_drawn_from_nothing_to_its_own_largest_share() {
         let tile = shares(&[0.0, 0.1, 0.2, 0.4], 2);
-        assert_eq!(tile.caption, ["all 70 %", "largest 40.0 %"]);
+        assert_eq!(tile.caption, ["sum 70 %", "max 40.0 %"]);
         let at = |x, y| tile.picture.get_pixel(x, y).0;
         assert_eq!((at(0, 0), at(159, 159), at(0, 159)), ([68, 1, 84], [253, 231, 37], [33, 144, 141]));
         assert_eq!(mean(&[vec![0.1, 0.3], vec![0.3, 0.5]]), [0.2, 0.4]);

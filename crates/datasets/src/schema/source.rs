@@ -165,7 +165,7 @@ impl Source {
         self.label.check()
     }
 
-    /// Checks what is said of slides, and what cannot be said beside it.
+    /// Checks the key `slides`, and refuses keys that cannot be used beside it.
     fn check_slides(&self) -> Result<(), RuleError> {
         let Some(rule) = &self.slides else { return Ok(()) };
         let beside = [

@@ -52,7 +52,7 @@ pub(super) struct Seen<'a> {
     /// Page of the file, from 1.
     pub(super) page: u32,
     pub(super) decoded: DecodedImage,
-    /// Micrometres to a pixel, where known.
+    /// Micrometres per pixel, if known.
     pub(super) um_per_px: Option<f64>,
     /// Where it lies, if it is a field of a slide.
     pub(super) field: Option<SlideField<'a>>,

@@ -95,7 +95,7 @@ fn is_of(line: &Line, named: Named<'_>) -> bool {
 
 /// The interval of the difference the other way round, where `sign` is −1.
 fn turned(of: Interval, sign: f64) -> Interval {
-    if sign < 0.0 { Interval { lo: -of.hi, hi: -of.lo, ..of } } else { of }
+    if sign < 0.0 { Interval { lo: -of.hi, hi: -of.lo } } else { of }
 }
 
 /// Two trials, paired by group.

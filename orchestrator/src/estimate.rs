@@ -32,7 +32,8 @@ fn short(number: f64) -> String {
     match number.abs() {
         n if n >= 100.0 => format!("{number:.0}"),
         n if n >= 1.0 => format!("{number:.1}"),
-        _ => format!("{number:.3}"),
+        n if n >= 0.001 || n == 0.0 => format!("{number:.3}"),
+        _ => format!("{number:.0e}"),
     }
 }
 

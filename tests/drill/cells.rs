@@ -84,9 +84,12 @@ use What::{Killed, Partitioned, Slow, Stopped};
 use When::{Checkpoint, End, Start, Step};
 use Who::{Controller, Launcher, Node, Rank, Store};
 
-const RANK_NETWORK: Expected = Nothing("a rank has no network but that of its node");
+const RANK_NETWORK: Expected = Nothing("a rank uses the network of its node");
 const LAUNCHER_NETWORK: Expected =
-    Nothing("mpirun and its ranks are on one host; srun's network is that of the first node");
+    Nothing("mpirun and its ranks share one host; srun uses the network of the first node");
+
+const LOST_BY_SLURM: Expected =
+    Nothing("Slurm may lose a job that it accepted a moment before its controller was killed; submit it again");
 
 /// All of them.
 pub(crate) const CELLS: [Cell; 80] = [
@@ -158,7 +161,7 @@ pub(crate) const CELLS: [Cell; 80] = [
     cell(Store, Partitioned, Step, 5, GoesOn, 90),
     cell(Store, Partitioned, Checkpoint, 5, GoesOn, 90),
     cell(Store, Partitioned, End, 5, GoesOn, 90),
-    cell(Controller, Killed, Start, 5, GoesOn, 120),
+    cell(Controller, Killed, Start, 0, LOST_BY_SLURM, 0),
     cell(Controller, Killed, Step, 5, GoesOn, 120),
     cell(Controller, Killed, Checkpoint, 5, GoesOn, 120),
     cell(Controller, Killed, End, 5, GoesOn, 120),
@@ -170,10 +173,11 @@ pub(crate) const CELLS: [Cell; 80] = [
     cell(Controller, Slow, Step, 5, GoesOn, 120),
     cell(Controller, Slow, Checkpoint, 5, GoesOn, 120),
     cell(Controller, Slow, End, 5, GoesOn, 120),
-    cell(Controller, Partitioned, Start, 8, GoesOn, 120),
-    cell(Controller, Partitioned, Step, 8, GoesOn, 120),
-    cell(Controller, Partitioned, Checkpoint, 8, GoesOn, 120),
-    cell(Controller, Partitioned, End, 8, GoesOn, 120),
+    // Shorter than SlurmdTimeout, which is 6 s there: beyond it Slurm takes the nodes for dead, and may hold the job.
+    cell(Controller, Partitioned, Start, 4, GoesOn, 120),
+    cell(Controller, Partitioned, Step, 4, GoesOn, 120),
+    cell(Controller, Partitioned, Checkpoint, 4, GoesOn, 120),
+    cell(Controller, Partitioned, End, 4, GoesOn, 120),
 ];
 
 /// The cell of these three.

@@ -17,13 +17,22 @@ pub(crate) struct Kill {
     pub(crate) same: bool,
 }
 
+/// How long a run on `ranks` processes takes from their start on.
+fn length(ground: &Ground, ranks: usize) -> Option<Duration> {
+    let name = format!("random-{ranks}-whole");
+    let mut child = ground.start(ground.command("drill", ranks, &ground.bench.path(&name))?, &format!("{name}.log"));
+    let launcher = child.id();
+    wait_for("ranks", || workers_of(launcher).len() == ranks);
+    let began = Instant::now();
+    child.wait().ok()?;
+    Some(began.elapsed())
+}
+
 /// Kills `times` runs on `ranks` processes, each once, and lets the same command end them; none without mpirun.
 pub(crate) fn play(ground: &Ground, ranks: usize, times: usize) -> Option<Vec<Kill>> {
     ground.command("drill", ranks, "")?;
-    let began = Instant::now();
     let expected = ground.undisturbed(ranks);
-    // Where the digest was known already, a usual length stands in.
-    let length = began.elapsed().max(Duration::from_secs(3));
+    let length = length(ground, ranks)?;
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ ranks as u64;
     let mut random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -8,14 +8,14 @@ use super::random_kills::Kill;
 
 const HEAD: &str = "# The drill
 
-Written by `make drill` (an hour). In each cell of the table somebody is hit by something at some moment of a run of 400 steps on two ranks, with a checkpoint every 50 steps; the cells are data
-([cells.rs](../tests/drill/cells.rs)). Whatever happens, the run ends with the weights, to the bit, of one that nothing disturbed.
+This page shows what happens to a run when something fails. `make drill` writes it (an hour). Each cell of the table is one failure in a run of 400 steps on two ranks, with a checkpoint every 50 steps; the cells are data
+(`tests/drill/cells.rs`). In every cell the run ends with the same weights, to the bit, as a run without a failure.
 
-- *goes on*: it comes to its end without anybody's help; with the number of starts where Slurm, or the script in its allocation, started it again.
-- *ends*: what is left of it ends, with the sentence of the footnote; the same command goes on.
-- Seconds are those from the fault to that end: where a job goes on, they hold the rest of the run and the queue.
+- *continues*: the run finishes without help. If Slurm or the job script started it again, the number of starts is given.
+- *ends*: the remaining processes end, with the message in the footnote, and the same command continues.
+- Seconds run from the failure to that end. For a run that continues, they include the rest of the run and the time in the queue.
 
-Ranks, launcher and store are hit under mpirun, with the store an S3 server behind a proxy; nodes and controller in a job of `slurm/train_large.sh` on virtual nodes with networks of their own.
+Ranks, launcher and store fail under `mpirun`; the store is an S3 server behind a proxy. Nodes and controller fail in a job of `slurm/train_large.sh` on virtual nodes with networks of their own.
 
 ";
 
@@ -69,13 +69,13 @@ fn entry(cell: &Cell, outcome: Option<&Outcome>, notes: &mut Vec<String>) -> Str
         place + 1
     };
     if let Expected::Nothing(reason) = cell.expected {
-        return format!("nothing ({})", note(reason.to_owned()));
+        return format!("does not apply ({})", note(reason.to_owned()));
     }
     let Some(outcome) = outcome else { return "not played".to_owned() };
     let seconds = format!("{:.0} s", outcome.seconds);
     match (outcome.went_on, cell.expected) {
-        (true, _) if outcome.starts > 1 => format!("goes on, {seconds}, {} starts", outcome.starts),
-        (true, _) => format!("goes on, {seconds}"),
+        (true, _) if outcome.starts > 1 => format!("continues, {seconds}, {} starts", outcome.starts),
+        (true, _) => format!("continues, {seconds}"),
         (false, Expected::Says(words)) => format!("ends, {seconds} ({})", note(format!("\u{201c}… {words} …\u{201d}"))),
         (false, _) => format!("ends, {seconds}"),
     }

@@ -214,7 +214,7 @@ fn results_take_the_last_checkpoint_and_no_other_unless_asked() {
     assert!(error.contains("worker verify") && error.contains("--step"), "{error}");
     assert_eq!(it.run.checkpoint_of(10.into()).unwrap().1[0], 10);
     let error = it.run.checkpoint_of(20.into()).unwrap_err().to_string();
-    assert!(error.contains("an older checkpoint does not stand in for the last one"), "{error}");
+    assert!(error.contains("an older checkpoint is not used in its place"), "{error}");
     let error = it.run.checkpoint_of(15.into()).unwrap_err().to_string();
     assert!(error.ends_with("no whole checkpoint of step 15; kept are those of steps 10, 20"), "{error}");
     it.empty("final.json");

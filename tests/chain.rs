@@ -197,7 +197,7 @@ fn what_is_not_as_planned_is_refused_with_a_status_of_its_own() {
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(86), "{message}");
         let last = message.lines().last().expect("a sentence");
-        assert!(last.contains(said) && last.contains("put the planned "), "{message}");
+        assert!(last.contains(said) && last.contains("restore the planned "), "{message}");
         assert!(!last.contains('\u{1b}'), "a log that is not a terminal holds no colour codes: {message:?}");
         assert!(!Path::new(&out).exists() && !Path::new(&rows).exists(), "nothing was begun");
     }

@@ -213,10 +213,7 @@ fn the_rows_of_a_sweep_are_derived_again_from_its_predictions() {
     };
     let recompute = || orchestrator(&["results", &file, "--store", &at, "--recompute"]);
     let (code, said) = recompute();
-    assert_eq!(
-        (code, said.lines().next()),
-        (Some(0), Some("2 files of rows are those of their predictions, 0 differ"))
-    );
+    assert_eq!((code, said.lines().next()), (Some(0), Some("2 files of rows agree with their predictions, 0 differ")));
 
     // A row that its predictions do not give, under a record that names no digest of it.
     let store = Store::open(&at).unwrap();

@@ -201,7 +201,7 @@ fn a_run_whose_store_is_stopped_for_twenty_seconds_trains_on_to_the_same_weights
         let (config, shards, out) = (bench.path("config.yaml"), format!("{base}/patches"), format!("{base}/run"));
         let output = run("worker", &["train", &config, "--shards", &shards, "--out", &out]);
         let log = String::from_utf8_lossy(&output.stderr);
-        assert!(log.contains("the store is away") && log.contains("the store answers again"), "{log}");
+        assert!(log.contains("the store cannot be reached") && log.contains("the store answers again"), "{log}");
         run("worker", &["verify", &out]);
         bench.train("here", &[]);
         let last: Value = serde_json::from_slice(&Store::open(&out).unwrap().get("final.json").unwrap()).unwrap();

@@ -129,7 +129,7 @@ fn a_bucket_refuses_another_set_names_strays_and_goes_on_as_a_directory_does() {
         good(build(&whole, "112"));
         let set = Store::open(&whole).unwrap();
         let said = refused(&build(&whole, "56"));
-        assert!(said.contains("is taken") && !said.contains("read "), "{said}");
+        assert!(said.contains("is in use") && !said.contains("read "), "{said}");
 
         // As a build leaves it that was killed after two shards.
         let left = Store::open(&killed).unwrap();

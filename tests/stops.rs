@@ -174,7 +174,7 @@ fn a_store_that_is_away_is_waited_for_by_whoever_has_used_it_before() {
         let restarted = scope.spawn(|| away(&train, &[("SLURM_RESTART_COUNT", "1")]));
         // A wrong address is told at once.
         let first = away(&train, &[]);
-        assert!(!first.contains("the store is away") && first.contains("AWS_ENDPOINT"), "{first}");
+        assert!(!first.contains("the store cannot be reached: trying") && first.contains("AWS_ENDPOINT"), "{first}");
         for thread in [requeue, restarted] {
             let words = thread.join().expect("no panic");
             assert!(words.contains("the store cannot be reached: trying again for up to 1 s"), "{words}");

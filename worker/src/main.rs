@@ -127,7 +127,7 @@ mod tests {
             TrainingError::NotFinite { steps, term: "loss.ibot".into(), step, captured: "r/failed".into(), rate };
         let failed: Result<(), TrainingFailure> = Err(error.into());
         let said = sentence(&failed.context("train").unwrap_err());
-        assert!(said.starts_with("train: 3 steps in a row were not finite (last: loss.ibot at step 7)"), "{said}");
+        assert!(said.starts_with("train: 3 steps in a row had NaN or infinity (last: loss.ibot at step 7)"), "{said}");
         assert!(said.ends_with("; `worker step --failed` does these steps again"), "{said}");
         let damaged: Result<(), RunError> = Err(RunError::Metrics { uri: "r/metrics/1".into(), what: "torn".into() });
         let said = sentence(&damaged.context("curves").unwrap_err());

@@ -15,7 +15,9 @@ use collective::{
 use run_spec::config::Collective as Wanted;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::meeting;
+mod meeting;
+
+pub use meeting::NoteInRun;
 
 /// A process that has not been heard of for so long is given up, and the world with it. A rank that lives says several
 /// times a second that it does, whatever else it waits for.

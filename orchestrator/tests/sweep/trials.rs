@@ -87,7 +87,7 @@ fn a_sweep_of_this_machine_is_ended_from_elsewhere_and_continued() {
     let mut sweep = bench.start();
     wait_until("two runs have begun", || bench.calls("train").len() == 2);
     let held = bench.orchestrator(&["retry", "reference/seed-0", "--store", "store"]).ends(1);
-    assert!(held.err.contains("reference/seed-0 runs, by process "), "{}", held.err);
+    assert!(held.err.contains("reference/seed-0 runs as process "), "{}", held.err);
     let run = bench.orchestrator(&["cancel", "bench", "--store", "store"]).ends(0);
     assert!(run.out.contains(&format!("Process {} has ended.", sweep.id())), "{}", run.out);
     assert!(run.out.contains("2 trials were stopped. The same sweep command continues them."), "{}", run.out);

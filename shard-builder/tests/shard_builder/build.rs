@@ -117,7 +117,7 @@ fn cells_are_cut_around_points_with_their_labels_and_bad_points_reported() {
     let labels = bench.labels("set");
     let reasons: Vec<&str> = labels.iter().map(|row| row["reason"].as_str()).collect();
     assert_eq!(labels.len(), 4, "{labels:?}");
-    for part in ["outside", "not in the label map", "repeats", "no numbers"] {
+    for part in ["outside", "not in the label map", "repeats", "not numbers"] {
         assert!(reasons.iter().any(|reason| reason.contains(part)), "{part}: {reasons:?}");
     }
     let images = bench.images("set");

@@ -154,7 +154,10 @@ fn of_small_images_near_copies_are_not_told_and_damaged_fingerprints_are_refused
     let said = run(&["leaks", &sets[0], &sets[1]]);
     let text = stdout(&said);
     assert!(text.contains("1 pairs with the same bytes, 0 with the same pixels, 0 near"), "{text}{}", stderr(&said));
-    assert!(text.contains("2 of 2 images of") && text.contains("are below 200 px: of single cells"), "{text}");
+    assert!(
+        text.contains("2 of 2 images of") && text.contains("are below 200 px: near-copies of single cells"),
+        "{text}"
+    );
 
     let files = train.files("set");
     let block = files.keys().find(|name| name.starts_with("fingerprints/") && name.ends_with(".parquet"));

@@ -195,7 +195,7 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     let set = bench.files("set");
     let refused = remove("set");
     let said = stderr(&refused);
-    assert!(!refused.status.success() && said.contains("is taken") && !said.contains("copy shards"), "{said}");
+    assert!(!refused.status.success() && said.contains("is in use") && !said.contains("copy shards"), "{said}");
     assert_eq!(bench.files("set"), set);
     let made = remove("less");
     assert!(made.status.success(), "{}", stderr(&made));

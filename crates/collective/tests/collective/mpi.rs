@@ -80,7 +80,11 @@ fn a_rank() {
             let own = if rank == 0 { vec![9; 128] } else { Vec::new() };
             assert_eq!(mpi.broadcast_bytes_of_root(own).unwrap(), [9; 128]);
             assert_eq!(mpi.peer_failure(), None);
-            mpi.barrier().unwrap();
+            // Rank 1 may speak before another rank has left the barrier, which then hears it there.
+            match mpi.barrier() {
+                Err(CollectiveError::Aborted { .. }) if rank != 1 => {}
+                outcome => outcome.unwrap(),
+            }
             if rank == 1 {
                 mpi.announce_failure("rank 1 gave up: its GPU fell off");
             }

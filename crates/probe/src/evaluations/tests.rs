@@ -126,7 +126,7 @@ fn what_these_cells_do_not_allow_is_refused_with_the_reason() {
     // Folds that are the sources: none of them can be told.
     let folds: Vec<String> = (0..240).map(|i| cells.fold_of_row()[i].to_string()).collect();
     let error = refused(Evaluation::Robustness, &Classes::encode(&folds), None);
-    assert!(error.contains("lie in no other fold"), "{error}");
+    assert!(error.contains("occurs in another fold"), "{error}");
     verify(&[Evaluation::Robustness], &Setting { cells: &cells, sources: &one, normal: None }).unwrap();
     verify(Evaluation::ALL, &Setting { cells: &cells, sources: &sources, normal: Some("class 1") }).unwrap();
 }

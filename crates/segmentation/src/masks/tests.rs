@@ -98,7 +98,7 @@ fn a_number_that_no_cell_has_is_said_in_words() {
         ("u8", &[0, 0, 0, 0, 1, 0, 0, 0], "4294967296"),
     ] {
         let reason = npy::labels(&file(kind, bytes), MOST).expect_err(kind).to_string();
-        assert!(reason.contains(&format!("holds {value}, which is the number of no cell")), "{kind}: {reason}");
+        assert!(reason.contains(&format!("holds {value}, which is not a cell number")), "{kind}: {reason}");
     }
     assert_eq!(npy::labels(&file("u4", &[0xff; 4]), MOST).expect("a number").numbers, [u32::MAX]);
     assert_eq!(npy::labels(&file("i4", &[5, 0, 0, 0]), MOST).expect("a number").numbers, [5]);

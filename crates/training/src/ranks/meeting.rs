@@ -9,7 +9,7 @@ use collective::{Launch, Patience};
 use run_folder::Run;
 use run_folder::failure::sentence;
 
-use crate::ranks::{RankSettings, RanksError};
+use super::{RankSettings, RanksError};
 
 type Result<T, E = RanksError> = std::result::Result<T, E>;
 

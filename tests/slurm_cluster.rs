@@ -90,7 +90,7 @@ impl Cluster {
                 began.elapsed() < PATIENCE,
                 "{what} did not happen\n{}\n{}",
                 self.ask("squeue", &["-a"]),
-                std::fs::read_to_string(log).unwrap_or_default()
+                String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default())
             );
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -129,7 +129,7 @@ fn verify_apart(store: &Store, begun: bool) -> Result<(), ShardError> {
     let own = |name: &str| fingerprints_of(name).is_some() || begun && (is_planned_shard(name) || is_split(name));
     let strangers = store.strangers("")?.into_iter().map(|stranger| stranger.name);
     match store.list("")?.into_iter().chain(strangers).find(|name| is_parquet(name) && !own(name)) {
-        Some(name) => Err(taken(store, &format!("{name} is there, which readers would read as a shard of the set"))),
+        Some(name) => Err(taken(store, &format!("{name} is there, which readers would take for a shard of the set"))),
         None => Ok(()),
     }
 }

@@ -106,6 +106,13 @@ const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     (
+        "simulate",
+        [
+            "worker simulate configs/train/reddino-large.yaml",
+            "worker simulate configs/train/reddino-large.yaml --world 64 --then 48",
+        ],
+    ),
+    (
         "estimate",
         [
             "worker estimate configs/train/tiny.yaml",

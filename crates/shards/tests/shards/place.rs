@@ -50,7 +50,7 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
         assert!(said.contains("inside the shard set memory://nested/set,") && said.contains("another place"), "{said}");
     }
     let around = claim(b"one").take(&store).unwrap_err().to_string();
-    assert!(around.contains("set/shards/00000.parquet lies there"), "{around}");
+    assert!(around.contains("set/shards/00000.parquet is there"), "{around}");
     let later = String::from_utf8(manifest.to_bytes().to_vec()).unwrap().replace("\"version\":1", "\"version\":3");
     store.create("later/manifest.json", later.into()).unwrap();
     assert!(take("later/sub").unwrap_err().contains("is inside"));
@@ -59,12 +59,12 @@ fn no_set_lies_inside_another_or_beside_foreign_tables() {
     store.create("app/build.json", "{}".into()).unwrap();
     take("app/sub").unwrap();
     store.create("tables/deep/features.PARQUET", "x".into()).unwrap();
-    assert!(take("tables").unwrap_err().contains("deep/features.PARQUET lies there"));
+    assert!(take("tables").unwrap_err().contains("deep/features.PARQUET is there"));
     // What a build wrote does not stop it, and what was put beside it does.
     store.create(&format!("app/sub/{}", planned_shard_key(&Digest::of(b"plan"), 0)), "x".into()).unwrap();
     take("app/sub").unwrap();
     store.create("app/sub/features.parquet", "x".into()).unwrap();
-    assert!(take("app/sub").unwrap_err().contains("features.parquet lies there"));
+    assert!(take("app/sub").unwrap_err().contains("features.parquet is there"));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn format_of(head: &[u8]) -> Option<ImageFormat> {
 }
 
 /// The pages of a file and whether each is an image of its own; those of a TIFF that call themselves smaller copies or masks of another
-/// page are not. All other formats have one page, and so has a file that is no image. At most [`MOST_PAGES`] are returned.
+/// page are not. Files of other formats, and files that are not images, count as one page. At most [`MOST_PAGES`] are returned.
 pub fn pages(bytes: &[u8]) -> Vec<bool> {
     let own = Tiff::open(bytes).map(|tiff| tiff.pages().into_iter().map(|page| !tiff.is_aid(page)).collect());
     let mut own: Vec<bool> = own.unwrap_or_default();

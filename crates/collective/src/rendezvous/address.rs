@@ -60,7 +60,7 @@ impl Address {
 /// A note by which ranks can meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Its name.
+    /// Name of the note: a digest of what names this start, the same for all its ranks.
     pub name: String,
     /// Whether the user asked for it, so that it goes before an address.
     pub asked: bool,

@@ -57,7 +57,7 @@ fn is_filling(pixel: [u8; 3]) -> bool {
     pixel == [255; 3] || pixel.iter().all(|value| *value <= BLACK)
 }
 
-/// Of each channel the value below which [`GLASS`] of the pixels are that are no filling; white if there are none.
+/// For each channel, the value below which a share of [`GLASS`] of the pixels lies, filling left out; white if all is filling.
 fn glass(overview: &RgbImage) -> [u8; 3] {
     let mut counts = [[0_u64; 256]; 3];
     for pixel in overview.pixels().filter(|pixel| !is_filling(pixel.0)) {

@@ -18,7 +18,7 @@ pub struct FilePart {
 }
 
 impl FilePart {
-    /// A whole file.
+    /// The part that is a whole file, read from its first byte.
     pub(super) fn whole(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
         Ok(Self { file: Arc::new(file), start: 0, size, at: 0 })

@@ -29,11 +29,11 @@ pub trait Progress: Sync {
 pub enum SurveyWork {
     /// Files are read, and their digests made.
     Read,
-    /// Images are decoded.
+    /// Decoding files to pixels.
     Decode,
     /// Digests of the pixels of images are made.
     PixelDigest,
-    /// Fingerprints are made.
+    /// Computing the fingerprints by which near-copies are found.
     Fingerprint,
     /// Rows are taken out of images and measured.
     Rows,

@@ -35,9 +35,9 @@ pub(super) struct SlideView<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlideField<'a> {
     pub(super) view: &'a SlideView<'a>,
-    /// What is read.
+    /// The pixels that are read: the field and a margin around it for cells at its edge.
     pub(super) area: Area,
-    /// What of it no other field has.
+    /// The pixels of `area` that belong to this field alone.
     pub(super) own: Area,
     /// Side of the squares in which smear is looked for, px.
     pub(super) side: u32,

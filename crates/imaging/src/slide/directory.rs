@@ -64,7 +64,7 @@ pub(super) struct Page {
 /// The pages of a file.
 #[derive(Debug)]
 pub(super) struct Pages {
-    /// The first.
+    /// The first page of the file; it is taken for the finest level.
     pub(super) base: Page,
     /// Its sub-pages, then those that follow it; pages that cannot be understood are left out.
     pub(super) others: Vec<Page>,

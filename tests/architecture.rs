@@ -17,7 +17,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("libloading", &["collective"]),
     ("nvml-wrapper", &["energy"]),
     ("tokio", &["store", "shards", "orchestrator", "shard-builder", "worker"]),
-    ("clap", PROGRAMS),
+    ("clap", &["terminal", "orchestrator", "shard-builder", "worker"]),
     ("indicatif", PROGRAMS),
     ("terminal", PROGRAMS),
     ("anyhow", &["orchestrator", "shard-builder", "shards-bench", "worker"]),

@@ -177,9 +177,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
-    /// Its name.
+    /// The arm as the sweep file names it, or the baseline as tables do.
     pub name: String,
-    /// What it is.
+    /// Arm, reference or baseline.
     pub kind: Kind,
     /// Its difference to the reference.
     pub difference: Option<Difference>,

@@ -28,11 +28,11 @@ pub struct Design {
 /// One evaluation set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EvaluationDesign {
-    /// Its name.
+    /// The evaluation set as the sweep file names it.
     pub name: String,
-    /// Name of its split.
+    /// The split by which folds are held out.
     pub split: String,
-    /// What verdicts are about.
+    /// The probe and metric on which verdicts are based.
     pub primary: Primary,
     /// Short digest of its shard set.
     pub shards: String,

@@ -79,23 +79,11 @@ pub(crate) fn unix_s() -> u64 {
 mod tests {
     use super::*;
     use crate::HeldRecord;
-    use run_spec::ids::Digest;
 
     fn checkpoint(attempt: u32, unix_s: u64, ends_attempt: bool) -> CheckpointRecord {
         CheckpointRecord {
-            step: 5.into(),
-            attempt: attempt.into(),
-            key: String::new(),
-            bytes: 0,
-            digest: Digest::of(b""),
-            parts: Vec::new(),
-            failed_in_a_row: 0,
-            failed_steps: 0,
-            seconds: 0.0,
-            energy: None,
             held: Some(HeldRecord { unix_s, ends_attempt, ..HeldRecord::default() }),
-            score: None,
-            metrics: None,
+            ..CheckpointRecord::without_bytes(attempt.into(), 5.into())
         }
     }
 

@@ -87,6 +87,25 @@ pub struct CheckpointRecord {
 }
 
 impl CheckpointRecord {
+    /// A record before its bytes are known: without any, of no seconds and no failed steps, and nothing that is optional.
+    pub fn without_bytes(attempt: Attempt, step: Step) -> Self {
+        Self {
+            step,
+            attempt,
+            key: String::new(),
+            bytes: 0,
+            digest: Digest::of(b""),
+            parts: Vec::new(),
+            failed_in_a_row: 0,
+            failed_steps: 0,
+            seconds: 0.0,
+            energy: None,
+            held: None,
+            score: None,
+            metrics: None,
+        }
+    }
+
     /// Which checkpoint it publishes.
     pub fn checkpoint_key(&self) -> CheckpointKey {
         CheckpointKey { attempt: self.attempt, step: self.step }

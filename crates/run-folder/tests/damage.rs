@@ -98,19 +98,8 @@ impl Folder {
 
 fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) -> CheckpointRecord {
     CheckpointRecord {
-        step: step.into(),
-        attempt: attempt.into(),
-        key: String::new(),
-        bytes: 0,
-        digest: Digest::of(b""),
-        parts: Vec::new(),
-        failed_in_a_row: 0,
-        failed_steps: 0,
-        seconds: 0.0,
-        energy: None,
-        held: None,
-        score: None,
         metrics,
+        ..CheckpointRecord::without_bytes(attempt.into(), step.into())
     }
 }
 

@@ -17,7 +17,7 @@ mod version;
 pub use bar::bar_template;
 pub use columns::{columns, table};
 pub use counted::counted;
-pub use examples::examples;
+pub use examples::{Examples, arguments, wrong_examples};
 pub use figures::{bytes, duration, megabytes, points, thousands};
 pub use log::{begin_log, error, has_colours};
 pub use named_file::{ensure_there, read_file, read_text};

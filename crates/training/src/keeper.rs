@@ -294,21 +294,7 @@ mod tests {
     use serde_json::json;
 
     fn record(step: u64) -> CheckpointRecord {
-        CheckpointRecord {
-            step: step.into(),
-            attempt: 0.into(),
-            key: String::new(),
-            bytes: 0,
-            digest: Digest::of(b""),
-            parts: Vec::new(),
-            failed_in_a_row: 0,
-            failed_steps: 0,
-            seconds: 0.0,
-            energy: None,
-            held: None,
-            score: None,
-            metrics: None,
-        }
+        CheckpointRecord::without_bytes(0.into(), step.into())
     }
 
     fn begun(name: &str) -> Run {

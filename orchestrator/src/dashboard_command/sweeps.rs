@@ -43,7 +43,7 @@ struct Followed {
 /// A sweep as it was read last.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    /// Its name.
+    /// The key `name` of the sweep file.
     pub(super) name: String,
     /// What was read; `None` before the first look has ended.
     pub(super) picture: Option<Picture>,

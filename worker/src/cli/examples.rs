@@ -1,25 +1,18 @@
 //! Command lines that the help of each command shows.
 
-use clap::{CommandFactory, FromArgMatches};
+use terminal::Examples;
 
 use super::Cli;
 
 impl Cli {
     /// Reads the command line; ends the program with a message if it is wrong.
     pub(crate) fn read() -> Self {
-        Self::from_arg_matches(&with_examples().get_matches()).unwrap_or_else(|error| error.exit())
+        terminal::arguments(EXAMPLES)
     }
 }
 
-/// The commands with the examples below their options.
-fn with_examples() -> clap::Command {
-    EXAMPLES.iter().fold(Cli::command(), |command, (name, lines)| {
-        command.mut_subcommand(name, |command| command.after_help(terminal::examples(lines)))
-    })
-}
-
 /// Two command lines of each command.
-const EXAMPLES: &[(&str, [&str; 2])] = &[
+const EXAMPLES: &Examples = &[
     (
         "train",
         [
@@ -132,23 +125,11 @@ const EXAMPLES: &[(&str, [&str; 2])] = &[
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     #[test]
     fn each_command_has_examples_that_it_accepts() {
-        let mut refused = Vec::new();
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let name = command.get_name();
-            let (_, lines) = EXAMPLES.iter().find(|(known, _)| *known == name).expect(name);
-            for line in lines {
-                assert!(line.contains(name), "{line}");
-                let words = line.split_whitespace().skip_while(|word| *word != env!("CARGO_BIN_NAME"));
-                refused.extend(Cli::try_parse_from(words).err().map(|error| format!("{line}: {error}")));
-            }
-        }
-        assert!(refused.is_empty(), "{}", refused.join("\n"));
-        with_examples().debug_assert();
+        let wrong = terminal::wrong_examples::<Cli>(env!("CARGO_BIN_NAME"), EXAMPLES);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }

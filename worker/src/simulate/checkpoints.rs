@@ -74,7 +74,7 @@ fn write(
     world: usize,
     writing: usize,
 ) -> Result<(CheckpointRecord, Vec<PieceValue>)> {
-    let mut record = empty(attempt, step);
+    let mut record = CheckpointRecord::without_bytes(attempt, step.into());
     let (parts, mut values) = (Parts::of(state.len() as u64, world), Vec::new());
     for rank in 0..writing {
         let range = parts.range(rank);
@@ -100,22 +100,4 @@ fn publish(run: &Run, attempt: Attempt, step: u64, state: &Bytes, world: usize) 
     let passed_over = BTreeSet::new();
     run.publish_record(&record, Retention { keep: 2, passed_over: &passed_over, best: false, every: None })?;
     Ok(())
-}
-
-fn empty(attempt: Attempt, step: u64) -> CheckpointRecord {
-    CheckpointRecord {
-        step: step.into(),
-        attempt,
-        key: String::new(),
-        bytes: 0,
-        digest: Digest::of(b""),
-        parts: Vec::new(),
-        failed_in_a_row: 0,
-        failed_steps: 0,
-        seconds: 0.0,
-        energy: None,
-        held: None,
-        score: None,
-        metrics: None,
-    }
 }

@@ -20,7 +20,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOfArm {
-    /// Its name.
+    /// The arm as the sweep file names it.
     pub name: String,
     /// What sets it apart from the reference.
     pub changes: String,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use dino::tensor_bytes::{self, Room};
 use run_folder::{CheckpointRecord, Parts};
-use run_spec::ids::{Digest, Rank};
+use run_spec::ids::Rank;
 
 use super::{Attempt, Trainer};
 use crate::RanksError;
@@ -85,19 +85,13 @@ impl Trainer<'_> {
     /// The record of a checkpoint of this step, whose bytes are not known yet.
     fn checkpoint_record(&self, asked: bool) -> CheckpointRecord {
         CheckpointRecord {
-            step: self.step.into(),
-            attempt: self.attempt.number,
-            key: String::new(),
-            bytes: 0,
-            digest: Digest::of(b""),
-            parts: Vec::new(),
             failed_in_a_row: self.failed_in_a_row,
             failed_steps: self.failed_steps,
             seconds: self.seconds(),
             energy: Some(self.consumption.record()),
             held: Some(self.held(asked || self.step == self.config().total_steps())),
             score: self.scored.filter(|(step, _)| *step == self.step).map(|(_, score)| score),
-            metrics: None,
+            ..CheckpointRecord::without_bytes(self.attempt.number, self.step.into())
         }
     }
 

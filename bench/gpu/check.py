@@ -169,7 +169,7 @@ def main():
         steps = 10 if CPU else 200
         states = []
         for number in [0, 1]:
-            keys = [f"optim.epoch_length={steps}", "train.batch_size=16", f"device={DEVICE}"]
+            keys = [f"optim.epoch_length={steps}", "train.batch_size=16", "train.deterministic=true", f"device={DEVICE}"]
             train(f"twice-{number}", *keys, seconds=90)
             states.append(last_state(f"twice-{number}"))
         if states[0][0] == states[1][0]:

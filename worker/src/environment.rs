@@ -49,12 +49,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 ///
 /// LibTorch's OpenMP threads spin while they wait, which makes small steps many times slower as soon as cores are shared (two
 /// trials at once, data loading). And glibc gives large blocks back to the kernel when they are freed: a step on CPUs then
-/// spends a tenth of its time having the same pages cleared again. Kept blocks raise the peak by less than a hundredth.
-const LIBRARIES: [(&str, &str); 4] = [
+/// spends a tenth of its time having the same pages cleared again. Kept blocks raise the peak by less than a hundredth. cuBLAS gives
+/// the same bits each time only with a workspace of fixed blocks (32 MiB, its own choice on the newest GPUs), and
+/// `train.deterministic` is refused without.
+const LIBRARIES: [(&str, &str); 5] = [
     ("OMP_WAIT_POLICY", "passive"),
     ("MALLOC_MMAP_THRESHOLD_", "4294967296"),
     ("MALLOC_TRIM_THRESHOLD_", "8589934592"),
     ("MALLOC_TOP_PAD_", "67108864"),
+    ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
 ];
 
 /// Starts the program again with [`LIBRARIES`], unless all of them are set. Signals that are held back stay so, which they

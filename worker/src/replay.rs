@@ -29,6 +29,9 @@ pub(crate) fn replay(args: &StepArgs, uri: &str, environment: &Environment) -> R
         config.train.precision = parse_dtype(word).map_err(|message| anyhow::anyhow!("--dtype: {message}"))?;
     }
     let place = device::open(config.device, args.threads, environment)?;
+    if config.train.deterministic {
+        torch_shim::device::set_deterministic(true)?;
+    }
     let ranks = ranks::join(config.collective, place.device, config.train.step_deadline_s, environment)?;
     let result = catch_torch_panic("step", || again(&run, args.step.map(Step::new), &config, &ranks, place.device));
     let line = ranks::or_abort(&ranks, result)?;

@@ -28,6 +28,9 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
     let config = config_file::read(&args.config, &args.set)?;
     // The device first: on it depends what joins the ranks.
     let device = device::open(config.device, config.train.threads, environment)?;
+    if config.train.deterministic {
+        torch_shim::device::set_deterministic(true)?;
+    }
     // A rank may be waiting for its store while the others wait for it.
     let deadline_s = config.train.step_deadline_s + config.store.retry_for as f64;
     let waiting = Waiting {

@@ -238,6 +238,9 @@ int shim_set_deterministic(int on) {
     at::globalContext().setDeterministicFillUninitializedMemory(false);
   });
 }
+int shim_is_deterministic() {
+  return at::globalContext().deterministicAlgorithms() ? 1 : 0;
+}
 int shim_allow_tf32(int on) {
   return guarded([&] { at::globalContext().setAllowTF32CuBLAS(on != 0); at::globalContext().setAllowTF32CuDNN(on != 0); });
 }
@@ -250,6 +253,15 @@ int shim_autocast_enter(int device_type, int dtype, int* before) {
     before[1] = static_cast<int>(at::autocast::get_autocast_dtype(type));
     at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(dtype));
     at::autocast::set_autocast_enabled(type, true);
+    at::autocast::increment_nesting();
+  });
+}
+int shim_autocast_suspend(int device_type, int* before) {
+  return guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    before[0] = at::autocast::is_autocast_enabled(type);
+    before[1] = static_cast<int>(at::autocast::get_autocast_dtype(type));
+    at::autocast::set_autocast_enabled(type, false);
     at::autocast::increment_nesting();
   });
 }

@@ -69,13 +69,21 @@ pub fn synchronise(device: Device) -> Result<(), ShimError> {
     done("synchronise", unsafe { ffi::shim_synchronise(kind, index) })
 }
 
-/// Asks LibTorch for algorithms that give the same bits each time; an operation that has none then fails.
+/// Asks LibTorch, in all threads of this process, for algorithms that give the same bits each time; an operation that has none then fails.
+///
+/// Matrix products on a GPU need `CUBLAS_WORKSPACE_CONFIG=:4096:8` in the environment of the process as well.
 ///
 /// # Errors
 /// What LibTorch refuses.
 pub fn set_deterministic(on: bool) -> Result<(), ShimError> {
     // SAFETY: a plain number.
     done("determinism", unsafe { ffi::shim_set_deterministic(i32::from(on)) })
+}
+
+/// Whether LibTorch was asked for algorithms that give the same bits each time.
+pub fn is_deterministic() -> bool {
+    // SAFETY: it reads a switch.
+    unsafe { ffi::shim_is_deterministic() != 0 }
 }
 
 /// Allows or forbids TF32 in CUDA matrix products and convolutions of f32 tensors.
@@ -106,6 +114,19 @@ impl Autocast {
         let mut before = [0; 2];
         // SAFETY: `before` has room for the two numbers that the shim writes.
         let code = unsafe { ffi::shim_autocast_enter(kind, scalar_type(dtype), before.as_mut_ptr()) };
+        done("autocast", code)?;
+        Ok(Self { kind, before, _thread: PhantomData })
+    }
+
+    /// While the guard lives, products on `device` run in the precision of their operands, also within autocast.
+    ///
+    /// # Errors
+    /// What LibTorch refuses.
+    pub fn suspend(device: Device) -> Result<Self, ShimError> {
+        let (kind, _) = numbers(device);
+        let mut before = [0; 2];
+        // SAFETY: `before` has room for the two numbers that the shim writes.
+        let code = unsafe { ffi::shim_autocast_suspend(kind, before.as_mut_ptr()) };
         done("autocast", code)?;
         Ok(Self { kind, before, _thread: PhantomData })
     }

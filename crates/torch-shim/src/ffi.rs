@@ -52,7 +52,9 @@ unsafe extern "C" {
     pub(crate) fn shim_event_destroy(event: *mut c_void, index: c_int) -> c_int;
     pub(crate) fn shim_synchronise(device_type: c_int, index: c_int) -> c_int;
     pub(crate) fn shim_set_deterministic(on: c_int) -> c_int;
+    pub(crate) fn shim_is_deterministic() -> c_int;
     pub(crate) fn shim_allow_tf32(on: c_int) -> c_int;
     pub(crate) fn shim_autocast_enter(device_type: c_int, dtype: c_int, before: *mut c_int) -> c_int;
+    pub(crate) fn shim_autocast_suspend(device_type: c_int, before: *mut c_int) -> c_int;
     pub(crate) fn shim_autocast_leave(device_type: c_int, before: *const c_int) -> c_int;
 }

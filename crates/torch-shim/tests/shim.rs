@@ -180,9 +180,22 @@ fn autocast_lowers_matrix_products_while_it_lives() {
             let _inner = Autocast::enter(Device::Cpu, Kind::Half).unwrap();
             assert_eq!(a.matmul(&b.tr()).kind(), Kind::Half);
         }
+        {
+            let _whole = Autocast::suspend(Device::Cpu).unwrap();
+            assert_eq!(a.matmul(&b.tr()).kind(), Kind::Float);
+        }
         assert_eq!(a.matmul(&b.tr()).kind(), Kind::BFloat16);
     }
     assert_eq!(a.matmul(&b.tr()).kind(), Kind::Float);
+}
+
+#[test]
+fn deterministic_algorithms_are_asked_for_and_no_longer() {
+    assert!(!device::is_deterministic());
+    device::set_deterministic(true).unwrap();
+    assert!(device::is_deterministic());
+    device::set_deterministic(false).unwrap();
+    assert!(!device::is_deterministic());
 }
 
 #[test]

@@ -6,9 +6,11 @@
 
 mod block;
 mod drop_path;
+mod grid;
 mod shape;
 
 pub use drop_path::DropPath;
+pub use grid::{resize_grid, resize_grid_by_products};
 pub use shape::{BackboneShape, Feed};
 
 use crate::{DinoError, params::Parameters};
@@ -245,23 +247,4 @@ fn checkpointed(
         block.forward(x, &segments, rows.as_ref())
     };
     Ok(autograd::checkpoint(x, run)?)
-}
-
-/// Position embeddings `[1, g², D]` resized to `[1, gh·gw, D]` by bicubic interpolation (recipe §1.4).
-///
-/// With an offset, torch gets the scale `(side + offset) / g` instead of the size, which moves its sample points.
-pub fn resize_grid(grid: &Tensor, (gh, gw): (i64, i64), offset: f64) -> Tensor {
-    let (_, n, d) = grid.size3().expect("position embeddings have three axes");
-    let g = (n as f64).sqrt().round() as i64;
-    let wide = match grid.kind() {
-        Kind::Double => Kind::Double,
-        _ => Kind::Float,
-    };
-    let image = grid.to_kind(wide).reshape([1, g, g, d]).permute([0, 3, 1, 2]);
-    let scale = |side: i64| (offset != 0.0).then(|| (side as f64 + offset) / g as f64);
-    image
-        .upsample_bicubic2d([gh, gw], false, scale(gh), scale(gw))
-        .permute([0, 2, 3, 1])
-        .reshape([1, gh * gw, d])
-        .to_kind(grid.kind())
 }

@@ -13,7 +13,7 @@ use crate::ids::{Digest, Seed, digest_json, trial_digest};
 
 /// Keys that say where and how a run computes, what it writes down and how often, but change no weight: a run may go on
 /// with others.
-const OPERATIONAL: [&str; 10] = [
+const OPERATIONAL: [&str; 11] = [
     "/device",
     "/collective",
     "/train/threads",
@@ -21,6 +21,7 @@ const OPERATIONAL: [&str; 10] = [
     "/train/read_threads",
     "/train/step_deadline_s",
     "/train/activation_checkpointing",
+    "/train/deterministic",
     "/checkpoint",
     "/log",
     "/store",
@@ -31,7 +32,7 @@ const OPERATIONAL: [&str; 10] = [
 const UNDIGESTED: [&str; 3] = ["/log/tensorboard", "/log/prometheus", "/store"];
 
 /// Operational keys that came after digests of whole configurations were written down: no digest covers them, so those stay.
-const LATER: [&str; 7] = [
+const LATER: [&str; 8] = [
     "/log/grid_kg_per_kwh",
     "/log/probe_every_steps",
     "/log/probe_shards",
@@ -39,6 +40,7 @@ const LATER: [&str; 7] = [
     "/checkpoint/keep_best",
     "/checkpoint/keep_every",
     "/checkpoint/sharded",
+    "/train/deterministic",
 ];
 
 /// Keys that came after digests were written down, each with the value that leaves things as they were: with that value no digest covers them, so those stay.
@@ -299,7 +301,7 @@ mod tests {
             "collective": "solo",
             "train": {
                 "batch_size": 8, "threads": 8, "data_threads": 2, "read_threads": 4, "step_deadline_s": 60.0,
-                "activation_checkpointing": true,
+                "activation_checkpointing": true, "deterministic": true,
             },
             "checkpoint": {"every_steps": 7, "keep": 1},
             "log": {"every_steps": 3, "collapse_every_steps": 9},

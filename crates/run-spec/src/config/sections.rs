@@ -231,6 +231,8 @@ section! {
         gradient_accumulation: u64 = 1,
         /// Keep only the input of each of the student's blocks, and compute the block again in backward.
         activation_checkpointing: bool = false,
+        /// Ask LibTorch for algorithms that give the same bits each time, which on a GPU can be slower. On CPUs training is reproducible without it.
+        deterministic: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for decoding and augmenting; 0 means all cores.

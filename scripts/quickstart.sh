@@ -28,7 +28,7 @@ step "3/5 checking digests, counts, splits, and that no training image is an eva
 "$bin/shard-builder" leaks "$out/training-cells" "$out/cells"
 
 step "4/5 training and probing: 3 arms × 4 seeds, on synthetic cells"
-"$bin/orchestrator" sweep "$sweep" --store "$out/store" --shards "train=$out/training-cells" --shards "synthetic-cells=$out/cells"
+"$bin/orchestrator" sweep "$sweep" --retry-failed --store "$out/store" --shards "train=$out/training-cells" --shards "synthetic-cells=$out/cells"
 
 step "5/5 done in $((SECONDS - start)) s"
 newest() { ls -d -t "$@" | head -n 1; }

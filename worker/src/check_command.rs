@@ -24,11 +24,10 @@ pub(crate) fn check(words: &[String]) -> Result<()> {
         Command::Probe(args) => {
             let cells = args.scoring.open()?.cells();
             if let Some(weights) = &args.model.weights {
-                let config = match &args.model.config {
-                    Some(path) => crate::config_file::read_untrained(path, &[])?,
-                    None => ResolvedConfig::untrained("", "the defaults", &[])?,
-                };
-                released::open(weights, args.model.layout, &config.model, tch::Device::Cpu)?;
+                let config = args.model.config.as_ref().map(|path| crate::config_file::read_untrained(path, &[]));
+                let config = config.transpose()?;
+                let model = config.as_ref().map(|config| &config.model);
+                released::open(weights, args.model.layout, model, tch::Device::Cpu)?;
             }
             (None, (args.keep_features != KeepFeatures::None).then_some(cells))
         }

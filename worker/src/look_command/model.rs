@@ -41,7 +41,7 @@ impl Model {
         let (name, file) = name_and_place(named);
         let config = ResolvedConfig::untrained("", "the defaults", &[])?;
         let device = device::open(config.device, args.threads, environment)?;
-        let released = released::open(file, None, &config.model, device.device)?;
+        let released = released::open(file, None, None, device.device)?;
         let encoder = released.model.into_encoder();
         let encoder = encoder.with_context(|| format!("{name} has no patch tokens and no attention"))?;
         Self::of(name.to_owned(), encoder, args.size.unwrap_or(config.crops.global_size))

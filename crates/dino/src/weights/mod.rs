@@ -8,7 +8,7 @@ mod state_dict;
 mod zip;
 
 pub use layout::{Adopted, Layout, adopt};
-pub use shape::shape_of;
+pub use shape::{Untold, shape_of};
 
 use crate::tensor_bytes;
 use tch::Tensor;

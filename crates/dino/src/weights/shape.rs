@@ -12,15 +12,29 @@ use tch::Tensor;
 /// Width of an attention head in every size of DINOv2.
 const HEAD_DIM: i64 = 64;
 
-/// The shape of the backbone in `tensors`, a file in any known layout, with its own grid of position embeddings.
-///
-/// Tensors do not tell the number of heads, the epsilon of layer norms, and the offset with which position embeddings are resized. They
-/// are those of `model` where it has the file's width and registers, else DINOv2's: heads of 64, 1e-6, and 0.1, or 0 with registers. `what`
-/// names the file in messages.
+/// Where the facts are from that tensors do not hold: the number of heads, the epsilon of layer norms, and the offset with which position
+/// embeddings are resized.
+#[derive(Debug, Clone, Copy)]
+pub enum Untold<'a> {
+    /// The configuration of the model, which must be of the file's size.
+    Configuration(&'a Model),
+    /// A `config.json` that timm or transformers keep beside the weights; the rest is DINOv2's.
+    Beside {
+        /// Number of attention heads.
+        heads: i64,
+        /// Epsilon of layer norms, if it is there.
+        ln_eps: Option<f64>,
+    },
+    /// Nowhere, so they are DINOv2's: heads of 64, 1e-6, and 0.1, or 0 with registers.
+    AsDinov2,
+}
+
+/// The shape of the backbone in `tensors`, a file in any known layout, with its own grid of position embeddings. `what` names the file in
+/// messages.
 ///
 /// # Errors
-/// No single backbone; tensors of which no backbone is made.
-pub fn shape_of(tensors: &[(String, Tensor)], model: &Model, what: &str) -> Result<BackboneShape, DinoError> {
+/// No single backbone; tensors of which no backbone is made; a configuration of a model of another size.
+pub fn shape_of(tensors: &[(String, Tensor)], untold: Untold<'_>, what: &str) -> Result<BackboneShape, DinoError> {
     let named: Vec<(String, &Tensor)> = tensors.iter().map(|(name, t)| (plain(name), t)).collect();
     let prefix = backbone_of(named.iter().map(|(name, _)| name.as_str()), what)?;
     let own = named.iter().filter_map(|(name, t)| Some((name.strip_prefix(&prefix)?, t.size())));
@@ -37,20 +51,13 @@ pub fn shape_of(tensors: &[(String, Tensor)], model: &Model, what: &str) -> Resu
     let grid = square_root(positions - 1).or_else(|| square_root(positions)).ok_or_else(|| missing("pos_embed"))?;
     let depth = sizes.keys().filter_map(|name| name.strip_prefix("blocks.")?.split('.').next()?.parse::<i64>().ok());
     let depth = depth.max().map(|last| last + 1).ok_or_else(|| missing("blocks"))?;
-    let (heads, ln_eps, offset) = match dim % HEAD_DIM {
-        _ if (dim, registers) == (model.dim, model.registers) => (model.heads, model.ln_eps, model.offset),
-        0 => (dim / HEAD_DIM, 1e-6, if registers > 0 { 0.0 } else { 0.1 }),
-        _ => {
-            return Err(DinoError::Unsupported(format!(
-                "{what}: a width of {dim} is not a multiple of {HEAD_DIM}, the width of DINOv2's heads: name the configuration of its model"
-            )));
-        }
-    };
+    let patch = side("patch_embed.proj.weight", 3)?;
+    let (heads, ln_eps, offset) = untold.of([dim, depth, patch, registers], what)?;
     Ok(BackboneShape {
         dim,
         depth,
         heads,
-        patch: side("patch_embed.proj.weight", 3)?,
+        patch,
         grid,
         registers,
         feed: feed(&side)?,
@@ -60,6 +67,37 @@ pub fn shape_of(tensors: &[(String, Tensor)], model: &Model, what: &str) -> Resu
         drop_path_uniform: true,
         layerscale_init: 1.0,
     })
+}
+
+impl Untold<'_> {
+    /// Heads, epsilon and offset of a model of this width, depth, patch and number of registers.
+    fn of(self, size: [i64; 4], what: &str) -> Result<(i64, f64, f64), DinoError> {
+        let [dim, _, _, registers] = size;
+        let offset = if registers > 0 { 0.0 } else { 0.1 };
+        let refused = |why: String| Err(DinoError::Unsupported(format!("{what}: {why}")));
+        match self {
+            Self::Configuration(model) => {
+                let asked = [model.dim, model.depth, model.patch, model.registers];
+                if size != asked {
+                    return refused(format!("it has {}, and the configuration describes {}", words(size), words(asked)));
+                }
+                Ok((model.heads, model.ln_eps, model.offset))
+            }
+            Self::Beside { heads, ln_eps } if heads > 0 && dim % heads == 0 => {
+                Ok((heads, ln_eps.unwrap_or(1e-6), offset))
+            }
+            Self::Beside { heads, .. } => refused(format!("a width of {dim} cannot be divided among {heads} heads")),
+            Self::AsDinov2 if dim % HEAD_DIM == 0 => Ok((dim / HEAD_DIM, 1e-6, offset)),
+            Self::AsDinov2 => refused(format!(
+                "a width of {dim} is not a multiple of {HEAD_DIM}, the width of DINOv2's heads: name the configuration of its model"
+            )),
+        }
+    }
+}
+
+/// A size for messages.
+fn words([dim, depth, patch, registers]: [i64; 4]) -> String {
+    format!("width {dim}, depth {depth}, patch {patch} and {registers} registers")
 }
 
 /// The feed-forward layer of the first block; timm calls those of SwiGLU `fc1` and `fc2` too.

@@ -6,7 +6,7 @@ use crate::support::image;
 use dino::{
     Encoder, backbone, export,
     tensor_bytes::from_bytes,
-    weights::{Layout, adopt, read, shape_of},
+    weights::{Layout, Untold, adopt, read, shape_of},
 };
 use run_spec::config::{Ffn, TrainConfig};
 use std::{collections::BTreeSet, fs};
@@ -45,7 +45,7 @@ fn files_of_the_libraries_give_the_features_of_the_libraries() {
         let config = config(registers, ffn);
         let tensors = read(&golden(file), file).unwrap();
         let copies = tensors.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
-        let from_file = shape_of(&tensors, &config.model, file).unwrap();
+        let from_file = shape_of(&tensors, Untold::Configuration(&config.model), file).unwrap();
         let grid = if file == "dinov2-37.pth" { 37 } else { 4 };
         let asked = backbone::BackboneShape { layerscale_init: 1.0, ..backbone::BackboneShape::of(&config) };
         assert_eq!(from_file, backbone::BackboneShape { grid, ..asked }, "{file}");
@@ -58,6 +58,21 @@ fn files_of_the_libraries_give_the_features_of_the_libraries() {
         eprintln!("{file}: features differ by {gap:.1e}");
         assert!(gap <= 2e-5, "{file}: features differ by {gap:.1e}");
     }
+}
+
+#[test]
+fn what_tensors_do_not_hold_is_asked_for_and_never_contradicted() {
+    let (file, mut config) = ("timm.safetensors", config(0, Ffn::Mlp));
+    let tensors = read(&golden(file), file).unwrap();
+    let of = |untold: Untold<'_>| shape_of(&tensors, untold, file).map_err(|error| error.to_string());
+    let dim = config.model.dim;
+    let beside = of(Untold::Beside { heads: dim / 8, ln_eps: Some(1e-5) }).unwrap();
+    assert_eq!((beside.heads, beside.ln_eps), (dim / 8, 1e-5));
+    let refused = of(Untold::Beside { heads: dim - 1, ln_eps: None }).unwrap_err();
+    assert!(refused.contains("cannot be divided"), "{refused}");
+    config.model.depth += 1;
+    let refused = of(Untold::Configuration(&config.model)).unwrap_err();
+    assert!(refused.contains("timm.safetensors") && refused.contains("the configuration describes"), "{refused}");
 }
 
 #[test]

@@ -100,6 +100,14 @@ fn every_kind_of_mistake_has_its_sentence() {
 }
 
 #[test]
+fn a_training_configuration_is_not_taken_for_a_sweep() {
+    assert_eq!(
+        message("# tiny\nmodel: {dim: 96}\nseed: 1\n"),
+        "s.yaml line 2: a sweep file is expected, and this is a training configuration (it has `model`): name it as `base` of a sweep file"
+    );
+}
+
+#[test]
 fn arms_there_are_none_and_arms_of_a_list() {
     let start = SMALL.split("arms:").next().unwrap();
     let none = "`arms`: there are none: write at least the reference, `arms: {reference: }`, or `baselines`";

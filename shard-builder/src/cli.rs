@@ -101,7 +101,7 @@ pub(crate) struct BuildArgs {
     /// Folder or URI of the new shard set: a path, file://, s3://, gs:// or az://.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Whole fields of view in squares, or single cells around their labels.
+    /// Fields of view cut into squares, or one square for each cell: around its label, or where `cells` of the description finds it.
     #[arg(long, value_name = "patches|cells", default_value = "patches")]
     pub(crate) product: Product,
     #[command(flatten)]
@@ -133,7 +133,7 @@ pub(crate) struct BuildArgs {
     /// What to do with rows out of focus, unless the source's description says it.
     #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) out_of_focus: FlawAction,
-    /// What to do with rows that are mostly white, unless the source's description says it.
+    /// What to do with saturated rows (overexposed: more than half of the pixels at the maximum of a channel), unless the source's description says it.
     #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) saturated: FlawAction,
     /// What to do with copies that were rotated, mirrored, recompressed, resized or cropped.
@@ -234,7 +234,7 @@ pub(crate) struct SegmentArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Usual diameter of a red cell in pixels, unless the description gives it (`cells.segment`).
+    /// Usual diameter of a red cell in pixels, instead of that in the description (`cells.segment`).
     #[arg(long, value_name = "PX")]
     pub(crate) diameter: Option<f64>,
     /// Pictures with outlines per source.

@@ -45,7 +45,7 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
     }
     assert!(image::open(&sheet).expect("a sheet").width() > 300);
     let again = run(&["describe", text(&folder), "--out", text(&yaml)]);
-    assert!(stderr(&again).contains("are not replaced"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("exists and is not overwritten"), "{}", stderr(&again));
     let next = stdout(&described);
     let command = next.lines().find(|line| line.starts_with("shard-builder build")).expect("the next command");
     let out = bench.path("set");
@@ -121,7 +121,7 @@ fn splits_that_readers_see_part_no_group_and_survive_removal() {
         bench.build("role", &["--product", "cells", "--splits", "role", "--rows-per-shard", "16", "--verify"]);
     assert!(by_role.status.success(), "{}", stderr(&by_role));
     assert!(stdout(&by_role).contains("splits: 40 train, 7 test"), "{}", stdout(&by_role));
-    assert!(stdout(&by_role).contains("warning: 1 groups are in both"), "{}", stdout(&by_role));
+    assert!(stdout(&by_role).contains("warning: train and test share 1 group,"), "{}", stdout(&by_role));
     let files = bench.files("role");
     let shards: Vec<&str> =
         files.keys().filter(|name| is_shard(name)).filter_map(|name| name.rsplit('/').next()).collect();
@@ -137,7 +137,7 @@ fn splits_that_readers_see_part_no_group_and_survive_removal() {
     let grouped =
         bench.build("grouped", &["--product", "cells", "--splits", "grouped", "--test-share", "0.3", "--verify"]);
     assert!(grouped.status.success(), "{}", stderr(&grouped));
-    assert!(!stdout(&grouped).contains("are in both"), "{}", stdout(&grouped));
+    assert!(!stdout(&grouped).contains("train and test share"), "{}", stdout(&grouped));
     assert_ne!(set.digest(), bench.open("grouped").digest());
 
     let out = bench.path("without");

@@ -97,7 +97,7 @@ fn sentence(error: &anyhow::Error) -> String {
 /// The command or flag that does what an error of a library advises: libraries know neither.
 fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(TrainingError::NoInitWeights { .. }) = cause.downcast_ref() {
-        return Some("--set init.weights=URI or --set init.weights=null does it here");
+        return Some("name the file with --set init.weights=FILE, or take random weights with --set init.weights=null");
     }
     if let Some(TrainingError::NotFinite { .. }) = cause.downcast_ref() {
         return Some("`worker step --failed` does these steps again");

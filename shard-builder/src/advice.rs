@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use datasets::cutting::Cut;
 use datasets::reading::LocatedSource;
-use datasets::schema::{Border, Fill, LabelRule};
+use datasets::schema::{Border, CellRule, Fill, LabelRule};
 use datasets::survey::{ImageRecord, count_by_source};
 use run_spec::ids::Product;
 
@@ -37,7 +37,7 @@ pub(crate) fn sentences(
         let of_source = || images.iter().filter(|image| image.source == index);
         if product == Product::Cells {
             let over = of_source().map(over_the_edge).sum::<u64>();
-            found.extend((over > 0).then(|| edge(&source.name, (over, counts.rows), source.cells.pad)));
+            found.extend((over > 0).then(|| edge(&source.name, (over, counts.rows), &source.cells)));
         }
         let labels: BTreeSet<&str> =
             of_source().flat_map(ImageRecord::cuts).filter_map(|cut| cut.label.as_deref()).collect();
@@ -73,15 +73,19 @@ fn over_the_edge(image: &ImageRecord) -> u64 {
     image.cuts().iter().filter(is_over).count() as u64
 }
 
-fn edge(name: &str, (over, rows): (u64, u64), pad: Fill) -> String {
-    let outside = match pad {
+fn edge(name: &str, (over, rows): (u64, u64), rule: &CellRule) -> String {
+    let outside = match rule.pad {
         Fill::Reflect => "the mirrored image",
         Fill::White => "white",
         Fill::Black => "black",
     };
+    let listed = match rule.has_outlines() {
+        true => ". `at_edge` in report/cells-*.csv is true for cells that touch the edge",
+        false => "",
+    };
     format!(
         "source {name}: the squares of {} of {} reach over the edge of their image; what lies outside is {outside} (`pad` of `cells`: reflect, \
-         white or black), so a cell that the edge cuts has a false shape",
+         white or black), so a cell that the edge cuts has a false shape{listed}",
         terminal::thousands(over),
         terminal::counted(rows, "cell")
     )

@@ -153,7 +153,11 @@ fn of_small_images_near_copies_are_not_told_and_damaged_fingerprints_are_refused
     });
     let said = run(&["leaks", &sets[0], &sets[1]]);
     let text = stdout(&said);
-    assert!(text.contains("Pairs with the same bytes: 1; with the same pixels: 0; near-copies: 0;"), "{text}{}", stderr(&said));
+    assert!(
+        text.contains("Pairs with the same bytes: 1; with the same pixels: 0; near-copies: 0;"),
+        "{text}{}",
+        stderr(&said)
+    );
     assert!(
         text.contains("2 of 2 images of") && text.contains("are below 200 px: near-copies of single cells"),
         "{text}"

@@ -210,7 +210,10 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     assert_eq!(kinds(&less), kinds(&set));
     let card = String::from_utf8(less["README.md"].clone()).expect("UTF-8");
     assert!(card.contains("from 2 sources") && card.contains("| c | 1 | 4 | 1 | MIT | M | training |"), "{card}");
-    assert!(card.contains("1 pair of images (1 with the same bytes") && card.contains("- c: 4 blank (4 flagged)"), "{card}");
+    assert!(
+        card.contains("1 pair of images (1 with the same bytes") && card.contains("- c: 4 blank (4 flagged)"),
+        "{card}"
+    );
     assert!(!card.contains("| b |") && card.contains("- **c**: T. Home: H. Citation: C\n"), "{card}");
     assert_eq!(listed(&bench, "less"), named(&bench, "less"));
     let images = bench.images("less");

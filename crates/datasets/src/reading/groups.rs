@@ -80,9 +80,7 @@ impl<'a> GroupBook<'a> {
         let value = match self.rule {
             GroupRule::Image => image,
             GroupRule::Constant { value } => value,
-            GroupRule::Folder { up } => {
-                folder_of(image, *up).ok_or_else(|| no_folder(*up))?
-            }
+            GroupRule::Folder { up } => folder_of(image, *up).ok_or_else(|| no_folder(*up))?,
             GroupRule::Pattern { .. } => self
                 .pattern
                 .as_ref()
@@ -119,7 +117,9 @@ fn no_folder(up: u32) -> String {
     let rule = format!("`group: {{ by: folder, up: {up} }}` gives it no group");
     let image = "if each image may stand alone, write `group: { by: image }`";
     match up {
-        1 => format!("it is in no folder, so {rule}: put the images of each patient or slide into a folder, or, {image}"),
+        1 => {
+            format!("it is in no folder, so {rule}: put the images of each patient or slide into a folder, or, {image}")
+        }
         _ => format!("it has fewer than {up} folders above it, so {rule}: choose a smaller `up`, or, {image}"),
     }
 }

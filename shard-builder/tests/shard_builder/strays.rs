@@ -456,7 +456,10 @@ fn shards_without_a_record_of_their_build_are_a_part_of_a_set() {
     assert!(bench.build("set", &OPTIONS).status.success());
     put(&bench.path("part/shards/readme.txt"), b"a text");
     let said = stderr(&run(&["verify", &uri(&bench, "part")]));
-    assert!(said.contains("manifest.json does not exist"), "{said}");
+    assert!(
+        said.contains("manifest.json does not exist") && said.contains("`shard-builder build` makes one"),
+        "{said}"
+    );
     let shard = named(&bench, "set")[0].clone();
     put(&bench.path("part").join(&shard), &bench.files("set")[&shard]);
     let said = stderr(&run(&["verify", &uri(&bench, "part")]));

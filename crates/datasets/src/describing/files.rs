@@ -105,7 +105,7 @@ fn glob_of(path: &str) -> String {
     format!("{folder}*{}", ending_of(path))
 }
 
-/// The ending of a file's name, in lower case and with its dot; empty where there is none.
+/// The ending of a file's name, in lower case and with its dot; empty for a name without a dot.
 fn ending_of(path: &str) -> String {
     name_of(path).rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }

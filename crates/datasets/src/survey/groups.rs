@@ -49,8 +49,6 @@ pub struct GroupCounts {
     pub all: usize,
     /// Of them, those that are joined with others.
     pub joined: usize,
-    /// The most of them that are joined into one.
-    pub largest: usize,
     /// Groups that are left, once they are joined.
     pub left: usize,
 }
@@ -71,7 +69,6 @@ pub fn count_groups(sources: usize, images: &[ImageRecord], groups: &[String]) -
             let own = members.iter().filter(|(_, of)| *of == source).count();
             counts.all += own;
             counts.joined += if is_joined { own } else { 0 };
-            counts.largest = counts.largest.max(own);
             counts.left += usize::from(own > 0);
         }
     }

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the contents of a shard set.
     Show(ShowArgs),
-    /// Draw synthetic blood smears, to try and to test the tools.
+    /// Make images of synthetic blood smears, to try and to test the tools.
     Synth(SynthArgs),
     /// Print the JSON schema of a source description or of a sampling, for editors and checkers; `configs/schema/` has the same files.
     Schema(SchemaArgs),
@@ -403,13 +403,13 @@ pub(crate) struct SynthArgs {
     /// Seed of all random choices.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub(crate) seed: u64,
-    /// How much to draw
+    /// How many images to make, and how large
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) scale: SynthScale,
     /// Images for each training source, instead of the scale's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) images: Option<u64>,
-    /// Draw a labelled sheet: a row for each shape, a column for each evaluation source
+    /// Make a labelled sheet: a row for each shape, a column for each evaluation source
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
 }

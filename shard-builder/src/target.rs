@@ -173,7 +173,7 @@ impl Target {
         let strays = strays(&self.store, manifest).with_context(|| format!("list {}", self.store.uri()))?;
         Ok(strays.first().map_or_else(String::new, |first| {
             format!(
-                "\nwarning: {} ({} in all) is not part of this set and makes it unsound; `shard-builder verify` names what to do",
+                "\nwarning: {} ({} in all) is not part of this set, but readers may take it for a part; `shard-builder verify` says what to do",
                 self.store.uri_of(&first.name),
                 strays.len()
             )

@@ -187,7 +187,7 @@ fn a_killed_build_resumes_and_ends_with_the_same_bytes() {
     assert_eq!(kills, 20, "the build was too fast to be killed in the middle");
     let resumed = bench.build("killed", &options);
     assert!(resumed.status.success(), "{}", stderr(&resumed));
-    assert!(stdout(&resumed).contains("finished before"), "{}", stdout(&resumed));
+    assert!(stdout(&resumed).contains("finished by an earlier attempt"), "{}", stdout(&resumed));
     let killed = bench.files("killed");
     assert!(killed == whole, "{:?} and {:?}", killed.keys(), whole.keys());
     let path = bench.path("killed");

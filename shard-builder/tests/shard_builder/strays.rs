@@ -74,7 +74,7 @@ fn a_killed_build_is_no_set_refuses_others_and_ends_without_debris() {
     assert!(said.contains("run the same build again"), "{said}");
     let resumed = bench.build("killed", &OPTIONS);
     assert!(
-        resumed.status.success() && stdout(&resumed).contains("2 of the shards were finished before"),
+        resumed.status.success() && stdout(&resumed).contains("finished by an earlier attempt and kept: 2 shards"),
         "{}",
         stdout(&resumed)
     );
@@ -371,8 +371,8 @@ fn a_damaged_shard_of_a_killed_build_is_made_again() {
         let resumed = bench.build(&out, &OPTIONS);
         assert!(resumed.status.success(), "{number}: {}", stderr(&resumed));
         let (said, warned) = (stdout(&resumed), stderr(&resumed));
-        assert!(said.contains("1 of the shards were finished before"), "{said}");
-        assert!(said.contains("1 of the shards were damaged and were made again"), "{said}");
+        assert!(said.contains("finished by an earlier attempt and kept: 1 shard\n"), "{said}");
+        assert!(said.contains("damaged and made again: 1 shard\n"), "{said}");
         assert!(warned.contains(&first) && warned.contains("is made again"), "{warned}");
         assert!(bench.files(&out) == whole, "{number}");
     }

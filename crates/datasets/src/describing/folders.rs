@@ -115,7 +115,7 @@ impl FolderLevel {
         let mut images: BTreeMap<String, usize> = BTreeMap::new();
         for image in &found.images {
             let name = folder_of(image, up)?;
-            if NO_CLASSES.contains(&name.to_lowercase().as_str()) {
+            if NO_CLASSES.contains(&without_numbers(name).as_str()) {
                 return None;
             }
             *images.entry(name.to_owned()).or_default() += 1;
@@ -238,6 +238,7 @@ mod tests {
         };
         assert!(levels(&found(&["a.png", "p1/b.png"])).is_empty());
         assert!(levels(&found(&["images/a.png", "images/b.png"])).is_empty());
+        assert!(levels(&found(&["Dataset 1/a.png", "Dataset 1/b.png", "Dataset 2/a.png"])).is_empty());
         assert!(levels(&found(&["p1/a.png", "p2/a.png"])).is_empty(), "each image has a folder of its own");
         let nested = found(&["p1/monocyte/a.png", "p1/platelet/a.png", "p2/monocyte/a.png", "p2/platelet/a.png"]);
         let levels = levels(&nested);

@@ -162,7 +162,7 @@ fn strip(set: &ShardSet, source: &str, by_label: &ByLabel, samples: u32) -> Resu
     let rows: usize = by_label.values().map(Vec::len).sum();
     let licence = set.manifest().sources.iter().find(|entry| entry.name == source);
     let licence = licence.map_or_else(String::new, |entry| entry.licences.join(", "));
-    Ok(Strip { title: format!("{source}  {} rows  {licence}", thousands(rows as u64)), tiles })
+    Ok(Strip { title: format!("{source}  {}  {licence}", counted(rows, "row")), tiles })
 }
 
 fn caption(meta: &RowMeta) -> String {

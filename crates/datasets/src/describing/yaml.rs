@@ -119,7 +119,7 @@ fn group(text: &mut String, found: &Found, levels: &[FolderLevel], label: Option
         Some(level) if level.meaning == Meaning::Groups => {
             let _ = writeln!(
                 text,
-                "# guessed: each folder is a patient or slide, by the names ({}). A split never divides a group.",
+                "# guessed: each folder is a patient or slide, by its name ({}). A split never divides a group.",
                 shortened(&level.named())
             );
         }
@@ -179,7 +179,7 @@ fn labels(text: &mut String, tried: &[Trial], sample: usize, levels: &[FolderLev
     if let Some(level) = levels.iter().find(|level| Some(level.up) == up) {
         let _ = writeln!(
             text,
-            "# guessed: each folder is a class of cells, by the names ({}), and labels its images.\n\
+            "# guessed: each folder is a class of cells, by its name ({}), and labels its images.\n\
              # Possible: group: {{ by: folder, up: {} }} and label: {{ from: none }}, if each folder is a patient or slide",
             shortened(&level.named()),
             level.up

@@ -17,11 +17,11 @@ use crate::records::{EvalSet, Plan, ShardRef, Trial};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Leakage {
-    /// It does not begin.
+    /// The sweep does not start.
     Refuse,
-    /// It says so and begins.
+    /// The sweep starts with a warning.
     Warn,
-    /// It begins.
+    /// The sweep starts.
     Allow,
 }
 

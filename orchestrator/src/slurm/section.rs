@@ -100,7 +100,8 @@ pub(crate) fn schema() -> Value {
     let mut all = job.clone();
     all["probe"] = section(&job, "Resources of the jobs for probes, if they differ from training");
     all["max_parallel"] = count("Trials of one array that may run at once; null: as many as fit");
-    all["max_array_size"] = count("Tasks of one array; null: the cluster's MaxArraySize");
+    all["max_array_size"] =
+        count("Largest number of tasks of one array; null: as many as the cluster's MaxArraySize allows");
     all["poll_s"] = json!({
         "type": "number", "minimum": 0, "maximum": 3600, "default": 15.0, "description": "Minimum seconds between two queries to Slurm",
     });

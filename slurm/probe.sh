@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Scores the teacher of $RUN on the labelled cells $SHARDS and compares it with random weights and a colour histogram:
+# Scores the teacher of $RUN on the labelled cells $SHARDS, beside random weights and a colour histogram:
 #   RUN=s3://bucket/runs/large SHARDS=s3://bucket/chula-cells SPLIT=grouped sbatch slurm/probe.sh [options of worker probe]
 #SBATCH --job-name=reddino-probe
 #SBATCH --nodes=1
@@ -11,6 +11,6 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -euo pipefail
-export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since 22.05 srun takes it from nowhere else
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since Slurm 22.05 srun does not take it from the job
 : "${RUN:?a run of worker train}" "${SHARDS:?labelled cells}" "${SPLIT:?a split of theirs}"
 exec srun "${WORKER:-worker}" probe --run "$RUN" --shards "$SHARDS" --split "$SPLIT" "$@"

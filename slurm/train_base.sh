@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ViT-B/14, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
-#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/base sbatch --nodes=2 slurm/train_base.sh [options of worker train]
+# Trains ViT-B/14, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below, options of worker train follow the script:
+#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/base sbatch --nodes=2 slurm/train_base.sh --set init.weights=s3://bucket/dinov2_vitb14_pretrain.pth
 #SBATCH --job-name=reddino-base
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=8

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ViT-L/14, RedDino's largest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
-#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/large sbatch --nodes=2 slurm/train_large.sh [options of worker train]
+# Trains ViT-L/14, RedDino's largest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below, options of worker train follow the script:
+#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/large sbatch --nodes=2 slurm/train_large.sh --set init.weights=s3://bucket/dinov2_vitl14_pretrain.pth
 #SBATCH --job-name=reddino-large
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=8

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ViT-S/14, RedDino's smallest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below:
-#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/small sbatch --nodes=2 slurm/train_small.sh [options of worker train]
+# Trains ViT-S/14, RedDino's smallest model, on $SHARDS, into $OUT. One task per GPU. Options of sbatch override the lines below, options of worker train follow the script:
+#   SHARDS=s3://bucket/patches OUT=s3://bucket/runs/small sbatch --nodes=2 slurm/train_small.sh --set init.weights=s3://bucket/dinov2_vits14_pretrain.pth
 #SBATCH --job-name=reddino-small
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=2

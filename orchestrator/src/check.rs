@@ -144,8 +144,10 @@ fn of_trial((plan, file): (&Plan, Option<&SweepFile>), trial: &Trial<'_>, worker
     let mut sizes = Sizes::default();
     for stage in command::stages(plan, trial, 1.into(), config.path(), str::to_owned)? {
         let answer = ask(worker, &stage).map_err(|error| {
-            let whose = whose((plan, file), trial, &stage, &error.to_string());
-            error.context(whose)
+            // The config is a temporary file of this program's: its path says nothing to anybody.
+            let said = format!("{error:#}").replace(&format!("{} line 1: ", config.path().display()), "");
+            let whose = whose((plan, file), trial, &stage, &said);
+            anyhow::Error::msg(said).context(whose)
         })?;
         sizes.checkpoint = sizes.checkpoint.max(answer.checkpoint_bytes.unwrap_or(0));
         if let Some(cells) = answer.kept_features {

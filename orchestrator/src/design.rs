@@ -83,11 +83,14 @@ fn measured(eval: &EvalSet) -> (Spread, String) {
     let groups = groups(eval);
     let spread = Components::measured_spread(groups);
     let over = groups.map_or_else(
-        || counted(Components::measured_groups(), "group"),
-        |groups| format!("its {}", counted(groups, "group")),
+        || {
+            let groups = counted(Components::measured_groups(), "group");
+            format!("the {groups} of Chula RBC-12, because those of {} cannot be read", eval.name)
+        },
+        |groups| format!("the {} of {}", counted(groups, "group"), eval.name),
     );
     let assumption = format!(
-        "the spread measured on Chula RBC-12 (bench/statistics, balanced accuracy): {:.1} points over seeds, {:.1} over {over}",
+        "the spread of balanced accuracy measured on Chula RBC-12 (bench/statistics): {:.1} points over seeds, {:.1} over {over}",
         100.0 * spread.per_seed.sqrt(),
         100.0 * spread.floor.sqrt(),
     );
@@ -132,8 +135,9 @@ mod tests {
             ),
             "{few}"
         );
-        assert!(few.contains(" points (80 % power), assuming the spread measured on Chula RBC-12 "), "{few}");
-        assert!(few.contains("over 317 groups"), "{few}");
+        assert!(few.contains(" points (80 % power), assuming the spread of balanced accuracy measured on "), "{few}");
+        let not_its_own = "over the 317 groups of Chula RBC-12, because those of cells cannot be read.";
+        assert!(few.ends_with(not_its_own), "{few}");
         let points = |text: &str| {
             let rest = text.split("difference is ").nth(1).unwrap();
             rest.split(' ').next().unwrap().parse::<f64>().unwrap()

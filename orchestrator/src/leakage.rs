@@ -17,11 +17,11 @@ use crate::records::{EvalSet, Plan, ShardRef, Trial};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Leakage {
-    /// It does not begin.
+    /// The sweep does not start.
     Refuse,
-    /// It says so and begins.
+    /// The sweep starts with a warning.
     Warn,
-    /// It begins.
+    /// The sweep starts.
     Allow,
 }
 
@@ -121,16 +121,16 @@ impl Pair<'_> {
         let Self { train, eval, .. } = self;
         match known {
             Known::Unknown => Some(format!(
-                "whether {} shares images with evaluation set `{}` is not known; find out with `{}` (add --out {} if the evaluation set cannot \
-                be written)",
+                "{} has not been compared with evaluation set `{}` yet, so nobody knows whether they share images; run `{}` (with --out {} \
+                 if you may not write into the evaluation set's folder)",
                 train.uri,
                 eval.name,
                 shard_builder(&["leaks", &train.uri, &eval.shards.uri]),
                 self.store.uri()
             )),
             Known::Same => Some(format!(
-                "evaluation set `{}` is the training set itself ({}): train on another, or write `transductive: true` beside it if that is \
-                 what you mean",
+                "evaluation set `{}` is the training set itself ({}): train on another, or write `transductive: true` in its entry if that \
+                 is what you want",
                 eval.name, train.uri
             )),
             Known::Recorded(found) if found.leaks.pairs() == 0 => None,
@@ -145,7 +145,7 @@ impl Pair<'_> {
         let remove = shard_builder(&["remove", &train.uri, "--images-in", &found.uri(), "--out", &clean]);
         format!(
             "images of {} are copies of images of evaluation set `{}`: {} ({}; {}); make a set without them with `{remove}` and train on it, or \
-             write `transductive: true` beside the evaluation set, or `leakage: warn`",
+             write `transductive: true` in the entry of the evaluation set, or `leakage: warn`",
             train.uri,
             eval.name,
             of_sources(&found.leaks),
@@ -159,8 +159,8 @@ impl Pair<'_> {
         let Known::Recorded(found) = known else { return None };
         (found.leaks.compared == Comparison::Exact).then(|| {
             format!(
-                "{} and evaluation set `{}` were compared by bytes and pixels alone: a set without fingerprints must be built again before \
-                 near-copies can be found",
+                "{} and evaluation set `{}` were compared by bytes and pixels alone, because one of them has no fingerprints: build it again \
+                 to find near-copies",
                 self.train.uri, self.eval.name
             )
         })

@@ -1,8 +1,9 @@
 //! `orchestrator list`: the sweeps of a store, and how far each has come by its records.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use store::Store;
 use terminal::duration;
 
@@ -22,6 +23,11 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let store = Store::open(&args.store)?;
     let names = plans::names(&store)?;
     if names.is_empty() {
+        ensure!(
+            store.uri().contains("://") || Path::new(store.uri()).is_dir(),
+            "there is no store at {}; name the store with --store",
+            store.uri()
+        );
         terminal::note(format!(
             "{} contains no sweep; start one with `orchestrator sweep FILE --store {}`, or name another store with --store",
             store.uri(),

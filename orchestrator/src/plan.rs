@@ -75,6 +75,18 @@ pub(crate) fn weights_uris(file: &SweepFile) -> Result<Vec<String>> {
     Ok(uris)
 }
 
+/// Where `init.weights` got the value `uri`: a line of the sweep file, or the file of the base config.
+pub(crate) fn place_of_weights(file: &SweepFile, uri: &str) -> Result<String> {
+    let common = file.common()?;
+    for spec in file.arm_specs()? {
+        let deltas = file.deltas(&common, &spec);
+        if let Some(delta) = deltas.iter().rev().find(|delta| delta.key == "init.weights" && delta.value == uri) {
+            return Ok(delta.what.clone());
+        }
+    }
+    Ok(file.path.parent().unwrap_or(Path::new("")).join(&file.base).display().to_string())
+}
+
 /// The URIs of all shard sets a sweep needs, each once.
 pub(crate) fn shard_uris(file: &SweepFile) -> Result<Vec<String>> {
     let mut uris = Vec::new();
@@ -123,8 +135,7 @@ fn read_base(file: &SweepFile) -> Result<Yaml> {
 /// The train config at `path`, relative to the sweep file, which names it under `key`.
 fn read_config(file: &SweepFile, path: &str, key: &str) -> Result<Yaml> {
     let path = file.path.parent().unwrap_or(Path::new("")).join(path);
-    let bytes =
-        terminal::read_file("train config", &path).with_context(|| format!("{}: `{key}`", file.path.display()))?;
+    let bytes = terminal::read_file("train config", &path).with_context(|| format!("{}: `{key}`", file.place(key)))?;
     Ok(Yaml::read(&bytes, &path.display().to_string())?)
 }
 

@@ -4,6 +4,7 @@
 //! the clocks of the machines said.
 
 use anyhow::{Context, Result, bail};
+use run_spec::layer::{nearest, suggestion};
 use store::Store;
 
 use crate::identity::Identity;
@@ -11,6 +12,9 @@ use crate::plan::{self, Counted, Facts};
 use crate::records::{Invocation, Plan};
 use crate::sweep_file::SweepFile;
 use crate::trial_state::unix_s;
+
+/// How many sweeps of a store a message names.
+const SHOWN: usize = 5;
 
 fn root(name: &str) -> String {
     format!("sweeps/{name}/plans")
@@ -91,12 +95,21 @@ pub(crate) fn newest(store: &Store, name: &str) -> Result<Plan> {
         return Ok(plan);
     }
     if store.list(&format!("sweeps/{name}"))?.is_empty() {
-        bail!(
-            "{} contains no sweep `{name}`: start it with `orchestrator sweep FILE`, or name its store with --store",
-            store.uri()
-        );
+        bail!("{} contains no sweep `{name}`{}", store.uri(), what_else(name, &names(store)?));
     }
     bail!("{} contains no complete plan of sweep `{name}`: give the sweep file instead of its name", store.uri())
+}
+
+/// What to do about a store that has no sweep `name` and these `others`: the end of a sentence.
+fn what_else(name: &str, others: &[String]) -> String {
+    let remedy = "start it with `orchestrator sweep FILE`, or name its store with --store";
+    if others.is_empty() {
+        return format!(": {remedy}");
+    }
+    let near = nearest(name, others.iter().map(String::as_str)).map(suggestion);
+    let shown: Vec<String> = others.iter().take(SHOWN).map(|other| format!("`{other}`")).collect();
+    let rest = if others.len() > SHOWN { format!(" and {} others", others.len() - SHOWN) } else { String::new() };
+    near.unwrap_or_else(|| format!("; it contains {}{rest}: name one of them, {remedy}", shown.join(", ")))
 }
 
 /// The newest plan of a store that an older version wrote: plans had no numbers there, only the times of invocations.

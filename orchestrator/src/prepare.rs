@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use run_spec::ids::Digest;
-use run_spec::layer::nearest;
-use shards::{Manifest, split_key};
+use run_spec::layer::{nearest, suggestion};
+use shards::{Manifest, ShardError, split_key};
 use store::{Store, StoreError};
 
 use crate::code::{self, Code};
@@ -26,7 +26,7 @@ pub(crate) fn place_shards(file: &mut SweepFile, places: &[String]) -> Result<()
             None => {
                 let evals = file.evals()?;
                 let known = evals.iter().map(|eval| eval.name.as_str()).chain(["train"]);
-                let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let hint = nearest(name, known).map(suggestion).unwrap_or_default();
                 bail!("--shards {place}: the sweep has no shard set `{name}`{hint}");
             }
         }
@@ -57,19 +57,19 @@ impl Found {
             shards.extend(digest.map(|digest| (uri, digest)));
         }
         let mut splits = BTreeMap::new();
-        for eval in file.evals()?.into_iter().filter(|eval| shards.contains_key(&eval.uri)) {
-            let digest = problems.keep(split(&eval));
+        for (i, eval) in file.evals()?.into_iter().enumerate().filter(|(_, eval)| shards.contains_key(&eval.uri)) {
+            let digest = problems.keep(split(file, i, &eval));
             splits.extend(digest.map(|digest| (eval.name, digest)));
         }
         let mut init_weights = BTreeMap::new();
         for uri in plan::weights_uris(file)? {
-            let remedy = "name a file that exists, or draw random weights with `init.weights: null`";
-            let digest = problems.keep(weights("init.weights", &uri, remedy));
+            let digest = problems.keep(initial_weights(file, &uri));
             init_weights.extend(digest.map(|digest| (uri, digest)));
         }
-        for model in file.released()? {
-            let remedy = format!("name a file that exists, or leave `{}` out", model.name);
-            let digest = problems.keep(weights("baselines", &model.weights, &remedy));
+        for (i, model) in file.released()?.into_iter().enumerate() {
+            let key = format!("baselines[{i}].weights");
+            let remedy = format!("correct the path, or leave the baseline `{}` out", model.name);
+            let digest = problems.keep(weights(&model.weights, &remedy).with_context(|| named(file, &key)));
             init_weights.extend(digest.map(|digest| (model.weights, digest)));
         }
         let Problems(problems) = problems;
@@ -97,39 +97,71 @@ impl Problems {
     }
 }
 
-fn shard_set(file: &SweepFile, uri: &str) -> Result<Digest> {
-    let place = || format!("shard set {uri} of sweep {}", file.path.display());
-    let manifest = Manifest::read(&Store::open(uri).with_context(place)?).with_context(place)?;
-    Ok(manifest.digest())
+/// A key of the sweep file with its file and line, for messages.
+fn named(file: &SweepFile, key: &str) -> String {
+    format!("{}: `{key}`", file.place(key))
 }
 
-fn split(eval: &Eval) -> Result<Digest> {
+/// The key under which the sweep file names the shard set at `uri`, and the option that names another, if there is one.
+fn key_of_shards(file: &SweepFile, uri: &str) -> Result<(String, String)> {
+    let option = |name: &str| format!(", or name another with --shards {name}=URI");
+    if file.shards.train == uri {
+        return Ok(("shards.train".to_owned(), option("train")));
+    }
+    let evals = file.evals()?;
+    if let Some(i) = evals.iter().position(|eval| eval.uri == uri) {
+        return Ok((format!("shards.eval[{i}].uri"), option(&evals[i].name)));
+    }
+    let arm = file.arm_specs()?.into_iter().find(|arm| arm.train_shards.as_deref() == Some(uri));
+    let section = arm.map_or_else(|| "arms".to_owned(), |arm| arm.place);
+    Ok((format!("{section}.shards.train"), String::new()))
+}
+
+fn shard_set(file: &SweepFile, uri: &str) -> Result<Digest> {
+    let (key, option) = key_of_shards(file, uri)?;
+    let place = || format!("{}: shard set {uri}", named(file, &key));
+    match Manifest::read(&Store::open(uri).with_context(place)?) {
+        Ok(manifest) => Ok(manifest.digest()),
+        Err(ShardError::Store(error)) if error.is_not_found() => bail!(
+            "{}: there is no shard set {uri}: make it with `shard-builder build … --out {uri}`{option}",
+            named(file, &key)
+        ),
+        Err(error) => Err(error).with_context(place),
+    }
+}
+
+/// The digest of the split of `eval`, the evaluation set with this index in the file.
+fn split(file: &SweepFile, index: usize, eval: &Eval) -> Result<Digest> {
     let store = Store::open(&eval.uri)?;
     match store.get(&split_key(&eval.split)) {
         Ok(bytes) => Ok(Digest::of(&bytes)),
         Err(StoreError::NotFound { .. }) => {
+            let own = file.shards.eval[index].get("split").is_some();
+            let key = if own { format!("shards.eval[{index}].split") } else { "probe.split".to_owned() };
+            let (uri, name) = (&eval.uri, &eval.split);
             let keys = store.list("splits")?;
             let names = keys.iter().filter_map(|key| key.strip_prefix("splits/")?.strip_suffix(".parquet"));
-            let hint = nearest(&eval.split, names).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-            bail!(
-                "shard set {} has no split `{}`{hint}: make it with `shard-builder split {} --name {}`",
-                eval.uri,
-                eval.split,
-                eval.uri,
-                eval.split
-            )
+            let hint = nearest(name, names).map(suggestion).unwrap_or_default();
+            let make = format!("shard-builder split {uri} --name {name} --kind grouped-kfold");
+            bail!("{}: shard set {uri} has no split `{name}`{hint} (to make it: `{make}`)", named(file, &key))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The digest of the file of weights at `uri`, which the sweep names under `key`.
-fn weights(key: &str, uri: &str, remedy: &str) -> Result<Digest> {
-    let (folder, name) = match uri.rsplit_once('/') {
-        Some(("", name)) => ("/", name),
-        Some(parts) => parts,
-        None => (".", uri),
-    };
-    let bytes = Store::open(folder)?.get(name).with_context(|| format!("`{key}`: {uri} cannot be read: {remedy}"))?;
-    Ok(Digest::of(&bytes))
+/// The digest of the initial weights at `uri`.
+fn initial_weights(file: &SweepFile, uri: &str) -> Result<Digest> {
+    let place = plan::place_of_weights(file, uri)?;
+    let remedy = "correct the path, or write `null` for random weights";
+    weights(uri, remedy).with_context(|| format!("{place}: `init.weights`"))
+}
+
+/// The digest of the file of weights at `uri`; `remedy` says what to do if there is none.
+fn weights(uri: &str, remedy: &str) -> Result<Digest> {
+    let (store, name) = Store::open_file(uri)?;
+    match store.get(&name) {
+        Ok(bytes) => Ok(Digest::of(&bytes)),
+        Err(StoreError::NotFound { .. }) => bail!("there is no file {uri}: {remedy}"),
+        Err(error) => Err(error).with_context(|| format!("{uri} cannot be read")),
+    }
 }

@@ -46,9 +46,9 @@ impl Progress {
     /// A stage of a trial began.
     pub(crate) fn on_stage(&mut self, trial: &str, attempt: Attempt, stage: &str) {
         if let Some(bars) = &mut self.bars {
-            bars.running_bar(trial).set_message(stage.to_owned());
+            bars.running_bar(trial).set_message(stage_words(stage));
         } else {
-            terminal::note(format!("{trial} attempt {attempt}: {stage}"));
+            terminal::note(format!("{trial}: {} (attempt {attempt})", stage_words(stage)));
         }
     }
 
@@ -64,7 +64,7 @@ impl Progress {
     /// Where a running trial is.
     pub(crate) fn on_tail(&mut self, trial: &str, stage: &str, words: &str) {
         if let Some(bars) = &mut self.bars {
-            bars.running_bar(trial).set_message(format!("{stage}  {words}"));
+            bars.running_bar(trial).set_message(format!("{}  {words}", stage_words(stage)));
         }
     }
 
@@ -135,6 +135,15 @@ impl Bars {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         })
+    }
+}
+
+/// What a trial does in a stage: it trains, or its model is scored on an evaluation set.
+fn stage_words(stage: &str) -> String {
+    match stage.strip_prefix("probe-") {
+        Some(eval) => format!("scoring on {eval}"),
+        None if stage == "train" => "training".to_owned(),
+        None => stage.to_owned(),
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn execute<'a>(
 ) -> Result<ExitCode> {
     plans::record_start(store, plan)?;
     set_cards::keep(store, plan);
+    kinds(&trials).iter().for_each(terminal::note);
     let stop = stop_on_signal()?;
     let summary = sweep::run((store, plan), (options, &SystemClock::default()), backend, stop, trials)?;
     finish(store, plan, summary, &backend.farewell())
@@ -130,6 +131,18 @@ fn chosen<'a>(plan: &'a Plan, filter: &Globs) -> Vec<Trial<'a>> {
     let of_arms =
         plan.trials().into_iter().filter(|trial| filter.chooses(&trial.arm.name, trial.seed)).collect::<Vec<_>>();
     if of_arms.is_empty() && !plan.arms.is_empty() { Vec::new() } else { plan.with_baselines(of_arms) }
+}
+
+/// How many of `trials` train and how many are baselines; `None` if they are all of one kind.
+fn kinds(trials: &[Trial<'_>]) -> Option<String> {
+    let baselines = trials.iter().filter(|trial| trial.baseline.is_some()).count();
+    let trainings = trials.len() - baselines;
+    let text = || {
+        let [all, trainings, baselines] = [(trials.len(), "trial"), (trainings, "training"), (baselines, "baseline")]
+            .map(|(n, noun)| counted(n, noun));
+        format!("{all}: {trainings} and {baselines}")
+    };
+    (baselines > 0 && trainings > 0).then(text)
 }
 
 /// Says what the gate against leakage warns of, and returns what it refuses.
@@ -266,6 +279,7 @@ fn show_dry_run(
     let matrix = show::matrix(known.then_some(store), plan, filter, &BTreeMap::new())?;
     let (arms, seeds) = (counted(plan.arms.len(), "arm"), counted(plan.seeds.len(), "seed"));
     terminal::line(format!("Sweep {}: {arms} × {seeds}", plan.name));
+    kinds(&chosen(plan, filter)).iter().for_each(terminal::line);
     terminal::line(matrix.text(file.slots));
     terminal::line(design::words(plan));
     let finished = if known { known_table(store, plan)? } else { None };

@@ -53,7 +53,7 @@ pub(crate) struct SweepFile {
     pub(crate) name: String,
     /// The train config that every arm starts from, relative to the sweep file.
     pub(crate) base: String,
-    /// URI of the store.
+    /// URI of the store; a path is relative to the working folder.
     pub(crate) store: String,
     /// The shard sets.
     pub(crate) shards: Shards,
@@ -87,10 +87,10 @@ pub(crate) struct SweepFile {
     /// Threads of one trial; written into `train.threads`.
     #[schemars(range(max = 4096))]
     pub(crate) threads: Option<u32>,
-    /// Whether the tables may be quoted as evidence; false: they begin by saying that they are a smoke test.
+    /// Whether the tables may be quoted as evidence; if false, they begin by saying that they are a smoke test (a trial run of the software).
     pub(crate) evidence: bool,
-    /// What to do where a training set holds copies of evaluation images, or this is not known (`shard-builder leaks`): `refuse` unless
-    /// written, `warn` where `evidence` is false.
+    /// What to do if a training set holds copies of evaluation images, or if nobody has looked for them yet (`shard-builder leaks`).
+    /// Default: `refuse`, or `warn` if `evidence` is false.
     pub(crate) leakage: Option<Leakage>,
     /// How the trained model is measured.
     pub(crate) probe: Probe,
@@ -100,7 +100,7 @@ pub(crate) struct SweepFile {
     /// The probe and metric on which verdicts are based; an evaluation set may name its own.
     #[schemars(schema_with = "schema::primary")]
     pub(crate) primary: Primary,
-    /// Differences up to this fraction do not matter: ± region of practical equivalence, 0.01 for one point.
+    /// Differences up to this fraction do not matter (± region of practical equivalence): 0.01 is one percentage point.
     #[schemars(schema_with = "schema::equivalence")]
     pub(crate) equivalence: f64,
     /// Resources of a trial on a Slurm cluster.
@@ -115,7 +115,8 @@ pub(crate) struct SweepFile {
 // A sweep of baselines alone trains on nothing.
 #[schemars(extend("required" = ["eval"]))]
 pub(crate) struct Shards {
-    /// URI of the shard set that arms train on, unless an arm names another under `shards.train`.
+    /// URI of the shard set that arms train on, unless an arm names another under `shards.train`; a path is relative to the
+    /// working folder.
     pub(crate) train: String,
     /// Labelled shard sets that every trained model is probed on.
     #[schemars(schema_with = "schema::eval")]
@@ -128,11 +129,11 @@ pub(crate) struct Shards {
 pub(crate) struct Eval {
     /// Short name of the evaluation set, unique in the sweep.
     pub(crate) name: String,
-    /// URI of the shard set.
+    /// URI of the shard set; a path is relative to the working folder.
     pub(crate) uri: String,
     /// Name of the split (`splits/NAME.parquet`); empty: the sweep's `probe.split`.
     pub(crate) split: String,
-    /// The arms train on images of this set too; its rows are marked so.
+    /// Whether the arms are allowed to train on images of this set; its rows are then marked as transductive.
     pub(crate) transductive: bool,
     /// The probe and metric on which verdicts on this set are based, if not the sweep's.
     #[schemars(schema_with = "schema::primary")]
@@ -163,6 +164,22 @@ fn defaults() -> Value {
     })
 }
 
+/// Refuses a training configuration, which is easily given in place of a sweep file.
+fn refuse_training(value: &Value) -> Result<(), ConfigError> {
+    let has = |key: &str| value.get(key).is_some();
+    let Some(section) = ["model", "loss", "optim", "train", "crops", "augmentation"].into_iter().find(|key| has(key))
+    else {
+        return Ok(());
+    };
+    if ["name", "base", "arms", "shards"].into_iter().any(has) {
+        return Ok(());
+    }
+    let message = format!(
+        "a sweep file is expected, and this is a training configuration (it has `{section}`): name it as `base` of a sweep file"
+    );
+    Err(ConfigError::BadValue { what: String::new(), key: String::new(), message })
+}
+
 impl SweepFile {
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
@@ -175,6 +192,7 @@ impl SweepFile {
     /// Parses the text of a sweep file; `what` names it in messages.
     pub(crate) fn parse(text: &(impl AsRef<[u8]> + ?Sized), what: &str) -> Result<Self> {
         let Yaml { value, places } = Yaml::read(text.as_ref(), what)?;
+        refuse_training(&value).map_err(|error| error.at(&places))?;
         let merged = layer::layer(&defaults(), value, "").map_err(|error| error.at(&places))?;
         let mut file: Self = typed::read(&merged, "").map_err(|error| error.at(&places))?;
         file.places = places;

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use datasets::cutting::Cut;
 use datasets::reading::LocatedSource;
-use datasets::schema::{Border, LabelRule};
+use datasets::schema::{Border, CellRule, Fill, LabelRule};
 use datasets::survey::{ImageRecord, count_by_source};
 use run_spec::ids::Product;
 
 /// Share of a source's pixels in no patch from which on it is mentioned.
 const MUCH_BORDER: f64 = 0.1;
 
-/// Sentences on pixels and labels that the set does not use, and on labels that are perhaps none.
+/// Sentences on pixels and labels that the set does not use, on cells at the edge of an image, and on labels that are perhaps not classes.
 pub(crate) fn sentences(
     sources: &[LocatedSource],
     images: &[ImageRecord],
@@ -34,6 +35,10 @@ pub(crate) fn sentences(
             }));
         }
         let of_source = || images.iter().filter(|image| image.source == index);
+        if product == Product::Cells {
+            let over = of_source().map(over_the_edge).sum::<u64>();
+            found.extend((over > 0).then(|| edge(&source.name, (over, counts.rows), &source.cells)));
+        }
         let labels: BTreeSet<&str> =
             of_source().flat_map(ImageRecord::cuts).filter_map(|cut| cut.label.as_deref()).collect();
         let from_path = matches!(source.label, LabelRule::Folder { .. } | LabelRule::Pattern { .. });
@@ -54,6 +59,35 @@ fn border(name: &str, share: f64, patch_px: u32) -> String {
         "source {name}: {:.1} % of the pixels are in no patch, since the sides of its images are not multiples of {patch_px} px; write \
          `patches: {{ border: shift }}` in its description to use them",
         100.0 * share
+    )
+}
+
+/// How many rows of an image reach over its edge.
+fn over_the_edge(image: &ImageRecord) -> u64 {
+    let Some(info) = &image.info else { return 0 };
+    let (width, height) = (i64::from(info.width), i64::from(info.height));
+    let is_over = |cut: &&Cut| {
+        let (x, y) = (i64::from(cut.x), i64::from(cut.y));
+        x < 0 || y < 0 || x + i64::from(cut.w) > width || y + i64::from(cut.h) > height
+    };
+    image.cuts().iter().filter(is_over).count() as u64
+}
+
+fn edge(name: &str, (over, rows): (u64, u64), rule: &CellRule) -> String {
+    let outside = match rule.pad {
+        Fill::Reflect => "the mirrored image",
+        Fill::White => "white",
+        Fill::Black => "black",
+    };
+    let listed = match rule.has_outlines() {
+        true => ". `at_edge` in report/cells-*.csv is true for cells that touch the edge",
+        false => "",
+    };
+    format!(
+        "source {name}: the squares of {} of {} reach over the edge of their image; what lies outside is {outside} (`pad` of `cells`: reflect, \
+         white or black), so a cell that the edge cuts has a false shape{listed}",
+        terminal::thousands(over),
+        terminal::counted(rows, "cell")
     )
 }
 

@@ -18,7 +18,7 @@ use shards::ShardSet;
 use shards::atlas::tile_of;
 
 use crate::set_report::SetReport;
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 const FRAME: &str = include_str!("browse/page.html");
 const STYLE: &str = include_str!("browse/style.css");
@@ -123,10 +123,10 @@ pub(crate) fn page(set: &ShardSet, most: u64) -> Result<String> {
     let manifest = set.manifest();
     let part = if shown < set.len() { format!("{} of ", thousands(shown)) } else { String::new() };
     let about = format!(
-        "{part}{} {} of {} sources, set {}, built by {}",
+        "{part}{} {} of {}, set {}, built by {}",
         thousands(set.len()),
         manifest.product,
-        manifest.sources.len(),
+        counted(manifest.sources.len(), "source"),
         set.digest().short(),
         manifest.builder
     );

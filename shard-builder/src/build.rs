@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use datasets::reading::LocatedSource;
 use datasets::sampling::{DrawnPile, Sampling, sampling_table};
 use datasets::schema::{FlawAction, Source};
@@ -230,7 +230,8 @@ impl Build {
         text.extend(plan.drawn.iter().map(drawn_sentence));
         text.extend(plan.splits.as_ref().map(|splits| use_split::summary(&plan.images, &plan.groups, splits)));
         text.push_str(&only_alike(plan.alike));
-        for warning in plan::much_joined(&self.sources, &plan.images, &plan.groups) {
+        let copies = report_key(&plan.content, "copies", "csv");
+        for warning in plan::much_joined(&self.sources, &plan.images, &plan.groups, (self.copies, &copies)) {
             text.push_str(&format!("\nwarning: {warning}"));
         }
         let cut = (self.options.product, self.options.patch_px);
@@ -249,6 +250,9 @@ impl Build {
         let first_pass = || survey(&self.sources, self.options, sink, &self.costs);
         let mut images = self.costs.step(Step::Survey, first_pass)?;
         let drawn = self.sampling.as_ref().map_or_else(Vec::new, |sampling| sampling.draw(&self.sources, &mut images));
+        if images.iter().all(|image| image.used.is_err()) {
+            return Err(self.no_rows(&images));
+        }
         let limits = self.options.limits;
         let search = || find_copies(&self.sources, &mut images, self.copies, limits, &self.costs);
         let FoundCopies { pairs: copies, alike } = self.costs.step(Step::Copies, search);
@@ -262,11 +266,7 @@ impl Build {
         };
         let shards = plan::shards(sharing, &self.sources, &images, &groups);
         if shards.is_empty() {
-            let summary = summary::summary(&self.sources, &images, &vec![0; self.sources.len()]);
-            bail!(
-                "no image was used, so there is no set; the reasons:\n{summary}{}",
-                summary::labels_unused(&self.sources, &images)
-            );
+            return Err(self.no_rows(&images));
         }
         let content = Digest::of(shards.iter().map(|shard| shard.content.to_string()).collect::<String>().as_bytes());
         self.target.verify_same(&content)?;
@@ -274,6 +274,15 @@ impl Build {
         let known = spool.as_ref().map_or(0, Spool::bytes);
         self.target.verify_ready(known)?;
         Ok(Plan { spool, images, copies, alike, groups, drawn, splits, shards, content })
+    }
+
+    /// Why there is no row at all.
+    fn no_rows(&self, images: &[ImageRecord]) -> Error {
+        let summary = summary::summary(&self.sources, images, &vec![0; self.sources.len()]);
+        anyhow!(
+            "no image was used, so there is no set; the reasons:\n{summary}{}",
+            summary::labels_unused(&self.sources, images)
+        )
     }
 
     /// The second pass. Returns the manifest, and what was there of an earlier attempt.

@@ -106,28 +106,29 @@ impl Card<'_> {
     pub(crate) fn text(&self) -> String {
         let mut text = self.head();
         text.push_str(
-            "| source | images | rows | unused images | licence | modality | for |\n|---|--:|--:|--:|---|---|---|\n",
+            "| source | images | rows | unused images | licence | modality | role |\n|---|--:|--:|--:|---|---|---|\n",
         );
         self.lines.iter().for_each(|line| text.push_str(&line.cells()));
         if !self.flaws.is_empty() {
             text.push_str(
-                "\nRows that are blank, out of focus or mostly white (listed in `report/quality-*.csv`):\n\n",
+                "\nRows that are blank (background only), out of focus or saturated (overexposed), listed in `report/quality-*.csv`:\n\n",
             );
             for (source, counts) in &self.flaws {
                 text.push_str(&format!("- {}: {counts}\n", plain(source)));
             }
         }
         text.push_str(&format!(
-            "\n`report/` lists what happened to every image and label. {}.\n\n## Sources\n\nEach source has its own licence, which applies to \
+            "\n`report/` lists what happened to every image and label; its file names end in the name of the set's content.\n\n{}.\n\n## Sources\n\nEach source has its own licence, which applies to \
             every row of it that you pass on.\n\n",
-            self.copies
+            self.copies.replacen("copies:", "Copies:", 1)
         ));
         // Before the heading of the sources.
         if let (false, Some(place)) = (self.left_out.is_empty(), text.find("\n\n## Sources")) {
             text.insert_str(place, &format!(" {}", self.left_out));
         }
         for CardLine { name, title, home, citation, .. } in &self.lines {
-            text.push_str(&format!("- **{}**: {}. {}. {}\n", plain(name), plain(title), plain(home), plain(citation)));
+            let [title, home, citation] = [title, home, citation].map(|text| plain(text));
+            text.push_str(&format!("- **{}**: {title}. Home: {home}. Citation: {citation}\n", plain(name)));
         }
         text.push_str(&self.reading());
         text
@@ -137,7 +138,7 @@ impl Card<'_> {
     fn reading(&self) -> String {
         let glob = &self.files.glob;
         format!(
-            "\n## Reading it\n\nIn this folder:\n\n```python\nimport os, duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
+            "\n## Reading it\n\n`pip install duckdb datasets pandas pyarrow`; then, in this folder:\n\n```python\nimport os, duckdb, datasets, pandas, glob\n\nduckdb.sql(\"select source, label, count(*) \
              from '{glob}' group by all\").show()\nrows = pandas.concat(pandas.read_parquet(shard, columns=[\"source\", \"label\", \"group\"]) for shard in \
              glob.glob(\"{glob}\"))\nwhole = datasets.load_dataset(os.getcwd())  # pictures decode; streaming=True reads as it \
              goes\nwhole[\"train\"].with_format(\"torch\", columns=[\"x\", \"y\"])  # for a PyTorch DataLoader\n```\n\nSplit by `group`, not by \

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the contents of a shard set.
     Show(ShowArgs),
-    /// Draw synthetic blood smears, to try and to test the tools.
+    /// Make images of synthetic blood smears, to try and to test the tools.
     Synth(SynthArgs),
     /// Print the JSON schema of a source description or of a sampling, for editors and checkers; `configs/schema/` has the same files.
     Schema(SchemaArgs),
@@ -101,7 +101,7 @@ pub(crate) struct BuildArgs {
     /// Folder or URI of the new shard set: a path, file://, s3://, gs:// or az://.
     #[arg(long, value_name = "URI")]
     pub(crate) out: String,
-    /// Whole fields of view in squares, or single cells around their labels.
+    /// Fields of view cut into squares, or one square for each cell: around its label, or where `cells` of the description finds it.
     #[arg(long, value_name = "patches|cells", default_value = "patches")]
     pub(crate) product: Product,
     #[command(flatten)]
@@ -133,7 +133,7 @@ pub(crate) struct BuildArgs {
     /// What to do with rows out of focus, unless the source's description says it.
     #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) out_of_focus: FlawAction,
-    /// What to do with rows that are mostly white, unless the source's description says it.
+    /// What to do with saturated rows (overexposed: more than half of the pixels at the maximum of a channel), unless the source's description says it.
     #[arg(long, help_heading = "Flawed rows and copies", value_name = "keep|flag|drop", default_value = "keep")]
     pub(crate) saturated: FlawAction,
     /// What to do with copies that were rotated, mirrored, recompressed, resized or cropped.
@@ -234,7 +234,7 @@ pub(crate) struct SegmentArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Usual diameter of a red cell in pixels, unless the description gives it (`cells.segment`).
+    /// Usual diameter of a red cell in pixels, instead of that in the description (`cells.segment`).
     #[arg(long, value_name = "PX")]
     pub(crate) diameter: Option<f64>,
     /// Pictures with outlines per source.
@@ -403,13 +403,13 @@ pub(crate) struct SynthArgs {
     /// Seed of all random choices.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub(crate) seed: u64,
-    /// How much to draw
+    /// How many images to make, and how large
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) scale: SynthScale,
     /// Images for each training source, instead of the scale's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) images: Option<u64>,
-    /// Draw a labelled sheet: a row for each shape, a column for each evaluation source
+    /// Make a labelled sheet: a row for each shape, a column for each evaluation source
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
 }

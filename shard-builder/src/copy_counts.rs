@@ -4,7 +4,7 @@ use std::fmt;
 
 use datasets::survey::{CopyPair, CopySearch, Crosses};
 
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// How many pairs of copies there are of each kind; its text is a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,16 +41,19 @@ impl CopyCounts {
 
 impl fmt::Display for CopyCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let near = match self.exact_only {
-            true => "near-copies not searched".to_owned(),
-            false => format!("{} near", thousands(self.near)),
-        };
+        let searched = if self.exact_only { "; near-copies were not searched" } else { "" };
+        let pairs = self.bytes + self.pixels + self.near;
+        if pairs == 0 {
+            return write!(f, "copies: none{searched}");
+        }
         write!(
             f,
-            "copies: {} pairs with the same bytes, {} with the same pixels, {near}; {} across sources, {} between training \
-             and evaluation, {} in different groups by the sources' rules and joined into one",
+            "copies: {} of images ({} with the same bytes, {} with the same pixels, {} near-copies){searched}. Pairs across \
+             sources: {}; between training and evaluation: {}; across groups: {} (a build joins such groups)",
+            counted(pairs, "pair"),
             thousands(self.bytes),
             thousands(self.pixels),
+            thousands(self.near),
             thousands(self.sources),
             thousands(self.roles),
             thousands(self.apart),
@@ -72,9 +75,9 @@ pub(crate) fn only_alike(pairs: usize) -> String {
     match pairs {
         0 => String::new(),
         some => format!(
-            "\n{} more pairs have similar outlines but different pixels and were not joined; a single cell that was trimmed, rotated by an odd \
-            angle or recoloured cannot be distinguished from another cell",
-            thousands(some as u64)
+            "\n{} more with similar outlines but different pixels: not joined, because a single cell that was trimmed, rotated by an odd angle or \
+            recoloured cannot be distinguished from another cell",
+            counted(some, "pair")
         ),
     }
 }

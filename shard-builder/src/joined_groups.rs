@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use datasets::survey::GroupUnion;
 
 use crate::set_report::SetReport;
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// Groups by the sources' own rules that copies joined.
 #[derive(Debug, Default)]
@@ -53,13 +53,12 @@ impl JoinedGroups {
 
     /// What copies joined, with the table that lists them; nothing where they joined none.
     pub(crate) fn sentence(&self, content: Option<&str>) -> Option<String> {
-        let pairs = if self.pairs == 1 { "pair" } else { "pairs" };
         (self.pairs > 0).then(|| {
             format!(
-                "copies joined {} groups of the sources into {} ({} {pairs}, listed in report/copies-{}.csv)",
+                "copies joined {} groups of the sources into {} ({}, listed in report/copies-{}.csv)",
                 thousands(self.groups.len() as u64),
                 thousands(self.sizes().len() as u64),
-                thousands(self.pairs),
+                counted(self.pairs, "pair"),
                 content.unwrap_or("…")
             )
         })

@@ -10,7 +10,7 @@ use crate::cli::{LeaksArgs, VERSION};
 use crate::compared_set::ComparedSet;
 use crate::leak_search::{LeakSearch, NearImages, Shared, SharedImage};
 use crate::leak_sheet;
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// Compares the sets, or finds that it was done before, and returns what to print.
 ///
@@ -120,8 +120,8 @@ fn sentences(args: &LeaksArgs, found: &FoundLeaks, sets: (&ComparedSet, &Compare
     let leaks = &found.leaks;
     let Leaks { train, evaluation, bytes, pixels, near, names, .. } = leaks;
     let mut text = format!(
-        "{} training images compared with {} evaluation images: {} pairs with the same bytes, {} with the same pixels, {} near, {} with the same \
-        name but different content",
+        "{} training images compared with {} evaluation images. Pairs with the same bytes: {}; with the same pixels: {}; near-copies: {}; with \
+         the same name but different content: {}",
         thousands(train.images),
         thousands(evaluation.images),
         thousands(*bytes),
@@ -143,10 +143,11 @@ fn sentences(args: &LeaksArgs, found: &FoundLeaks, sets: (&ComparedSet, &Compare
         text.push_str(&format!("\npairs: {sheet}"));
     }
     if leaks.pairs() > 0 {
+        // A record beside the evaluation set is found by the address of the set, which is shorter.
+        let record = if args.out.is_none() { args.evaluation.clone() } else { found.uri() };
         text.push_str(&format!(
-            "\na set without them: shard-builder remove {} --images-in {} --out NEW",
-            args.train,
-            found.uri()
+            "\nto make a set without these images: shard-builder remove {} --images-in {record} --out NEW",
+            args.train
         ));
     }
     Ok(text)
@@ -176,8 +177,8 @@ fn reach(leaks: &Leaks, uris: [&String; 2], sets: [&ComparedSet; 2]) -> String {
     }
     if leaks.alike > 0 {
         text.push_str(&format!(
-            "\n{} more pairs have similar outlines; whether they are copies cannot be decided without their images",
-            thousands(leaks.alike)
+            "\n{} more with similar outlines; whether they are copies cannot be decided without their images (`shard-builder duplicates` reads these)",
+            counted(leaks.alike, "pair")
         ));
     }
     text

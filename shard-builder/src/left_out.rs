@@ -65,8 +65,11 @@ impl LeftOut {
         );
         let images = leaked_images(&found)?;
         ensure!(!images.is_empty(), "--images-in {uri}: {} shares no image with that set", args.uri);
-        let count = thousands(images.len() as u64);
-        let words = format!("{count} images that are copies of images of set {}", evaluation.shards.short());
+        let copies = match images.len() {
+            1 => "1 image that is a copy of an image".to_owned(),
+            several => format!("{} images that are copies of images", thousands(several as u64)),
+        };
+        let words = format!("{copies} of set {}", evaluation.shards.short());
         Ok(Self { what: What::Copies { images, evaluation: evaluation.shards, table: *table }, words })
     }
 

@@ -42,7 +42,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
+use shards::ShardError;
+use store::StoreError;
 
 use crate::cli::{Cli, Command, SchemaKind};
 
@@ -53,9 +55,22 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::error(format!("{error:#}"));
+            terminal::error(format!("{error:#}{}", remedy(&error)));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What to do about a set that is not there: the library does not know the command that makes one.
+fn remedy(error: &Error) -> &'static str {
+    let is_no_set = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(ShardError::Store(StoreError::NotFound { uri })) => uri.ends_with("/manifest.json"),
+        _ => false,
+    };
+    if error.chain().any(is_no_set) {
+        "; every shard set has this file, and `shard-builder build` makes one"
+    } else {
+        ""
     }
 }
 

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use datasets::reading::LocatedSource;
-use datasets::survey::{GroupCounts, ImageRecord, count_groups};
+use datasets::survey::{CopySearch, GroupCounts, ImageRecord, count_groups};
 use run_spec::ids::{Digest, PatchKey, Product, patch_id};
 
 use crate::use_split::UseSplit;
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// Share of a source's groups from which joining is worth a warning.
 const MANY: f64 = 0.05;
@@ -39,19 +39,35 @@ pub(crate) struct PlannedShard {
 
 /// A sentence for each source of which more than [`MANY`] of the groups were joined with others.
 ///
-/// `groups` are those of the images. So many copies are rare: the source may hold a dataset twice, or its group rule parts what
-/// belongs together, or cells were taken for copies that are none.
-pub(crate) fn much_joined(sources: &[LocatedSource], images: &[ImageRecord], groups: &[String]) -> Vec<String> {
+/// `groups` are those of the images, `table` is the key of the table of copies. So many copies are rare: the source may hold a dataset
+/// twice, or its group rule may divide what belongs together, or cells were taken for copies that are not.
+pub(crate) fn much_joined(
+    sources: &[LocatedSource],
+    images: &[ImageRecord],
+    groups: &[String],
+    (search, table): (CopySearch, &str),
+) -> Vec<String> {
     let counts = count_groups(sources.len(), images, groups);
     let many = sources.iter().zip(counts).filter(|(_, counts)| counts.joined as f64 > MANY * counts.all as f64);
     let sentence = |(located, counts): (&LocatedSource, GroupCounts)| {
+        let left = match counts.left {
+            left if left < counts.all => {
+                format!(", so {} of its {} are left", thousands(left as u64), thousands(counts.all as u64))
+            }
+            _ => String::new(),
+        };
+        let near = match search {
+            CopySearch::Exact => "",
+            CopySearch::Near | CopySearch::Indexed => {
+                "if near-copies among them are not copies, build the set again with --near-copies ignore; "
+            }
+        };
         format!(
-            "source {}: copies link {} of its {} groups with other groups, up to {} into one; look at report/copies-*.csv \
-             before you split this set",
+            "source {}: copies of images join {} of its {} (patients or slides) with other groups{left}; a split cannot separate joined \
+             groups. {table} lists the copies: {near}if they are copies, `group` in the description may not separate patients",
             located.source.name,
             thousands(counts.joined as u64),
-            thousands(counts.all as u64),
-            thousands(counts.largest as u64),
+            counted(counts.all, "group"),
         )
     };
     many.map(sentence).collect()

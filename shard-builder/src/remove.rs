@@ -64,9 +64,15 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
         fingerprints::publish(store, &manifest, fingerprints)?;
     }
     let (digest, stays) = removal.finish(&manifest, &report, &config)?;
+    let splits = match removal.set.split_names()?.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "\nthe splits of the old set ({}) are not those of the new one; make them again with `shard-builder split`",
+            names.join(", ")
+        ),
+    };
     Ok(format!(
-        "{} of {} rows kept, {} left out: set {} at {}{resumed}{stays}\nsplits belong to the old set; make them again with \
-         `shard-builder split`{users}",
+        "{} of {} rows kept, {} left out: set {} at {}{resumed}{stays}{splits}{users}",
         thousands(manifest.rows),
         thousands(removal.set.len()),
         removal.left_out.words,

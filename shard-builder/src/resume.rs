@@ -9,7 +9,7 @@ use shards::{Codec, FinishedShard, RowMeta, ShardError};
 use store::Store;
 use tracing::warn;
 
-use terminal::thousands;
+use terminal::counted;
 
 /// How many shards were there of an earlier attempt.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,10 +79,10 @@ impl fmt::Display for Resumed {
     /// A line for each kind of shard that was there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.found > 0 {
-            write!(f, "\n{} of the shards were finished before and were kept", thousands(self.found))?;
+            write!(f, "\nfinished by an earlier attempt and kept: {}", counted(self.found, "shard"))?;
         }
         if self.damaged > 0 {
-            write!(f, "\n{} of the shards were damaged and were made again", thousands(self.damaged))?;
+            write!(f, "\ndamaged and made again: {}", counted(self.damaged, "shard"))?;
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ use crate::cli::SegmentArgs;
 use crate::data_place::prepare_folder;
 use crate::progress::Terminal;
 use crate::sources::{self, Sources, locate};
-use terminal::{table, thousands};
+use crate::summary;
+use terminal::{counted, table, thousands};
 
 /// Columns that count without labels: source, images and cells.
 const COUNTS: usize = 3;
@@ -27,7 +28,7 @@ const OUTLINE: Rgb<u8> = Rgb([0, 200, 0]);
 /// Finds the cells of all images, writes them with some pictures, and returns what to print.
 ///
 /// # Errors
-/// A description that cannot be used, a source without a diameter or a folder, a folder that cannot be written.
+/// A description that cannot be used, a source without a diameter or a folder, a folder that cannot be written, no cell in any image.
 pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     let Sources { located: sources, data } = locate(described(args)?, &args.place)?;
     prepare_folder(&args.out, &data)?;
@@ -44,12 +45,15 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
     let file = args.out.join("cells.csv");
     let cells = cell_table(&sources, &images)?.unwrap_or_default();
     fs::write(&file, cells).with_context(|| format!("write {}", file.display()))?;
+    let unused = summary::unused(&sources, &images);
+    ensure!(images.iter().any(|image| image.used.is_ok()), "no cell was found in any image{unused}");
     let drawn = draw(args, &sources, &images, options.limits)?;
     Ok(format!(
-        "{}\n\ncells: {}; beside it are pictures of {drawn} of the {} images with outlines (--pictures)",
+        "{}{unused}\n\ncells: {}\n{} with outlines beside it, of {} with cells (--pictures N draws N of each source)",
         by_source(&sources, &images),
         file.display(),
-        thousands(images.iter().filter(|image| image.used.is_ok()).count() as u64)
+        counted(drawn, "picture"),
+        counted(images.iter().filter(|image| image.used.is_ok()).count(), "image")
     ))
 }
 
@@ -62,7 +66,9 @@ fn described(args: &SegmentArgs) -> Result<Vec<Source>> {
     // Cells of given masks are compared as they are.
     for source in sources.iter_mut().filter(|source| source.cells.masks.is_none()) {
         source.cells.segment = match (source.cells.segment.take(), args.diameter) {
-            (Some(rule), _) => Some(rule),
+            // The command line is where diameters are tried.
+            (Some(rule), Some(diameter)) => Some(SegmentOptions { diameter, ..rule }),
+            (Some(rule), None) => Some(rule),
             (None, Some(diameter)) => Some(SegmentOptions::for_diameter(diameter)),
             (None, None) => bail!(
                 "source {}: `cells: {{segment: {{diameter: PX}}}}` is missing; write it in the description, or give --diameter PX",

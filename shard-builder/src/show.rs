@@ -12,8 +12,11 @@ use imaging::contact_sheet::{self, Strip};
 
 use crate::browse;
 use crate::cli::ShowArgs;
-use terminal::{megabytes, table, thousands};
+use terminal::{counted, megabytes, table, thousands};
 
+/// What the caption of a row without a label is.
+const UNLABELLED: &str = "\nPictures without a label have the place of their square in its image, x,y in pixels. It is negative if the square reaches over \
+                          the left or upper edge of the image; what lies outside is filled as `cells.pad` says, by default with the mirrored image";
 /// Thumbnails in a line of the sheet.
 const COLUMNS: u32 = 8;
 
@@ -45,6 +48,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
             .save_with_format(file, image::ImageFormat::Png)
             .with_context(|| format!("write the contact sheet {}", file.display()))?;
         text.push_str(&format!("\ncontact sheet: {}", file.display()));
+        if set.metas().any(|row| row.label.is_none()) {
+            text.push_str(UNLABELLED);
+        }
     }
     if let Some(file) = &args.html {
         std::fs::write(file, browse::page(&set, args.html_rows)?)
@@ -58,7 +64,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
 const PUBLISHED: [(&str, &str); 5] = [
     ("sources", "18"),
     ("images", "56,712"),
-    ("individuals", "420+"),
+    ("individuals (here: groups)", "420+"),
     ("patches", "1,250,781"),
     ("cells", "3,076,269"),
 ];
@@ -72,7 +78,7 @@ fn beside_published(set: &ShardSet, groups: &BTreeMap<String, BTreeSet<String>>)
     let own = [
         thousands(manifest.sources.len() as u64),
         thousands(manifest.sources.iter().map(|source| source.images).sum()),
-        format!("{} groups", thousands(named as u64)),
+        thousands(named as u64),
         count(Product::Patches),
         count(Product::Cells),
     ];
@@ -82,8 +88,8 @@ fn beside_published(set: &ShardSet, groups: &BTreeMap<String, BTreeSet<String>>)
         .map(|((what, there), own)| vec![(*what).to_owned(), own, (*there).to_owned()])
         .collect();
     format!(
-        "\n\n{}",
-        table(&["size", "this set", "published training set"], &["this set", "published training set"], &rows)
+        "\n\nfor comparison, the set on which the published RedDino was trained:\n{}",
+        table(&["size", "this set", "RedDino's"], &["this set", "RedDino's"], &rows)
     )
 }
 
@@ -121,11 +127,11 @@ fn tables(
     }
     let splits = set.split_names()?;
     text.push_str(&format!(
-        "\n\n{} {} of {} in {} shards ({}), {}; splits: {}\nset {}, built by {}, configuration {}",
+        "\n\n{} {} of {} in {} ({}), {}; splits: {}\nset {}, built by {}, configuration {}",
         thousands(manifest.rows),
         manifest.product,
         if manifest.patch_px == 0 { "several sizes".to_owned() } else { format!("{} px", manifest.patch_px) },
-        thousands(manifest.shards.len() as u64),
+        counted(manifest.shards.len(), "shard"),
         megabytes(manifest.bytes),
         manifest.codec,
         if splits.is_empty() { "none".to_owned() } else { splits.join(", ") },
@@ -156,7 +162,7 @@ fn strip(set: &ShardSet, source: &str, by_label: &ByLabel, samples: u32) -> Resu
     let rows: usize = by_label.values().map(Vec::len).sum();
     let licence = set.manifest().sources.iter().find(|entry| entry.name == source);
     let licence = licence.map_or_else(String::new, |entry| entry.licences.join(", "));
-    Ok(Strip { title: format!("{source}  {} rows  {licence}", thousands(rows as u64)), tiles })
+    Ok(Strip { title: format!("{source}  {}  {licence}", counted(rows, "row")), tiles })
 }
 
 fn caption(meta: &RowMeta) -> String {

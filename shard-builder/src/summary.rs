@@ -41,9 +41,8 @@ pub(crate) fn flaw_sentence(has: impl Fn(&str) -> u64, became: impl Fn(&str) -> 
     (!each.is_empty()).then(|| format!("{} ({})", each.join(", "), became.join(", ")))
 }
 
-/// The summary: a table by source, then why images were not used.
+/// The summary: a table by source, then why images were not used. Only patches leave pixels out, so only then is there a column of them.
 pub(crate) fn summary(sources: &[LocatedSource], images: &[ImageRecord], bytes: &[u64]) -> String {
-    let header = ["source", "licence", "images", "unused images", "rows", "unused labels", "unused pixels", "size"];
     let mut total = (SourceCounts::default(), 0);
     let mut rows = Vec::new();
     for ((located, counts), &bytes) in sources.iter().zip(count_by_source(sources.len(), images)).zip(bytes) {
@@ -52,28 +51,42 @@ pub(crate) fn summary(sources: &[LocatedSource], images: &[ImageRecord], bytes: 
         total.1 += bytes;
     }
     rows.push(summary_row("all", "", total.0, total.1));
+    let mut header = vec!["source", "licence", "images", "unused images", "rows", "unused labels", "size"];
+    if total.0.pixels_unused > 0 {
+        header.push("pixels in no patch");
+    }
+    rows.iter_mut().for_each(|row| row.truncate(header.len()));
     let mut text = table(&header, &header[2..], &rows);
     let flawed = flaws(sources, images);
     if !flawed.is_empty() {
-        text.push_str("\n\nflawed rows (`quality` of the description, or --blank, --out-of-focus and --saturated, say what happens to them):");
+        text.push_str(
+            "\n\nrows that are blank (background only), out of focus or saturated (overexposed); `quality` in the description, or --blank, \
+             --out-of-focus and --saturated, keep, flag or drop them:",
+        );
         for (source, counts) in flawed {
             text.push_str(&format!("\n  {source}: {counts}"));
         }
     }
-    let mut reasons = Counts::new();
+    text.push_str(&unused(sources, images));
     let mut notes = Counts::new();
     for image in images {
-        let source = sources[image.source].source.name.as_str();
-        if let Err(reason) = &image.used {
-            add(&mut reasons, source, &image.image, reason);
-        }
         for note in &image.notes {
-            add(&mut notes, source, &image.image, note);
+            add(&mut notes, &sources[image.source].source.name, &image.image, note);
         }
     }
-    text.push_str(&counted("images not used", &reasons));
     text.push_str(&counted("images read with a note", &notes));
     text
+}
+
+/// Why images were not used, and how many for each reason; nothing if all were.
+pub(crate) fn unused(sources: &[LocatedSource], images: &[ImageRecord]) -> String {
+    let mut reasons = Counts::new();
+    for image in images {
+        if let Err(reason) = &image.used {
+            add(&mut reasons, &sources[image.source].source.name, &image.image, reason);
+        }
+    }
+    counted("images not used", &reasons)
 }
 
 /// How often the images of a source have the same remark, by source and by the remark without the image's name.
@@ -165,8 +178,8 @@ fn summary_row(name: &str, licence: &str, counts: SourceCounts, bytes: u64) -> V
         thousands(counts.unused),
         thousands(counts.rows),
         thousands(counts.labels_unused),
-        format!("{share:.1} %"),
         megabytes(bytes),
+        format!("{share:.1} %"),
     ]
 }
 

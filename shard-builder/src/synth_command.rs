@@ -21,7 +21,7 @@ pub(crate) fn synth(args: &SynthArgs) -> Result<String> {
         None => Vec::new(),
     };
     if let Some(file) = &args.sheet {
-        let png = smears.sheet().context("draw the labelled sheet")?;
+        let png = smears.sheet().context("make the labelled sheet")?;
         write_sheet(file, &png)?;
         lines.push(format!("labelled sheet (synthetic): {}", file.display()));
     }
@@ -45,7 +45,7 @@ fn smears(args: &SynthArgs) -> SmearSet {
 }
 
 fn draw(smears: &SmearSet, dir: &Path) -> Result<Vec<SourceSummary>> {
-    let progress = Progress::start("draw synthetic smears", smears.images());
+    let progress = Progress::start("make synthetic smears", smears.images());
     let drawn = smears.write(dir, &|| progress.tick());
     progress.end();
     drawn.map_err(|error| match error {

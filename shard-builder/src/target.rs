@@ -1,5 +1,7 @@
 //! Where a set goes: taken for it before anything is read, with room for it as far as that can be known, and left tidy.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, anyhow, bail};
 use datasets::reading::LocatedSource;
 use run_spec::ids::{Digest, Product};
@@ -21,6 +23,8 @@ pub(crate) struct Target {
     /// The store at the place.
     pub(crate) store: Store,
     claim: Claim,
+    /// The folder of the store, if it did not exist before.
+    made: Option<PathBuf>,
 }
 
 impl Target {
@@ -42,14 +46,19 @@ impl Target {
             }
         }
         let claim = Claim { config, builder: format!("shard-builder {VERSION}") };
+        let made = store.directory().filter(|folder| !folder.exists());
         claim.take(&store).context("take the place --out for this build")?;
-        Ok(Self { store, claim })
+        Ok(Self { store, claim, made })
     }
 
     /// Gives the place back after a build that failed before it wrote a shard.
     pub(crate) fn release(&self) {
         if let Err(error) = self.claim.release(&self.store) {
             warn!("{} could not be given back: {error}", self.store.uri());
+        }
+        if let Some(folder) = &self.made {
+            // Fails where somebody else has put something there, which is to stay.
+            drop(std::fs::remove_dir(folder));
         }
     }
 
@@ -164,7 +173,7 @@ impl Target {
         let strays = strays(&self.store, manifest).with_context(|| format!("list {}", self.store.uri()))?;
         Ok(strays.first().map_or_else(String::new, |first| {
             format!(
-                "\nwarning: {} ({} in all) is not part of this set and makes it unsound; `shard-builder verify` names what to do",
+                "\nwarning: {} ({} in all) is not part of this set, but readers may take it for a part; `shard-builder verify` says what to do",
                 self.store.uri_of(&first.name),
                 strays.len()
             )

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shards::ShardSplit;
 
 use crate::cli::{SplitArg, SplitsArgs};
-use terminal::thousands;
+use terminal::{counted, thousands};
 
 /// A split as other readers call it. The order is that of the shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,9 +134,9 @@ pub(crate) fn summary(images: &[ImageRecord], groups: &[String], splits: &[UseSp
     let mut text = format!("\nsplits: {} train, {} test", thousands(rows[0]), thousands(rows[1]));
     if parted > 0 {
         text.push_str(&format!(
-            "\nwarning: {} groups are in both splits, because training and evaluation sources contain copies of each other; remove the copies \
+            "\nwarning: train and test share {}, because training and evaluation sources contain copies of each other; remove the copies \
              (`shard-builder duplicates` lists them), or build with --splits grouped, which tests on all images of such a group",
-            thousands(parted)
+            counted(parted, "group")
         ));
     }
     text

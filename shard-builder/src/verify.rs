@@ -62,7 +62,7 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
         "\n\nOK: {} in {}, {} decoded, {}, {}, set {}",
         counted(report.rows, "row"),
         counted(report.shards, "shard"),
-        counted(report.images_decoded, "image"),
+        counted(report.images_decoded, "picture"),
         counted(report.groups, "group"),
         megabytes(report.bytes),
         report.digest.short()

@@ -13,9 +13,9 @@ mod scoring;
 pub(crate) use planning::{EstimateArgs, PlanArgs, SimulateArgs};
 pub(crate) use scoring::{BaselineArgs, KeepFeatures, ModelChoice, ProbeArgs, ScoringArgs, TokenChoice, WeightsLayout};
 
-/// Train and evaluate models. One process uses one GPU, or the CPU.
+/// Train, score, export and inspect models. With several GPUs, start one process per GPU (mpirun or srun).
 #[derive(Debug, Parser)]
-#[command(name = "worker", version = crate::version::CODE, about)]
+#[command(name = "worker", version = crate::version::CODE)]
 pub(crate) struct Cli {
     /// The subcommand with its arguments.
     #[command(subcommand)]
@@ -30,7 +30,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Tell whether a run that ended may be submitted again: exit status 0 if so, else a sentence why not (slurm/requeue.sh).
     Requeue(RequeueArgs),
-    /// Run training steps on given weights and batches, to compare them with another implementation (docs/step-files.md).
+    /// Run training steps on given weights and batches and write the results, to check another implementation against them
+    /// (docs/step-files.md).
     Step(StepArgs),
     /// Score the features of a run's teacher, or of released weights, on a labelled cell set, and compare them with random weights and a colour histogram.
     Probe(ProbeArgs),
@@ -42,18 +43,18 @@ pub(crate) enum Command {
     Metrics(MetricsArgs),
     /// Write the features of each row of a shard set as Parquet, from a run or from released weights.
     Embed(EmbedArgs),
-    /// Draw what models see in images: patches by colour, attention, nearest neighbours.
+    /// Draw what models see in images: patches coloured by their features, attention, nearest neighbours.
     Look(LookArgs),
     /// Write the teacher backbone for timm, transformers or ONNX, or the whole training state, with a model card.
     Export(ExportArgs),
-    /// Apply or preview the augmentation.
+    /// Apply one transform of the augmentation to a picture, or draw a preview of all.
     Augment(AugmentArgs),
     /// Print which rows of a shard set a training step uses.
     Plan(PlanArgs),
     /// Estimate what a run needs before you start it: memory, work, hours, energy, money; exit status 1 if it does not fit.
     Estimate(EstimateArgs),
-    /// Simulate a run of hundreds of ranks in one process, without tensors: shares of a step, parts of checkpoints, a lost rank,
-    /// another number of ranks, the meeting.
+    /// Simulate a run of hundreds of ranks in one process, without tensors: which images each rank takes, parts of checkpoints, a lost
+    /// rank, another number of ranks, the rendezvous.
     Simulate(SimulateArgs),
     /// Measure how fast this machine multiplies matrices and makes training steps.
     Bench(BenchArgs),
@@ -215,8 +216,8 @@ pub(crate) struct LookArgs {
     /// Folder for the sheets; existing files are not overwritten.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: String,
-    /// Images to show, separated by commas: row numbers of a shard set (from 0) or beginnings of ids, or names of files. Where
-    /// there are none, `--most` images, of all classes in turn.
+    /// Images to show, separated by commas: row numbers of a shard set (from 0), beginnings of ids, or names of files
+    /// [default: `--most` images, of all classes in turn].
     #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
     pub(crate) show: Vec<String>,
     /// How many images are shown if none are named.
@@ -253,8 +254,8 @@ pub(crate) struct EmbedArgs {
     /// Which output of the model is taken as the feature; a ResNet50 has only one.
     #[arg(long, default_value = "cls")]
     pub(crate) token: TokenChoice,
-    /// Add the columns x and y: the place of each row on a map of these features (UMAP's neighbours are those of
-    /// Euclidean distance).
+    /// Add the columns x and y: the coordinates of each row on a map of these features (UMAP takes neighbours by Euclidean
+    /// distance).
     #[arg(long, value_name = "METHOD")]
     pub(crate) map: Option<MapMethod>,
     /// Images per forward pass.

@@ -40,13 +40,19 @@ pub(crate) fn look(args: &LookArgs, environment: &Environment) -> Result<()> {
     let seen = models.iter().map(|model| viewer.seen(model, &shown)).collect::<Result<Vec<_>>>()?;
     let out = Store::open(&args.out)?;
     let (basis, subject) = (basis(&seen)?, sheets::Subject { pictures: &pictures, shown: &shown, models: &models });
-    keep(&out, "patches.png", &sheets::patches(&subject, &seen, &basis)?)?;
+    keep(&out, "patches.png", "patches, coloured by their features", &sheets::patches(&subject, &seen, &basis)?)?;
     for (number, (model, seen)) in (1..).zip(models.iter().zip(&seen)) {
-        keep(&out, &format!("attention-{number}.png"), &sheets::attention(&subject, model, seen)?)?;
+        let (name, what) = (format!("attention-{number}.png"), format!("attention of {}", model.name));
+        keep(&out, &name, &what, &sheets::attention(&subject, model, seen)?)?;
     }
     if !chosen.is_empty() {
         let found = neighbours::of_all(&viewer, &models, &chosen, args.neighbours)?;
-        keep(&out, "neighbours.png", &sheets::neighbours(&subject, &chosen, &found)?)?;
+        keep(
+            &out,
+            "neighbours.png",
+            "the images with the most similar features",
+            &sheets::neighbours(&subject, &chosen, &found)?,
+        )?;
     }
     Ok(())
 }
@@ -75,11 +81,11 @@ fn basis(seen: &[Vec<Seen>]) -> Result<Basis> {
     Basis::fit(dim, &of_all.concat())
 }
 
-/// Writes a sheet as PNG, where nothing is yet.
-fn keep(out: &Store, name: &str, table: &PictureTable) -> Result<()> {
+/// Writes a sheet as PNG, where nothing is yet, and prints `what` it shows.
+fn keep(out: &Store, name: &str, what: &str, table: &PictureTable) -> Result<()> {
     let sheet = table.draw();
     out.create(name, png(&sheet)?.into())?;
-    terminal::line(format!("{}: {} × {} px", out.uri_of(name), sheet.width(), sheet.height()));
+    terminal::line(format!("{}: {what} ({} × {} px)", out.uri_of(name), sheet.width(), sheet.height()));
     Ok(())
 }
 

@@ -42,6 +42,7 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use environment::Environment;
 use run_folder::RunError;
+use shards::ShardError;
 use store::StoreError;
 use training::TrainingError;
 
@@ -97,7 +98,12 @@ fn sentence(error: &anyhow::Error) -> String {
 /// The command or flag that does what an error of a library advises: libraries know neither.
 fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(TrainingError::NoInitWeights { .. }) = cause.downcast_ref() {
-        return Some("--set init.weights=URI or --set init.weights=null does it here");
+        return Some("name the file with --set init.weights=FILE, or take random weights with --set init.weights=null");
+    }
+    if let Some(ShardError::Store(StoreError::NotFound { uri })) = cause.downcast_ref()
+        && uri.ends_with("/manifest.json")
+    {
+        return Some("every shard set has this file, and `shard-builder build` makes one");
     }
     if let Some(TrainingError::NotFinite { .. }) = cause.downcast_ref() {
         return Some("`worker step --failed` does these steps again");

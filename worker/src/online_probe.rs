@@ -42,11 +42,9 @@ impl OnlineProbe {
         let shards = ShardSet::open(&open(uri)?).with_context(|| format!("log.probe_shards: {uri}"))?;
         let cells = Arc::new(labelled_cells(&shards, split).with_context(|| format!("log.probe_split: {split}"))?);
         tracing::info!(
-            every,
-            cells = cells.len(),
-            classes = cells.classes().names().len(),
-            %uri,
-            "the teacher is scored"
+            "the teacher is scored every {every} steps on {uri}: {}, {}",
+            terminal::counted(cells.len(), "cell"),
+            terminal::counted(cells.classes().names().len(), "class")
         );
         Ok(Some(Self { shards, cells, side: config.crops.global_size, threads: config.train.data_threads }))
     }
@@ -70,8 +68,8 @@ impl training::OnlineProbe for OnlineProbe {
         let began = std::time::Instant::now();
         let scores = self.of(teacher)?;
         let seconds = began.elapsed().as_secs_f64();
-        let score = scores.decisive.map(|score| format!("{:.1} %", 100.0 * score));
-        tracing::info!(score, probe = DECISIVE, seconds, "online probe");
+        let score = scores.decisive.map_or_else(|| "none".to_owned(), |score| format!("{:.1} %", 100.0 * score));
+        tracing::info!("online probe: weighted F1 of {DECISIVE} is {score} ({seconds:.0} s)");
         Ok(scores)
     }
 }

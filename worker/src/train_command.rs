@@ -143,9 +143,14 @@ impl Observer for Progress {
         self.bar.set_message(format!("loss {loss:.4}, {images_per_s:.1} images/s"));
         if self.line_is_due(line.step.get()) {
             self.last_line = Some(Instant::now());
-            let (step, data_wait) = (line.step, number(metrics.data_wait));
-            let left = self.seconds_left(step.get() + 1).map_or_else(|| "unknown".to_owned(), terminal::duration);
-            tracing::info!(%step, of = self.total, loss, images_per_s, data_wait, left, "step");
+            let (step, waited) = (line.step, 100.0 * number(metrics.data_wait));
+            let left = self
+                .seconds_left(step.get() + 1)
+                .map_or_else(String::new, |seconds| format!(", {} left", terminal::duration(seconds)));
+            tracing::info!(
+                "step {step} of {}: loss {loss:.4}, {images_per_s:.1} images/s, {waited:.1} % of the time waiting for data{left}",
+                self.total
+            );
         }
     }
 

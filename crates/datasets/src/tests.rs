@@ -7,8 +7,9 @@ use imaging::DecodeLimits;
 use run_spec::ids::Product;
 use synth::{Scale, SmearSet};
 
+use crate::describing::Draft;
 use crate::reading::{SearchOptions, locate, read_sources};
-use crate::schema::{LabelRule, Membership};
+use crate::schema::{GroupRule, LabelRule, Membership};
 use crate::survey::{ImageRecord, Progress, SurveyOptions, survey};
 
 /// Runs the steps of a survey without reporting their progress.
@@ -44,6 +45,48 @@ fn a_first_description_takes_images_for_own_ones_and_old_words_keep_their_digest
     assert!(draft.yaml.contains("\nmembership: own\n"), "{}", draft.yaml);
     let words = serde_json::to_string(&[Membership::Stated, Membership::Likely, Membership::Candidate]).expect("JSON");
     assert_eq!(words, r#"["stated","likely","candidate"]"#);
+}
+
+/// A first description of a folder with small pictures at these paths.
+fn drafted(files: &[&str]) -> Draft {
+    let dir = tempfile::tempdir().expect("folder");
+    for file in files {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
+        image::RgbImage::new(8, 8).save(path).expect("a picture");
+    }
+    crate::describing::describe(dir.path(), DecodeLimits::default(), 1 << 20).expect("described")
+}
+
+#[test]
+fn folders_of_patients_are_groups_folders_of_cells_are_classes_and_others_are_left_to_a_person() {
+    let patients = drafted(&["patient-1/a.png", "patient-1/b.png", "patient-2/a.png", "patient-2/b.png"]);
+    assert_eq!((&patients.source.group, &patients.source.label), (&GroupRule::Folder { up: 1 }, &LabelRule::None));
+    assert!(!patients.has_labels && patients.yaml.contains("# guessed: each folder is a patient or slide"));
+    assert!(patients.yaml.contains("# Possible: group: { by: image } and label: { from: folder, up: 1 }"));
+
+    let classes = drafted(&["lymphocyte/a.png", "lymphocyte/b.png", "elliptocyte/a.png", "elliptocyte/b.png"]);
+    assert_eq!((&classes.source.group, &classes.source.label), (&GroupRule::Image, &LabelRule::Folder { up: 1 }));
+    assert!(classes.has_labels && classes.yaml.contains("# guessed: each folder is a class of cells"));
+    assert!(classes.yaml.contains("# Possible: group: { by: folder, up: 1 } and label: { from: none }"));
+
+    let unknown = drafted(&["alpha/a.png", "alpha/b.png", "beta/a.png", "beta/b.png"]);
+    assert_eq!((&unknown.source.group, &unknown.source.label), (&GroupRule::Folder { up: 1 }, &LabelRule::None));
+    assert!(unknown.yaml.contains("# Could not tell: whether the folders are patients or slides, or classes"));
+    assert!(unknown.yaml.contains("# Possible: group: { by: image } and label: { from: folder, up: 1 }"));
+
+    let both = drafted(&["p1/monocyte/a.png", "p1/platelet/a.png", "p2/monocyte/a.png", "p2/platelet/a.png"]);
+    assert_eq!((&both.source.group, &both.source.label), (&GroupRule::Folder { up: 2 }, &LabelRule::Folder { up: 1 }));
+}
+
+#[test]
+fn a_first_description_includes_folders_that_are_added_later_and_offers_cells_without_labels() {
+    let draft = drafted(&["patient-1/a.png", "patient-1/b.png", "patient-2/a.jpg", "patient-2/b.jpg"]);
+    assert_eq!(draft.source.images.include, ["**/*.jpg", "**/*.png"]);
+    let flat = drafted(&["a.png", "b.png", "c.png"]);
+    assert_eq!(flat.source.group, GroupRule::Image);
+    assert_eq!(flat.source.images.include, ["**/*.png"]);
+    assert!(flat.yaml.contains("\n# cells: { segment: { diameter: 40 } }\n"), "{}", flat.yaml);
 }
 
 #[test]

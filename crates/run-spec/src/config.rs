@@ -37,7 +37,7 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Where tensors live: on the GPU or in host memory.
     pub device: Device,
-    /// What joins the ranks.
+    /// How the ranks communicate.
     pub collective: Collective,
     /// Order of the channels that transforms and normalisation see. `bgr` is what the published code feeds in training.
     pub channel_order: ChannelOrder,
@@ -61,12 +61,12 @@ pub struct TrainConfig {
     pub augmentation: Augmentation,
     /// Batch, loss groups, precision and length of a run.
     pub train: Train,
-    /// Snapshots of the training state: how often, and how many are kept.
+    /// Checkpoints of the training state: how often, and how many are kept.
     pub checkpoint: Checkpoint,
     /// What is measured of training, how often, and where it goes.
     pub log: Log,
     /// How calls to stores are repeated.
     pub store: Store,
-    /// Initial weights: drawn from a seed or read from a file.
+    /// Initial weights: random, from a seed, or read from a file.
     pub init: Init,
 }

@@ -92,6 +92,8 @@ impl ConfigError {
 }
 
 const MEANT: &str = "; did you mean `";
+/// Begins the remedy that lists the keys of a section, where none of them is near.
+pub(crate) const NEIGHBOURS: &str = "; the keys here are ";
 
 /// The half sentence that names what may be meant.
 pub fn suggestion(near: impl AsRef<str>) -> String {
@@ -181,12 +183,19 @@ fn elsewhere(schema: &Value, error: ConfigError) -> ConfigError {
             format!("; write it in its section: `{}: {{{last}: …}}`", section.replace('.', ": {"))
         }
         None => {
-            let last = key.rsplit('.').next().unwrap_or(&key);
-            let same = full_paths(schema).into_iter().find(|path| path.rsplit('.').next() == Some(last));
-            same.map_or(remedy, suggestion)
+            let (paths, last) = (full_paths(schema), last_part(&key));
+            let named = |name: &str| paths.iter().find(|path| last_part(path) == name);
+            let unlike_its_neighbours = remedy.starts_with(NEIGHBOURS);
+            let near = nearest(last, paths.iter().map(|path| last_part(path))).filter(|_| unlike_its_neighbours);
+            named(last).or_else(|| near.and_then(named)).map_or(remedy, suggestion)
         }
     };
     ConfigError::UnknownKey { what, key, remedy }
+}
+
+/// The name of a key without the sections above it.
+fn last_part(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// The dotted paths of all keys of `schema`, sections included.
@@ -314,6 +323,8 @@ mod tests {
             said(json!({"koleo_weight": 1})),
             "a: unknown key `koleo_weight`; did you mean `loss.koleo_weight`?"
         );
+        let misspelt = said(json!({"koleo_wieght": 1}));
+        assert_eq!(misspelt, "a: unknown key `koleo_wieght`; did you mean `loss.koleo_weight`?");
         let dotted = said(json!({"loss.koleo_weight": 1}));
         assert_eq!(dotted, "a: unknown key `loss.koleo_weight`; write it in its section: `loss: {koleo_weight: …}`");
         assert_eq!(said(json!({"zzz": 1})), "a: unknown key `zzz`; the keys here are extra, free, loss, ops, seed");

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::layer::{ConfigError, join, nearest, suggestion};
+use crate::layer::{ConfigError, NEIGHBOURS, join, nearest, suggestion};
 
 /// Reads `value` as a `T`; `what` names the file in messages.
 ///
@@ -206,7 +206,7 @@ pub(crate) fn unknown_key<'a>(
     }
     let remedy = match nearest(key, known.clone()) {
         Some(near) => suggestion(join(section, near)),
-        None => format!("; the keys here are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("{NEIGHBOURS}{}", known.collect::<Vec<_>>().join(", ")),
     };
     ConfigError::UnknownKey { what: what.to_owned(), key: join(section, key), remedy }
 }

@@ -32,7 +32,7 @@ pub struct Region {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegionError {
     /// A polygon of fewer than three points.
-    #[error("is an outline of {0} points; three are the fewest")]
+    #[error("its outline has {0} points; at least three are needed")]
     FewPoints(usize),
     /// Coordinates that are not finite, or further from the image than an image is long.
     #[error("has points far outside the image of {0}×{1} pixels, or no numbers")]

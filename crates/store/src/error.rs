@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The key does not exist in the store.
-    #[error("{uri} does not exist; check the address, or create it first")]
+    #[error("{uri} does not exist; check the address")]
     NotFound {
         /// Address of the key.
         uri: String,
@@ -98,6 +98,16 @@ pub enum StoreError {
         uri: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// A path that begins as an address does, such as `s3:/bucket`.
+    #[error(
+        "{uri} looks like an address, but is only the path of a folder: write {meant}, or ./{uri} if you mean a folder of that name"
+    )]
+    Misspelt {
+        /// What was written, without credentials.
+        uri: String,
+        /// The address that was probably meant, without credentials.
+        meant: String,
     },
     /// The address of a folder where a file's was expected.
     #[error("{uri}: a file is expected, not a folder")]

@@ -54,7 +54,7 @@ impl Store {
     /// Touches neither disk nor network: a missing directory shows at the first read, and the first create makes it.
     ///
     /// # Errors
-    /// [`StoreError::BadUri`].
+    /// [`StoreError::BadUri`] and [`StoreError::Misspelt`].
     pub fn open(uri: &str) -> Result<Self, StoreError> {
         let location = Location::parse(uri)?;
         let uri = location.uri();

@@ -44,8 +44,9 @@ impl Service {
 /// Folder and last part of the address of a file.
 ///
 /// # Errors
-/// [`StoreError::NotAFile`].
+/// [`StoreError::NotAFile`], [`StoreError::Misspelt`].
 pub(crate) fn folder_and_name(uri: &str) -> Result<(&str, &str), StoreError> {
+    refuse_misspelt(uri)?;
     match uri.rsplit_once('/') {
         Some((_, "")) => Err(StoreError::NotAFile { uri: shown(uri) }),
         Some((folder, name)) => Ok((if folder.is_empty() { "/" } else { folder }, name)),
@@ -57,8 +58,9 @@ impl Location {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`StoreError::BadUri`], never echoing credentials.
+    /// [`StoreError::BadUri`] and [`StoreError::Misspelt`], never echoing credentials.
     pub(crate) fn parse(uri: &str) -> Result<Self, StoreError> {
+        refuse_misspelt(uri)?;
         let bad = |why: &str| StoreError::BadUri { uri: shown(uri), why: why.to_owned() };
         let Some((scheme, rest)) = uri.split_once("://") else {
             if uri.is_empty() {
@@ -99,6 +101,26 @@ impl Location {
             Self::Memory { name, prefix } => format!("memory://{name}{}", tail(prefix)),
         }
     }
+}
+
+/// Refuses a path that begins as the address of a bucket or file would, without its `://`: `s3:/bucket`, `s3:bucket`,
+/// `s3//bucket`, `file:/data`. It would be taken for a folder of the working folder.
+fn refuse_misspelt(uri: &str) -> Result<(), StoreError> {
+    let Some((name, rest)) = uri.find([':', '/']).map(|at| uri.split_at(at)) else { return Ok(()) };
+    if rest.starts_with("://") || !(rest.starts_with(':') || rest.starts_with("//")) {
+        return Ok(());
+    }
+    let mut schemes = Service::ALL.map(Service::scheme).into_iter().chain(["file"]);
+    let Some(scheme) = schemes.find(|scheme| scheme.eq_ignore_ascii_case(name)) else { return Ok(()) };
+    let slashes = if scheme == "file" { ":///" } else { "://" };
+    let rest = without_secrets(rest.trim_start_matches([':', '/']));
+    Err(StoreError::Misspelt { uri: without_secrets(uri), meant: format!("{scheme}{slashes}{rest}") })
+}
+
+/// An address that cannot be read, without what may be credentials: what stands before `@`, and what follows `?`.
+fn without_secrets(uri: &str) -> String {
+    let uri = uri.split('?').next().unwrap_or_default();
+    uri.rsplit_once('@').map_or_else(|| uri.to_owned(), |(_, rest)| format!("***@{rest}"))
 }
 
 fn shown(uri: &str) -> String {
@@ -179,6 +201,31 @@ mod tests {
         assert_eq!(folder_and_name("/rows.jsonl").unwrap(), ("/", "rows.jsonl"));
         assert_eq!(folder_and_name("rows.jsonl").unwrap(), (".", "rows.jsonl"));
         assert!(matches!(folder_and_name("s3://bucket/a/"), Err(StoreError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_misspelt_address_of_a_bucket_is_not_taken_for_a_folder() {
+        for (written, meant) in [
+            ("s3:/bucket/x", "s3://bucket/x"),
+            ("s3:bucket/x", "s3://bucket/x"),
+            ("s3//bucket/x", "s3://bucket/x"),
+            ("S3:/bucket", "s3://bucket"),
+            ("gs:/bucket", "gs://bucket"),
+            ("az:container", "az://container"),
+            ("file:/data/x", "file:///data/x"),
+        ] {
+            let text = Location::parse(written).unwrap_err().to_string();
+            assert!(text.contains(&format!("write {meant},")) && text.contains(&format!("./{written} ")), "{text}");
+            let file = folder_and_name(&format!("{written}/w.pth")).unwrap_err().to_string();
+            assert!(file.contains(&format!("write {meant}/w.pth,")), "{file}");
+        }
+        for folder in ["./s3:/bucket", "./s3//bucket", "s3/bucket", "s3", "/s3//bucket", "s3x:/bucket"] {
+            assert!(matches!(Location::parse(folder), Ok(Location::Directory(_))), "{folder}");
+        }
+        for secret in ["s3:/AKIA:secret@bucket/x", "az:AKIA/x?sig=secret"] {
+            let text = Location::parse(secret).unwrap_err().to_string();
+            assert!(!text.contains("secret"), "{text}");
+        }
     }
 
     #[test]

@@ -77,6 +77,8 @@ mod tests {
         let examples: &Examples = &[("slice", ["kitchen slice", "kitchen slice # again"])];
         let mut command = with_examples::<Kitchen>(examples);
         let help = command.find_subcommand_mut("slice").map(|slice| slice.render_help().to_string());
-        assert!(help.is_some_and(|help| help.trim_end().ends_with("Examples:\n  kitchen slice\n  kitchen slice # again")));
+        assert!(
+            help.is_some_and(|help| help.trim_end().ends_with("Examples:\n  kitchen slice\n  kitchen slice # again"))
+        );
     }
 }

@@ -40,7 +40,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A difference of fractions in points of percent, with its sign; one that rounds to zero has none.
+/// A difference of fractions in percentage points, with its sign; one that rounds to zero has none.
 pub fn points(difference: f64) -> String {
     match format!("{:+.1}", 100.0 * difference).as_str() {
         "+0.0" | "-0.0" => "0.0".to_owned(),

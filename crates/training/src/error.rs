@@ -45,7 +45,7 @@ pub enum TrainingError {
     #[error("{0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The file of `init.weights` cannot be read.
-    #[error("init.weights: {uri} cannot be read; name the file that holds them there, or null to draw random weights")]
+    #[error("`init.weights`: {uri} cannot be read")]
     NoInitWeights {
         /// Address of the file of weights.
         uri: String,
@@ -53,7 +53,7 @@ pub enum TrainingError {
         source: StoreError,
     },
     /// The file of `init.weights` does not fit.
-    #[error("init.weights")]
+    #[error("`init.weights`")]
     InitWeights(#[source] Box<dyn Error + Send + Sync>),
     /// A checkpoint that was copied from another run.
     #[error(
@@ -106,7 +106,7 @@ pub enum TrainingError {
     /// The last checkpoint could not be written.
     #[error(
         "{uri}: the last checkpoint could not be written; see that the store can be written, and start the same command again, which \
-         goes on from the last one that was"
+         continues from the last checkpoint that was written"
     )]
     LastCheckpoint {
         /// Address of the run.

@@ -51,6 +51,6 @@ pub(crate) fn log(init: &InitRecord, uri: &str) {
         missing = list(&init.missing),
         unexpected = list(&init.unexpected),
         reshaped = list(&init.reshaped),
-        "the run starts from given weights"
+        "training starts from these weights"
     );
 }

@@ -165,7 +165,9 @@ impl Keeper {
             Ok(part) => Ok(Some((record, part))),
             Err(error) if error.may_pass() => {
                 let step = record.step;
-                tracing::error!(%step, %error, "a part of the checkpoint could not be written: training continues, and the next checkpoint is tried");
+                tracing::error!(
+                    "step {step}: a part of the checkpoint could not be written; training continues and tries the next checkpoint: {error}"
+                );
                 Ok(None)
             }
             Err(error) => Err(error.into()),
@@ -202,7 +204,9 @@ impl Keeper {
     pub(crate) fn settle(&mut self) -> Result<()> {
         match self.join() {
             Some((step, Err(error))) if error.may_pass() => {
-                tracing::error!(%step, %error, "the checkpoint could not be written: training continues, and the next checkpoint is tried");
+                tracing::error!(
+                    "step {step}: the checkpoint could not be written; training continues and tries the next one: {error}"
+                );
                 Ok(())
             }
             Some((_, Err(error))) => Err(error.into()),
@@ -254,7 +258,9 @@ impl Keeper {
         let step = record.step;
         match self.run.publish_capture(record, bytes.into()) {
             Err(error) if error.may_pass() => {
-                tracing::error!(%step, %error, "the inputs of the failed step could not be written: it cannot be repeated");
+                tracing::error!(
+                    "step {step} failed, and its inputs could not be written, so it cannot be repeated: {error}"
+                );
                 Ok(())
             }
             other => Ok(other?),

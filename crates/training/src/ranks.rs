@@ -175,8 +175,7 @@ impl Ranks {
             // Whoever waits too long is ended by the watch, which knows who is late; the calls' own limit comes after it.
             None => patience.set(at_store + deadline),
             Some(why) => tracing::warn!(
-                why,
-                "the ranks cannot watch each other over TCP: a rank that dies or hangs is noticed only after train.step_deadline_s"
+                "the ranks cannot watch each other over TCP ({why}): a rank that dies or hangs is noticed only after train.step_deadline_s"
             ),
         }
         Ok(Self { peers, description: joined.description })

@@ -44,7 +44,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
         Opened::Going { record, attempt, checkpoint } => (record, attempt, checkpoint),
         Opened::Done(steps) => {
             if ranks.first() {
-                tracing::info!(%steps, run = run.store().uri(), "the run is done already");
+                tracing::info!("the run is done already: {steps} steps in {}", run.store().uri());
             }
             return Ok(Ending::Done);
         }
@@ -122,8 +122,8 @@ fn open(
     loading.finish()?;
     if loaded.is_none() && run.has_metrics()? {
         tracing::warn!(
-            run = run.store().uri(),
-            "no checkpoint is there, though metrics of earlier steps are: training begins again at step 0"
+            "{} has metrics of earlier steps, but no checkpoint: training begins again at step 0",
+            run.store().uri()
         );
     }
     let attempt = run.claim_attempt(job.code)?;

@@ -117,7 +117,7 @@ impl<'a> Trainer<'a> {
         self.seconds_before = record.seconds;
         self.consumption.go_on(record.energy.as_ref());
         if self.first() {
-            tracing::info!(step = %record.step, attempt = %number, "the run continues from a checkpoint");
+            tracing::info!("the run continues from a checkpoint, at step {} (attempt {number})", record.step);
         }
         self.resumed = Some(record);
         Ok(())
@@ -141,7 +141,7 @@ impl<'a> Trainer<'a> {
             && !is_of_the_run_folder(error)
             && let Err(lost) = self.keeper.stop(self.metrics.take(), self.step.into(), sentence(error))
         {
-            tracing::warn!("the metrics since the last checkpoint are not kept: {}", sentence(&lost));
+            tracing::warn!("the metrics since the last checkpoint are lost: {}", sentence(&lost));
         }
         ended.map_err(|error| TrainingFailure { step: Some(self.step.into()), ..error.into() })
     }
@@ -300,7 +300,7 @@ impl<'a> Trainer<'a> {
         };
         let scores = ranks.agree(scored)?.unwrap_or_else(|error| {
             let error = sentence(error.as_ref());
-            tracing::warn!(step = self.step, %error, "the teacher could not be scored: training goes on");
+            tracing::warn!("step {}: the teacher could not be scored, and training continues: {error}", self.step);
             ProbeScores::default()
         });
         self.scored = scores.decisive.map(|score| (self.step + 1, score));
@@ -314,7 +314,8 @@ impl<'a> Trainer<'a> {
         let (step, first) = (self.step, self.first());
         let line = self.metrics.add_failed(step.into(), term);
         if first {
-            tracing::warn!(step, term, in_a_row = self.failed_in_a_row, "a step was not finite and was left out");
+            let in_a_row = self.failed_in_a_row;
+            tracing::warn!("step {step} is left out, because {term} was NaN or infinite ({in_a_row} in a row)");
             self.observer.on_metrics(&line);
         }
         let mut tensors = vec![
@@ -359,16 +360,14 @@ impl<'a> Trainer<'a> {
             return;
         }
         tracing::info!(
-            steps = total,
-            from = self.step,
-            batch_size = job.config.train.batch_size,
-            rows = record.rows,
-            device = job.device.description,
-            ranks = ranks.description(),
-            code = job.code,
-            config = record.config_digest.short(),
-            "training"
+            "training from step {} to {total}: batches of {} out of {} images, on {}, {}",
+            self.step,
+            job.config.train.batch_size,
+            record.rows,
+            job.device.description,
+            ranks.description()
         );
+        tracing::debug!(code = job.code, config = record.config_digest.short(), "recorded in run.json");
         self.observer.on_begin(self.step, total);
     }
 
@@ -378,7 +377,7 @@ impl<'a> Trainer<'a> {
         }
         self.observer.on_end();
         let goodput = self.held(true).goodput;
-        tracing::info!(steps = total, seconds = self.seconds(), goodput, "training finished");
+        tracing::info!("training finished: {total} steps in {:.0} s, goodput {goodput:.2}", self.seconds());
         if let Some(cache) = shards.cache_report() {
             let CacheReport { here, no_room, failed, hits, misses } = cache;
             tracing::info!(here, no_room, failed, hits, misses, "shard cache");
@@ -389,12 +388,11 @@ impl<'a> Trainer<'a> {
         let step = self.step;
         match self.first() {
             true if self.is_as_far_as_asked() => {
-                tracing::warn!(
-                    step,
-                    "the run is already as far as asked, and nothing was done; ask for a later step to go on"
-                );
+                tracing::info!("the run is at step {step} already, as asked; ask for a later step to continue it");
             }
-            true => tracing::warn!(step, "stopped as asked before its first step; the same command goes on from here"),
+            true => {
+                tracing::info!("stopped as asked before its first step; the same command continues from step {step}")
+            }
             false => {}
         }
     }
@@ -402,14 +400,16 @@ impl<'a> Trainer<'a> {
     fn say_stopped(&self, kept_at: Option<u64>) {
         match kept_at {
             Some(step) if self.first() && self.is_as_far_as_asked() => {
-                tracing::warn!(step, "stopped at the step that was asked for; ask for a later one to continue");
+                tracing::info!("stopped at step {step}, as asked; ask for a later step to continue");
             }
             Some(step) if self.first() => {
-                tracing::warn!(step, "stopped as asked; the same command goes on from here");
+                tracing::info!("stopped as asked; the same command continues from step {step}");
             }
             None => {
                 let (step, from) = (self.step, self.keeper.kept_step());
-                tracing::warn!(step, %from, "stopped as asked; the last checkpoint could not be written: the same command goes on from an earlier step, and the steps since are done again");
+                tracing::warn!(
+                    "stopped as asked, but the checkpoint of step {step} could not be written: the same command continues from step {from} and repeats the steps since then"
+                );
             }
             Some(_) => {}
         }

@@ -20,8 +20,14 @@ const EXAMPLES: &Examples = &[
             "orchestrator sweep my-sweep.yaml --backend slurm --store s3://bucket/sweeps",
         ],
     ),
-    ("status", ["orchestrator status my-sweep.yaml", "orchestrator status quickstart --store ./quickstart/store"]),
-    ("watch", ["orchestrator watch my-sweep.yaml", "orchestrator watch quickstart --store ./quickstart/store"]),
+    (
+        "status",
+        ["orchestrator status my-sweep.yaml", "orchestrator status quickstart-synthetic --store ./quickstart/store"],
+    ),
+    (
+        "watch",
+        ["orchestrator watch my-sweep.yaml", "orchestrator watch quickstart-synthetic --store ./quickstart/store"],
+    ),
     (
         "dashboard",
         [
@@ -33,14 +39,14 @@ const EXAMPLES: &Examples = &[
         "results",
         [
             "orchestrator results my-sweep.yaml",
-            "orchestrator results quickstart --store ./quickstart/store --format csv",
+            "orchestrator results quickstart-synthetic --store ./quickstart/store --format csv",
         ],
     ),
     (
         "report",
         [
             "orchestrator report my-sweep.yaml --out report.html",
-            "orchestrator report quickstart --store ./quickstart/store --out report.html",
+            "orchestrator report quickstart-synthetic --store ./quickstart/store --out report.html",
         ],
     ),
     ("list", ["orchestrator list", "orchestrator list --store ./quickstart/store"]),
@@ -72,7 +78,10 @@ const EXAMPLES: &Examples = &[
             "orchestrator look my-sweep.yaml --images ./pictures --arm reference --arm koleo-on",
         ],
     ),
-    ("cancel", ["orchestrator cancel my-sweep.yaml", "orchestrator cancel quickstart --store ./quickstart/store"]),
+    (
+        "cancel",
+        ["orchestrator cancel my-sweep.yaml", "orchestrator cancel quickstart-synthetic --store ./quickstart/store"],
+    ),
     ("verify", ["orchestrator verify ./store", "orchestrator verify s3://bucket/sweeps --repair"]),
     ("schema", ["orchestrator schema train", "orchestrator schema sweep"]),
     ("version", ["orchestrator version", "orchestrator version --json"]),

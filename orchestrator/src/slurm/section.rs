@@ -100,7 +100,8 @@ pub(crate) fn schema() -> Value {
     let mut all = job.clone();
     all["probe"] = section(&job, "Resources of the jobs for probes, if they differ from training");
     all["max_parallel"] = count("Trials of one array that may run at once; null: as many as fit");
-    all["max_array_size"] = count("Tasks of one array; null: the cluster's MaxArraySize");
+    all["max_array_size"] =
+        count("Largest number of tasks of one array; null: as many as the cluster's MaxArraySize allows");
     all["poll_s"] = json!({
         "type": "number", "minimum": 0, "maximum": 3600, "default": 15.0, "description": "Minimum seconds between two queries to Slurm",
     });
@@ -221,13 +222,9 @@ impl Shape {
     }
 
     fn refuse_words(&self) -> Result<()> {
-        for (key, word) in [
-            ("partition", &self.partition),
-            ("account", &self.account),
-            ("qos", &self.qos),
-            ("time", &self.time),
-            ("mem", &self.mem),
-        ] {
+        for (key, word) in
+            [("partition", &self.partition), ("account", &self.account), ("qos", &self.qos), ("mem", &self.mem)]
+        {
             let Some(word) = word else { continue };
             let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:,+@/".contains(c));
             if !plain {
@@ -238,7 +235,9 @@ impl Shape {
         }
         match &self.time {
             Some(text) if time::seconds(text).is_none() => {
-                let message = format!("{text:?} is not a time: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\"");
+                let message = format!(
+                    "{text:?} is not a time limit of Slurm: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\" or \"1-00:00:00\""
+                );
                 Err(bad("time", message))
             }
             _ => Ok(()),
@@ -352,7 +351,10 @@ mod tests {
             ("{max_parallel: 0}", "`slurm.max_parallel`: a whole number from 1 is expected, not 0"),
             ("{poll_s: -1}", "`slurm.poll_s`: seconds from 0 to 3600 are expected"),
             ("{probe: {nodes: 2}}", "`slurm.probe`: a probe is one task, not 2: leave out nodes and ntasks_per_node"),
-            ("{time: 2h}", "`slurm.time`: \"2h\" is not a time: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\""),
+            (
+                "{time: 1 day}",
+                "`slurm.time`: \"1 day\" is not a time limit of Slurm: write minutes, H:M:S or D-H:M:S, such as \"24:00:00\" or \"1-00:00:00\"",
+            ),
             (
                 "[gpu]",
                 "`slurm`: keys with their values are expected (`key: value`, with account, cpus_per_task, extra, gpus_per_node, max_array_size, …), not a list of 1",

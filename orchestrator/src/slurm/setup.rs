@@ -100,7 +100,7 @@ pub(crate) fn scripts(plan: &Plan, trials: &[Trial<'_>], settings: &SlurmSetting
         let indexes: Vec<u32> = (0..).take(group.len()).collect();
         let scripts = [(Job::Train, None), (Job::Probe, Some("NUMBER_OF_THE_FIRST"))];
         let scripts = scripts.map(|(job, after)| submit::text(&batch, job, &indexes, after)).join("\n");
-        format!("\n# {} of {all} trials of this shape\n{scripts}", group.len())
+        format!("\n# {} of {all} trials, with the same resources\n{scripts}", group.len())
     };
     groups.into_iter().map(text).collect()
 }

@@ -116,7 +116,10 @@ impl Template {
         match axes.iter().find(|axis| axis.values.len() > 1 && !template.shows(axis)) {
             Some(axis) => {
                 let label = label(axis, axes);
-                Err(format!("it does not tell the values of `{}` apart: write `{{{label}}}` in it", axis.key))
+                Err(format!(
+                    "arms that differ only in `{}` would have the same name: write `{{{label}}}` in it",
+                    axis.key
+                ))
             }
             None => Ok(template),
         }
@@ -215,7 +218,7 @@ mod tests {
         let all = names(grid.clone(), Some("L{n_local}-wd{optim.wd}"));
         assert_eq!(all, ["L0-wd0.1", "L0-wd0.2", "L8-wd0.1", "L8-wd0.2"]);
         for (template, message) in [
-            ("L{n_local}", "it does not tell the values of `optim.wd` apart: write `{wd}` in it"),
+            ("L{n_local}", "arms that differ only in `optim.wd` would have the same name: write `{wd}` in it"),
             ("L{n_locl}-{wd}", "`{n_locl}` is not a key of the grid; did you mean `n_local`?"),
             ("L{n_local", "a `{` is never closed: write `{key}`"),
         ] {

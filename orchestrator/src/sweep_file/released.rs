@@ -20,7 +20,7 @@ pub(super) const LAYOUTS: [&str; 5] = ["dinov2", "teacher", "timm", "huggingface
 pub(crate) struct ReleasedModel {
     /// Name in tables and in the column `features` of rows.
     pub(crate) name: String,
-    /// URI of the file: safetensors or .pth.
+    /// URI of the file (safetensors or .pth); a path is relative to the working folder.
     pub(crate) weights: String,
     /// Layout that the file must have; default: recognised from the names of its tensors.
     #[schemars(schema_with = "super::schema::layout")]

@@ -81,7 +81,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("seeds:", "exclude: ['[a']\nseeds:", "line 10: `exclude[0]`: \"[a\" is not a glob: unclosed character class; missing ']'"),
     ("seeds:", "grid: {loss.n_local: 3}\nseeds:", "line 10: `grid.loss.n_local`: a list of values is expected: `[0, 8]`"),
     ("seeds:", "grid: {loss.n_local: [1]}\ngrid_names: locals\nseeds:", "line 9: `arms.locals`: the grid makes an arm that is called `locals` too: rename this one"),
-    ("seeds:", "grid: {loss.n_local: [1, 2]}\ngrid_names: a\nseeds:", "line 11: `grid_names`: it does not tell the values of `loss.n_local` apart: write `{n_local}` in it"),
+    ("seeds:", "grid: {loss.n_local: [1, 2]}\ngrid_names: a\nseeds:", "line 11: `grid_names`: arms that differ only in `loss.n_local` would have the same name: write `{n_local}` in it"),
     ("loss.koleo_weight: 0.1", "slurm.node: 2", "line 8: unknown key `arms.koleo-on.slurm.node`; did you mean `arms.koleo-on.slurm.nodes`?"),
     ("seeds:", "slurm:\n  time: 3\nseeds:", "line 11: `slurm.time`: 180 s leave no time to work: a task writes its checkpoint `slurm.signal_s` = 300 s before its limit, and Slurm may say so 60 s earlier; ask for more than 360 s (a bare number is minutes), or lower signal_s"),
 ];
@@ -97,6 +97,14 @@ fn every_kind_of_mistake_has_its_sentence() {
         .filter(|(_, told, right)| told != right)
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_training_configuration_is_not_taken_for_a_sweep() {
+    assert_eq!(
+        message("# tiny\nmodel: {dim: 96}\nseed: 1\n"),
+        "s.yaml line 2: a sweep file is expected, and this is a training configuration (it has `model`): name it as `base` of a sweep file"
+    );
 }
 
 #[test]

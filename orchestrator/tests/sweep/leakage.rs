@@ -36,7 +36,7 @@ fn evidence_waits_for_a_record_and_found_copies_are_refused_with_their_remedy() 
     for args in [&["--dry-run"][..], &[]] {
         let run = bench.run(args).ends(1);
         let (train, cells) = (bench.path("train"), bench.path("cells"));
-        let told = format!("find out with `shard-builder leaks {} {}`", train.display(), cells.display());
+        let told = format!("run `shard-builder leaks {} {}`", train.display(), cells.display());
         assert!(run.err.contains(&told), "{}", run.err);
     }
     record(&bench, Comparison::Exact, 2);

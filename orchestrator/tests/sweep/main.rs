@@ -325,7 +325,7 @@ fn every_sweep_of_the_repository_resolves() {
             run.err.lines().filter(|line| line.starts_with("error: ")).all(|line| [
                 "shard set ",
                 "`init.weights`",
-                "`baselines`"
+                "`baselines["
             ]
             .iter()
             .any(|known| line.contains(known))),
@@ -348,6 +348,27 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep stain: 6 arms × 3 seeds",
     ];
     assert_eq!(lines, expected);
+}
+
+/// Nothing but shard sets is missing to whoever begins with the example of the guide.
+#[test]
+fn the_sweep_file_of_the_guide_resolves() {
+    let repository = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let guide = std::fs::read_to_string(repository.join("docs/sweeps.md")).unwrap();
+    let (_, chapter) = guide.split_once("## The file\n").unwrap();
+    let (_, block) = chapter.split_once("```yaml\n").unwrap();
+    let (example, _) = block.split_once("```").unwrap();
+    let bench = Bench::new();
+    for folder in ["guide/sweeps", "guide/train"] {
+        std::fs::create_dir_all(bench.path(folder)).unwrap();
+    }
+    std::fs::write(bench.path("guide/sweeps/my-sweep.yaml"), example).unwrap();
+    std::fs::copy(repository.join("configs/train/tiny.yaml"), bench.path("guide/train/tiny.yaml")).unwrap();
+    let args = ["sweep", "guide/sweeps/my-sweep.yaml", "--dry-run", "--worker", bench.worker()];
+    let run = bench.orchestrator(&args).ends(1);
+    let problems: Vec<&str> = run.err.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(run.out.starts_with("Sweep my-sweep: "), "{}{}", run.out, run.err);
+    assert!(!problems.is_empty() && problems.iter().all(|line| line.contains("there is no shard set ")), "{}", run.err);
 }
 
 /// A command given a file uses that file; given a name, the newest plan by its number.
@@ -409,9 +430,20 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
             SWEEP.replace("seeds:", "probe: {options: {step: '6'}}\nseeds:"),
             "`probe.options.step`: a step number is expected",
         ),
-        (SWEEP.replace("split: grouped", "split: groupd"), "has no split `groupd` (did you mean `grouped`?)"),
-        (SWEEP.replace("CELLS", "./nowhere"), "shard set ./nowhere"),
-        (format!("{SWEEP}set: {{init.weights: ./none.pth}}\n"), "`init.weights`: ./none.pth cannot be read"),
+        (SWEEP.replace("split: grouped", "split: groupd"), "`shards.eval[0].split`: shard set "),
+        (
+            SWEEP.replace("split: grouped", "split: groupd"),
+            "has no split `groupd`; did you mean `grouped`? (to make it: ",
+        ),
+        (
+            SWEEP.replace("CELLS", "./nowhere"),
+            "sweep.yaml line 5: `shards.eval[0].uri`: there is no shard set ./nowhere: ",
+        ),
+        (SWEEP.replace("TRAIN", "s3:/nowhere"), "s3:/nowhere looks like an address, but is only the path of a folder"),
+        (
+            format!("{SWEEP}set: {{init.weights: ./none.pth}}\n"),
+            "sweep.yaml line 12: `init.weights`: there is no file ./none.pth: correct the path",
+        ),
     ];
     for (sweep, said) in cases {
         let bench = Bench::new().sweep(&sweep);

@@ -5,9 +5,14 @@ use crate::harness::{Bench, SWEEP, runs, wait_until};
 #[test]
 fn sweeps_are_listed_with_how_far_they_have_come() {
     let bench = Bench::new().with("DOUBLE_FAIL_IF", "koleo_weight\": 0.1");
-    let none = bench.orchestrator(&["list", "--store", "store"]).ends(0);
+    let missing = bench.orchestrator(&["list", "--store", "store"]).ends(1);
+    assert!(missing.err.contains("there is no store at ") && missing.err.contains("--store"), "{}", missing.err);
+    std::fs::create_dir(bench.path("empty")).unwrap();
+    let none = bench.orchestrator(&["list", "--store", "empty"]).ends(0);
     assert!(none.out.is_empty() && none.err.contains("contains no sweep"), "{}{}", none.out, none.err);
     bench.run(&[]).ends(3);
+    let misspelt = bench.orchestrator(&["status", "benhc", "--store", "store"]).ends(1);
+    assert!(misspelt.err.contains("contains no sweep `benhc`; did you mean `bench`?"), "{}", misspelt.err);
     let bench = bench.sweep(&SWEEP.replace("name: bench", "name: other").replace("[0, 1]", "[0, 1, 2]"));
     bench.run(&["--only", "reference"]).ends(0);
     let list = bench.orchestrator(&["list", "--store", "store"]).ends(0).out;

@@ -59,7 +59,7 @@ const EXAMPLES: &Examples = &[
         "segment",
         [
             "shard-builder segment my-smears.yaml --data ./data --diameter 80 --out ./cells",
-            "shard-builder segment configs/sources/chula-rbc-12.yaml --data ./data --pictures 10 --out ./cells",
+            "shard-builder segment configs/sources/chula-rbc-12.yaml --data ./data --diameter 40 --pictures 10 --out ./cells",
         ],
     ),
     (

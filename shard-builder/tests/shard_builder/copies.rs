@@ -120,14 +120,14 @@ fn a_turned_copy_between_training_and_evaluation_is_reported_and_shares_a_group(
     let row = &rows[0];
     assert_eq!((row["crosses"].as_str(), row["how"].as_str()), ("training and evaluation", "near"));
     assert_eq!((row["image_a"].as_str(), row["image_b"].as_str()), ("leak.png", "2.png"));
-    assert!(stdout(&found).contains("1 between training and evaluation"), "{}", stdout(&found));
+    assert!(stdout(&found).contains("between training and evaluation: 1;"), "{}", stdout(&found));
     assert!(stderr(&found).contains("compare signatures"), "the search says how far it is: {}", stderr(&found));
     assert!(image::open(out.join("duplicates.png")).expect("a sheet").width() > 1000);
     for (set, near, groups) in [("joined", "join", 12), ("apart", "ignore", 13)] {
         let made = bench.build(set, &["--size", "64", "--near-copies", near]);
         assert!(made.status.success());
-        let warned =
-            stdout(&made).contains("source train: copies link 1 of its 6 groups with other groups, up to 1 into one");
+        let warned = stdout(&made)
+            .contains("source train: copies of images join 1 of its 6 groups (patients or slides) with other groups;");
         assert_eq!(warned, near == "join", "{}", stdout(&made));
         let set = bench.open(set);
         let names: BTreeSet<String> = (0..set.len()).map(|row| set.meta(row).expect("row").group.to_string()).collect();

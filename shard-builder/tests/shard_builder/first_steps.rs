@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use image::{Rgb, RgbImage};
+
 use crate::support::{Bench, is_shard, picture, report, run, stderr, stdout};
 
 fn text(path: &Path) -> &str {
@@ -45,7 +47,7 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
     }
     assert!(image::open(&sheet).expect("a sheet").width() > 300);
     let again = run(&["describe", text(&folder), "--out", text(&yaml)]);
-    assert!(stderr(&again).contains("are not replaced"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("exists and is not overwritten"), "{}", stderr(&again));
     let next = stdout(&described);
     let command = next.lines().find(|line| line.starts_with("shard-builder build")).expect("the next command");
     let out = bench.path("set");
@@ -61,6 +63,43 @@ fn two_commands_lead_from_an_unknown_folder_to_a_verified_set() {
     let gone = run(&["describe", "/no/such/folder"]);
     assert_eq!(stderr(&gone), "error: there is no folder /no/such/folder\n");
     assert!(written.contains("membership: own\n"), "{written}");
+}
+
+/// A dark disc on a bright field, as a cell of 40 px that is `x` px from the left edge.
+fn disc(x: f32) -> RgbImage {
+    RgbImage::from_fn(120, 100, |across, down| {
+        let inside = (across as f32 - x).hypot(down as f32 - 50.0) < 20.0;
+        Rgb([200, if inside { 120 } else { 230 }, 200])
+    })
+}
+
+#[test]
+fn segment_says_why_no_cell_was_found_and_tries_the_diameter_of_the_command_line() {
+    let bench = Bench::new();
+    bench.save("a", "whole.png", &disc(60.0));
+    bench.save("a", "cut.png", &disc(8.0));
+    let segment = |out: &str, more: &[&str]| {
+        let (sources, data, out) = (bench.path("sources"), bench.path("data"), bench.path(out));
+        run(&[&["segment", text(&sources), "--data", text(&data), "--out", text(&out)], more].concat())
+    };
+    bench.describe("a", "images: {include: ['*.png']}\ngroup: {by: folder}\ncells: {segment: {diameter: 40}}");
+    let flat = segment("flat", &[]);
+    let said = stderr(&flat);
+    assert!(!flat.status.success() && said.contains("no cell was found in any image"), "{said}");
+    assert!(said.contains("a: 2 × it is in no folder, so `group: { by: folder, up: 1 }` gives it no group"), "{said}");
+    bench.describe("a", "images: {include: ['*.png']}\ncells: {segment: {diameter: 400}}");
+    let large = segment("large", &[]);
+    assert!(!large.status.success() && stderr(&large).contains("2 × no cell was found in it"), "{}", stderr(&large));
+    let tried = segment("tried", &["--diameter", "40"]);
+    assert!(tried.status.success(), "{}", stderr(&tried));
+    assert!(
+        stdout(&tried).contains("2 pictures with outlines beside it, of 2 images with cells"),
+        "{}",
+        stdout(&tried)
+    );
+    bench.describe("a", "images: {include: ['*.png']}\ncells: {segment: {diameter: 40}}");
+    let built = bench.build("set", &["--product", "cells"]);
+    assert!(stdout(&built).contains("source a: the squares of 1 of 2 cells reach over the edge"), "{}", stdout(&built));
 }
 
 /// The seed of the first picture of a source: no two of these tests' sources show the same.
@@ -121,7 +160,7 @@ fn splits_that_readers_see_part_no_group_and_survive_removal() {
         bench.build("role", &["--product", "cells", "--splits", "role", "--rows-per-shard", "16", "--verify"]);
     assert!(by_role.status.success(), "{}", stderr(&by_role));
     assert!(stdout(&by_role).contains("splits: 40 train, 7 test"), "{}", stdout(&by_role));
-    assert!(stdout(&by_role).contains("warning: 1 groups are in both"), "{}", stdout(&by_role));
+    assert!(stdout(&by_role).contains("warning: train and test share 1 group,"), "{}", stdout(&by_role));
     let files = bench.files("role");
     let shards: Vec<&str> =
         files.keys().filter(|name| is_shard(name)).filter_map(|name| name.rsplit('/').next()).collect();
@@ -137,7 +176,7 @@ fn splits_that_readers_see_part_no_group_and_survive_removal() {
     let grouped =
         bench.build("grouped", &["--product", "cells", "--splits", "grouped", "--test-share", "0.3", "--verify"]);
     assert!(grouped.status.success(), "{}", stderr(&grouped));
-    assert!(!stdout(&grouped).contains("are in both"), "{}", stdout(&grouped));
+    assert!(!stdout(&grouped).contains("train and test share"), "{}", stdout(&grouped));
     assert_ne!(set.digest(), bench.open("grouped").digest());
 
     let out = bench.path("without");

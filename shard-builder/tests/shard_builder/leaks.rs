@@ -77,7 +77,7 @@ fn copies_across_two_sets_are_found_without_their_images_and_removed() {
     ]);
     assert_eq!(rows, planted, "{text}");
     for said in [
-        "10 training images compared with 5 evaluation images: 1 pairs with the same bytes, 1 with the same pixels, 3 near",
+        "10 training images compared with 5 evaluation images. Pairs with the same bytes: 1; with the same pixels: 1; near-copies: 3;",
         "of training source smears: 1 of 6 images are copies",
         "of training source web: 4 of 4 images are copies",
         "shard-builder remove",
@@ -153,7 +153,11 @@ fn of_small_images_near_copies_are_not_told_and_damaged_fingerprints_are_refused
     });
     let said = run(&["leaks", &sets[0], &sets[1]]);
     let text = stdout(&said);
-    assert!(text.contains("1 pairs with the same bytes, 0 with the same pixels, 0 near"), "{text}{}", stderr(&said));
+    assert!(
+        text.contains("Pairs with the same bytes: 1; with the same pixels: 0; near-copies: 0;"),
+        "{text}{}",
+        stderr(&said)
+    );
     assert!(
         text.contains("2 of 2 images of") && text.contains("are below 200 px: near-copies of single cells"),
         "{text}"

@@ -74,7 +74,7 @@ fn a_killed_build_is_no_set_refuses_others_and_ends_without_debris() {
     assert!(said.contains("run the same build again"), "{said}");
     let resumed = bench.build("killed", &OPTIONS);
     assert!(
-        resumed.status.success() && stdout(&resumed).contains("2 of the shards were finished before"),
+        resumed.status.success() && stdout(&resumed).contains("finished by an earlier attempt and kept: 2 shards"),
         "{}",
         stdout(&resumed)
     );
@@ -210,8 +210,11 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     assert_eq!(kinds(&less), kinds(&set));
     let card = String::from_utf8(less["README.md"].clone()).expect("UTF-8");
     assert!(card.contains("from 2 sources") && card.contains("| c | 1 | 4 | 1 | MIT | M | training |"), "{card}");
-    assert!(card.contains("1 pairs with the same bytes") && card.contains("- c: 4 blank (4 flagged)"), "{card}");
-    assert!(!card.contains("| b |") && card.contains("- **c**: T. H. C\n"), "{card}");
+    assert!(
+        card.contains("1 pair of images (1 with the same bytes") && card.contains("- c: 4 blank (4 flagged)"),
+        "{card}"
+    );
+    assert!(!card.contains("| b |") && card.contains("- **c**: T. Home: H. Citation: C\n"), "{card}");
     assert_eq!(listed(&bench, "less"), named(&bench, "less"));
     let images = bench.images("less");
     assert!(images.len() == 6 && images.iter().all(|row| row["source"] != "b"), "{images:?}");
@@ -227,7 +230,7 @@ fn remove_writes_what_build_writes_refuses_other_places_and_goes_on() {
     let twice = run(&["remove", &uri(&bench, "less"), "--source", "a", "--out", &uri(&bench, "twice")]);
     assert!(twice.status.success(), "{}", stderr(&twice));
     let card = String::from_utf8(bench.files("twice")["README.md"].clone()).expect("UTF-8");
-    assert!(card.contains("- **c**: T. H. C\n") && !card.contains("**a**"), "{card}");
+    assert!(card.contains("- **c**: T. Home: H. Citation: C\n") && !card.contains("**a**"), "{card}");
 }
 
 #[test]
@@ -368,8 +371,8 @@ fn a_damaged_shard_of_a_killed_build_is_made_again() {
         let resumed = bench.build(&out, &OPTIONS);
         assert!(resumed.status.success(), "{number}: {}", stderr(&resumed));
         let (said, warned) = (stdout(&resumed), stderr(&resumed));
-        assert!(said.contains("1 of the shards were finished before"), "{said}");
-        assert!(said.contains("1 of the shards were damaged and were made again"), "{said}");
+        assert!(said.contains("finished by an earlier attempt and kept: 1 shard\n"), "{said}");
+        assert!(said.contains("damaged and made again: 1 shard\n"), "{said}");
         assert!(warned.contains(&first) && warned.contains("is made again"), "{warned}");
         assert!(bench.files(&out) == whole, "{number}");
     }
@@ -453,7 +456,10 @@ fn shards_without_a_record_of_their_build_are_a_part_of_a_set() {
     assert!(bench.build("set", &OPTIONS).status.success());
     put(&bench.path("part/shards/readme.txt"), b"a text");
     let said = stderr(&run(&["verify", &uri(&bench, "part")]));
-    assert!(said.contains("manifest.json does not exist"), "{said}");
+    assert!(
+        said.contains("manifest.json does not exist") && said.contains("`shard-builder build` makes one"),
+        "{said}"
+    );
     let shard = named(&bench, "set")[0].clone();
     put(&bench.path("part").join(&shard), &bench.files("set")[&shard]);
     let said = stderr(&run(&["verify", &uri(&bench, "part")]));

@@ -101,7 +101,7 @@ const EXAMPLES: &Examples = &[
     (
         "simulate",
         [
-            "worker simulate configs/train/reddino-large.yaml",
+            "worker simulate configs/train/reddino-small.yaml",
             "worker simulate configs/train/reddino-large.yaml --world 64 --then 48",
         ],
     ),

@@ -70,14 +70,19 @@ fn credentials(uri: &str, set: impl Fn(&str) -> bool) -> Option<Finding> {
         if given.is_empty() { vec![format!("{} not set", names[0])] } else { given }
     });
     let words = words.collect::<Vec<_>>().join(", ");
+    let of_machine = format!("none in the environment, so the role of this machine is used: {words}");
     Some(match missing {
         Some(remedy) => Finding::fail(name, words, remedy),
-        None => Finding::ok(name, words),
+        None if variables(uri).iter().take(CREDENTIALS).any(|names| any(names)) => Finding::ok(name, words),
+        None => Finding::not_checked(name, of_machine),
     })
 }
 
 const ID: &[&str] = &["AWS_ACCESS_KEY_ID"];
 const SECRET: &[&str] = &["AWS_SECRET_ACCESS_KEY"];
+
+/// How many of [`variables`], from the first, give access to the store.
+const CREDENTIALS: usize = 3;
 
 /// The variables by which the store at `uri` is reached; each with the other names that the client knows for it.
 fn variables(uri: &str) -> &'static [&'static [&'static str]] {
@@ -233,9 +238,14 @@ mod tests {
     #[test]
     fn credentials_are_told_as_set_or_not() {
         assert!(credentials("/data", |_| false).is_none());
-        for (uri, outcome) in [("s3://b", Outcome::Ok), ("gs://b", Outcome::Ok), ("az://c", Outcome::Fail)] {
-            assert_eq!(credentials(uri, |_| false).unwrap().outcome, outcome, "{uri}");
+        let without = |uri: &str| credentials(uri, |_| false).unwrap();
+        for (uri, outcome) in
+            [("s3://b", Outcome::NotChecked), ("gs://b", Outcome::NotChecked), ("az://c", Outcome::Fail)]
+        {
+            assert_eq!(without(uri).outcome, outcome, "{uri}");
         }
+        assert!(without("s3://b").detail.starts_with("none in the environment, so the role of this machine is used: "));
+        assert_eq!(credentials("s3://b", |_| true).unwrap().outcome, Outcome::Ok);
         let half = credentials("s3://b", |name| name == "AWS_SECRET_ACCESS_KEY").unwrap();
         assert_eq!(half.outcome, Outcome::Fail);
         assert!(half.detail.contains("AWS_SECRET_ACCESS_KEY set"), "{}", half.detail);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use run_spec::config::{Precision, TrainConfig};
+use run_spec::layer::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
@@ -80,10 +81,10 @@ impl Accelerator {
                 half,
             });
         }
-        if !Path::new(name).is_file() {
-            bail!("--gpu {name}: h100, h200, a100, l40s, cpu, or a JSON file that describes one (docs/clusters.md)");
+        if !Path::new(name).is_file() && !name.contains(['/', '.']) {
+            bail!("--gpu {name}: unknown GPU{}", what_else(name));
         }
-        let text = std::fs::read_to_string(name).with_context(|| format!("read --gpu {name}"))?;
+        let text = terminal::read_text("GPU file", Path::new(name))?;
         let read: Self = serde_json::from_str(&text).with_context(|| format!("--gpu {name}"))?;
         Ok(Self { half, ..read })
     }
@@ -104,6 +105,15 @@ impl Accelerator {
         let of = if self.is_cpu { "the matrix rate measured here" } else { "the peak of its data sheet" };
         format!("{least:.0} to {most:.0} % of {of}")
     }
+}
+
+/// What may be meant by a `name` that no GPU has: the end of a sentence.
+fn what_else(name: &str) -> String {
+    let known: Vec<&str> = KNOWN.iter().map(|(key, ..)| *key).chain(["cpu"]).collect();
+    nearest(name, known.iter().copied()).map_or_else(
+        || format!("; known are {}, or give a JSON file that describes one (docs/clusters.md)", known.join(", ")),
+        suggestion,
+    )
 }
 
 /// The processor of this machine: its matrix rate with the threads that LibTorch takes, and all of its memory.

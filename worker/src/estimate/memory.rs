@@ -62,13 +62,13 @@ impl Memory {
     pub(super) fn parts(&self) -> [(&'static str, f64); 8] {
         [
             ("weights of student and teacher", self.weights),
-            ("moments of AdamW", self.moments),
+            ("AdamW's two moments", self.moments),
             ("gradients", self.gradients),
             ("activations of the student", self.activations),
-            ("targets", self.targets),
+            ("targets from the teacher", self.targets),
             ("heads and logits", self.heads),
             ("batch", self.batch),
-            ("libraries", self.libraries),
+            ("libraries (LibTorch, CUDA)", self.libraries),
         ]
     }
 

@@ -170,6 +170,11 @@ fn gib(bytes: f64) -> String {
 }
 
 impl Estimate {
+    /// What the estimate assumes of the network between nodes; nothing if there is one node.
+    fn between_nodes(&self) -> &'static str {
+        if self.nodes > 1 { ", between nodes assumed as fast as within one (see docs/clusters.md)" } else { "" }
+    }
+
     /// What helps where a rank's part does not fit.
     fn remedy(&self) -> String {
         match self.largest_images_per_gpu {
@@ -177,7 +182,8 @@ impl Estimate {
             most => {
                 let parts = self.gradient_accumulation.map(|parts| format!("set train.gradient_accumulation={parts}, or "));
                 format!(
-                    "{most} images fit on a GPU: take {} GPUs, or {}try train.activation_checkpointing=true",
+                    "a GPU has room for {}; use {} GPUs, or {}try train.activation_checkpointing=true",
+                    counted(most, "image"),
                     (self.images_per_gpu * self.gpus).div_ceil(most),
                     parts.unwrap_or_default()
                 )
@@ -199,20 +205,23 @@ impl terminal::Report for Estimate {
         let mut rows: Vec<Vec<String>> =
             self.memory.parts().iter().map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
         let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
-        row("memory: all", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
+        row("memory: total", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
         row("largest batch per GPU that fits", counted(self.largest_images_per_gpu, "image"));
         row("parameters", format!("{} million", short(self.parameters as f64 / 1e6)));
         row("operations per step", format!("{} Tflop", short(self.flops_per_step / 1e12)));
-        row("sent per rank and step", format!("{} MB", short(self.wire_bytes_per_step / 1e6)));
+        row("sent per rank and step", format!("{} MB{}", short(self.wire_bytes_per_step / 1e6), self.between_nodes()));
         row("checkpoint", gib(self.checkpoint_bytes as f64));
-        row("its copies in a node's memory", gib(self.checkpoint_host_bytes_per_node as f64));
+        row("copy of a checkpoint, host memory per node", gib(self.checkpoint_host_bytes_per_node as f64));
         row("images per second", format!("{} ({})", self.images_per_s.text("images/s"), self.images_per_s_by));
-        row("CPU cores for augmentation, per GPU", self.augment_cores_per_gpu.text("like this machine's"));
+        row(
+            "CPU cores for augmentation, per GPU",
+            self.augment_cores_per_gpu.text("(measured now, on one core of this machine)"),
+        );
         row("time", self.hours.text("hours"));
-        row("energy", self.kwh.text("kWh, GPUs and those cores"));
+        row("energy", self.kwh.text("kWh, of the GPUs and these cores"));
         row("emissions", format!("{} ({} kg/kWh: {})", self.kg_co2e.text("kg CO2e"), self.kg_per_kwh, self.grid));
         if let Some(price) = self.price {
-            row("price", price.text("of the currency of --price"));
+            row("price", price.text("(in the currency of --price)"));
         }
         lines.push(terminal::columns(&rows, &[]));
         if !self.fits {
@@ -269,7 +278,9 @@ mod tests {
         for (words, said) in [
             (&["--nodes", "0"][..], "at least one"),
             (&["--nodes", "999"], "each rank needs an image"),
-            (&["--gpu", "h1000"], "h100"),
+            (&["--gpu", "h1000"], "--gpu h1000: unknown GPU; did you mean `h100`?"),
+            (&["--gpu", "zzz"], "unknown GPU; known are h100, h200, a100, l40s, cpu,"),
+            (&["--gpu", "nosuch.json"], "there is no GPU file nosuch.json"),
         ] {
             let error = of(crate::bench::SMALL, &[], words).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

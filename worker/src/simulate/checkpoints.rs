@@ -26,7 +26,7 @@ pub(super) fn ranges(config: &ResolvedConfig, world: usize) -> Result<String> {
     ensure!(end == bytes, "the parts are {end} bytes of {bytes}: a bug of the parts");
     let mib = |bytes: Option<&u64>| bytes.copied().unwrap_or(0) as f64 / f64::from(1 << 20);
     let (least, most) = (mib(lengths.iter().min()), mib(lengths.iter().max()));
-    Ok(format!("{:.0} MiB are {world} parts of {least:.1} to {most:.1} MiB", mib(Some(&bytes))))
+    Ok(format!("{:.0} MiB in {world} parts of {least:.1} to {most:.1} MiB", mib(Some(&bytes))))
 }
 
 /// Writes a checkpoint on `world` ranks, loses a rank in the next one, and goes on with `then` ranks.
@@ -60,7 +60,8 @@ pub(super) fn failure(config: &ResolvedConfig, world: usize, then: usize) -> Res
     let left = keys.iter().filter(|key| key.contains(&format!("20-a{first:04}"))).count();
     ensure!(left == 0, "{left} parts of the attempt that died are left");
     Ok(format!(
-        "written by {world} ranks, a rank lost in the next one; {then} ranks go on from step 10 with the same digest, and {} keys are left",
+        "{world} ranks write a checkpoint and lose a rank during the next one; {then} ranks continue from step 10 with the same digest; \
+         {} objects remain in the store",
         keys.len()
     ))
 }

@@ -54,7 +54,7 @@ pub(super) fn meet(world: usize) -> Result<String> {
     // They part together: each waits for the others' goodbye.
     std::thread::scope(|scope| ranks.into_iter().for_each(|rank| drop(scope.spawn(move || drop(rank)))));
     let note = if here < world { " (as many as this process may have connections)" } else { "" };
-    Ok(format!("{here} ranks{note} met in {met:.2} s; that one gives up reached all in {heard:.2} s"))
+    Ok(format!("{here} ranks{note} met in {met:.2} s; when one gave up, all others knew within {heard:.2} s"))
 }
 
 /// Ranks whose connections, with both ends here, this process may have open.

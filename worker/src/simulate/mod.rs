@@ -48,9 +48,9 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<()> {
         Ok(())
     };
     part("shares of a step", &mut || shares::check(&config, &[args.world, then]))?;
-    part("ranges of a checkpoint", &mut || checkpoints::ranges(&config, args.world))?;
-    part("failure and going on", &mut || checkpoints::failure(&config, args.world, then))?;
-    part("meeting over TCP", &mut || meeting::meet(args.world))?;
+    part("parts of a checkpoint", &mut || checkpoints::ranges(&config, args.world))?;
+    part("failure and restart", &mut || checkpoints::failure(&config, args.world, then))?;
+    part("rendezvous over TCP", &mut || meeting::meet(args.world))?;
     let (seconds, peak_mb) = (began.elapsed().as_secs_f64(), process_memory::peak_mb());
     terminal::report(&Simulation { schema: 1, world: args.world, then, parts, seconds, peak_mb }, args.json)?;
     Ok(())
@@ -61,7 +61,7 @@ impl terminal::Report for Simulation {
         let row = |part: &Part| vec![part.what.to_owned(), format!("{:.2} s", part.seconds), part.found.clone()];
         let rows: Vec<Vec<String>> = self.parts.iter().map(row).collect();
         format!(
-            "{} ranks, then {}, in one process\n{}\nall: {:.1} s, {} MiB at the most",
+            "{} ranks, and {} after a failure, simulated in one process\n{}\ntotal: {:.1} s, peak memory {} MiB",
             self.world,
             self.then,
             terminal::columns(&rows, &[1]),

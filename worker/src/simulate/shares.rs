@@ -26,5 +26,9 @@ pub(super) fn check(config: &TrainConfig, worlds: &[usize]) -> Result<String> {
         }
     }
     let (least, most) = (sizes.iter().min().copied().unwrap_or(0), sizes.iter().max().copied().unwrap_or(0));
-    Ok(format!("{STEPS} steps are the same images on 1, {worlds:?} ranks; {least} to {most} images a rank"))
+    let worlds: Vec<String> = worlds.iter().map(usize::to_string).collect();
+    Ok(format!(
+        "{STEPS} steps use the same images on 1 rank and on {} ranks; {least} to {most} images per rank",
+        worlds.join(" and ")
+    ))
 }

@@ -66,7 +66,8 @@ pub(crate) fn around_drawn(annotations: Vec<Annotation>, size: (u32, u32), rule:
     let mut found = OutlinedCells::default();
     for Annotation { region, label, at, .. } in annotations {
         let Some(cell) = region.as_ref().and_then(Region::cell) else {
-            let reason = "has a place and no outline; without `cells.drawn` it gives a cell".to_owned();
+            let reason =
+                "has a place but no outline; without `cells: { drawn: true }` a cell is cut around it".to_owned();
             found.issues.push(LabelIssue { at, reason });
             continue;
         };

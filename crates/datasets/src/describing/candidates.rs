@@ -5,27 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use segmentation::MaskOptions;
 
 use super::files::Found;
+use super::folders::{Meaning, levels};
 use super::tables;
 use crate::reading::{Listing, Root};
 use crate::schema::{LabelRule, name_of, stem_of};
 
-/// Names of folders that say nothing of the images in them.
-pub(super) const NO_CLASSES: [&str; 14] = [
-    "images",
-    "image",
-    "img",
-    "imgs",
-    "jpegimages",
-    "data",
-    "dataset",
-    "train",
-    "training",
-    "test",
-    "testing",
-    "val",
-    "valid",
-    "validation",
-];
 /// Most bytes of a file that is looked into.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -137,13 +121,9 @@ fn attribute(text: &str) -> Option<String> {
     Some(rest.split_once('"')?.1.split_once('"')?.0.to_owned())
 }
 
-/// The rule that a folder names the class of its images.
-fn folders(found: &Found) -> Option<LabelRule> {
-    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-    for image in &found.images {
-        *classes.entry(name_of(folder(image))).or_default() += 1;
-    }
-    let says = |name: &str| !name.is_empty() && !NO_CLASSES.contains(&name.to_lowercase().as_str());
-    let fits = (2..=60).contains(&classes.len()) && classes.keys().all(|name| says(name));
-    (fits && found.images.len() >= 3 * classes.len()).then_some(LabelRule::Folder { up: 1 })
+/// The rules that a folder names the class of its images, where the names of the folders are those of classes.
+fn folders(found: &Found) -> Vec<LabelRule> {
+    let levels = levels(found).into_iter();
+    let classes = levels.filter(|level| level.meaning == Meaning::Classes && level.may_be_classes());
+    classes.map(|level| LabelRule::Folder { up: level.up }).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::reading::{Listing, Root};
-use crate::schema::{Exclude, stem_of};
+use crate::schema::{Exclude, name_of, stem_of};
 
 /// Words in the names of files and folders that hold masks.
 const MASK_WORDS: [&str; 6] = ["_mask", "-mask", "_masks", "masks/", "mask/", "_seg."];
@@ -49,6 +49,11 @@ impl Found {
             }
         }
         found.images.sort();
+        if found.exclude.is_empty()
+            && let Some(include) = of_all_folders(&found.images, listing)
+        {
+            found.include = include;
+        }
         found
     }
 }
@@ -84,11 +89,23 @@ fn by<'a>(paths: &[&'a String], of: impl Fn(&str) -> String) -> BTreeMap<String,
     }
 }
 
+/// A glob for each ending of the images, whatever their folder, so that images of folders that are added later are included too; nothing
+/// where such globs would include other files.
+fn of_all_folders(images: &[String], listing: &Listing) -> Option<Vec<String>> {
+    let endings: BTreeSet<String> = images.iter().map(|image| ending_of(image)).collect();
+    let included = listing.files.iter().filter(|path| endings.contains(&ending_of(path))).count();
+    let fits = !endings.contains("") && included == images.len();
+    fits.then(|| endings.iter().map(|ending| format!("**/*{ending}")).collect())
+}
+
 /// A glob of the files of the same folder and ending.
 fn glob_of(path: &str) -> String {
-    let (folder, name) =
-        path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("{folder}/"), name));
+    let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let folder: String = folder.chars().map(|c| if "[]{}*?".contains(c) { '?' } else { c }).collect();
-    let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()));
-    format!("{folder}*{ending}")
+    format!("{folder}*{}", ending_of(path))
+}
+
+/// The ending of a file's name, in lower case and with its dot; empty for a name without a dot.
+fn ending_of(path: &str) -> String {
+    name_of(path).rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }

@@ -4,29 +4,26 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use super::candidates::NO_CLASSES;
 use super::files::Found;
-use crate::schema::{LabelRule, folder_of};
+use super::folders::NO_CLASSES;
+use crate::schema::folder_of;
 
 /// Beginnings of names that may be those of patients or slides: what stands before a last number.
 const BEFORE_A_NUMBER: &str = r"([^/]*[^/0-9_. -])[_. -]*\d+\.[^./]+$";
 /// The same before the last `_` or `-`.
 const BEFORE_A_MARK: &str = r"([^/]+)[_-][^/_-]+\.[^./]+$";
 
-/// Group rules that part the images into several groups of several images, as YAML with their counts.
-pub(super) fn possible(found: &Found, label: Option<&LabelRule>) -> Vec<String> {
+/// Group rules that divide the images into several groups of several images, as YAML with their counts. Levels of folders that the
+/// description uses already (`used`) are left out.
+pub(super) fn possible(found: &Found, used: &[u32]) -> Vec<String> {
     let mut rules = Vec::new();
-    let is_class = matches!(label, Some(LabelRule::Folder { .. }));
-    for up in 1..=2 {
+    for up in (1..=2).filter(|up| !used.contains(up)) {
         let folder = |image: &str| {
             let name = folder_of(image, up)?;
             (!NO_CLASSES.contains(&name.to_lowercase().as_str())).then(|| name.to_owned())
         };
-        if !(is_class && up == 1) {
-            rules.extend(
-                counted(found, &folder).map(|counts| format!("group: {{ by: folder, up: {up} }} gives {counts}")),
-            );
-        }
+        let counts = counted(found, &folder);
+        rules.extend(counts.map(|counts| format!("group: {{ by: folder, up: {up} }} gives {counts}")));
     }
     for pattern in [BEFORE_A_MARK, BEFORE_A_NUMBER] {
         let Ok(compiled) = Regex::new(pattern) else { continue };
@@ -65,13 +62,13 @@ mod tests {
     #[test]
     fn folders_and_beginnings_of_names_are_offered_where_they_part_the_images() {
         let slides = found(&["p1/a_1.png", "p1/a_2.png", "p2/b_1.png", "p2/b_2.png"]);
-        let said = possible(&slides, None);
+        let said = possible(&slides, &[]);
         assert!(
             said[0].contains("by: folder, up: 1") && said[0].contains("2 groups of up to 2 images: p1, p2"),
             "{said:?}"
         );
         assert!(said.iter().any(|rule| rule.contains("by: pattern")), "{said:?}");
-        assert!(possible(&slides, Some(&LabelRule::Folder { up: 1 }))[0].contains("pattern"));
-        assert!(possible(&found(&["images/1.png", "images/2.png", "images/3.png"]), None).is_empty());
+        assert!(possible(&slides, &[1])[0].contains("pattern"));
+        assert!(possible(&found(&["images/1.png", "images/2.png", "images/3.png"]), &[]).is_empty());
     }
 }

@@ -5,6 +5,7 @@
 
 mod candidates;
 mod files;
+mod folders;
 mod groups;
 mod licence;
 mod sheet;
@@ -34,7 +35,7 @@ pub struct Draft {
     pub yaml: String,
     /// What it says once it is read back.
     pub source: Source,
-    /// Whether the images should be cut into cells: they have labels.
+    /// Whether labels were found, so that the images can be cut into cells.
     pub has_labels: bool,
     /// Some images with the labels that were found drawn into them, and lines that say which image and which labels.
     pub tiles: Vec<Tile>,

@@ -6,16 +6,26 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::files::Found;
+use super::folders::{FolderLevel, Meaning, group_level, levels};
 use super::groups;
 use super::trial::Trial;
 use crate::annotation::ImageLabels;
 use crate::error::DatasetError;
 use crate::reading::Listing;
-use crate::schema::Source;
 use crate::schema::text::shortened;
+use crate::schema::{LabelRule, Source};
 
 /// Labels that a comment names.
 const MOST_LABELS: usize = 40;
+
+/// What a description without labels says about labels and cells.
+const NO_LABELS: &str = "\
+# Could not tell: where labels are. No file in a known format has labels for the images.
+label: { from: none }
+# Possible: find single cells without labels, for `build --product cells`. 40 stands for the usual diameter of a red cell in pixels;
+# `shard-builder segment` draws what a value finds.
+# cells: { segment: { diameter: 40 } }
+";
 
 /// A name for the source of a folder: its own, as far as a name may hold it.
 pub(super) fn name_of_folder(path: &Path) -> String {
@@ -58,6 +68,9 @@ pub(super) fn written(
     let unknown = if licence.is_none() { "title, home, licence" } else { "title, home" };
     let _ = writeln!(text, "# Could not tell: {unknown}, citation, modality, stain, magnification, um_per_px.");
     text.push_str(&head(name, licence.map_or("unknown", |(licence, _)| licence)));
+    text.push_str(
+        "# `own` are images of your own. For a public dataset choose another value (docs/sources.md, `membership`).\n",
+    );
     match licence {
         Some((_, file)) => {
             let _ = writeln!(text, "# guessed: the licence, by `{}`; it may be that of code.", shortened(file));
@@ -71,44 +84,115 @@ pub(super) fn written(
     for about in listing.files.iter().filter(|path| path.to_lowercase().contains("readme")).take(3) {
         let _ = writeln!(text, "# `{}` may say where the images come from.", shortened(about));
     }
+    images(&mut text, found);
+    let levels = levels(found);
+    group(&mut text, found, &levels, tried.first().map(|best| &best.rule));
+    labels(&mut text, tried, sample, &levels);
+    text
+}
+
+/// Which files are images.
+fn images(text: &mut String, found: &Found) {
     let _ = writeln!(text, "# Recognised by their first bytes: {} images.", found.images.len());
     text.push_str("images:\n  include:\n");
     for glob in &found.include {
         let _ = writeln!(text, "    - {}", quoted(glob));
     }
-    if !found.exclude.is_empty() {
-        for why in &found.why {
-            let _ = writeln!(text, "  # guessed: {}", shortened(why));
-        }
-        text.push_str("  exclude:\n");
-        for exclude in &found.exclude {
-            let (glob, why) = (quoted(&exclude.glob), quoted(&exclude.why));
-            let _ = writeln!(text, "    - {{ glob: {glob}, why: {why}, unlabelled: true }}");
-        }
+    if found.exclude.is_empty() {
+        return;
     }
-    text.push_str("# Could not tell: which images are of one patient or slide. Each is a group of its own until `group` says otherwise;\n");
-    text.push_str("# a split may then put one patient on both sides (docs/sources.md, `group`).\n");
-    for possible in groups::possible(found, tried.first().map(|best| &best.rule)) {
-        let _ = writeln!(text, "# Possible: {possible}");
+    for why in &found.why {
+        let _ = writeln!(text, "  # guessed: {}", shortened(why));
     }
-    text.push_str("group: { by: image }\n");
-    labels(&mut text, tried, sample);
-    text
+    text.push_str("  exclude:\n");
+    for exclude in &found.exclude {
+        let (glob, why) = (quoted(&exclude.glob), quoted(&exclude.why));
+        let _ = writeln!(text, "    - {{ glob: {glob}, why: {why}, unlabelled: true }}");
+    }
 }
 
-fn labels(text: &mut String, tried: &[Trial], sample: usize) {
+/// Which images belong together, by the folders if these may be patients or slides. Otherwise each image is a group.
+fn group(text: &mut String, found: &Found, levels: &[FolderLevel], label: Option<&LabelRule>) {
+    let label_up = label.and_then(folder_label);
+    let used = group_level(levels, label_up);
+    match used {
+        Some(level) if level.meaning == Meaning::Groups => {
+            let _ = writeln!(
+                text,
+                "# guessed: each folder is a patient or slide, by its name ({}). A split never divides a group.",
+                shortened(&level.named())
+            );
+        }
+        Some(level) => {
+            let _ = writeln!(
+                text,
+                "# Could not tell: whether the folders are patients or slides, or classes of cells ({}).\n\
+                 # Written is the safe rule: each folder is a group, which a split never divides. Keep it if the folders are patients or slides.",
+                shortened(&level.named())
+            );
+        }
+        None => {
+            text.push_str("# Could not tell: which images are of one patient or slide. Each is a group of its own until `group` says otherwise;\n");
+            text.push_str("# a split may then put one patient on both sides (docs/sources.md, `group`).\n");
+        }
+    }
+    if used.is_some() {
+        alternative(text, levels, label);
+    }
+    let ups: Vec<u32> = used.map(|level| level.up).into_iter().chain(label_up).collect();
+    for possible in groups::possible(found, &ups) {
+        let _ = writeln!(text, "# Possible: {possible}");
+    }
+    match used {
+        Some(level) => {
+            let _ = writeln!(text, "group: {{ by: folder, up: {} }}", level.up);
+        }
+        None => text.push_str("group: { by: image }\n"),
+    }
+}
+
+/// What to write if the folders are not patients or slides: without other labels they may be classes.
+fn alternative(text: &mut String, levels: &[FolderLevel], label: Option<&LabelRule>) {
+    let classes = levels.iter().find(|level| label.is_none() && level.may_be_classes());
+    let _ = match classes {
+        Some(level) => writeln!(
+            text,
+            "# Possible: group: {{ by: image }} and label: {{ from: folder, up: {} }}, if the folders are classes of cells ({})",
+            level.up,
+            shortened(&level.named())
+        ),
+        None => writeln!(text, "# Possible: group: {{ by: image }}, if images of one folder do not belong together"),
+    };
+}
+
+/// The level of folders that a rule takes labels from.
+fn folder_label(rule: &LabelRule) -> Option<u32> {
+    if let LabelRule::Folder { up } = rule { Some(*up) } else { None }
+}
+
+fn labels(text: &mut String, tried: &[Trial], sample: usize, levels: &[FolderLevel]) {
     let Some((best, others)) = tried.split_first() else {
-        text.push_str("# Could not tell: where labels are. No file in a known format has labels for the images.\nlabel: { from: none }\n");
+        text.push_str(NO_LABELS);
         return;
     };
-    let _ = writeln!(text, "# guessed: the rule below gives {} of {sample} sampled images labels.", best.images);
+    let up = folder_label(&best.rule);
+    if let Some(level) = levels.iter().find(|level| Some(level.up) == up) {
+        let _ = writeln!(
+            text,
+            "# guessed: each folder is a class of cells, by its name ({}), and labels its images.\n\
+             # Possible: group: {{ by: folder, up: {} }} and label: {{ from: none }}, if each folder is a patient or slide",
+            shortened(&level.named()),
+            level.up
+        );
+    }
+    let _ = writeln!(text, "# guessed: the rule below gives labels to {} of {sample} sampled images.", best.images);
     if let Some(reason) = &best.first_issue {
-        let _ = writeln!(text, "# Of their labels {} are not used; the first: {}", best.issues, shortened(reason));
+        let _ = writeln!(text, "# {} of their labels are not used; the first: {}", best.issues, shortened(reason));
     }
     let _ = writeln!(text, "label: {}", flow(&serde_json::to_value(&best.rule).unwrap_or_default()));
     for other in others.iter().filter(|other| other.images == best.images && other.counts != best.counts).take(2) {
         let rule = flow(&serde_json::to_value(&other.rule).unwrap_or_default());
-        let _ = writeln!(text, "# Also possible: label: {rule}");
+        let _ = writeln!(text, "# Possible: label: {rule}");
     }
     let seen: Vec<String> =
         best.counts.iter().take(MOST_LABELS).map(|(label, count)| format!("{} {count}", shortened(label))).collect();

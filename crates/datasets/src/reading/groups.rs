@@ -80,9 +80,7 @@ impl<'a> GroupBook<'a> {
         let value = match self.rule {
             GroupRule::Image => image,
             GroupRule::Constant { value } => value,
-            GroupRule::Folder { up } => {
-                folder_of(image, *up).ok_or("it has no folder that many levels up, from which its group would come")?
-            }
+            GroupRule::Folder { up } => folder_of(image, *up).ok_or_else(|| no_folder(*up))?,
             GroupRule::Pattern { .. } => self
                 .pattern
                 .as_ref()
@@ -111,6 +109,18 @@ impl<'a> GroupBook<'a> {
             Ok(group) => text::plain(group).map(|()| group.as_str()).map_err(|reason| format!("its group {reason}")),
             Err(reason) => Err(reason.clone()),
         }
+    }
+}
+
+/// Why an image has no group by the folder `up` levels above it.
+fn no_folder(up: u32) -> String {
+    let rule = format!("`group: {{ by: folder, up: {up} }}` gives it no group");
+    let image = "if each image may stand alone, write `group: { by: image }`";
+    match up {
+        1 => {
+            format!("it is in no folder, so {rule}: put the images of each patient or slide into a folder, or, {image}")
+        }
+        _ => format!("it has fewer than {up} folders above it, so {rule}: choose a smaller `up`, or, {image}"),
     }
 }
 

@@ -49,8 +49,8 @@ pub struct GroupCounts {
     pub all: usize,
     /// Of them, those that are joined with others.
     pub joined: usize,
-    /// The most of them that are joined into one.
-    pub largest: usize,
+    /// Groups that are left, once they are joined.
+    pub left: usize,
 }
 
 /// How many groups of each source were joined, in the order of the sources; `groups` is what [`joined_groups`] returned.
@@ -69,7 +69,7 @@ pub fn count_groups(sources: usize, images: &[ImageRecord], groups: &[String]) -
             let own = members.iter().filter(|(_, of)| *of == source).count();
             counts.all += own;
             counts.joined += if is_joined { own } else { 0 };
-            counts.largest = counts.largest.max(own);
+            counts.left += usize::from(own > 0);
         }
     }
     counts

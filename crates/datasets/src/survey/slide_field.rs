@@ -159,7 +159,11 @@ impl SlideField<'_> {
         used.cuts.retain(|_| kept.next().copied().unwrap_or(true));
         let mut kept = stays.iter();
         used.cells.retain(|_| kept.next().copied().unwrap_or(true));
-        if used.cuts.is_empty() { Err("none of its rows is its own".to_owned()) } else { Ok(()) }
+        if used.cuts.is_empty() {
+            Err("all of its squares show glass or belong to fields beside it".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     fn keeps(&self, cut: &Cut, product: Product) -> bool {

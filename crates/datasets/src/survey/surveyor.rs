@@ -209,7 +209,7 @@ impl Surveyor<'_> {
             Product::Cells if rule.drawn => match labels {
                 ImageLabels::Annotations(drawn) => outlined(record, group, around_drawn(drawn, size, rule)),
                 ImageLabels::Missing(reason) => Err(reason),
-                ImageLabels::Whole(_) => Err("its label draws no outline; take `cells.drawn` out".to_owned()),
+                ImageLabels::Whole(_) => Err("its label has no outline; remove `cells: { drawn: true }`".to_owned()),
             },
             Product::Cells => {
                 let (cuts, issues) = around_labels(size, labels, rule)?;

@@ -55,7 +55,7 @@ pub const FEWEST_DF: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEstimate {
     /// Too few seeds in both arms.
-    #[error("common seeds: {have}; an interval over seeds needs {FEWEST_SEEDS}: run {} more", FEWEST_SEEDS - have)]
+    #[error("an interval over seeds needs {FEWEST_SEEDS} common seeds, not {have}: run {} more", FEWEST_SEEDS - have)]
     TooFewSeeds {
         /// The number of seeds that both arms have.
         have: usize,
@@ -71,8 +71,8 @@ pub enum NoEstimate {
     },
     /// Too little says how much groups differ from one seed to the next.
     #[error(
-        "how groups differ takes {FEWEST_DF} more groups than folds, with two in each, or {FEWEST_DF} more folds than sources, with two of \
-         each; there are {groups} groups, {folds} folds, {sources} sources"
+        "too few groups to estimate how they differ: {FEWEST_DF} more groups than folds are needed (two or more in each fold), or \
+         {FEWEST_DF} more folds than sources (two or more of each source); there are {groups} groups, {folds} folds, {sources} sources"
     )]
     FewGroups {
         /// The number of groups.

@@ -1,6 +1,6 @@
 //! The sentences that a reader needs to read the numbers of a table right.
 
-use super::{POWER, SMOKE_TEST, Table};
+use super::{Line, POWER, SMOKE_TEST, Table};
 use crate::render::metric_words;
 use crate::stats::estimate::Estimand;
 
@@ -71,11 +71,12 @@ impl Table {
         format!(
             "Verdict: equivalent if the {:.0} % interval lies within ±{} points, else better or worse if p (Holm) is below {}, else \
              undecided; \"+4\" means that four more seeds would decide, if mean and spread stayed the same. Detectable differences \
-             are given for a power of {:.0} %.",
+             are given for a power of {:.0} %.{}",
             100.0 * (1.0 - 2.0 * self.rules.alpha),
             100.0 * self.rules.margin,
             self.rules.alpha,
             100.0 * POWER,
+            if self.lines.iter().any(Line::is_baseline) { " Baselines are not arms and get no verdict." } else { "" },
         )
     }
 }

@@ -115,7 +115,7 @@ impl TrainConfig {
             rule(
                 !checkpoint.keep_best || every.is_none_or(falls_on_a_probe),
                 "checkpoint.every_steps",
-                "checkpoint.keep_best needs a score of each snapshot: choose a multiple of log.probe_every_steps",
+                "checkpoint.keep_best needs a score of each checkpoint: choose a multiple of log.probe_every_steps",
             ),
         ]
     }

@@ -21,7 +21,7 @@ macro_rules! section {
 }
 
 section! {
-    /// The backbone (recipe: plain pre-norm ViT with LayerScale).
+    /// The backbone: a plain pre-norm ViT with LayerScale.
     Model {
         /// Embedding width D; a multiple of `heads`.
         dim: i64 = 384,
@@ -52,7 +52,7 @@ section! {
 section! {
     /// Size of the projection heads that turn features into logits.
     Head {
-        /// A second head for iBOT; shared when false.
+        /// Whether iBOT has a head of its own; otherwise it shares that of DINO.
         separate: bool = false,
         /// Number of prototypes K, the width of the logits.
         prototypes: i64 = 65536,
@@ -60,11 +60,11 @@ section! {
         hidden: i64 = 2048,
         /// Width of the normalised bottleneck before the prototypes.
         bottleneck: i64 = 256,
-        /// Prototypes of iBOT's own head; null as the DINO head.
+        /// Prototypes of iBOT's own head; null: as many as the DINO head.
         ibot_prototypes: Option<i64> = None,
-        /// Hidden width of iBOT's own head; null as the DINO head.
+        /// Hidden width of iBOT's own head; null: that of the DINO head.
         ibot_hidden: Option<i64> = None,
-        /// Bottleneck width of iBOT's own head; null as the DINO head.
+        /// Bottleneck width of iBOT's own head; null: that of the DINO head.
         ibot_bottleneck: Option<i64> = None,
     }
 }
@@ -73,7 +73,7 @@ section! {
     Loss {
         /// Local crops per image.
         n_local: i64 = 1,
-        /// The local loss counts when `n_local` is greater: 1 in the published code, 0 upstream.
+        /// The local loss is used if `n_local` is greater than this: 1 in the published code, 0 in DINOv2.
         local_loss_above: i64 = 1,
         /// Weights of the DINO terms.
         dino_normaliser: DinoNormaliser = DinoNormaliser::Published,
@@ -87,11 +87,11 @@ section! {
         koleo_weight: f64 = 0.0,
         /// Smallest norm in KoLeo's normalisation.
         koleo_norm_eps: f64 = 1e-8,
-        /// Added to each component of a difference before its norm: 1e-4 published, 1e-8 upstream.
+        /// Added to each component of a difference before its norm: 1e-4 in the published code, 1e-8 in DINOv2.
         koleo_pair_eps: f64 = 1e-4,
         /// Added inside KoLeo's logarithm.
         koleo_log_eps: f64 = 1e-8,
-        /// Pairs that are no neighbours to KoLeo.
+        /// Pairs that KoLeo ignores when it looks for the nearest neighbour.
         koleo_exclude: KoleoExclude = KoleoExclude::None,
         /// Weight of SIGReg (arXiv:2511.08544), in place of KoLeo or beside it; 0 leaves it out.
         sigreg_weight: f64 = 0.0,
@@ -173,8 +173,8 @@ section! {
         sampling: Sampling = Sampling::Uniform,
         /// With `sampling: weights`: the weight of every source, by name; 0 leaves one out.
         source_weights: BTreeMap<String, f64> = BTreeMap::new(),
-        /// With `sampling: temperature`: a source of n rows has weight n^(1/temperature). 1 is its share of the rows, a very
-        /// high one treats all sources alike.
+        /// With `sampling: temperature`: a source of n rows has weight n^(1/temperature). With 1 it is drawn by its share of the
+        /// rows; with a very high value all sources are drawn equally often.
         sampling_temperature: f64 = 1.0,
     }
 }
@@ -211,9 +211,9 @@ section! {
         flip_p: f64 = 0.85,
         /// Probability of a vertical flip.
         vflip_p: f64 = 0.85,
-        /// Probability of a quarter-turn draw.
+        /// Probability of a rotation by a random number of quarter turns.
         rot90_p: f64 = 0.85,
-        /// DINOv2's wrapper applies blur with one less the stated probability; true is as published.
+        /// DINOv2's code applies blur with the probability 1 − p instead of p; true does the same, as published.
         blur_p_inverted: bool = true,
     }
 }
@@ -242,22 +242,22 @@ section! {
         /// Seconds that a rank waits in one call for its peers before the run ends with an error; set it longer than the slowest step
         /// and the slowest write of a checkpoint.
         step_deadline_s: f64 = 600.0,
-        /// The published loop runs one step more than epochs × epoch_length.
+        /// Run one step more than epochs × epoch_length, as the published code does.
         extra_step: bool = false,
     }
 }
 section! {
-    /// Snapshots of the whole training state.
+    /// Checkpoints of the whole training state.
     Checkpoint {
-        /// Number of steps between two snapshots.
+        /// Number of steps between two checkpoints.
         every_steps: u64 = 1000,
-        /// Snapshots kept besides the final one.
+        /// Number of checkpoints that are kept besides the final one.
         keep: u64 = 3,
-        /// Keep the snapshot with the best score of the online probe (`log.probe_every_steps`) too, however old.
+        /// Also keep the checkpoint with the best score of the online probe (`log.probe_every_steps`), however old.
         keep_best: bool = false,
-        /// Keep the snapshots of steps that are a multiple of this too, however old; null keeps none for that.
+        /// Also keep the checkpoints of steps that are a multiple of this, however old; null keeps none for this reason.
         keep_every: Option<u64> = None,
-        /// Each rank writes a part of the snapshot, instead of rank 0 the whole. The bytes are the same.
+        /// Each rank writes a part of the checkpoint; otherwise rank 0 writes the whole. The bytes are the same.
         sharded: bool = false,
     }
 }
@@ -268,7 +268,7 @@ section! {
         every_steps: u64 = 10,
         /// Steps between the slower measurements (RankMe).
         collapse_every_steps: u64 = 100,
-        /// Emissions of a kilowatt hour of the place where training runs, in kg CO2e; null takes the world average.
+        /// Emissions per kilowatt hour where training runs, in kg CO2e; null takes the world average.
         grid_kg_per_kwh: Option<f64> = None,
         /// Local folder for TensorBoard event files of rank 0; null writes none.
         tensorboard: Option<String> = None,
@@ -276,26 +276,26 @@ section! {
         prometheus: Option<String> = None,
         /// Steps between two online probes, which score the teacher on a small labelled set; null makes none.
         probe_every_steps: Option<u64> = None,
-        /// Shard set of labelled cells for the online probe, as small as will do: training waits.
+        /// Shard set of labelled cells for the online probe; keep it small, because training waits for it.
         probe_shards: Option<String> = None,
         /// Split of that shard set.
         probe_split: Option<String> = None,
     }
 }
 section! {
-    /// How the run's store and its shard set are asked. Nothing here changes weights.
+    /// How calls to the run's store and its shard set are repeated. Nothing here changes weights.
     Store {
-        /// Seconds that a call waits for a store that has answered before and is away now; 0 leaves it at the client's own
-        /// retries, which end within seconds.
+        /// Seconds that a call waits for a store that has answered before and does not answer now; with 0 there are only the
+        /// client's own retries, which end within seconds.
         retry_for: u64 = 900,
     }
 }
 section! {
-    /// Initial weights: drawn from a seed or read from a file.
+    /// Initial weights: random, from a seed, or read from a file.
     Init {
         /// Seed of random weights; null takes `seed`.
         seed: Option<u64> = None,
-        /// URI of weights to start from; null draws them.
+        /// URI of weights to start from; null takes random weights.
         weights: Option<String> = None,
     }
 }

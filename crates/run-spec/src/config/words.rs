@@ -42,7 +42,7 @@ word_enum! {
     }
 }
 word_enum! {
-    /// What joins the ranks.
+    /// How the ranks communicate.
     Collective {
         /// What the launcher and the device ask for: one rank, MPI on CPUs, NCCL on GPUs.
         Auto = "auto",

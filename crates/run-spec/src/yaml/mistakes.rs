@@ -85,6 +85,8 @@ const OF_VALUES: &[(&str, &str)] = &[
     ("augmentation: {ops: Blur}", "line 1: `augmentation.ops`: a list is expected, not the text \"Blur\"; write it between brackets: [a]"),
     ("data: {source_weights: {a: x}}", "line 1: `data.source_weights.a`: a number is expected, not the text \"x\""),
     ("loss: {koleo_weight: -5}", "line 1: `loss.koleo_weight`: a number from 0 is expected, not -5"),
+    ("# a sweep\nname: s\nbase: b.yaml\nshards: {}\n", "line 2: a training configuration is expected, and this is a sweep file (it has `base` and `shards`)"),
+    ("learning_rate: 3", "line 1: unknown key `learning_rate`; did you mean `optim.lr`?"),
     ("loss: {koleo_wieght: 5}", "line 1: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"),
 ];
 

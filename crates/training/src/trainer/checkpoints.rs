@@ -23,7 +23,7 @@ impl Trainer<'_> {
         let began = Instant::now();
         ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
         if let (Some(writes), true, true) = (self.keeper.writes(), asked, self.first()) {
-            tracing::info!(step = %writes, "asked to stop: first the checkpoint that is being written is finished");
+            tracing::info!("stopping: first the checkpoint of step {writes} is finished, which is being written");
         }
         self.finish_parts()?;
         self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
@@ -72,7 +72,9 @@ impl Trainer<'_> {
         let (record, bytes) = (self.checkpoint_record(asked), self.copies.share(copy));
         if asked && self.first() {
             let (step, from) = (self.step, self.keeper.kept_step());
-            tracing::info!(step, %from, "asked to stop: writing the last checkpoint; if killed before it is done, the run continues from the one before");
+            tracing::info!(
+                "stopping: writing a checkpoint of step {step} (if this process is killed before it is written, the run continues from step {from})"
+            );
         }
         let lines = self.metrics.take();
         if in_parts {
@@ -110,7 +112,7 @@ impl Trainer<'_> {
             Some(of_ranks) => self.keeper.publish_parts(record, of_ranks),
             None => {
                 let step = record.step;
-                tracing::error!(%step, "the checkpoint is left out, since not all ranks could write their parts");
+                tracing::error!("there is no checkpoint of step {step}: not all ranks could write their parts");
                 Ok(())
             }
         }

@@ -165,7 +165,9 @@ impl<'a> LabelBook<'a> {
         let size = wide((width, height));
         match self.rule {
             LabelRule::None => nothing("the source has no labels"),
-            LabelRule::Folder { up } => self.whole(folder_of(image, *up), "the image is not in such a folder"),
+            LabelRule::Folder { up } => {
+                self.whole(folder_of(image, *up), "it is in no folder whose name could be its label")
+            }
             LabelRule::Pattern { .. } => {
                 let found = self.pattern.as_ref().and_then(|pattern| pattern.captures(image)).and_then(|c| c.get(1));
                 self.whole(found.map(|label| label.as_str()), "the label pattern does not match")

@@ -24,7 +24,7 @@ function verdicts(report) {
   return {
     title: "Verdicts",
     how: `an arm is better or worse if its difference to ${report.reference ?? "the reference"} is larger than chance allows in the whole ` +
-      `family of comparisons, equivalent if the difference certainly lies within \u00b1${margin} points, and undecided if this design shows neither. ` +
+      `family of comparisons, equivalent if its 90 % interval lies within \u00b1${margin} points, and undecided if this design shows neither. ` +
       "Undecided does not mean equal.",
     parts,
   };

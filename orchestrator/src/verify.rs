@@ -54,7 +54,7 @@ impl SetAsideScope {
                 "restore it from a copy, or let --repair set the attempt aside: the next sweep does the trial again"
             }
             Self::Run(_) => {
-                "restore it from a copy, or let --repair set it aside: training goes on from the newest whole checkpoint"
+                "restore it from a copy, or let --repair set it aside: training continues from the newest whole checkpoint"
             }
             Self::Root => {
                 "restore it from a copy, or let --repair set it aside: the next `sweep FILE` writes what it needs anew"

@@ -94,7 +94,7 @@ pub(crate) struct TrainArgs {
     /// Change one key of the configuration.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Write a checkpoint after this step and exit with status 85; without this option, or with a later step, the command goes on.
+    /// Write a checkpoint after this step and exit with status 85. The same command without this option, or with a later step, continues.
     #[arg(long, value_name = "STEP")]
     pub(crate) stop_at: Option<u64>,
     /// Print each metrics line on standard output too.

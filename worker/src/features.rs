@@ -129,7 +129,10 @@ impl<'a> Extractor<'a> {
         }
         bar.finish_and_clear();
         let (cost, images_per_s) = (model.cost(side), rows as f64 / began.elapsed().as_secs_f64());
-        tracing::info!(parameters = cost.parameters, flops_per_image = cost.flops, images_per_s, "{what}: done");
+        let (millions, gflop) = (cost.parameters as f64 / 1e6, cost.flops as f64 / 1e9);
+        tracing::info!(
+            "{what}: done, {images_per_s:.1} images/s ({millions:.1} million parameters, {gflop:.2} Gflop per image)"
+        );
         Ok(Features::new(model.width(self.token) as usize, out)?)
     }
 

@@ -64,7 +64,7 @@ fn verify_width(models: &[Model]) -> Result<()> {
         && let Some(other) = others.iter().find(|other| width(other) != width(first))
     {
         bail!(
-            "{} has tokens of {} numbers and {} of {}: one basis of colours needs models of one width; look at them one by one",
+            "features of {} have {} numbers and those of {} have {}: only models whose features are equally long share a sheet; look at them one by one",
             first.name,
             width(first),
             other.name,

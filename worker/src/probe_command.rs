@@ -165,7 +165,7 @@ impl Probed<'_> {
             let spread = Spread::of(features, cells.classes().of_row())?;
             Ok((evaluate(cells, features, &probes)?, spread))
         })?;
-        tracing::info!(features = name, seconds = began.elapsed().as_secs_f64(), "probed");
+        tracing::info!("{name}: scored in {:.1} s", began.elapsed().as_secs_f64());
         let measures = self.further(name, &evaluation, (features, model))?;
         Ok(Scored { features: name.to_owned(), origin, evaluation, spread, measures })
     }
@@ -190,12 +190,7 @@ impl Probed<'_> {
             if let Some(model) = of_network(measures::Evaluation::Cost) {
                 found.extend(cost::measures(model, self.extractor)?);
             }
-            tracing::info!(
-                features = name,
-                evaluation = of.name(),
-                seconds = began.elapsed().as_secs_f64(),
-                "evaluated"
-            );
+            tracing::info!("{name}: {} evaluated in {:.1} s", of.name(), began.elapsed().as_secs_f64());
         }
         Ok(found)
     }
@@ -261,10 +256,11 @@ impl ScoringArgs {
         let split_digest = Digest::of(&shards.store().get(&split_key(&self.split))?);
         expectation::digest(&self.expect, expectation::Key::Split, &place, &split_digest)?;
         tracing::info!(
-            cells = cells.len(),
-            classes = cells.classes().names().len(),
-            groups = cells.groups(),
-            "probing"
+            "scoring on {}: {}, {}, {}",
+            self.shards,
+            terminal::counted(cells.len(), "cell"),
+            terminal::counted(cells.classes().names().len(), "class"),
+            terminal::counted(cells.groups(), "group")
         );
         let sources: Vec<Arc<str>> = shards.metas().map(|meta| meta.source).collect();
         let scoring = Scoring { sources: Classes::encode(&sources), shards, cells, split_digest, out, predictions };

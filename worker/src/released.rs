@@ -167,8 +167,9 @@ pub(crate) fn open(
             }
             let adopted = weights::adopt(&shape, tensors, uri)?;
             let found = WeightsLayout::from(adopted.layout);
-            let (layout, unexpected) = (adopted.layout, adopted.unexpected.join(", "));
-            tracing::info!(weights = uri, %layout, shape = shape_words(&shape), unexpected, "read weights");
+            let (layout, unused) = (adopted.layout, adopted.unexpected.join(", "));
+            let unused = if unused.is_empty() { unused } else { format!("; tensors that are not used: {unused}") };
+            tracing::info!("weights {uri}: layout {layout}, {}{unused}", shape_words(&shape));
             (found, Box::new(Encoder::of_adopted(shape, adopted, device)?) as Box<dyn Frozen>)
         }
     };

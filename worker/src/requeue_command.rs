@@ -59,7 +59,7 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
     let began = before.last().is_none_or(|last| last.attempts < attempts);
     verify_code(args.code, args.near_limit, began)?;
     if run.finished()?.is_some() {
-        bail!("{}: the run is done, there is nothing to restart", args.out);
+        bail!("{}: the run is done, and there is nothing to restart", args.out);
     }
     let newest = run.checkpoints()?.pop();
     let mut now = Restart {
@@ -100,10 +100,10 @@ fn may_start_here(now: &Restart, before: &[Restart], most: usize) -> bool {
 /// Refuses what a new start would not change; `began` if the run was claimed since its last restart.
 fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
     match code {
-        0 => bail!("the run finished, there is nothing to restart"),
+        0 => bail!("the run has finished, and there is nothing to restart"),
         STOPPED if !near_limit => bail!(
             "the run was asked to stop, and not by the warning before its time limit (cancelled, preempted, or the limit came without \
-             --signal=B:USR1@…): it stays ended; the same command goes on from its checkpoint"
+             --signal=B:USR1@…), so it is not restarted; the same command continues it from its checkpoint"
         ),
         STOPPED | RANK_LOST | 129.. => Ok(()),
         _ if !began => Ok(()),

@@ -65,9 +65,9 @@ pub(crate) fn found(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -
         let pairs = found.leaks.pairs();
         if pairs > 0 {
             tracing::warn!(
-                pairs,
-                table = found.table_uri(),
-                "transductive: the training set contains copies of images"
+                "transductive: the training set contains copies of images of this set ({}, listed in {})",
+                terminal::counted(pairs, "pair"),
+                found.table_uri()
             );
         }
         return Ok(Some(pairs > 0));
@@ -80,13 +80,14 @@ pub(crate) fn found(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -
         Ok(train) if train.digest() == *trained_on => train,
         Ok(_) => {
             tracing::warn!(
-                uri,
-                "the set at this address is not the one the run was trained on, so whether images are shared is unknown"
+                "{uri} is not the set on which the run was trained, so nobody knows whether images are shared"
             );
             return Ok(None);
         }
         Err(error) => {
-            tracing::warn!(uri, %error, "the training set cannot be read: whether images are shared is not known");
+            tracing::warn!(
+                "{uri}: the training set cannot be read, so nobody knows whether images are shared: {error}"
+            );
             return Ok(None);
         }
     };
@@ -104,7 +105,7 @@ fn recorded(trained_on: &Digest, places: &Places<'_>, eval: &ShardSet) -> Option
     let more = places.leaks.and_then(|uri| Store::open_file(uri).ok()).map(|(store, _)| store);
     let stores: Vec<&Store> = [Some(eval.store()), train.as_ref(), more.as_ref()].into_iter().flatten().collect();
     FoundLeaks::find(&stores, trained_on, &eval.digest()).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the record of leaks cannot be read");
+        tracing::warn!("the record of leaks cannot be read: {error}");
         None
     })
 }

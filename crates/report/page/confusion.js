@@ -9,7 +9,7 @@ function confusion(report) {
   if (parts.length === 0) return null;
   return {
     title: "Confusions",
-    how: "a row is a true class, a column what the primary probe predicted, summed over seeds; framed cells are right predictions. Shown are percent of the row. " +
+    how: "a row is a true class, a column what the primary probe predicted, summed over seeds; framed cells are correct predictions. The numbers are percent of the row. " +
       "In the difference, blue means that the arm predicts this more often than the reference does, orange less often.",
     parts,
   };

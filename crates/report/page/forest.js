@@ -13,7 +13,7 @@ function forest(report) {
     title: "Differences",
     how: `each row is an arm minus ${report.reference}. The ring is the estimate; the thin line with caps the ${Math.round(100 * report.level)} % interval over new ` +
       "seeds and new groups, the thick line the 90 % one, which must lie inside the green band to call the arm equivalent. " +
-      "An arrow stands where a line goes on beyond the figure. Where a row has no interval, its verdict says why.",
+      "An arrow marks a line that continues beyond the figure. If a row has no interval, its verdict says why.",
     parts,
   };
 }

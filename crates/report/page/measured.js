@@ -9,7 +9,7 @@ function measured(report) {
   if (parts.length === 0) return null;
   return {
     title: "Further evaluations",
-    how: "what was asked for beyond the protocol: mean \u00b1 standard deviation over seeds, shares in percent. All of it is descriptive: there is neither p nor verdict.",
+    how: "evaluations beyond the standard protocol: mean \u00b1 standard deviation over seeds, shares in percent. All of them are descriptive: they have no p and no verdict.",
     parts,
   };
 }

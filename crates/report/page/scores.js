@@ -9,7 +9,7 @@ function scores(report) {
   if (parts.length === 0) return null;
   return {
     title: "Scores",
-    how: "\u00b1 is the standard deviation over seeds; that over folds has a column of its own, since the two measure different things. " +
+    how: "\u00b1 is the standard deviation over seeds; the standard deviation over folds has a column of its own, because it measures something else. " +
       "p and verdict are given only for primary comparisons; all other lines are descriptive. Click a column title to sort.",
     parts,
   };

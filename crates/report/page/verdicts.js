@@ -23,8 +23,8 @@ function verdicts(report) {
   const margin = number(report.margin);
   return {
     title: "Verdicts",
-    how: `an arm is better or worse where the difference to ${report.reference ?? "the reference"} is larger than chance allows in the whole ` +
-      `family of comparisons, equivalent where it is known to lie within \u00b1${margin} points, and undecided where this design cannot tell. ` +
+    how: `an arm is better or worse if its difference to ${report.reference ?? "the reference"} is larger than chance allows in the whole ` +
+      `family of comparisons, equivalent if its 90 % interval lies within \u00b1${margin} points, and undecided if this design shows neither. ` +
       "Undecided does not mean equal.",
     parts,
   };

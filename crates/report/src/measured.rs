@@ -151,7 +151,7 @@ fn risk_curve(dataset: &str, probe: &str, lines: &[&MeasuredLine]) -> Chart {
         group: COVERAGE.to_owned(),
         title: format!("{dataset}: {}", probe.replace('_', " ")),
         how: "the probe answers only the cells of which it is most certain; the vertical axis is the share of wrong answers among them, mean ± \
-        one standard deviation over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
+        one standard deviation over seeds. If the curve falls towards the left, the answers with the highest confidence are more often correct."
             .to_owned(),
         kind: ChartKind::Line,
         x: "share of the cells answered".to_owned(),

@@ -128,8 +128,8 @@ fn compared(table: &Table) -> Option<String> {
     Some(format!(
         "A score is the metric of each fold, averaged over the folds of a source, then over sources, then over seeds. Differences to \
          {reference} are paired by seed; their {} % intervals cover new seeds and new groups of these sources (the analysis of multi-reader studies \
-         of Obuchowski & Rockette with seeds as readers and groups as cases, critical values of Cochran & Cox). An arm is called equivalent where the \
-         {} % interval lies within ±{} points (two one-sided tests), else better or worse where p is below {} after Holm's correction over {}, else \
+         of Obuchowski & Rockette with seeds as readers and groups as cases, critical values of Cochran & Cox). An arm is called equivalent if the \
+         {} % interval lies within ±{} points (two one-sided tests), else better or worse if p is below {} after Holm's correction over {}, else \
          undecided. What a design can detect is given for a power of {} %.",
         percent(table.level()),
         percent(1.0 - 2.0 * table.rules.alpha),

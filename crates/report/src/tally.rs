@@ -192,7 +192,7 @@ impl Tally {
             group: COVERAGE.to_owned(),
             title: set.to_owned(),
             how: "the primary probe keeps only the cells of which it is most certain; the vertical axis is the share of wrong predictions among \
-            them, mean over seeds. Where the curve falls towards the left, the answers with the highest confidence are more often right."
+            them, mean over seeds. If the curve falls towards the left, the answers with the highest confidence are more often correct."
                 .to_owned(),
             kind: ChartKind::Line,
             x: "share of the cells kept".to_owned(),

@@ -140,36 +140,36 @@ evaluations! {
     Mlp: "mlp", "The probe mlp: a network with one hidden layer", "", settings::mlp();
     /// Whether probabilities are true.
     Calibration: "calibration", "Calibration error, Brier score, risk and coverage of each probe with probabilities",
-        "Calibration error: the mean distance between confidence and share of right answers; Brier: from 0 to 2; AURC: the share of wrong \
+        "Calibration error: the mean distance between confidence and share of correct answers; Brier: from 0 to 2; AURC: the share of wrong \
          answers, averaged over how many of the cells are answered, the most certain first. Lower is better in all three.",
         settings::calibration();
     /// Scores from fewer labels.
     LabelEfficiency: "label_efficiency", "Scores of linear_standardised from 1 to 100 % of the training cells, whole groups at a time",
-        "The score where only a share of the training cells, whole images at a time, is labelled; at small shares an image may be more than \
-         the share. An arm that is higher at small shares needs fewer labels.",
+        "The score if only a share of the training cells is labelled, whole images at a time (a single image may be more than a small share). An \
+         arm that is higher at small shares needs fewer labels.",
         settings::label_efficiency();
     /// Scores from a number of labels of each class.
     LabelsPerClass: "labels_per_class", "Scores of linear_standardised from 1 to 100 labelled cells of each class, image by image",
-        "The score where only so many training cells of each class are labelled, taken image by image; of a class that has fewer, all. An arm that \
-         is higher at small numbers needs fewer labels.",
+        "The score if only so many training cells of each class are labelled, taken image by image (all cells of a class that has fewer). An arm \
+         that is higher at small numbers needs fewer labels.",
         settings::labels_per_class();
     /// Scores on a source that no fit has seen.
     LeaveOneSourceOut: "leave_one_source_out", "Scores of linear_standardised on each source, fitted to all others",
-        "The score on each source where the probe has seen no cell of it. The worst of them is what a new laboratory may get.", Value::Null;
+        "The score on each source if the probe has seen no cell of it. The worst of them shows what a new laboratory may get.", Value::Null;
     /// Anomalies found from normal cells alone.
     Anomaly: "anomaly", "How well distances to normal cells find each other class (--normal CLASS: which one is normal)",
-        "AUROC: how often a cell of the class lies farther from normal cells than a normal cell does; 50 % is chance. AUPR is to be compared \
-         with the prevalence, which is its chance.",
+        "AUROC: how often a cell of the class lies farther from normal cells than a normal cell does; 50 % is chance. Compare AUPR with \
+         the prevalence, which is its value by chance.",
         settings::anomaly();
     /// What features say of the source of a cell.
-    Robustness: "robustness", "How well features tell the source of a cell, and whether neighbours share class or source",
-        "source: how well features tell the source, beside what the class alone tells (source_by_class), and from features less the mean of \
-         their class (source_within_class); lower is more robust. Biology index: 1 where neighbours share the class, 0 where they share the source.",
+    Robustness: "robustness", "How well the source of a cell can be predicted from its features, and whether neighbours share class or source",
+        "source: how well the source is predicted from the features, beside prediction from the class alone (source_by_class) and from features \
+         minus the mean of their class (source_within_class); lower is more robust. Biology index: 1 if neighbours share the class, 0 if they share the source.",
         settings::robustness();
     /// What features cost.
-    Cost: "cost", "Parameters, operations for one image, and images a second of the network that gives the features",
-        "Parameters and operations of the features alone, without heads, counted; a multiplication and its addition are two operations. Images a \
-         second are those of the network on its device, without reading and decoding, and depend on the machine and what else ran on it.",
+    Cost: "cost", "Parameters, operations for one image, and images per second of the network that gives the features",
+        "Parameters and operations of the features alone, without heads, counted; a multiplication and its addition are two operations. Images \
+         per second are those of the network on its device, without reading and decoding; they depend on the machine and on what else ran on it.",
         Value::Null;
     /// What a score means nothing without.
     Controls: "controls", "Shuffled labels, the class by source alone, and the largest class",

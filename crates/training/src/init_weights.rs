@@ -46,11 +46,10 @@ pub(crate) fn start_from(state: &mut State, uri: &str, waiting: &Waiting) -> Res
 pub(crate) fn log(init: &InitRecord, uri: &str) {
     let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     tracing::info!(
-        weights = uri,
-        layout = init.layout,
-        missing = list(&init.missing),
-        unexpected = list(&init.unexpected),
-        reshaped = list(&init.reshaped),
-        "training starts from these weights"
+        "training starts from weights {uri} (layout {}); tensors missing there: {}; not used: {}; resized: {}",
+        init.layout,
+        list(&init.missing),
+        list(&init.unexpected),
+        list(&init.reshaped)
     );
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(store_uri: &str, key: &str, job: Job) -> Result<ExitCode> {
     match standing(&store, &trial, attempt, key, job)? {
         Standing::Wanted => {}
         Standing::Done => return Ok(ExitCode::SUCCESS),
-        Standing::Unwanted(why) => bail!("attempt {attempt} of {} is not wanted: {why}", trial.label()),
+        Standing::Unwanted(why) => bail!("attempt {attempt} of {} does not run: {why}", trial.label()),
     }
     // The node may see another worker, another store or less room than the machine that planned.
     let findings = check::check(&store, &batch.plan, &[trial], &batch.setting.worker, None);

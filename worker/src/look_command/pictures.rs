@@ -64,7 +64,10 @@ impl Pictures {
         };
         match found.as_slice() {
             [one] => Ok(*one),
-            [] => bail!("no image is called {name}; the {} images are rows from 0, ids, or names of files", self.len()),
+            [] => bail!(
+                "no image is called {name}; name one of the {} images by its row (from 0), its id, or its file name",
+                self.len()
+            ),
             several => bail!("{} images are called {name}; give more letters of the id", several.len()),
         }
     }

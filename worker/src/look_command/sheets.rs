@@ -52,15 +52,15 @@ pub(super) fn patches(subject: &Subject<'_>, seen: &[Vec<Seen>], basis: &Basis) 
             sizes(subject.models),
             100.0 * basis.explained()
         ),
-        "Patches of one colour have similar features. Which colour it is means nothing, and what three components do not show can \
-         still differ. A model that tells background, cells, membranes and parasites apart gives them different colours, and the \
-         same ones in every image."
+        "Patches of the same colour have similar features. The colour itself has no meaning, and features may differ in what three \
+         components do not show. A model that distinguishes background, cells, membranes and parasites gives each a colour of its \
+         own, the same in every image."
             .to_owned(),
     ];
     if subject.models.len() > 1 {
         notes.push(
-            "Colours can be compared between models that began with the same weights. Models that began with other weights use other directions: \
-            compare where colours change."
+            "Colours can be compared between models that were trained from the same initial weights. Between other models, compare only where \
+             colours change."
                 .to_owned(),
         );
     }
@@ -87,14 +87,15 @@ pub(super) fn attention(subject: &Subject<'_>, model: &Model, seen: &[Seen]) -> 
     let notes = vec![
         format!(
             "How the CLS token, which becomes the feature, distributes its attention over the patches in the last block ({}): the mean of all \
-            {heads} heads, then each head.",
+             {heads} attention heads, then each head.",
             sizes(std::slice::from_ref(model))
         ),
-        "Dark purple means no attention, yellow the largest share in that picture. Below it: `sum`, what all patches get together (the rest \
-         goes to the CLS token itself and to registers), and `max`, the share of the brightest patch. If attention were even, each patch would have that sum divided by the number of patches."
+        "Dark purple means no attention, yellow the largest share in that picture. Below each picture: `sum`, the share of all patches together \
+         (the rest goes to the CLS token itself and to registers), and `max`, the share of the brightest patch. If attention were spread evenly, each \
+         patch would have the sum divided by the number of patches."
             .to_owned(),
-        "Attention shows where a head takes its information from, not why a cell was classified. A few bright patches on plain background are known from \
-         models without registers."
+        "Attention shows where a head takes its information from, not why a cell was classified. A few bright patches on plain background are usual \
+         in models without registers."
             .to_owned(),
     ];
     let columns = names.into_iter().chain((1..=heads).map(|head| format!("head {head}"))).collect();
@@ -117,11 +118,11 @@ pub(super) fn neighbours(subject: &Subject<'_>, chosen: &[usize], found: &[Found
     let of = subject.pictures.len();
     let notes = vec![
         format!(
-            "The first image of a row, and then those of all {of} images whose features are nearest to its own, nearest first, with \
-             the Euclidean distance of the features. Distances of two models are on different scales."
+            "Each row begins with the chosen image. Then follow, nearest first, the images with the most similar features among all {of} images, \
+             with the Euclidean distance of the features. Distances of two models are on different scales."
         ),
-        "Neighbours of the same class are what a good model finds. Those of the same group (patient, slide or field) may be near \
-         because of stain and light alone: look at the others."
+        "A good model finds neighbours of the same class. Those of the same group (patient, slide or field) may be similar only because \
+         of stain and illumination: look at the others."
             .to_owned(),
     ];
     let most = rows.iter().map(|row| row.tiles.len()).max().unwrap_or(1);

@@ -19,14 +19,15 @@ pub(super) fn keep(uri: Option<&str>, shards: &ShardSet, extractor: &Extractor<'
 fn publish(uri: &str, shards: &ShardSet, extractor: &Extractor<'_>) -> Result<()> {
     let store = Store::open(uri)?;
     let Some(tile) = Atlas::tile_for(shards.len()) else {
-        tracing::info!(cells = shards.len(), "no pictures of the cells are kept for reports: there are too many");
+        let cells = terminal::counted(shards.len(), "cell");
+        tracing::info!("no pictures of the cells are kept for reports: {cells} are too many");
         return Ok(());
     };
     if Atlas::is_there(&store, &shards.digest())? {
         return Ok(());
     }
     let tiles = extractor.of_pictures(|picture| tile_of(picture, tile))?;
-    let atlas = Atlas::publish(&store, shards.digest(), tile, &tiles)?;
-    tracing::info!(tile, sheets = atlas.sheets.len(), "pictures of the cells are kept for reports");
+    Atlas::publish(&store, shards.digest(), tile, &tiles)?;
+    tracing::info!("pictures of the cells, {tile} px wide, are kept for reports");
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(super) fn features(trained: &Trained, extractor: &Extractor<'_>, keep: KeepF
         size: side.unsigned_abs(),
     };
     if let Some((record, bytes)) = trained.run.kept_features(&of)? {
-        tracing::info!("the features that an earlier probe has kept are used");
+        tracing::info!("features that an earlier probe has kept are used");
         return Ok(Features::new(record.dim as usize, from_bytes(&bytes))?);
     }
     let features = make()?;

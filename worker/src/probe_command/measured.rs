@@ -35,7 +35,7 @@ pub(super) fn lines(measures: &[Measure]) -> Vec<String> {
 
 fn about(measure: &Measure) -> About {
     let share = measure.fraction.map(|share| format!(" at {} %", (1e4 * share).round() / 100.0));
-    let labels = measure.labels_per_class.map(|labels| format!(" at {labels} a class"));
+    let labels = measure.labels_per_class.map(|labels| format!(" with {labels} labels per class"));
     let class = measure.class.as_ref().map(|class| format!(" {class}"));
     let source = (measure.evaluation == Evaluation::LeaveOneSourceOut.name()).then(|| format!(" {}", measure.fold));
     let parts = [class, share, labels, source].into_iter().flatten().collect::<String>();

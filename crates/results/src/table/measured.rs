@@ -52,7 +52,7 @@ impl MeasuredLine {
     /// What the number is of, beside probe and metric: a class, a share, a number of labels or a source; empty for all cells.
     pub fn place(&self) -> String {
         let share = self.fraction.map(|share| format!("{} %", (1e4 * share).round() / 100.0));
-        let labels = self.labels_per_class.map(|labels| format!("{labels} a class"));
+        let labels = self.labels_per_class.map(|labels| format!("{labels} per class"));
         [self.class.clone(), share, labels, self.source.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
     let record = run.record()?;
     let lines = run.metrics()?;
     if lines.is_empty() {
-        bail!("{}: no metrics are published yet; they come with the first checkpoint", args.run);
+        bail!("{}: this run has no metrics yet; they are written with its first checkpoint", args.run);
     }
     let mut rows = Vec::new();
     for file in &args.rows {

@@ -9,9 +9,12 @@ use training::metrics::{event_file, now};
 /// Writes one event file. Of a step that several attempts did, the latest counts.
 pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
     let folder = &args.tensorboard;
-    let lines = Run::at(&args.run)?.metrics()?;
+    let run = Run::at(&args.run)?;
+    // A wrong address is said to be one.
+    run.record()?;
+    let lines = run.metrics()?;
     if lines.is_empty() {
-        bail!("{}: no metrics are published yet; they come with the first checkpoint", args.run);
+        bail!("{}: this run has no metrics yet; they are written with its first checkpoint", args.run);
     }
     let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
     if there.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("tfevents")) {

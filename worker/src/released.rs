@@ -151,7 +151,7 @@ pub(crate) fn open(
     device: Device,
 ) -> Result<Released> {
     let (folder, key) = Store::open_file(uri)?;
-    let bytes = folder.get(&key).with_context(|| format!("read the weights {uri}"))?;
+    let bytes = folder.get(&key).with_context(|| format!("the weights {uri} cannot be read"))?;
     let tensors = weights::read(&bytes, uri)?;
     let (found, model) = match ResNet50::is_named_so(tensors.iter().map(|(name, _)| name.as_str())) {
         true => (WeightsLayout::Resnet50, Box::new(ResNet50::load(tensors, uri, device)?) as Box<dyn Frozen>),

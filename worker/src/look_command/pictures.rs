@@ -160,7 +160,7 @@ fn is_picture(path: &Path) -> Result<bool> {
     file.take(imaging::HEAD as u64).read_to_end(&mut head)?;
     let picture = imaging::sniff(&head).is_some();
     if !picture {
-        tracing::warn!(file = %path.display(), "is not a picture and is left out");
+        tracing::warn!("{} is not a picture and is left out", path.display());
     }
     Ok(picture)
 }

@@ -95,8 +95,8 @@ pub(crate) struct SweepArgs {
     /// Print the trials and the commands of the first one, or the job scripts, without starting or writing anything.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// With --dry-run: count what training all trials takes on such GPUs (h100, h200, a100, l40s), on this machine (cpu), or on what a
-    /// JSON file describes; on Slurm with the nodes and GPUs that the trials ask for, else on one.
+    /// With --dry-run: estimate what training all trials takes on GPUs of this kind (h100, h200, a100, l40s), on this machine (cpu), or
+    /// on GPUs that a JSON file describes. On Slurm with the nodes and GPUs that the trials ask for, otherwise with one GPU.
     #[arg(long, value_name = "GPU", requires = "dry_run")]
     pub(crate) estimate: Option<String>,
     /// Trials at once; overrides the file's `slots`, on Slurm its `slurm.max_parallel`.

@@ -204,7 +204,7 @@ pub(crate) struct LookArgs {
     /// A run of `worker train`, or NAME=URI to name it on the sheets; repeat it to show several runs side by side.
     #[arg(long, value_name = "URI", required_unless_present = "weights")]
     pub(crate) run: Vec<String>,
-    /// Released weights, a safetensors or .pth file (docs/weights.md), or NAME=URI; they are shown after the runs.
+    /// Released weights, a safetensors or .pth file (docs/weights.md), or NAME=URI to name it; models of runs are shown first.
     #[arg(long, value_name = "URI")]
     pub(crate) weights: Vec<String>,
     /// Checkpoint of this step instead of the last one, of each run.
@@ -223,7 +223,7 @@ pub(crate) struct LookArgs {
     /// How many images are shown if none are named.
     #[arg(long, default_value_t = 8)]
     pub(crate) most: usize,
-    /// Show the images that are nearest to these, named as for --show.
+    /// Also show the images whose features are most similar to these, which are named as for --show.
     #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
     pub(crate) neighbours_of: Vec<String>,
     /// How many neighbours.

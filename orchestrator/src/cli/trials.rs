@@ -82,10 +82,10 @@ pub(crate) struct LookArgs {
     /// A shard set, or a local folder of pictures.
     #[arg(long, value_name = "FOLDER|URI")]
     pub(crate) images: String,
-    /// The arm whose model looks; give it again for several [default: all].
+    /// An arm whose model is shown; may be repeated [default: all].
     #[arg(long, value_name = "NAME")]
     pub(crate) arm: Vec<String>,
-    /// The seed whose models look [default: the first].
+    /// The seed of the models [default: the first].
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Images to show, separated by commas, as `worker look` takes them [default: `--most` images of all classes].
@@ -94,10 +94,10 @@ pub(crate) struct LookArgs {
     /// How many images are shown if none are named.
     #[arg(long, default_value_t = 8)]
     pub(crate) most: usize,
-    /// Show the images that are nearest to these too.
+    /// Also show the images whose features are most similar to these.
     #[arg(long, value_name = "IMAGES", value_delimiter = ',')]
     pub(crate) neighbours_of: Vec<String>,
-    /// Side in pixels at which models see an image, a multiple of the patch [default: that of a global crop].
+    /// Side in pixels to which images are resized for the models, a multiple of the patch [default: the side of a global crop].
     #[arg(long, value_name = "PX")]
     pub(crate) size: Option<u64>,
     /// Threads [default: all cores].

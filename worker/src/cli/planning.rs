@@ -20,7 +20,7 @@ pub(crate) struct PlanArgs {
     /// Number of steps to print.
     #[arg(long, default_value_t = 1)]
     pub(crate) steps: u64,
-    /// Ranks to share each step among.
+    /// Number of ranks among which each step is divided.
     #[arg(long, default_value_t = 1)]
     pub(crate) world: u64,
 }
@@ -56,10 +56,10 @@ pub(crate) struct EstimateArgs {
     /// GPUs of each node, one rank on each.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) gpus_per_node: u64,
-    /// h100, h200, a100, l40s, cpu (this machine, measured), or a JSON file that describes one.
+    /// The GPU: h100, h200, a100, l40s, cpu (this machine, measured), or a JSON file that describes one (docs/clusters.md).
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) gpu: String,
-    /// Price of one GPU for one hour.
+    /// Price of one GPU for one hour, in any currency.
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) price: Option<f64>,
     /// Print it as a JSON object.

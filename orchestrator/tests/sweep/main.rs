@@ -72,7 +72,7 @@ fn released_weights_stand_beside_the_arms_and_count_by_their_file() {
         SWEEP.replace("arms:\n", "baselines: [{name: dinov2, weights: d.pth, layout: dinov2, size: 112}]\narms:\n");
     let bench = Bench::new().sweep(&sweep);
     let missing = bench.run(&[]).ends(1);
-    assert!(missing.err.contains("d.pth cannot be read"), "{}", missing.err);
+    assert!(missing.err.contains("`baselines[0].weights`: there is no file d.pth: "), "{}", missing.err);
     std::fs::write(bench.path("d.pth"), "weights").unwrap();
     let run = bench.run(&[]).ends(0);
     assert_eq!(bench.calls("weights"), ["weights dinov2 d.pth"]);

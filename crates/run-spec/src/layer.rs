@@ -183,7 +183,7 @@ fn elsewhere(schema: &Value, error: ConfigError) -> ConfigError {
             format!("; write it in its section: `{}: {{{last}: …}}`", section.replace('.', ": {"))
         }
         None => {
-            let (paths, last) = (full_paths(schema), last_part(&key));
+            let (paths, last) = (full_paths(schema), our_name(last_part(&key)));
             let named = |name: &str| paths.iter().find(|path| last_part(path) == name);
             let unlike_its_neighbours = remedy.starts_with(NEIGHBOURS);
             let near = nearest(last, paths.iter().map(|path| last_part(path))).filter(|_| unlike_its_neighbours);
@@ -191,6 +191,23 @@ fn elsewhere(schema: &Value, error: ConfigError) -> ConfigError {
         }
     };
     ConfigError::UnknownKey { what, key, remedy }
+}
+
+/// Names that other programs give to keys of a training configuration, with ours.
+const OTHER_NAMES: [(&str, &str); 8] = [
+    ("learning_rate", "lr"),
+    ("weight_decay", "wd"),
+    ("num_epochs", "epochs"),
+    ("batch", "batch_size"),
+    ("patch_size", "patch"),
+    ("embed_dim", "dim"),
+    ("num_heads", "heads"),
+    ("drop_path_rate", "drop_path"),
+];
+
+/// The name that a key has here, where other programs call it `name`.
+fn our_name(name: &str) -> &str {
+    OTHER_NAMES.iter().find(|(other, _)| *other == name).map_or(name, |&(_, ours)| ours)
 }
 
 /// The name of a key without the sections above it.

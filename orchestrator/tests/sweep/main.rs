@@ -72,7 +72,7 @@ fn released_weights_stand_beside_the_arms_and_count_by_their_file() {
         SWEEP.replace("arms:\n", "baselines: [{name: dinov2, weights: d.pth, layout: dinov2, size: 112}]\narms:\n");
     let bench = Bench::new().sweep(&sweep);
     let missing = bench.run(&[]).ends(1);
-    assert!(missing.err.contains("d.pth cannot be read"), "{}", missing.err);
+    assert!(missing.err.contains("`baselines[0].weights`: there is no file d.pth: "), "{}", missing.err);
     std::fs::write(bench.path("d.pth"), "weights").unwrap();
     let run = bench.run(&[]).ends(0);
     assert_eq!(bench.calls("weights"), ["weights dinov2 d.pth"]);
@@ -430,29 +430,39 @@ fn what_can_be_refused_is_refused_before_anything_runs() {
             SWEEP.replace("seeds:", "probe: {options: {step: '6'}}\nseeds:"),
             "`probe.options.step`: a step number is expected",
         ),
-        (SWEEP.replace("split: grouped", "split: groupd"), "`shards.eval[0].split`: shard set "),
+    ];
+    for (sweep, said) in cases {
+        refused_before_anything_runs(&sweep, said);
+    }
+}
+
+/// Runs a sweep and its dry run, which must both say what is wrong and where, and start nothing.
+fn refused_before_anything_runs(sweep: &str, said: &str) {
+    let bench = Bench::new().sweep(sweep);
+    for args in [&["--dry-run"][..], &[]] {
+        let run = bench.run(args).ends(1);
+        assert!(run.err.contains(said) && run.err.contains("sweep.yaml line "), "{said} is not in {}", run.err);
+    }
+    assert!(bench.records("claim.json").is_empty() && bench.calls("train").is_empty());
+}
+
+#[test]
+fn what_is_missing_is_refused_with_the_line_that_names_it() {
+    let cases = [
+        (SWEEP.replace("split: grouped", "split: groupd"), "line 5: `shards.eval[0].split`: shard set "),
         (
             SWEEP.replace("split: grouped", "split: groupd"),
             "has no split `groupd`; did you mean `grouped`? (to make it: ",
         ),
-        (
-            SWEEP.replace("CELLS", "./nowhere"),
-            "sweep.yaml line 5: `shards.eval[0].uri`: there is no shard set ./nowhere: ",
-        ),
+        (SWEEP.replace("CELLS", "./nowhere"), "line 5: `shards.eval[0].uri`: there is no shard set ./nowhere: "),
         (SWEEP.replace("TRAIN", "s3:/nowhere"), "s3:/nowhere looks like an address, but is only the path of a folder"),
         (
             format!("{SWEEP}set: {{init.weights: ./none.pth}}\n"),
-            "sweep.yaml line 12: `init.weights`: there is no file ./none.pth: correct the path",
+            "line 12: `init.weights`: there is no file ./none.pth: correct the path",
         ),
     ];
     for (sweep, said) in cases {
-        let bench = Bench::new().sweep(&sweep);
-        for args in [&["--dry-run"][..], &[]] {
-            let run = bench.run(args).ends(1);
-            assert!(run.err.contains(said), "{said} is not in {}", run.err);
-            assert!(!said.contains("probe.options") || run.err.contains("sweep.yaml line "), "{}", run.err);
-        }
-        assert!(bench.records("claim.json").is_empty() && bench.calls("train").is_empty());
+        refused_before_anything_runs(&sweep, said);
     }
     let bench = Bench::new();
     let run = bench.orchestrator(&["sweep", "sweep.yaml", "--worker", "nowhere", "--dry-run"]).ends(1);

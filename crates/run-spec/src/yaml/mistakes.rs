@@ -87,6 +87,8 @@ const OF_VALUES: &[(&str, &str)] = &[
     ("loss: {koleo_weight: -5}", "line 1: `loss.koleo_weight`: a number from 0 is expected, not -5"),
     ("# a sweep\nname: s\nbase: b.yaml\nshards: {}\n", "line 2: a training configuration is expected, and this is a sweep file (it has `base` and `shards`)"),
     ("learning_rate: 3", "line 1: unknown key `learning_rate`; did you mean `optim.lr`?"),
+    ("optim: {weight_decay: 3}", "line 1: unknown key `optim.weight_decay`; did you mean `optim.wd`?"),
+    ("koleo_wieght: 3", "line 1: unknown key `koleo_wieght`; did you mean `loss.koleo_weight`?"),
     ("loss: {koleo_wieght: 5}", "line 1: unknown key `loss.koleo_wieght`; did you mean `loss.koleo_weight`?"),
 ];
 

@@ -233,6 +233,9 @@ section! {
         activation_checkpointing: bool = false,
         /// Ask LibTorch for algorithms that give the same bits each time, which on a GPU can be slower. On CPUs training is reproducible without it.
         deterministic: bool = false,
+        /// Each rank holds and updates an equal part of AdamW's moments instead of all (ZeRO-1), so that a GPU needs less memory. The
+        /// step stays the same.
+        zero1: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for decoding and augmenting; 0 means all cores.

@@ -182,7 +182,7 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
     let whole = Job::submit(&cluster, &bench, "whole", &[], &long);
     assert_eq!(whole.end(), "COMPLETED", "{}", whole.text());
     let expected = bench.final_digest("whole");
-    for (out, signal, words) in [("died", "KILL", "ended without a message"), ("hung", "STOP", "no sign of life")] {
+    for (out, signal, words) in [("died", "KILL", "ended without a message"), ("hung", "STOP", "no heartbeat")] {
         let job = Job::submit(&cluster, &bench, out, &["--nodelist=n1,n2"], &long);
         job.at_step(400);
         let victim = cluster.process(&job.id, "worker", Some(1)).expect("two tasks");

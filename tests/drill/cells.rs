@@ -101,9 +101,9 @@ pub(crate) const CELLS: [Cell; 80] = [
     cell(Rank, Killed, End, 0, Says("exited on signal 9"), 30),
     // Until ranks have met they cannot watch one another: the limit of the meeting is 25 s here.
     cell(Rank, Stopped, Start, 0, Says("for all 2 ranks to join"), 40),
-    cell(Rank, Stopped, Step, 0, Says("no sign of life"), 30),
-    cell(Rank, Stopped, Checkpoint, 0, Says("no sign of life"), 30),
-    cell(Rank, Stopped, End, 0, Says("no sign of life"), 30),
+    cell(Rank, Stopped, Step, 0, Says("no heartbeat"), 30),
+    cell(Rank, Stopped, Checkpoint, 0, Says("no heartbeat"), 30),
+    cell(Rank, Stopped, End, 0, Says("no heartbeat"), 30),
     cell(Rank, Slow, Start, 4, GoesOn, 60),
     cell(Rank, Slow, Step, 4, GoesOn, 60),
     cell(Rank, Slow, Checkpoint, 4, GoesOn, 60),

@@ -9,7 +9,7 @@ use super::random_kills::Kill;
 const HEAD: &str = "# The drill
 
 This page shows what happens to a run when something fails. `make drill` writes it (an hour). Each cell of the table is one failure in a run of 400 steps on two ranks, with a checkpoint every 50 steps; the cells are data
-(`tests/drill/cells.rs`). In every cell the run ends with the same weights, to the bit, as a run without a failure.
+(`tests/drill/cells.rs`). In every cell the run ends with weights that are bit for bit those of a run without a failure.
 
 - *continues*: the run finishes without help. If Slurm or the job script started it again, the number of starts is given.
 - *ends*: the remaining processes end, with the message in the footnote, and the same command continues.

@@ -108,7 +108,7 @@ impl TcpRendezvous {
             let silence = silence.as_secs_f64();
             self.spread(
                 &format!(
-                    "rank {rank} hangs: it has given no sign of life for {silence:.0} s (stopped, or its node or network is gone)"
+                    "rank {rank} hangs: no heartbeat for {silence:.0} s (stopped, or its node or network is gone)"
                 ),
                 None,
             );

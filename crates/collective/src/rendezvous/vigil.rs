@@ -1,10 +1,10 @@
-//! Who has given no sign of life for too long. A rank that met and never said anything is lost as well as one that fell silent.
+//! Who has sent no heartbeat for too long. A rank that met and never said anything is lost as well as one that fell silent.
 
 use std::time::Duration;
 
 /// How often a rank says that it lives.
 pub(super) const BEAT: Duration = Duration::from_millis(250);
-/// Time without a sign of life after which a rank is lost.
+/// Time without a heartbeat after which a rank is lost.
 const SILENCE: Duration = Duration::from_secs(12);
 
 /// When each of some ranks was heard last, by one clock.

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How long what may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Without a sign of life of a process.
+    /// Without a heartbeat of a process.
     pub(super) silence: Duration,
     /// In one call for a peer that lives.
     pub(super) deadline: Duration,
@@ -56,7 +56,7 @@ pub(super) fn silent(others: &[Heard], own: &Report, limits: &Limits, now: Durat
     let age = |heard: &Heard| now.saturating_sub(heard.at);
     let silent = others.iter().find(|heard| age(heard) > limits.silence)?;
     Some(format!(
-        "{} hangs: it has given no sign of life for {:.0} s (stopped, or its node or network is gone); {}; {}",
+        "{} hangs: no heartbeat for {:.0} s (stopped, or its node or network is gone); {}; {}",
         silent.name(),
         age(silent).as_secs_f64(),
         silent.last(),
@@ -122,7 +122,7 @@ mod tests {
         let own = own.report.unwrap();
         let said = silent(std::slice::from_ref(&quiet), &own, &LIMITS, NOW).unwrap();
         assert!(said.starts_with("rank 1 (n2, process "), "{said}");
-        assert!(said.contains("no sign of life for 13 s"), "{said}");
+        assert!(said.contains("no heartbeat for 13 s"), "{said}");
         assert!(said.contains("its last collective was all_reduce(Sum, 2 f32) (call 3), at step 12"), "{said}");
         assert!(said.ends_with("here it is awaited in all_reduce(Sum, 3 f32) (call 4)"), "{said}");
         assert_eq!(silent(&[heard(1, 3, false, 11)], &own, &LIMITS, NOW), None);

@@ -48,7 +48,7 @@ pub struct Rules {
     pub node_name: Option<String>,
     /// By what silence, waiting and grace are measured.
     pub clock: Arc<dyn Clock>,
-    /// Time without a sign of life after which a process counts as lost.
+    /// Time without a heartbeat after which a process counts as lost.
     pub silence: Duration,
     /// Longest wait in one call for a rank that lives.
     pub deadline: Duration,

@@ -202,7 +202,7 @@ fn a_stopped_process_is_named_by_all_others() {
         assert!((14..18).contains(&seconds), "after 12 s: {seconds} s");
         for text in said {
             assert!(text.starts_with(&format!("rank {silent} (n{}, process ", silent + 1)), "{text}");
-            assert!(text.contains("no sign of life") && text.contains("barrier (call 1), at step 7"), "{text}");
+            assert!(text.contains("no heartbeat") && text.contains("barrier (call 1), at step 7"), "{text}");
         }
     }
 }
@@ -323,7 +323,7 @@ fn a_rank_that_met_and_never_spoke_ends_the_world_within_half_a_minute() {
     let (clock, watched, mut round) = watch_alone(None, &kept);
     assert!(turns(&clock, &watched, &mut round) < 30);
     let reason = kept.0.get().unwrap();
-    assert!(reason.starts_with("rank 1 hangs: it has given no sign of life for 13 s"), "{reason}");
+    assert!(reason.starts_with("rank 1 hangs: no heartbeat for 13 s"), "{reason}");
     assert!(reason.contains("it has not said where it was"), "{reason}");
     ByHand { clock, watched, rounds: vec![round] }.part();
 }

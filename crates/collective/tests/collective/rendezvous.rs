@@ -252,7 +252,7 @@ fn a_rank_that_met_and_never_speaks_is_lost_within_half_a_minute() {
         clock.sleep(Duration::from_secs(1));
         assert!(clock.now() < Duration::from_secs(30), "nobody is lost");
     }
-    assert!(word(&first).starts_with("rank 1 hangs: it has given no sign of life for 13 s"), "{}", word(&first));
+    assert!(word(&first).starts_with("rank 1 hangs: no heartbeat for 13 s"), "{}", word(&first));
     // Its own signs of life came all the while.
     let mut frame = [0; 5];
     mute.read_exact(&mut frame).unwrap();

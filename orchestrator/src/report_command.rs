@@ -43,9 +43,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
         (None, None) => anyhow::bail!("a sweep file or the name of a sweep is needed, or --from"),
     };
     let page = report::page(&report)?;
-    fs::write(&args.out, &page).with_context(|| format!("write {}", args.out.display()))?;
+    fs::write(&args.out, &page).with_context(|| format!("cannot write {}", args.out.display()))?;
     if let Some(file) = &args.data {
-        fs::write(file, report::to_json(&report)?).with_context(|| format!("write {}", file.display()))?;
+        fs::write(file, report::to_json(&report)?).with_context(|| format!("cannot write {}", file.display()))?;
     }
     terminal::note(format!("{}: {}", args.out.display(), terminal::bytes(page.len() as u64)));
     terminal::line(args.out.display());

@@ -29,7 +29,7 @@ type ByLabel = BTreeMap<String, Vec<u64>>;
 /// A set that cannot be read, a sheet that cannot be written.
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     let store = Store::open(&args.uri)?;
-    let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+    let set = ShardSet::open(&store).with_context(|| format!("cannot open the shard set {}", args.uri))?;
     let mut sources: BTreeMap<String, ByLabel> = BTreeMap::new();
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (row, meta) in (0_u64..).zip(set.metas()) {
@@ -46,7 +46,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
             .collect::<Result<_>>()?;
         contact_sheet::strips(&strips, COLUMNS.min(args.samples))
             .save_with_format(file, image::ImageFormat::Png)
-            .with_context(|| format!("write the contact sheet {}", file.display()))?;
+            .with_context(|| format!("cannot write the contact sheet {}", file.display()))?;
         text.push_str(&format!("\ncontact sheet: {}", file.display()));
         if set.metas().any(|row| row.label.is_none()) {
             text.push_str(UNLABELLED);
@@ -54,7 +54,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     }
     if let Some(file) = &args.html {
         std::fs::write(file, browse::page(&set, args.html_rows)?)
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
         text.push_str(&format!("\npage: {}", file.display()));
     }
     Ok(text)

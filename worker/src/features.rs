@@ -81,7 +81,7 @@ pub(crate) struct Extractor<'a> {
 impl<'a> Extractor<'a> {
     /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
     pub(crate) fn new(shards: &'a ShardSet, batch: usize, threads: u64) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
+        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("cannot start threads")?;
         Ok(Self { shards, batch: batch.max(1) as u64, token: Token::Cls, pool, shows: true })
     }
 
@@ -180,6 +180,6 @@ impl<'a> Extractor<'a> {
 }
 
 fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {
-    let rgb = shards.rgb(row).with_context(|| format!("read row {row} of the shard set"))?;
+    let rgb = shards.rgb(row).with_context(|| format!("cannot read row {row} of the shard set"))?;
     Ok(resize_for_probe(rgb, side as usize)?.data)
 }

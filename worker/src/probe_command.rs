@@ -204,10 +204,10 @@ fn finish(args: &ScoringArgs, scoring: &Scoring, mut scored: Vec<Scored>) -> Res
             cost::take_rates(&mut scored, Predictions::open(store.get(name)?, name)?.metadata());
         }
         let predictions = predictions::file(args, scoring, &scored)?;
-        store.ensure(name, predictions.bytes()).with_context(|| format!("write {name}"))?;
+        store.ensure(name, predictions.bytes()).with_context(|| format!("cannot write {name}"))?;
         if let Some((store, name)) = &scoring.out {
             let text = results::row::to_json_lines(&predictions.rows()?)?;
-            store.create(name, text.into()).with_context(|| format!("write {name}"))?;
+            store.create(name, text.into()).with_context(|| format!("cannot write {name}"))?;
         }
     }
     print::print(args, &scored)

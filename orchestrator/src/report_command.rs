@@ -32,6 +32,13 @@ const SYNTHETIC: &str = "synth";
 
 /// `orchestrator report`.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
+    for file in [Some(&args.out), args.data.as_ref()].into_iter().flatten() {
+        let name = file.to_string_lossy();
+        ensure!(
+            !name.contains("://"),
+            "{name} is an address, but --out and --data name local files: copy the page there afterwards"
+        );
+    }
     let report = match (&args.from, args.target()) {
         (Some(file), _) => read(file)?,
         (None, Some(target)) => {

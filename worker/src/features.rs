@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
+use run_spec::ids::Step;
 use shards::{RgbImage, ShardSet};
 use tch::Tensor;
 use torch_shim::panics::catch_torch_panic;
@@ -46,6 +47,20 @@ impl Trained {
         let Self { record, config, checkpoint, teacher, .. } = self;
         export::Model { record, config, checkpoint, teacher }
     }
+}
+
+/// Refuses a run or a step that does not exist. It reads small records alone: a command calls it before it reads a shard set, which takes minutes from
+/// a bucket.
+pub(crate) fn verify_exists(args: &ModelArgs) -> Result<()> {
+    let run = Run::at(&args.run)?;
+    run.record()?;
+    if let Some(step) = args.step {
+        let step = Step::from(step);
+        if run.checkpoints()?.iter().all(|checkpoint| checkpoint.step != step) {
+            run.checkpoint_of(step)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the model that `args` name.

@@ -19,7 +19,8 @@ trap 'cancelled=1 interrupted=1' TERM # the job step receives its own TERM; this
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
 # --kill-on-bad-exit would end the remaining ranks before they can log which one they lost; --wait ends a rank that hangs.
-step=(srun --mpi=pmix --kill-on-bad-exit=0 --wait=10)
+# For sites without PMIx: SRUN_MPI names another MPI plugin of srun (`srun --mpi=list` lists them), such as SRUN_MPI=none for GPUs.
+step=(srun --mpi="${SRUN_MPI:-pmix}" --kill-on-bad-exit=0 --wait=10)
 ! env --block-signal=USR1 true 2>/dev/null || step+=(env --block-signal=USR1)
 
 run() {
@@ -37,10 +38,10 @@ run() {
     [ "$code" != 0 ] && [ -z "$cancelled" ] || exit "$code"
     way=$("$1" requeue --out "$OUT" --code "$code" --within "${RESTARTS:-3}" ${near_limit:+--near-limit}) || exit "$code"
     [ "$way" = here ] || break
-    echo "job $SLURM_JOB_ID restarts its step within the allocation (it ended with $code)"
+    echo "job $SLURM_JOB_ID starts its job step again within this allocation (exit code $code)"
     export REDDINO_RESTARTED=1 # the store has answered before, so an unreachable store is waited for
   done
-  echo "${near_limit:+time limit: }job $SLURM_JOB_ID returns to the queue (the step ended with $code)"
+  echo "${near_limit:+time limit: }job $SLURM_JOB_ID is put back into the queue (requeued; the job step ended with exit code $code)"
   scontrol requeue "$SLURM_JOB_ID"
   exit 0
 }

@@ -64,9 +64,9 @@ fn a_step_that_ends_before_its_time_starts_again_where_it_was_and_then_by_way_of
         let output = batch(&bench, restart);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{said}");
-        let again = "restarts its step within the allocation (it ended with 87)";
+        let again = "starts its job step again within this allocation (exit code 87)";
         assert_eq!(said.matches(again).count(), here, "{said}");
-        assert_eq!(said.contains("job 812 returns to the queue"), queued, "{said}");
+        assert_eq!(said.contains("job 812 is put back into the queue"), queued, "{said}");
     }
     let notes = std::fs::read_to_string(folder.join("scontrol.txt")).expect("it was asked");
     assert_eq!(notes, "requeue 812\nrequeue 812\n");

@@ -107,7 +107,7 @@ fn signalled_it_writes_a_checkpoint_goes_back_into_the_queue_and_ends_as_if_undi
     cluster.wait("the second start", &job.log, || (job.files("attempts") == 2).then_some(()));
     assert_eq!(job.end(), "COMPLETED", "{}", job.text());
     assert_eq!(cluster.job(&job.id, "Restarts"), "1", "{}", job.text());
-    assert!(job.text().contains("returns to the queue"), "{}", job.text());
+    assert!(job.text().contains("is put back into the queue"), "{}", job.text());
     assert_eq!(bench.final_digest("signalled"), expected);
 }
 
@@ -146,7 +146,7 @@ fn cancelled_it_writes_a_checkpoint_and_stays_cancelled() {
     assert_eq!(job.end(), "CANCELLED");
     cluster.wait("the checkpoint of the end", &job.log, || (job.files("checkpoints") == 2).then_some(()));
     assert!(job.text().contains("stopped as asked"), "{}", job.text());
-    assert!(!job.text().contains("returns to the queue"), "{}", job.text());
+    assert!(!job.text().contains("is put back into the queue"), "{}", job.text());
     assert_eq!((job.files("attempts"), job.done()), (1, false));
 }
 
@@ -193,7 +193,7 @@ fn a_task_that_dies_or_hangs_is_named_within_half_a_minute_and_the_job_goes_on()
         cluster.wait("the sentence", &job.log, || job.text().contains(&named).then_some(()));
         tell(&format!("{out}: to the sentence"), hit);
         // srun reports the worst status of its tasks: 87 of the one that noticed, or 137 of the one that was killed.
-        let again = "restarts its step within the allocation (it ended with ";
+        let again = "starts its job step again within this allocation (exit code ";
         cluster.wait("the end of the step", &job.log, || job.text().contains(again).then_some(()));
         assert!(hit.elapsed().as_secs() < 30, "{:?}", hit.elapsed());
         tell(&format!("{out}: to the next start"), hit);
@@ -230,7 +230,7 @@ fn a_warning_while_tasks_load_waits_for_them_and_one_too_many_ends_the_job_with_
     assert_eq!(short.end(), "FAILED", "{}", short.text());
     assert!(short.text().contains("the time limit came 3 times in a row"), "{}", short.text());
     assert!(short.text().contains("raise --time"), "{}", short.text());
-    assert!(!short.text().contains("returns to the queue"), "{}", short.text());
+    assert!(!short.text().contains("is put back into the queue"), "{}", short.text());
     assert_eq!(warned.end(), "COMPLETED", "{}", warned.text());
     assert_eq!(
         (cluster.job(&warned.id, "Restarts"), warned.files("restarts")),

@@ -128,10 +128,11 @@ impl<'a> Ground<'a> {
         number: Attempt,
         chosen: impl Fn(&Stage) -> bool,
     ) -> Result<RunningAttempt<'a>> {
-        std::fs::create_dir_all(&self.work).with_context(|| format!("make work folder {}", self.work.display()))?;
+        std::fs::create_dir_all(&self.work)
+            .with_context(|| format!("cannot make work folder {}", self.work.display()))?;
         let config = self.work.join(format!("{}.json", stem(&trial, number)));
-        let text = serde_json::to_vec_pretty(&trial.config()).context("write the config")?;
-        std::fs::write(&config, &text).with_context(|| format!("write {}", config.display()))?;
+        let text = serde_json::to_vec_pretty(&trial.config()).context("cannot write the config")?;
+        std::fs::write(&config, &text).with_context(|| format!("cannot write {}", config.display()))?;
         self.keep_config(&trial, text)?;
         let stages = command::stages(self.plan, &trial, number, &config, |key| self.store.uri_of(key))?;
         let mut stages: VecDeque<Stage> = stages.into_iter().filter(chosen).collect();

@@ -135,8 +135,8 @@ fn check_step(plan: &Plan, trial: &Trial<'_>) -> Result<()> {
 
 /// Lets the worker check all stages of one trial, and says how large what it leaves is.
 fn of_trial((plan, file): (&Plan, Option<&SweepFile>), trial: &Trial<'_>, worker: &Path) -> Result<Sizes> {
-    let config = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
-    std::fs::write(config.path(), trial.config().value().to_string()).context("write a temporary config")?;
+    let config = tempfile::NamedTempFile::with_suffix(".json").context("cannot make a temporary file for a config")?;
+    std::fs::write(config.path(), trial.config().value().to_string()).context("cannot write a temporary config")?;
     if trial.baseline.is_none() {
         let place = || format!("{}: arm `{}`", place(plan, file, "probe.options.step"), trial.arm.name);
         check_step(plan, trial).with_context(place)?;

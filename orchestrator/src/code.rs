@@ -42,7 +42,7 @@ impl Code {
         if reusable(&answer.version) {
             return Ok(Self { version: answer.version, binary: None });
         }
-        let bytes = std::fs::read(worker).with_context(|| format!("read {}", worker.display()))?;
+        let bytes = std::fs::read(worker).with_context(|| format!("cannot read {}", worker.display()))?;
         Ok(Self { version: answer.version, binary: Some(Digest::of(&bytes)) })
     }
 

@@ -2,11 +2,11 @@
 
 use results::render;
 use results::stats::components::Components;
-use results::stats::estimate::FEWEST_SEEDS;
+use results::stats::estimate::{FEWEST_DF, FEWEST_SEEDS};
 use results::stats::power::Spread;
 use results::stats::verdict::Rules;
 use results::table::{POWER, Table};
-use shards::Split;
+use shards::{Manifest, Split, SplitKind};
 use store::Store;
 use terminal::counted;
 
@@ -46,7 +46,13 @@ fn detectable(plan: &Plan, eval: &EvalSet, known: Option<&Table>) -> String {
     let seeds = plan.seeds.len();
     let enough = seeds.max(FEWEST_SEEDS);
     let of = |spread: &Spread| spread.minimum_detectable(enough, tests, POWER, &rules).unwrap_or(f64::INFINITY);
-    let (spread, assumption) = known.and_then(|table| widest(table, eval, of)).unwrap_or_else(|| measured(eval));
+    let known = known.and_then(|table| widest(table, eval, of));
+    if known.is_none()
+        && let Some(why) = too_few_groups(eval)
+    {
+        return format!("On {}: {why}", eval.name);
+    }
+    let (spread, assumption) = known.unwrap_or_else(|| measured(eval));
     let (least, percent) = (100.0 * of(&spread), 100.0 * POWER);
     let (found, on) =
         (format!("the smallest detectable difference is {least:.1} points ({percent:.0} % power)"), &eval.name);
@@ -95,6 +101,43 @@ fn measured(eval: &EvalSet) -> (Spread, String) {
         100.0 * spread.floor.sqrt(),
     );
     (spread, assumption)
+}
+
+/// Why no number of seeds gives a verdict on an evaluation set, where its split has too few groups. `None` as well if the set or its split cannot be
+/// read, which is an error elsewhere.
+fn too_few_groups(eval: &EvalSet) -> Option<String> {
+    let store = Store::open(&eval.shards.uri).ok()?;
+    let split = Split::read(&store, &eval.split, &eval.shards.digest).ok()?;
+    let sources = Manifest::read(&store).ok()?.sources.len();
+    let mut folds = vec![0_usize; split.folds() as usize];
+    for (_, fold) in split.groups() {
+        if let Some(groups) = folds.get_mut(fold as usize) {
+            *groups += 1;
+        }
+    }
+    no_verdict(&folds, sources, split.kind())
+}
+
+/// As [`too_few_groups`], from the number of groups in each fold. A table counts the folds of each source apart, which a split does not know: what is
+/// said here holds however the groups of several sources lie in the folds.
+fn no_verdict(folds: &[usize], sources: usize, kind: SplitKind) -> Option<String> {
+    let groups: usize = folds.iter().sum();
+    let most_folds = match kind {
+        SplitKind::GroupedKfold { .. } => groups.min(folds.len() * sources),
+        SplitKind::LeaveOneSourceOut => folds.len(),
+    };
+    let by_groups = folds.iter().all(|&groups| groups >= 2) && groups >= folds.len().max(sources) + FEWEST_DF;
+    let by_folds = most_folds >= sources + FEWEST_DF;
+    if by_groups || by_folds {
+        return None;
+    }
+    Some(format!(
+        "no verdict with any number of seeds, because there are too few groups: {} in {} ({}). Needed are {FEWEST_DF} more groups than folds, with \
+         two or more groups in each fold, or {FEWEST_DF} more folds than sources, with two or more folds for each source.",
+        counted(groups, "group"),
+        counted(folds.len(), "fold"),
+        counted(sources, "source")
+    ))
 }
 
 /// The number of groups of an evaluation set; `None` if its split cannot be read, which is an error elsewhere.
@@ -151,6 +194,23 @@ mod tests {
         );
         plan.arms.truncate(1);
         assert!(power(&plan, None).is_empty());
+    }
+
+    #[test]
+    fn a_split_with_too_few_groups_is_promised_nothing() {
+        let grouped = SplitKind::GroupedKfold { seed: 0 };
+        let few = no_verdict(&[2, 2], 1, grouped).unwrap();
+        assert!(
+            few.contains("too few groups: 4 groups in 2 folds (1 source). Needed are 4 more groups than folds"),
+            "{few}"
+        );
+        assert!(no_verdict(&[1, 5], 1, grouped).is_some(), "a fold with one group");
+        assert!(no_verdict(&[3, 3], 3, grouped).is_some());
+        assert!(no_verdict(&[2, 2], 2, SplitKind::LeaveOneSourceOut).is_some());
+        for (folds, sources) in [(vec![3, 3], 1), (vec![1; 5], 1), (vec![20, 20], 3), (vec![1, 11], 4)] {
+            assert_eq!(no_verdict(&folds, sources, grouped), None, "{folds:?} of {sources} sources");
+        }
+        assert_eq!(no_verdict(&[3, 3], 2, SplitKind::LeaveOneSourceOut), None);
     }
 
     /// Rows of the reference and of an arm that differs by `gain` with each of three seeds; predictions of groups that differ.

@@ -121,8 +121,8 @@ impl Sum {
 }
 
 fn ask(worker: &Path, gpu: &str, trial: &Trial<'_>, (nodes, gpus): Ranks) -> Result<Answer> {
-    let config = tempfile::NamedTempFile::with_suffix(".json").context("make a temporary file for a config")?;
-    std::fs::write(config.path(), trial.config().value().to_string()).context("write a temporary config")?;
+    let config = tempfile::NamedTempFile::with_suffix(".json").context("cannot make a temporary file for a config")?;
+    std::fs::write(config.path(), trial.config().value().to_string()).context("cannot write a temporary config")?;
     let output = Command::new(worker)
         .arg("estimate")
         .arg(config.path())

@@ -45,7 +45,8 @@ pub(crate) fn step(plan: &Plan, trial: &Trial<'_>) -> Result<Step> {
 /// The rows in the file `key`. None at all is an error: a probe that measured nothing has failed.
 fn read(store: &Store, key: &str, digest: Option<Digest>) -> Result<(Vec<ResultRow>, Digest)> {
     let what = store.uri_of(key);
-    let bytes = store.get(key).with_context(|| format!("read the rows that a probe should have written to {what}"))?;
+    let bytes =
+        store.get(key).with_context(|| format!("cannot read the rows that a probe should have written to {what}"))?;
     let found = Digest::of(&bytes);
     ensure!(digest.is_none_or(|digest| digest == found), damaged(store, &what));
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{what} is not UTF-8"))?;
@@ -223,7 +224,7 @@ pub(crate) fn predictions(store: &Store, record: &Finished, eval: &str) -> Resul
     let of_eval = |file: &&PredictionsRef| PredictionsKey::parse(&file.key).is_some_and(|key| key.eval == eval);
     let Some(PredictionsRef { key, digest }) = record.predictions.iter().find(of_eval) else { return Ok(None) };
     let what = store.uri_of(key);
-    let bytes = store.get(key).with_context(|| format!("read the predictions {what}"))?;
+    let bytes = store.get(key).with_context(|| format!("cannot read the predictions {what}"))?;
     ensure!(Digest::of(&bytes) == *digest, damaged(store, &what));
     Ok(Some(Predictions::open(bytes, &what)?))
 }
@@ -244,7 +245,7 @@ fn check_predictions(
         let what = store.uri_of(key);
         let of_attempt = PredictionsKey::parse(key).filter(|key| key.attempt == trial.attempt_key(attempt));
         let eval = of_attempt.with_context(|| foreign(store, trial, (attempt, key)))?.eval;
-        let size = store.size(key).with_context(|| format!("read the predictions {what}"))?;
+        let size = store.size(key).with_context(|| format!("cannot read the predictions {what}"))?;
         let metadata = metadata_at_end(size, &what, |range| store.get_range(key, range))?;
         let metadata = metadata.map_err(|error| anyhow!("{} ({error})", damaged(store, &what)))?;
         // A baseline is probed on one set, which another sweep may call otherwise.

@@ -50,8 +50,8 @@ impl Launcher {
     /// Starts the worker with `args` in a process group of its own; both its streams are appended to `log`.
     pub(crate) fn start(&self, args: &[String], log: &Path) -> Result<Process> {
         let open = || OpenOptions::new().create(true).append(true).open(log);
-        let out = open().with_context(|| format!("open log {}", log.display()))?;
-        let err = out.try_clone().with_context(|| format!("open log {}", log.display()))?;
+        let out = open().with_context(|| format!("cannot open log {}", log.display()))?;
+        let err = out.try_clone().with_context(|| format!("cannot open log {}", log.display()))?;
         // What an earlier stage or start has left is not this one's.
         let error_file = error_file_of(log);
         match std::fs::remove_file(&error_file) {
@@ -69,7 +69,7 @@ impl Launcher {
         }
         // Dropping the child closes the pipe on its standard input, which tells a supervisor to end the worker.
         let child = command.process_group(0).stdin(Stdio::piped()).stdout(out).stderr(err).spawn();
-        let child = child.with_context(|| format!("start {program}"))?;
+        let child = child.with_context(|| format!("cannot start {program}"))?;
         Ok(Process { child, began: Instant::now(), kill_at: None })
     }
 }

@@ -32,6 +32,13 @@ const SYNTHETIC: &str = "synth";
 
 /// `orchestrator report`.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
+    for file in [Some(&args.out), args.data.as_ref()].into_iter().flatten() {
+        let name = file.to_string_lossy();
+        ensure!(
+            !name.contains("://"),
+            "{name} is an address, but --out and --data name local files: copy the page there afterwards"
+        );
+    }
     let report = match (&args.from, args.target()) {
         (Some(file), _) => read(file)?,
         (None, Some(target)) => {
@@ -43,9 +50,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode> {
         (None, None) => anyhow::bail!("a sweep file or the name of a sweep is needed, or --from"),
     };
     let page = report::page(&report)?;
-    fs::write(&args.out, &page).with_context(|| format!("write {}", args.out.display()))?;
+    fs::write(&args.out, &page).with_context(|| format!("cannot write {}", args.out.display()))?;
     if let Some(file) = &args.data {
-        fs::write(file, report::to_json(&report)?).with_context(|| format!("write {}", file.display()))?;
+        fs::write(file, report::to_json(&report)?).with_context(|| format!("cannot write {}", file.display()))?;
     }
     terminal::note(format!("{}: {}", args.out.display(), terminal::bytes(page.len() as u64)));
     terminal::line(args.out.display());

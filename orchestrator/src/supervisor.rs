@@ -22,8 +22,11 @@ pub(crate) fn run(program: &str, args: &[String], grace: Duration) -> Result<Exi
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&asked)).context("listen for signals")?;
     }
-    let mut child =
-        Command::new(program).args(args).stdin(Stdio::null()).spawn().with_context(|| format!("start {program}"))?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
     let orphaned = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&orphaned);
     std::thread::spawn(move || {

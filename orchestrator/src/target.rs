@@ -54,7 +54,7 @@ pub(crate) fn sweep_with(choice: &SweepChoice, names: &[&str]) -> Result<(Store,
             let known: Vec<String> = others.iter().flat_map(names_of).collect();
             let missing = names.iter().find(|name| !known.iter().any(|known| known == *name)).unwrap_or(&names[0]);
             let hint = nearest(missing, known.iter().map(String::as_str)).map(suggestion).unwrap_or_default();
-            bail!("no sweep of {} has {shown}{hint}; `orchestrator status SWEEP` lists arms and trials", store.uri())
+            bail!("no sweep of {} has {shown} (`orchestrator status SWEEP` lists arms and trials){hint}", store.uri())
         }
     }
 }

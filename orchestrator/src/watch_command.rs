@@ -90,9 +90,9 @@ fn show_until_left(terminal: &mut DefaultTerminal, mut watch: Watch, news: &Rece
                 News::Trouble(words) => watch.on_trouble(words),
             }
         }
-        terminal.draw(|frame| view::draw(frame, &mut watch)).context("draw on the terminal")?;
+        terminal.draw(|frame| view::draw(frame, &mut watch)).context("cannot draw on the terminal")?;
         if event::poll(EVENTS).context("wait for a key")?
-            && let Event::Key(key) = event::read().context("read a key")?
+            && let Event::Key(key) = event::read().context("cannot read a key")?
             && key.kind != KeyEventKind::Release
             && watch.on_key(key)
         {

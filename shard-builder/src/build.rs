@@ -58,7 +58,7 @@ const CELLS_PER_SHARD: u32 = 8192;
 /// A description that cannot be used, a source without a folder, a set of other content at `--out`, no row at all.
 pub(crate) fn build(args: &BuildArgs) -> Result<String> {
     let Sources { located: sources, data } = locate(described(args)?, &args.place)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("cannot start threads")?;
     let options = SurveyOptions {
         product: args.product,
         patch_px: args.size,
@@ -340,7 +340,7 @@ impl Build {
         }
         Spool::new(self.spool_bytes)
             .map(Some)
-            .context("make a temporary file (set TMPDIR to another folder, or use --spool-gib 0)")
+            .context("cannot make a temporary file (set TMPDIR to another folder, or use --spool-gib 0)")
     }
 
     /// The shard, made or found finished.
@@ -367,7 +367,7 @@ impl Build {
             writer.finish(key)
         };
         let finished = self.costs.step(Step::Assemble, assemble)?;
-        let upload = || finished.publish(store).with_context(|| format!("write {}", store.uri_of(key)));
+        let upload = || finished.publish(store).with_context(|| format!("cannot write {}", store.uri_of(key)));
         self.costs.step(Step::Upload, upload)?;
         debug!(key, rows = shard.rows.len(), bytes = finished.entry.bytes, "shard");
         Ok(finished)

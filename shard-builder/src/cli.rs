@@ -417,7 +417,7 @@ pub(crate) struct SynthArgs {
 /// How much of a synthetic set is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SynthScale {
-    /// For the quickstart: thin smears of four sources, in which cells do not touch; some 7,000 labelled cells.
+    /// For the quickstart: thin smears of four sources, in which cells may touch, but do not overlap; some 7,000 labelled cells.
     Quickstart,
     /// For tests: one small field per source, three evaluation fields per source.
     Tiny,

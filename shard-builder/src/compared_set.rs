@@ -43,7 +43,7 @@ impl ComparedSet {
     /// # Errors
     /// A set that cannot be read, fingerprints that are damaged.
     pub(crate) fn open(uri: &str) -> Result<Self> {
-        let set = ShardSet::open(&Store::open(uri)?).with_context(|| format!("open the shard set {uri}"))?;
+        let set = ShardSet::open(&Store::open(uri)?).with_context(|| format!("cannot open the shard set {uri}"))?;
         let (mut images, mut first_rows, mut numbers) = (Vec::new(), Vec::new(), HashMap::new());
         for (row, meta) in (0u64..).zip(set.metas()) {
             numbers.entry((meta.source, meta.image)).or_insert_with_key(|name: &ImageName| {
@@ -53,7 +53,7 @@ impl ComparedSet {
             });
         }
         let index = FingerprintIndex::read(set.store(), set.manifest());
-        let known = match index.with_context(|| format!("read the fingerprints of {uri}"))? {
+        let known = match index.with_context(|| format!("cannot read the fingerprints of {uri}"))? {
             Some(index) => Known::Fingerprints(index),
             None => Known::Report(reported(&SetReport::read(&set)?.records("images"))),
         };

@@ -70,6 +70,6 @@ pub(crate) fn prepare_folder(dir: &Path, data: &[DataPlace]) -> Result<()> {
     if let Some(folder) = dir.to_str().and_then(|dir| Store::open(dir).ok()).and_then(|store| store.directory()) {
         verify_apart(&folder, data)?;
     }
-    fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
-    tempfile::tempfile_in(dir).map(drop).with_context(|| format!("write to the folder {}", dir.display()))
+    fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    tempfile::tempfile_in(dir).map(drop).with_context(|| format!("cannot write to the folder {}", dir.display()))
 }

@@ -54,7 +54,7 @@ fn write_new(file: &Path, yaml: &str) -> Result<()> {
     let write = || std::io::Write::write_all(&mut File::create_new(file)?, yaml.as_bytes());
     match write() {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(existing(file)),
-        written => written.with_context(|| format!("write {}", file.display())),
+        written => written.with_context(|| format!("cannot write {}", file.display())),
     }
 }
 
@@ -86,5 +86,5 @@ fn draw(file: &Path, title: String, note: &str, tiles: Vec<Tile>) -> Result<()> 
     let sheet = PictureTable { title, notes: vec![note.to_owned()], columns: Vec::new(), rows }.draw();
     sheet
         .save_with_format(file, image::ImageFormat::Png)
-        .with_context(|| format!("write the contact sheet {}", file.display()))
+        .with_context(|| format!("cannot write the contact sheet {}", file.display()))
 }

@@ -35,7 +35,7 @@ struct SourceDiff {
 /// A set that cannot be read.
 pub(crate) fn diff(args: &DiffArgs) -> Result<String> {
     let open = |uri: &str| -> Result<ShardSet> {
-        ShardSet::open(&Store::open(uri)?).with_context(|| format!("open the shard set {uri}"))
+        ShardSet::open(&Store::open(uri)?).with_context(|| format!("cannot open the shard set {uri}"))
     };
     let (a, b) = (open(&args.a)?, open(&args.b)?);
     let head = format!(

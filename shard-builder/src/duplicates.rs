@@ -45,7 +45,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         measured: false,
         fingerprints: true,
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("cannot start threads")?;
     let (images, found) = pool.install(|| -> Result<_> {
         let mut images = survey(&sources, options, None, &Terminal)?;
         let search = if args.index { CopySearch::Indexed } else { CopySearch::Near };
@@ -54,7 +54,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
     })?;
     let pairs = rank_copies(&sources, &images, &found.pairs);
     let file = args.out.join("duplicates.csv");
-    fs::write(&file, copy_table(&pairs)?).with_context(|| format!("write {}", file.display()))?;
+    fs::write(&file, copy_table(&pairs)?).with_context(|| format!("cannot write {}", file.display()))?;
     let mut text = format!(
         "{} of {} compared\n{}{}\nreport: {}",
         counted(images.iter().filter(|image| image.info.is_some()).count(), "image"),
@@ -67,7 +67,7 @@ pub(crate) fn duplicates(args: &DuplicatesArgs) -> Result<String> {
         let sheet = args.out.join("duplicates.png");
         contact_sheet::strips(&strips(&sources, &pairs, args.pairs as usize, limits)?, COLUMNS)
             .save_with_format(&sheet, image::ImageFormat::Png)
-            .with_context(|| format!("write the contact sheet {}", sheet.display()))?;
+            .with_context(|| format!("cannot write the contact sheet {}", sheet.display()))?;
         text.push_str(&format!("\nworst pairs: {}", sheet.display()));
     }
     Ok(text)

@@ -58,7 +58,7 @@ impl Encoder<'_> {
             .map(|row| {
                 let cut = &used.cuts[row.cut];
                 let encoded = match (kept(row), self.spool, &rgb) {
-                    (Some(kept), Some(spool), _) => spool.take(kept).context("read a temporary file"),
+                    (Some(kept), Some(spool), _) => spool.take(kept).context("cannot read a temporary file"),
                     (_, _, Some(rgb)) => encode(self.codec, &cutting::take(rgb, cut), cut),
                     _ => Err(anyhow!("neither spooled nor decoded")),
                 };

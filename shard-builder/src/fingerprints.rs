@@ -52,7 +52,8 @@ pub(crate) fn write_all(
 ) -> Result<Vec<FingerprintBlock>> {
     let (mut blocks, mut pending) = (Vec::new(), Vec::with_capacity(BLOCK_IMAGES));
     let mut flush = |pending: &mut Vec<ImagePrint>| -> Result<()> {
-        let block = write_block(store, content, blocks.len(), pending).context("write the fingerprints of the set")?;
+        let block =
+            write_block(store, content, blocks.len(), pending).context("cannot write the fingerprints of the set")?;
         blocks.push(block);
         pending.clear();
         Ok(())
@@ -81,7 +82,7 @@ pub(crate) fn copy(
     let Some(index) = FingerprintIndex::read(from.store(), from.manifest())? else { return Ok(None) };
     let block = |number| match index.block((from.store(), from.manifest()), number, PrintParts::All) {
         Ok(prints) => prints.into_iter().map(Ok).collect::<Vec<_>>(),
-        Err(error) => vec![Err(anyhow::Error::new(error).context("read the fingerprints of the set"))],
+        Err(error) => vec![Err(anyhow::Error::new(error).context("cannot read the fingerprints of the set"))],
     };
     let all = (0..index.blocks.len()).flat_map(block);
     let kept = all.filter(|print| print.as_ref().map_or(true, |print| stays(&print.source, &print.image)));
@@ -95,7 +96,7 @@ pub(crate) fn copy(
 pub(crate) fn publish(store: &Store, manifest: &Manifest, blocks: Vec<FingerprintBlock>) -> Result<()> {
     let Some(content) = manifest.content_name() else { return Ok(()) };
     let index = FingerprintIndex::of(manifest.digest(), blocks);
-    index.publish(store, content).context("write the record of the set's fingerprints")
+    index.publish(store, content).context("cannot write the record of the set's fingerprints")
 }
 
 /// The fingerprint of a stored image; `None` where it shows nothing.

@@ -17,10 +17,10 @@ use terminal::{counted, thousands};
 /// # Errors
 /// A set that cannot be read, one set on both sides, a store that cannot be written.
 pub(crate) fn leaks(args: &LeaksArgs) -> Result<String> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("cannot start threads")?;
     pool.install(|| {
         let (train, evaluation) = (ComparedSet::open(&args.train)?, ComparedSet::open(&args.evaluation)?);
-        let out = args.out.as_deref().map(Store::open).transpose().context("open --out")?;
+        let out = args.out.as_deref().map(Store::open).transpose().context("cannot open --out")?;
         let store = out.as_ref().unwrap_or(evaluation.set.store());
         let found = find_or_make((&train, &evaluation), store, args.pairs as usize)?;
         sentences(args, &found, (&train, &evaluation))
@@ -70,7 +70,10 @@ pub(crate) fn find_or_make(
         false => Some(leak_sheet::sheet([train, evaluation], &pairs, most_shown)?),
     };
     record.publish(store, table(&leaks)?, sheet).with_context(|| {
-        format!("write the record of leaks at {}; --out names another store, such as that of the sweep", store.uri())
+        format!(
+            "cannot write the record of leaks at {}; --out names another store, such as that of the sweep",
+            store.uri()
+        )
     })
 }
 
@@ -112,7 +115,7 @@ fn table(leaks: &[Leak]) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer.write_record(["kind", "score", "train_source", "train_image", "evaluation_source", "evaluation_image"])?;
     leaks.iter().try_for_each(|leak| writer.serialize(leak))?;
-    writer.into_inner().context("write the table of pairs")
+    writer.into_inner().context("cannot write the table of pairs")
 }
 
 /// What was found, in words.
@@ -193,5 +196,5 @@ pub(crate) fn leaked_images(found: &FoundLeaks) -> Result<BTreeSet<(String, Stri
     let mut reader = csv::Reader::from_reader(bytes.as_ref());
     let leaks = reader.deserialize::<Leak>();
     let images = leaks.map(|leak| leak.map(|leak| (leak.train_source, leak.train_image)));
-    images.collect::<Result<_, _>>().with_context(|| format!("read {}", found.table_uri()))
+    images.collect::<Result<_, _>>().with_context(|| format!("cannot read {}", found.table_uri()))
 }

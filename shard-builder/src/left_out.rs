@@ -48,7 +48,7 @@ impl LeftOut {
 
     fn source(source: &str, set: &ShardSet) -> Result<Self> {
         let names: Vec<&str> = set.manifest().sources.iter().map(|source| source.name.as_str()).collect();
-        ensure!(names.contains(&source), "--source {source}: the set holds {}", names.join(", "));
+        ensure!(names.contains(&source), "--source {source}: the set has no such source; it has {}", names.join(", "));
         ensure!(names.len() > 1, "--source {source}: it is the only source, so nothing would remain");
         Ok(Self { what: What::Source(source.to_owned()), words: source.to_owned() })
     }

@@ -35,7 +35,8 @@ const LARGEST_RECORD: u64 = 16 << 20;
 /// # Errors
 /// A set that cannot be read, a source that it lacks or that is its only one, no record of leaks, another set at `--out`.
 pub(crate) fn remove(args: &RemoveArgs) -> Result<String> {
-    let set = ShardSet::open(&Store::open(&args.uri)?).with_context(|| format!("open the shard set {}", args.uri))?;
+    let set =
+        ShardSet::open(&Store::open(&args.uri)?).with_context(|| format!("cannot open the shard set {}", args.uri))?;
     let left_out = LeftOut::of(args, &set)?;
     let users = args.results.iter().map(|uri| users(uri, &set.digest())).collect::<Result<String>>()?;
     let kept: Vec<RowMeta> = set.metas().filter(|row| !left_out.holds(&row.source, &row.image)).collect();
@@ -146,7 +147,7 @@ impl Removal {
             writer.push(patch(&self.set, row, meta)?)?;
         }
         let finished = writer.finish(&key)?;
-        finished.publish(store).with_context(|| format!("write {}", store.uri_of(&key)))?;
+        finished.publish(store).with_context(|| format!("cannot write {}", store.uri_of(&key)))?;
         Ok(finished)
     }
 
@@ -201,7 +202,7 @@ fn patch(set: &ShardSet, row: u64, meta: RowMeta) -> Result<PatchRow> {
 /// # Errors
 /// Nothing at that address; a record that cannot be read or is too large for one.
 fn users(uri: &str, digest: &Digest) -> Result<String> {
-    let store = Store::open(uri).with_context(|| format!("open --results {uri}"))?;
+    let store = Store::open(uri).with_context(|| format!("cannot open --results {uri}"))?;
     let digest = digest.to_string();
     let mut found = Vec::new();
     let keys = store.list("").with_context(|| format!("list {uri}"))?;
@@ -215,8 +216,10 @@ fn users(uri: &str, digest: &Digest) -> Result<String> {
     );
     let searched = records.len() as u64;
     for key in records {
-        let bytes =
-            store.get(&key).map_err(|error| anyhow!(error)).with_context(|| format!("read {}", store.uri_of(&key)))?;
+        let bytes = store
+            .get(&key)
+            .map_err(|error| anyhow!(error))
+            .with_context(|| format!("cannot read {}", store.uri_of(&key)))?;
         ensure!(bytes.len() as u64 <= LARGEST_RECORD, "{} is too large for a record", store.uri_of(&key));
         if bytes.windows(digest.len()).any(|window| window == digest.as_bytes()) {
             found.push(key);

@@ -40,11 +40,11 @@ pub(crate) fn segment(args: &SegmentArgs) -> Result<String> {
         measured: false,
         fingerprints: false,
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build().context("cannot start threads")?;
     let images = pool.install(|| survey(&sources, options, None, &Terminal))?;
     let file = args.out.join("cells.csv");
     let cells = cell_table(&sources, &images)?.unwrap_or_default();
-    fs::write(&file, cells).with_context(|| format!("write {}", file.display()))?;
+    fs::write(&file, cells).with_context(|| format!("cannot write {}", file.display()))?;
     let unused = summary::unused(&sources, &images);
     ensure!(images.iter().any(|image| image.used.is_ok()), "no cell was found in any image{unused}");
     let drawn = draw(args, &sources, &images, options.limits)?;
@@ -89,7 +89,7 @@ fn draw(args: &SegmentArgs, sources: &[LocatedSource], images: &[ImageRecord], l
             let path = args.out.join(format!("{}-{}.png", located.source.name, stem_of(&image.image)));
             outlined(located, image, limits)?
                 .save_with_format(&path, image::ImageFormat::Png)
-                .with_context(|| format!("write {}", path.display()))?;
+                .with_context(|| format!("cannot write {}", path.display()))?;
             drawn += 1;
         }
     }
@@ -149,7 +149,7 @@ fn agreement_line<'a>(name: &str, of_source: impl Iterator<Item = &'a ImageRecor
 /// The image with an outline around each cell.
 fn outlined(located: &LocatedSource, image: &ImageRecord, limits: DecodeLimits) -> Result<RgbImage> {
     let read = located.rgb(&image.image, limits).map_err(anyhow::Error::msg);
-    let mut picture = read.with_context(|| format!("draw {}", image.image))?;
+    let mut picture = read.with_context(|| format!("cannot draw {}", image.image))?;
     for cell in image.used.iter().flat_map(|used| &used.cells) {
         outline(&mut picture, cell);
     }

@@ -46,7 +46,7 @@ impl SetReport {
             if set.manifest().content_name().is_some_and(|own| own != name) {
                 continue;
             }
-            let bytes = store.get(&key).with_context(|| format!("read {}", store.uri_of(&key)))?.to_vec();
+            let bytes = store.get(&key).with_context(|| format!("cannot read {}", store.uri_of(&key)))?.to_vec();
             match (table, ending) {
                 ("config", "json") => {
                     let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -71,7 +71,7 @@ impl SetReport {
     /// A table that is not CSV.
     pub(crate) fn without(mut self, goes: &dyn Fn(&str, &str) -> bool, sources: &BTreeSet<&str>) -> Result<Self> {
         for (table, bytes) in &mut self.tables {
-            *bytes = filtered(bytes, goes).with_context(|| format!("read the table {table} of the report"))?;
+            *bytes = filtered(bytes, goes).with_context(|| format!("cannot read the table {table} of the report"))?;
         }
         self.sources.retain(|described| described["name"].as_str().is_none_or(|name| sources.contains(name)));
         Ok(self)
@@ -189,7 +189,7 @@ fn filtered(bytes: &[u8], goes: &dyn Fn(&str, &str) -> bool) -> Result<Vec<u8>> 
             writer.write_record(&record)?;
         }
     }
-    writer.into_inner().context("write a table of the report")
+    writer.into_inner().context("cannot write a table of the report")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `show`: what a shard set holds, as tables and as a contact sheet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use run_spec::ids::Product;
@@ -29,7 +30,7 @@ type ByLabel = BTreeMap<String, Vec<u64>>;
 /// A set that cannot be read, a sheet that cannot be written.
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     let store = Store::open(&args.uri)?;
-    let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+    let set = ShardSet::open(&store).with_context(|| format!("cannot open the shard set {}", args.uri))?;
     let mut sources: BTreeMap<String, ByLabel> = BTreeMap::new();
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (row, meta) in (0_u64..).zip(set.metas()) {
@@ -44,20 +45,32 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
             .iter()
             .map(|(source, by_label)| strip(&set, source, by_label, args.samples))
             .collect::<Result<_>>()?;
+        make_folder_of(file)?;
         contact_sheet::strips(&strips, COLUMNS.min(args.samples))
             .save_with_format(file, image::ImageFormat::Png)
-            .with_context(|| format!("write the contact sheet {}", file.display()))?;
+            .with_context(|| format!("cannot write the contact sheet {}", file.display()))?;
         text.push_str(&format!("\ncontact sheet: {}", file.display()));
         if set.metas().any(|row| row.label.is_none()) {
             text.push_str(UNLABELLED);
         }
     }
     if let Some(file) = &args.html {
+        make_folder_of(file)?;
         std::fs::write(file, browse::page(&set, args.html_rows)?)
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
         text.push_str(&format!("\npage: {}", file.display()));
     }
     Ok(text)
+}
+
+/// Makes the folder of a file that is about to be written, as stores do.
+fn make_folder_of(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is on record of the published training set: sources, images, individuals, patches of 224 px, segmented cells.

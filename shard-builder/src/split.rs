@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use shards::{ShardError, ShardSet, Split, grouped_kfold, leave_one_source_out};
-use store::Store;
+use store::{Store, StoreError};
 use tracing::warn;
 
 use crate::cli::{SplitArgs, SplitKind};
@@ -27,14 +27,17 @@ pub(crate) fn split(args: &SplitArgs) -> Result<String> {
         args.name
     );
     let store = Store::open(&args.uri)?;
-    let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
+    let set = ShardSet::open(&store).with_context(|| format!("cannot open the shard set {}", args.uri))?;
     let made = match args.kind {
         SplitKind::GroupedKfold => grouped_kfold(set.metas(), args.folds, args.seed),
         SplitKind::LeaveOneSourceOut => leave_one_source_out(set.metas()),
     };
     let split = made.map_err(|error| explained(error, &set))?;
-    set.write_split(&args.name, &split).with_context(|| {
-        format!("write the split {}; if it exists with other folds, choose another --name", args.name)
+    set.write_split(&args.name, &split).map_err(|error| match error {
+        ShardError::Store(StoreError::Differs { .. }) => {
+            anyhow!("{} has a split `{}` with other folds; choose another --name", args.uri, args.name)
+        }
+        error => anyhow::Error::from(error).context(format!("cannot write the split {}", args.name)),
     })?;
     // Of a `split` that was killed; the key exists now, so nobody is writing it.
     if let Err(error) = store.remove_unfinished("splits", |key| key == shards::split_key(&args.name)) {

@@ -21,7 +21,7 @@ pub(crate) fn synth(args: &SynthArgs) -> Result<String> {
         None => Vec::new(),
     };
     if let Some(file) = &args.sheet {
-        let png = smears.sheet().context("make the labelled sheet")?;
+        let png = smears.sheet().context("cannot make the labelled sheet")?;
         write_sheet(file, &png)?;
         lines.push(format!("labelled sheet (synthetic): {}", file.display()));
     }
@@ -57,9 +57,9 @@ fn draw(smears: &SmearSet, dir: &Path) -> Result<Vec<SourceSummary>> {
 /// Writes the sheet, and the folders above it.
 fn write_sheet(file: &Path, png: &[u8]) -> Result<()> {
     if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).with_context(|| format!("create the folder {}", parent.display()))?;
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create the folder {}", parent.display()))?;
     }
-    std::fs::write(file, png).with_context(|| format!("write {}", file.display()))
+    std::fs::write(file, png).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// How much was drawn for training, or for evaluation.

@@ -33,7 +33,7 @@ impl Target {
     /// # Errors
     /// Another set, another build's shards or other files there; a place that cannot be written; the data of a source, around or in it.
     pub(crate) fn take(uri: &str, config: Digest, data: &[DataPlace]) -> Result<Self> {
-        let store = Store::open(uri).with_context(|| format!("open --out {uri}"))?;
+        let store = Store::open(uri).with_context(|| format!("cannot open --out {uri}"))?;
         if let Some(folder) = store.directory() {
             verify_apart(&folder, data)?;
             let held = |place: &&DataPlace| place.at.starts_with(&folder);
@@ -186,7 +186,7 @@ impl Target {
         if !self.store.exists(key)? {
             return Ok(None);
         }
-        Manifest::read(&self.store).map(Some).with_context(|| format!("read {}", self.store.uri_of(key)))
+        Manifest::read(&self.store).map(Some).with_context(|| format!("cannot read {}", self.store.uri_of(key)))
     }
 
     /// Writes a file of a published set where it is missing. Another that lies there stays, and a line says so.
@@ -197,7 +197,7 @@ impl Target {
                 give no row have changed",
                 self.store.uri_of(key)
             )),
-            other => other.map(|_| String::new()).with_context(|| format!("write {}", self.store.uri_of(key))),
+            other => other.map(|_| String::new()).with_context(|| format!("cannot write {}", self.store.uri_of(key))),
         }
     }
 
@@ -208,7 +208,7 @@ impl Target {
             Err(StoreError::Differs { .. }) => self.store.delete(key).and_then(|()| write()),
             other => other,
         };
-        written.map(drop).with_context(|| format!("write {}", self.store.uri_of(key)))
+        written.map(drop).with_context(|| format!("cannot write {}", self.store.uri_of(key)))
     }
 
     /// Takes back what this build wrote where another set, `there`, was published first.

@@ -1,7 +1,7 @@
 //! `verify`: proves a shard set, or says what is wrong with it.
 
 use anyhow::{Context, Result, bail};
-use shards::{ShardSet, VerifyOptions, verify as prove};
+use shards::{MANIFEST_KEY, ShardSet, VerifyOptions, verify as prove};
 use store::Store;
 
 use crate::cli::VerifyArgs;
@@ -16,8 +16,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
     let mut text = verify_set(&args.uri)?;
     if args.recut.sources.is_some() {
         let store = Store::open(&args.uri)?;
-        let set = ShardSet::open(&store).with_context(|| format!("open the shard set {}", args.uri))?;
-        let same = recut(&set, &args.recut).with_context(|| format!("cut rows of {} again", args.uri))?;
+        let set = ShardSet::open(&store).with_context(|| format!("cannot open the shard set {}", args.uri))?;
+        let same = recut(&set, &args.recut).with_context(|| format!("cannot cut rows of {} again", args.uri))?;
         text.extend(same.map(|same| format!("\n{same}")));
     }
     Ok(text)
@@ -29,7 +29,15 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
 /// As [`verify`].
 pub(crate) fn verify_set(uri: &str) -> Result<String> {
     let store = Store::open(uri)?;
-    let report = prove(&store, VerifyOptions::default()).with_context(|| format!("verify {uri}"))?;
+    if !store.exists(MANIFEST_KEY)? {
+        if store.exists("run.json")? {
+            bail!("{uri} is a run, not a shard set: check it with `worker verify {uri}`");
+        }
+        if !store.list("sweeps")?.is_empty() {
+            bail!("{uri} is the store of a sweep, not a shard set: check it with `orchestrator verify {uri}`");
+        }
+    }
+    let report = prove(&store, VerifyOptions::default()).with_context(|| format!("cannot verify {uri}"))?;
     if !report.is_good() {
         let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
         let plural = if report.fault_count == 1 { "" } else { "s" };

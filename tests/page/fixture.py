@@ -82,7 +82,7 @@ def arms(draw, all_names):
                 verdict, d["interval"], d["equivalence_interval"] = "none", None, None
             arm["verdict"] = verdict
             arm["sentence"] = (f"{name} against {all_names[0]}: {100 * d['mean']:+.1f} points of weighted F1."
-                               + (" No interval: 2 common seeds, 3 are needed; run 1 more." if verdict == "none" else ""))
+                               + (" No interval: 2 common seeds, and 3 are needed; run 1 more." if verdict == "none" else ""))
         found.append(arm)
     for name, mean in (("baseline: random", -0.31), ("baseline: histogram", -0.45)):
         d = {"mean": mean, "interval": [mean - 0.02, mean + 0.02], "equivalence_interval": None, "seeds_interval": None, "missing": None}

@@ -26,12 +26,12 @@ pub(crate) fn augment(command: &AugmentCommand) -> Result<()> {
         AugmentCommand::Apply { case: Some(folder), channel_order, out, .. } => {
             let out = out.as_deref().context("--out OUT.png (or .npy) is needed with --case")?;
             let params = std::fs::read_to_string(folder.join("params.json"))
-                .with_context(|| format!("read {}", folder.join("params.json").display()))?;
+                .with_context(|| format!("cannot read {}", folder.join("params.json").display()))?;
             let arrays = match std::fs::read(folder.join("arrays.npz")) {
                 Ok(bytes) => parse_npz(&bytes)?,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Default::default(),
                 Err(error) => {
-                    return Err(error).with_context(|| format!("read {}", folder.join("arrays.npz").display()));
+                    return Err(error).with_context(|| format!("cannot read {}", folder.join("arrays.npz").display()));
                 }
             };
             let case = Case::from_params(&params, &arrays)?;
@@ -79,7 +79,7 @@ fn save(result: &Output, out: &Path) -> Result<()> {
 }
 
 fn write_png(out: &Path, picture: &RgbImage) -> Result<()> {
-    picture.save_with_format(out, image::ImageFormat::Png).with_context(|| format!("write {}", out.display()))
+    picture.save_with_format(out, image::ImageFormat::Png).with_context(|| format!("cannot write {}", out.display()))
 }
 
 /// The pixels of a view as a picture to be saved.
@@ -99,7 +99,7 @@ fn write_npy(out: &Path, height: usize, width: usize, values: &[f32]) -> Result<
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    std::fs::write(out, bytes).with_context(|| format!("write {}", out.display()))
+    std::fs::write(out, bytes).with_context(|| format!("cannot write {}", out.display()))
 }
 
 /// A contact sheet: the picture, each transform on it by name, then whole views as the network sees them.

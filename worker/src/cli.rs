@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Check every file of a run against its recorded digest; exit status 1 if something is damaged.
     Verify(VerifyArgs),
-    /// Tell whether a run that ended may be submitted again: exit status 0 if so, else a sentence why not (slurm/requeue.sh).
+    /// Tell whether a run that ended may be submitted again: exit status 0 if so; otherwise it prints why not (slurm/requeue.sh).
     Requeue(RequeueArgs),
     /// Run training steps on given weights and batches and write the results, to check another implementation against them
     /// (docs/step-files.md).

@@ -39,7 +39,7 @@ pub(crate) fn draw(args: &CurvesArgs) -> Result<()> {
     };
     let svg = curves(&figure)?;
     let (folder, name) = Store::open_file(&args.out)?;
-    folder.create(&name, svg.into_bytes().into()).with_context(|| format!("write {}", args.out))?;
+    folder.create(&name, svg.into_bytes().into()).with_context(|| format!("cannot write {}", args.out))?;
     terminal::line(&args.out);
     Ok(())
 }

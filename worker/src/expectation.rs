@@ -94,7 +94,7 @@ pub(crate) fn program(expected: &[Expectation]) -> Result<()> {
     }
     // The running file, not what lies under its name now.
     let bytes = std::fs::read("/proc/self/exe").or_else(|_| std::fs::read(std::env::current_exe()?));
-    let found = Digest::of(&bytes.context("read this program's own file")?).to_string();
+    let found = Digest::of(&bytes.context("cannot read this program's own file")?).to_string();
     Ok(compare(expected, Key::Binary, "", &found)?)
 }
 

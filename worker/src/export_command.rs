@@ -35,7 +35,7 @@ pub(crate) fn export(args: &ExportArgs, environment: &Environment) -> Result<()>
     files.push(("README.md", card.into_bytes()));
     let out = Store::open(&args.out)?;
     for (name, bytes) in files {
-        out.create(name, bytes.into()).with_context(|| format!("write {name}"))?;
+        out.create(name, bytes.into()).with_context(|| format!("cannot write {name}"))?;
     }
     let what = match layout {
         Layout::State => "the whole training state",

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use run_folder::{CheckpointRecord, Run, RunRecord};
 use run_spec::config::ResolvedConfig;
+use run_spec::ids::Step;
 use shards::{RgbImage, ShardSet};
 use tch::Tensor;
 use torch_shim::panics::catch_torch_panic;
@@ -48,6 +49,20 @@ impl Trained {
     }
 }
 
+/// Refuses a run or a step that does not exist. It reads small records alone: a command calls it before it reads a shard set, which takes minutes from
+/// a bucket.
+pub(crate) fn verify_exists(args: &ModelArgs) -> Result<()> {
+    let run = Run::at(&args.run)?;
+    run.record()?;
+    if let Some(step) = args.step {
+        let step = Step::from(step);
+        if run.checkpoints()?.iter().all(|checkpoint| checkpoint.step != step) {
+            run.checkpoint_of(step)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens the model that `args` name.
 pub(crate) fn open(args: &ModelArgs, environment: &Environment) -> Result<Trained> {
     let run = Run::at(&args.run)?;
@@ -81,7 +96,7 @@ pub(crate) struct Extractor<'a> {
 impl<'a> Extractor<'a> {
     /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
     pub(crate) fn new(shards: &'a ShardSet, batch: usize, threads: u64) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
+        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("cannot start threads")?;
         Ok(Self { shards, batch: batch.max(1) as u64, token: Token::Cls, pool, shows: true })
     }
 
@@ -180,6 +195,6 @@ impl<'a> Extractor<'a> {
 }
 
 fn prepare(shards: &ShardSet, row: u64, side: i64) -> Result<Vec<f32>> {
-    let rgb = shards.rgb(row).with_context(|| format!("read row {row} of the shard set"))?;
+    let rgb = shards.rgb(row).with_context(|| format!("cannot read row {row} of the shard set"))?;
     Ok(resize_for_probe(rgb, side as usize)?.data)
 }

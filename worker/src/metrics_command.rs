@@ -25,7 +25,7 @@ pub(crate) fn metrics(args: &MetricsArgs) -> Result<()> {
         // Lines hold no time of day.
         events
             .scalars(now(), step.get(), &metrics.scalars())
-            .with_context(|| format!("write into {}", folder.display()))?;
+            .with_context(|| format!("cannot write into {}", folder.display()))?;
     }
     terminal::line(format!("{}: {}", folder.display(), terminal::counted(lines.len(), "step")));
     Ok(())

@@ -15,7 +15,8 @@ use results::measures;
 use results::predictions::{Measure, Origin, Predictions};
 use run_spec::config::{ResolvedConfig, TrainConfig};
 use run_spec::ids::Digest;
-use shards::{ShardSet, split_key};
+use run_spec::layer::{nearest, suggestion};
+use shards::{ShardError, ShardSet, split_key};
 use store::Store;
 
 use crate::baselines::Baseline;
@@ -47,6 +48,7 @@ pub(crate) fn probe(args: &ProbeArgs, environment: &Environment) -> Result<()> {
 
 /// Scores weights that others have trained, beside a colour histogram.
 fn of_weights(args: &ProbeArgs, weights: &str, environment: &Environment) -> Result<()> {
+    verify_exists(weights)?;
     let (scoring, model) = (args.scoring.open()?, &args.model);
     let OpenReleased { config, device, released, side } = released::choose(model, weights, environment)?;
     expectation::digest(&args.scoring.expect, expectation::Key::InitWeights, weights, &released.digest)?;
@@ -71,6 +73,15 @@ fn of_weights(args: &ProbeArgs, weights: &str, environment: &Environment) -> Res
     Ok(())
 }
 
+/// Refuses a file of weights that does not exist, before the cells are read: from a bucket that takes minutes.
+fn verify_exists(weights: &str) -> Result<()> {
+    let (folder, file) = Store::open_file(weights)?;
+    if !folder.exists(&file)? {
+        bail!("--weights {weights}: there is no such file");
+    }
+    Ok(())
+}
+
 /// `dinov2_vits14_pretrain` of `s3://b/dinov2_vits14_pretrain.pth`.
 fn file_stem(uri: &str) -> String {
     let file = uri.rsplit('/').next().unwrap_or(uri);
@@ -78,6 +89,7 @@ fn file_stem(uri: &str) -> String {
 }
 
 fn of_run(args: &ProbeArgs, model: &ModelArgs, environment: &Environment) -> Result<()> {
+    features::verify_exists(model)?;
     let scoring = args.scoring.open()?;
     let trained = features::open(model, environment)?;
     let places = transductive::Places { train: args.train_shards.as_deref(), leaks: args.leaks.as_deref() };
@@ -204,10 +216,10 @@ fn finish(args: &ScoringArgs, scoring: &Scoring, mut scored: Vec<Scored>) -> Res
             cost::take_rates(&mut scored, Predictions::open(store.get(name)?, name)?.metadata());
         }
         let predictions = predictions::file(args, scoring, &scored)?;
-        store.ensure(name, predictions.bytes()).with_context(|| format!("write {name}"))?;
+        store.ensure(name, predictions.bytes()).with_context(|| format!("cannot write {name}"))?;
         if let Some((store, name)) = &scoring.out {
             let text = results::row::to_json_lines(&predictions.rows()?)?;
-            store.create(name, text.into()).with_context(|| format!("write {name}"))?;
+            store.create(name, text.into()).with_context(|| format!("cannot write {name}"))?;
         }
     }
     print::print(args, &scored)
@@ -287,7 +299,15 @@ fn refuse_taken(out: Option<&(Store, String)>, predictions: Option<&(Store, Stri
 
 /// Every row of the set with its label, group and fold.
 pub(crate) fn labelled_cells(shards: &ShardSet, split: &str) -> Result<Cells> {
-    let folds = shards.split(split)?;
+    let folds = match shards.split(split) {
+        Err(ShardError::Store(error)) if error.is_not_found() => {
+            let (uri, names) = (shards.store().uri(), shards.split_names()?);
+            let hint = nearest(split, names.iter().map(String::as_str)).map(suggestion).unwrap_or_default();
+            let make = format!("shard-builder split {uri} --name {split} --kind grouped-kfold");
+            bail!("shard set {uri} has no split `{split}`{hint} (to make it: `{make}`)")
+        }
+        found => found?,
+    };
     let (mut labels, mut groups, mut names) = (Vec::new(), Vec::new(), Vec::new());
     let mut unlabelled = 0u64;
     for meta in shards.metas() {

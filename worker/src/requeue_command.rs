@@ -76,7 +76,7 @@ pub(crate) fn requeue(args: &RequeueArgs, environment: &Environment) -> Result<E
     verify_progress(&now, &before, &args.out)?;
     now.here = args.within.is_some_and(|most| may_start_here(&now, &before, most));
     let key = key_of(before.len() + 1);
-    run.store().create_record(&key, &now).with_context(|| format!("count the restart as {key}"))?;
+    run.store().create_record(&key, &now).with_context(|| format!("cannot count the restart as {key}"))?;
     tracing::info!(
         code = args.code,
         step = now.step,
@@ -102,8 +102,8 @@ fn verify_code(code: u8, near_limit: bool, began: bool) -> Result<()> {
     match code {
         0 => bail!("the run has finished, and there is nothing to restart"),
         STOPPED if !near_limit => bail!(
-            "the run was asked to stop, and not by the warning before its time limit (cancelled, preempted, or the limit came without \
-             --signal=B:USR1@…), so it is not restarted; the same command continues it from its checkpoint"
+            "not restarted: the run was asked to stop, but not by the warning before its time limit (it was cancelled or preempted, or the job \
+             had no --signal=B:USR1@…). The same command continues it from its checkpoint"
         ),
         STOPPED | RANK_LOST | 129.. => Ok(()),
         _ if !began => Ok(()),

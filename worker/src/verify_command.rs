@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use run_folder::{Run, Verification, verify};
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use crate::version::CODE;
 /// Checks, sets damaged keys aside where asked to, prints, and gives exit code 1 if damage is left.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let run = Run::at(&args.run)?;
+    if run.store().exists("manifest.json")? && !run.store().exists("run.json")? {
+        bail!("{} is a shard set, not a run: check it with `shard-builder verify {}`", args.run, args.run);
+    }
     let found = verify(&run)?;
     let record = if args.repair { run.repair(&found, CODE)? } else { None };
     let verified = Verified { schema: 1, run: run.store().uri(), found: &found, set_aside_by: record.as_deref() };

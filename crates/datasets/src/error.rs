@@ -19,7 +19,7 @@ pub enum DatasetError {
     #[error(transparent)]
     Rule(#[from] RuleError),
     /// The file system refused.
-    #[error("{action} {}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, such as `open the folder`.
         action: &'static str,
@@ -69,7 +69,7 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// An archive that cannot be read.
-    #[error("open the archive {}", path.display())]
+    #[error("cannot open the archive {}", path.display())]
     Archive {
         /// Path of the archive.
         path: PathBuf,
@@ -98,7 +98,7 @@ pub enum DatasetError {
         error: TableError,
     },
     /// A report table that could not be put together.
-    #[error("write the table {table} of the report")]
+    #[error("cannot write the table {table} of the report")]
     Report {
         /// Name of the table.
         table: &'static str,
@@ -143,16 +143,16 @@ fn sought(path: Option<&Path>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The file system refused.
-    #[error("read the file")]
+    #[error("cannot read the file")]
     Io(#[from] io::Error),
     /// The content is not that of an archive.
     #[error("it is neither a folder nor a zip, tar or tar.gz archive")]
     UnknownKind,
     /// The directory of a zip is damaged.
-    #[error("read the directory of the zip")]
+    #[error("cannot read the directory of the zip")]
     Zip(#[source] zip::result::ZipError),
     /// One member of a zip is damaged.
-    #[error("read member {index} of the zip")]
+    #[error("cannot read member {index} of the zip")]
     ZipMember {
         /// Number of the member, from 0.
         index: usize,
@@ -170,7 +170,7 @@ pub enum ArchiveError {
         error: io::Error,
     },
     /// A temporary file for the content of a tar.gz could not be made.
-    #[error("make a temporary file for what a tar.gz holds")]
+    #[error("cannot make a temporary file for what a tar.gz holds")]
     Temporary(#[source] io::Error),
     /// A tar.gz is damaged, or the disk is full.
     #[error("inflate the tar.gz")]

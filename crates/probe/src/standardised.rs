@@ -60,7 +60,7 @@ impl Standardised {
     pub fn note(&self) -> String {
         let end = self.c == GRID[0] || self.c == GRID[GRID.len() - 1];
         if end && !self.inner_accuracy.is_empty() {
-            return format!("C = {} is at the end of the grid that was tried", self.c);
+            return format!("the best C, {}, is at the end of the range that was tried", self.c);
         }
         String::new()
     }

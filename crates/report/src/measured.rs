@@ -209,7 +209,7 @@ mod tests {
             features: results::TEACHER.into(),
             value: Summary { n: 3, mean, std: Some(0.01) },
             n_train: 10.0,
-            notes: vec!["C = 10 is at the end of the grid that was tried".into(), "normal: disc".into()],
+            notes: vec!["the best C, 10, is at the end of the range that was tried".into(), "normal: disc".into()],
         }
     }
 

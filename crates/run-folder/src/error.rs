@@ -10,7 +10,9 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder has no `run.json`.
-    #[error("{uri}: there is no run here; check the address, or begin a run there")]
+    #[error(
+        "{uri} is not a run: it has no run.json; check the address, or begin a run there with `worker train … --out {uri}`"
+    )]
     NoRun {
         /// Address of the run.
         uri: String,
@@ -60,12 +62,12 @@ pub enum RunError {
     },
     /// The run was begun with a configuration that gives other weights.
     #[error(
-        "{uri}/run.json: this run was begun with another configuration ({changed}); give the same one, or begin a new run in another folder"
+        "{uri}/run.json: this run was begun with another configuration; give the same one, or begin a new run in another folder (worker train --out):{changed}"
     )]
     OtherConfig {
         /// Address of the run.
         uri: String,
-        /// The keys that differ, with both values.
+        /// The keys that differ, with both values, each on a line of its own that follows the line break it begins with.
         changed: String,
     },
     /// A later attempt has begun.

@@ -23,7 +23,10 @@ impl RunRecord {
         }
         match self.config.changes_since(&begun.config) {
             changed if changed.is_empty() => Ok(()),
-            changed => Err(RunError::OtherConfig { uri: uri(), changed: changed.join("; ") }),
+            changed => {
+                let changed = changed.iter().map(|change| format!("\n  {change}")).collect();
+                Err(RunError::OtherConfig { uri: uri(), changed })
+            }
         }
     }
 }
@@ -42,7 +45,7 @@ mod tests {
         let begun = record(0.0, b"shards");
         record(0.0, b"shards").same_as(&begun, "x").unwrap();
         let error = record(0.1, b"shards").same_as(&begun, "x").unwrap_err().to_string();
-        assert!(error.contains("loss.koleo_weight: 0.0 then, 0.1 now"), "{error}");
+        assert!(error.ends_with("(worker train --out):\n  loss.koleo_weight: 0.0 then, 0.1 now"), "{error}");
         assert!(
             record(0.0, b"others").same_as(&begun, "x").unwrap_err().to_string().contains("give the same shard set")
         );

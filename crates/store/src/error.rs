@@ -24,7 +24,9 @@ pub enum StoreError {
         uri: String,
     },
     /// The key exists with other bytes than those offered to [`ensure`](crate::Store::ensure).
-    #[error("{uri} already exists with different content; choose another store or delete this key")]
+    #[error(
+        "{uri} already exists with different content, and files are never overwritten; choose another name or another folder"
+    )]
     Differs {
         /// Address of the key.
         uri: String,

@@ -19,7 +19,7 @@ pub enum SynthError {
         folder: PathBuf,
     },
     /// The file system refused.
-    #[error("{action} {}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried: `write`, `list`, `create the folder`.
         action: &'static str,

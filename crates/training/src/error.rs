@@ -28,7 +28,7 @@ pub enum TrainingError {
     #[error("{0}")]
     Shards(#[from] ShardError),
     /// One row of the shard set.
-    #[error("read row {row} of the shard set")]
+    #[error("cannot read row {row} of the shard set")]
     Row {
         /// Number of the row in the set, from 0.
         row: u64,
@@ -124,7 +124,7 @@ pub enum TrainingError {
         uri: String,
     },
     /// The threads of the loader could not be started.
-    #[error("start the threads that {purpose}")]
+    #[error("cannot start the threads that {purpose}")]
     Threads {
         /// What they were for.
         purpose: &'static str,

@@ -74,7 +74,9 @@ pub(super) fn write(strips: &[Strip], file: &Path) -> Result<()> {
         return Ok(());
     }
     let sheet = contact_sheet::strips(strips, COLUMNS);
-    sheet.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("write {}", file.display()))?;
+    sheet
+        .save_with_format(file, image::ImageFormat::Png)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     terminal::note(format!("{}: {} × {} px", file.display(), sheet.width(), sheet.height()));
     Ok(())
 }

@@ -130,7 +130,7 @@ impl Sweeps {
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
     // A name with a zero byte names no thread.
     let name = name.replace('\0', "");
-    std::thread::Builder::new().name(name).spawn(work).context("start a thread")?;
+    std::thread::Builder::new().name(name).spawn(work).context("cannot start a thread")?;
     Ok(())
 }
 

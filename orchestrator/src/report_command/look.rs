@@ -27,7 +27,7 @@ fn read(store: &Store, plan: &Plan, room: &mut usize) -> Result<Option<Look>> {
         let bytes = looks::sheet(store, plan, number, sheet)?;
         let size = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::Png).into_dimensions();
         bytes_of_all += bytes.len();
-        sheets.push(LookSheet::of_png(sheet.title.clone(), &bytes, size.context("read a sheet")?));
+        sheets.push(LookSheet::of_png(sheet.title.clone(), &bytes, size.context("cannot read a sheet")?));
     }
     ensure!(bytes_of_all <= *room, "its pictures take {}", terminal::bytes(bytes_of_all as u64));
     *room -= bytes_of_all;

@@ -108,10 +108,10 @@ fn one(
         Err(trouble) => return Ok(Err(Submission::Later(trouble.to_string()))),
     }
     let scripts = batch.setting.work.join("slurm");
-    std::fs::create_dir_all(&scripts).with_context(|| format!("make folder {}", scripts.display()))?;
+    std::fs::create_dir_all(&scripts).with_context(|| format!("cannot make folder {}", scripts.display()))?;
     let path = scripts.join(format!("{name}.sh"));
     std::fs::write(&path, text(batch, job, indexes, after.map(|array| array.to_string()).as_deref()))
-        .with_context(|| format!("write {}", path.display()))?;
+        .with_context(|| format!("cannot write {}", path.display()))?;
     match client.submit(&path) {
         Ok(array) => note(array),
         Err(Trouble::Refused(description)) => Ok(Err(Submission::Refused(description))),

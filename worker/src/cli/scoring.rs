@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use results::measures::Evaluation;
 
 use super::ModelArgs;
@@ -12,10 +12,10 @@ use crate::expectation::Expectation;
 
 /// The model whose features are taken: that of a run, or a file of weights.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "The model")]
+#[command(next_help_heading = "The model", group(ArgGroup::new("run-or-weights").required(true).args(["run", "weights"])))]
 pub(crate) struct ModelChoice {
     /// A run of `worker train`.
-    #[arg(long, value_name = "URI", required_unless_present = "weights", conflicts_with = "weights")]
+    #[arg(long, value_name = "URI")]
     pub(crate) run: Option<String>,
     /// Checkpoint of this step instead of the last one.
     #[arg(long, requires = "run")]

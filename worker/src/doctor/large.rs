@@ -46,10 +46,10 @@ fn measure(probe: &Store, size: u64) -> Result<String> {
     let bytes = pattern(size)?;
     let digest = Digest::of(&bytes);
     let began = Instant::now();
-    probe.create("checkpoint", bytes).context("write it")?;
+    probe.create("checkpoint", bytes).context("cannot write it")?;
     let written = began.elapsed().as_secs_f64();
     let began = Instant::now();
-    let read = probe.get("checkpoint").context("read it")?;
+    let read = probe.get("checkpoint").context("cannot read it")?;
     let seconds = began.elapsed().as_secs_f64();
     ensure!(Digest::of(&read) == digest, "it does not read back as it was written");
     let rate = |seconds: f64| size as f64 / 1e6 / seconds.max(1e-9);

@@ -86,7 +86,7 @@ fn gathered(ranks: &Ranks, device: &OpenDevice, host: &str, mut findings: Vec<Fi
         match broadcast_bytes(ranks.peers(), mine.clone(), root) {
             Ok(bytes) => {
                 let (description, findings): (String, Vec<Finding>) =
-                    serde_json::from_slice(&bytes).context("read another rank's findings")?;
+                    serde_json::from_slice(&bytes).context("cannot read another rank's findings")?;
                 all.0.push(description);
                 all.1.push(findings);
             }

@@ -129,7 +129,7 @@ fn probe_and_clean(store: &Store) -> Result<()> {
 
 /// Runs `work` on the store below a random prefix, and leaves nothing of it.
 pub(super) fn in_probe<T>(store: &Store, work: impl FnOnce(&Store) -> Result<T>) -> Result<T> {
-    let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("draw a random name")?;
+    let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("cannot draw a random name")?;
     let prefix = format!("doctor/{}", unique.trim());
     let root = folder_of(store.uri());
     let root_was_there = root.as_ref().is_some_and(|root| root.exists());

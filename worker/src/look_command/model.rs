@@ -104,7 +104,7 @@ pub(super) struct Viewer<'a> {
 impl<'a> Viewer<'a> {
     /// With `threads` that make images ready (0: all cores), `batch` of them for each forward pass.
     pub(super) fn new(pictures: &'a Pictures, batch: usize, threads: u64) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("start threads")?;
+        let pool = ThreadPoolBuilder::new().num_threads(threads as usize).build().context("cannot start threads")?;
         Ok(Self { pictures, batch: batch.max(1), pool })
     }
 

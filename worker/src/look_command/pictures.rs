@@ -30,7 +30,7 @@ impl Pictures {
             return Ok(Self::Set(ShardSet::open(&Store::open(place)?)?));
         }
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).with_context(|| format!("read {place}"))? {
+        for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {place}"))? {
             let path = entry?.path();
             if path.is_file() && is_picture(&path)? {
                 files.push(path);
@@ -114,10 +114,10 @@ impl Pictures {
     /// Its pixels.
     pub(super) fn rgb(&self, i: usize) -> Result<RgbImage> {
         match self {
-            Self::Set(shards) => shards.rgb(i as u64).with_context(|| format!("read row {i} of the shard set")),
+            Self::Set(shards) => shards.rgb(i as u64).with_context(|| format!("cannot read row {i} of the shard set")),
             Self::Files(files) => {
                 let at = files[i].display().to_string();
-                let bytes = std::fs::read(&files[i]).with_context(|| format!("read {at}"))?;
+                let bytes = std::fs::read(&files[i]).with_context(|| format!("cannot read {at}"))?;
                 Ok(imaging::decode(&bytes, DecodeLimits::default()).with_context(|| at)?.rgb)
             }
         }
@@ -156,7 +156,7 @@ fn file_name(path: &Path) -> String {
 fn is_picture(path: &Path) -> Result<bool> {
     use std::io::Read;
     let mut head = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     file.take(imaging::HEAD as u64).read_to_end(&mut head)?;
     let picture = imaging::sniff(&head).is_some();
     if !picture {

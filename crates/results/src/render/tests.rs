@@ -42,7 +42,7 @@ fn markdown_shows_differences_failures_and_the_warning() {
     assert!(text.contains("| 1nn | no\\|koleo | 2 | 48.0 ± 1.0 | 3.5 |  | +0.5 | none | none |"), "{text}");
     assert!(text.contains("| 1nn | baseline: histogram | 1 | 37.5 | 3.5 |  | −10.0 | none | none |"), "{text}");
     assert!(text.contains("loss was NaN") && text.contains("- no|koleo: did not converge"), "{text}");
-    assert!(text.contains("an interval over seeds needs 3 common seeds, not 2: run 1 more"), "{text}");
+    assert!(text.contains("2 common seeds, and 3 are needed; run 1 more"), "{text}");
     assert!(text.contains("no predictions are kept of some of these trials"), "{text}");
     assert!(!markdown(&table(true)).contains("SMOKE"));
 }

@@ -55,7 +55,11 @@ pub const FEWEST_DF: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEstimate {
     /// Too few seeds in both arms.
-    #[error("an interval over seeds needs {FEWEST_SEEDS} common seeds, not {have}: run {} more", FEWEST_SEEDS - have)]
+    #[error(
+        "{have} common seed{}, and {FEWEST_SEEDS} are needed; run {} more",
+        if *have == 1 { "" } else { "s" },
+        FEWEST_SEEDS - have
+    )]
     TooFewSeeds {
         /// The number of seeds that both arms have.
         have: usize,

@@ -117,7 +117,7 @@ fn a_row_that_is_no_image_ends_training_with_its_number_and_the_metrics_so_far()
     let (config, run) = (config(&["train.batch_size=2"]), memory());
     let failure = train(&job(&config, &shards(8, Some(5)), &run), &mut Silent).unwrap_err();
     assert!(matches!(*failure.error, TrainingError::Row { row: 5, .. }), "{failure:?}");
-    assert!(sentence(&failure).starts_with("read row 5 of the shard set: "), "{}", sentence(&failure));
+    assert!(sentence(&failure).starts_with("cannot read row 5 of the shard set: "), "{}", sentence(&failure));
     assert_eq!(kind_of(&failure), FailureKind::Other);
     let step = failure.step.unwrap();
     let stops = run.list("stops").unwrap();

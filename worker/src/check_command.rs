@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Parser;
 use dino::Architecture;
-use run_spec::config::{ResolvedConfig, TrainConfig};
+use run_spec::config::TrainConfig;
 use shards::ShardSet;
 use store::Store;
 
@@ -62,6 +62,8 @@ pub(crate) fn checkpoint_bytes(config: &TrainConfig) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use run_spec::config::ResolvedConfig;
+
     use super::*;
 
     #[test]

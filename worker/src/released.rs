@@ -163,7 +163,10 @@ pub(crate) fn open(
             let shape = weights::shape_of(&tensors, untold, uri)?;
             if matches!(untold, Untold::AsDinov2) && !WIDTHS_OF_DINOV2.contains(&shape.dim) {
                 let heads = terminal::counted(shape.heads, "attention head");
-                tracing::warn!(weights = uri, "{heads} of width 64 assumed; if the model has others, give its configuration with --config");
+                tracing::warn!(
+                    weights = uri,
+                    "{heads} of width 64 assumed; if the model has others, give its configuration with --config"
+                );
             }
             let adopted = weights::adopt(&shape, tensors, uri)?;
             let found = WeightsLayout::from(adopted.layout);
@@ -217,7 +220,8 @@ mod tests {
 
     #[test]
     fn heads_are_read_from_the_file_beside_the_weights() {
-        let tensors = |width: i64| vec![("cls_token".to_owned(), Tensor::zeros([1, 1, width], (tch::Kind::Float, Device::Cpu)))];
+        let tensors =
+            |width: i64| vec![("cls_token".to_owned(), Tensor::zeros([1, 1, width], (tch::Kind::Float, Device::Cpu)))];
         let of = |name: &str, text: &str, width| {
             let folder = Store::open(&format!("memory://{name}")).unwrap();
             folder.create("config.json", text.as_bytes().to_vec().into()).unwrap();

@@ -97,10 +97,7 @@ impl Folder {
 }
 
 fn record(attempt: u32, step: u64, metrics: Option<BTreeMap<String, Digest>>) -> CheckpointRecord {
-    CheckpointRecord {
-        metrics,
-        ..CheckpointRecord::without_bytes(attempt.into(), step.into())
-    }
+    CheckpointRecord { metrics, ..CheckpointRecord::without_bytes(attempt.into(), step.into()) }
 }
 
 /// Every file below `folder`, to see that nothing is moved or deleted.

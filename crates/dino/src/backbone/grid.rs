@@ -82,7 +82,8 @@ mod tests {
         for (size, offset) in [((7, 3), 0.0), ((4, 9), 0.1), ((2, 2), 0.1)] {
             let grid = Tensor::randn([1, 25, 6], (Kind::Double, Device::Cpu)).set_requires_grad(true);
             let pull = Tensor::randn([1, size.0 * size.1, 6], (Kind::Double, Device::Cpu));
-            let gradient = |resized: Tensor| Tensor::run_backward(&[(resized * &pull).sum(Kind::Double)], &[&grid], false, false);
+            let gradient =
+                |resized: Tensor| Tensor::run_backward(&[(resized * &pull).sum(Kind::Double)], &[&grid], false, false);
             let kernel = gradient(resize_grid(&grid, size, offset));
             let products = gradient(resize_grid_by_products(&grid, size, offset));
             let gap = (&kernel[0] - &products[0]).abs().max().double_value(&[]);
@@ -101,7 +102,11 @@ mod tests {
     #[test]
     fn each_new_place_takes_shares_that_sum_to_one() {
         for (from, to, offset) in [(5, 7, 0.0), (37, 16, 0.1), (1, 4, 0.0)] {
-            let sums = interpolation(from, to, offset, (Kind::Double, Device::Cpu)).sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
+            let sums = interpolation(from, to, offset, (Kind::Double, Device::Cpu)).sum_dim_intlist(
+                [1i64].as_slice(),
+                false,
+                Kind::Double,
+            );
             assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-14);
         }
     }

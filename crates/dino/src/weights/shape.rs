@@ -79,7 +79,11 @@ impl Untold<'_> {
             Self::Configuration(model) => {
                 let asked = [model.dim, model.depth, model.patch, model.registers];
                 if size != asked {
-                    return refused(format!("it has {}, and the configuration describes {}", words(size), words(asked)));
+                    return refused(format!(
+                        "it has {}, and the configuration describes {}",
+                        words(size),
+                        words(asked)
+                    ));
                 }
                 Ok((model.heads, model.ln_eps, model.offset))
             }

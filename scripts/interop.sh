@@ -62,6 +62,9 @@ rm "$work"/watched/checkpoints/00000004-*
 check "TensorBoard and Prometheus read the metrics" \
   "$python" tests/interop/check_metrics.py "$work/watched" "$work/live" "$work/later" "$work/reddino.prom"
 
+for folder in docs/results/*/; do
+  check "scikit-learn computes the scores in $folder from the predictions there" "$python" tests/interop/check_kept_results.py "$folder"
+done
 for script in tests/golden/check_*.py; do
   [ -f "$script" ] && check "$script" "$python" "$script"
 done

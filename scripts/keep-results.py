@@ -33,9 +33,8 @@ def trials(plan):
     for arm in plan["arms"]:
         for seed in plan["seeds"]:
             yield arm["name"], seed, arm["trial"]
-    for baseline in plan["baselines"]:
-        for seed in baseline["seeds"]:
-            yield baseline["arm"]["name"].partition("@")[0], seed, baseline["arm"]["trial"]
+    for baseline in plan["baselines"]:  # one entry for each seed
+        yield baseline["features"], baseline["seed"], baseline["arm"]["trial"]
 
 
 def attempts(store, trial, seed):

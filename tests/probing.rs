@@ -84,6 +84,9 @@ fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
     let trained = values(&["--run", &bench.path("run")], "teacher");
     let of_file = ["--weights", &weights, "--config", &config, "--layout", "timm", "--name", "exported"];
     assert_eq!(values(&of_file, "exported"), trained);
+    // The number of heads is read from the config.json beside the file.
+    let alone = ["--weights", &weights, "--size", "56", "--name", "alone"];
+    assert_eq!(values(&alone, "alone"), trained);
 
     let refused = |more: &[&str], why: &str| {
         let args = [&["probe", "--weights", &weights], more, &scoring[..]].concat();
@@ -91,6 +94,9 @@ fn weights_of_a_file_are_scored_as_the_run_that_they_are_from() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(why), "{why} is not in {said}");
     };
+    let other = system_tests::root().join("configs/train/tiny.yaml");
+    refused(&["--config", text(&other)], "and the configuration describes width");
+    std::fs::remove_file(bench.path("model/config.json")).expect("what names the heads is removed");
     refused(&[], "a width of 32 is not a multiple of 64");
     refused(&["--config", &config, "--layout", "dinov2"], "has layout timm, not dinov2");
     refused(&["--config", &config, "--size", "60"], "a multiple of the model's patch of 14 pixels is expected");

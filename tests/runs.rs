@@ -126,7 +126,6 @@ fn keys_that_change_no_weight_may_change_on_resume() {
         "train.read_threads=2",
         "train.threads=1",
         "train.activation_checkpointing=true",
-        "train.deterministic=true",
         "store.retry_for=5",
     ];
     let sets: Vec<&str> = others.iter().flat_map(|set| ["--set", set]).collect();

@@ -60,13 +60,17 @@ def check_rows(folder: pathlib.Path, found: dict[tuple, float]) -> int:
 
 
 def check_table(folder: pathlib.Path, found: dict[tuple, float]) -> int:
-    """Means over folds, then seeds. The kept sets have one source each, so no mean over sources lies between."""
-    of_arm = defaultdict(list)
-    for (name, arm, _, probe, _, metric), value in found.items():
-        of_arm[name, arm, probe, metric].append(value)
+    """Means over folds, then over the seeds that the reference has too. The kept sets have one source each, so no mean over sources lies
+    between."""
+    of_arm, seeds = defaultdict(list), defaultdict(set)
+    for name, arm, seed, *_ in found:
+        seeds[arm].add(seed)
+    for (name, arm, seed, probe, _, metric), value in found.items():
+        if seed in seeds["reference"]:
+            of_arm[name, arm, probe, metric].append(value)
     compared = 0
     for line in csv.DictReader((folder / "summary.csv").open()):
-        key = tuple(line.get(column) for column in ["eval", "arm", "probe", "metric"])
+        key = (line["dataset"], line["arm"] or line["features"], line["probe"], line["metric"])
         if key in of_arm and line["mean"]:
             assert math.isclose(float(line["mean"]), np.mean(of_arm[key]), rel_tol=1e-9), f"{key}: {line['mean']}"
             compared += 1

@@ -52,8 +52,7 @@ fn tables_of(table: &Table, evaluation: Evaluation, lines: &[&MeasuredLine]) -> 
             row.over_seeds.push(found.and_then(|line| line.value.std).map(rounded));
         }
     }
-    let notes: BTreeSet<&String> =
-        lines.iter().flat_map(|line| &line.notes).filter(|note| !note.starts_with("C = ")).collect();
+    let notes: BTreeSet<&String> = lines.iter().flat_map(|line| &line.notes).filter(|note| !is_about_c(note)).collect();
     (!rows.is_empty()).then(|| MeasuredTable {
         title: words(evaluation),
         how: evaluation.how_to_read().to_owned(),
@@ -187,6 +186,11 @@ fn series(lines: &[&MeasuredLine]) -> Vec<Series> {
         }
     };
     names.into_iter().map(of).collect()
+}
+
+/// Whether a note says which C the linear probe of an evaluation chose, as each fit does; versions before 0.2 began it with the number.
+fn is_about_c(note: &str) -> bool {
+    note.starts_with("the best C, ") || note.starts_with("C = ")
 }
 
 #[cfg(test)]

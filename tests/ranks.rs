@@ -181,6 +181,30 @@ fn killed_on_two_processes_it_goes_on_to_the_bit_and_on_one_three_and_four_too()
 }
 
 #[test]
+fn processes_that_share_the_moments_end_in_the_same_bytes() {
+    let test = "processes_that_share_the_moments_end_in_the_same_bytes";
+    let bench = Bench::new();
+    let (zero1, parts) = (["--set", "train.zero1=true"], ["--set", "checkpoint.sharded=true"]);
+    let both = [zero1, parts].concat();
+    for ranks in [2, 3] {
+        let out = |what: &str| format!("{what}-{ranks}");
+        for (what, more) in [("plain", &[][..]), ("zero1", &zero1[..]), ("parts", &both[..])] {
+            if !train_on(&bench, test, ranks, &out(what), more) {
+                return;
+            }
+        }
+        for what in ["zero1", "parts"] {
+            assert_eq!(bench.final_digest(&out(what)), bench.final_digest(&out("plain")), "{what}, {ranks} processes");
+        }
+    }
+    // Begun on two processes that share, and killed; then on two that do not.
+    let (config, out) = (bench.path("config.yaml"), bench.path("killed"));
+    train_and_kill(bench.mpirun(test, 2, &train_args(&config, &out, &zero1)).expect("mpirun"), 11);
+    train_on(&bench, test, 2, "killed", &[]);
+    assert_eq!(bench.final_digest("killed"), bench.final_digest("plain-2"));
+}
+
+#[test]
 fn a_signal_to_one_process_stops_all_after_the_same_step() {
     let bench = Bench::new();
     let (config, out) = (bench.path("config.yaml"), bench.path("stopped"));

@@ -7,7 +7,7 @@ pub(crate) const LAST_WORDS: &str = "worker: a library has aborted this process,
 (`memory allocation of … bytes failed`, `bad_alloc`), lower train.batch_size or --batch, or allow more memory (Slurm: --mem; shell: `ulimit -v`)\n";
 
 const DEVICE: &str = "the GPU has too little memory: lower train.batch_size or --batch, raise train.gradient_accumulation, or set \
-                      train.activation_checkpointing";
+                      train.activation_checkpointing or, with several GPUs, train.zero1";
 const HOST: &str = "there is too little memory for this process: lower train.batch_size or --batch, raise train.gradient_accumulation, \
                     or allow more memory (Slurm: --mem; shell: `ulimit -v`)";
 const THREADS: &str = "a thread could not be started: lower train.threads, train.data_threads or train.read_threads, or allow more \

@@ -58,7 +58,8 @@ fn again(run: &Run, step: Option<Step>, config: &TrainConfig, ranks: &Ranks, dev
         false => Some(run.capture(step, Rank::new(0))?),
     };
     let first = first.map(|(record, bytes)| tensor_bytes::from_bytes(&bytes, &record.key)).transpose()?;
-    let mut state = state_of(config, first.as_ref().unwrap_or(&tensors), &mine.key, device)?;
+    let new = State::of_rank(config, device, ranks.place())?;
+    let mut state = filled(new, first.as_ref().unwrap_or(&tensors), &mine.key)?;
     let find = |name: &str| tensors.iter().find(|(found, _)| found == name).map(|(_, tensor)| tensor);
     let need = |name: &str| find(name).with_context(|| format!("{}: it holds no tensor `{name}`", mine.key));
     let batch = CropBatch {
@@ -84,9 +85,8 @@ fn again(run: &Run, step: Option<Step>, config: &TrainConfig, ranks: &Ranks, dev
     })
 }
 
-/// The captured state, in the arithmetic of `config`.
-fn state_of(config: &TrainConfig, tensors: &[(String, Tensor)], what: &str, device: Device) -> Result<State> {
-    let mut state = State::new(config, device)?;
+/// `state` with what was captured, in its own arithmetic.
+fn filled(mut state: State, tensors: &[(String, Tensor)], what: &str) -> Result<State> {
     let kind = state.settings().kind();
     let held = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("state.")?, tensor)));
     let held: Vec<(String, Tensor)> = held

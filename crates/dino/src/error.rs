@@ -2,6 +2,7 @@
 
 use collective::CollectiveError;
 use run_spec::layer::ConfigError;
+use run_spec::plan::Place;
 use std::fmt;
 use std::path::PathBuf;
 use torch_shim::ShimError;
@@ -34,7 +35,8 @@ impl fmt::Display for NonFinite {
     }
 }
 
-/// Errors of the method. None of them leaves a state half changed.
+/// Errors of the method. None of them leaves a state half changed, but for a peer that is lost while ranks that share moments exchange
+/// weights: such a state refuses to go on ([`DinoError::Torn`]).
 #[derive(Debug, thiserror::Error)]
 pub enum DinoError {
     /// A loss term or a gradient norm is NaN or infinite. Nothing was changed: the same step may be tried on other data.
@@ -88,6 +90,24 @@ pub enum DinoError {
         /// Images of a loss group.
         group: i64,
     },
+    /// A step among other ranks than those that share the moments.
+    #[error(
+        "train.zero1: the moments of AdamW are shared out for rank {} of {}, and this step needs those of rank {} of {}; make the state \
+         for the ranks that take the step (State::of_rank), or set train.zero1 to false",
+        .made.rank, .made.world, .needed.rank, .needed.world
+    )]
+    Shares {
+        /// Whose share the state was made with.
+        made: Place,
+        /// Whose share the step needs.
+        needed: Place,
+    },
+    /// An earlier step ended while ranks that share moments exchanged weights.
+    #[error(
+        "train.zero1: a step ended while the ranks exchanged their weights, so that some are older than others; start the run again from \
+         its last checkpoint"
+    )]
+    Torn,
     /// Tensors that are not the ones the model has.
     #[error("{what} does not fit this model: {}", differences(.missing, .unexpected, .misshapen))]
     Tensors {

@@ -4,10 +4,10 @@
 use crate::{
     DinoError, State,
     params::check_shapes,
-    state::Scaler,
+    state::{MOMENTS, Scaler},
     tensor_bytes::{BytesError, Header},
 };
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 use tch::{Kind, Tensor};
 
 /// A state that is being filled. What it held is lost with the first piece after the header.
@@ -22,7 +22,7 @@ pub struct Incoming {
     length: u64,
 }
 
-/// Where the bytes of one tensor lie, and the tensor, flat.
+/// Where the bytes of one tensor, or of a part of it, lie, and the tensor, flat.
 #[derive(Debug)]
 struct Place {
     bytes: Range<u64>,
@@ -54,19 +54,20 @@ impl Incoming {
         let shapes: Vec<(String, Vec<i64>)> =
             header.tensors.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
         check_shapes(what, &state.declared(|name| shapes.iter().any(|(n, _)| n == name)), &shapes)?;
-        let live = state.tensors();
+        let mut homes = state.homes();
         let (mut places, mut apart) = (Vec::new(), Vec::new());
         for entry in header.tensors {
-            let own = live.iter().find(|(name, t)| *name == entry.name && t.kind() == entry.kind && is_live(name));
-            let tensor = match own {
-                Some((_, t)) => t.shallow_clone(),
-                None => {
-                    let t = Tensor::zeros(&entry.shape, (entry.kind, tch::Device::Cpu));
-                    apart.push((entry.name, t.shallow_clone()));
-                    t
-                }
-            };
-            places.push(Place { bytes: entry.bytes, tensor: tensor.view(-1) });
+            let own = homes.remove(&entry.name).filter(|_| entry.kind == state.settings.kind());
+            let home = own.unwrap_or_else(|| {
+                let t = Tensor::zeros(&entry.shape, (entry.kind, tch::Device::Cpu));
+                apart.push((entry.name, t.shallow_clone()));
+                vec![(0, t.view(-1))]
+            });
+            let size = entry.kind.elt_size_in_bytes() as u64;
+            for (first, tensor) in home {
+                let start = entry.bytes.start + first as u64 * size;
+                places.push(Place { bytes: start..start + tensor.numel() as u64 * size, tensor });
+            }
         }
         Ok(Self { what: what.to_owned(), places, apart, came: header.start, length: header.length })
     }
@@ -91,7 +92,7 @@ impl Incoming {
 }
 
 /// Whether it is memory of the state, and no number that is kept elsewhere.
-pub(crate) fn is_live(name: &str) -> bool {
+fn is_live(name: &str) -> bool {
     !name.starts_with("center_pending.") && name != "adam.steps" && name != "scaler"
 }
 
@@ -99,8 +100,8 @@ impl State {
     /// Names and shapes that a file must have; of centres that are pending, those that it `has`.
     pub(crate) fn declared(&self, has: impl Fn(&str) -> bool) -> Vec<(String, Vec<i64>)> {
         let pending = |name: &str| name.starts_with("center_pending.");
-        let mut declared: Vec<(String, Vec<i64>)> =
-            self.tensors().into_iter().filter(|(name, _)| !pending(name)).map(|(name, t)| (name, t.size())).collect();
+        let described = self.described().into_iter().filter(|of| !pending(&of.name));
+        let mut declared: Vec<(String, Vec<i64>)> = described.map(|of| (of.name, of.shape)).collect();
         if self.has_centers() {
             for (name, center) in self.centers() {
                 let name = format!("center_pending.{name}");
@@ -112,13 +113,37 @@ impl State {
         declared
     }
 
+    /// Where the numbers of each tensor of a file have their place in this rank's memory: the first element, and the memory from there on,
+    /// flat. Of moments that other ranks hold none has.
+    fn homes(&self) -> BTreeMap<String, Vec<(i64, Tensor)>> {
+        let live = self.tensors().into_iter().filter(|(name, _)| is_live(name));
+        let mut homes: BTreeMap<String, Vec<(i64, Tensor)>> =
+            live.map(|(name, t)| (name, vec![(0, t.view(-1))])).collect();
+        let moments = &self.adam.moments;
+        if moments.are_shared() {
+            for prefix in MOMENTS {
+                homes.extend(self.student.params.names().iter().map(|name| (format!("{prefix}.{name}"), Vec::new())));
+            }
+            for held in moments.held() {
+                let (name, _) = self.student.params.at(held.piece.index);
+                for (prefix, moment) in MOMENTS.iter().zip([&held.first, &held.second]) {
+                    let home = homes.entry(format!("{prefix}.{name}")).or_default();
+                    home.push((held.piece.first, moment.view(-1)));
+                }
+            }
+        }
+        homes
+    }
+
     /// Takes over counters, centres that are pending, and live tensors that came in another dtype.
     pub(crate) fn take_apart(&mut self, tensors: &[(String, Tensor)]) {
         let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
-        for (name, mut live) in self.tensors() {
-            if let Some(saved) = find(&name).filter(|_| is_live(&name)) {
+        for (name, home) in self.homes() {
+            let Some(saved) = find(&name) else { continue };
+            for (first, mut live) in home {
                 // One by one, so that the device never holds two states.
-                tch::no_grad(|| live.copy_(saved));
+                let saved = saved.reshape([-1]).narrow(0, first, live.numel() as i64);
+                tch::no_grad(|| live.copy_(&saved));
             }
         }
         let (kind, device): (Kind, _) = (self.settings.kind(), self.device);

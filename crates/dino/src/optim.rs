@@ -2,48 +2,47 @@
 
 use crate::{
     DinoError,
+    moments::Moments,
     params::{Parameters, Treatment, treatment},
 };
-use run_spec::{config::Optim, schedule::Knobs};
+use run_spec::{config::Optim, plan::Place, schedule::Knobs};
 use tch::{Device, Tensor};
 use torch_shim::optimise::{self, AdamLists, AdamW};
 
 /// Moments and step count of AdamW.
 #[derive(Debug)]
 pub struct Adam {
-    /// First moments, under the parameters' names.
-    pub first: Parameters,
-    /// AdamW's second moments, one for each parameter.
-    pub second: Parameters,
+    /// The moments that this rank holds.
+    pub(crate) moments: Moments,
     /// Optimiser steps taken so far.
     pub steps: u64,
+    /// How each of the pieces that this rank holds is treated: their numbers.
     groups: Vec<(Treatment, Vec<usize>)>,
 }
 
 impl Adam {
-    /// Zero moments for `params`, grouped by how each is to be treated.
-    pub fn new(params: &Parameters, depth: i64, optim: &Optim) -> Self {
+    /// Zero moments for the share of `params` that is the rank's at `place`, grouped by how each is to be treated.
+    pub fn new(params: &Parameters, depth: i64, optim: &Optim, place: Place) -> Self {
+        let moments = Moments::new(params, place);
         let mut groups: Vec<(Treatment, Vec<usize>)> = Vec::new();
-        for (index, name) in params.names().iter().enumerate() {
+        for (number, held) in moments.held().iter().enumerate() {
+            let name = &params.names()[held.piece.index];
             let how = treatment(name, depth, optim.layerwise_decay, optim.patch_embed_lr_mult);
             match groups.iter_mut().find(|(treatment, _)| *treatment == how) {
-                Some((_, members)) => members.push(index),
-                None => groups.push((how, vec![index])),
+                Some((_, members)) => members.push(number),
+                None => groups.push((how, vec![number])),
             }
         }
-        Self { first: params.zeros_like(), second: params.zeros_like(), steps: 0, groups }
+        Self { moments, steps: 0, groups }
     }
 
-    /// One step. `params` and `grads` are in name order, each gradient of the shape of its parameter.
+    /// One step on this rank's share. `params` and `grads` are in name order, each gradient of the shape of its parameter.
     ///
     /// # Errors
     /// What LibTorch refuses.
     pub fn step(&mut self, params: &[Tensor], grads: &[Tensor], optim: &Optim, knobs: &Knobs) -> Result<(), DinoError> {
         let device = params.first().map_or(Device::Cpu, Tensor::device);
         let step = Tensor::from((self.steps + 1) as f32).to_device(device);
-        let pick = |list: &[Tensor], members: &[usize]| -> Vec<Tensor> {
-            members.iter().map(|&i| list[i].shallow_clone()).collect()
-        };
         for (how, members) in &self.groups {
             let lr = if how.last_layer { knobs.last_layer_lr } else { knobs.lr };
             let numbers = AdamW {
@@ -53,11 +52,13 @@ impl Adam {
                 wd: knobs.wd * how.wd_mult,
                 eps: optim.eps,
             };
+            let held = || members.iter().map(|&number| &self.moments.held()[number]);
+            let cut = |list: &[Tensor]| -> Vec<Tensor> { held().map(|h| h.piece.of(&list[h.piece.index])).collect() };
             let lists = AdamLists {
-                params: &pick(params, members),
-                grads: &pick(grads, members),
-                first: &pick(self.first.tensors(), members),
-                second: &pick(self.second.tensors(), members),
+                params: &cut(params),
+                grads: &cut(grads),
+                first: &held().map(|h| h.first.shallow_clone()).collect::<Vec<_>>(),
+                second: &held().map(|h| h.second.shallow_clone()).collect::<Vec<_>>(),
             };
             optimise::fused_adamw(lists, &step, numbers)?;
         }

@@ -58,6 +58,11 @@ impl Parameters {
         self.names.iter().map(String::as_str).zip(&self.tensors)
     }
 
+    /// Name and tensor, of the shape declared for it, of parameter number `index`.
+    pub(crate) fn at(&self, index: usize) -> (&str, &Tensor) {
+        (&self.names[index], &self.tensors[index])
+    }
+
     /// A handle on the tensor called `name`, of the shape declared for it: the same memory.
     ///
     /// # Errors
@@ -83,11 +88,6 @@ impl Parameters {
             (std::cmp::Reverse(layer(name, depth)), name.starts_with("backbone."), name)
         });
         order
-    }
-
-    /// Zeros of the same names and shapes.
-    pub fn zeros_like(&self) -> Self {
-        Self { names: self.names.clone(), tensors: self.tensors.iter().map(|t| t.detach().zeros_like()).collect() }
     }
 
     /// Copies with memory of their own, outside any graph.

@@ -10,6 +10,7 @@ use crate::{
 };
 use collective::{Collective, Reducer, max_};
 use run_spec::config::{Loss, Optim, Precision, TrainConfig};
+use run_spec::plan::Place;
 use tch::{Device, Kind, Tensor};
 use torch_shim::optimise;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub activation_checkpointing: bool,
     /// Parts in which a rank's images go through the networks, one after the other.
     pub gradient_accumulation: u64,
+    /// Each rank holds and updates its share of the moments.
+    pub zero1: bool,
     /// Seed of stochastic depth.
     pub seed: u64,
 }
@@ -45,6 +48,7 @@ impl Settings {
             precision: config.train.precision,
             activation_checkpointing: config.train.activation_checkpointing,
             gradient_accumulation: config.train.gradient_accumulation,
+            zero1: config.train.zero1,
             seed: config.seed,
         }
     }
@@ -85,6 +89,9 @@ impl Scaler {
     }
 }
 
+/// What the names of first and second moments begin with.
+pub(crate) const MOMENTS: [&str; 2] = ["adam.m", "adam.v"];
+
 /// The state of training. See [`State::step`] for what changes it.
 ///
 /// ```
@@ -124,17 +131,26 @@ pub struct State {
 }
 
 impl State {
-    /// A new state with random weights from `config.init_seed()`; the teacher starts equal to the student.
+    /// A new state of a world of one, as [`State::of_rank`].
+    ///
+    /// # Errors
+    /// As [`State::of_rank`].
+    pub fn new(config: &TrainConfig, device: Device) -> Result<Self, DinoError> {
+        Self::of_rank(config, device, Place::SOLO)
+    }
+
+    /// A new state with random weights from `config.init_seed()`; the teacher starts equal to the student. With `train.zero1` it has the
+    /// moments of the rank at `place` alone.
     ///
     /// # Errors
     /// A setting that this build does not compute.
-    pub fn new(config: &TrainConfig, device: Device) -> Result<Self, DinoError> {
+    pub fn of_rank(config: &TrainConfig, device: Device, place: Place) -> Result<Self, DinoError> {
         let architecture = Architecture::of(config);
         let weights = Parameters::new(init::random(&architecture.declare(), config.init_seed()));
-        Self::from_parts(architecture, Settings::of(config), device, &weights, &weights)
+        Self::made(architecture, Settings::of(config), device, [&weights, &weights], place)
     }
 
-    /// A state from given student and teacher weights; moments and centres are zero.
+    /// A state from given student and teacher weights; moments, of a world of one, and centres are zero.
     ///
     /// # Errors
     /// A parameter that is missing.
@@ -145,11 +161,22 @@ impl State {
         student: &Parameters,
         teacher: &Parameters,
     ) -> Result<Self, DinoError> {
+        Self::made(architecture, settings, device, [student, teacher], Place::SOLO)
+    }
+
+    fn made(
+        architecture: Architecture,
+        settings: Settings,
+        device: Device,
+        [student, teacher]: [&Parameters; 2],
+        place: Place,
+    ) -> Result<Self, DinoError> {
         let kind = settings.kind();
         let own = |params: &Parameters| params.to(device, kind).copies();
         let student = Network::new(&architecture, own(student).trainable())?;
         let teacher = Network::new(&architecture, own(teacher))?;
-        let adam = Adam::new(&student.params, architecture.backbone.depth, &settings.optim);
+        let place = if settings.zero1 { place } else { Place::SOLO };
+        let adam = Adam::new(&student.params, architecture.backbone.depth, &settings.optim, place);
         let center = |shape: &[i64]| Center { value: Tensor::zeros(shape, (kind, device)), pending: None };
         let scaler =
             (settings.half() == Some(Kind::Half)).then_some(Scaler { scale: settings.optim.loss_scale, good_steps: 0 });
@@ -188,6 +215,13 @@ impl State {
         self.adam.steps
     }
 
+    /// Bytes of the moments that this rank holds, and of all.
+    pub fn moment_bytes(&self) -> (u64, u64) {
+        let size = self.settings.kind().elt_size_in_bytes() as u64;
+        let (held, all) = self.adam.moments.counts();
+        (held.unsigned_abs() * size, all.unsigned_abs() * size)
+    }
+
     /// Where the tensors live.
     pub fn device(&self) -> Device {
         self.device
@@ -216,17 +250,21 @@ impl State {
     /// Everything, each tensor of its own shape, sorted by name: `adam.m.*`, `adam.steps`, `adam.v.*`, `center.*`,
     /// `center_pending.*`, `student.*`,
     /// `teacher.*`, and `scaler` in half precision. Handles on the live memory, not copies: read them out before the next step.
+    /// Moments that ranks share are not among them: see [`State::gathered`].
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let mut out = Vec::new();
         let mut add = |name: String, t: &Tensor| out.push((name, t.detach()));
-        for (prefix, params) in [
-            ("student", &self.student.params),
-            ("teacher", &self.teacher.params),
-            ("adam.m", &self.adam.first),
-            ("adam.v", &self.adam.second),
-        ] {
+        for (prefix, params) in [("student", &self.student.params), ("teacher", &self.teacher.params)] {
             for (name, t) in params.iter() {
                 add(format!("{prefix}.{name}"), t);
+            }
+        }
+        let moments = &self.adam.moments;
+        // Those of a world of one are whole parameters.
+        for held in moments.held().iter().filter(|_| !moments.are_shared()) {
+            let (name, _) = self.student.params.at(held.piece.index);
+            for (prefix, moment) in MOMENTS.iter().zip([&held.first, &held.second]) {
+                add(format!("{prefix}.{name}"), moment);
             }
         }
         add("adam.steps".to_owned(), &Tensor::from_slice(&[self.adam.steps as i64]));
@@ -255,7 +293,7 @@ impl State {
         Ok(())
     }
 
-    /// Checks that every rank holds the same bits. They do so as long as sums have the same bits everywhere; a rank whose
+    /// Checks that every rank holds the same bits, shared moments apart, of which each rank has its own. They do so as long as sums have the same bits everywhere; a rank whose
     /// memory or arithmetic is at fault shows here.
     ///
     /// # Errors

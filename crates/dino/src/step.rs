@@ -1,7 +1,8 @@
 //! One training step, in the order of the papers: teacher, student, losses, gradient, clip, AdamW, EMA.
 //!
 //! Shapes: B images on this rank, T tokens, D width, K prototypes, L local crops, M masked tokens.
-//! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite.
+//! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite. Where ranks share the
+//! moments, each applies its share and then sends the weights that it has changed.
 
 use crate::{
     CropBatch, DinoError, NonFinite, Quantity, RankShare, State,
@@ -105,7 +106,8 @@ impl State {
     ///
     /// # Errors
     /// [`DinoError::NonFinite`] on all ranks alike, a lost peer, or a batch that does not fit. The state is then as
-    /// it was before the call.
+    /// it was before the call, unless the peer was lost while ranks that share moments exchanged weights: it then refuses every
+    /// later step ([`DinoError::Torn`]).
     pub fn step(&mut self, batch: &CropBatch, knobs: &Knobs, peers: &dyn Collective) -> Result<StepReport, DinoError> {
         self.step_seeing_gradients(batch, knobs, peers, &mut |_, _| ())
     }
@@ -123,6 +125,7 @@ impl State {
         peers: &dyn Collective,
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<StepReport, DinoError> {
+        self.adam.moments.verify_shares(self.settings.zero1, peers)?;
         let before = self.scaler;
         loop {
             // Before as well as after: a panic in an earlier step may have left something.
@@ -206,7 +209,8 @@ impl State {
         for (name, gradient) in self.student.params.names().iter().zip(&gradients) {
             see(name, gradient);
         }
-        self.apply(&gradients, &norms, knobs, centers)?;
+        self.clip(&gradients, &norms)?;
+        self.apply(&gradients, knobs, centers, peers)?;
         Ok(StepReport { losses, norms, teacher_entropy, features, transfer })
     }
 
@@ -240,21 +244,27 @@ impl State {
             .collect()
     }
 
-    /// Clip, AdamW, EMA, centres. All numbers were verified: nothing is refused from here on.
-    fn apply(
-        &mut self,
-        gradients: &[Tensor],
-        norms: &[(&'static str, f64)],
-        knobs: &Knobs,
-        centers: Option<NewCenters>,
-    ) -> Result<(), DinoError> {
+    /// Makes the gradient of each submodule, which has one of the `norms`, no longer than allowed.
+    fn clip(&self, gradients: &[Tensor], norms: &[(&'static str, f64)]) -> Result<(), DinoError> {
         for (module, norm) in norms {
             let factor = clip_factor(*norm, self.settings.optim.clip);
             if factor < 1.0 {
                 optimise::mul_(&self.members(module, gradients), factor)?;
             }
         }
+        Ok(())
+    }
+
+    /// AdamW, EMA, centres. All numbers were verified: nothing is refused from here on.
+    fn apply(
+        &mut self,
+        gradients: &[Tensor],
+        knobs: &Knobs,
+        centers: Option<NewCenters>,
+        peers: &dyn Collective,
+    ) -> Result<(), DinoError> {
         self.adam.step(self.student.params.tensors(), gradients, &self.settings.optim, knobs)?;
+        self.adam.moments.gather(self.student.params.tensors(), peers)?;
         ema::update(&self.teacher.params, &self.student.params, knobs.momentum)?;
         if let Some(NewCenters { dino, ibot }) = centers {
             (self.center_dino.value, self.center_dino.pending) = (dino.0, Some(dino.1));

@@ -63,36 +63,62 @@ const KINDS: [(Dtype, Kind); 9] = [
 /// The key of a file's metadata under which [`to_bytes_with_facts`] writes.
 pub const FACTS_KEY: &str = "reddino";
 
-/// Where each tensor of a file lies: what comes before the tensors, and which tensor comes where.
+/// What a file says of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// Its element type.
+    pub kind: Kind,
+    /// The sides of the tensor.
+    pub shape: Vec<i64>,
+}
+
+impl Described {
+    /// What a file says of `t`, a tensor of any shape, under this name.
+    pub fn of(name: String, t: &Tensor) -> Self {
+        Self { name, kind: t.kind(), shape: t.size() }
+    }
+
+    fn all(tensors: &[(String, Tensor)]) -> Vec<Self> {
+        tensors.iter().map(|(name, t)| Self::of(name.clone(), t)).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.shape.iter().product::<i64>() as usize * self.kind.elt_size_in_bytes()
+    }
+}
+
+/// Where each tensor of a file lies: what comes before the tensors, and where each begins.
 #[derive(Debug)]
 struct Places {
     /// Length of the header and the header.
     head: Vec<u8>,
-    /// Index of each tensor and the offset of its bytes in the file, in the order of the file.
-    order: Vec<(usize, usize)>,
+    /// The offset of each tensor's bytes in the file, in the order in which the tensors were given.
+    starts: Vec<usize>,
     /// Bytes of the whole file.
     length: usize,
 }
 
 impl Places {
     /// The places that the safetensors crate gives `tensors`: those of larger elements first, then by name.
-    fn of(tensors: &[(String, Tensor)], note: Option<(&str, &str)>) -> Result<Self, BytesError> {
+    fn of(tensors: &[Described], note: Option<(&str, &str)>) -> Result<Self, BytesError> {
         let format = |source| BytesError::Format { what: "the output".to_owned(), source };
         let mut order = Vec::with_capacity(tensors.len());
-        for (index, (name, t)) in tensors.iter().enumerate() {
-            order.push((dtype_of(name, t)?, name, index));
+        for (index, tensor) in tensors.iter().enumerate() {
+            order.push((dtype_of(tensor)?, &tensor.name, index));
         }
         order.sort_by(|(dtype, name, _), (other, later, _)| other.cmp(dtype).then(name.cmp(later)));
         let mut end = 0;
         let info = |(dtype, name, index): &(Dtype, &String, usize)| {
-            let t = &tensors[*index].1;
+            let tensor = &tensors[*index];
             let start = end;
-            end += size_of(t);
-            let shape = t.size().iter().map(|&n| n as usize).collect();
+            end += tensor.bytes();
+            let shape = tensor.shape.iter().map(|&n| n as usize).collect();
             ((*name).clone(), TensorInfo { dtype: *dtype, shape, data_offsets: (start, end) })
         };
         let infos: Vec<(String, TensorInfo)> = order.iter().map(info).collect();
-        let starts: Vec<usize> = infos.iter().map(|(_, info)| info.data_offsets.0).collect();
+        let offsets: Vec<usize> = infos.iter().map(|(_, info)| info.data_offsets.0).collect();
         if let Some(pair) = infos.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(BytesError::Twice { name: pair[0].0.clone() });
         }
@@ -102,17 +128,20 @@ impl Places {
         header.resize(header.len().next_multiple_of(8), b' ');
         let mut head = (header.len() as u64).to_le_bytes().to_vec();
         head.append(&mut header);
-        let order = order.iter().zip(starts).map(|((_, _, index), start)| (*index, head.len() + start)).collect();
-        Ok(Self { order, length: head.len() + end, head })
+        let mut starts = vec![0; tensors.len()];
+        for ((_, _, index), offset) in order.iter().zip(offsets) {
+            starts[*index] = head.len() + offset;
+        }
+        Ok(Self { starts, length: head.len() + end, head })
     }
 }
 
-fn dtype_of(name: &str, t: &Tensor) -> Result<Dtype, BytesError> {
-    let dtype = KINDS.iter().find(|(_, kind)| *kind == t.kind());
+fn dtype_of(tensor: &Described) -> Result<Dtype, BytesError> {
+    let dtype = KINDS.iter().find(|(_, kind)| *kind == tensor.kind);
     let (dtype, _) = dtype.ok_or_else(|| BytesError::Dtype {
-        name: name.to_owned(),
+        name: tensor.name.clone(),
         what: "the output".to_owned(),
-        dtype: format!("{:?}", t.kind()),
+        dtype: format!("{:?}", tensor.kind),
     })?;
     Ok(*dtype)
 }
@@ -127,11 +156,11 @@ fn size_of(t: &Tensor) -> usize {
 /// # Errors
 /// A dtype that the format lacks, or a name given twice.
 pub fn to_bytes(tensors: &[(String, Tensor)], note: Option<(&str, &str)>) -> Result<Vec<u8>, BytesError> {
-    let Places { head, order, length } = Places::of(tensors, note)?;
+    let Places { head, starts, length } = Places::of(&Described::all(tensors), note)?;
     let mut out = vec![0; length];
     out[..head.len()].copy_from_slice(&head);
-    for (index, at) in order {
-        let t = tensors[index].1.detach().to_device(Device::Cpu).contiguous();
+    for ((_, t), at) in tensors.iter().zip(starts) {
+        let t = t.detach().to_device(Device::Cpu).contiguous();
         let place = &mut out[at..at + size_of(&t)];
         if !place.is_empty() {
             t.copy_data_u8(place, t.numel());
@@ -198,7 +227,7 @@ fn of_beginning(bytes: &[u8]) -> Option<(usize, Metadata)> {
 ///
 /// # Errors
 /// As [`to_bytes`].
-pub fn length(tensors: &[(String, Tensor)]) -> Result<usize, BytesError> {
+pub fn length(tensors: &[Described]) -> Result<usize, BytesError> {
     Ok(Places::of(tensors, None)?.length)
 }
 
@@ -211,42 +240,60 @@ pub struct Room {
     pub device: Device,
 }
 
-/// Copies `tensors`, each once, into host memory, as the bytes that [`to_bytes_with_facts`] would give: those of them that `part`
-/// chooses, given the number of all. It begins and ends between two multiples of 8, or at the end.
-///
-/// # Errors
-/// As [`to_bytes`].
-pub fn copy_with_facts(
-    tensors: &[(String, Tensor)],
-    facts: &[(&str, String)],
-    part: impl FnOnce(usize) -> Range<usize>,
-    room: Room,
-) -> Result<HostBytes, BytesError> {
-    let Places { head, order, length } = Places::of(tensors, Some((FACTS_KEY, &facts_text(facts))))?;
-    let part = part(length);
-    let zeros = || HostBytes::zeros(part.len(), room.device);
-    let mut out = room.used.and_then(|used| used.resized(part.len())).unwrap_or_else(zeros);
-    let head_end = head.len().min(part.end);
-    if part.start < head_end {
-        out.write(0, &head[part.start..head_end]);
-    }
-    for (index, at) in order {
-        let t = &tensors[index].1;
-        let (start, end) = (at.max(part.start), (at + size_of(t)).min(part.end));
-        if start >= end {
-            continue;
+/// A copy of tensors in host memory, under way, as the bytes that [`to_bytes_with_facts`] would give, or a part of these. Tensors are
+/// put into it whole or in pieces, in any order, each element once.
+#[derive(Debug)]
+pub struct HostCopy {
+    starts: Vec<usize>,
+    part: Range<usize>,
+    bytes: HostBytes,
+}
+
+impl HostCopy {
+    /// Makes room for those bytes of a file of `tensors` that `part` chooses, given the number of all, and writes what of its header is
+    /// among them. A part begins and ends between two multiples of 8, or at the end.
+    ///
+    /// # Errors
+    /// As [`to_bytes`].
+    pub fn begin(
+        tensors: &[Described],
+        facts: &[(&str, String)],
+        part: impl FnOnce(usize) -> Range<usize>,
+        room: Room,
+    ) -> Result<Self, BytesError> {
+        let Places { head, starts, length } = Places::of(tensors, Some((FACTS_KEY, &facts_text(facts))))?;
+        let part = part(length);
+        let zeros = || HostBytes::zeros(part.len(), room.device);
+        let mut bytes = room.used.and_then(|used| used.resized(part.len())).unwrap_or_else(zeros);
+        let head_end = head.len().min(part.end);
+        if part.start < head_end {
+            bytes.write(0, &head[part.start..head_end]);
         }
-        match end - start == size_of(t) {
-            true => out.copy(start - part.start, t),
+        Ok(Self { starts, part, bytes })
+    }
+
+    /// Copies what the part has of `values`, of any shape: in row order, the elements of tensor number `index` from element `first` on.
+    pub fn put(&mut self, index: usize, first: usize, values: &Tensor) {
+        let size = values.kind().elt_size_in_bytes();
+        let at = self.starts[index] + first * size;
+        let (start, end) = (at.max(self.part.start), (at + size_of(values)).min(self.part.end));
+        if start >= end {
+            return;
+        }
+        match end - start == size_of(values) {
+            true => self.bytes.copy(start - self.part.start, values),
             false => {
-                let size = t.kind().elt_size_in_bytes();
                 let (first, count) = ((start - at) / size, (end - start) / size);
-                let flat = t.detach().contiguous().view(-1);
-                out.copy(start - part.start, &flat.narrow(0, first as i64, count as i64));
+                let flat = values.detach().contiguous().view(-1);
+                self.bytes.copy(start - self.part.start, &flat.narrow(0, first as i64, count as i64));
             }
         }
     }
-    Ok(out)
+
+    /// The bytes, once all tensors were put.
+    pub fn end(self) -> HostBytes {
+        self.bytes
+    }
 }
 
 fn facts_text(facts: &[(&str, String)]) -> String {
@@ -333,10 +380,17 @@ mod tests {
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(safetensors::serialize(read.iter(), header.metadata().clone()).unwrap(), bytes);
         let room = |used| Room { used, device: Device::Cpu };
-        let copy = |used| copy_with_facts(&tensors, &facts, |all| 0..all, room(used)).unwrap();
+        let copy_of = |part: Option<Range<usize>>, used| {
+            let described = Described::all(&tensors);
+            let mut copy = HostCopy::begin(&described, &facts, |all| part.unwrap_or(0..all), room(used)).unwrap();
+            for (index, (_, t)) in tensors.iter().enumerate() {
+                copy.put(index, 0, t);
+            }
+            copy.end()
+        };
+        let copy = |used| copy_of(None, used);
         for cut in (0..=bytes.len()).step_by(8) {
-            let parts = [0..cut, cut..bytes.len()]
-                .map(|range| copy_with_facts(&tensors, &facts, |_| range, room(None)).unwrap());
+            let parts = [0..cut, cut..bytes.len()].map(|range| copy_of(Some(range), None));
             assert_eq!([parts[0].as_ref(), parts[1].as_ref()].concat(), bytes, "cut at {cut}");
         }
         let mut used = copy(None);
@@ -346,6 +400,6 @@ mod tests {
         let again = copy(Some(used));
         assert_eq!((again.as_ref(), again.as_ref().as_ptr()), (&bytes[..], place));
         assert_eq!(copy(Some(HostBytes::zeros(1 << 20, Device::Cpu))).as_ref(), bytes, "far too large");
-        assert!(length(&tensors).unwrap() <= bytes.len());
+        assert!(length(&Described::all(&tensors)).unwrap() <= bytes.len());
     }
 }

@@ -13,6 +13,7 @@ use collective::{
     Collective, CollectiveError, ControlChannel, Launch, Patience, Solo, Watched, broadcast_bytes, sum_numbers,
 };
 use run_spec::config::Collective as Wanted;
+use run_spec::plan::Place;
 use serde::{Serialize, de::DeserializeOwned};
 
 mod meeting;
@@ -231,6 +232,11 @@ impl Ranks {
     /// The number of ranks that train together.
     pub fn world(&self) -> usize {
         self.peers.world()
+    }
+
+    /// This rank among all, as plans count them.
+    pub fn place(&self) -> Place {
+        Place { rank: self.rank() as u64, world: self.world() as u64 }
     }
 
     /// Whether this is the rank that speaks and writes for all.

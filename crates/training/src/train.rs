@@ -81,7 +81,8 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
     (job.verify)(Input::Shards, &shards.digest()).map_err(TrainingError::Refused)?;
     let mut record = RunRecord::new(job.config, shards.digest(), shards.len(), job.code);
     let source = Source::new(config, shards, ranks.rank(), ranks.world())?;
-    let made: Result<State> = catch_torch_panic("make the model", || Ok(State::new(config, device.device)?));
+    let place = ranks.place();
+    let made: Result<State> = catch_torch_panic("make the model", || Ok(State::of_rank(config, device.device, place)?));
     let mut state = made?;
     state.check_world(ranks.world())?;
     if let Some(uri) = &config.init.weights {

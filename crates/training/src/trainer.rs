@@ -130,7 +130,7 @@ impl<'a> Trainer<'a> {
             self.metrics = Metrics::kept(open_sinks(&self.config().log, uri, self.attempt.number, self.step.into()));
         }
         if (self.first() || self.in_parts())
-            && let Ok(bytes) = tensor_bytes::length(&self.state.tensors())
+            && let Ok(bytes) = tensor_bytes::length(&self.state.described())
         {
             let bytes = if self.in_parts() { bytes.div_ceil(self.attempt.ranks.world()) } else { bytes };
             self.copies.prepare(bytes, self.state.device());
@@ -322,8 +322,9 @@ impl<'a> Trainer<'a> {
             ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8)),
         ];
         tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
+        let state = self.state.gathered(first, self.attempt.ranks.peers())?;
         if first {
-            tensors.extend(self.state.tensors().into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
+            tensors.extend(state.into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
         }
         tensors.extend(
             batch.koleo_exclusion.as_ref().map(|numbers| ("koleo_exclusion".to_owned(), numbers.shallow_clone())),
@@ -369,7 +370,25 @@ impl<'a> Trainer<'a> {
             config = record.config_digest.short(),
             "training"
         );
+        if job.config.train.zero1 {
+            self.say_who_holds_moments();
+        }
         self.observer.on_begin(self.step, total);
+    }
+
+    fn say_who_holds_moments(&self) {
+        let (held, all) = self.state.moment_bytes();
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let (rank_mb, all_mb, ranks) = (mb(held), mb(all), self.attempt.ranks.world());
+        match ranks {
+            1 => tracing::warn!(
+                rank_mb,
+                "train.zero1 saves nothing here: one rank trains, and holds all moments of AdamW; start more ranks, or set train.zero1 to false"
+            ),
+            _ => {
+                tracing::info!(rank_mb, all_mb, ranks, "train.zero1: each rank holds its share of the moments of AdamW")
+            }
+        }
     }
 
     fn on_end(&mut self, total: u64, shards: &ShardSet) {

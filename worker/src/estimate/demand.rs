@@ -14,7 +14,9 @@ pub(super) struct Demand {
     /// Floating-point operations.
     pub(super) flops: f64,
     /// Bytes that it sends to sum gradients.
-    pub(super) wire_bytes: f64,
+    pub(super) gradient_bytes: f64,
+    /// Bytes that it sends to give the others the weights that it has updated (`train.zero1`).
+    pub(super) weight_bytes: f64,
 }
 
 impl Demand {
@@ -23,19 +25,27 @@ impl Demand {
         let parameters = parameters(config);
         let again = if config.train.activation_checkpointing { recomputed(config, images as f64) } else { 0.0 };
         // A ring sends each gradient twice, but for the own part.
-        let share = 2.0 * (ranks as f64 - 1.0) / ranks as f64;
+        let all_others = (ranks as f64 - 1.0) / ranks as f64 * 4.0 * parameters as f64;
         Self {
             parameters,
             flops: flops::of_step(config, images as f64) + again,
-            wire_bytes: share * 4.0 * parameters as f64,
+            gradient_bytes: 2.0 * all_others,
+            weight_bytes: if config.train.zero1 { all_others } else { 0.0 },
         }
     }
 
-    /// Seconds of a step: at the least all traffic hides behind backward, at the most none does.
+    /// Bytes that it sends in all.
+    pub(super) fn wire_bytes(&self) -> f64 {
+        self.gradient_bytes + self.weight_bytes
+    }
+
+    /// Seconds of a step: at the least the gradients hide behind backward, at the most nothing does. Weights come after it.
     pub(super) fn step_seconds(&self, on: &Accelerator) -> Span {
         let rate = on.flops_per_s();
-        let wire_s = self.wire_bytes / (on.link_gb_per_s * 1e9);
-        Span { least: (self.flops / rate.most).max(wire_s), most: self.flops / rate.least + wire_s }
+        let [gradients_s, weights_s] =
+            [self.gradient_bytes, self.weight_bytes].map(|bytes| bytes / (on.link_gb_per_s * 1e9));
+        let least = (self.flops / rate.most).max(gradients_s) + weights_s;
+        Span { least, most: self.flops / rate.least + gradients_s + weights_s }
     }
 }
 

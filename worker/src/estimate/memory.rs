@@ -48,7 +48,8 @@ impl Memory {
         let batch = pixels(all.global, config.crops.global_size) + pixels(all.local, config.crops.local_size);
         Self {
             weights: 2.0 * p * wide + lowered,
-            moments: 2.0 * p * wide,
+            // With the exchange of weights comes one stretch of them, when activations are gone.
+            moments: 2.0 * p * wide / if config.train.zero1 { ranks as f64 } else { 1.0 },
             gradients: p * wide * buckets,
             activations: activations(config, &shape, &crops, half, wide),
             targets: target_rows * wide,

@@ -52,6 +52,8 @@ struct Estimate {
     /// Whether a rank's part of the batch fits, and the largest one that does.
     fits: bool,
     largest_images_per_gpu: u64,
+    /// Whether the whole does not fit, and does with `train.zero1`.
+    zero1_helps: bool,
     /// The fewest parts of a rank's share, one after the other, that fit; none where the whole does, or no number helps.
     gradient_accumulation: Option<u64>,
     flops_per_step: f64,
@@ -88,6 +90,7 @@ fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
     let largest = memory::largest(room, |images| Memory::of(config, images, gpus, &gpu).total());
     let fits = memory.total() <= room;
     let gradient_accumulation = if fits { None } else { parts_that_fit(config, images, gpus, &gpu) };
+    let zero1_helps = !fits && with_zero1(config, images, gpus, &gpu) <= room;
     let demand = Demand::of(config, images, gpus);
     let step_s = demand.step_seconds(&gpu);
     let batch = config.train.batch_size as f64;
@@ -109,9 +112,10 @@ fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
         fits,
         memory,
         largest_images_per_gpu: largest,
+        zero1_helps,
         gradient_accumulation,
         flops_per_step: demand.flops * gpus as f64,
-        wire_bytes_per_step: demand.wire_bytes,
+        wire_bytes_per_step: demand.wire_bytes(),
         checkpoint_bytes,
         checkpoint_host_bytes_per_node: (checkpoint_bytes as f64 * ranks_per_node) as u64,
         steps,
@@ -155,6 +159,13 @@ fn parts_that_fit(config: &TrainConfig, images: u64, gpus: u64, gpu: &Accelerato
     })
 }
 
+/// Bytes of a rank with `images` images that holds its share of the moments.
+fn with_zero1(config: &TrainConfig, images: u64, gpus: u64, gpu: &Accelerator) -> f64 {
+    let mut config = config.clone();
+    config.train.zero1 = true;
+    Memory::of(&config, images, gpus, gpu).total()
+}
+
 /// A number with three digits that count.
 fn short(number: f64) -> String {
     match number.abs() {
@@ -173,6 +184,7 @@ impl Estimate {
     /// What helps where a rank's part does not fit.
     fn remedy(&self) -> String {
         match self.largest_images_per_gpu {
+            _ if self.zero1_helps => "set train.zero1=true, so that the GPUs share the moments of AdamW".to_owned(),
             0 => "not even one image fits: set train.activation_checkpointing=true, or take a smaller model or a larger GPU".to_owned(),
             most => {
                 let parts = self.gradient_accumulation.map(|parts| format!("set train.gradient_accumulation={parts}, or "));
@@ -262,6 +274,35 @@ mod tests {
         let set = format!("train.gradient_accumulation={}", refused.gradient_accumulation.unwrap());
         let sets: Vec<&str> = large.into_iter().chain([set.as_str()]).collect();
         assert!(of(crate::bench::SMALL, &sets, &["--gpu", "l40s"]).unwrap().fits, "{set}");
+    }
+
+    #[test]
+    fn zero1_shares_the_moments_and_sends_the_weights() {
+        let of = |sets: &[&str], gpus: &str| {
+            of(crate::bench::SMALL, sets, &["--gpu", "a100", "--gpus-per-node", gpus]).unwrap()
+        };
+        let (plain, shared) = (of(&[], "8"), of(&["train.zero1=true"], "8"));
+        let saved = 7.0 * plain.parameters as f64;
+        assert!((plain.memory.total() - shared.memory.total() - saved).abs() < 1.0, "7 of 8 bytes a parameter");
+        assert!((shared.wire_bytes_per_step / plain.wire_bytes_per_step - 1.5).abs() < 1e-9);
+        assert!(shared.hours.least > plain.hours.least && shared.checkpoint_bytes == plain.checkpoint_bytes);
+        let (plain, alone) = (of(&[], "1"), of(&["train.zero1=true"], "1"));
+        assert_eq!(plain.memory.total(), alone.memory.total(), "one rank holds all");
+        assert_eq!(alone.wire_bytes_per_step, 0.0);
+    }
+
+    #[test]
+    fn zero1_is_the_remedy_where_it_makes_a_run_fit() {
+        let giant = |images: u64, zero1: &str| {
+            let batch = format!("train.batch_size={}", 64 * images);
+            let sets =
+                ["model.dim=1536", "model.depth=40", "model.heads=24", "train.loss_groups=1", batch.as_str(), zero1];
+            of(crate::bench::SMALL, &sets, &["--gpus-per-node", "64", "--gpu", "l40s"]).unwrap()
+        };
+        let most = giant(1, "train.zero1=false").largest_images_per_gpu;
+        let refused = giant(most + 1, "train.zero1=false");
+        assert!(!refused.fits && refused.zero1_helps && giant(most + 1, "train.zero1=true").fits, "{most} images fit");
+        assert!(terminal::Report::text(&refused).contains("set train.zero1=true"));
     }
 
     #[test]

@@ -13,3 +13,4 @@ mod state;
 mod support;
 mod weights;
 mod width;
+mod zero1;

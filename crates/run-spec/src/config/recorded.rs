@@ -13,7 +13,7 @@ use crate::ids::{Digest, Seed, digest_json, trial_digest};
 
 /// Keys that say where and how a run computes, what it writes down and how often, but change no weight: a run may go on
 /// with others.
-const OPERATIONAL: [&str; 10] = [
+const OPERATIONAL: [&str; 11] = [
     "/device",
     "/collective",
     "/train/threads",
@@ -21,6 +21,7 @@ const OPERATIONAL: [&str; 10] = [
     "/train/read_threads",
     "/train/step_deadline_s",
     "/train/activation_checkpointing",
+    "/train/zero1",
     "/checkpoint",
     "/log",
     "/store",
@@ -31,7 +32,7 @@ const OPERATIONAL: [&str; 10] = [
 const UNDIGESTED: [&str; 3] = ["/log/tensorboard", "/log/prometheus", "/store"];
 
 /// Operational keys that came after digests of whole configurations were written down: no digest covers them, so those stay.
-const LATER: [&str; 7] = [
+const LATER: [&str; 8] = [
     "/log/grid_kg_per_kwh",
     "/log/probe_every_steps",
     "/log/probe_shards",
@@ -39,6 +40,7 @@ const LATER: [&str; 7] = [
     "/checkpoint/keep_best",
     "/checkpoint/keep_every",
     "/checkpoint/sharded",
+    "/train/zero1",
 ];
 
 /// Keys that came after digests were written down, each with the value that leaves things as they were: with that value no digest covers them, so those stay.
@@ -278,6 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_the_moments_is_in_no_digest() {
+        let before = recorded(json!({"seed": 1, "train": {"batch_size": 8}}));
+        let trial = |config: &RecordedConfig| config.without_seed().trial_digest(None, &Digest::of(b"shards"), "1.0");
+        for zero1 in [true, false] {
+            let now = recorded(json!({"seed": 1, "train": {"batch_size": 8, "zero1": zero1}}));
+            assert_eq!((before.digest(), trial(&before)), (now.digest(), trial(&now)));
+            assert_eq!(before.digest_of_all_keys(), now.digest_of_all_keys());
+            assert!(now.changes_since(&before).is_empty() && before.changes_since(&now).is_empty());
+        }
+    }
+
+    #[test]
     fn a_new_key_counts_where_it_changes_something() {
         let old = recorded(json!({"seed": 1, "loss": {"koleo_weight": 0.1}}));
         let with = |weight: f64| recorded(json!({"seed": 1, "loss": {"koleo_weight": 0.1, "sigreg_weight": weight}}));
@@ -299,7 +313,7 @@ mod tests {
             "collective": "solo",
             "train": {
                 "batch_size": 8, "threads": 8, "data_threads": 2, "read_threads": 4, "step_deadline_s": 60.0,
-                "activation_checkpointing": true,
+                "activation_checkpointing": true, "zero1": true,
             },
             "checkpoint": {"every_steps": 7, "keep": 1},
             "log": {"every_steps": 3, "collapse_every_steps": 9},

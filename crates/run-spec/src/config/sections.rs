@@ -231,6 +231,9 @@ section! {
         gradient_accumulation: u64 = 1,
         /// Keep only the input of each of the student's blocks, and compute the block again in backward.
         activation_checkpointing: bool = false,
+        /// Each rank holds and updates an equal part of AdamW's moments instead of all (ZeRO-1), so that a GPU needs less memory. The
+        /// step stays the same.
+        zero1: bool = false,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for decoding and augmenting; 0 means all cores.

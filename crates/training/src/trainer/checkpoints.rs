@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use dino::tensor_bytes::{self, Room};
+use dino::tensor_bytes::Room;
 use run_folder::{CheckpointRecord, Parts};
 use run_spec::ids::Rank;
 
@@ -27,8 +27,16 @@ impl Trainer<'_> {
         }
         self.finish_parts()?;
         self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
-        let begun = match self.first() || self.in_parts() {
+        let writes = self.first() || self.in_parts();
+        let settled = match writes {
+            true => ranks.at_store(self.doing(), || self.keeper.settle()),
+            false => Ok(()),
+        };
+        ranks.agree(settled)?;
+        let begun = match writes {
             true => ranks.at_store(self.doing(), || self.begin_checkpoint(asked)),
+            // The others give what they hold.
+            false if self.config().train.zero1 => self.copy_state().map(drop),
             false => Ok(()),
         };
         ranks.agree(begun)?;
@@ -53,33 +61,37 @@ impl Trainer<'_> {
         format!("the checkpoint of step {}", self.step)
     }
 
-    /// Copies the state, or this rank's part of it, once the checkpoint before is written, and begins to write the copy.
-    fn begin_checkpoint(&mut self, asked: bool) -> Result<()> {
-        self.keeper.settle()?;
-        let config = self.attempt.record.config_digest.to_string();
-        let facts = [("step", self.step.to_string()), ("config", config)];
-        let (rank, world) = (self.attempt.ranks.rank(), self.attempt.ranks.world());
-        let in_parts = self.in_parts();
+    /// Copies the state, or this rank's part of it. With `train.zero1` every rank calls it: one that writes nothing copies nothing, and
+    /// gives the others the moments that they lack.
+    fn copy_state(&mut self) -> Result<PartBytes> {
+        let Attempt { ranks, record, .. } = self.attempt;
+        let facts = [("step", self.step.to_string()), ("config", record.config_digest.to_string())];
+        let (rank, world) = (ranks.rank(), if self.in_parts() { ranks.world() } else { 1 });
         let (mut parts, mut start) = (Parts::of(0, world), 0);
         let part = |length: usize| {
-            parts = Parts::of(length as u64, if in_parts { world } else { 1 });
-            let range = parts.range(if in_parts { rank } else { 0 });
+            parts = Parts::of(length as u64, world);
+            let range = if rank < world { parts.range(rank) } else { 0..0 };
             start = range.start;
             range.start as usize..range.end as usize
         };
         let room = Room { used: self.copies.used(), device: self.state.device() };
-        let copy = tensor_bytes::copy_with_facts(&self.state.tensors(), &facts, part, room)?;
-        let (record, bytes) = (self.checkpoint_record(asked), self.copies.share(copy));
+        let copy = self.state.copy_with_facts(&facts, part, room, ranks.peers())?;
+        Ok(PartBytes { rank: Rank::new(rank as u32), parts, start, bytes: self.copies.share(copy) })
+    }
+
+    /// Begins to write a copy of the state, or of this rank's part of it. The checkpoint before is written.
+    fn begin_checkpoint(&mut self, asked: bool) -> Result<()> {
+        let copy = self.copy_state()?;
+        let record = self.checkpoint_record(asked);
         if asked && self.first() {
             let (step, from) = (self.step, self.keeper.kept_step());
             tracing::info!(step, %from, "asked to stop: writing the last checkpoint; if killed before it is done, the run continues from the one before");
         }
         let lines = self.metrics.take();
-        if in_parts {
-            let rank = Rank::new(rank as u32);
-            return self.keeper.begin_part(lines, record, PartBytes { rank, parts, start, bytes });
+        match self.in_parts() {
+            true => self.keeper.begin_part(lines, record, copy),
+            false => self.keeper.begin(lines, record, copy.bytes),
         }
-        self.keeper.begin(lines, record, bytes)
     }
 
     /// The record of a checkpoint of this step, whose bytes are not known yet.

@@ -4,7 +4,7 @@ use std::thread;
 
 use collective::Threads;
 use run_folder::{Run, verify};
-use run_spec::ids::Digest;
+use run_spec::ids::{Digest, Rank};
 use store::{Fault, Store};
 use training::{Ending, Ranks, TrainingFailure, TrainingJob};
 
@@ -47,6 +47,8 @@ fn last_digest(run: &Store) -> Digest {
 
 const WHOLE: &[&str] = &[];
 const PARTS: &[&str] = &["checkpoint.sharded=true"];
+const ZERO1: &[&str] = &["train.zero1=true"];
+const ZERO1_PARTS: &[&str] = &["train.zero1=true", "checkpoint.sharded=true"];
 
 #[test]
 fn parts_of_any_number_of_ranks_are_read_by_any_other_and_end_in_the_weights_of_whole_checkpoints() {
@@ -99,4 +101,51 @@ fn a_part_that_cannot_be_written_costs_that_checkpoint_and_its_lines_come_with_t
     let said = ended.into_iter().next().unwrap().unwrap_err().to_string();
     assert!(said.contains("not all ranks could write their parts"), "{said}");
     assert!(Run::of(run).checkpoints().unwrap().is_empty());
+}
+
+#[test]
+fn ranks_that_share_the_moments_write_and_read_the_same_checkpoints() {
+    let shards = shards(9, None);
+    let to = |world, sets: &[&str], run: Store, stop_at: Option<u64>| {
+        let expected = if stop_at.is_some() { Ending::Stopped } else { Ending::Done };
+        for ended in train_on(world, sets, &shards, std::slice::from_ref(&run), stop_at) {
+            assert_eq!(ended.unwrap(), expected);
+        }
+        run
+    };
+    for writers in [1, 2, 3, 4] {
+        let half = |sets| to(writers, sets, memory(), Some(2));
+        let (whole, zero1, parts) = (half(WHOLE), half(ZERO1), half(ZERO1_PARTS));
+        let (record, bytes) = last_checkpoint(&whole);
+        for shared in [&zero1, &parts] {
+            let (of_shared, its_bytes) = last_checkpoint(shared);
+            assert_eq!((of_shared.digest, &its_bytes), (record.digest, &bytes), "{writers} ranks");
+        }
+        for readers in [1, 2, 3] {
+            let end = |run, sets| last_digest(&to(readers, sets, copy_of(run), None));
+            let expected = end(&whole, WHOLE);
+            for (run, sets) in [(&whole, ZERO1), (&zero1, ZERO1_PARTS), (&parts, WHOLE)] {
+                assert_eq!(end(run, sets), expected, "{writers} ranks wrote, {readers} read with {sets:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_captured_of_a_step_that_was_not_finite_has_all_moments() {
+    let shards = shards(9, None);
+    let captured = |sets: &[&str]| {
+        let run = memory();
+        let sets = [sets, &["optim.lr=1e30", "optim.clip=1e30"]].concat();
+        for ended in train_on(2, &sets, &shards, std::slice::from_ref(&run), None) {
+            assert!(ended.is_err());
+        }
+        let of = Run::of(run);
+        let step = *of.captured().unwrap().first().unwrap();
+        let digests: Vec<Digest> = (0..2).map(|rank| of.capture(step, Rank::new(rank)).unwrap().0.digest).collect();
+        (step, digests, of.capture(step, Rank::new(0)).unwrap().1)
+    };
+    let (whole, shared) = (captured(WHOLE), captured(ZERO1));
+    assert!(whole.0.get() > 0, "a step was taken before");
+    assert_eq!(whole, shared);
 }

@@ -5,6 +5,7 @@ use collective::{Collective, Threads};
 use dino::{CropBatch, MaskPlan, RankShare, State, masks};
 use run_spec::{
     config::{Centering, TrainConfig},
+    plan::Place,
     schedule::Schedules,
 };
 use std::{sync::Mutex, thread};
@@ -76,6 +77,17 @@ pub(crate) fn new(c: &TrainConfig) -> State {
     State::new(c, Device::Cpu).unwrap()
 }
 
+/// The state of one rank of `peers`.
+pub(crate) fn of_rank(c: &TrainConfig, peers: &dyn Collective) -> State {
+    let place = Place { rank: peers.rank() as u64, world: peers.world() as u64 };
+    State::of_rank(c, Device::Cpu, place).unwrap()
+}
+
+/// Copies of everything, moments of other ranks included.
+pub(crate) fn gathered(state: &State, peers: &dyn Collective) -> Vec<(String, Tensor)> {
+    state.gathered(true, peers).unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect()
+}
+
 /// Takes steps on a world of threads; gives the state of each rank, and the loss of each step.
 pub(crate) fn on_ranks(c: &TrainConfig, world: usize, steps: u64) -> (Vec<Vec<(String, Tensor)>>, Vec<f64>) {
     let results = Mutex::new(Vec::new());
@@ -83,10 +95,11 @@ pub(crate) fn on_ranks(c: &TrainConfig, world: usize, steps: u64) -> (Vec<Vec<(S
         for peers in Threads::world_of(world) {
             let results = &results;
             scope.spawn(move || {
-                let mut state = new(c);
+                let mut state = of_rank(c, &peers);
                 let losses = take_steps(&mut state, c, 0..steps, &peers);
                 state.verify_equal(&peers).unwrap();
-                results.lock().unwrap().push((copies(&state), losses));
+                let all = gathered(&state, &peers);
+                results.lock().unwrap().push((all, losses));
             });
         }
     });

@@ -188,7 +188,7 @@ fn processes_that_share_the_moments_end_in_the_same_bytes() {
     let both = [zero1, parts].concat();
     for ranks in [2, 3] {
         let out = |what: &str| format!("{what}-{ranks}");
-        for (what, more) in [("plain", &[][..]), ("zero1", &zero1), ("parts", &both)] {
+        for (what, more) in [("plain", &[][..]), ("zero1", &zero1[..]), ("parts", &both[..])] {
             if !train_on(&bench, test, ranks, &out(what), more) {
                 return;
             }

@@ -123,9 +123,12 @@ impl<'a> Bench<'a> {
         let run = self.command(&["results", "tiny", "--store", store, "--format", "csv"]).output().expect("runs");
         let table = ended(&run, 0).0;
         let lines = || table.lines().filter(|line| !line.is_empty()).map(|line| line.split(',').collect::<Vec<_>>());
-        let hours = lines().next().and_then(|head| head.iter().position(|name| *name == "hours"));
-        let hours = hours.expect("a column of hours");
-        let without = |fields: Vec<&str>| [&fields[..hours], &fields[hours + 1..]].concat().join(",");
+        let head = lines().next().expect("a line of names");
+        let timed = ["hours", "kwh"].map(|name| head.iter().position(|of| *of == name).expect(name));
+        let without = |fields: Vec<&str>| {
+            let kept = fields.iter().enumerate().filter(|(at, _)| !timed.contains(at));
+            kept.map(|(_, field)| *field).collect::<Vec<_>>().join(",")
+        };
         lines().map(without).collect()
     }
 }

@@ -118,18 +118,24 @@ impl<'a> Bench<'a> {
         self.cluster.wait(what, &self.path("said"), || ready().then_some(()));
     }
 
-    /// The table as numbers, without the hours.
-    fn scores(&self, store: &str) -> Vec<String> {
+    /// The table's fields by line, without the hours and the energy, which no two runs have in common.
+    fn scores(&self, store: &str) -> Vec<Vec<String>> {
         let run = self.command(&["results", "tiny", "--store", store, "--format", "csv"]).output().expect("runs");
         let table = ended(&run, 0).0;
-        let lines = || table.lines().filter(|line| !line.is_empty()).map(|line| line.split(',').collect::<Vec<_>>());
-        let head = lines().next().expect("a line of names");
-        let timed = ["hours", "kwh"].map(|name| head.iter().position(|of| *of == name).expect(name));
-        let without = |fields: Vec<&str>| {
-            let kept = fields.iter().enumerate().filter(|(at, _)| !timed.contains(at));
-            kept.map(|(_, field)| *field).collect::<Vec<_>>().join(",")
+        let lines: Vec<csv::StringRecord> = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(table.as_bytes())
+            .records()
+            .collect::<Result<_, _>>()
+            .expect("CSV");
+        let timed: Vec<usize> =
+            ["hours", "kwh"].map(|name| lines[0].iter().position(|of| of == name).expect(name)).into();
+        let kept = |line: &csv::StringRecord| {
+            let fields = line.iter().enumerate().filter(|(at, _)| !timed.contains(at));
+            fields.map(|(_, field)| field.to_owned()).collect()
         };
-        lines().map(without).collect()
+        lines.iter().map(kept).collect()
     }
 }
 

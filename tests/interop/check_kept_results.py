@@ -1,4 +1,5 @@
-"""scikit-learn computes the scores of kept results from the kept predictions, and numpy the means of the table from the scores.
+"""scikit-learn computes the scores of kept results from the kept predictions, and numpy the means of the table from the scores; the page
+beside the folder shows the tables that scripts/kept-tables.py prints.
 
     python check_kept_results.py FOLDER       # what scripts/keep-results.py wrote
 """
@@ -6,6 +7,7 @@
 import csv
 import math
 import pathlib
+import subprocess
 import sys
 from collections import defaultdict
 
@@ -78,8 +80,17 @@ def check_table(folder: pathlib.Path, found: dict[tuple, float]) -> int:
     return compared
 
 
+def check_page(folder: pathlib.Path) -> None:
+    script = pathlib.Path(__file__).parents[2] / "scripts" / "kept-tables.py"
+    tables = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, check=True).stdout
+    page = folder.parent / "README.md"
+    for table in tables.strip().split("\n\n"):
+        assert table in page.read_text(), f"{page} does not show what {script.name} {folder} prints"
+
+
 def main(folder: pathlib.Path) -> None:
     found = scores(folder)
+    check_page(folder)
     rows, lines = check_rows(folder, found), check_table(folder, found)
     print(f"check_kept_results: {rows} scores of {folder} as scikit-learn computes them, {lines} means of its table")
 

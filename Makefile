@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop interop-extra page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store measure-scale measure-build measure-slides drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop interop-extra packages page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store measure-scale measure-build measure-slides drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -51,6 +51,8 @@ page-test: $(PAGE)/.stamp build ## the pages of report and dashboard in Chromium
 
 $(PAGE)/.stamp: tests/page/requirements.txt
 	@scripts/venv.sh $(PAGE) tests/page/requirements.txt
+
+packages: $(INTEROP)/.stamp $(PAGE)/.stamp ## install the Python packages of interop and page-test
 
 pictures: $(PAGE)/.stamp ## the README's picture of a report, from that of `make quickstart`
 	@scripts/pictures.sh $(PAGE)/bin/python $(Q)

@@ -52,7 +52,8 @@ page-test: $(PAGE)/.stamp build ## the pages of report and dashboard in Chromium
 $(PAGE)/.stamp: tests/page/requirements.txt
 	@scripts/venv.sh $(PAGE) tests/page/requirements.txt
 
-packages: $(INTEROP)/.stamp $(PAGE)/.stamp ## install the Python packages of interop and page-test
+packages: $(INTEROP)/.stamp $(PAGE)/.stamp ## install what interop and page-test need beside the programs
+	@scripts/setup-chromium.sh || true # page-test says what that means
 
 pictures: $(PAGE)/.stamp ## the README's picture of a report, from that of `make quickstart`
 	@scripts/pictures.sh $(PAGE)/bin/python $(Q)

@@ -4,13 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$1 bin=$2 shots=${3:-}
-found() { [ -n "${CHROMIUM:-}" ] || command -v chromium || command -v chromium-browser || command -v google-chrome; }
-if ! found >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "page-test: installing chromium"
-  apt-get update -q
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 install -q -y --no-install-recommends chromium fonts-dejavu-core || true
-fi
-if ! found >/dev/null; then
+if ! scripts/setup-chromium.sh; then
   echo "page-test: SKIPPED: there is no Chromium here (set CHROMIUM to one, or install the package chromium)" >&2
   case ",${REDDINO_REQUIRE:-}," in *,page,*) exit 1 ;; *) exit 0 ;; esac
 fi

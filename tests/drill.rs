@@ -15,7 +15,7 @@ use cells::{CELLS, Cell, Expected, What, When, Who};
 use ground::{Ground, Outcome};
 
 /// Names the file of the table, where all cells are to be played; after a colon, words of which a cell's name must contain one, separated
-/// by commas; `random` among them for the kills at random moments.
+/// by commas; `random` among them for the kills at random moments, or `random-4` for those of four ranks alone.
 const ALL: &str = "REDDINO_DRILL";
 /// Kills of each number of ranks.
 const KILLS: usize = 20;
@@ -110,7 +110,8 @@ fn the_whole_drill() {
         }
     }
     let mut kills = Vec::new();
-    for ranks in if words.is_empty() || words.contains("random") { &[1, 2, 4][..] } else { &[] } {
+    let named = |ranks: &usize| words.split(',').any(|word| ["", "random", &format!("random-{ranks}")].contains(&word));
+    for ranks in [1, 2, 4].iter().filter(|ranks| named(ranks)) {
         let of = random_kills::play(&ground, *ranks, KILLS).expect("mpirun");
         println!("{ranks} ranks, killed at random: {of:?}");
         assert!(of.iter().all(|kill| kill.same), "{ranks} ranks: {of:?}");

@@ -29,14 +29,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<String> {
 /// As [`verify`].
 pub(crate) fn verify_set(uri: &str) -> Result<String> {
     let store = Store::open(uri)?;
-    if !store.exists(MANIFEST_KEY)? {
-        if store.exists("run.json")? {
-            bail!("{uri} is a run, not a shard set: check it with `worker verify {uri}`");
-        }
-        if !store.list("sweeps")?.is_empty() {
-            bail!("{uri} is the store of a sweep, not a shard set: check it with `orchestrator verify {uri}`");
-        }
-    }
+    refuse_runs_and_sweeps(&store, uri)?;
     let report = prove(&store, VerifyOptions::default()).with_context(|| format!("cannot verify {uri}"))?;
     if !report.is_good() {
         let faults: Vec<String> = report.faults.iter().map(|fault| format!("  {fault}")).collect();
@@ -80,4 +73,18 @@ pub(crate) fn verify_set(uri: &str) -> Result<String> {
         None => "\nno fingerprints: build this set again to find near-copies of its images in other sets".to_owned(),
     });
     Ok(text)
+}
+
+/// Names the command that verifies what lies at `uri`, if that is a run or the store of a sweep.
+fn refuse_runs_and_sweeps(store: &Store, uri: &str) -> Result<()> {
+    if store.exists(MANIFEST_KEY)? {
+        return Ok(());
+    }
+    if store.exists("run.json")? {
+        bail!("{uri} is a run, not a shard set: check it with `worker verify {uri}`");
+    }
+    if !store.list("sweeps")?.is_empty() {
+        bail!("{uri} is the store of a sweep, not a shard set: check it with `orchestrator verify {uri}`");
+    }
+    Ok(())
 }

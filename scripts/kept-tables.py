@@ -33,7 +33,7 @@ def mean(line):
 
 def verdict(line):
     further = line["further_seeds"]
-    return (line["verdict"] or "–") + (f" +{further}" if further.isdigit() else "")
+    return (line["verdict"] or "–") + (f" +{further}" if further.isdigit() and int(further) else "")
 
 
 class Kept:

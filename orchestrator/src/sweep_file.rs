@@ -13,7 +13,7 @@ use run_spec::config::{Delta, Deltas};
 use run_spec::ids::Seed;
 use run_spec::layer::{self, ConfigError};
 use run_spec::typed;
-use run_spec::yaml::{Places, Yaml};
+use run_spec::yaml::{FileKind, Places, Yaml};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -164,22 +164,6 @@ fn defaults() -> Value {
     })
 }
 
-/// Refuses a training configuration, which is easily given in place of a sweep file.
-fn refuse_training(value: &Value) -> Result<(), ConfigError> {
-    let has = |key: &str| value.get(key).is_some();
-    let Some(section) = ["model", "loss", "optim", "train", "crops", "augmentation"].into_iter().find(|key| has(key))
-    else {
-        return Ok(());
-    };
-    if ["name", "base", "arms", "shards"].into_iter().any(has) {
-        return Ok(());
-    }
-    let message = format!(
-        "a sweep file is expected, and this is a training configuration (it has `{section}`): name it as `base` of a sweep file"
-    );
-    Err(ConfigError::BadValue { what: String::new(), key: String::new(), message })
-}
-
 impl SweepFile {
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
@@ -192,7 +176,7 @@ impl SweepFile {
     /// Parses the text of a sweep file; `what` names it in messages.
     pub(crate) fn parse(text: &(impl AsRef<[u8]> + ?Sized), what: &str) -> Result<Self> {
         let Yaml { value, places } = Yaml::read(text.as_ref(), what)?;
-        refuse_training(&value).map_err(|error| error.at(&places))?;
+        FileKind::Sweep.check(&value).map_err(|error| error.at(&places))?;
         let merged = layer::layer(&defaults(), value, "").map_err(|error| error.at(&places))?;
         let mut file: Self = typed::read(&merged, "").map_err(|error| error.at(&places))?;
         file.places = places;

@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use crate::layer::ConfigError;
 
+mod kind;
 mod places;
 mod words;
 
 #[cfg(test)]
 mod mistakes;
 
+pub use kind::FileKind;
 pub use places::Places;
 
 /// Values that aliases (`*name`) may repeat in one file; far more than any file of ours needs.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use run_spec::layer::ConfigError;
 use run_spec::typed;
-use run_spec::yaml::Yaml;
+use run_spec::yaml::{FileKind, Yaml};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,7 @@ impl Source {
     /// Text that is not YAML, an unknown key (the nearest known one is named), a rule that cannot work; the message names the line.
     pub fn parse(text: &(impl AsRef<[u8]> + ?Sized), what: &str) -> Result<Self, ConfigError> {
         let Yaml { value, places } = Yaml::read(text.as_ref(), what)?;
+        FileKind::Source.check(&value).map_err(|error| error.at(&places))?;
         let source: Self = typed::read(&value, what).map_err(|error| error.at(&places))?;
         source.check().map_err(|error| error.into_config().at(&places))?;
         Ok(source)

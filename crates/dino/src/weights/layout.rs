@@ -54,14 +54,8 @@ pub struct Adopted {
     pub reshaped: Vec<String>,
 }
 
-/// Brings the tensors of a file to the names and the grid of `shape`. `what` names the file in messages.
-///
-/// Position embeddings of another grid are resized once, bicubic without offset (recipe §1.3). A mask token that is missing
-/// (timm has none) is zero, as at the start of DINOv2's own training.
-///
-/// # Errors
-/// [`DinoError::Tensors`] with every difference, by our names; a file with several backbones and no teacher among them.
-pub fn adopt(
+/// As [`super::adopt`], for a backbone of the size of `shape`.
+pub(super) fn adopt(
     shape: &backbone::BackboneShape,
     tensors: Vec<(String, Tensor)>,
     what: &str,

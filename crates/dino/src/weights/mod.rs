@@ -7,10 +7,10 @@ mod shape;
 mod state_dict;
 mod zip;
 
-pub use layout::{Adopted, Layout, adopt};
+pub use layout::{Adopted, Layout};
 pub use shape::{Untold, shape_of};
 
-use crate::tensor_bytes;
+use crate::{DinoError, backbone::BackboneShape, tensor_bytes};
 use tch::Tensor;
 
 /// Why a file of weights was refused.
@@ -41,6 +41,12 @@ pub enum WeightsError {
         /// The file, in words.
         what: String,
     },
+    /// Something else.
+    #[error("{what} is neither a safetensors nor a .pth file; give the file of the weights itself")]
+    Unknown {
+        /// The file, in words.
+        what: String,
+    },
     /// The file begins as safetensors do, but cannot be read.
     #[error(transparent)]
     Safetensors(#[from] tensor_bytes::BytesError),
@@ -62,6 +68,20 @@ pub fn read(bytes: &[u8], what: &str) -> Result<Vec<(String, Tensor)>, WeightsEr
     match bytes {
         [b'P', b'K', 3, 4, ..] => pth::read(bytes, what),
         [0x80, 2..=5, ..] => Err(WeightsError::Legacy { what: what.to_owned() }),
-        _ => Ok(tensor_bytes::from_bytes(bytes, what)?),
+        // The length of a safetensors header, then the header, which is JSON.
+        [_, _, _, _, _, _, 0, 0, b'{', ..] => Ok(tensor_bytes::from_bytes(bytes, what)?),
+        _ => Err(WeightsError::Unknown { what: what.to_owned() }),
     }
+}
+
+/// Brings the tensors of a file to the names and the grid of `shape`. `what` names the file in messages.
+///
+/// Position embeddings of another grid are resized once, bicubic without offset (recipe §1.3). A mask token that is missing
+/// (timm has none) is zero, as at the start of DINOv2's own training.
+///
+/// # Errors
+/// A backbone of another size; [`DinoError::Tensors`] with every difference, by our names; a file with several backbones and no teacher among them.
+pub fn adopt(shape: &BackboneShape, tensors: Vec<(String, Tensor)>, what: &str) -> Result<Adopted, DinoError> {
+    shape::check_size(&tensors, shape, what)?;
+    layout::adopt(shape, tensors, what)
 }

@@ -74,29 +74,44 @@ impl Untold<'_> {
     fn of(self, size: [i64; 4], what: &str) -> Result<(i64, f64, f64), DinoError> {
         let [dim, _, _, registers] = size;
         let offset = if registers > 0 { 0.0 } else { 0.1 };
-        let refused = |why: String| Err(DinoError::Unsupported(format!("{what}: {why}")));
+        let refused = |why: String| DinoError::Unsupported(format!("{what}: {why}"));
         match self {
             Self::Configuration(model) => {
-                let asked = [model.dim, model.depth, model.patch, model.registers];
-                if size != asked {
-                    return refused(format!(
-                        "it has {}, and the configuration describes {}",
-                        words(size),
-                        words(asked)
-                    ));
-                }
+                same_size(size, [model.dim, model.depth, model.patch, model.registers]).map_err(refused)?;
                 Ok((model.heads, model.ln_eps, model.offset))
             }
             Self::Beside { heads, ln_eps } if heads > 0 && dim % heads == 0 => {
                 Ok((heads, ln_eps.unwrap_or(1e-6), offset))
             }
-            Self::Beside { heads, .. } => refused(format!("a width of {dim} cannot be divided among {heads} heads")),
+            Self::Beside { heads, .. } => {
+                Err(refused(format!("a width of {dim} cannot be divided among {heads} heads")))
+            }
             Self::AsDinov2 if dim % HEAD_DIM == 0 => Ok((dim / HEAD_DIM, 1e-6, offset)),
-            Self::AsDinov2 => refused(format!(
+            Self::AsDinov2 => Err(refused(format!(
                 "a width of {dim} is not a multiple of {HEAD_DIM}, the width of DINOv2's heads: name the configuration of its model"
-            )),
+            ))),
         }
     }
+}
+
+/// Refuses the backbone in `tensors` if it is of another size than `shape`, before each of its tensors is compared. A file in which no size
+/// can be found is left to that comparison.
+///
+/// # Errors
+/// Another width, depth, patch or number of registers.
+pub(super) fn check_size(tensors: &[(String, Tensor)], shape: &BackboneShape, what: &str) -> Result<(), DinoError> {
+    let any_heads = Untold::Beside { heads: 1, ln_eps: None };
+    let Ok(found) = shape_of(tensors, any_heads, what) else { return Ok(()) };
+    let size = |of: &BackboneShape| [of.dim, of.depth, of.patch, of.registers];
+    same_size(size(&found), size(shape)).map_err(|why| DinoError::Unsupported(format!("{what}: {why}")))
+}
+
+/// Why a file of size `found` does not fit a configuration of size `asked`.
+fn same_size(found: [i64; 4], asked: [i64; 4]) -> Result<(), String> {
+    if found == asked {
+        return Ok(());
+    }
+    Err(format!("it has {}, and the configuration describes {}", words(found), words(asked)))
 }
 
 /// A size for messages.

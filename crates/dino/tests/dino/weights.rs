@@ -365,7 +365,7 @@ fn damaged_files_are_refused() {
     assert!(asks(b"\x80\x02]](Nu.").contains("do not fit"));
     assert!(asks(b"\x80\x02N.").contains("not a dictionary of tensors"));
     assert!(refusal(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.").contains("before version 1.6"));
-    assert!(refusal(b"<html>not found</html>").contains("not a readable safetensors file"));
+    assert!(refusal(b"<html>not found</html>").contains("neither a safetensors nor a .pth file"));
 }
 
 #[test]

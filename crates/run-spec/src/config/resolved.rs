@@ -8,7 +8,7 @@ use super::read::{Check, blamed, checked_by};
 use super::{ConfigError, Delta, RecordedConfig, TrainConfig};
 use crate::ids::Digest;
 use crate::layer::layer_over;
-use crate::yaml::Yaml;
+use crate::yaml::{FileKind, Yaml};
 
 /// A configuration in which every key has its value: what the program computes with, and what is logged, stored and
 /// digested. It reads like the [`TrainConfig`] that it holds.
@@ -64,7 +64,7 @@ impl ResolvedConfig {
     fn layered(file: Yaml, deltas: &[Delta], check: Check) -> Result<Self, ConfigError> {
         let schema = TrainConfig::default().to_value();
         let Yaml { value, places } = file;
-        refuse_sweep(&value).map_err(|error| error.at(&places))?;
+        FileKind::Training.check(&value).map_err(|error| error.at(&places))?;
         let mut merged = layer_over(&schema, schema.clone(), value, "").map_err(|error| error.at(&places))?;
         for delta in deltas {
             merged = layer_over(&schema, merged, delta.alone()?, &delta.what)?;
@@ -91,16 +91,6 @@ impl ResolvedConfig {
     pub fn into_config(self) -> TrainConfig {
         self.config
     }
-}
-
-/// Refuses a sweep file, which is easily given in place of a training configuration.
-fn refuse_sweep(value: &Value) -> Result<(), ConfigError> {
-    if value.get("base").is_none() || value.get("shards").is_none() {
-        return Ok(());
-    }
-    let message =
-        "a training configuration is expected, and this is a sweep file (it has `base` and `shards`)".to_owned();
-    Err(ConfigError::BadValue { what: String::new(), key: String::new(), message })
 }
 
 impl Deref for ResolvedConfig {

@@ -32,7 +32,11 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
         &["config::recorded", "config::resolved"],
         "a recorded configuration resolves, a resolved one is recorded",
     ),
-    ("run-spec", &["layer", "typed", "yaml", "yaml::places", "yaml::words"], "they share the error of a configuration"),
+    (
+        "run-spec",
+        &["layer", "typed", "yaml", "yaml::kind", "yaml::places", "yaml::words"],
+        "they share the error of a configuration",
+    ),
     ("segmentation", &["masks::npy", "masks::pickle"], "a `.npy` file may hold a pickle, which may hold an array"),
     (
         "shards",

@@ -172,7 +172,6 @@ const BESIDE_STEPS: &[(&str, &str)] = &[
     ("dino/src/state.rs", "takes over weights, and compares the ranks at a checkpoint"),
     ("dino/src/stepfile/", "reads and writes files"),
     ("dino/src/tensor_bytes.rs", "writes a capture or a file"),
-    ("dino/src/weights/", "reads files of weights"),
     ("collective/src/contract.rs", "what a backend must satisfy, for tests"),
     ("collective/src/tensors.rs", "numbers of the host, which a backend stages and counts"),
     ("collective/src/threads.rs", "ranks in one process, on a CPU"),

@@ -30,7 +30,7 @@ use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, T
 mod checkpoints;
 mod steps;
 
-use steps::InFlight;
+use steps::{Agreed, InFlight};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -78,6 +78,8 @@ pub(crate) struct Trainer<'a> {
     step: u64,
     /// The one before it, as long as nobody has read it.
     in_flight: Option<InFlight>,
+    /// What the ranks said with the last step that was read.
+    agreed: Agreed,
     /// Seconds for which batches were waited for, of steps that are not counted yet.
     waited_s: f64,
     failed_in_a_row: u32,
@@ -104,6 +106,7 @@ impl<'a> Trainer<'a> {
             resumed: None,
             step: 0,
             in_flight: None,
+            agreed: Agreed::NOTHING,
             waited_s: 0.0,
             failed_in_a_row: 0,
             failed_steps: 0,

@@ -43,7 +43,7 @@ pub(super) struct Agreed {
 
 impl Agreed {
     /// No step was read: nothing is known of the others.
-    const NOTHING: Self = Self { asked: false, lacking: true };
+    pub(super) const NOTHING: Self = Self { asked: false, lacking: true };
 }
 
 impl Trainer<'_> {
@@ -57,13 +57,16 @@ impl Trainer<'_> {
         let votes = [self.attempt.job.stop.asked(), lacking, self.keeper.part_is_written().unwrap_or(false)];
         let batch = crops.to_device(self.attempt.job.device.device);
         let queued = self.queue(self.step, batch, samples, knobs, votes)?;
-        let before = self.in_flight.replace(queued);
-        let agreed = before.map(|before| self.read(before)).transpose()?;
+        if let Some(before) = self.in_flight.replace(queued) {
+            self.read(before)?;
+        }
+        // Of the step before, whether it was read now or earlier.
+        let agreed = self.agreed;
         if self.is_probed(self.step) {
             // The score is of the state after this very step.
             self.settle()?;
         }
-        Ok(agreed.unwrap_or(Agreed::NOTHING))
+        Ok(agreed)
     }
 
     /// Reads the step that is not read yet, if there is one: the host then knows all that the device was asked for.
@@ -71,7 +74,7 @@ impl Trainer<'_> {
     /// # Errors
     /// As [`Trainer::take_step`].
     pub(super) fn settle(&mut self) -> Result<()> {
-        self.in_flight.take().map(|last| self.read(last).map(drop)).unwrap_or(Ok(()))
+        self.in_flight.take().map_or(Ok(()), |last| self.read(last))
     }
 
     fn queue(
@@ -97,14 +100,14 @@ impl Trainer<'_> {
     }
 
     /// Reads the numbers of a step, and does what follows from them.
-    fn read(&mut self, flight: InFlight) -> Result<Agreed> {
+    fn read(&mut self, flight: InFlight) -> Result<()> {
         let InFlight { step, queued, batch, samples, knobs, gram, .. } = flight;
         let ranks = self.attempt.ranks;
         let read = self.state.read(queued, ranks.peers())?;
         if read.votes[2] == ranks.world() as u64 {
             self.finish_parts()?;
         }
-        let agreed = Agreed { asked: read.votes[0] > 0, lacking: read.votes[1] > 0 };
+        self.agreed = Agreed { asked: read.votes[0] > 0, lacking: read.votes[1] > 0 };
         let was_finite = !matches!(read.outcome, Err(DinoError::NonFinite(_)));
         let outcome = match was_finite || !self.state.tries_again() {
             true => read.outcome,
@@ -135,7 +138,7 @@ impl Trainer<'_> {
             let InFlight { step, batch, samples, knobs, votes, .. } = behind;
             self.in_flight = Some(self.queue(step, batch, samples, knobs, votes)?);
         }
-        Ok(agreed)
+        Ok(())
     }
 
     fn count_step(&mut self) {

@@ -148,3 +148,55 @@ pub(crate) fn walk(root: &Path, folder: &Path, visit: &mut dyn FnMut(&str, &str)
         }
     }
 }
+
+/// Calls by which something can cross between host and device. Those of a step go through `torch_shim::crossing`, which counts them.
+const CROSSINGS: &[&str] = &[
+    ".double_value(",
+    ".int64_value(",
+    ".copy_data",
+    ".to_device(",
+    ".to_device_(",
+    ".pin_memory(",
+    ".nonzero(",
+    "f64::try_from(",
+];
+
+/// What is not part of a step, and may do as it likes.
+const BESIDE_STEPS: &[(&str, &str)] = &[
+    ("dino/src/collapse.rs", "RankMe is worked out in host memory"),
+    ("dino/src/export.rs", "a finished model"),
+    ("dino/src/features.rs", "evaluation"),
+    ("dino/src/incoming.rs", "loads a checkpoint"),
+    ("dino/src/params.rs", "loads weights"),
+    ("dino/src/resnet.rs", "a baseline, for evaluation"),
+    ("dino/src/state.rs", "takes over weights, and compares the ranks at a checkpoint"),
+    ("dino/src/stepfile/", "reads and writes files"),
+    ("dino/src/tensor_bytes.rs", "writes a capture or a file"),
+    ("collective/src/contract.rs", "what a backend must satisfy, for tests"),
+    ("collective/src/tensors.rs", "numbers of the host, which a backend stages and counts"),
+    ("collective/src/threads.rs", "ranks in one process, on a CPU"),
+];
+
+#[test]
+fn what_crosses_between_host_and_device_in_a_step_is_counted() {
+    let mut found = BTreeSet::new();
+    for of in ["dino", "training", "collective"] {
+        let folder = Path::new("crates").join(of).join("src");
+        walk(&system_tests::root(), &folder, &mut |path, text| {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let crossing =
+                |line: &&str| !line.trim_start().starts_with("//") && CROSSINGS.iter().any(|call| line.contains(call));
+            // The batch's own method goes through the door.
+            let of_batch = |line: &&str| line.contains("crops.to_device(");
+            let crosses: Vec<&str> = code.lines().filter(crossing).filter(|line| !of_batch(line)).collect();
+            let beside = BESIDE_STEPS.iter().find(|(listed, _)| path.starts_with(&format!("crates/{listed}")));
+            match beside {
+                Some((listed, _)) if !crosses.is_empty() => _ = found.insert(*listed),
+                Some(_) => {}
+                None => assert_eq!(crosses, [""; 0], "{path}: a step crosses through `torch_shim::crossing` only"),
+            }
+        });
+    }
+    let listed: BTreeSet<&str> = BESIDE_STEPS.iter().map(|(path, _)| *path).collect();
+    assert_eq!(found, listed, "what is listed beside the steps and what crosses there");
+}

@@ -68,7 +68,7 @@ fn again(run: &Run, step: Option<Step>, config: &TrainConfig, ranks: &Ranks, dev
     let batch = CropBatch {
         global: need("global")?.to_device(device),
         local: find("local").map(|local| local.to_device(device)),
-        masks: need("masks")?.to_kind(Kind::Bool).to_device(device),
+        masks: need("masks")?.to_kind(Kind::Bool),
         // Steps captured before the name changed say `twins`.
         koleo_exclusion: find("koleo_exclusion").or_else(|| find("twins")).map(Tensor::shallow_clone),
     };

@@ -88,6 +88,7 @@ pub struct Buffer<'a> {
     count: usize,
     dtype: Dtype,
     stream: Option<Stream>,
+    of_host: bool,
     _borrow: PhantomData<&'a mut ()>,
 }
 
@@ -105,8 +106,17 @@ impl<'a> Buffer<'a> {
             count: tensor.numel(),
             dtype: tensor.kind().try_into()?,
             stream: current_stream(tensor.device())?,
+            of_host: false,
             _borrow: PhantomData,
         })
+    }
+
+    /// As [`Buffer::of`], of a tensor that is in host memory whatever the device is, since the host needs its numbers at once.
+    ///
+    /// # Errors
+    /// As [`Buffer::of`].
+    pub fn of_host(tensor: &'a mut Tensor) -> Result<Self, CollectiveError> {
+        Ok(Self { of_host: true, ..Self::of(tensor)? })
     }
 
     /// Memory that is no tensor.
@@ -115,7 +125,7 @@ impl<'a> Buffer<'a> {
     /// `ptr` points to `count` elements of `dtype`, aligned, writable, not accessed by anyone else for `'a`; on the
     /// host when `stream` is `None`, else on the device of that stream.
     pub unsafe fn from_raw(ptr: *mut c_void, count: usize, dtype: Dtype, stream: Option<Stream>) -> Self {
-        Self { ptr, count, dtype, stream, _borrow: PhantomData }
+        Self { ptr, count, dtype, stream, of_host: false, _borrow: PhantomData }
     }
 
     /// The address of the first element; may be null when `count` is 0.
@@ -133,6 +143,10 @@ impl<'a> Buffer<'a> {
     /// The stream whose order the access follows; `None` on the host.
     pub fn stream(&self) -> Option<Stream> {
         self.stream
+    }
+    /// Whether it is in host memory on every device. Where it is not, a buffer without a stream is one of a run on a CPU.
+    pub fn is_of_host(&self) -> bool {
+        self.of_host
     }
     /// Length of the memory in bytes.
     pub fn bytes(&self) -> usize {

@@ -47,7 +47,7 @@ pub fn broadcast_(peers: &dyn Collective, tensor: &mut Tensor, root: usize) -> R
 /// As [`sum_`].
 pub fn sum_numbers(peers: &dyn Collective, numbers: &[f64]) -> Result<Vec<f64>, CollectiveError> {
     let mut tensor = Tensor::from_slice(numbers).to_kind(Kind::Double);
-    sum_(peers, &mut tensor)?;
+    peers.all_reduce(Buffer::of_host(&mut tensor)?, Op::Sum)?;
     let mut out = vec![0.0; numbers.len()];
     tensor.copy_data(&mut out, numbers.len());
     Ok(out)
@@ -59,12 +59,12 @@ pub fn sum_numbers(peers: &dyn Collective, numbers: &[f64]) -> Result<Vec<f64>, 
 /// As [`broadcast_`].
 pub fn broadcast_bytes(peers: &dyn Collective, bytes: Vec<u8>, root: usize) -> Result<Vec<u8>, CollectiveError> {
     let mut length = Tensor::from_slice(&[bytes.len() as i64]);
-    broadcast_(peers, &mut length, root)?;
+    peers.broadcast(Buffer::of_host(&mut length)?, root)?;
     let length = usize::try_from(length.int64_value(&[0])).unwrap_or(0);
     let mut bytes = bytes;
     bytes.resize(length, 0);
     let mut tensor = Tensor::from_slice(&bytes);
-    broadcast_(peers, &mut tensor, root)?;
+    peers.broadcast(Buffer::of_host(&mut tensor)?, root)?;
     tensor.copy_data_u8(&mut bytes, length);
     Ok(bytes)
 }

@@ -1,12 +1,17 @@
 //! What a step sees of the data.
 
-use crate::{DinoError, RankShare, backbone::BackboneShape};
+use crate::{
+    DinoError, RankShare,
+    backbone::BackboneShape,
+    parcel::{Parcel, Sent, Slot},
+};
 use tch::{Device, Kind, Tensor};
+use torch_shim::crossing;
 
 /// The crops of this rank's part of the global batch.
 ///
 /// B images, those of a [`RankShare`] in its order; L local crops; N patches of a global crop. Images are normalised floats
-/// on the model's device; masks may stay on the CPU.
+/// on the model's device; masks and numbers stay in host memory: what the device needs of them is worked out here, and sent in one copy.
 #[derive(Debug)]
 pub struct CropBatch {
     /// Global crops `[2, B, 3, H, W]`.
@@ -21,12 +26,12 @@ pub struct CropBatch {
 }
 
 impl CropBatch {
-    /// The batch with its images and masks on `device`; those that are there already are shared, not copied.
+    /// The batch with its images on `device`, by way of pinned memory; those that are there already are shared, not copied.
     pub fn to_device(&self, device: Device) -> Self {
         Self {
-            global: self.global.to_device(device),
-            local: self.local.as_ref().map(|local| local.to_device(device)),
-            masks: self.masks.to_device(device),
+            global: crossing::send(&self.global, device),
+            local: self.local.as_ref().map(|local| crossing::send(local, device)),
+            masks: self.masks.shallow_clone(),
             koleo_exclusion: self.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
         }
     }
@@ -90,9 +95,9 @@ pub(crate) struct SubBatch {
     pub(crate) global: Tensor,
     /// `[L, b, 3, h, w]`.
     pub(crate) local: Option<Tensor>,
-    /// Masked patches `[2, b, N]`, bool.
+    /// Masked patches `[2, b, N]`, bool, on the device.
     pub(crate) masks: Tensor,
-    /// Numbers of images for KoLeo `[b]`, i64.
+    /// Numbers of images for KoLeo `[b]`, i64, on the device.
     pub(crate) koleo_exclusion: Option<Tensor>,
     /// Where the masked patches of these images are.
     pub(crate) masked: Masked,
@@ -116,21 +121,27 @@ impl SubBatch {
         to: (Kind, Device),
     ) -> Vec<Self> {
         let ends: Vec<i64> = Self::ends(share, count).collect();
-        let part = |from: i64, to_: i64| {
-            let images = to_ - from;
-            let of = |t: &Tensor| t.narrow(1, from, images);
-            let share = RankShare { first: share.first + from, images, ..*share };
-            let masks = of(&batch.masks);
+        let mut parcel = Parcel::default();
+        let mut lists = |from: i64, to_: i64| {
+            let share = RankShare { first: share.first + from, images: to_ - from, ..*share };
+            let of = |t: &Tensor, axis| t.narrow(axis, from, share.images);
+            let numbers = batch.koleo_exclusion.as_ref().map(|t| parcel.add(crossing::whole_numbers(&of(t, 0))));
+            (share, Lists::of(&of(&batch.masks, 1), tokens, &share, &mut parcel), numbers)
+        };
+        let listed: Vec<_> = ends.windows(2).map(|w| lists(w[0], w[1])).collect();
+        let sent = parcel.send(to.1);
+        let part = |(share, lists, numbers): (RankShare, Lists, Option<Slot>), from: &i64| {
+            let of = |t: &Tensor| t.narrow(1, *from, share.images);
             Self {
                 global: of(&batch.global),
                 local: batch.local.as_ref().map(of),
-                masked: Masked::new(&masks, tokens, &share, to),
-                masks,
-                koleo_exclusion: batch.koleo_exclusion.as_ref().map(|t| t.narrow(0, from, images)),
+                masks: lists.masks(&sent),
+                koleo_exclusion: numbers.map(|slot| sent.list(&slot)),
+                masked: lists.masked(&sent, to.0),
                 share,
             }
         };
-        ends.windows(2).map(|w| part(w[0], w[1])).collect()
+        listed.into_iter().zip(&ends).map(|(listed, from)| part(listed, from)).collect()
     }
 }
 
@@ -154,24 +165,46 @@ pub(crate) struct Masked {
     pub(crate) group: Tensor,
 }
 
-impl Masked {
-    /// Of `masks` `[2, B, N]`, as `wanted` says.
-    pub(crate) fn new(masks: &Tensor, wanted: TokensWanted, share: &RankShare, to: (Kind, Device)) -> Self {
+/// What the host works out about the masks of a part, on its way to the device.
+struct Lists {
+    /// Axes of the masks: 2, b, N.
+    size: [i64; 3],
+    masks: Slot,
+    rows: Slot,
+    counts: Slot,
+    group: Slot,
+}
+
+impl Lists {
+    /// Of `masks` `[2, b, N]` in host memory, as `wanted` says.
+    fn of(masks: &Tensor, wanted: TokensWanted, share: &RankShare, parcel: &mut Parcel) -> Self {
         let TokensWanted { first_patch: first, masked_patches } = wanted;
         let (two, b, n) = masks.size3().expect("masks were checked");
-        let masks = masks.to_device(Device::Cpu).reshape([two * b, n]);
-        let tokens = first + n;
-        let place = masks.nonzero(); // [M, 2]: crop, patch
-        let place = if masked_patches { place } else { place.narrow(0, 0, 0) };
-        let (crop, patch) = (place.select(1, 0), place.select(1, 1));
-        let cls = Tensor::arange(two * b, (Kind::Int64, Device::Cpu)) * tokens;
-        let rows = Tensor::cat(&[cls, &crop * tokens + patch + first], 0);
-        let counts = masks.sum_dim_intlist([1].as_slice(), false, Kind::Double); // [2B]
-        let group = (crop.remainder(b) + share.first).divide_scalar_mode(share.group_size(), "floor");
-        Self {
-            rows: rows.to_device(to.1),
-            weights: counts.index_select(0, &crop).reciprocal().to_kind(to.0).to_device(to.1),
-            group: group.to_kind(Kind::Int64).to_device(to.1),
+        let masks = crossing::whole_numbers(masks);
+        let bytes: Vec<u8> = masks.iter().map(|masked| *masked as u8).collect();
+        let (mut rows, mut counts, mut group): (Vec<i64>, Vec<i64>, Vec<i64>) = Default::default();
+        rows.extend((0..two * b).map(|crop| crop * (first + n)));
+        for (crop, patches) in masks.chunks_exact(n.max(1) as usize).enumerate().filter(|_| masked_patches) {
+            let crop = crop as i64;
+            let count: i64 = patches.iter().sum();
+            let masked = patches.iter().zip(0..).filter(|(masked, _)| **masked != 0);
+            rows.extend(masked.map(|(_, patch)| crop * (first + n) + patch + first));
+            counts.resize(counts.len() + count as usize, count);
+            group.resize(counts.len(), (crop % b + share.first) / share.group_size());
+        }
+        let masks = parcel.add_bytes(&bytes);
+        Self { size: [two, b, n], masks, rows: parcel.add(rows), counts: parcel.add(counts), group: parcel.add(group) }
+    }
+
+    fn masks(&self, sent: &Sent) -> Tensor {
+        sent.bytes(&self.masks, self.size.iter().product()).view(self.size).to_kind(Kind::Bool)
+    }
+
+    fn masked(&self, sent: &Sent, kind: Kind) -> Masked {
+        Masked {
+            rows: sent.list(&self.rows),
+            weights: sent.list(&self.counts).to_kind(Kind::Double).reciprocal().to_kind(kind),
+            group: sent.list(&self.group),
         }
     }
 }

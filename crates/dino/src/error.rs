@@ -42,6 +42,9 @@ pub enum DinoError {
     /// A loss term or a gradient norm is NaN or infinite. Nothing was changed: the same step may be tried on other data.
     #[error("{0} is NaN or infinite; the step was skipped and the state is unchanged")]
     NonFinite(NonFinite),
+    /// The step was queued behind one that was not finite. Nothing was changed: queue it again.
+    #[error("a step before this one was not finite; this one was skipped with it and the state is unchanged")]
+    Behind,
     /// A batch whose tensors do not fit each other or the model.
     #[error("the batch's {what} has shape {found:?}, but {expected}")]
     Batch {

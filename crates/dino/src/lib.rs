@@ -1,6 +1,7 @@
 //! The method: self-distillation with masked patches (DINOv2, arXiv:2304.07193), as RedDino (arXiv:2508.08180) trains it.
 //!
-//! [`State`] is all that training carries; [`State::step`] learns from one [`CropBatch`] through a `&dyn Collective`.
+//! [`State`] is all that training carries; [`State::step`] learns from one [`CropBatch`] through a `&dyn Collective`;
+//! [`State::queue`] and [`State::read`] are its two halves, between which the next step can be queued.
 //! [`Encoder`] is a frozen backbone for probes. There is no network, no file (but [`stepfile`]) and no thread here.
 //!
 //! Rules: names are sorted wherever order matters; randomness comes from keyed streams; the loss is the same function on
@@ -26,7 +27,9 @@ mod network;
 pub mod optim;
 mod outgoing;
 pub mod params;
+mod parcel;
 pub mod projection;
+mod queued;
 mod resnet;
 mod share;
 pub mod sigreg;
@@ -46,6 +49,7 @@ pub use features::{Encoder, Token, features};
 pub use incoming::Incoming;
 pub use masks::MaskPlan;
 pub use network::{Architecture, Network};
+pub use queued::{QueuedStep, ReadStep};
 pub use resnet::ResNet50;
 pub use share::RankShare;
 pub use state::{Settings, State};

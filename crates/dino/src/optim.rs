@@ -6,7 +6,7 @@ use crate::{
     params::{Parameters, Treatment, treatment},
 };
 use run_spec::{config::Optim, plan::Place, schedule::Knobs};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_shim::optimise::{self, AdamLists, AdamW};
 
 /// Moments and step count of AdamW.
@@ -36,13 +36,21 @@ impl Adam {
         Self { moments, steps: 0, groups }
     }
 
-    /// One step on this rank's share. `params` and `grads` are in name order, each gradient of the shape of its parameter.
+    /// One step on this rank's share. `params` and `grads` are in name order, each gradient of the shape of its parameter. Where `skip`
+    /// `[]` f32 is 1 and not 0, nothing changes but the count.
     ///
     /// # Errors
     /// What LibTorch refuses.
-    pub fn step(&mut self, params: &[Tensor], grads: &[Tensor], optim: &Optim, knobs: &Knobs) -> Result<(), DinoError> {
+    pub fn step(
+        &mut self,
+        params: &[Tensor],
+        grads: &[Tensor],
+        optim: &Optim,
+        knobs: &Knobs,
+        skip: &Tensor,
+    ) -> Result<(), DinoError> {
         let device = params.first().map_or(Device::Cpu, Tensor::device);
-        let step = Tensor::from((self.steps + 1) as f32).to_device(device);
+        let step = Tensor::full([], f64::from((self.steps + 1) as f32), (Kind::Float, device));
         for (how, members) in &self.groups {
             let lr = if how.last_layer { knobs.last_layer_lr } else { knobs.lr };
             let numbers = AdamW {
@@ -60,14 +68,15 @@ impl Adam {
                 first: &held().map(|h| h.first.shallow_clone()).collect::<Vec<_>>(),
                 second: &held().map(|h| h.second.shallow_clone()).collect::<Vec<_>>(),
             };
-            optimise::fused_adamw(lists, &step, numbers)?;
+            optimise::fused_adamw(lists, &step, numbers, Some(skip))?;
         }
         self.steps += 1;
         Ok(())
     }
 }
 
-/// The factor that brings a gradient of this norm to at most `clip`, as `torch.nn.utils.clip_grad_norm_` computes it.
-pub fn clip_factor(norm: f64, clip: f64) -> f64 {
-    (clip / (norm + 1e-6)).min(1.0)
+/// The factor that brings a gradient of the norm `norm` `[]` f64 to at most `clip`, as `torch.nn.utils.clip_grad_norm_` computes it: `[]`
+/// f64, where the norm is.
+pub fn clip_factor(norm: &Tensor, clip: f64) -> Tensor {
+    (Tensor::full([], clip, (Kind::Double, norm.device())) / (norm + 1e-6)).clamp_max(1.0)
 }

@@ -7,6 +7,7 @@
 
 use run_spec::seed;
 use tch::{Device, Kind, Tensor};
+use torch_shim::crossing;
 
 /// Directions of a step, as in the published short form.
 const DIRECTIONS: usize = 256;
@@ -21,7 +22,7 @@ pub(crate) fn directions(seed: u64, step: u64, dim: i64, (kind, device): (Kind, 
     let values: Vec<f64> = (0..dim.unsigned_abs() as usize * DIRECTIONS).map(|_| stream.normal()).collect();
     let drawn = Tensor::from_slice(&values).view([dim, DIRECTIONS as i64]);
     let unit = &drawn / drawn.norm_scalaropt_dim(2, [0], true);
-    unit.to_kind(kind).to_device(device)
+    crossing::send(&unit.to_kind(kind), device)
 }
 
 /// The mean statistic over `directions` `[D, M]` of each set: `features` `[S, B, D]` to `[S]`, where S counts loss groups times crops. 0 would be a Gaussian; a point
@@ -29,8 +30,7 @@ pub(crate) fn directions(seed: u64, step: u64, dim: i64, (kind, device): (Kind, 
 pub fn sigreg(features: &Tensor, directions: &Tensor) -> Tensor {
     let (kind, device, rows) = (features.kind(), features.device(), features.size()[1]);
     let step = RANGE / (KNOTS - 1) as f64;
-    let knots: Vec<f64> = (0..KNOTS).map(|i| i as f64 * step).collect();
-    let t = Tensor::from_slice(&knots).to_kind(kind).to_device(device); // [T]
+    let t = (Tensor::arange(KNOTS as i64, (Kind::Double, device)) * step).to_kind(kind); // [T]
     let normal = (t.square() / -2.0).exp(); // [T]
     let weights = &normal * 2.0 * step;
     for end in [0, KNOTS as i64 - 1] {

@@ -128,6 +128,8 @@ pub struct State {
     pub(crate) center_ibot: Center,
     pub(crate) scaler: Option<Scaler>,
     pub(crate) reducer: Reducer,
+    /// Whether the last step that was queued is taken, `[]` f64 on the device: 1 or 0.
+    pub(crate) gate: Option<Tensor>,
 }
 
 impl State {
@@ -186,6 +188,7 @@ impl State {
             architecture,
             scaler,
             reducer,
+            gate: None,
             settings,
             device,
             student,

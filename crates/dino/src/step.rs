@@ -1,22 +1,23 @@
 //! One training step, in the order of the papers: teacher, student, losses, gradient, clip, AdamW, EMA.
 //!
 //! Shapes: B images on this rank, T tokens, D width, K prototypes, L local crops, M masked tokens.
-//! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite. Where ranks share the
-//! moments, each applies its share and then sends the weights that it has changed.
+//! Everything up to [`State::apply`] only computes; nothing in the state changes unless all of it was finite, which the device finds out
+//! and the host reads later (the module `queued`). Where ranks share the moments, each applies its share and then sends the weights that it has changed.
 
 use crate::{
-    CropBatch, DinoError, NonFinite, Quantity, RankShare, State,
+    CropBatch, DinoError, Quantity, QueuedStep, RankShare, State,
     batch::{SubBatch, TokensWanted},
     ema,
     losses::DinoWeights,
     optim::clip_factor,
+    queued::{self, Gate, Numbers, TERMS},
     state::Scaler,
     targets::{NewCenters, Targets},
 };
 use collective::{Collective, Transfer, sum_};
 use run_spec::schedule::Knobs;
 use tch::{Kind, Tensor};
-use torch_shim::{autograd, device::Autocast, optimise};
+use torch_shim::{autograd, crossing::Reading, device::Autocast, optimise};
 
 /// The terms of the loss, over the whole global batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -109,7 +110,7 @@ impl State {
     /// it was before the call, unless the peer was lost while ranks that share moments exchanged weights: it then refuses every
     /// later step ([`DinoError::Torn`]).
     pub fn step(&mut self, batch: &CropBatch, knobs: &Knobs, peers: &dyn Collective) -> Result<StepReport, DinoError> {
-        self.step_seeing_gradients(batch, knobs, peers, &mut |_, _| ())
+        self.step_now(batch, knobs, peers, None)
     }
 
     /// As [`State::step`], and `see` is shown the gradient of every parameter, of its shape, in name order: that of the
@@ -125,13 +126,20 @@ impl State {
         peers: &dyn Collective,
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<StepReport, DinoError> {
-        self.adam.moments.verify_shares(self.settings.zero1, peers)?;
+        self.step_now(batch, knobs, peers, Some(see))
+    }
+
+    fn step_now(
+        &mut self,
+        batch: &CropBatch,
+        knobs: &Knobs,
+        peers: &dyn Collective,
+        mut see: Option<See<'_>>,
+    ) -> Result<StepReport, DinoError> {
         let before = self.scaler;
         loop {
-            // Before as well as after: a panic in an earlier step may have left something.
-            self.reset_gradients()?;
-            let outcome = self.learn(batch, knobs, peers, see);
-            self.reset_gradients()?;
+            let queued = self.queue_seeing(batch, knobs, peers, &[], see.as_deref_mut());
+            let outcome = queued.and_then(|queued| self.read(queued, peers)?.outcome);
             match (&outcome, &mut self.scaler) {
                 // A gradient overflowed half precision: the same batch again, scaled less. All ranks see the same norm.
                 (Err(DinoError::NonFinite(found)), Some(scaler))
@@ -144,21 +152,70 @@ impl State {
                     self.scaler = before;
                     return outcome;
                 }
-                (Ok(_), scaler) => {
-                    *scaler = scaler.map(Scaler::grown);
-                    return outcome;
-                }
+                (Ok(_), _) => return outcome,
             }
         }
     }
 
-    fn learn(
+    /// Whether a step that was not finite may go well with [`State::step`], which tries it with smaller scales of the loss.
+    pub fn tries_again(&self) -> bool {
+        self.scaler.is_some_and(|scaler| scaler.scale > 1.0)
+    }
+
+    /// Queues the work of a step, which the host does not wait for: [`State::read`] tells what became of it.
+    ///
+    /// Every rank calls it with its part of the batch and the same `knobs`. Its `votes` are added to those of the others on the way, and
+    /// are read with the rest. Until a step is read, the state is as after it, should it have been finite.
+    ///
+    /// # Errors
+    /// As [`State::step`], but for numbers that are not finite.
+    pub fn queue(
         &mut self,
         batch: &CropBatch,
         knobs: &Knobs,
         peers: &dyn Collective,
-        see: &mut dyn FnMut(&str, &Tensor),
-    ) -> Result<StepReport, DinoError> {
+        votes: &[bool],
+    ) -> Result<QueuedStep, DinoError> {
+        self.queue_seeing(batch, knobs, peers, votes, None)
+    }
+
+    fn queue_seeing(
+        &mut self,
+        batch: &CropBatch,
+        knobs: &Knobs,
+        peers: &dyn Collective,
+        votes: &[bool],
+        see: Option<&mut (dyn FnMut(&str, &Tensor) + '_)>,
+    ) -> Result<QueuedStep, DinoError> {
+        self.adam.moments.verify_shares(self.settings.zero1, peers)?;
+        // Before as well as after: a panic in an earlier step may have left something.
+        self.reset_gradients()?;
+        let learned = self.learn(batch, knobs, peers);
+        self.reset_gradients()?;
+        let Learned { gradients, transfer, values, centers, features } = learned?;
+        let terms = summed(values, votes, peers)?;
+        let norms = self.norms(&gradients)?;
+        let all_norms = Tensor::stack(&norms.iter().map(|(_, norm)| norm.shallow_clone()).collect::<Vec<_>>(), 0);
+        let gate = queued::gate(&Tensor::cat(&[&terms.narrow(0, 0, TERMS as i64), &all_norms], 0), self.gate.as_ref());
+        let numbers = Tensor::cat(&[&terms, &all_norms, &gate.taken.view([1])], 0);
+        let modules: Vec<&'static str> = norms.iter().map(|(module, _)| *module).collect();
+        if let Some(see) = see {
+            // Whoever wants to see gradients waits for them.
+            Numbers::of(&queued::arrived(Reading::begin(&numbers)?, peers)?, &modules).require_finite()?;
+            for (name, gradient) in self.student.params.names().iter().zip(&gradients) {
+                see(name, gradient);
+            }
+        }
+        let numbers = Reading::begin(&numbers)?;
+        let before = self.before();
+        self.clip(&gradients, &norms)?;
+        self.apply(&gradients, knobs, centers, &gate, peers)?;
+        self.scaler = self.scaler.map(Scaler::grown);
+        self.gate = Some(gate.taken);
+        Ok(QueuedStep { numbers, modules, features, transfer, before })
+    }
+
+    fn learn(&mut self, batch: &CropBatch, knobs: &Knobs, peers: &dyn Collective) -> Result<Learned, DinoError> {
         let share = self.share(peers.rank(), peers.world())?;
         let weights = DinoWeights::of(&self.settings.loss);
         let n_local = weights.uses_local.then_some(self.settings.loss.n_local);
@@ -202,16 +259,8 @@ impl State {
         if scale != 1.0 {
             optimise::mul_(&gradients, 1.0 / scale)?;
         }
-
-        let (losses, teacher_entropy) = measure(&values, &entropy, peers)?;
-        let norms = self.norms(&gradients)?;
-        require_finite(&losses, &norms)?;
-        for (name, gradient) in self.student.params.names().iter().zip(&gradients) {
-            see(name, gradient);
-        }
-        self.clip(&gradients, &norms)?;
-        self.apply(&gradients, knobs, centers, peers)?;
-        Ok(StepReport { losses, norms, teacher_entropy, features, transfer })
+        let values = Tensor::cat(&[values, entropy.to_kind(Kind::Double).view([1])], 0);
+        Ok(Learned { gradients, transfer, values, centers, features })
     }
 
     fn reset_gradients(&self) -> Result<(), DinoError> {
@@ -221,14 +270,10 @@ impl State {
         Ok(())
     }
 
-    /// Gradient norm of each submodule.
-    fn norms(&self, gradients: &[Tensor]) -> Result<Vec<(&'static str, f64)>, DinoError> {
-        let mut out = Vec::new();
-        for module in self.architecture.submodules() {
-            let norm = optimise::norm(&self.members(module, gradients))?;
-            out.push((*module, norm.double_value(&[])));
-        }
-        Ok(out)
+    /// Gradient norm of each submodule, `[]` f64.
+    fn norms(&self, gradients: &[Tensor]) -> Result<Vec<(&'static str, Tensor)>, DinoError> {
+        let norm = |module: &&'static str| Ok((*module, optimise::norm(&self.members(module, gradients))?));
+        self.architecture.submodules().iter().map(norm).collect()
     }
 
     /// The tensors of one submodule, out of a list in name order.
@@ -245,27 +290,26 @@ impl State {
     }
 
     /// Makes the gradient of each submodule, which has one of the `norms`, no longer than allowed.
-    fn clip(&self, gradients: &[Tensor], norms: &[(&'static str, f64)]) -> Result<(), DinoError> {
+    fn clip(&self, gradients: &[Tensor], norms: &[(&'static str, Tensor)]) -> Result<(), DinoError> {
         for (module, norm) in norms {
-            let factor = clip_factor(*norm, self.settings.optim.clip);
-            if factor < 1.0 {
-                optimise::mul_(&self.members(module, gradients), factor)?;
-            }
+            let factor = clip_factor(norm, self.settings.optim.clip).to_kind(self.settings.kind());
+            optimise::mul_tensor_(&self.members(module, gradients), &factor)?;
         }
         Ok(())
     }
 
-    /// AdamW, EMA, centres. All numbers were verified: nothing is refused from here on.
+    /// AdamW, EMA, centres. The device leaves weights and moments as they are where the gate is shut.
     fn apply(
         &mut self,
         gradients: &[Tensor],
         knobs: &Knobs,
         centers: Option<NewCenters>,
+        gate: &Gate,
         peers: &dyn Collective,
     ) -> Result<(), DinoError> {
-        self.adam.step(self.student.params.tensors(), gradients, &self.settings.optim, knobs)?;
+        self.adam.step(self.student.params.tensors(), gradients, &self.settings.optim, knobs, &gate.skip)?;
         self.adam.moments.gather(self.student.params.tensors(), peers)?;
-        ema::update(&self.teacher.params, &self.student.params, knobs.momentum)?;
+        ema::update(&self.teacher.params, &self.student.params, knobs.momentum, &gate.taken)?;
         if let Some(NewCenters { dino, ibot }) = centers {
             (self.center_dino.value, self.center_dino.pending) = (dino.0, Some(dino.1));
             (self.center_ibot.value, self.center_ibot.pending) = (ibot.0, Some(ibot.1));
@@ -279,24 +323,27 @@ impl State {
     }
 }
 
-/// Loss terms and entropy as numbers, summed over ranks. `values` `[6]` are those of [`Terms::values`].
-fn measure(values: &Tensor, entropy: &Tensor, peers: &dyn Collective) -> Result<(Losses, f64), DinoError> {
-    let entropy = entropy.to_kind(Kind::Double).view([1]);
-    let mut all = Tensor::cat(&[values, &entropy], 0); // [7]
-    sum_(peers, &mut all)?;
-    let mut v = [0.0; 7];
-    all.copy_data(&mut v, 7);
-    let losses = Losses { total: v[0], dino_global: v[1], dino_local: v[2], ibot: v[3], koleo: v[4], sigreg: v[5] };
-    Ok((losses, v[6]))
+/// Is shown the name of a parameter and its gradient.
+type See<'a> = &'a mut dyn FnMut(&str, &Tensor);
+
+/// What one pass over a batch gave.
+struct Learned {
+    /// Of the whole global batch, in name order.
+    gradients: Vec<Tensor>,
+    transfer: Transfer,
+    /// `[7]` f64: this rank's parts of the terms and of the teacher's entropy.
+    values: Tensor,
+    centers: Option<NewCenters>,
+    /// `[2B, D]`.
+    features: Tensor,
 }
 
-fn require_finite(losses: &Losses, norms: &[(&'static str, f64)]) -> Result<(), DinoError> {
-    // The whole comes last, so that the term that spoiled it is the one named.
-    let named = losses.named();
-    let losses = named[1..].iter().chain(&named[..1]).map(|found| (Quantity::Loss, found));
-    let norms = norms.iter().map(|found| (Quantity::GradientNorm, found));
-    match losses.chain(norms).find(|(_, (_, value))| !value.is_finite()) {
-        Some((quantity, &(name, _))) => Err(DinoError::NonFinite(NonFinite { quantity, name })),
-        None => Ok(()),
-    }
+/// Terms and entropy, `values` `[7]` f64, and votes, summed over ranks: `[7 + votes]`.
+fn summed(values: Tensor, votes: &[bool], peers: &dyn Collective) -> Result<Tensor, DinoError> {
+    // A number that a kernel writes needs no copy from the host.
+    let vote = |vote: &bool| Tensor::full([1], f64::from(u8::from(*vote)), (Kind::Double, values.device()));
+    let votes: Vec<Tensor> = votes.iter().map(vote).collect();
+    let mut all = Tensor::cat(&std::iter::once(values).chain(votes).collect::<Vec<_>>(), 0);
+    sum_(peers, &mut all)?;
+    Ok(all)
 }

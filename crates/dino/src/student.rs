@@ -62,7 +62,7 @@ impl State {
             .then(|| Recompute { autocast: self.settings.half().map(|half| (self.device, half)) });
         let backbone = &self.student.backbone;
         let images = part.global.flatten(0, 1).to_kind(kind); // [2b, 3, H, W]
-        let masks = part.masks.flatten(0, 1).to_device(self.device); // [2b, N]
+        let masks = part.masks.flatten(0, 1); // [2b, N]
         let local = part.local.as_ref().filter(|_| uses_local);
         let local = local.map(|local| (local.size()[0], local.flatten(0, 1).to_kind(kind))); // [L·b, 3, h, w]
         let mut sets = vec![Crops { images: &images, masks: Some(&masks), rows: &part.masked.rows, drop: drop(0, 2) }];
@@ -211,7 +211,7 @@ impl State {
             return Ok(None);
         }
         match &part.koleo_exclusion {
-            Some(koleo_exclusion) if koleo_exclusion.size() == [b] => Ok(Some(koleo_exclusion.to_device(self.device))),
+            Some(koleo_exclusion) if koleo_exclusion.size() == [b] => Ok(Some(koleo_exclusion.shallow_clone())),
             other => Err(DinoError::Batch {
                 what: "koleo_exclusion",
                 found: other.as_ref().map(Tensor::size).unwrap_or_default(),

@@ -132,14 +132,21 @@ T* shim_feed(T* x, T* w, T* b, int64_t kind) { return guarded_tensor([&] { retur
 
 // --- many tensors at once
 int shim_fused_adamw(size_t n, T* const* p, T* const* g, T* const* m, T* const* v, T* step,
-                     double lr, double beta1, double beta2, double wd, double eps) {
+                     double lr, double beta1, double beta2, double wd, double eps, T* skip) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    at::_fused_adamw_(list(p, n), list(g, n), list(m, n), list(v, n), {}, std::vector<T>(n, *step), lr, beta1, beta2, wd, eps, false, false);
+    at::_fused_adamw_(list(p, n), list(g, n), list(m, n), list(v, n), {}, std::vector<T>(n, *step), lr, beta1, beta2, wd, eps, false, false,
+                      {}, skip ? std::optional<T>(*skip) : std::nullopt);
   });
 }
 int shim_foreach_lerp(size_t n, T* const* a, T* const* b, double w) {
   return guarded([&] { at::NoGradGuard g; at::_foreach_lerp_(list(a, n), list(b, n), w); });
+}
+int shim_lerp_tensor(size_t n, T* const* a, T* const* b, T* w) {
+  return guarded([&] {
+    at::NoGradGuard g;
+    for (size_t i = 0; i < n; i++) a[i]->lerp_(*b[i], *w);
+  });
 }
 int shim_foreach_mul(size_t n, T* const* a, double s) {
   return guarded([&] { at::NoGradGuard g; at::_foreach_mul_(list(a, n), s); });

@@ -35,8 +35,15 @@ unsafe extern "C" {
         beta2: f64,
         wd: f64,
         eps: f64,
+        skip: *mut C_tensor,
     ) -> c_int;
     pub(crate) fn shim_foreach_lerp(n: usize, a: *const *mut C_tensor, b: *const *mut C_tensor, w: f64) -> c_int;
+    pub(crate) fn shim_lerp_tensor(
+        n: usize,
+        a: *const *mut C_tensor,
+        b: *const *mut C_tensor,
+        w: *mut C_tensor,
+    ) -> c_int;
     pub(crate) fn shim_foreach_mul(n: usize, a: *const *mut C_tensor, s: f64) -> c_int;
     pub(crate) fn shim_foreach_mul_tensor(n: usize, a: *const *mut C_tensor, s: *mut C_tensor) -> c_int;
     pub(crate) fn shim_foreach_copy(n: usize, dst: *const *mut C_tensor, src: *const *mut C_tensor) -> c_int;

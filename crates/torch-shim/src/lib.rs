@@ -4,6 +4,7 @@
 //! * [`autograd`]: backward with a given gradient, gradient access and reset, hooks, activation checkpointing, a layer that keeps less;
 //! * [`device`]: opening CUDA at run time, autocast, determinism;
 //! * [`stream`]: CUDA streams and events;
+//! * [`crossing`]: the one door between host and device, which counts what crosses;
 //! * [`abort`]: a last word where a library ends the process;
 //! * [`host`]: tensors in host memory that Rust writes or reads in place;
 //! * [`panics`]: panics of tensor maths as errors.
@@ -13,6 +14,7 @@
 
 pub mod abort;
 pub mod autograd;
+pub mod crossing;
 pub mod device;
 mod ffi;
 pub mod host;

@@ -2,6 +2,7 @@
 //! All of them run without building a graph, and change their first list in place.
 
 use crate::{ShimError, done, ffi, handle, handles, taken};
+use std::ptr::null_mut;
 use tch::Tensor;
 
 /// The numbers of one AdamW group (Loshchilov and Hutter, arXiv:1711.05101).
@@ -40,18 +41,20 @@ fn same_length(operation: &'static str, lengths: &[usize]) -> Result<(), ShimErr
 }
 
 /// One AdamW step over lists of tensors; those of one index have one shape. `step` is a 0-d f32 tensor on the
-/// parameters' device holding the number of this step, from 1.
+/// parameters' device holding the number of this step, from 1. `skip` is another: where it is 1 and not 0, the device leaves
+/// everything as it is, whatever the gradients are, and the host need not know.
 ///
 /// # Errors
 /// Lists of different lengths, or what LibTorch refuses (mixed devices or dtypes).
-pub fn fused_adamw(lists: AdamLists<'_>, step: &Tensor, adam: AdamW) -> Result<(), ShimError> {
+pub fn fused_adamw(lists: AdamLists<'_>, step: &Tensor, adam: AdamW, skip: Option<&Tensor>) -> Result<(), ShimError> {
     let AdamLists { params, grads, first, second } = lists;
     same_length("fused_adamw", &[params.len(), grads.len(), first.len(), second.len()])?;
     if params.is_empty() {
         return Ok(());
     }
     let (p, g, m, v) = (handles(params), handles(grads), handles(first), handles(second));
-    // SAFETY: four arrays of `params.len()` live handles each (same_length above), borrowed for the call.
+    // SAFETY: four arrays of `params.len()` live handles each (same_length above), borrowed for the call;
+    // `skip` is live or null, which the shim reads as "none".
     let code = unsafe {
         ffi::shim_fused_adamw(
             p.len(),
@@ -65,6 +68,7 @@ pub fn fused_adamw(lists: AdamLists<'_>, step: &Tensor, adam: AdamW) -> Result<(
             adam.beta2,
             adam.wd,
             adam.eps,
+            skip.map_or(null_mut(), handle),
         )
     };
     done("fused AdamW", code)
@@ -83,6 +87,18 @@ pub fn lerp_(a: &[Tensor], b: &[Tensor], weight: f64) -> Result<(), ShimError> {
     // SAFETY: two arrays of equal length (checked above) of live handles.
     let code = unsafe { ffi::shim_foreach_lerp(a.len(), a.as_ptr(), b.as_ptr(), weight) };
     done("foreach lerp", code)
+}
+
+/// `a += weight * (b - a)` for every pair of tensors of one shape, `weight` being a 0-d tensor of their dtype on their device: no wait
+/// for the device. On a GPU one kernel per tensor.
+///
+/// # Errors
+/// Lists of different lengths, or what LibTorch refuses.
+pub fn lerp_by_tensor_(a: &[Tensor], b: &[Tensor], weight: &Tensor) -> Result<(), ShimError> {
+    same_length("lerp", &[a.len(), b.len()])?;
+    let (a, b) = (handles(a), handles(b));
+    // SAFETY: two arrays of equal length (checked above) of live handles, and one more that outlives the call.
+    done("lerp by a tensor", unsafe { ffi::shim_lerp_tensor(a.len(), a.as_ptr(), b.as_ptr(), handle(weight)) })
 }
 
 /// `a *= factor` for every tensor, of any shape.

@@ -38,6 +38,7 @@ fn fused_adamw_follows_the_published_formula() {
         },
         &step,
         adam,
+        None,
     )
     .unwrap();
     let m1 = &m0 * 0.9 + &g * 0.1;
@@ -47,6 +48,61 @@ fn fused_adamw_follows_the_published_formula() {
     assert!(distance(&m, &m1) < 1e-14);
     assert!(distance(&v, &v1) < 1e-14);
     assert!(distance(&p, &p1) < 1e-12, "{}", distance(&p, &p1));
+}
+
+#[test]
+fn fused_adamw_that_is_to_skip_changes_nothing_whatever_the_gradient() {
+    let adam = AdamW { lr: 0.01, beta1: 0.9, beta2: 0.999, wd: 0.2, eps: 1e-8 };
+    let (p, m, v) = (numbers(1), numbers(3), numbers(4).square());
+    let before = [&p, &m, &v].map(Tensor::copy);
+    let take = |skip: f32| {
+        let lists = AdamLists {
+            params: &[p.shallow_clone()],
+            grads: &[numbers(2) * f64::NAN],
+            first: &[m.shallow_clone()],
+            second: &[v.shallow_clone()],
+        };
+        optimise::fused_adamw(lists, &Tensor::from(1.0_f32), adam, Some(&Tensor::from(skip))).unwrap();
+    };
+    take(1.0);
+    assert_eq!([&p, &m, &v].map(Tensor::copy), before);
+    take(0.0);
+    assert!(p.isnan().any().int64_value(&[]) == 1, "the gradient was no number");
+}
+
+#[test]
+fn a_mean_by_a_weight_on_the_device_has_the_bits_of_one_by_a_number() {
+    for (kind, count) in [(Kind::Float, 1_000_003), (Kind::Double, 7), (Kind::Float, 1)] {
+        let noise = || Tensor::randn([count], (kind, Device::Cpu));
+        let (a, b) = (noise(), noise());
+        for weight in [0.004, 0.7, 0.0] {
+            let (one, other) = (a.copy(), a.copy());
+            optimise::lerp_(&[one.shallow_clone()], &[b.shallow_clone()], weight).unwrap();
+            let by = Tensor::from(weight).to_kind(kind);
+            optimise::lerp_by_tensor_(&[other.shallow_clone()], &[b.shallow_clone()], &by).unwrap();
+            assert!(one.equal(&other), "{kind:?} {weight}");
+            assert!(weight > 0.0 || other.equal(&a), "a weight of 0 changes nothing");
+        }
+    }
+}
+
+#[test]
+fn a_factor_on_the_device_and_a_step_that_is_not_skipped_change_no_bit() {
+    let noise = || Tensor::randn([100_003], (Kind::Float, Device::Cpu));
+    let adam = AdamW { lr: 0.01, beta1: 0.9, beta2: 0.999, wd: 0.2, eps: 1e-8 };
+    let start = [noise(), noise(), noise(), noise().square()];
+    let take = |by: &dyn Fn(&[Tensor]), skip: Option<&Tensor>| {
+        let [p, g, m, v] = start.each_ref().map(|t| [t.copy()]);
+        by(&g);
+        let lists = AdamLists { params: &p, grads: &g, first: &m, second: &v };
+        optimise::fused_adamw(lists, &Tensor::from(3.0_f32), adam, skip).unwrap();
+        [p, g, m, v].map(|[t]| t)
+    };
+    let factor = 0.123_456_789_012_345_68;
+    let by_number = take(&|g| optimise::mul_(g, factor).unwrap(), None);
+    let device = Tensor::from(factor).to_kind(Kind::Float);
+    let by_tensor = take(&|g| optimise::mul_tensor_(g, &device).unwrap(), Some(&Tensor::from(0.0_f32)));
+    assert_eq!(by_number, by_tensor);
 }
 
 #[test]

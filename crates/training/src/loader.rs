@@ -6,6 +6,8 @@
 //! through bounded channels, so memory is flat. A view depends on (seed, draw, view) only, so the number of helpers changes
 //! nothing but the time.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -48,6 +50,10 @@ struct Fetched {
 #[derive(Debug)]
 pub(crate) struct Loader {
     batches: Receiver<Result<LoadedBatch>>,
+    /// Batches that have come and were not asked for yet.
+    in_hand: VecDeque<LoadedBatch>,
+    /// Why none comes after those.
+    failed: Option<TrainingError>,
     waited_s: f64,
 }
 
@@ -152,11 +158,17 @@ fn plane(side: i64) -> usize {
 }
 
 impl Loader {
-    /// Starts loading the steps `from..to`, at most `ahead` batches before they are asked for.
+    /// Starts loading `steps`, at most `ahead` batches before they are asked for. Up to `in_hand` of these are with whoever asks
+    /// [`Loader::holds`].
     ///
     /// # Errors
     /// Threads that cannot be started.
-    pub(crate) fn start(source: Source, config: &TrainConfig, from: u64, to: u64, ahead: usize) -> Result<Self> {
+    pub(crate) fn start(
+        source: Source,
+        config: &TrainConfig,
+        steps: Range<u64>,
+        (ahead, in_hand): (usize, usize),
+    ) -> Result<Self> {
         let pool = |threads: u64, purpose: &'static str| {
             let built = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build();
             built.map_err(|error| TrainingError::Threads { purpose, source: error.into() })
@@ -167,7 +179,7 @@ impl Loader {
         let (read, files) = sync_channel(ahead.max(1));
         let reader = source.clone();
         let spawned = std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
-            for step in from..to {
+            for step in steps {
                 let fetched = readers.install(|| reader.fetch(step));
                 let failed = fetched.is_err();
                 // A closed channel means that training has stopped.
@@ -177,7 +189,7 @@ impl Loader {
             }
         });
         spawned.map_err(not_started)?;
-        let (sender, batches) = sync_channel(ahead.max(1));
+        let (sender, batches) = sync_channel(ahead.saturating_sub(in_hand).max(1));
         let config = config.clone();
         let spawned = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for fetched in files {
@@ -189,7 +201,19 @@ impl Loader {
             }
         });
         spawned.map_err(not_started)?;
-        Ok(Self { batches, waited_s: 0.0 })
+        Ok(Self { batches, in_hand: VecDeque::new(), failed: None, waited_s: 0.0 })
+    }
+
+    /// Whether so many batches have come. It does not wait for them; an error among them comes out when the batch is asked for.
+    pub(crate) fn holds(&mut self, wanted: usize) -> bool {
+        while self.in_hand.len() < wanted && self.failed.is_none() {
+            match self.batches.try_recv() {
+                Ok(Ok(batch)) => self.in_hand.push_back(batch),
+                Ok(Err(error)) => self.failed = Some(error),
+                Err(_) => return false,
+            }
+        }
+        self.in_hand.len() >= wanted
     }
 
     /// The next batch; the time spent waiting for it is kept. None once the process was asked to stop.
@@ -197,6 +221,12 @@ impl Loader {
     /// # Errors
     /// A row that cannot be read or decoded.
     pub(crate) fn next_batch(&mut self, stop: &StopWish) -> Result<Option<LoadedBatch>> {
+        if let Some(batch) = self.in_hand.pop_front() {
+            return Ok(Some(batch));
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let asked = Instant::now();
         let batch = loop {
             if stop.asked() {
@@ -227,7 +257,7 @@ mod tests {
     fn who_is_asked_to_stop_waits_for_no_batch() {
         // The store is away: nothing comes, and nothing ends either.
         let (_sender, batches) = sync_channel(1);
-        let mut loader = Loader { batches, waited_s: 0.0 };
+        let mut loader = Loader { batches, in_hand: VecDeque::new(), failed: None, waited_s: 0.0 };
         let flag = Arc::new(AtomicBool::new(false));
         let stop = StopWish::of(Arc::clone(&flag));
         std::thread::scope(|scope| {

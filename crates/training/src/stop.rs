@@ -1,9 +1,10 @@
-//! The wish to stop: training then finishes the current step and writes a checkpoint.
+//! The wish to stop: training then finishes what is queued and writes a checkpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that the program sets, from a signal handler or another thread.
+/// A flag that the program sets, from a signal handler or another thread, and does not take back. Ranks hear of it with the numbers of a
+/// step, which are read while the next one runs: training may take one step more than the one under way.
 #[derive(Debug, Clone, Default)]
 pub struct StopWish(Arc<AtomicBool>);
 

@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use collective::sum_numbers;
 use dino::tensor_bytes;
-use dino::{CropBatch, DinoError, Encoder, RankShare, State, StepReport};
+use dino::{Encoder, RankShare, State, StepReport};
 use run_folder::failure::sentence;
-use run_folder::{CaptureRecord, CheckpointRecord, HeldRecord, Loaded, Run, RunRecord, StepMetrics};
+use run_folder::{CheckpointRecord, HeldRecord, Loaded, Run, RunRecord, StepMetrics};
 use run_spec::config::ResolvedConfig;
-use run_spec::ids::{Digest, Rank, World};
 use run_spec::plan::SampleSums;
 use run_spec::schedule::{Knobs, Schedules};
 use shards::{CacheReport, ShardSet};
-use tch::Kind;
+use torch_shim::crossing::Reading;
 
 use crate::consumption::Consumption;
 use crate::error::{Result, TrainingError};
@@ -29,11 +28,17 @@ use crate::snapshot::Loading;
 use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob};
 
 mod checkpoints;
+mod steps;
+
+use steps::{Agreed, InFlight};
 
 /// Steps that may fail in a row before the run stops.
 const FAILURES_IN_A_ROW: u32 = 3;
 /// Batches made ahead of the step that needs them.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2 * IN_HAND;
+/// Of these, those that the training thread holds already: a step is queued on trust where every rank holds the next. As many more are
+/// ready, so that a thread that had none has all of them at once.
+const IN_HAND: usize = 2;
 
 /// One start of a run, on one rank.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +74,14 @@ pub(crate) struct Trainer<'a> {
     scored: Option<(u64, f64)>,
     /// The checkpoint that this attempt goes on from.
     resumed: Option<CheckpointRecord>,
+    /// The step to be queued next.
     step: u64,
+    /// The one before it, as long as nobody has read it.
+    in_flight: Option<InFlight>,
+    /// What the ranks said with the last step that was read.
+    agreed: Agreed,
+    /// Seconds for which batches were waited for, of steps that are not counted yet.
+    waited_s: f64,
     failed_in_a_row: u32,
     failed_steps: u64,
     /// Seconds of earlier attempts.
@@ -93,6 +105,9 @@ impl<'a> Trainer<'a> {
             metrics: Metrics::dropped(),
             resumed: None,
             step: 0,
+            in_flight: None,
+            agreed: Agreed::NOTHING,
+            waited_s: 0.0,
             failed_in_a_row: 0,
             failed_steps: 0,
             seconds_before: 0.0,
@@ -150,7 +165,7 @@ impl<'a> Trainer<'a> {
         let (ranks, total) = (self.attempt.ranks, self.config().total_steps());
         let schedules = Schedules::new(self.config());
         let shards = Arc::clone(&source.shards);
-        let mut loader = Loader::start(source, self.config(), self.step, total, AHEAD)?;
+        let mut loader = Loader::start(source, self.config(), self.step..total, (AHEAD, IN_HAND))?;
         self.on_begin(total);
         self.look_back()?;
         self.pace = Some(Pace::begin(ranks, run_folder::host())?);
@@ -164,21 +179,22 @@ impl<'a> Trainer<'a> {
         while self.step < total {
             ranks.note(format_args!("step {}", self.step));
             let loaded = next.take().ok_or(TrainingError::LoaderEnded)?;
-            let knobs = schedules.at(self.step);
-            if let Some(report) = self.take_step(&loaded, &knobs)? {
-                let waited_s = loader.take_waited_s();
-                self.metrics.count(self.attempt.share.total as usize, waited_s);
-                self.pace.iter_mut().for_each(|pace| pace.count(ranks, waited_s));
-                self.log(&report, &loaded, &knobs, total)?;
-            }
+            self.waited_s += loader.take_waited_s();
+            let wanted = IN_HAND.min((total - self.step - 1) as usize);
+            let agreed = self.take_step(loaded, schedules.at(self.step), !loader.holds(wanted))?;
             self.step += 1;
-            if self.first() {
-                self.observer.on_step(self.step);
-            }
-            // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
-            next = self.next_batch(&mut loader, total)?;
-            // A signal reaches the ranks at different moments: they stop after the same step.
-            let asked = self.look_at_checkpoints(self.attempt.job.stop.asked())? || self.is_as_far_as_asked();
+            let asked = if agreed.lacking {
+                // Who is asked to stop waits for no batch: the store may be away, and what was learned is to be kept.
+                self.settle()?;
+                next = self.next_batch(&mut loader, total)?;
+                // A signal reaches the ranks at different moments: they stop after the same step.
+                self.look_at_checkpoints(self.attempt.job.stop.asked())?
+            } else {
+                next = self.next_batch(&mut loader, total)?;
+                self.keeper.look()?;
+                agreed.asked
+            };
+            let asked = asked || self.is_as_far_as_asked();
             let kept_at = self.checkpoint(asked, total)?;
             self.pace.iter_mut().for_each(|pace| pace.skip(ranks));
             if asked && self.step < total {
@@ -217,58 +233,38 @@ impl<'a> Trainer<'a> {
         if self.step < total { loader.next_batch(&self.attempt.job.stop) } else { Ok(None) }
     }
 
-    /// Takes a step. None where it was not finite: it was left out, and what it was given is kept for replay.
-    ///
-    /// # Errors
-    /// [`TrainingError::NotFinite`] after several of these in a row.
-    fn take_step(&mut self, loaded: &LoadedBatch, knobs: &Knobs) -> Result<Option<StepReport>> {
-        let Attempt { ranks, job, .. } = self.attempt;
-        let batch = loaded.crops.to_device(job.device.device);
-        match self.state.step(&batch, knobs, ranks.peers()) {
-            Ok(report) => {
-                self.failed_in_a_row = 0;
-                Ok(Some(report))
-            }
-            Err(DinoError::NonFinite(found)) => {
-                let term = found.to_string();
-                let captured = self.leave_out(&batch, &term);
-                ranks.agree(captured)?;
-                if self.failed_in_a_row >= FAILURES_IN_A_ROW { Err(self.not_finite(term)) } else { Ok(None) }
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Adds a line of metrics, every so many steps, with each online probe and at the last step.
-    fn log(&mut self, report: &StepReport, loaded: &LoadedBatch, knobs: &Knobs, total: u64) -> Result<()> {
-        let last = self.step + 1 == total;
-        let every = self.config().log.probe_every_steps;
-        let probed = every.is_some_and(|every| last || (self.step + 1).is_multiple_of(every));
-        if !last && !probed && !self.step.is_multiple_of(self.config().log.every_steps) {
+    /// Adds the line of `step`, if it has one.
+    fn log(
+        &mut self,
+        step: u64,
+        report: &StepReport,
+        (samples, gram): (&SampleSums, Option<Reading>),
+        knobs: &Knobs,
+    ) -> Result<()> {
+        if !self.has_line(step) {
             return Ok(());
         }
-        let mut measured = self.measure(report, loaded, last)?;
-        if probed {
-            measured.probe = self.score()?;
+        let mut measured = self.measure(report, samples)?;
+        measured.rankme = gram.map(|gram| self.rank_me(gram)).transpose()?;
+        if self.is_probed(step) {
+            measured.probe = self.score(step)?;
         }
         self.metrics.count_upload(self.keeper.take_upload_s());
-        let line = self.metrics.add(self.step.into(), report, knobs, measured);
+        let line = self.metrics.add(step.into(), report, knobs, measured);
         if self.first() {
             self.observer.on_metrics(&line);
         }
         Ok(())
     }
 
-    /// Teacher entropy and the digest of the samples every line; RankMe, which costs a decomposition, now and then.
-    ///
-    /// All are of the global batch, so every rank takes part.
-    fn measure(&mut self, report: &StepReport, loaded: &LoadedBatch, last: bool) -> Result<StepMetrics> {
-        let Attempt { ranks, share, .. } = self.attempt;
-        let samples = sum_numbers(ranks.peers(), &loaded.samples.numbers()).map_err(RanksError::from)?;
+    /// Teacher entropy and the digest of the samples. All are of the global batch, so every rank takes part.
+    fn measure(&mut self, report: &StepReport, samples: &SampleSums) -> Result<StepMetrics> {
+        let Attempt { ranks, .. } = self.attempt;
+        let samples = sum_numbers(ranks.peers(), &samples.numbers()).map_err(RanksError::from)?;
         let samples = SampleSums::digest(&samples);
         self.consumption.sum(ranks.peers()).map_err(RanksError::from)?;
         let energy = self.consumption.record();
-        let mut measured = StepMetrics {
+        Ok(StepMetrics {
             ranks: self.pace.as_mut().and_then(|pace| pace.report(ranks).transpose()).transpose()?,
             kwh: Some(energy.kwh),
             estimated_kwh: Some(energy.estimated_kwh),
@@ -276,83 +272,26 @@ impl<'a> Trainer<'a> {
             teacher_entropy: Some(report.teacher_entropy),
             samples: Some(samples.short().to_owned()),
             ..StepMetrics::default()
-        };
-        if last || self.step.is_multiple_of(self.config().log.collapse_every_steps) {
-            let d = report.features.size()[1];
-            let all =
-                share.gather(&report.features.view([2, share.images, d]), ranks.peers()).map_err(RanksError::from)?;
-            if self.first() {
-                measured.rankme = Some(dino::collapse::rank_me(&all.view([-1, d])));
-            }
-        }
-        Ok(measured)
+        })
     }
 
     /// Scores the teacher as it is after this step. The first rank does, and the others wait for it; that it cannot is only said.
-    fn score(&mut self) -> Result<BTreeMap<String, Option<f64>>> {
+    fn score(&mut self, step: u64) -> Result<BTreeMap<String, Option<f64>>> {
         let Attempt { ranks, job, .. } = self.attempt;
         let scored: Result<Result<ProbeScores, _>> = match job.probe {
             Some(probe) if self.first() => {
-                let doing = format!("the online probe after step {}", self.step);
+                let doing = format!("the online probe after step {step}");
                 ranks.at_store(doing, || Ok(probe.scores(&Encoder::teacher_of(&self.state)?)))
             }
             _ => Ok(Ok(ProbeScores::default())),
         };
         let scores = ranks.agree(scored)?.unwrap_or_else(|error| {
             let error = sentence(error.as_ref());
-            tracing::warn!("step {}: the teacher could not be scored, and training continues: {error}", self.step);
+            tracing::warn!("step {step}: the teacher could not be scored, and training continues: {error}");
             ProbeScores::default()
         });
-        self.scored = scores.decisive.map(|score| (self.step + 1, score));
+        self.scored = scores.decisive.map(|score| (step + 1, score));
         Ok(scores.by_probe.into_iter().map(|(name, score)| (name, Some(score))).collect())
-    }
-
-    /// Keeps what is needed to run the step again: each rank its batch and masks, the first the state before it.
-    fn leave_out(&mut self, batch: &CropBatch, term: &str) -> Result<()> {
-        self.failed_in_a_row += 1;
-        self.failed_steps += 1;
-        let (step, first) = (self.step, self.first());
-        let line = self.metrics.add_failed(step.into(), term);
-        if first {
-            let in_a_row = self.failed_in_a_row;
-            tracing::warn!("step {step} is left out, because {term} was NaN or infinite ({in_a_row} in a row)");
-            self.observer.on_metrics(&line);
-        }
-        let mut tensors = vec![
-            ("global".to_owned(), batch.global.shallow_clone()),
-            ("masks".to_owned(), batch.masks.to_kind(Kind::Uint8)),
-        ];
-        tensors.extend(batch.local.as_ref().map(|local| ("local".to_owned(), local.shallow_clone())));
-        let state = self.state.gathered(first, self.attempt.ranks.peers())?;
-        if first {
-            tensors.extend(state.into_iter().map(|(name, tensor)| (format!("state.{name}"), tensor)));
-        }
-        tensors.extend(
-            batch.koleo_exclusion.as_ref().map(|numbers| ("koleo_exclusion".to_owned(), numbers.shallow_clone())),
-        );
-        let bytes =
-            tensor_bytes::to_bytes_with_facts(&tensors, &[("step", step.to_string()), ("term", term.to_owned())])?;
-        let record = CaptureRecord {
-            step: step.into(),
-            attempt: self.attempt.number,
-            rank: Rank::new(self.attempt.ranks.rank() as u32),
-            world: World::new(self.attempt.ranks.world() as u32),
-            term: term.to_owned(),
-            key: String::new(),
-            bytes: 0,
-            digest: Digest::of(b""),
-        };
-        self.keeper.capture(record, bytes)
-    }
-
-    fn not_finite(&self, term: String) -> TrainingError {
-        TrainingError::NotFinite {
-            steps: FAILURES_IN_A_ROW,
-            term,
-            step: self.step.into(),
-            captured: self.attempt.run.store().uri_of("failed"),
-            rate: if self.config().optim.lr.is_some() { "lr" } else { "base_lr" },
-        }
     }
 
     fn on_begin(&mut self, total: u64) {

@@ -33,6 +33,7 @@ use std::{
 };
 use sys::{Code, Comm, CudaStream, SUM, Table, data_type};
 use tch::{Device, Kind, Tensor};
+use torch_shim::crossing;
 
 /// What a rank needs to join.
 #[derive(Debug)]
@@ -156,6 +157,7 @@ impl Shared {
 
     /// Waits on the host for a point on the device, but not longer than the world lasts.
     fn wait(&self, end: &dyn Event) -> Result<(), CollectiveError> {
+        crossing::count_wait();
         let began = Instant::now();
         while !end.is_reached().map_err(|error| self.broken(error))? {
             self.abort_reason.check()?;
@@ -181,7 +183,7 @@ impl Shared {
         // Buffer; the tensor does not outlive it.
         let mut host = unsafe { tensor_at(buffer.ptr(), buffer.count(), buffer.dtype(), Device::Cpu) };
         let mut copy = Tensor::empty(host.size(), (host.kind(), self.streams.device()));
-        copy.copy_(&host);
+        crossing::copy_pageable(&mut copy, &host);
         let stream = self.streams.current()?;
         let end = work(&DeviceBuffer { ptr: copy.data_ptr(), count: buffer.count(), dtype: buffer.dtype(), stream })?;
         let back = end.block(&stream).map_err(|error| self.broken(error)).and_then(|()| self.wait(end.as_ref()));
@@ -190,7 +192,7 @@ impl Shared {
             std::mem::forget(copy);
             return back;
         }
-        host.copy_(&copy);
+        crossing::copy_pageable(&mut host, &copy);
         Ok(())
     }
 

@@ -2,10 +2,9 @@
 //! ends in which something fails. The double is not NCCL, so these tests do not show how a GPU behaves.
 #![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
-use crate::nccl_double::Double;
+use crate::nccl_double::{Double, OnDevice};
 use collective::{
-    Buffer, Collective, CollectiveError, ControlChannel, Dtype, Fault, Faulty, Launch, Op, Pending, Stream, contract,
-    max_,
+    Buffer, Collective, CollectiveError, ControlChannel, Dtype, Fault, Faulty, Launch, Op, contract, max_,
     rendezvous::{Address, TcpRendezvous},
     sum_, sum_numbers,
 };
@@ -17,51 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What a test waits for whose end is the deadline; joining has to be quicker.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// Gives every buffer as one on the device: the double's device memory is host memory.
-#[derive(Debug)]
-struct OnDevice<C> {
-    inner: C,
-    current: Stream,
-}
-
-impl<C: Collective> OnDevice<C> {
-    fn place<'a>(&self, buffer: &Buffer<'a>) -> Buffer<'a> {
-        // SAFETY: the memory of a buffer that is borrowed for 'a, in a world where host memory is device memory.
-        unsafe { Buffer::from_raw(buffer.ptr(), buffer.count(), buffer.dtype(), Some(self.current)) }
-    }
-}
-
-impl<C: Collective> Collective for OnDevice<C> {
-    fn rank(&self) -> usize {
-        self.inner.rank()
-    }
-    fn world(&self) -> usize {
-        self.inner.world()
-    }
-    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
-        self.inner.all_reduce(self.place(&buffer), op)
-    }
-    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.inner.start_all_reduce(self.place(&buffer), op) }
-    }
-    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
-        self.inner.broadcast(self.place(&buffer), root)
-    }
-    fn barrier(&self) -> Result<(), CollectiveError> {
-        self.inner.barrier()
-    }
-    fn abort(&self, reason: &str) {
-        self.inner.abort(reason);
-    }
-}
-
 /// A world whose buffers are all on the device.
 fn on_device(double: &Double, size: usize, deadline: Duration, f: impl Fn(&OnDevice<collective::nccl::Nccl>) + Sync) {
-    double.on_ranks(size, deadline, |inner, streams| {
-        let current = collective::nccl::Streams::current(streams.as_ref()).unwrap();
-        f(&OnDevice { inner, current });
-    });
+    double.on_ranks(size, deadline, |nccl, streams| f(&OnDevice::of(nccl, &streams)));
 }
 
 fn ones(n: i64) -> Tensor {

@@ -1,8 +1,11 @@
 //! One pre-norm block over packed crops: everything per token runs on all of them at once, attention and stochastic
 //! depth crop set by crop set. No crop is padded to the length of another.
 
-use super::{DropPath, Feed};
-use tch::Tensor;
+use super::{
+    DropPath, Feed,
+    drop_path::{Draw, Draws},
+};
+use tch::{Kind, Tensor};
 use torch_shim::autograd::{self, Activation};
 
 /// Weight and bias of a linear layer or a norm.
@@ -62,23 +65,18 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(block: &Block, branch: u64, segments: &[Segment], x: &Tensor) -> Self {
+    /// Of what was drawn for a branch, for packed tokens like `x`.
+    fn of(draws: &[Draw], segments: &[Segment], x: &Tensor) -> Self {
         let (mut first, mut rows, mut scales, mut left) = (0, Vec::new(), Vec::new(), Vec::new());
-        for segment in segments {
-            let (crops, scale) = match &segment.drop {
-                Some(drop) => drop.kept(block.index, branch, block.rate),
-                None => ((0..segment.rows).collect(), 1.0),
-            };
-            for crop in &crops {
-                let start = first + crop * segment.tokens;
-                rows.extend(start..start + segment.tokens);
-            }
-            scales.resize(rows.len(), scale);
-            left.push(Segment { rows: crops.len() as i64, ..*segment });
+        for (draw, segment) in draws.iter().zip(segments) {
+            let crops = draw.crops.size()[0];
+            let within = Tensor::arange(segment.tokens, (Kind::Int64, x.device())) + first;
+            rows.push((draw.crops.unsqueeze(1) * segment.tokens + within).view([-1]));
+            scales.push(Tensor::full([crops * segment.tokens, 1], draw.scale, (x.kind(), x.device())));
+            left.push(Segment { rows: crops, ..*segment });
             first += segment.rows * segment.tokens;
         }
-        let scale = Tensor::from_slice(&scales).unsqueeze(1).to_kind(x.kind()).to_device(x.device());
-        Self { rows: Tensor::from_slice(&rows).to_device(x.device()), scale, segments: left }
+        Self { rows: Tensor::cat(&rows, 0), scale: Tensor::cat(&scales, 0), segments: left }
     }
 
     /// `x + gamma · scale · out` on the kept rows.
@@ -129,20 +127,25 @@ impl Block {
         }
     }
 
-    /// Packed tokens `[R, D]` to the same, or to those `rows` of them only.
-    pub(super) fn forward(&self, x: &Tensor, segments: &[Segment], rows: Option<&Tensor>) -> Tensor {
-        let drops = self.rate > 0.0 && segments.iter().any(|s| s.drop.is_some());
-        if !drops {
+    /// Packed tokens `[R, D]` to the same, or to those `rows` of them only. `draws` are what stochastic depth keeps, if it skips any.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        segments: &[Segment],
+        draws: Option<&Draws>,
+        rows: Option<&Tensor>,
+    ) -> Tensor {
+        let Some(Draws([attended, fed])) = draws else {
             // Autocast may have lowered a branch; the residual stream keeps its width.
             let add = |x: &Tensor, y: Tensor, gamma: &Tensor| x.addcmul(&y.to_kind(x.kind()), gamma);
             let x = add(x, self.attend(x, segments), &self.gamma1);
             let x = rows.map_or_else(|| x.shallow_clone(), |rows| x.index_select(0, rows));
             return add(&x, self.feed(&x), &self.gamma2);
-        }
-        let kept = Kept::of(self, 0, segments, x);
+        };
+        let kept = Kept::of(attended, segments, x);
         let out = self.attend(&x.index_select(0, &kept.rows), &kept.segments);
         let x = kept.add(x, &out, &self.gamma1);
-        let kept = Kept::of(self, 1, segments, &x);
+        let kept = Kept::of(fed, segments, &x);
         let Some(rows) = rows else {
             return kept.add(&x, &self.feed(&x.index_select(0, &kept.rows)), &self.gamma2);
         };
@@ -204,7 +207,7 @@ mod tests {
     use super::*;
     use crate::{Backbone, RankShare, backbone::BackboneShape, init, params::Parameters};
     use run_spec::config::TrainConfig;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     /// The last of two blocks that skip half their crops, with weights that matter.
     fn backbone() -> Backbone {
@@ -233,8 +236,9 @@ mod tests {
         let x = Tensor::randn([12 * 7 + 6 * 4, 16], (Kind::Double, Device::Cpu));
         let rows = Tensor::from_slice(&[0i64, 7, 9, 20, 21, 40, 77, 83, 84, 88, 104, 107]);
         for segments in [segments, segments.map(|s| Segment { drop: None, ..s })] {
-            let all = block.forward(&x, &segments, None);
-            let some = block.forward(&x, &segments, Some(&rows));
+            let draws = Draws::of(std::slice::from_ref(block), &segments, Device::Cpu).swap_remove(0);
+            let all = block.forward(&x, &segments, draws.as_ref(), None);
+            let some = block.forward(&x, &segments, draws.as_ref(), Some(&rows));
             let gap = (all.index_select(0, &rows) - &some).abs().max().double_value(&[]);
             assert!(gap < 1e-12, "{gap}");
             // And something was skipped: a skipped crop keeps its input in that branch.
@@ -250,7 +254,9 @@ mod tests {
         let share = RankShare::of(6, 1, 0, 1).unwrap();
         let drop = Some(DropPath { seed: 1, step: 5, pass: 0, share, crops: 1 });
         let x = Tensor::randn([6 * 3, 16], (Kind::Double, Device::Cpu));
-        let out = block.forward(&x, &[Segment { rows: 6, tokens: 3, drop }], None);
+        let segments = [Segment { rows: 6, tokens: 3, drop }];
+        let draws = Draws::of(std::slice::from_ref(&block), &segments, Device::Cpu).swap_remove(0);
+        let out = block.forward(&x, &segments, draws.as_ref(), None);
         let moved = (out - &x).abs().view([6, 48]).amax([1].as_slice(), false).gt(0.0);
         let moved = moved.sum(Kind::Int64).int64_value(&[]);
         assert!((1..=2).contains(&moved), "{moved} crops moved");

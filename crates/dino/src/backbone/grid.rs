@@ -1,7 +1,10 @@
 //! Position embeddings of another grid than the stored one (recipe §1.4).
 
 use tch::{Device, Kind, Tensor};
-use torch_shim::device::{Autocast, is_deterministic};
+use torch_shim::{
+    crossing,
+    device::{Autocast, is_deterministic},
+};
 
 /// Torch's coefficient of bicubic interpolation.
 const A: f64 = -0.75;
@@ -63,7 +66,7 @@ fn interpolation(from: i64, to: i64, offset: f64, options: (Kind, Device)) -> Te
             row[at as usize] += weight;
         }
     }
-    Tensor::from_slice(&weights).reshape([to, from]).to_kind(options.0).to_device(options.1)
+    crossing::send(&Tensor::from_slice(&weights).reshape([to, from]).to_kind(options.0), options.1)
 }
 
 /// Weights of the four stored places around a new one, which lies `t` beyond the second.

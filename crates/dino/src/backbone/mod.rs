@@ -9,6 +9,7 @@ mod drop_path;
 mod grid;
 mod shape;
 
+use drop_path::Draws;
 pub use drop_path::DropPath;
 pub use grid::{resize_grid, resize_grid_by_products};
 pub use shape::{BackboneShape, Feed};
@@ -125,11 +126,12 @@ impl Backbone {
     /// A block that cannot be checkpointed.
     pub fn wanted(&self, sets: &[Crops<'_>], recompute: Option<Recompute>) -> Result<Vec<Tensor>, DinoError> {
         let (mut x, segments, rows) = self.packed(sets);
-        for block in &self.blocks {
+        let draws = Draws::of(&self.blocks, &segments, x.device());
+        for (block, draws) in self.blocks.iter().zip(draws) {
             let rows = (block.index + 1 == self.blocks.len() as u64).then_some(&rows);
             x = match recompute {
-                None => block.forward(&x, &segments, rows),
-                Some(recompute) => checkpointed(block.handles(), &x, &segments, rows, recompute)?,
+                None => block.forward(&x, &segments, draws.as_ref(), rows),
+                Some(recompute) => checkpointed((block.handles(), draws), &x, &segments, rows, recompute)?,
             };
         }
         let sizes: Vec<i64> = sets.iter().map(|set| set.rows.size()[0]).collect();
@@ -167,7 +169,7 @@ impl Backbone {
             if index + 1 == self.blocks.len() {
                 attention = block.cls_attention(&x, segment);
             }
-            x = block.forward(&x, &[segment], None);
+            x = block.forward(&x, &[segment], None, None);
         }
         let tokens = self.norm.norm(&x, self.shape.ln_eps).view([b, t, d]);
         let first = self.first_patch();
@@ -234,7 +236,7 @@ impl Backbone {
 
 /// [`Block::forward`] without keeping what lies inside the block.
 fn checkpointed(
-    block: Block,
+    (block, draws): (Block, Option<Draws>),
     x: &Tensor,
     segments: &Arc<[Segment]>,
     rows: Option<&Tensor>,
@@ -244,7 +246,7 @@ fn checkpointed(
     let run = move |x: &Tensor| {
         let enter = |(device, half)| Autocast::enter(device, half).expect("autocast was entered so before");
         let _autocast = recompute.autocast.map(enter);
-        block.forward(x, &segments, rows.as_ref())
+        block.forward(x, &segments, draws.as_ref(), rows.as_ref())
     };
     Ok(autograd::checkpoint(x, run)?)
 }

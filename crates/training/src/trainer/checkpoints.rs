@@ -20,6 +20,8 @@ impl Trainer<'_> {
         if !done && !asked && !self.step.is_multiple_of(every) {
             return Ok(Some(self.step));
         }
+        // Also what is not read yet: a step that was not finite leaves another state.
+        self.settle()?;
         let began = Instant::now();
         ranks.agree(self.state.verify_equal(ranks.peers()).map_err(TrainingError::from))?;
         if let (Some(writes), true, true) = (self.keeper.writes(), asked, self.first()) {
@@ -110,7 +112,7 @@ impl Trainer<'_> {
     }
 
     /// Waits for the parts that all ranks write, where any are on their way, and lets rank 0 publish them. Every rank calls it.
-    fn finish_parts(&mut self) -> Result<()> {
+    pub(super) fn finish_parts(&mut self) -> Result<()> {
         let Attempt { ranks, .. } = self.attempt;
         if self.keeper.part_is_written().is_none() {
             return Ok(());

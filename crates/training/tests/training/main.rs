@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod crossings;
+#[allow(dead_code, reason = "the tests of the collectives use the rest")]
+#[path = "../../../collective/tests/collective/nccl_double/mod.rs"]
+mod nccl_double;
 mod online_probe;
 mod published;
 mod runs;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "the double's own calls; each names what makes it valid")]
 
 use collective::{
-    CollectiveError, ControlChannel, Stream, Threads,
+    Buffer, Collective, CollectiveError, ControlChannel, Op, Pending, Stream, Threads,
     nccl::{Event, Joining, Library, Nccl, Streams},
 };
 use std::{
@@ -21,13 +21,14 @@ fn compiled() -> &'static Path {
     FILE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nccl-double");
         std::fs::create_dir_all(&folder).unwrap();
-        let (source, file) = (
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collective/nccl_double/double.cpp"),
-            folder.join("libnccl.so.2"),
-        );
+        // Written out, so that the tests of other crates can use the double too.
+        let (source, file) = (folder.join("double.cpp"), folder.join("libnccl.so.2"));
+        std::fs::write(&source, include_str!("double.cpp")).unwrap();
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
         let output = Command::new(compiler)
-            .args(["-std=c++17", "-O1", "-Wall", "-Werror", "-pthread", "-shared", "-fPIC", source, "-o"])
+            .args(["-std=c++17", "-O1", "-Wall", "-Werror", "-pthread", "-shared", "-fPIC"])
+            .arg(&source)
+            .arg("-o")
             .arg(&file)
             .output()
             .unwrap();
@@ -208,5 +209,50 @@ impl Drop for HostEvent {
     fn drop(&mut self) {
         // SAFETY: an event of the double, which nobody uses after this.
         unsafe { (calls().forget)(self.0) };
+    }
+}
+
+/// Gives every buffer as one on the device, but for those that are the host's on every device: the double's device memory is host
+/// memory.
+#[derive(Debug)]
+pub(crate) struct OnDevice<C> {
+    pub(crate) inner: C,
+    current: Stream,
+}
+
+impl<C: Collective> OnDevice<C> {
+    pub(crate) fn of(inner: C, streams: &HostStreams) -> Self {
+        Self { inner, current: streams.current }
+    }
+
+    fn place<'a>(&self, buffer: &Buffer<'a>) -> Buffer<'a> {
+        let stream = (!buffer.is_of_host()).then_some(self.current);
+        // SAFETY: the memory of a buffer that is borrowed for 'a, in a world where host memory is device memory.
+        unsafe { Buffer::from_raw(buffer.ptr(), buffer.count(), buffer.dtype(), stream) }
+    }
+}
+
+impl<C: Collective> Collective for OnDevice<C> {
+    fn rank(&self) -> usize {
+        self.inner.rank()
+    }
+    fn world(&self) -> usize {
+        self.inner.world()
+    }
+    fn all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<(), CollectiveError> {
+        self.inner.all_reduce(self.place(&buffer), op)
+    }
+    unsafe fn start_all_reduce(&self, buffer: Buffer<'_>, op: Op) -> Result<Pending, CollectiveError> {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.inner.start_all_reduce(self.place(&buffer), op) }
+    }
+    fn broadcast(&self, buffer: Buffer<'_>, root: usize) -> Result<(), CollectiveError> {
+        self.inner.broadcast(self.place(&buffer), root)
+    }
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        self.inner.barrier()
+    }
+    fn abort(&self, reason: &str) {
+        self.inner.abort(reason);
     }
 }

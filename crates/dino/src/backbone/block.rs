@@ -2,8 +2,9 @@
 //! depth crop set by crop set. No crop is padded to the length of another.
 
 use super::{
-    DropPath, Feed,
-    drop_path::{Draw, Draws},
+    Feed,
+    draws::{Draw, Draws},
+    packed::{Segment, pack, unpack},
 };
 use tch::{Kind, Tensor};
 use torch_shim::autograd::{self, Activation};
@@ -27,30 +28,6 @@ impl Pair {
 
     fn handles(&self) -> Self {
         Self { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone() }
-    }
-}
-
-/// Crops of one size within packed tokens: B rows of T tokens each, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
-    pub(super) rows: i64,
-    pub(super) tokens: i64,
-    pub(super) drop: Option<DropPath>,
-}
-
-/// Tokens of all segments, `[R, D]` with R = Σ B·T, cut into `[B, T, D]` each.
-pub(super) fn unpack(x: &Tensor, segments: &[Segment]) -> Vec<Tensor> {
-    let sizes: Vec<i64> = segments.iter().map(|s| s.rows * s.tokens).collect();
-    let d = x.size()[1];
-    let parts = x.split_with_sizes(sizes, 0);
-    parts.into_iter().zip(segments).map(|(part, s)| part.view([s.rows, s.tokens, d])).collect()
-}
-
-/// `[B, T, D]` each to `[R, D]`; a copy only where there are several.
-pub(super) fn pack(parts: &[Tensor]) -> Tensor {
-    match parts {
-        [one] => one.flatten(0, 1),
-        _ => Tensor::cat(&parts.iter().map(|t| t.flatten(0, 1)).collect::<Vec<_>>(), 0),
     }
 }
 
@@ -236,7 +213,7 @@ mod tests {
         let x = Tensor::randn([12 * 7 + 6 * 4, 16], (Kind::Double, Device::Cpu));
         let rows = Tensor::from_slice(&[0i64, 7, 9, 20, 21, 40, 77, 83, 84, 88, 104, 107]);
         for segments in [segments, segments.map(|s| Segment { drop: None, ..s })] {
-            let draws = Draws::of(std::slice::from_ref(block), &segments, Device::Cpu).swap_remove(0);
+            let draws = Draws::of(&[(block.index, block.rate)], &segments, Device::Cpu).swap_remove(0);
             let all = block.forward(&x, &segments, draws.as_ref(), None);
             let some = block.forward(&x, &segments, draws.as_ref(), Some(&rows));
             let gap = (all.index_select(0, &rows) - &some).abs().max().double_value(&[]);
@@ -255,7 +232,7 @@ mod tests {
         let drop = Some(DropPath { seed: 1, step: 5, pass: 0, share, crops: 1 });
         let x = Tensor::randn([6 * 3, 16], (Kind::Double, Device::Cpu));
         let segments = [Segment { rows: 6, tokens: 3, drop }];
-        let draws = Draws::of(std::slice::from_ref(&block), &segments, Device::Cpu).swap_remove(0);
+        let draws = Draws::of(&[(block.index, block.rate)], &segments, Device::Cpu).swap_remove(0);
         let out = block.forward(&x, &segments, draws.as_ref(), None);
         let moved = (out - &x).abs().view([6, 48]).amax([1].as_slice(), false).gt(0.0);
         let moved = moved.sum(Kind::Int64).int64_value(&[]);

@@ -5,17 +5,20 @@
 //! Token order: CLS, registers, patches row by row. Callers say which tokens they want, and get those, normed.
 
 mod block;
+mod draws;
 mod drop_path;
 mod grid;
+mod packed;
 mod shape;
 
-use drop_path::Draws;
+use draws::Draws;
 pub use drop_path::DropPath;
 pub use grid::{resize_grid, resize_grid_by_products};
 pub use shape::{BackboneShape, Feed};
 
 use crate::{DinoError, params::Parameters};
-use block::{Block, Pair, Segment, pack};
+use block::{Block, Pair};
+use packed::{Segment, pack};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use torch_shim::{autograd, device::Autocast};
@@ -126,7 +129,8 @@ impl Backbone {
     /// A block that cannot be checkpointed.
     pub fn wanted(&self, sets: &[Crops<'_>], recompute: Option<Recompute>) -> Result<Vec<Tensor>, DinoError> {
         let (mut x, segments, rows) = self.packed(sets);
-        let draws = Draws::of(&self.blocks, &segments, x.device());
+        let rates: Vec<(u64, f64)> = self.blocks.iter().map(|block| (block.index, block.rate)).collect();
+        let draws = Draws::of(&rates, &segments, x.device());
         for (block, draws) in self.blocks.iter().zip(draws) {
             let rows = (block.index + 1 == self.blocks.len() as u64).then_some(&rows);
             x = match recompute {

@@ -126,7 +126,10 @@ fn a_peer_lost_at_any_call_leaves_the_state_as_it_was_or_unusable() {
     let torn: Vec<Vec<bool>> = (0..calls).map(|at| lost_at(at).into_iter().map(|(_, torn)| torn).collect()).collect();
     // The last two calls are those in which each of the two ranks sends its weights.
     for (at, torn) in torn.iter().enumerate() {
-        assert_eq!(*torn, [at + 2 >= calls; 2], "call {at} of {calls}");
+        let sends = at + 2 >= calls;
+        assert_eq!(torn[1], sends, "call {at} of {calls}");
+        // The other may notice the loss while it still waits in the call before.
+        assert!(sends || !torn[0], "call {at} of {calls}");
     }
 }
 

@@ -181,6 +181,7 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DropPath;
     use super::*;
     use crate::{Backbone, RankShare, backbone::BackboneShape, init, params::Parameters};
     use run_spec::config::TrainConfig;

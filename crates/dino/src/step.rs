@@ -113,7 +113,7 @@ impl State {
         self.scaler.is_some_and(|scaler| scaler.scale > 1.0)
     }
 
-    /// Queues the work of a step, which the host does not wait for: [`State::read`] tells what became of it.
+    /// Queues the work of a step, which the host does not wait for: [`State::read`] tells what happened to it.
     ///
     /// Every rank calls it with its part of the batch and the same `knobs`. Its `votes` are added to those of the others on the way, and
     /// are read with the rest. Until a step is read, the state is as after it, should it have been finite.

@@ -66,7 +66,8 @@ fn needed(seeds: SeedsNeeded) -> String {
     match seeds {
         SeedsNeeded::None => String::new(),
         SeedsNeeded::More(more) => {
-            format!(" {} more would decide, if mean and spread stayed the same.", counted(more, "seed"))
+            let seeds = if more == 1 { "seed" } else { "seeds" };
+            format!(" {more} more {seeds} would decide, if mean and spread stayed the same.")
         }
         SeedsNeeded::OutOfReach => " More seeds would not decide; more groups (images, patients) would.".to_owned(),
     }

@@ -341,6 +341,7 @@ fn every_sweep_of_the_repository_resolves() {
         "Sweep ablations-cells: 8 arms × 4 seeds",
         "Sweep ablations-tiny: 5 arms × 2 seeds",
         "Sweep beyond: 5 arms × 3 seeds",
+        "Sweep evaluations-cells: 1 arm × 2 seeds",
         "Sweep paper-chula: 0 arms × 1 seed",
         "Sweep paper-dse: 0 arms × 1 seed",
         "Sweep paper-elsafty: 0 arms × 1 seed",

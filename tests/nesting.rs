@@ -11,7 +11,7 @@ const DEEPEST: usize = 4;
 const KERNELS: &[(&str, &str)] = &[
     ("crates/augment/src/pixels/jpeg.rs", "code_blocks_body"),
     ("crates/augment/src/pixels/median.rs", "sorting"),
-    ("crates/augment/src/pixels/normalize.rs", "write_planar_body"),
+    ("crates/augment/src/pixels/normalize.rs", "write_body"),
     ("crates/augment/src/pixels/pil.rs", "resize"),
     ("crates/augment/src/simd/correlate.rs", "correlate_levels_avx2"),
 ];

@@ -172,7 +172,7 @@ pub(crate) fn random_batch(config: &TrainConfig, share: &RankShare, device: Devi
     let (b, s, l) = (share.images, config.crops.global_size, config.crops.local_size);
     let mut noise = run_spec::seed::stream(0, "bench/pixels", &[]);
     let mut random = |shape: &[i64]| {
-        let mut buffer = HostBuffer::zeros(shape);
+        let mut buffer = HostBuffer::zeros(shape, Device::Cpu).expect("memory that is not pinned");
         buffer.values().iter_mut().for_each(|value| *value = noise.uniform(-2.0, 2.0) as f32);
         buffer.into_tensor()
     };

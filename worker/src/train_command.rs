@@ -63,6 +63,7 @@ pub(crate) fn train(args: &TrainArgs, environment: &Environment) -> Result<ExitC
                 waiting: waiting.clone(),
                 cache: cache(args)?,
                 place: place(device.device, environment),
+                as_levels: device.device.is_cuda(),
                 device,
                 code: version::CODE,
                 stop_at: args.stop_at,

@@ -27,4 +27,4 @@ pub use error::AugmentError;
 pub use image::{PixelBuffer, View, Views};
 pub use ops::{ALL_33, FURTHER, Op, Params, names};
 pub use recipe::Recipe;
-pub use views::{ViewKey, resize_for_probe, view_into, view_pixels, views, views_into};
+pub use views::{Planes, ViewKey, resize_for_probe, view_into, view_pixels, views, views_into};

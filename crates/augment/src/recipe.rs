@@ -151,6 +151,12 @@ impl Recipe {
         self.n_local
     }
 
+    /// What each level of each channel of a view becomes when it is normalised, `[3][256]`, to the last bit: channels in the order in
+    /// which views have them.
+    pub fn normalised_levels(&self) -> [[f32; 256]; 3] {
+        self.levels.table()
+    }
+
     /// Sides in pixels of a global and of a local crop.
     pub fn sides(&self) -> (usize, usize) {
         (self.global.side, self.local.side)

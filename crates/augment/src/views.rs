@@ -56,7 +56,37 @@ fn working(rgb: RgbImage) -> Result<PixelBuffer, AugmentError> {
     PixelBuffer::new(rgb.height() as usize, rgb.width() as usize, rgb.into_raw())
 }
 
-/// As [`views`], into floats that exist: one slice for each view, in the order of their numbers. After the first few views a
+/// Where a view is written to, planes one after the other: `[3, side, side]` of its kind of crop.
+#[derive(Debug)]
+pub enum Planes<'a> {
+    /// Normalised, as in a [`View`].
+    Floats(&'a mut [f32]),
+    /// Before they are normalised: [`Recipe::normalised_levels`] says what each becomes.
+    Levels(&'a mut [u8]),
+}
+
+impl<'a> From<&'a mut [f32]> for Planes<'a> {
+    fn from(floats: &'a mut [f32]) -> Self {
+        Self::Floats(floats)
+    }
+}
+
+impl<'a> From<&'a mut [u8]> for Planes<'a> {
+    fn from(levels: &'a mut [u8]) -> Self {
+        Self::Levels(levels)
+    }
+}
+
+impl Planes<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Floats(out) => out.len(),
+            Self::Levels(out) => out.len(),
+        }
+    }
+}
+
+/// As [`views`], into memory that exists: one slice for each view, in the order of their numbers. After the first few views a
 /// thread makes, this allocates nothing.
 ///
 /// # Errors
@@ -68,12 +98,12 @@ pub fn views_into<'a>(
     rgb: RgbImage,
     recipe: &Recipe,
     key: ViewKey,
-    outs: impl IntoIterator<Item = &'a mut [f32]>,
+    outs: impl IntoIterator<Item = impl Into<Planes<'a>>>,
 ) -> Result<(), AugmentError> {
     let given = working(rgb)?;
     let source = source(&given, recipe);
     for (view, out) in outs.into_iter().enumerate() {
-        one_into(&source, recipe, key, view, out);
+        one_into(&source, recipe, key, view, out.into());
     }
     Ok(())
 }
@@ -84,13 +114,16 @@ pub fn views_into<'a>(
 /// # Panics
 /// If `out` has another length.
 pub fn view_into(rgb: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
-    one_into(&source(rgb, recipe), recipe, key, view, out);
+    one_into(&source(rgb, recipe), recipe, key, view, out.into());
 }
 
-fn one_into(source: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize, out: &mut [f32]) {
+fn one_into(source: &PixelBuffer, recipe: &Recipe, key: ViewKey, view: usize, out: Planes<'_>) {
     let (image, turn) = pixels(source, recipe, key, view);
     assert_eq!(out.len(), image.data.len(), "view {view} is {} pixels a side", image.width);
-    normalize::planar_into(&image, turn, &recipe.levels, out);
+    match out {
+        Planes::Floats(out) => normalize::planar_into(&image, turn, &recipe.levels, out),
+        Planes::Levels(out) => normalize::levels_into(&image, turn, out),
+    }
 }
 
 /// The pixels of one view, before normalisation, back in RGB order (for looking at).

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/ivalue.h>
+#include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/function_hook.h>
@@ -230,6 +231,24 @@ int shim_event_query(void* event, int* done) {
 }
 int shim_event_destroy(void* event, int index) {
   return guarded([&] { c10::impl::VirtualGuardImpl(kStreams).destroyEvent(event, static_cast<c10::DeviceIndex>(index)); });
+}
+// A copy of `host` on the device of `stream`, queued there and not waited for. The memory belongs to that stream: see shim_lend.
+T* shim_send_on(const shim_stream* stream, T* host) {
+  return guarded_tensor([&] {
+    c10::StreamGuard here(whole(*stream));
+    return host->to(cuda(stream->device), host->scalar_type(), /*non_blocking=*/true);
+  });
+}
+// Memory of `t` is used by what is queued on `stream` so far, too: it is not given to anybody before that is done.
+int shim_lend(T* t, const shim_stream* stream) {
+  return guarded([&] { t->record_stream(whole(*stream)); });
+}
+// Memory that is not cleared, and from which a copy to a device is not waited for.
+T* shim_empty_pinned(const int64_t* shape, size_t axes, int dtype) {
+  return guarded_tensor([&] {
+    auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype)).pinned_memory(true);
+    return at::empty(at::IntArrayRef(shape, axes), options);
+  });
 }
 int shim_synchronise(int device_type, int index) {
   return guarded([&] {

@@ -10,7 +10,7 @@
 
 use crate::{
     ShimError,
-    stream::{Event, current_stream},
+    stream::{Event, Stream, current_stream, lend, send_on},
 };
 use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
@@ -125,6 +125,56 @@ pub fn send(host: &Tensor, device: Device) -> Tensor {
     }
 }
 
+/// A stream beside the one that computes: what is sent on it travels while the device computes. On a CPU nothing travels.
+#[derive(Debug)]
+pub struct SideStream {
+    device: Device,
+    /// `None` on a CPU.
+    stream: Option<Stream>,
+}
+
+impl SideStream {
+    /// One of `device`.
+    ///
+    /// # Errors
+    /// A device that is neither CPU nor CUDA, and what CUDA refuses.
+    pub fn of(device: Device) -> Result<Self, ShimError> {
+        let stream = current_stream(device)?.map(|_| Stream::of_pool(device)).transpose()?;
+        Ok(Self { device, stream })
+    }
+
+    /// The device that tensors are sent to.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Each of `hosts`, of any shapes, on the device, in the same order. The host does not wait, and of the work that is queued on the
+    /// device only what is queued after this call does. On a CPU they are `hosts` themselves. Memory that is not pinned is copied to
+    /// pinned memory first.
+    ///
+    /// The memory of the copies is the side stream's. It is lent to the current stream, so that LibTorch gives it to nobody before all
+    /// that has been queued there up to the moment when the last holder lets go is done.
+    ///
+    /// # Errors
+    /// What CUDA refuses, or memory of the device that is short.
+    pub fn send(&self, hosts: &[&Tensor]) -> Result<Vec<Tensor>, ShimError> {
+        for host in hosts {
+            count(|crossed| crossed.sent = crossed.sent.and(host));
+        }
+        let (Some(side), Some(current)) = (&self.stream, current_stream(self.device)?) else {
+            return Ok(hosts.iter().map(|host| host.shallow_clone()).collect());
+        };
+        let mut sent = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let pinned = if host.is_pinned(self.device) { host.shallow_clone() } else { host.pin_memory(self.device) };
+            sent.push(send_on(side, &pinned)?);
+        }
+        Event::record(side)?.block(&current)?;
+        sent.iter().try_for_each(|t| lend(t, &current))?;
+        Ok(sent)
+    }
+}
+
 /// Whole numbers, of any shape, in row order. From host memory, where they should be, nothing crosses; else as [`fetch`].
 pub fn whole_numbers(t: &Tensor) -> Vec<i64> {
     let host = if t.device() == Device::Cpu { t.shallow_clone() } else { fetch(t) };
@@ -201,6 +251,17 @@ mod tests {
         let _ = std::thread::spawn(|| fetch_number(&Tensor::from(1.0))).join().unwrap();
         assert_eq!(reading.finish(|| Ok::<(), ShimError>(())).unwrap(), [1.0, 2.0, 3.0]);
         assert_eq!(crossed().since(before).waits, 2);
+    }
+
+    #[test]
+    fn what_is_sent_beside_is_counted_too() {
+        let side = SideStream::of(Device::Cpu).unwrap();
+        let (a, b) = (Tensor::from_slice(&[1u8, 2]), Tensor::from_slice(&[3.0f32]));
+        let before = crossed();
+        let sent = side.send(&[&a, &b]).unwrap();
+        assert_eq!((sent[0].data_ptr(), sent[1].data_ptr()), (a.data_ptr(), b.data_ptr()), "a CPU is its own host");
+        assert_eq!(crossed().since(before).sent, Copies { count: 2, bytes: 6 });
+        assert!(SideStream::of(Device::Mps).is_err());
     }
 
     #[test]

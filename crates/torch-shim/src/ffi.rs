@@ -57,6 +57,9 @@ unsafe extern "C" {
     pub(crate) fn shim_event_block(event: *mut c_void, stream: *const Stream) -> c_int;
     pub(crate) fn shim_event_query(event: *mut c_void, done: *mut c_int) -> c_int;
     pub(crate) fn shim_event_destroy(event: *mut c_void, index: c_int) -> c_int;
+    pub(crate) fn shim_send_on(stream: *const Stream, host: *mut C_tensor) -> *mut C_tensor;
+    pub(crate) fn shim_lend(t: *mut C_tensor, stream: *const Stream) -> c_int;
+    pub(crate) fn shim_empty_pinned(shape: *const i64, axes: usize, dtype: c_int) -> *mut C_tensor;
     pub(crate) fn shim_synchronise(device_type: c_int, index: c_int) -> c_int;
     pub(crate) fn shim_set_deterministic(on: c_int) -> c_int;
     pub(crate) fn shim_is_deterministic() -> c_int;

@@ -3,34 +3,72 @@
 //!
 //! LibTorch allocates the memory: it is aligned as its kernels expect, and LibTorch frees it with the tensor.
 
+use crate::{ShimError, ffi, taken};
+use std::marker::PhantomData;
 use tch::{Device, Kind, Tensor};
 
-/// A tensor of f32 on the CPU before anything else knows it.
-#[derive(Debug)]
-pub struct HostBuffer {
-    tensor: Tensor,
+/// A number of which a [`HostBuffer`] consists. All bits zero is its zero.
+pub trait Number: Copy + Send + Sync + private::Sealed {
+    /// The dtype of the tensor.
+    const KIND: Kind;
+    /// c10's number of that dtype.
+    #[doc(hidden)]
+    const SCALAR_TYPE: i32;
 }
 
-impl HostBuffer {
-    /// Zeros of this shape. Like all calls of tch it panics where memory is short: see [`crate::panics`].
-    pub fn zeros(shape: &[i64]) -> Self {
-        let tensor = Tensor::empty(shape, (Kind::Float, Device::Cpu));
-        let (data, count) = (tensor.data_ptr().cast::<f32>(), tensor.numel());
+mod private {
+    pub trait Sealed {}
+    impl Sealed for u8 {}
+    impl Sealed for f32 {}
+}
+
+impl Number for u8 {
+    const KIND: Kind = Kind::Uint8;
+    const SCALAR_TYPE: i32 = 0;
+}
+
+impl Number for f32 {
+    const KIND: Kind = Kind::Float;
+    const SCALAR_TYPE: i32 = 6;
+}
+
+/// A tensor on the CPU before anything else knows it.
+#[derive(Debug)]
+pub struct HostBuffer<N = f32> {
+    tensor: Tensor,
+    numbers: PhantomData<N>,
+}
+
+impl<N: Number> HostBuffer<N> {
+    /// Zeros of this shape, for a tensor that is to be used on `device`: for a GPU in pinned memory, from which it is sent without a copy
+    /// in between.
+    ///
+    /// # Errors
+    /// Memory that cannot be pinned. Memory that is short makes it panic, as all calls of tch do: see [`crate::panics`].
+    pub fn zeros(shape: &[i64], device: Device) -> Result<Self, ShimError> {
+        let tensor = match device.is_cuda() {
+            // SAFETY: a shape of `shape.len()` axes.
+            true => {
+                taken("pinned memory", unsafe { ffi::shim_empty_pinned(shape.as_ptr(), shape.len(), N::SCALAR_TYPE) })?
+            }
+            false => Tensor::empty(shape, (N::KIND, Device::Cpu)),
+        };
+        let (data, count) = (tensor.data_ptr().cast::<N>(), tensor.numel());
         if count > 0 {
-            // SAFETY: `empty` above gave contiguous memory for `count` elements of f32, which nothing else has seen yet; all
-            // bits zero is the f32 zero. One memset, not LibTorch's own, which would start threads for the calling one.
+            // SAFETY: `empty` above gave contiguous memory for `count` elements of N, which nothing else has seen yet; all
+            // bits zero is the zero of N. One memset, not LibTorch's own, which would start threads for the calling one.
             unsafe { std::ptr::write_bytes(data, 0, count) };
         }
-        Self { tensor }
+        Ok(Self { tensor, numbers: PhantomData })
     }
 
     /// All elements in row order, to be written to.
-    pub fn values(&mut self) -> &mut [f32] {
-        let (data, count) = (self.tensor.data_ptr().cast::<f32>(), self.tensor.numel());
+    pub fn values(&mut self) -> &mut [N] {
+        let (data, count) = (self.tensor.data_ptr().cast::<N>(), self.tensor.numel());
         if count == 0 {
             return &mut [];
         }
-        // SAFETY: `zeros` made the tensor contiguous, f32 and on the CPU, and wrote all `count` elements. The field is private and
+        // SAFETY: `zeros` made the tensor contiguous, of N and on the CPU, and wrote all `count` elements. The field is private and
         // only `into_tensor` gives it away, which ends this buffer: the borrow of `self` is the only way to the memory.
         unsafe { std::slice::from_raw_parts_mut(data, count) }
     }
@@ -129,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_written_in_place_is_what_the_tensor_holds() {
-        let mut buffer = HostBuffer::zeros(&[2, 3]);
+        let mut buffer = HostBuffer::<f32>::zeros(&[2, 3], Device::Cpu).unwrap();
         assert_eq!(buffer.values(), [0.0; 6]);
         let place = buffer.values().as_ptr();
         buffer.values().iter_mut().zip(1u8..).for_each(|(value, n)| *value = f32::from(n));
@@ -137,14 +175,18 @@ mod tests {
         assert_eq!(tensor.data_ptr().cast_const().cast(), place, "not copied");
         assert_eq!(place as usize % 64, 0, "aligned as LibTorch aligns its own");
         assert_eq!((tensor.size(), tensor.double_value(&[1, 0])), (vec![2, 3], 4.0));
-        assert!(HostBuffer::zeros(&[0, 3]).values().is_empty());
+        assert!(HostBuffer::<f32>::zeros(&[0, 3], Device::Cpu).unwrap().values().is_empty());
+        let mut bytes = HostBuffer::<u8>::zeros(&[3], Device::Cpu).unwrap();
+        bytes.values().copy_from_slice(&[1, 2, 255]);
+        let bytes = bytes.into_tensor();
+        assert_eq!((bytes.kind(), bytes.int64_value(&[2])), (Kind::Uint8, 255));
     }
 
     #[test]
     fn the_memory_is_freed_with_the_tensor() {
         let before = resident_kb();
         for _ in 0..64 {
-            let tensor = HostBuffer::zeros(&[8 << 20]).into_tensor();
+            let tensor = HostBuffer::<f32>::zeros(&[8 << 20], Device::Cpu).unwrap().into_tensor();
             assert_eq!(tensor.numel(), 8 << 20);
         }
         let grown = resident_kb().saturating_sub(before);

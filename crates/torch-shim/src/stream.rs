@@ -1,8 +1,8 @@
 //! CUDA streams and events as LibTorch has them: the order of work on a device, without a CUDA header.
 
-use crate::{ShimError, device::numbers, done, ffi};
+use crate::{ShimError, device::numbers, done, ffi, handle, taken};
 use std::{ffi::c_void, ptr::null_mut};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// A stream of a CUDA device: a queue in which work is done in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,18 @@ pub fn current_stream(device: Device) -> Result<Option<Stream>, ShimError> {
         }
         other => Err(ShimError::NoStream { device: format!("{other:?}") }),
     }
+}
+
+/// A copy of `host`, of any shape and in pinned memory, on the device of `stream`, queued there and not waited for.
+pub(crate) fn send_on(stream: &Stream, host: &Tensor) -> Result<Tensor, ShimError> {
+    // SAFETY: a whole stream, and a live handle.
+    taken("sending beside the computation", unsafe { ffi::shim_send_on(stream, handle(host)) })
+}
+
+/// Keeps the memory of `t`, of any shape, until what is queued on `stream` when its last holder lets go is done.
+pub(crate) fn lend(t: &Tensor, stream: &Stream) -> Result<(), ShimError> {
+    // SAFETY: a live handle, and a whole stream.
+    done("memory that two streams use", unsafe { ffi::shim_lend(handle(t), stream) })
 }
 
 /// A point in the work of a stream.

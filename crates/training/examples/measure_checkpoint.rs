@@ -72,6 +72,7 @@ fn measure(gib: &str) -> Result<(), Failure> {
         waiting: Waiting::default(),
         cache: None,
         device,
+        as_levels: false,
         place: NodePlace { first_of_node: true, gpu: None },
         code: "measure",
         stop_at: None,

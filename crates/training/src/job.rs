@@ -53,6 +53,9 @@ pub struct TrainingJob<'a> {
     pub cache: Option<CacheFolder>,
     /// The device that the program opened, where tensors live.
     pub device: OpenDevice,
+    /// Whether images travel to the device as levels, a byte each, and become floats there: for a GPU, behind a bus. The floats are the
+    /// same to the last bit.
+    pub as_levels: bool,
     /// Where this rank is, for the count of energy.
     pub place: NodePlace,
     /// The code version that the run's records name.

@@ -19,6 +19,7 @@ pub mod metrics;
 mod observer;
 mod online_probe;
 mod pace;
+mod pixels;
 pub mod process_memory;
 mod publisher;
 mod ranks;

@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use augment::{Recipe, ViewKey, views_into};
+use augment::{Planes, Recipe, ViewKey, views_into};
 use bytes::Bytes;
-use dino::{CropBatch, MaskPlan, RankShare};
+use dino::{CropBatch, DinoError, MaskPlan, RankShare};
 use rayon::prelude::*;
 use run_spec::config::{KoleoExclude, TrainConfig};
 use run_spec::plan::{Draw, Place, Plan, SampleSums};
 use shards::{ShardError, ShardSet};
-use tch::Tensor;
-use torch_shim::host::HostBuffer;
+use tch::{Device, Tensor};
+use torch_shim::host::{HostBuffer, Number};
 use torch_shim::panics::catch_torch_panic;
 
 use crate::StopWish;
@@ -33,10 +33,19 @@ const SLICE: Duration = Duration::from_millis(100);
 /// One rank's part of a step.
 #[derive(Debug)]
 pub(crate) struct LoadedBatch {
-    /// Crops and masks, on the CPU.
+    /// Crops and masks, in host memory. The images are floats or levels.
     pub(crate) crops: CropBatch,
     /// Which images they are of.
     pub(crate) samples: SampleSums,
+}
+
+/// How a loader writes pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadedPixels {
+    /// As levels, a byte each, and not as normalised floats.
+    pub(crate) as_levels: bool,
+    /// The device that they are for.
+    pub(crate) device: Device,
 }
 
 /// The image files of a step, not yet decoded.
@@ -73,6 +82,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// The augmentation that makes views of an image.
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
     /// What `config` asks for, for one rank of `world`.
     ///
     /// # Errors
@@ -93,29 +107,16 @@ impl Source {
     }
 
     /// Decodes and augments what was read, and draws the masks of (seed, step).
-    fn batch(&self, config: &TrainConfig, fetched: Fetched) -> Result<LoadedBatch> {
-        let Fetched { step, draws, files } = fetched;
+    fn batch(&self, config: &TrainConfig, fetched: Fetched, pixels: LoadedPixels) -> Result<LoadedBatch> {
+        let step = fetched.step;
         let mut samples = SampleSums::default();
-        for draw in &draws {
+        for draw in &fetched.draws {
             samples.add(draw.draw, self.shards.meta(draw.row)?.id);
         }
-        let (b, s, l) = (draws.len() as i64, config.crops.global_size, config.crops.local_size);
-        // The published `n_local: 1` makes none: its loss is never counted.
-        let locals = self.recipe.n_local();
-        let mut global = HostBuffer::zeros(&[2, b, 3, s, s]);
-        let mut local = (locals > 0).then(|| HostBuffer::zeros(&[locals as i64, b, 3, l, l]));
-        // Where each image's views go, in the order of their numbers.
-        let mut places: Vec<Vec<&mut [f32]>> = draws.iter().map(|_| Vec::with_capacity(2 + locals)).collect();
-        let global_slots = global.values().chunks_exact_mut(plane(s));
-        let local_slots = local.iter_mut().flat_map(|local| local.values().chunks_exact_mut(plane(l)));
-        let slots = global_slots.chain(local_slots);
-        slots.enumerate().for_each(|(i, slot)| places[i % draws.len()].push(slot));
-        let numbers: Vec<i64> = draws
-            .par_iter()
-            .zip(files)
-            .zip(places)
-            .map(|((draw, file), places)| self.views_of(config, *draw, &file, places))
-            .collect::<Result<_>>()?;
+        let images = match pixels.as_levels {
+            true => self.images::<u8>(config, fetched, pixels.device)?,
+            false => self.images::<f32>(config, fetched, pixels.device)?,
+        };
         let masks = dino::masks::batch(&MaskPlan {
             config: &config.masks,
             seed: config.seed,
@@ -124,16 +125,45 @@ impl Source {
             grid: config.grid(),
         });
         let crops = CropBatch {
-            global: global.into_tensor(),
-            local: local.map(HostBuffer::into_tensor),
+            global: images.global,
+            local: images.local,
             masks,
-            koleo_exclusion: excludes(config).then(|| Tensor::from_slice(&numbers)),
+            koleo_exclusion: excludes(config).then(|| Tensor::from_slice(&images.numbers)),
         };
         Ok(LoadedBatch { crops, samples })
     }
 
+    /// Makes the views of the images of a step, for `device`.
+    fn images<N: Number>(&self, config: &TrainConfig, fetched: Fetched, device: Device) -> Result<Images>
+    where
+        for<'a> Planes<'a>: From<&'a mut [N]>,
+    {
+        let Fetched { draws, files, .. } = fetched;
+        let (b, s, l) = (draws.len() as i64, config.crops.global_size, config.crops.local_size);
+        // The published `n_local: 1` makes none: its loss is never counted.
+        let locals = self.recipe.n_local();
+        let zeros = |views: usize, side: i64| {
+            HostBuffer::<N>::zeros(&[views as i64, b, 3, side, side], device).map_err(DinoError::from)
+        };
+        let mut global = zeros(2, s)?;
+        let mut local = (locals > 0).then(|| zeros(locals, l)).transpose()?;
+        // Where each image's views go, in the order of their numbers.
+        let mut places: Vec<Vec<Planes<'_>>> = draws.iter().map(|_| Vec::with_capacity(2 + locals)).collect();
+        let global_slots = global.values().chunks_exact_mut(plane(s));
+        let local_slots = local.iter_mut().flat_map(|local| local.values().chunks_exact_mut(plane(l)));
+        let slots = global_slots.chain(local_slots);
+        slots.enumerate().for_each(|(i, slot)| places[i % draws.len()].push(slot.into()));
+        let numbers: Vec<i64> = draws
+            .par_iter()
+            .zip(files)
+            .zip(places)
+            .map(|((draw, file), places)| self.views_of(config, *draw, &file, places))
+            .collect::<Result<_>>()?;
+        Ok(Images { global: global.into_tensor(), local: local.map(HostBuffer::into_tensor), numbers })
+    }
+
     /// Makes the views of an image, and gives its number for KoLeo, if that leaves some images out.
-    fn views_of(&self, config: &TrainConfig, draw: Draw, file: &[u8], places: Vec<&mut [f32]>) -> Result<i64> {
+    fn views_of(&self, config: &TrainConfig, draw: Draw, file: &[u8], places: Vec<Planes<'_>>) -> Result<i64> {
         let seed = config.seed;
         let rgb = self.shards.rgb_of(draw.row, file).map_err(of_row(draw.row))?;
         let number = match excludes(config) {
@@ -143,6 +173,16 @@ impl Source {
         views_into(rgb, &self.recipe, ViewKey { seed, draw: draw.draw }, places)?;
         Ok(number)
     }
+}
+
+/// The views of a rank's part of a step, in host memory.
+struct Images {
+    /// `[2, B, 3, H, W]`.
+    global: Tensor,
+    /// `[L, B, 3, h, w]`.
+    local: Option<Tensor>,
+    /// Numbers of the images for KoLeo.
+    numbers: Vec<i64>,
 }
 
 fn of_row(row: u64) -> impl Fn(ShardError) -> TrainingError {
@@ -158,7 +198,7 @@ fn plane(side: i64) -> usize {
 }
 
 impl Loader {
-    /// Starts loading `steps`, at most `ahead` batches before they are asked for. Up to `in_hand` of these are with whoever asks
+    /// Starts loading `steps`, with `pixels` as the device wants them, at most `ahead` batches before they are asked for. Up to `in_hand` of these are with whoever asks
     /// [`Loader::holds`].
     ///
     /// # Errors
@@ -167,6 +207,7 @@ impl Loader {
         source: Source,
         config: &TrainConfig,
         steps: Range<u64>,
+        pixels: LoadedPixels,
         (ahead, in_hand): (usize, usize),
     ) -> Result<Self> {
         let pool = |threads: u64, purpose: &'static str| {
@@ -193,7 +234,8 @@ impl Loader {
         let config = config.clone();
         let spawned = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             for fetched in files {
-                let batch = makers.install(|| catch_torch_panic("make a batch", || source.batch(&config, fetched?)));
+                let make = || catch_torch_panic("make a batch", || source.batch(&config, fetched?, pixels));
+                let batch = makers.install(make);
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     return;

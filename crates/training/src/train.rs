@@ -17,6 +17,7 @@ use torch_shim::panics::catch_torch_panic;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Result, TrainingError};
 use crate::loader::Source;
+use crate::pixels::Pixels;
 use crate::snapshot::Loading;
 use crate::trainer::{Attempt, Trainer};
 use crate::{CacheFolder, Ending, Input, Observer, Ranks, TrainingFailure, TrainingJob, init_weights};
@@ -37,7 +38,7 @@ pub fn train(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) 
 fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> Result<Ending, TrainingFailure> {
     let run = Run::of(job.run.clone());
     // Everything that can be refused is refused before anything is written.
-    let Prepared { record, source, mut state } = ranks.agree(prepare(job, ranks))?;
+    let Prepared { record, source, mut state, pixels } = ranks.agree(prepare(job, ranks))?;
     let mut loaded = None;
     let opened = ranks.made_by_first(|| open(job, &run, &record, &mut state, &mut loaded))?;
     let (begun, attempt, checkpoint) = match opened {
@@ -51,7 +52,7 @@ fn begin(job: &TrainingJob<'_>, ranks: &Ranks, observer: &mut dyn Observer) -> R
     };
     ranks.agree(record.same_as(&begun, run.store().uri()).map_err(TrainingError::from))?;
     let attempt = Attempt { job, record: &begun, run: &run, ranks, share: source.share, number: attempt };
-    let mut trainer = Trainer::new(attempt, state, observer);
+    let mut trainer = Trainer::new(attempt, state, pixels, observer);
     let resumed = match checkpoint {
         Some(record) => trainer.resume(*record, loaded),
         None => Ok(()),
@@ -66,6 +67,7 @@ struct Prepared {
     record: RunRecord,
     source: Source,
     state: State,
+    pixels: Pixels,
 }
 
 fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
@@ -81,6 +83,7 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
     (job.verify)(Input::Shards, &shards.digest()).map_err(TrainingError::Refused)?;
     let mut record = RunRecord::new(job.config, shards.digest(), shards.len(), job.code);
     let source = Source::new(config, shards, ranks.rank(), ranks.world())?;
+    let pixels = Pixels::of(source.recipe(), device.device)?;
     let place = ranks.place();
     let made: Result<State> = catch_torch_panic("make the model", || Ok(State::of_rank(config, device.device, place)?));
     let mut state = made?;
@@ -93,7 +96,7 @@ fn prepare(job: &TrainingJob<'_>, ranks: &Ranks) -> Result<Prepared> {
         }
         record.init = Some(init);
     }
-    Ok(Prepared { record, source, state })
+    Ok(Prepared { record, source, state, pixels })
 }
 
 /// What rank 0 finds when it opens the run, for all ranks.

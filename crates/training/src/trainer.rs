@@ -21,9 +21,10 @@ use crate::failure::is_of_the_run_folder;
 use crate::held::Held;
 use crate::host_copies::HostCopies;
 use crate::keeper::Keeper;
-use crate::loader::{LoadedBatch, Loader, Source};
+use crate::loader::{LoadedBatch, LoadedPixels, Loader, Source};
 use crate::metrics::{Metrics, open_sinks};
 use crate::pace::Pace;
+use crate::pixels::Pixels;
 use crate::snapshot::Loading;
 use crate::{Ending, Observer, ProbeScores, Ranks, RanksError, TrainingFailure, TrainingJob};
 
@@ -62,6 +63,7 @@ pub(crate) struct Trainer<'a> {
     attempt: Attempt<'a>,
     observer: &'a mut dyn Observer,
     state: State,
+    pixels: Pixels,
     keeper: Keeper,
     consumption: Consumption,
     held: Held,
@@ -91,11 +93,12 @@ pub(crate) struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// An attempt that begins at step 0.
-    pub(crate) fn new(attempt: Attempt<'a>, state: State, observer: &'a mut dyn Observer) -> Self {
+    pub(crate) fn new(attempt: Attempt<'a>, state: State, pixels: Pixels, observer: &'a mut dyn Observer) -> Self {
         Self {
             attempt,
             observer,
             state,
+            pixels,
             keeper: Keeper::new(attempt.run, attempt.number, &attempt.job.config.checkpoint),
             consumption: Consumption::begin(&attempt.job.place, &attempt.job.config.log),
             held: Held::begin(),
@@ -165,7 +168,8 @@ impl<'a> Trainer<'a> {
         let (ranks, total) = (self.attempt.ranks, self.config().total_steps());
         let schedules = Schedules::new(self.config());
         let shards = Arc::clone(&source.shards);
-        let mut loader = Loader::start(source, self.config(), self.step..total, (AHEAD, IN_HAND))?;
+        let pixels = LoadedPixels { as_levels: self.attempt.job.as_levels, device: self.attempt.job.device.device };
+        let mut loader = Loader::start(source, self.config(), self.step..total, pixels, (AHEAD, IN_HAND))?;
         self.on_begin(total);
         self.look_back()?;
         self.pace = Some(Pace::begin(ranks, run_folder::host())?);

@@ -2,7 +2,7 @@
 #![allow(clippy::needless_range_loop, reason = "one index runs through several lanes, which is what vectorises")]
 
 use super::geometry::{Turn, Walk, walked};
-use super::hsv::{BLOCK, lanes_of};
+use super::hsv::{BLOCK, Lane, lanes_of};
 use crate::image::{PixelBuffer, View};
 use crate::simd;
 
@@ -30,6 +30,11 @@ impl Levels {
             Self::Unit { mean, std } => (x / 255.0 - mean[c]) / std[c],
         }
     }
+
+    /// What each level of each channel becomes.
+    pub(crate) fn table(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|c| std::array::from_fn(|level| self.of(c, level as u8)))
+    }
 }
 
 /// Albumentations' `Normalize`: `(x - max mean) * (1 / (max std))`.
@@ -53,22 +58,56 @@ pub(crate) fn planar(image: &PixelBuffer, turn: Turn, levels: &Levels) -> View {
 
 /// As [`planar`], into floats that exist. The image is turned on the way.
 pub(crate) fn planar_into(image: &PixelBuffer, turn: Turn, levels: &Levels, out: &mut [f32]) {
+    along_rows(image, turn, |data, walk| write_planar(data, walk, levels, out));
+}
+
+/// The levels themselves, planar as [`planar`] has the floats. The image is turned on the way.
+pub(crate) fn levels_into(image: &PixelBuffer, turn: Turn, out: &mut [u8]) {
+    along_rows(image, turn, |data, walk| write_levels(data, walk, out));
+}
+
+/// Gives `write` the bytes of the turned image, and a walk through them along rows.
+fn along_rows(image: &PixelBuffer, turn: Turn, write: impl FnOnce(&[u8], Walk)) {
     let walk = turn.walk(image);
     if turn.quarters.is_multiple_of(2) {
-        write_planar(&image.data, walk, levels, out);
+        write(&image.data, walk);
     } else {
         let turned = walked(image, walk);
-        write_planar(&turned.data, Turn::default().walk(&turned), levels, out);
+        write(&turned.data, Turn::default().walk(&turned));
     }
 }
 
 simd::wide! {
     /// A walk along rows, in either direction.
     pub(crate) fn write_planar(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) = write_planar_body;
+    /// A walk along rows, in either direction.
+    pub(crate) fn write_levels(data: &[u8], walk: Walk, out: &mut [u8]) = write_levels_body;
 }
 
 #[inline(always)]
 pub(super) fn write_planar_body(data: &[u8], walk: Walk, levels: &Levels, out: &mut [f32]) {
+    match levels {
+        Levels::Shifted { shift, scale } => write_body(data, walk, out, |c, lane, floats| {
+            for i in 0..BLOCK {
+                floats[i] = (f32::from(lane[i]) - shift[c]) * scale[c];
+            }
+        }),
+        Levels::Unit { mean, std } => write_body(data, walk, out, |c, lane, floats| {
+            for i in 0..BLOCK {
+                floats[i] = (f32::from(lane[i]) / 255.0 - mean[c]) / std[c];
+            }
+        }),
+    }
+}
+
+#[inline(always)]
+pub(super) fn write_levels_body(data: &[u8], walk: Walk, out: &mut [u8]) {
+    write_body(data, walk, out, |_, lane, levels| *levels = *lane);
+}
+
+/// Writes what `of` makes of each channel's levels, a block of pixels at a time.
+#[inline(always)]
+fn write_body<V: Copy + Default>(data: &[u8], walk: Walk, out: &mut [V], of: impl Fn(usize, &Lane<u8>, &mut Lane<V>)) {
     let (width, mirrored) = (walk.width, walk.across < 0);
     let (red, rest) = out.split_at_mut(walk.height * width);
     let (green, blue) = rest.split_at_mut(walk.height * width);
@@ -91,23 +130,12 @@ pub(super) fn write_planar_body(data: &[u8], walk: Walk, levels: &Levels, out: &
                 }
             }
             for c in 0..3 {
-                let mut floats = [0f32; BLOCK];
-                match levels {
-                    Levels::Shifted { shift, scale } => {
-                        for i in 0..BLOCK {
-                            floats[i] = (f32::from(lanes[c][i]) - shift[c]) * scale[c];
-                        }
-                    }
-                    Levels::Unit { mean, std } => {
-                        for i in 0..BLOCK {
-                            floats[i] = (f32::from(lanes[c][i]) / 255.0 - mean[c]) / std[c];
-                        }
-                    }
-                }
+                let mut values = [V::default(); BLOCK];
+                of(c, &lanes[c], &mut values);
                 // A copy of known length is a few instructions, one of any length is a call.
                 match planes[c][at..at + count].first_chunk_mut::<BLOCK>() {
-                    Some(whole) => *whole = floats,
-                    None => planes[c][at..at + count].copy_from_slice(&floats[..count]),
+                    Some(whole) => *whole = values,
+                    None => planes[c][at..at + count].copy_from_slice(&values[..count]),
                 }
             }
         }

@@ -180,6 +180,10 @@ fn wide_and_narrow_resizing_and_normalisation_agree() {
     normalize::write_planar(&pixels, walk, &levels, &mut first);
     normalize::write_planar_body(&pixels, walk, &levels, &mut second);
     assert_eq!(first, second);
+    let (mut planes, mut narrow) = (vec![0; 3 * 333], vec![0; 3 * 333]);
+    normalize::write_levels(&pixels, walk, &mut planes);
+    normalize::write_levels_body(&pixels, walk, &mut narrow);
+    assert_eq!(planes, narrow);
     let (upper, lower): (Vec<i32>, Vec<i32>) =
         pixels.iter().map(|&v| (i32::from(v) << 11, i32::from(!v) << 11)).unzip();
     let (mut third, mut fourth) = (vec![0; upper.len()], vec![0; upper.len()]);

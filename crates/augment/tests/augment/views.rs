@@ -202,6 +202,37 @@ fn the_smallest_images_are_survived() {
     }
 }
 
+/// Levels that are normalised later are, to the bit, what a view has at once.
+#[test]
+fn levels_through_the_table_are_the_normalised_view() {
+    for (pipeline, order) in [
+        (Pipeline::Albumentations, "rgb"),
+        (Pipeline::Albumentations, "bgr"),
+        (Pipeline::Dinov2, "rgb"),
+        (Pipeline::Hema, "bgr"),
+    ] {
+        let mut config = config(pipeline);
+        (config.augmentation.rot90_p, config.augmentation.vflip_p) = (0.7, 0.5);
+        config.channel_order = if order == "bgr" { ChannelOrder::Bgr } else { ChannelOrder::Rgb };
+        let recipe = Recipe::new(&config).unwrap();
+        let table = recipe.normalised_levels();
+        let image = texture(83, 71);
+        for draw in 0..6 {
+            let key = ViewKey { seed: 5, draw };
+            let all = views(&image, &recipe, key);
+            let views: Vec<_> = all.global.iter().chain(&all.local).collect();
+            let mut levels: Vec<Vec<u8>> = views.iter().map(|view| vec![0; view.data.len()]).collect();
+            augment::views_into(rgb(&image), &recipe, key, levels.iter_mut().map(Vec::as_mut_slice)).unwrap();
+            for (levels, view) in levels.iter().zip(views) {
+                let plane = view.data.len() / 3;
+                let floats =
+                    levels.iter().enumerate().map(|(i, &level)| table[i / plane][usize::from(level)].to_bits());
+                assert!(floats.eq(view.data.iter().map(|value| value.to_bits())), "draw {draw} of {order}");
+            }
+        }
+    }
+}
+
 #[test]
 fn an_image_without_pixels_is_refused_at_every_door() {
     let recipe = Recipe::new(&config(Pipeline::Albumentations)).unwrap();
@@ -209,7 +240,7 @@ fn an_image_without_pixels_is_refused_at_every_door() {
     for (width, height) in [(0, 0), (0, 5), (5, 0)] {
         let empty = || RgbImage::new(width, height);
         assert!(matches!(augment::views(empty(), &recipe, key), Err(AugmentError::Shape { .. })));
-        assert!(augment::views_into(empty(), &recipe, key, []).is_err());
+        assert!(augment::views_into(empty(), &recipe, key, Vec::<&mut [u8]>::new()).is_err());
         assert!(augment::resize_for_probe(empty(), 14).is_err());
     }
 }

@@ -21,6 +21,7 @@ use crate::loader::LoadedBatch;
 pub(super) struct InFlight {
     pub(super) step: u64,
     queued: QueuedStep,
+    /// As it came: levels take a quarter of the memory of floats.
     batch: CropBatch,
     pub(super) samples: SampleSums,
     pub(super) knobs: Knobs,
@@ -55,7 +56,7 @@ impl Trainer<'_> {
     pub(super) fn take_step(&mut self, loaded: LoadedBatch, knobs: Knobs, lacking: bool) -> Result<Agreed> {
         let LoadedBatch { crops, samples } = loaded;
         let votes = [self.attempt.job.stop.asked(), lacking, self.keeper.part_is_written().unwrap_or(false)];
-        let batch = crops.to_device(self.attempt.job.device.device);
+        let batch = self.pixels.send(&crops)?;
         let queued = self.queue(self.step, batch, samples, knobs, votes)?;
         if let Some(before) = self.in_flight.replace(queued) {
             self.read(before)?;
@@ -85,7 +86,7 @@ impl Trainer<'_> {
         knobs: Knobs,
         votes: Votes,
     ) -> Result<InFlight> {
-        let queued = self.state.queue(&batch, &knobs, self.attempt.ranks.peers(), &votes)?;
+        let queued = self.state.queue(&self.pixels.floats(&batch), &knobs, self.attempt.ranks.peers(), &votes)?;
         let gram = if self.has_rank_me(step) { self.gram(queued.features())? } else { None };
         Ok(InFlight { step, queued, batch, samples, knobs, votes, gram })
     }
@@ -112,7 +113,7 @@ impl Trainer<'_> {
         let outcome = match was_finite || !self.state.tries_again() {
             true => read.outcome,
             // Half precision may have overflowed.
-            false => self.state.step(&batch, &knobs, ranks.peers()),
+            false => self.state.step(&self.pixels.floats(&batch), &knobs, ranks.peers()),
         };
         match outcome {
             Ok(report) => {
@@ -122,7 +123,7 @@ impl Trainer<'_> {
             }
             Err(DinoError::NonFinite(found)) => {
                 let term = found.to_string();
-                let captured = self.leave_out(step, &batch, &term);
+                let captured = self.leave_out(step, &self.pixels.floats(&batch), &term);
                 ranks.agree(captured)?;
                 if self.failed_in_a_row >= FAILURES_IN_A_ROW {
                     return Err(self.not_finite(step, term));

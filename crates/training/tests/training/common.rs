@@ -87,6 +87,7 @@ pub(crate) fn job<'a>(config: &'a ResolvedConfig, shards: &Store, run: &Store) -
         waiting: Waiting::default(),
         cache: None,
         device: OpenDevice { device: tch::Device::Cpu, description: "CPU".to_owned() },
+        as_levels: false,
         place: NodePlace { first_of_node: true, gpu: None },
         code: "test",
         stop_at: None,

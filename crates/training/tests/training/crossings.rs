@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use run_folder::MetricsLine;
+use run_folder::{MetricsLine, Run};
 use run_spec::config::ResolvedConfig;
 use torch_shim::crossing::{Crossings, crossed};
-use training::{Ending, Observer, Ranks};
+use training::{Ending, Observer, Ranks, TrainingJob};
 
 use crate::common::{config, job, memory, shards};
 use crate::nccl_double::{Double, OnDevice};
@@ -49,9 +49,9 @@ fn of_steps(sets: &[&str]) -> ResolvedConfig {
     config(&[&common, sets].concat())
 }
 
-/// Bytes of the views of a rank that holds `images`.
-fn pixels(config: &ResolvedConfig, images: u64) -> u64 {
-    let plane = |side: i64| 3 * side.unsigned_abs().pow(2) * 4;
+/// Bytes of the views of a rank that holds `images`, as levels or as floats.
+fn pixels(config: &ResolvedConfig, images: u64, as_levels: bool) -> u64 {
+    let plane = |side: i64| 3 * side.unsigned_abs().pow(2) * if as_levels { 1 } else { 4 };
     let crops = &config.crops;
     images * (2 * plane(crops.global_size) + config.loss.n_local.unsigned_abs() * plane(crops.local_size))
 }
@@ -60,7 +60,7 @@ fn pixels(config: &ResolvedConfig, images: u64) -> u64 {
 ///
 /// On a busy machine a loader may be late all the same: the ranks then agree by one number of the host, which is staged, and afterwards two
 /// steps are queued before the next is read.
-fn verify(config: &ResolvedConfig, images: u64, counted: &Counting, copies: u64) {
+fn verify(config: &ResolvedConfig, (images, as_levels): (u64, bool), counted: &Counting, copies: u64) {
     let (steps, late): (Vec<_>, Vec<_>) = counted.of_steps().into_iter().partition(|step| step.pageable.count == 0);
     assert!(late.iter().all(|step| step.waits <= 2 && step.pageable.bytes == 16), "{late:?}");
     let queued_ahead = |(i, read): (usize, &Crossings)| read.sent.count == copies * (i as u64 + 2);
@@ -74,7 +74,7 @@ fn verify(config: &ResolvedConfig, images: u64, counted: &Counting, copies: u64)
         let patches = 2 * images * config.grid().unsigned_abs().pow(2);
         let crops = images * (2 + config.loss.n_local.unsigned_abs());
         let others = 8 * (patches / 8 + 1 + 3 * patches + 2 * images + 4 * crops);
-        let beside = step.sent.bytes - queued * pixels(config, images);
+        let beside = step.sent.bytes - queued * pixels(config, images, as_levels);
         assert!(beside <= queued * others, "{beside} bytes beside the pixels, {others} expected of a step: {step:?}");
     }
 }
@@ -88,30 +88,51 @@ const MORE: [&str; 5] = [
     "head.separate=true",
 ];
 
+/// Keys, copies to the device of a step, and whether images travel as levels.
+const CASES: [(&[&str], u64, bool); 3] = [(&[], 2, false), (&[], 2, true), (&MORE, 4, true)];
+
 #[test]
 fn a_step_of_one_rank_waits_once_and_only_pixels_and_masks_travel() {
-    for (sets, copies) in [(&[][..], 2), (&MORE, 4)] {
+    for (sets, copies, as_levels) in CASES {
         let (config, shards, run) = (of_steps(sets), shards(9, None), memory());
         let mut counting = Counting::default();
         tch::set_num_threads(1);
-        assert_eq!(training::train(&job(&config, &shards, &run), &Ranks::solo(), &mut counting).unwrap(), Ending::Done);
-        verify(&config, 4, &counting, copies);
+        let job = TrainingJob { as_levels, ..job(&config, &shards, &run) };
+        assert_eq!(training::train(&job, &Ranks::solo(), &mut counting).unwrap(), Ending::Done);
+        verify(&config, (4, as_levels), &counting, copies);
     }
 }
 
 #[test]
 fn a_step_of_two_ranks_waits_once_and_only_pixels_and_masks_travel() {
     let double = Double::take();
-    for (sets, copies) in [(&[][..], 2), (&MORE, 4)] {
+    for (sets, copies, as_levels) in CASES {
         let (config, shards, run) = (of_steps(sets), shards(9, None), memory());
         double.on_ranks(2, Duration::from_secs(120), |nccl, streams| {
             let ranks = Ranks::joined(Box::new(OnDevice::of(nccl, &streams)));
             let mut counting = Counting::default();
             tch::set_num_threads(1);
-            assert_eq!(training::train(&job(&config, &shards, &run), &ranks, &mut counting).unwrap(), Ending::Done);
+            let job = TrainingJob { as_levels, ..job(&config, &shards, &run) };
+            assert_eq!(training::train(&job, &ranks, &mut counting).unwrap(), Ending::Done);
             if ranks.first() {
-                verify(&config, 2, &counting, copies);
+                verify(&config, (2, as_levels), &counting, copies);
             }
         });
+    }
+}
+
+/// Levels that become floats on the device are the floats that a loader writes: the state after a run is the same to the bit.
+#[test]
+fn images_that_travel_as_levels_train_the_same_weights() {
+    let weights = |pipeline: &str, as_levels| {
+        let pipeline = format!("augmentation.pipeline={pipeline}");
+        let (config, shards, run) = (config(&[MORE[0], &pipeline]), shards(9, None), memory());
+        let job = TrainingJob { as_levels, ..job(&config, &shards, &run) };
+        training::train(&job, &Ranks::solo(), &mut Counting::default()).unwrap();
+        let (record, _) = Run::of(run).last_checkpoint().unwrap();
+        record.digest
+    };
+    for pipeline in ["dinov2", "albumentations"] {
+        assert_eq!(weights(pipeline, true), weights(pipeline, false), "{pipeline}");
     }
 }

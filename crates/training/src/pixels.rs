@@ -1,0 +1,101 @@
+//! Pixels on their way to the device. A GPU gets the levels, a byte each, and makes the floats of them that the networks see; a CPU gets
+//! the floats, which the threads that load write in the same pass.
+//!
+//! Both give the same floats to the last bit: the device looks each level up in a table that the recipe made.
+
+use augment::Recipe;
+use dino::{CropBatch, DinoError};
+use tch::{Device, Kind, Tensor};
+use torch_shim::crossing::{SideStream, send};
+
+use crate::error::Result;
+
+/// The way from the loader to the networks.
+#[derive(Debug)]
+pub(crate) struct Pixels {
+    side: SideStream,
+    /// What a level becomes, `[3 · 256]` f32, and the first of each channel, `[3, 1, 1]` i32, on the device.
+    table: Tensor,
+    first: Tensor,
+}
+
+impl Pixels {
+    /// For views as `recipe` makes them.
+    ///
+    /// # Errors
+    /// A device that is neither CPU nor CUDA, and what CUDA refuses.
+    pub(crate) fn of(recipe: &Recipe, device: Device) -> Result<Self> {
+        let side = SideStream::of(device).map_err(DinoError::from)?;
+        let table = send(&Tensor::from_slice(recipe.normalised_levels().as_flattened()), device);
+        let first = send(&Tensor::from_slice(&[0i32, 256, 512]).view([3, 1, 1]), device);
+        Ok(Self { side, table, first })
+    }
+
+    /// `crops` with their images on the device, sent beside what it computes.
+    ///
+    /// # Errors
+    /// What CUDA refuses, or memory of the device that is short.
+    pub(crate) fn send(&self, crops: &CropBatch) -> Result<CropBatch> {
+        let images: Vec<&Tensor> = std::iter::once(&crops.global).chain(&crops.local).collect();
+        let mut sent = self.side.send(&images).map_err(DinoError::from)?.into_iter();
+        let mut next = || sent.next().expect("as many come as were given");
+        Ok(CropBatch {
+            global: next(),
+            local: crops.local.as_ref().map(|_| next()),
+            masks: crops.masks.shallow_clone(),
+            koleo_exclusion: crops.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
+        })
+    }
+
+    /// `batch` as networks see it: levels become floats, floats stay.
+    pub(crate) fn floats(&self, batch: &CropBatch) -> CropBatch {
+        CropBatch {
+            global: self.normalised(&batch.global),
+            local: batch.local.as_ref().map(|local| self.normalised(local)),
+            masks: batch.masks.shallow_clone(),
+            koleo_exclusion: batch.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+
+    /// Images `[V, B, 3, H, W]` of u8 as f32.
+    fn normalised(&self, images: &Tensor) -> Tensor {
+        if images.kind() != Kind::Uint8 {
+            return images.shallow_clone();
+        }
+        let out = Tensor::empty(images.size(), (Kind::Float, images.device()));
+        // One view after the other, since each number of the table takes four bytes beside the float that it becomes.
+        for view in 0..images.size()[0] {
+            let numbers = images.get(view).to_kind(Kind::Int).g_add_(&self.first); // [B, 3, H, W]
+            let floats = self.table.index_select(0, &numbers.view([-1]));
+            out.get(view).copy_(&floats.view_as(&numbers));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run_spec::config::TrainConfig;
+
+    #[test]
+    fn a_device_makes_the_floats_that_a_loader_makes() {
+        let recipe = Recipe::new(&TrainConfig::default()).unwrap();
+        let pixels = Pixels::of(&recipe, Device::Cpu).unwrap();
+        let levels: Vec<u8> = (0..2 * 3 * 256).map(|i| (i * 7 + i / 256) as u8).collect();
+        let crops = CropBatch {
+            global: Tensor::from_slice(&levels).view([2, 1, 3, 16, 16]),
+            local: None,
+            masks: Tensor::zeros([2, 1, 4], (Kind::Bool, Device::Cpu)),
+            koleo_exclusion: None,
+        };
+        let made = pixels.floats(&pixels.send(&crops).unwrap()).global;
+        let table = recipe.normalised_levels();
+        let expected: Vec<f32> =
+            levels.iter().enumerate().map(|(i, &level)| table[i / 256 % 3][usize::from(level)]).collect();
+        assert_eq!(made, Tensor::from_slice(&expected).view([2, 1, 3, 16, 16]));
+        // Floats are what they are.
+        let floats = CropBatch { global: made.shallow_clone(), ..crops };
+        assert_eq!(pixels.floats(&floats).global.data_ptr(), made.data_ptr());
+    }
+}

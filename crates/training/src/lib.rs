@@ -36,6 +36,7 @@ pub use job::{CacheFolder, Ending, Input, NodePlace, OpenDevice, TrainingJob, Ve
 pub use loader::Source;
 pub use observer::Observer;
 pub use online_probe::{OnlineProbe, ProbeScores};
+pub use pixels::wrong_pixels;
 pub use ranks::{ForcedEnd, NoteInRun, RankSettings, Ranks, RanksError};
 pub use stop::StopWish;
 pub use train::train;

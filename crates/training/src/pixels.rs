@@ -5,8 +5,10 @@
 
 use augment::Recipe;
 use dino::{CropBatch, DinoError};
+use run_spec::config::TrainConfig;
 use tch::{Device, Kind, Tensor};
 use torch_shim::crossing::{SideStream, send};
+use torch_shim::host::HostBuffer;
 
 use crate::error::Result;
 
@@ -73,10 +75,42 @@ impl Pixels {
     }
 }
 
+/// How many of the floats that `device` makes of levels, in `rounds` batches that are sent while it computes, are not those of the recipe
+/// to the last bit: 0 where all is well. For a self-test.
+///
+/// # Errors
+/// What the device refuses.
+pub fn wrong_pixels(device: Device, rounds: u64) -> Result<u64> {
+    let recipe = Recipe::new(&TrainConfig::default())?;
+    let (pixels, on_host) = (Pixels::of(&recipe, device)?, Pixels::of(&recipe, Device::Cpu)?);
+    let mut work = Tensor::ones([512, 512], (Kind::Float, device)) / 512.0;
+    let mut wrong = 0;
+    for round in 0..rounds {
+        let mut levels = HostBuffer::<u8>::zeros(&[2, 8, 3, 64, 64], device).map_err(DinoError::from)?;
+        let mut stream = run_spec::seed::stream(round, "pixels/self-test", &[]);
+        levels.values().iter_mut().for_each(|level| *level = stream.below(256) as u8);
+        let masks = Tensor::zeros([2, 8, 16], (Kind::Bool, Device::Cpu));
+        let crops = CropBatch { global: levels.into_tensor(), local: None, masks, koleo_exclusion: None };
+        for _ in 0..8 {
+            work = work.matmul(&work);
+        }
+        // The memory of the batch before is free by now, as far as the host knows, and still read by the device.
+        let made = pixels.floats(&pixels.send(&crops)?).global;
+        let expected = send(&on_host.floats(&crops).global, device);
+        let differ = made.not_equal_tensor(&expected).sum(Kind::Int64);
+        wrong += torch_shim::crossing::fetch_number(&differ) as u64;
+    }
+    Ok(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use run_spec::config::TrainConfig;
+
+    #[test]
+    fn the_self_test_finds_nothing_on_a_cpu() {
+        assert_eq!(wrong_pixels(Device::Cpu, 2).unwrap(), 0);
+    }
 
     #[test]
     fn a_device_makes_the_floats_that_a_loader_makes() {

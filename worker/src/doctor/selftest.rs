@@ -36,6 +36,7 @@ pub(crate) fn run(ranks: &Ranks, place: &OpenDevice) -> Vec<Finding> {
         told(ranks, "bus bandwidth", "check the links (`nvidia-smi topo -m`, NCCL_DEBUG=INFO)", || {
             bandwidth(ranks, place.device)
         }),
+        failed("pixels compared", DRAIN, catch_torch_panic("pixels compared", || pixels(place.device))),
         failed("step compared", DRAIN, catch_torch_panic("step compared", || compared(place.device))),
         told(ranks, "20 steps", "see the message; with too little memory free the device or take a larger one", || {
             timed(ranks, place.device)
@@ -98,6 +99,17 @@ fn bandwidth(ranks: &Ranks, device: Device) -> Result<Finding> {
         words.push(format!("{mib} MiB {rate:.2} GB/s"));
     }
     Ok(Finding::ok("bus bandwidth", format!("{} (medians of 5)", words.join(", "))))
+}
+
+/// Images that are sent as bytes beside a computation, and become floats on the device.
+fn pixels(device: Device) -> Result<Finding> {
+    const BATCHES: u64 = 20;
+    let wrong = training::wrong_pixels(device, BATCHES)?;
+    ensure!(wrong == 0, "{wrong} pixels of {BATCHES} batches are not those that were sent");
+    Ok(Finding::ok(
+        "pixels compared",
+        format!("{BATCHES} batches sent as bytes are, to the bit, the processor's floats"),
+    ))
 }
 
 /// What a step told: loss, and the gradient norms by submodule.

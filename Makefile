@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build quickstart test interop interop-extra packages page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store measure-scale measure-build measure-slides drill gpu-check bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
+.PHONY: help setup build quickstart test interop interop-extra packages page-test pictures check fmt words clippy doc deny bench bench-augment bench-probe bench-shards parity-augment measure-copies measure-index measure-quickstart measure-map measure-checkpoint measure-store measure-scale measure-build measure-slides drill gpu-check bench-loader bench-ranks bench-step parity-full prove-same prove-statistics schemas fuzz golden tutorial-test docs docs-check reference clean-quickstart
 
 CUDA ?=
 Q := ./quickstart
@@ -161,6 +161,9 @@ $(SLIDES)/.stamp: bench/slides/requirements.txt
 
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, compared with PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)
+
+bench-loader: build ## images per second that a core reads, decodes and augments, and the cores that a GPU of each kind needs (SET=URI: your own set)
+	@scripts/bench-loader.sh $(BIN) $(SET)
 
 bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch (half an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)

@@ -17,7 +17,7 @@ use training::process_memory;
 
 use crate::cli::BenchArgs;
 use crate::environment::Environment;
-use crate::{bench_ranks, device};
+use crate::{bench_loader, bench_ranks, device};
 
 pub(crate) const TINY: &str = include_str!("../../configs/train/tiny.yaml");
 pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.yaml");
@@ -26,6 +26,9 @@ pub(crate) const SMALL: &str = include_str!("../../configs/train/reddino-small.y
 pub(crate) fn bench(args: &BenchArgs, environment: &Environment) -> Result<()> {
     if args.ranks {
         return bench_ranks::bench(args, environment);
+    }
+    if let Some(set) = &args.loader {
+        return bench_loader::bench(set, args);
     }
     let place = device::open(run_spec::config::Device::Auto, args.threads, environment)?;
     if let Some(prototypes) = args.prototypes {

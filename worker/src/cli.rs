@@ -392,7 +392,11 @@ pub(crate) struct BenchArgs {
     /// bench-step` compares it with PyTorch.
     #[arg(long, value_name = "K", conflicts_with = "ranks")]
     pub(crate) prototypes: Option<i64>,
-    /// Change one key of that step's configuration, for example to see what train.activation_checkpointing=true saves.
+    /// Measure how many images of the shard set at this URI a core reads, decodes and augments, and how many cores a GPU of each kind
+    /// needs for its images.
+    #[arg(long, value_name = "URI", conflicts_with_all = ["ranks", "prototypes"])]
+    pub(crate) loader: Option<String>,
+    /// With --prototypes: change one key of the step's configuration, for example to see what train.activation_checkpointing=true saves.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "prototypes")]
     pub(crate) set: Vec<String>,
     /// Print the measures as JSON.

@@ -3,7 +3,9 @@
 mod augment_command;
 mod baselines;
 mod bench;
+mod bench_loader;
 mod bench_ranks;
+mod busy;
 mod check_command;
 mod cli;
 mod config_file;

@@ -33,7 +33,7 @@ pub use error::TrainingError;
 pub use failure::{TrainingFailure, kind_of};
 pub use init_weights::verify_init_weights;
 pub use job::{CacheFolder, Ending, Input, NodePlace, OpenDevice, TrainingJob, Verify};
-pub use loader::Source;
+pub use loader::{Source, time_loading};
 pub use observer::Observer;
 pub use online_probe::{OnlineProbe, ProbeScores};
 pub use pixels::wrong_pixels;

@@ -185,6 +185,22 @@ struct Images {
     numbers: Vec<i64>,
 }
 
+/// Seconds that a loader takes for a batch, on average over `steps` steps after the first. For a benchmark: nothing is trained.
+///
+/// # Errors
+/// A row that cannot be read or decoded, or threads that cannot be started.
+pub fn time_loading(source: Source, config: &TrainConfig, steps: u64, device: Device) -> Result<f64> {
+    let pixels = LoadedPixels { as_levels: device.is_cuda(), device };
+    let mut loader = Loader::start(source, config, 0..steps + 1, pixels, (1, 0))?;
+    let stop = StopWish::default();
+    loader.next_batch(&stop)?;
+    let began = Instant::now();
+    for _ in 0..steps {
+        loader.next_batch(&stop)?;
+    }
+    Ok(began.elapsed().as_secs_f64() / steps as f64)
+}
+
 fn of_row(row: u64) -> impl Fn(ShardError) -> TrainingError {
     move |source| TrainingError::Row { row, source }
 }

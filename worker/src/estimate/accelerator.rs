@@ -55,6 +55,9 @@ const KNOWN: [(&str, &str, [f64; 5]); 4] = [
     ("l40s", "L40S 48 GB", [44.9, 91.6, 362.0, 350.0, 25.0]),
 ];
 
+/// The names of the GPUs that are known.
+pub(crate) const KINDS: [&str; 4] = [KNOWN[0].0, KNOWN[1].0, KNOWN[2].0, KNOWN[3].0];
+
 impl Accelerator {
     /// By its name, `cpu` for this machine, or a file of these fields in JSON.
     pub(super) fn named(name: &str, config: &TrainConfig) -> Result<Self> {

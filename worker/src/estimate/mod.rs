@@ -19,6 +19,7 @@ use terminal::counted;
 use crate::cli::EstimateArgs;
 use crate::config_file;
 use accelerator::Accelerator;
+pub(crate) use accelerator::KINDS;
 use demand::Demand;
 use memory::Memory;
 
@@ -30,11 +31,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    fn map(self, with: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(self, with: impl Fn(f64) -> f64) -> Self {
         Self { least: with(self.least), most: with(self.most) }
     }
 
-    fn text(self, unit: &str) -> String {
+    pub(crate) fn text(self, unit: &str) -> String {
         format!("{} to {} {unit}", short(self.least), short(self.most))
     }
 }
@@ -79,6 +80,13 @@ pub(crate) fn estimate(args: &EstimateArgs) -> Result<ExitCode> {
     let made = make(&config, args)?;
     terminal::report(&made, args.json)?;
     Ok(if made.fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Images per second that one GPU of the kind `gpu`, one of [`KINDS`], takes in at the batch size of `config`.
+pub(crate) fn images_per_s_of_one(config: &TrainConfig, gpu: &str) -> Result<Span> {
+    let images = config.train.batch_size;
+    let step_s = Demand::of(config, images, 1).step_seconds(&Accelerator::named(gpu, config)?);
+    Ok(Span { least: images as f64 / step_s.most, most: images as f64 / step_s.least })
 }
 
 fn make(config: &ResolvedConfig, args: &EstimateArgs) -> Result<Estimate> {
@@ -167,7 +175,7 @@ fn with_zero1(config: &TrainConfig, images: u64, gpus: u64, gpu: &Accelerator) -
 }
 
 /// A number with three digits that count.
-fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     match number.abs() {
         n if n >= 100.0 => format!("{number:.0}"),
         n if n >= 10.0 => format!("{number:.1}"),

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use augment::{Recipe, ViewKey, views};
 use imaging::RgbImage;
 use run_spec::config::TrainConfig;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Span;
+use crate::busy::busy_s;
 
 /// Images that are made into views to see how long that takes.
 const IMAGES: u64 = 8;
@@ -24,10 +24,4 @@ pub(super) fn cores(config: &TrainConfig, images_per_s: Span) -> Result<Span> {
     }
     let seconds = (busy_s() - began) / IMAGES as f64;
     Ok(images_per_s.map(|images| images * seconds))
-}
-
-/// Seconds for which this thread has used a processor: other programs on the machine make no difference.
-fn busy_s() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }

@@ -6,7 +6,7 @@
     cells.parquet      one line per evaluated cell: set, cell (its number), id, group, fold, truth
     predicted.parquet  one line per arm or baseline, seed and cell: the class that each probe predicts
     rows.parquet       the scores, as docs/rows.md describes them
-    table.md, summary.csv, classes.csv, figure-*.svg   the newest table of the sweep
+    table.md, summary.csv, classes.csv, figure-*.svg, and evaluations.csv where there were any: the newest table of the sweep
 
 Probabilities are left out: they would take twenty times the space. `tests/interop/check_kept_results.py FOLDER` computes the scores again
 from the predictions. It needs pyarrow (tests/interop/requirements.txt).
@@ -92,7 +92,7 @@ def main(store, sweep, folder):
     write(pa.Table.from_pylist(rows), "rows.parquet")
     tables = newest((store / "sweeps" / sweep / plan["digest"] / "tables").iterdir())
     shutil.copy(tables / "report.md", folder / "table.md")
-    for file in [tables / "summary.csv", tables / "classes.csv", *tables.glob("figure-*.svg")]:
+    for file in [tables / "summary.csv", tables / "classes.csv", *tables.glob("evaluations.csv"), *tables.glob("figure-*.svg")]:
         shutil.copy(file, folder / file.name)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {len(rows)} rows, code {plan['code']['version']}, {size / 1e6:.1f} MB; not finished: {', '.join(missing) or 'none'}")

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=target/test.log
 mkdir -p target
 cargo build --locked --workspace --bins
-programs=$(cargo test --locked --workspace --no-run 2>&1 | tee /dev/stderr | grep -c '^ *Executable ')
+programs=$(cargo test --locked --workspace --no-run 2>&1 | tee -a /dev/stderr | grep -c '^ *Executable ')
 # The log has everything; here stands which program of tests runs, what it gave, and each failure as soon as it is there.
 show_progress() {
   local line running=0

@@ -25,6 +25,8 @@ show_progress() {
   done
 }
 status=0
+# Tests of whole programs wait for them half of the time: two more at once keep the processor busy.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 2))}"
 cargo test --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$log" | show_progress || status=$?
 # Passing tests print what they provoke; a person wants the failures, the skips and the sums.
 if [ "$status" != 0 ]; then

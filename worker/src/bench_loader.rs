@@ -13,7 +13,7 @@ use shards::ShardSet;
 use tch::Device;
 use training::Source;
 
-use crate::bench::SMALL;
+use crate::bench::{SMALL, median};
 use crate::busy::busy_s;
 use crate::cli::BenchArgs;
 use crate::estimate::{self, KINDS, Span, short};
@@ -22,6 +22,8 @@ const BASE: &str = include_str!("../../configs/train/reddino-base.yaml");
 const LARGE: &str = include_str!("../../configs/train/reddino-large.yaml");
 /// Images that each stage is measured on.
 const IMAGES: u64 = 32;
+/// Rounds of the augmentation, of which the median counts.
+const ROUNDS: usize = 5;
 /// Images of a step of the loader, and steps that are timed.
 const BATCH: u64 = 16;
 const STEPS: u64 = 6;
@@ -80,19 +82,25 @@ struct Need {
 
 impl Stages {
     fn of(set: &Arc<ShardSet>, files: &[(u64, Bytes)], n_local: i64) -> Result<Self> {
-        let recipe = Recipe::new(&recipe_with(n_local, 1)?)?;
+        let config = recipe_with(n_local, 1)?;
+        let recipe = Recipe::new(&config)?;
         let (global, local) = recipe.sides();
         let numbers = 3 * (2 * global * global + recipe.n_local() * local * local);
         let (mut floats, mut levels) = (vec![0f32; numbers], vec![0u8; numbers]);
         let key = |row: u64| ViewKey { seed: 0, draw: row };
         let images: Vec<_> =
             files.iter().map(|(row, file)| Ok((*row, set.rgb_of(*row, file)?))).collect::<Result<_>>()?;
-        let views_s = busy(&images, |(row, image)| {
-            Ok(views_into(image.clone(), &recipe, key(*row), split(&mut floats, (global, local)))?)
-        })?;
-        let views_as_bytes_s = busy(&images, |(row, image)| {
-            Ok(views_into(image.clone(), &recipe, key(*row), split(&mut levels, (global, local)))?)
-        })?;
+        let (mut as_floats, mut as_bytes) = (Vec::new(), Vec::new());
+        // In turns, so that a busy machine slows both alike.
+        for _ in 0..ROUNDS {
+            as_floats.push(busy(&images, |(row, image)| {
+                Ok(views_into(image.clone(), &recipe, key(*row), split(&mut floats, (global, local)))?)
+            })?);
+            as_bytes.push(busy(&images, |(row, image)| {
+                Ok(views_into(image.clone(), &recipe, key(*row), split(&mut levels, (global, local)))?)
+            })?);
+        }
+        let (views_s, views_as_bytes_s) = (median(as_floats), median(as_bytes));
         let per_s = |threads: u64| {
             let config = recipe_with(n_local, threads)?;
             let source = Source::new(&config, Arc::clone(set), 0, 1)?;

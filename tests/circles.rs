@@ -63,7 +63,6 @@ const HARMLESS: &[(&str, &[&str], &str)] = &[
         ],
         "the options of the command line follow from the list of baselines",
     ),
-    ("worker", &["bench", "bench_ranks"], "one command in two files"),
 ];
 
 /// A module's path in its crate: empty for the root.

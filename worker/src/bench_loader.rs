@@ -13,10 +13,9 @@ use shards::ShardSet;
 use tch::Device;
 use training::Source;
 
-use crate::bench::{SMALL, median};
-use crate::busy::busy_s;
 use crate::cli::BenchArgs;
 use crate::estimate::{self, KINDS, Span, short};
+use crate::timing::{SMALL, busy_s, median};
 
 const BASE: &str = include_str!("../../configs/train/reddino-base.yaml");
 const LARGE: &str = include_str!("../../configs/train/reddino-large.yaml");
@@ -34,8 +33,8 @@ pub(crate) fn bench(uri: &str, args: &BenchArgs) -> Result<()> {
     ensure!(!set.is_empty(), "{uri}: the set has no rows; build one with `shard-builder build`");
     let files: Vec<(u64, Bytes)> =
         (0..IMAGES.min(set.len())).map(|row| Ok((row, set.image_bytes(row)?))).collect::<Result<_>>()?;
-    let read_s = wall(&files, |(row, _)| Ok(drop(set.image_bytes(*row)?)))?;
-    let decode_s = busy(&files, |(row, file)| Ok(drop(set.rgb_of(*row, file)?)))?;
+    let read_s = wall(&files, |(row, _)| Ok(set.image_bytes(*row).map(drop)?))?;
+    let decode_s = busy(&files, |(row, file)| Ok(set.rgb_of(*row, file).map(drop)?))?;
     let recipes = [0, 8].map(|n_local| Stages::of(&set, &files, n_local));
     let recipes = recipes.into_iter().collect::<Result<Vec<_>>>()?;
     let per_image_s = decode_s + recipes[0].views_s;

@@ -12,9 +12,9 @@ use tch::{Kind, Tensor};
 use torch_shim::panics::catch_torch_panic;
 use training::Ranks;
 
-use crate::bench::{SMALL, median, random_batch};
 use crate::cli::BenchArgs;
 use crate::environment::Environment;
+use crate::timing::{SMALL, median, random_batch};
 use crate::{device, ranks};
 
 /// Elements of the all-reduce: the parameters of ViT-S/14.

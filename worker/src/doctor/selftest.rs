@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::finding::Finding;
 use super::{flops, node};
-use crate::bench::{SMALL, TINY, matrix_rate, median, random_batch};
+use crate::timing::{SMALL, TINY, matrix_rate, median, random_batch};
 use torch_shim::panics::catch_torch_panic;
 use training::{OpenDevice, Ranks};
 

@@ -124,7 +124,7 @@ fn this_machine(half: bool) -> Accelerator {
     let cores = tch::get_num_threads();
     let threads = f64::from(cores);
     let kind = if half { Kind::BFloat16 } else { Kind::Float };
-    let tflops = crate::bench::matrix_rate(Device::Cpu, kind, 3) / 1e3;
+    let tflops = crate::timing::matrix_rate(Device::Cpu, kind, 3) / 1e3;
     Accelerator {
         name: format!("this machine's processor ({})", terminal::counted(cores, "thread")),
         memory_gib: memory_gib(),

@@ -271,8 +271,8 @@ mod tests {
 
     #[test]
     fn more_gpus_take_less_time_each_holds_fewer_images_and_the_work_stays() {
-        let one = of(crate::bench::SMALL, &[], &["--gpu", "a100", "--price", "2"]).unwrap();
-        let eight = of(crate::bench::SMALL, &[], &["--gpu", "a100", "--gpus-per-node", "8"]).unwrap();
+        let one = of(crate::timing::SMALL, &[], &["--gpu", "a100", "--price", "2"]).unwrap();
+        let eight = of(crate::timing::SMALL, &[], &["--gpu", "a100", "--gpus-per-node", "8"]).unwrap();
         assert_eq!((one.images_per_gpu, eight.images_per_gpu), (512, 64));
         assert!(eight.memory.total() < one.memory.total() && eight.hours.most < one.hours.most / 4.0);
         assert!((eight.flops_per_step / one.flops_per_step - 1.0).abs() < 1e-9);
@@ -284,19 +284,19 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_told_with_the_remedy_that_makes_it_fit() {
         let large = ["model.dim=1024", "model.depth=24", "model.heads=16", "train.loss_groups=1"];
-        let refused = of(crate::bench::SMALL, &large, &["--gpu", "l40s"]).unwrap();
+        let refused = of(crate::timing::SMALL, &large, &["--gpu", "l40s"]).unwrap();
         assert!(!refused.fits && refused.largest_images_per_gpu > 0);
         let text = terminal::Report::text(&refused);
         assert!(text.contains("This does not fit") && text.contains("train.gradient_accumulation="), "{text}");
         let set = format!("train.gradient_accumulation={}", refused.gradient_accumulation.unwrap());
         let sets: Vec<&str> = large.into_iter().chain([set.as_str()]).collect();
-        assert!(of(crate::bench::SMALL, &sets, &["--gpu", "l40s"]).unwrap().fits, "{set}");
+        assert!(of(crate::timing::SMALL, &sets, &["--gpu", "l40s"]).unwrap().fits, "{set}");
     }
 
     #[test]
     fn zero1_shares_the_moments_and_sends_the_weights() {
         let of = |sets: &[&str], gpus: &str| {
-            of(crate::bench::SMALL, sets, &["--gpu", "a100", "--gpus-per-node", gpus]).unwrap()
+            of(crate::timing::SMALL, sets, &["--gpu", "a100", "--gpus-per-node", gpus]).unwrap()
         };
         let (plain, shared) = (of(&[], "8"), of(&["train.zero1=true"], "8"));
         let saved = 7.0 * plain.parameters as f64;
@@ -314,7 +314,7 @@ mod tests {
             let batch = format!("train.batch_size={}", 64 * images);
             let sets =
                 ["model.dim=1536", "model.depth=40", "model.heads=24", "train.loss_groups=1", batch.as_str(), zero1];
-            of(crate::bench::SMALL, &sets, &["--gpus-per-node", "64", "--gpu", "l40s"]).unwrap()
+            of(crate::timing::SMALL, &sets, &["--gpus-per-node", "64", "--gpu", "l40s"]).unwrap()
         };
         let most = giant(1, "train.zero1=false").largest_images_per_gpu;
         let refused = giant(most + 1, "train.zero1=false");
@@ -331,7 +331,7 @@ mod tests {
             (&["--gpu", "zzz"], "unknown GPU; known are h100, h200, a100, l40s, cpu,"),
             (&["--gpu", "nosuch.json"], "there is no GPU file nosuch.json"),
         ] {
-            let error = of(crate::bench::SMALL, &[], words).unwrap_err().to_string();
+            let error = of(crate::timing::SMALL, &[], words).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

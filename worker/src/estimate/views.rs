@@ -6,7 +6,7 @@ use imaging::RgbImage;
 use run_spec::config::TrainConfig;
 
 use super::Span;
-use crate::busy::busy_s;
+use crate::timing::busy_s;
 
 /// Images that are made into views to see how long that takes.
 const IMAGES: u64 = 8;

@@ -88,7 +88,7 @@ mod tests {
     fn worlds_of_any_size_are_simulated_and_one_with_fewer_images_than_ranks_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.yaml");
-        std::fs::write(&config, crate::bench::SMALL).unwrap();
+        std::fs::write(&config, crate::timing::SMALL).unwrap();
         for (world, then) in [("1", "2"), ("7", "3"), ("40", "64")] {
             simulate(&args(&config, &["--world", world, "--then", then])).unwrap();
         }

@@ -1,6 +1,6 @@
 //! `build`: sources in, a shard set out.
 //!
-//! First the place is taken ([`Target`]); then everything is read and planned ([`survey`](datasets::survey), [`plan`]); then shard after shard is encoded and
+//! First the place is taken ([`Target`]); then everything is read and planned ([`survey`](datasets::survey), [`plan`]); then the shards are encoded, a few at a time, and
 //! published in a folder that names the planned content, with the fingerprints of its images beside them; then come the report, a card for people, and last the manifest, which makes the
 //! set: once it is there, all of the set is. A build that was killed plans again, finds
 //! its finished shards by their keys, makes damaged ones again, goes on, and removes at its end what the killed one left. Nothing in a set depends on the number of threads, on the folder of a
@@ -17,6 +17,7 @@ use datasets::survey::{
     joined_groups, label_table, quality_table, rank_copies, survey,
 };
 use near_copies::{FoundCopies, Pair};
+use rayon::prelude::*;
 use run_spec::ids::{Digest, Product, canonical_json, digest_json};
 use serde_json::{Value, json};
 use shards::{
@@ -45,6 +46,8 @@ use crate::use_split::{self, SplitPlan, UseSplit};
 use crate::verify::verify_set;
 use terminal::{counted, thousands};
 
+/// Shards that are made at once, at most: each is in memory as rows and as a file, some 200 MB, until it is in the store.
+const AT_A_TIME: usize = 4;
 /// How images are written.
 const CODEC: Codec = Codec::Png;
 /// Rows in a shard of patches, some 100 MB.
@@ -290,15 +293,19 @@ impl Build {
         let mut shards: Vec<Option<FinishedShard>> = vec![None; plan.shards.len()];
         let mut resumed = Resumed::default();
         let progress = Progress::start("write shards", plan.shards.len() as u64);
-        for number in self.share.order(plan.shards.len()) {
-            let key = match plan.shards[number].split {
-                Some(split) => split_shard_key(&plan.content, split.name(), number as u64),
-                None => planned_shard_key(&plan.content, number as u64),
+        let order: Vec<usize> = self.share.order(plan.shards.len()).collect();
+        for together in order.chunks(AT_A_TIME) {
+            let make = |number: &usize| {
+                let made = self.numbered_shard(plan, *number, encoder);
+                progress.tick();
+                made
             };
-            let mut finished = self.shard(&key, &plan.shards[number], encoder, &mut resumed)?;
-            finished.bytes.clear();
-            shards[number] = Some(finished);
-            progress.tick();
+            let made: Vec<Result<_>> = together.par_iter().with_max_len(1).map(make).collect();
+            for (number, made) in together.iter().zip(made) {
+                let (finished, seen) = made?;
+                shards[*number] = Some(finished);
+                resumed.add(seen);
+            }
         }
         progress.end();
         self.costs.log();
@@ -341,6 +348,19 @@ impl Build {
         Spool::new(self.spool_bytes)
             .map(Some)
             .context("cannot make a temporary file (set TMPDIR to another folder, or use --spool-gib 0)")
+    }
+
+    /// Shard `number` of the plan without its bytes, which are in the store, and whether it was there.
+    fn numbered_shard(&self, plan: &Plan, number: usize, encoder: &Encoder<'_>) -> Result<(FinishedShard, Resumed)> {
+        let planned = &plan.shards[number];
+        let key = match planned.split {
+            Some(split) => split_shard_key(&plan.content, split.name(), number as u64),
+            None => planned_shard_key(&plan.content, number as u64),
+        };
+        let mut seen = Resumed::default();
+        let mut finished = self.shard(&key, planned, encoder, &mut seen)?;
+        finished.bytes.clear();
+        Ok((finished, seen))
     }
 
     /// The shard, made or found finished.

@@ -21,6 +21,12 @@ pub(crate) struct Resumed {
 }
 
 impl Resumed {
+    /// Adds what was found of other shards.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.found += other.found;
+        self.damaged += other.damaged;
+    }
+
     /// The finished shard at `key`, if it is there and whole: `is_planned` says whether the row at a place is the one that is planned
     /// there, and its pixels must be those that its digest names. A damaged shard is removed, so that it can be made again.
     ///

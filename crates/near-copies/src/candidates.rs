@@ -64,7 +64,7 @@ pub(crate) fn candidates(
     let found: Vec<Mutex<Vec<TopMatches>>> =
         blocks.iter().map(|block| Mutex::new(vec![TopMatches::default(); block.len()])).collect();
     let pieces: Vec<(usize, usize)> = (0..blocks.len()).flat_map(|a| (a..blocks.len()).map(move |b| (a, b))).collect();
-    pieces.into_par_iter().for_each(|(a, b)| {
+    pieces.into_par_iter().with_max_len(1).for_each(|(a, b)| {
         let mut of_a = vec![TopMatches::default(); blocks[a].len()];
         let mut of_b = vec![TopMatches::default(); blocks[b].len()];
         for (i, one) in blocks[a].iter().enumerate() {

@@ -76,7 +76,8 @@ impl Search<'_> {
         let of_one: Vec<&[(usize, usize, Frame)]> = candidates.chunk_by(|p, q| p.0 == q.0).collect();
         let mut looked = Vec::new();
         self.context.run("compare likely copies", candidates.len(), &mut |tick| {
-            looked = of_one.par_iter().flat_map_iter(|of_one| self.look(of_one, tick)).collect();
+            // One image at a time: some have a hundred times the candidates of others.
+            looked = of_one.par_iter().with_max_len(1).flat_map_iter(|of_one| self.look(of_one, tick)).collect();
         });
         let (pairs, others): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, copies)| *copies);
         (pairs.into_iter().map(|(pair, _)| pair).collect(), others.len())

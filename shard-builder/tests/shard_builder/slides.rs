@@ -158,3 +158,62 @@ fn what_cannot_be_read_as_a_slide_is_a_row_of_the_report() {
     assert!(reason("picture.png").contains("is not a TIFF"), "{}", reason("picture.png"));
     assert!(reason("good@L0-0-0-480x352.tif").contains("rename it"));
 }
+
+/// A folder of slides becomes a set with two commands, and nothing corrected by hand.
+#[test]
+fn a_folder_of_slides_is_described_and_built() {
+    let bench = Bench::new();
+    for (name, bytes) in [("patient-1/a.svs", SVS), ("patient-2/b.ome.tif", OME)] {
+        bench.write("scans", name, bytes);
+    }
+    bench.save("scans", "label.png", &RgbImage::new(40, 30));
+    let [folder, yaml, sheet] = ["data/scans", "scans.yaml", "scans.png"].map(|name| bench.path(name));
+    let [folder, yaml, sheet] = [&folder, &yaml, &sheet].map(|path| path.to_str().expect("UTF-8"));
+    let described = run(&["describe", folder, "--out", yaml, "--sheet", sheet]);
+    assert!(described.status.success(), "{}", stderr(&described));
+    let text = std::fs::read_to_string(yaml).expect("a description");
+    for said in [
+        "2 whole slides with 2 levels, the largest 480 × 352 px",
+        "the finest level has 0.2500 µm per pixel",
+        "slides: {}",
+        "level_um_per_px: 1.000",
+        "**/*.png: these are no whole slides",
+        "group: { by: folder, up: 1 }",
+    ] {
+        assert!(text.contains(said), "{said:?} is missing in\n{text}");
+    }
+    let picture = image::open(sheet).expect("a sheet").into_rgb8();
+    assert!(picture.pixels().any(|pixel| pixel.0 != [255; 3]) && picture.width() > 300);
+    let set = bench.path("set");
+    let root = format!("scans={folder}");
+    let built = run(&[
+        "build",
+        yaml,
+        "--root",
+        &root,
+        "--out",
+        set.to_str().expect("UTF-8"),
+        "--product",
+        "patches",
+        "--size",
+        "32",
+    ]);
+    assert!(built.status.success(), "{}\n{text}", stderr(&built));
+    let groups: BTreeSet<String> = bench.open("set").metas().map(|row| row.group.to_string()).collect();
+    assert_eq!(groups.len(), 2, "{groups:?}");
+}
+
+/// A scan among pictures of a camera is left out, and the description says so.
+#[test]
+fn a_slide_among_other_images_is_left_to_a_source_of_its_own() {
+    let bench = Bench::new();
+    bench.write("mixed", "scan.svs", SVS);
+    for name in ["one.png", "two.png"] {
+        bench.save("mixed", name, &wide());
+    }
+    let folder = bench.path("data/mixed");
+    let described = run(&["describe", folder.to_str().expect("UTF-8")]);
+    let text = stdout(&described);
+    assert!(described.status.success() && !text.contains("slides: {}"), "{text}{}", stderr(&described));
+    assert!(text.contains("**/*.svs: these are whole slides; describe them in a source of their own"), "{text}");
+}

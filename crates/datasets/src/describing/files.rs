@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::slides::FoundSlides;
 use crate::reading::{Listing, Root};
 use crate::schema::{Exclude, name_of, stem_of};
 
@@ -19,8 +20,10 @@ pub(super) struct Found {
     pub(super) exclude: Vec<Exclude>,
     /// Paths of the files that look like masks.
     pub(super) masks: Vec<String>,
-    /// Why files were taken for masks, for a comment.
+    /// Why files are left out, for a comment.
     pub(super) why: Vec<String>,
+    /// What is known of the images if they are whole slides.
+    pub(super) slides: Option<FoundSlides>,
 }
 
 impl Found {
@@ -106,6 +109,6 @@ fn glob_of(path: &str) -> String {
 }
 
 /// The ending of a file's name, in lower case and with its dot; empty for a name without a dot.
-fn ending_of(path: &str) -> String {
+pub(super) fn ending_of(path: &str) -> String {
     name_of(path).rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }

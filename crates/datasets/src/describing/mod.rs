@@ -9,6 +9,7 @@ mod folders;
 mod groups;
 mod licence;
 mod sheet;
+mod slides;
 mod tables;
 mod trial;
 mod yaml;
@@ -50,13 +51,22 @@ pub fn describe(path: &Path, limits: DecodeLimits, max_inflated: u64) -> Result<
     let bare = yaml::bare(&name)?;
     let root = Root::open(path, max_inflated, &bare)?;
     let listing = root.list()?;
-    let found = files::Found::of(&root, &listing);
+    let mut found = files::Found::of(&root, &listing);
+    if let Some(slides) = slides::FoundSlides::of(&root, &found, limits) {
+        slides.divide(&mut found);
+    }
     if found.images.is_empty() {
         return Err(DatasetError::NoImages { folder: path.to_owned() });
     }
     let mut source = bare;
     source.images.include.clone_from(&found.include);
     source.images.exclude.clone_from(&found.exclude);
+    let licence = licence::stated(&root, &listing);
+    if let Some(slides) = &found.slides {
+        let yaml = yaml::written((&name, licence), &listing, &found, &[], 0);
+        let source = Source::parse(&yaml, "the description")?;
+        return Ok(Draft { source, has_labels: false, tiles: slides.tiles(&root, limits), yaml });
+    }
     let located = LocatedSource { source, root, path: path.to_owned(), slides: SlideShelf::default() };
     let step = found.images.len().div_ceil(SAMPLE).max(1);
     let mut sample = Vec::new();
@@ -66,7 +76,6 @@ pub fn describe(path: &Path, limits: DecodeLimits, max_inflated: u64) -> Result<
         }
     }
     let tried = trial::best(&located, &listing, &found, &sample);
-    let licence = licence::stated(&located.root, &listing);
     let yaml = yaml::written((&name, licence), &listing, &found, &tried, sample.len());
     let source = Source::parse(&yaml, "the description")?;
     let has_labels = !tried.is_empty();

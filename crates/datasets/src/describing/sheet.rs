@@ -33,12 +33,23 @@ pub(super) fn tile(image: &str, rgb: RgbImage, labels: Option<&ImageLabels>) -> 
     Tile { picture: drawn(rgb, labels), caption: vec![name_of(image).to_owned(), said] }
 }
 
-/// The image, shrunk, with a frame around each labelled box and a cross at each labelled point.
-fn drawn(image: RgbImage, labels: Option<&ImageLabels>) -> RgbImage {
+/// The image, shrunk to the size of a tile.
+pub(super) fn small(image: &RgbImage) -> RgbImage {
+    shrunk(image).0
+}
+
+/// The image, shrunk to the size of a tile, and by what.
+fn shrunk(image: &RgbImage) -> (RgbImage, f64) {
     let longer = image.width().max(image.height()).max(1);
     let scale = f64::from(LONGEST.min(longer)) / f64::from(longer);
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-    let mut small = imageops::resize(&image, side(image.width()), side(image.height()), imageops::FilterType::Triangle);
+    let (width, height) = (side(image.width()), side(image.height()));
+    (imageops::resize(image, width, height, imageops::FilterType::Triangle), scale)
+}
+
+/// The image, shrunk, with a frame around each labelled box and a cross at each labelled point.
+fn drawn(image: RgbImage, labels: Option<&ImageLabels>) -> RgbImage {
+    let (mut small, scale) = shrunk(&image);
     if let Some(ImageLabels::Annotations(annotations)) = labels {
         for annotation in annotations {
             mark(&mut small, annotation.geometry, scale);

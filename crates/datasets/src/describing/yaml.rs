@@ -27,6 +27,13 @@ label: { from: none }
 # cells: { segment: { diameter: 40 } }
 ";
 
+/// What a description of slides says about labels.
+const NO_LABELS_OF_SLIDES: &str = "\
+# Could not tell: where labels are. Labels of slides are not searched for; objects of QuPath are read with
+# `label: { from: geojson, file: '{stem}.geojson' }` (docs/sources.md).
+label: { from: none }
+";
+
 /// A name for the source of a folder: its own, as far as a name may hold it.
 pub(super) fn name_of_folder(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -85,15 +92,18 @@ pub(super) fn written(
         let _ = writeln!(text, "# `{}` may say where the images come from.", shortened(about));
     }
     images(&mut text, found);
+    found.slides.iter().for_each(|slides| slides.written(&mut text));
     let levels = levels(found);
     group(&mut text, found, &levels, tried.first().map(|best| &best.rule));
-    labels(&mut text, tried, sample, &levels);
+    labels(&mut text, found, (tried, sample), &levels);
     text
 }
 
 /// Which files are images.
 fn images(text: &mut String, found: &Found) {
-    let _ = writeln!(text, "# Recognised by their first bytes: {} images.", found.images.len());
+    if found.slides.is_none() {
+        let _ = writeln!(text, "# Recognised by their first bytes: {} images.", found.images.len());
+    }
     text.push_str("images:\n  include:\n");
     for glob in &found.include {
         let _ = writeln!(text, "    - {}", quoted(glob));
@@ -170,9 +180,9 @@ fn folder_label(rule: &LabelRule) -> Option<u32> {
     if let LabelRule::Folder { up } = rule { Some(*up) } else { None }
 }
 
-fn labels(text: &mut String, tried: &[Trial], sample: usize, levels: &[FolderLevel]) {
+fn labels(text: &mut String, found: &Found, (tried, sample): (&[Trial], usize), levels: &[FolderLevel]) {
     let Some((best, others)) = tried.split_first() else {
-        text.push_str(NO_LABELS);
+        text.push_str(if found.slides.is_some() { NO_LABELS_OF_SLIDES } else { NO_LABELS });
         return;
     };
     let up = folder_label(&best.rule);

@@ -66,7 +66,7 @@ impl Root {
     }
 
     /// The file `path`, to be read in the middle: slides are too large to be read whole. The error is a reason for the report.
-    pub(super) fn part(&self, path: &str) -> Result<FilePart, String> {
+    pub(crate) fn part(&self, path: &str) -> Result<FilePart, String> {
         let path = inside(path).ok_or("its path leads out of the dataset's folder")?;
         match self {
             Self::Folder(folder) => folder.part(&path),

@@ -163,7 +163,7 @@ fn what_cannot_be_read_as_a_slide_is_a_row_of_the_report() {
 #[test]
 fn a_folder_of_slides_is_described_and_built() {
     let bench = Bench::new();
-    for (name, bytes) in [("patient-1/a.svs", SVS), ("patient-2/b.ome.tif", OME)] {
+    for (name, bytes) in [("patient-1/a.svs", SVS), ("patient-1/b.ome.tif", OME), ("patient-2/c.svs", SVS)] {
         bench.write("scans", name, bytes);
     }
     bench.save("scans", "label.png", &RgbImage::new(40, 30));
@@ -173,7 +173,7 @@ fn a_folder_of_slides_is_described_and_built() {
     assert!(described.status.success(), "{}", stderr(&described));
     let text = std::fs::read_to_string(yaml).expect("a description");
     for said in [
-        "2 whole slides with 2 levels, the largest 480 × 352 px",
+        "3 whole slides with 2 levels, the largest 480 × 352 px",
         "the finest level has 0.2500 µm per pixel",
         "slides: {}",
         "level_um_per_px: 1.000",
@@ -199,8 +199,8 @@ fn a_folder_of_slides_is_described_and_built() {
         "32",
     ]);
     assert!(built.status.success(), "{}\n{text}", stderr(&built));
-    let groups: BTreeSet<String> = bench.open("set").metas().map(|row| row.group.to_string()).collect();
-    assert_eq!(groups.len(), 2, "{groups:?}");
+    let images: BTreeSet<String> = bench.open("set").metas().map(|row| row.image.to_string()).collect();
+    assert_eq!(images.len(), 3, "{images:?}");
 }
 
 /// A scan among pictures of a camera is left out, and the description says so.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use datasets::describing::{Draft, describe as describe_folder};
+use datasets::schema::Source;
 use imaging::picture_table::{PictureTable, Row, Tile};
 
 use crate::cli::DescribeArgs;
@@ -33,7 +34,7 @@ pub(crate) fn describe(args: &DescribeArgs) -> Result<String> {
     let mut text = yaml.clone();
     if let Some(file) = &args.out {
         write_new(file, &yaml)?;
-        text = next_steps(file, args, &source.name, has_labels);
+        text = next_steps(file, args, &source, has_labels);
     }
     if let Some(file) = &args.sheet {
         let note = if has_labels { LABELLED } else { UNLABELLED };
@@ -59,14 +60,16 @@ fn write_new(file: &Path, yaml: &str) -> Result<()> {
 }
 
 /// What to do with a description: read it, then build. Without labels there are patches, or cells that are found in the pixels.
-fn next_steps(file: &Path, args: &DescribeArgs, name: &str, has_labels: bool) -> String {
-    let (file, root) = (file.display(), format!("--root {name}={}", args.folder.display()));
+fn next_steps(file: &Path, args: &DescribeArgs, source: &Source, has_labels: bool) -> String {
+    let (file, root) = (file.display(), format!("--root {}={}", source.name, args.folder.display()));
     let product = if has_labels { "cells" } else { "patches" };
     let mut text = format!(
         "description: {file}\nRead and correct it: its comments say what was guessed and what is unknown. The most important line is \
          `group`: it says which images are of one patient or slide. Then\nshard-builder build {file} {root} --out SET --product {product} --verify"
     );
-    if !has_labels {
+    if source.slides.is_some() {
+        text.push_str("\nThis cuts the fields of the slides that show smear into squares (patches).");
+    } else if !has_labels {
         text.push_str(&format!(
             "\nNo labels were found, so this cuts the images into squares (patches). For single cells, first see which diameter finds them (in \
              pixels, here 40):\nshard-builder segment {file} {root} --diameter 40 --out CELLS\n\

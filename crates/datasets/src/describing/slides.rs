@@ -141,7 +141,7 @@ impl FoundSlides {
             let all: Vec<String> = self.of_levels.iter().map(|um| format!("{um:.3}")).collect();
             let _ = writeln!(
                 text,
-                "# Guessed: the finest level is read. The levels of the first slide have {} µm per pixel.\n\
+                "# guessed: the finest level is read. The levels of the first slide have {} µm per pixel.\n\
                  # Possible: slides: {{ level_um_per_px: {coarser:.3} }}, to read a coarser one",
                 all.join(", ")
             );

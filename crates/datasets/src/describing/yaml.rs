@@ -73,7 +73,8 @@ pub(super) fn written(
     let mut text =
         String::from("# A first description, written by `shard-builder describe`: read each line and correct it.\n");
     let unknown = if licence.is_none() { "title, home, licence" } else { "title, home" };
-    let _ = writeln!(text, "# Could not tell: {unknown}, citation, modality, stain, magnification, um_per_px.");
+    let scale = if found.slides.is_some() { "" } else { ", um_per_px" };
+    let _ = writeln!(text, "# Could not tell: {unknown}, citation, modality, stain, magnification{scale}.");
     text.push_str(&head(name, licence.map_or("unknown", |(licence, _)| licence)));
     text.push_str(
         "# `own` are images of your own. For a public dataset choose another value (docs/sources.md, `membership`).\n",

@@ -177,7 +177,7 @@ fn a_folder_of_slides_is_described_and_built() {
         "the finest level has 0.2500 µm per pixel",
         "slides: {}",
         "level_um_per_px: 1.000",
-        "**/*.png: these are no whole slides",
+        "**/*.png: these are not whole slides",
         "group: { by: folder, up: 1 }",
     ] {
         assert!(text.contains(said), "{said:?} is missing in\n{text}");

@@ -1,4 +1,4 @@
-//! Whole slides in an unknown folder: which files they are, how fine they are, and what cannot be told of them.
+//! Whole slides in an unknown folder: which files they are, how fine they are, and what their files do not say.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -91,7 +91,7 @@ impl FoundSlides {
         let of_others = endings(&mut found.images.iter().filter(|path| !own.contains(path)));
         let are_slides = slides >= self.others;
         let (kept, left) = if are_slides { (&of_slides, &of_others) } else { (&of_others, &of_slides) };
-        let what = if are_slides { "no whole slides" } else { "whole slides" };
+        let what = if are_slides { "not whole slides" } else { "whole slides" };
         for ending in left.difference(kept) {
             let glob = format!("**/*{ending}");
             found

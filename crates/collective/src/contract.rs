@@ -2,7 +2,8 @@
 //! time, and [`check_abort`] last, on a world that it then throws away.
 
 use crate::{
-    Buffer, Collective, CollectiveError, Op, Reducer, broadcast_, broadcast_bytes, max_, mean_, sum_, sum_numbers,
+    Buffer, Collective, CollectiveError, Dtype, Op, Reducer, broadcast_, broadcast_bytes, max_, mean_, sum_,
+    sum_numbers,
 };
 use tch::{Device, Kind, Tensor};
 use torch_shim::autograd;
@@ -144,7 +145,23 @@ fn check_started(peers: &dyn Collective, device: Device) -> Result<(), Collectiv
             autograd::reset_grad(t)?;
         }
     }
-    Ok(())
+    check_lowered(peers, device)
+}
+
+/// Gradients that travel as bf16: each rank's are rounded, then summed, and the sum is what bf16 holds of it.
+fn check_lowered(peers: &dyn Collective, device: Device) -> Result<(), CollectiveError> {
+    let leaf = Tensor::ones([300_000], (Kind::Float, device)).set_requires_grad(true);
+    let mut reducer = Reducer::new(vec![leaf.shallow_clone()], vec![0]).sent_as(Some(Kind::BFloat16));
+    // Rounded to 8 bits, 1 + 2⁻¹⁰ is 1: the sum is the number of ranks, to the bit.
+    let factor = 1.0 + 2.0_f64.powi(-10);
+    let loss = (&leaf * factor).sum(Kind::Float);
+    let (sums, transfer) = reducer.sum_during::<CollectiveError>(peers, || Ok(autograd::backward(&loss, None)?))?;
+    let world = peers.world();
+    let expected = if world == 1 { factor } else { world as f64 };
+    expect("a gradient that travelled as bf16", &sums[0], &sums[0].full_like(expected));
+    let bytes = if world == 1 { 0 } else { 300_000 * peers.bytes_of_element(Dtype::Bf16) as u64 };
+    assert_eq!((transfer.bytes, sums[0].kind()), (bytes, Kind::Float));
+    Ok(autograd::reset_grad(&leaf)?)
 }
 
 /// Infinities and NaN must come through: a step with one is to be refused on all ranks alike.

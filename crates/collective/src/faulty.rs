@@ -1,6 +1,6 @@
 //! An adapter that fails or dawdles at a chosen call, to test what a lost peer does to the caller.
 
-use crate::{AbortReason, Buffer, Collective, CollectiveError, Op, Pending};
+use crate::{AbortReason, Buffer, Collective, CollectiveError, Dtype, Op, Pending};
 use std::{
     sync::{
         Arc,
@@ -82,6 +82,9 @@ impl<C: Collective> Collective for Faulty<C> {
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.meet()?;
         self.inner.barrier()
+    }
+    fn bytes_of_element(&self, dtype: Dtype) -> usize {
+        self.inner.bytes_of_element(dtype)
     }
     fn abort_reason(&self) -> Option<Arc<AbortReason>> {
         self.inner.abort_reason()

@@ -183,6 +183,10 @@ pub trait Collective: Send + Sync + Debug {
     /// # Errors
     /// A lost or aborted peer.
     fn barrier(&self) -> Result<(), CollectiveError>;
+    /// Bytes in which an element of `dtype` travels to be summed: its own size, unless the backend sends it wider.
+    fn bytes_of_element(&self, dtype: Dtype) -> usize {
+        dtype.size()
+    }
     /// Where a backend that sees beside its calls that the world has ended keeps the reason: a call of this rank may still be
     /// stuck in a library then.
     fn abort_reason(&self) -> Option<Arc<AbortReason>> {

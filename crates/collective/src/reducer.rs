@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use torch_shim::{ShimError, autograd};
 
 /// Largest bucket: long enough to fill a link.
@@ -44,6 +44,8 @@ pub struct Reducer {
     leaves: Vec<Tensor>,
     /// Indices into `leaves`, first finished by backward first.
     order: Vec<usize>,
+    /// The dtype in which gradients travel, where it is not their own.
+    sent_as: Option<Kind>,
     /// Made when a world of more than one asks for it.
     shared: Option<Arc<Mutex<Shared>>>,
 }
@@ -63,6 +65,8 @@ unsafe impl Send for Peers {}
 struct Bucket {
     /// The gradients, one after the other.
     flat: Tensor,
+    /// What travels in their place, of the same length.
+    lowered: Option<Tensor>,
     /// Where each lies in `flat`: the leaf's index, and a view of its shape.
     slots: Vec<(usize, Tensor)>,
     arrived: Vec<bool>,
@@ -90,7 +94,14 @@ impl Reducer {
         let mut seen = order.clone();
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..leaves.len()), "each leaf stands once in the order");
-        Self { leaves, order, shared: None }
+        Self { leaves, order, sent_as: None, shared: None }
+    }
+
+    /// The same, whose gradients travel as `kind` where there is one, which has fewer bits than their own dtype: each rank rounds its
+    /// gradients to it, the backend sums them, and the sums go back to their own dtype. A world of one sends nothing and rounds nothing.
+    #[must_use]
+    pub fn sent_as(self, kind: Option<Kind>) -> Self {
+        Self { sent_as: kind, ..self }
     }
 
     /// Runs `backward`, and gives the gradients summed over all ranks, of the shapes and in the order of the leaves;
@@ -131,7 +142,7 @@ impl Reducer {
 
     fn shared(&mut self) -> Result<&Arc<Mutex<Shared>>, ShimError> {
         if self.shared.is_none() {
-            let shared = Arc::new(Mutex::new(Shared::new(&self.leaves, &self.order)));
+            let shared = Arc::new(Mutex::new(Shared::new(&self.leaves, &self.order, self.sent_as)));
             for (leaf, t) in self.leaves.iter().enumerate() {
                 let shared = Arc::clone(&shared);
                 autograd::on_grad_accumulated(t, move || lock(&shared).arrived(leaf))?;
@@ -189,8 +200,15 @@ impl Drop for Running<'_> {
     }
 }
 
+impl Bucket {
+    /// The memory that travels.
+    fn sent(&mut self) -> &mut Tensor {
+        self.lowered.as_mut().unwrap_or(&mut self.flat)
+    }
+}
+
 impl Shared {
-    fn new(leaves: &[Tensor], order: &[usize]) -> Self {
+    fn new(leaves: &[Tensor], order: &[usize], sent_as: Option<Kind>) -> Self {
         let bytes = |leaf: usize| leaves[leaf].numel() * leaves[leaf].kind().elt_size_in_bytes();
         let total: usize = order.iter().map(|leaf| bytes(*leaf)).sum();
         let size = (total / BUCKETS).clamp(SMALLEST_BUCKET, LARGEST_BUCKET);
@@ -219,7 +237,8 @@ impl Shared {
             for (slot, (leaf, _)) in slots.iter().enumerate() {
                 places[*leaf] = (number, slot);
             }
-            buckets.push(Bucket { flat, arrived: vec![false; slots.len()], slots, pending: None });
+            let lowered = sent_as.map(|kind| flat.zeros_like().to_kind(kind));
+            buckets.push(Bucket { flat, lowered, arrived: vec![false; slots.len()], slots, pending: None });
         }
         let leaves = leaves.iter().map(Tensor::shallow_clone).collect();
         Self { leaves, places, buckets, next: 0, peers: None, failed: None }
@@ -272,10 +291,13 @@ impl Shared {
         let Some(Peers(peers)) = self.peers else { return Ok(()) };
         let bucket = &mut self.buckets[self.next];
         self.next += 1;
+        if let Some(lowered) = &mut bucket.lowered {
+            tch::no_grad(|| lowered.copy_(&bucket.flat));
+        }
         // SAFETY: `sum_during` holds the reference that this pointer was made of, and takes it back before it returns.
         let peers = unsafe { &*peers };
         // SAFETY: the buffer belongs to the bucket, is not touched before `finish`, and is leaked if anything fails.
-        bucket.pending = Some(unsafe { peers.start_all_reduce(Buffer::of(&mut bucket.flat)?, Op::Sum) }?);
+        bucket.pending = Some(unsafe { peers.start_all_reduce(Buffer::of(bucket.sent())?, Op::Sum) }?);
         Ok(())
     }
 
@@ -299,7 +321,14 @@ impl Shared {
             if let Some(pending) = bucket.pending.take() {
                 transfer.seconds += pending.finish()?;
             }
-            transfer.bytes += (bucket.flat.numel() * bucket.flat.kind().elt_size_in_bytes()) as u64;
+            let dtype = bucket.sent().kind().try_into()?;
+            if let Some(Peers(peers)) = self.peers {
+                // SAFETY: as in `start_next`: the reference is taken back when `sum_during` returns.
+                transfer.bytes += (bucket.flat.numel() * unsafe { &*peers }.bytes_of_element(dtype)) as u64;
+            }
+            if let Some(lowered) = &bucket.lowered {
+                tch::no_grad(|| bucket.flat.copy_(lowered));
+            }
         }
         transfer.exposed_s = began.elapsed().as_secs_f64();
         Ok(transfer)

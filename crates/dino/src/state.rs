@@ -9,7 +9,7 @@ use crate::{
     weights::{self, Adopted},
 };
 use collective::{Collective, Reducer, max_};
-use run_spec::config::{Loss, Optim, Precision, TrainConfig};
+use run_spec::config::{Loss, Optim, Precision, TrainConfig, Wire};
 use run_spec::plan::Place;
 use tch::{Device, Kind, Tensor};
 use torch_shim::optimise;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub gradient_accumulation: u64,
     /// Each rank holds and updates its share of the moments.
     pub zero1: bool,
+    /// The dtype in which gradients travel between ranks.
+    pub wire: Wire,
     /// Seed of stochastic depth.
     pub seed: u64,
 }
@@ -49,6 +51,7 @@ impl Settings {
             activation_checkpointing: config.train.activation_checkpointing,
             gradient_accumulation: config.train.gradient_accumulation,
             zero1: config.train.zero1,
+            wire: config.train.wire,
             seed: config.seed,
         }
     }
@@ -183,7 +186,8 @@ impl State {
         let scaler =
             (settings.half() == Some(Kind::Half)).then_some(Scaler { scale: settings.optim.loss_scale, good_steps: 0 });
         let leaves = student.params.tensors().iter().map(Tensor::shallow_clone).collect();
-        let reducer = Reducer::new(leaves, student.params.backward_order(architecture.backbone.depth));
+        let order = student.params.backward_order(architecture.backbone.depth);
+        let reducer = Reducer::new(leaves, order).sent_as((settings.wire == Wire::Bf16).then_some(Kind::BFloat16));
         Ok(Self {
             architecture,
             scaler,

@@ -26,7 +26,7 @@ pub use sections::{
 };
 pub use words::{
     Centering, ChannelOrder, Collective, Device, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision,
-    Sampling,
+    Sampling, Wire,
 };
 
 /// Everything that decides what a training run computes.

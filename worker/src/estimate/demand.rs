@@ -1,7 +1,7 @@
 //! What one rank must do in a step: operations, bytes for its peers, and the time of both.
 
 use dino::Architecture;
-use run_spec::config::TrainConfig;
+use run_spec::config::{TrainConfig, Wire};
 
 use super::{Accelerator, Span};
 use crate::doctor::flops;
@@ -26,10 +26,11 @@ impl Demand {
         let again = if config.train.activation_checkpointing { recomputed(config, images as f64) } else { 0.0 };
         // A ring sends each gradient twice, but for the own part.
         let all_others = (ranks as f64 - 1.0) / ranks as f64 * 4.0 * parameters as f64;
+        let of_gradients = if config.train.wire == Wire::Bf16 { all_others / 2.0 } else { all_others };
         Self {
             parameters,
             flops: flops::of_step(config, images as f64) + again,
-            gradient_bytes: 2.0 * all_others,
+            gradient_bytes: 2.0 * of_gradients,
             weight_bytes: if config.train.zero1 { all_others } else { 0.0 },
         }
     }

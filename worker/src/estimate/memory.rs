@@ -8,7 +8,7 @@ use dino::{
     Architecture,
     backbone::{BackboneShape, Feed},
 };
-use run_spec::config::{Precision, TrainConfig};
+use run_spec::config::{Precision, TrainConfig, Wire};
 use serde::Serialize;
 
 use super::{Accelerator, demand};
@@ -43,6 +43,7 @@ impl Memory {
         let lowered = if half { p * 2.0 } else { 0.0 };
         // With peers, gradients are copied into buckets.
         let buckets = if ranks > 1 { 2.0 } else { 1.0 };
+        let lowered_buckets = if ranks > 1 && config.train.wire == Wire::Bf16 { 2.0 * p } else { 0.0 };
         let target_rows = (all.global + all.masked) * config.head.prototypes as f64;
         let pixels = |crops: f64, side: i64| crops * 3.0 * (side * side) as f64 * 4.0;
         let batch = pixels(all.global, config.crops.global_size) + pixels(all.local, config.crops.local_size);
@@ -50,7 +51,7 @@ impl Memory {
             weights: 2.0 * p * wide + lowered,
             // With the exchange of weights comes one stretch of them, when activations are gone.
             moments: 2.0 * p * wide / if config.train.zero1 { ranks as f64 } else { 1.0 },
-            gradients: p * wide * buckets,
+            gradients: p * wide * buckets + lowered_buckets,
             activations: activations(config, &shape, &crops, half, wide),
             targets: target_rows * wide,
             heads: heads(config, &crops, wide) + logits(config, &crops),

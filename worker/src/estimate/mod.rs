@@ -303,6 +303,9 @@ mod tests {
         assert!((plain.memory.total() - shared.memory.total() - saved).abs() < 1.0, "7 of 8 bytes a parameter");
         assert!((shared.wire_bytes_per_step / plain.wire_bytes_per_step - 1.5).abs() < 1e-9);
         assert!(shared.hours.least > plain.hours.least && shared.checkpoint_bytes == plain.checkpoint_bytes);
+        let lowered = of(&["train.wire=bf16"], "8");
+        assert_eq!(lowered.wire_bytes_per_step * 2.0, plain.wire_bytes_per_step);
+        assert_eq!(lowered.memory.total(), plain.memory.total() + 2.0 * plain.parameters as f64);
         let (plain, alone) = (of(&[], "1"), of(&["train.zero1=true"], "1"));
         assert_eq!(plain.memory.total(), alone.memory.total(), "one rank holds all");
         assert_eq!(alone.wire_bytes_per_step, 0.0);

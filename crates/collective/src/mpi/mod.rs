@@ -153,6 +153,10 @@ impl Collective for Mpi {
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.run(Work::Barrier)
     }
+    /// MPI knows no bf16: it is summed in f32 copies.
+    fn bytes_of_element(&self, dtype: Dtype) -> usize {
+        if dtype == Dtype::Bf16 { Dtype::F32.size() } else { dtype.size() }
+    }
     fn abort_reason(&self) -> Option<Arc<AbortReason>> {
         Some(Arc::clone(&self.abort_reason))
     }

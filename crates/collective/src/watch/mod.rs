@@ -10,7 +10,7 @@ mod judge;
 mod round;
 
 use crate::{
-    AbortReason, Buffer, Collective, CollectiveError, Op, Pending, broadcast_bytes,
+    AbortReason, Buffer, Collective, CollectiveError, Dtype, Op, Pending, broadcast_bytes,
     rendezvous::{
         Here, RendezvousError,
         frames::{FrameKind, Hello},
@@ -283,6 +283,9 @@ impl Collective for Watched {
     }
     fn barrier(&self) -> Result<(), CollectiveError> {
         self.call("barrier".to_owned(), |inner| inner.barrier())
+    }
+    fn bytes_of_element(&self, dtype: Dtype) -> usize {
+        self.inner().bytes_of_element(dtype)
     }
     fn abort_reason(&self) -> Option<Arc<AbortReason>> {
         self.inner().abort_reason()

@@ -46,7 +46,24 @@ const LATER: [&str; 9] = [
 ];
 
 /// Keys that came after digests were written down, each with the value that leaves things as they were: with that value no digest covers them, so those stay.
-const SINCE: [(&str, f64); 1] = [("/loss/sigreg_weight", 0.0)];
+const SINCE: [(&str, Neutral); 2] =
+    [("/loss/sigreg_weight", Neutral::Number(0.0)), ("/train/wire", Neutral::Word("as_computed"))];
+
+/// A value that leaves things as they were.
+#[derive(Debug, Clone, Copy)]
+enum Neutral {
+    Number(f64),
+    Word(&'static str),
+}
+
+impl Neutral {
+    fn is(self, value: &Value) -> bool {
+        match self {
+            Self::Number(number) => value.as_f64() == Some(number),
+            Self::Word(word) => value.as_str() == Some(word),
+        }
+    }
+}
 
 /// Keys that decide about a model before it is trained.
 const UNTRAINED: [&str; 2] = ["/model", "/crops/global_size"];
@@ -190,7 +207,7 @@ impl From<Value> for ArmConfig {
 
 /// The keys of a configuration that count in digests.
 fn counted(config: &Value) -> Value {
-    let as_before = |(key, value): &&(&str, f64)| config.pointer(key).and_then(Value::as_f64) == Some(*value);
+    let as_before = |(key, neutral): &&(&str, Neutral)| config.pointer(key).is_some_and(|value| neutral.is(value));
     let unchanged: Vec<&str> = SINCE.iter().filter(as_before).map(|(key, _)| *key).collect();
     without(&without(config, &LATER), &unchanged)
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision, Sampling};
+use super::words::{Centering, DinoNormaliser, Ffn, Interpolation, KoleoExclude, Pipeline, Precision, Sampling, Wire};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
@@ -236,6 +236,8 @@ section! {
         /// Each rank holds and updates an equal part of AdamW's moments instead of all (ZeRO-1), so that a GPU needs less memory. The
         /// step stays the same.
         zero1: bool = false,
+        /// The dtype in which gradients travel between ranks. `bf16` halves the bytes over NCCL, and rounds each rank's gradients to 8 bits before they are summed.
+        wire: Wire = Wire::AsComputed,
         /// Threads of a rank for tensors; 0 means all cores.
         threads: u64 = 0,
         /// Threads of a rank for decoding and augmenting; 0 means all cores.

@@ -147,3 +147,12 @@ word_enum! {
         F16 = "f16",
     }
 }
+word_enum! {
+    /// The dtype in which gradients travel between ranks.
+    Wire {
+        /// That in which they are computed: f32, or f64 in a run of `f64`.
+        AsComputed = "as_computed",
+        /// bfloat16.
+        Bf16 = "bf16",
+    }
+}

@@ -100,8 +100,9 @@ impl Reducer {
     /// The same, whose gradients travel as `kind` where there is one, which has fewer bits than their own dtype: each rank rounds its
     /// gradients to it, the backend sums them, and the sums go back to their own dtype. A world of one sends nothing and rounds nothing.
     #[must_use]
-    pub fn sent_as(self, kind: Option<Kind>) -> Self {
-        Self { sent_as: kind, ..self }
+    pub fn sent_as(mut self, kind: Option<Kind>) -> Self {
+        self.sent_as = kind;
+        self
     }
 
     /// Runs `backward`, and gives the gradients summed over all ranks, of the shapes and in the order of the leaves;

@@ -6,8 +6,8 @@ mod calls;
 mod jobs;
 
 use crate::{
-    Buffer, Collective, CollectiveError, ControlChannel, Launch, Op, Patience, Pending, abort_reason::AbortReason,
-    broadcast_bytes,
+    Buffer, Collective, CollectiveError, ControlChannel, Dtype, Launch, Op, Patience, Pending,
+    abort_reason::AbortReason, broadcast_bytes,
 };
 use jobs::{Job, OnFailure, Work};
 use std::{

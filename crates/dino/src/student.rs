@@ -6,7 +6,7 @@ use crate::{
     batch::SubBatch,
     koleo::{self, koleo},
     losses::DinoWeights,
-    projection::Projection,
+    projection::{self, Arithmetic, Projection},
     sigreg::{self, sigreg},
     targets::PartTargets,
 };
@@ -102,15 +102,18 @@ impl State {
         let total = share.total as f64;
         let (dino_layer, ibot_layer) = self.student.last_layers();
         let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let project = |layer| Projection::new(layer, self.settings.half(), loss.student_temp, scale);
+        let block_bytes = projection::block_bytes(self.device);
+        let arithmetic = Arithmetic { half: self.settings.half(), temp: loss.student_temp, scale, block_bytes };
+        let project = |layer| Projection::new(layer, arithmetic);
         let (mut dino, mut own) = (project(dino_layer), ibot_layer.map(project));
         // A mean over the global batch: every row has the same weight, whatever rank it lies on.
         let even = |rows: &Tensor, weight: f64| Tensor::full([rows.size()[0]], weight, (kind, self.device));
 
-        // Row j of the student is a crop, row j of the flipped targets the other crop of the same image.
-        let swapped = targets.cls.flip([0]).flatten(0, 1); // [2B, K]
-        let weight = even(&swapped, weights.global / (2.0 * total));
-        let global = dino.cross_entropy(&outputs.cls.unsqueeze(0), &swapped, &weight, loss.dino_weight);
+        // Row j of the targets is a crop, row j of the swapped student the other crop of the same image.
+        let cls = targets.cls.flatten(0, 1); // [2b, K]
+        let swapped = outputs.cls.view([2, share.images, -1]).flip([0]).view([1, 2 * share.images, -1]); // [1, 2b, P]
+        let weight = even(&cls, weights.global / (2.0 * total));
+        let global = dino.cross_entropy(&swapped, &cls, &weight, loss.dino_weight);
         let mut objective = global.objective;
         let mut dino_local = zero();
         if let Some(rows) = &outputs.local {

@@ -179,6 +179,15 @@ T* shim_foreach_norm(size_t n, T* const* a) {
   });
 }
 
+// --- threads
+// Runs `f` at once on each thread that ATen's kernels may use, and returns when all have. This file is compiled without OpenMP, as a
+// second runtime would bring a second set of threads: LibTorch's own is asked by name. Without it the calling thread does all.
+void shim_parallel(void (*f)(void*), void* ctx) {
+  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+  static const auto parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  if (parallel && at::get_num_threads() > 1) parallel(f, ctx, 0, 0); else f(ctx);
+}
+
 // --- devices
 // 1 = open, 0 = there is no such library, -1 = it is there and does not load.
 int shim_open_cuda() {

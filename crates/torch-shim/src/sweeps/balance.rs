@@ -93,9 +93,10 @@ impl Balance {
 
     /// The masses of all parts, each times its factor, added up.
     fn mass(&self, factors: &[f32]) -> Tensor {
-        let mut sums = vec![0.0; self.width];
+        let (masses, width) = (&self.masses, self.width);
+        let mut sums = vec![0.0; width];
         each(sums.chunks_mut(STRETCH).enumerate().collect(), |(i, sums)| {
-            for (mass, &factor) in self.masses.chunks_exact(self.width).zip(factors) {
+            for (mass, &factor) in masses.chunks_exact(width).zip(factors) {
                 add_scaled(sums, &mass[i * STRETCH..][..sums.len()], factor);
             }
         });

@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// of a run, are the same on any machine (docs/adr/0036).
 pub fn block_bytes(device: Device) -> i64 {
     match device {
-        Device::Cpu => 64 << 20,
+        Device::Cpu => 256 << 20,
         _ => 1 << 30,
     }
 }

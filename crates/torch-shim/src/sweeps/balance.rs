@@ -118,29 +118,33 @@ wide! {
 
 #[inline(always)]
 fn begin_body(row: &mut [f32], mass: &mut [f32], factor: f32, highest: f32) -> f32 {
-    let top = row.chunks(STRETCH).fold(f32::NEG_INFINITY, |top, stretch| top.max(largest(stretch)));
+    let top = largest(row);
     let (kept, weight) = match top > highest {
         true => (exp((highest - top) * factor), 1.0),
         false => (1.0, exp((top - highest) * factor)),
     };
-    let one = |s: &mut f32, m: &mut f32| {
-        *s = exp((*s - top) * factor);
-        *m = m.mul_add(kept, *s * weight);
-    };
-    let ((s, s_rest), (m, m_rest)) = (row.as_chunks_mut::<LANES>(), mass.as_chunks_mut::<LANES>());
-    for (s, m) in s.iter_mut().zip(m) {
+    let ((whole, rest), (sums, sums_rest)) = (row.as_chunks_mut::<LANES>(), mass.as_chunks_mut::<LANES>());
+    for (s, m) in whole.iter_mut().zip(sums) {
         for l in 0..LANES {
-            one(&mut s[l], &mut m[l]);
+            let e = exp((s[l] - top) * factor);
+            s[l] = e;
+            m[l] = m[l].mul_add(kept, e * weight);
         }
     }
-    s_rest.iter_mut().zip(m_rest).for_each(|(s, m)| one(s, m));
+    for (s, m) in rest.iter_mut().zip(sums_rest) {
+        *s = exp((*s - top) * factor);
+        *m = m.mul_add(kept, *s * weight);
+    }
     if top > highest { top } else { highest }
 }
 
 /// The reciprocal of a row's sum where its columns are scaled by `column`.
 #[inline(always)]
 fn scale_of(row: &[f32], column: &[f32]) -> f32 {
-    let sum: f64 = row.chunks(STRETCH).zip(column.chunks(STRETCH)).map(|(row, column)| dot(row, column)).sum();
+    let mut sum = 0.0;
+    for (row, column) in row.chunks(STRETCH).zip(column.chunks(STRETCH)) {
+        sum += dot(row, column);
+    }
     // A sum that is no number stays none.
     let sum = if sum < TINY { TINY } else { sum };
     (1.0 / sum) as f32
@@ -154,10 +158,103 @@ fn add_row_body(mass: &mut [f32], row: &[f32], column: &[f32]) {
 #[inline(always)]
 fn scale_row_body(row: &mut [f32], column: &[f32]) {
     let scale = scale_of(row, column);
-    row.iter_mut().zip(column).for_each(|(q, column)| *q = *q * column * scale);
+    for (q, column) in row.iter_mut().zip(column) {
+        *q = *q * column * scale;
+    }
 }
 
 #[inline(always)]
 fn add_scaled_body(sums: &mut [f32], mass: &[f32], factor: f32) {
-    sums.iter_mut().zip(mass).for_each(|(sum, mass)| *sum = mass.mul_add(factor, *sum));
+    for (sum, mass) in sums.iter_mut().zip(mass) {
+        *sum = mass.mul_add(factor, *sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+    /// A fixed, uneven pattern between −`height` and `height`.
+    fn pattern(n: i64, k: i64, height: f64) -> Tensor {
+        ((Tensor::arange(n * k, F64) * 1.7).sin() * height).view([n, k]).to_kind(Kind::Float)
+    }
+
+    /// Three iterations as SwAV writes them, on one rank.
+    fn plain(logits: &Tensor, temp: f64) -> Tensor {
+        let mut q = (logits.to_kind(Kind::Double) / temp).softmax(1, Kind::Double);
+        // The scale of a row decides about the first masses: that of the exponentials themselves.
+        q = q * (logits.to_kind(Kind::Double) / temp).logsumexp([1].as_slice(), true).exp();
+        for _ in 0..3 {
+            q = &q / q.sum_dim_intlist([0].as_slice(), true, Kind::Double);
+            q = &q / q.sum_dim_intlist([1].as_slice(), true, Kind::Double);
+        }
+        q
+    }
+
+    fn swept(logits: &Tensor, temp: f64) -> Tensor {
+        let mut balance = Balance::of(logits.copy(), temp);
+        let mut mass = balance.first_mass(&balance.top());
+        for _ in 0..2 {
+            mass = balance.next_mass(&mass.reciprocal());
+        }
+        balance.finish(&mass.reciprocal())
+    }
+
+    #[test]
+    fn targets_are_those_of_operators_in_f64() {
+        // One part of rows, and many; one stretch of a row, and many.
+        for (n, k) in [(1, 3), (5, 33), (40, 4096), (200, 9001)] {
+            let logits = pattern(n, k, 0.5);
+            let (found, exact) = (swept(&logits, 0.05), plain(&logits, 0.05));
+            let gap = (&found - &exact).abs().max().double_value(&[]) / exact.max().double_value(&[]);
+            assert!(gap < 3e-6, "{n} × {k}: {gap:.1e}");
+        }
+    }
+
+    #[test]
+    fn rows_far_below_the_highest_keep_their_targets() {
+        // The second row's exponentials vanish beside those of the first, which is 200 above.
+        let logits = Tensor::cat(&[pattern(1, 50, 1.0) + 10.0, pattern(1, 50, 1.0)], 0);
+        let sums = swept(&logits, 0.05).sum_dim_intlist([1].as_slice(), false, Kind::Double);
+        assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let logits = pattern(150, 5000, 0.5);
+        let results = [1, 2, 5].map(|threads| {
+            tch::set_num_threads(threads);
+            swept(&logits, 0.05)
+        });
+        assert!(results.iter().all(|found| found.equal(&results[0])));
+    }
+
+    #[test]
+    fn narrow_registers_give_the_same_bits() {
+        let (mut wide, column) = (pattern(1, 5000, 0.5), pattern(1, 5000, 3.0).abs() + 1.0);
+        let (mut narrow, mut masses) = (wide.copy(), [vec![0.25; 5000], vec![0.25; 5000]]);
+        let [a, b] = &mut masses;
+        let column = values(&column);
+        let highest = begin(values_mut(&mut wide), a, 20.0, 0.1);
+        assert_eq!(highest, begin_body(values_mut(&mut narrow), b, 20.0, 0.1));
+        assert!(wide.equal(&narrow) && a == b);
+        add_row(a, values(&wide), column);
+        add_row_body(b, values(&narrow), column);
+        assert_eq!(a, b);
+        scale_row(values_mut(&mut wide), column);
+        scale_row_body(values_mut(&mut narrow), column);
+        assert!(wide.equal(&narrow));
+    }
+
+    #[test]
+    fn what_is_not_finite_spreads_as_in_operators() {
+        for broken in [f64::NAN, f64::INFINITY] {
+            let logits = pattern(40, 100, 0.5);
+            let _ = logits.get(1).get(40).fill_(broken);
+            assert!(swept(&logits, 0.05).sum(Kind::Double).double_value(&[]).is_nan());
+        }
+    }
 }

@@ -57,19 +57,17 @@ fn row_to_gradient_body(logits: &mut [f32], targets: &[f32]) -> f32 {
 /// Makes of logits `s` their gradient `exp(s − top) · inverse − t`, and gives `Σ t s`.
 #[inline(always)]
 fn subtract(s: &mut [f32], t: &[f32], top: f32, inverse: f32) -> f64 {
-    let one = |s: &mut f32, t: f32, lane: &mut f32| {
-        *lane = t.mul_add(*s, *lane);
-        *s = exp(*s - top).mul_add(inverse, -t);
-    };
     let mut lanes = [0.0; LANES];
     let ((whole, rest), (against, against_rest)) = (s.as_chunks_mut::<LANES>(), t.as_chunks::<LANES>());
     for (s, t) in whole.iter_mut().zip(against) {
         for l in 0..LANES {
-            one(&mut s[l], t[l], &mut lanes[l]);
+            lanes[l] = t[l].mul_add(s[l], lanes[l]);
+            s[l] = exp(s[l] - top).mul_add(inverse, -t[l]);
         }
     }
     for ((s, t), lane) in rest.iter_mut().zip(against_rest).zip(&mut lanes) {
-        one(s, *t, lane);
+        *lane = t.mul_add(*s, *lane);
+        *s = exp(*s - top).mul_add(inverse, -t);
     }
     total(&lanes)
 }

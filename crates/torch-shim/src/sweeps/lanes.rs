@@ -1,5 +1,8 @@
 //! Arithmetic on a stretch of a row. Sums and maxima run in lanes, which the compiler puts into wide registers; the lanes are added in
 //! f64, in their order.
+//!
+//! There are loops here and no closures: a closure is a function of its own, which the compiler need not inline, and which is then
+//! compiled without the caller's wide registers.
 
 /// Numbers that are worked on at once: four registers of eight, so that additions need not wait for each other.
 pub(super) const LANES: usize = 32;
@@ -47,8 +50,14 @@ pub(super) fn largest(stretch: &[f32]) -> f32 {
             lanes[l] = larger(values[l], lanes[l]);
         }
     }
-    lanes.iter_mut().zip(rest).for_each(|(lane, &value)| *lane = larger(value, *lane));
-    lanes.into_iter().fold(f32::NEG_INFINITY, |most, lane| larger(lane, most))
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = larger(value, *lane);
+    }
+    let mut most = f32::NEG_INFINITY;
+    for lane in lanes {
+        most = larger(lane, most);
+    }
+    most
 }
 
 /// `Σ exp(x − top)` over a stretch of at most [`STRETCH`] numbers.
@@ -61,7 +70,9 @@ pub(super) fn sum_of_exp(stretch: &[f32], top: f32) -> f64 {
             lanes[l] += exp(values[l] - top);
         }
     }
-    lanes.iter_mut().zip(rest).for_each(|(lane, &value)| *lane += exp(value - top));
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane += exp(value - top);
+    }
     total(&lanes)
 }
 
@@ -84,7 +95,11 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
 /// The sum of all lanes.
 #[inline(always)]
 pub(super) fn total(lanes: &[f32; LANES]) -> f64 {
-    lanes.iter().map(|&lane| f64::from(lane)).sum()
+    let mut sum = 0.0;
+    for &lane in lanes {
+        sum += f64::from(lane);
+    }
+    sum
 }
 
 #[cfg(test)]

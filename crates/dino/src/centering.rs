@@ -38,12 +38,7 @@ pub fn sinkhorn(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collecti
 }
 
 /// As [`sinkhorn`], one operator after the other.
-fn by_operators(
-    logits: Tensor,
-    temp: f64,
-    iterations: i64,
-    peers: &dyn Collective,
-) -> Result<Tensor, CollectiveError> {
+fn by_operators(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
     let (n, k) = logits.size2().expect("logits have two axes");
     let options = (logits.kind(), logits.device());
     let mut q = logits;

@@ -105,9 +105,11 @@ impl Projection {
         let (d, rows, after) = match narrow == kind {
             true => (d, rows * &factor, factor / scale),
             // Numbers as small as the gradient of a logit need their factor before they become half.
-            false => {
-                (wide::scaled_to_kind(&d, &factor, narrow), rows.to_kind(narrow), Tensor::full([1], 1.0 / scale, (kind, rows.device())))
-            }
+            false => (
+                wide::scaled_to_kind(&d, &factor, narrow),
+                rows.to_kind(narrow),
+                Tensor::full([1], 1.0 / scale, (kind, rows.device())),
+            ),
         };
         self.gradient = Some(wide::add_product(self.gradient.take(), &d.tr(), &rows, kind));
         (value, wide::product(&d, &self.lowered).to_kind(kind) * after)
@@ -181,6 +183,36 @@ mod tests {
     }
 
     #[test]
+    fn sweeps_in_f32_agree_with_the_plain_form_in_f64() {
+        let (k, width) = (5000, 16);
+        let leaf = |shape: &[i64], seed| noise(shape, seed).to_kind(Kind::Float).set_requires_grad(true);
+        let (rows, weight) = (leaf(&[3, 7, width], 1), leaf(&[k, width], 2));
+        let targets = (noise(&[7, k], 3) * 5.0).softmax(-1, Kind::Float);
+        let weights = noise(&[7], 4).abs().to_kind(Kind::Float);
+        // Three rows of each group to a block.
+        let small = Arithmetic { block_bytes: 4 * k * 9, ..PLAIN };
+        let mut projection = Projection::new(weight.shallow_clone(), small);
+        let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);
+        (sum.objective + projection.objective()).backward();
+
+        let exact = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let wide = [&rows, &weight].map(|t| exact(t).set_requires_grad(true));
+        let expected = plain(&wide[0], &wide[1], &exact(&targets), &exact(&weights), 0.1);
+        (&expected * 0.7).backward();
+        close(&sum.value, &expected.detach(), 1e-6);
+        close(&rows.grad(), &wide[0].grad(), 1e-5);
+        close(&weight.grad(), &wide[1].grad(), 1e-5);
+    }
+
+    #[test]
+    fn blocks_are_of_about_one_size() {
+        assert_eq!(
+            [(128, 616), (512, 616), (1000, 616), (0, 5), (8, 0)].map(|(most, n)| block_rows(most, n)),
+            [124, 308, 616, 1, 1]
+        );
+    }
+
+    #[test]
     fn no_rows_are_no_loss() {
         let weight = noise(&[8, 4], 2).set_requires_grad(true);
         let mut projection = Projection::new(weight.shallow_clone(), PLAIN);
@@ -199,7 +231,8 @@ mod tests {
         let weight = noise(&[64, 8], 2).to_kind(Kind::Float).set_requires_grad(true);
         let targets = noise(&[3, 64], 3).softmax(-1, Kind::Float);
         let weights = Tensor::from_slice(&[1e-8_f32; 3]);
-        let mut projection = Projection::new(weight.shallow_clone(), Arithmetic { half: Some(Kind::Half), scale: 65536.0, ..PLAIN });
+        let mut projection =
+            Projection::new(weight.shallow_clone(), Arithmetic { half: Some(Kind::Half), scale: 65536.0, ..PLAIN });
         let sum = projection.cross_entropy(&rows, &targets, &weights, 1.0);
         (projection.objective() * 65536.0).backward();
         let exact = noise(&[64, 8], 2).to_kind(Kind::Half).to_kind(Kind::Double).set_requires_grad(true);

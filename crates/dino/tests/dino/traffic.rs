@@ -70,8 +70,8 @@ impl Sizes {
         let [logits, weights, narrow] = self.elements();
         let (rows, sets) = (self.rows.iter().sum::<u64>(), self.rows.len() as u64);
         let teacher = logits + weights + narrow + (1 + 2 + 2 * iterations + 4) * logits;
-        let vectors = 2 * sets * self.prototypes * iterations + sets * self.prototypes
-            + (2 + 2 * iterations + 1) * rows;
+        let vectors =
+            2 * sets * self.prototypes * iterations + sets * self.prototypes + (2 + 2 * iterations + 1) * rows;
         let student = 10 * logits + (4 * self.blocks() - 1 + 4) * weights + 3 * narrow + rows;
         8 * (teacher + vectors + student)
     }

@@ -91,14 +91,19 @@ mod tests {
             let mut logits = pattern(groups * n, width);
             let targets = (pattern(n, width) * 0.7).softmax(-1, Kind::Float);
             let (s, t) = (logits.to_kind(Kind::Double), targets.to_kind(Kind::Double).repeat([groups, 1]));
-            let exact = s.logsumexp([1].as_slice(), false) - (&t * &s).sum_dim_intlist([1].as_slice(), false, Kind::Double);
+            let exact =
+                s.logsumexp([1].as_slice(), false) - (&t * &s).sum_dim_intlist([1].as_slice(), false, Kind::Double);
             assert!(fit(&logits) && fit(&targets));
             let losses = cross_entropy_(&mut logits, &targets);
             let gap = |found: &Tensor, exact: &Tensor| (found - exact).abs().max().double_value(&[]);
             assert!(gap(&losses, &exact) < 2e-6, "{width}: losses differ by {:.1e}", gap(&losses, &exact));
             let exact = s.softmax(1, Kind::Double) - t;
             let limit = 1e-6 * exact.abs().max().double_value(&[]);
-            assert!(gap(&logits, &exact) <= limit.max(1e-12), "{width}: gradients differ by {:.1e}", gap(&logits, &exact));
+            assert!(
+                gap(&logits, &exact) <= limit.max(1e-12),
+                "{width}: gradients differ by {:.1e}",
+                gap(&logits, &exact)
+            );
         }
     }
 

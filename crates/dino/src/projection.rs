@@ -8,7 +8,7 @@
 //! value: `d/ds −Σ_k t_k · log_softmax(s)_k = softmax(s)·Σ_k t_k − t`. What a row of that is multiplied by, be it a weight,
 //! the temperature or the scale of the loss, is applied where rows are P wide.
 
-use crate::wide;
+use crate::{DinoError, wide};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Most bytes of logits that exist at once on a device, in f32.
@@ -115,14 +115,14 @@ impl Projection {
         (value, wide::product(&d, &self.lowered).to_kind(kind) * after)
     }
 
-    /// A scalar `[]` whose gradient is, with respect to the weight, that of all sums so far.
-    pub fn objective(self) -> Tensor {
-        match self.gradient {
-            None => self.weight.sum(self.weight.kind()) * 0.0,
-            Some(gradient) => {
-                wide::with_gradient(&self.weight.to_kind(gradient.kind()), &gradient, 1.0 / self.arithmetic.scale)
-            }
-        }
+    /// A scalar `[]` whose gradient is, with respect to the weight, that of all sums so far; for one backward.
+    ///
+    /// # Errors
+    /// What LibTorch refuses.
+    pub fn objective(self) -> Result<Tensor, DinoError> {
+        let Some(gradient) = self.gradient else { return Ok(self.weight.sum(self.weight.kind()) * 0.0) };
+        let weight = self.weight.to_kind(gradient.kind());
+        Ok(wide::with_gradient(&weight, gradient, 1.0 / self.arithmetic.scale)?)
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         let mut projection = Projection::new(weight.shallow_clone(), PLAIN);
         let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);
         close(&sum.value, &expected.detach(), 1e-12);
-        (sum.objective + projection.objective()).backward();
+        (sum.objective + projection.objective().unwrap()).backward();
         close(&rows.grad(), &rows_grad, 1e-12);
         close(&weight.grad(), &weight_grad, 1e-12);
     }
@@ -193,7 +193,7 @@ mod tests {
         let small = Arithmetic { block_bytes: 4 * k * 9, ..PLAIN };
         let mut projection = Projection::new(weight.shallow_clone(), small);
         let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);
-        (sum.objective + projection.objective()).backward();
+        (sum.objective + projection.objective().unwrap()).backward();
 
         let exact = |t: &Tensor| t.detach().to_kind(Kind::Double);
         let wide = [&rows, &weight].map(|t| exact(t).set_requires_grad(true));
@@ -220,7 +220,7 @@ mod tests {
         let rows = Tensor::zeros([1, 0, 4], options).set_requires_grad(true);
         let sum = projection.cross_entropy(&rows, &Tensor::zeros([0, 8], options), &Tensor::zeros([0], options), 1.0);
         assert_eq!(sum.value.double_value(&[]), 0.0);
-        (sum.objective + projection.objective()).backward();
+        (sum.objective + projection.objective().unwrap()).backward();
         assert_eq!(weight.grad().abs().max().double_value(&[]), 0.0);
     }
 
@@ -234,7 +234,7 @@ mod tests {
         let mut projection =
             Projection::new(weight.shallow_clone(), Arithmetic { half: Some(Kind::Half), scale: 65536.0, ..PLAIN });
         let sum = projection.cross_entropy(&rows, &targets, &weights, 1.0);
-        (projection.objective() * 65536.0).backward();
+        (projection.objective().unwrap() * 65536.0).backward();
         let exact = noise(&[64, 8], 2).to_kind(Kind::Half).to_kind(Kind::Double).set_requires_grad(true);
         let wide = |t: &Tensor| t.detach().to_kind(Kind::Double);
         let expected = plain(&wide(&rows), &exact, &wide(&targets), &wide(&weights), 0.1);

@@ -127,9 +127,9 @@ impl State {
         let weight = &masked.weights / (2.0 * total);
         let layer = own.as_mut().unwrap_or(&mut dino);
         let ibot = layer.cross_entropy(&outputs.patches.unsqueeze(0), &targets.patches, &weight, loss.ibot_weight);
-        objective += ibot.objective + dino.objective();
+        objective += ibot.objective + dino.objective()?;
         if let Some(own) = own {
-            objective += own.objective();
+            objective += own.objective()?;
         }
         let (dino_global, ibot) = (global.value, ibot.value);
         let (koleo, koleo_objective) = match loss.koleo_weight {

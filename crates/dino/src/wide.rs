@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use tch::{Kind, Tensor};
-use torch_shim::sweeps;
+use torch_shim::{ShimError, autograd, sweeps};
 
 /// Bytes that operators over wide matrices have read and written on this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,11 +175,13 @@ pub(crate) fn divide_(rows: &mut Tensor, temp: f64) {
     }
 }
 
-/// A scalar whose gradient with respect to `weight` `[K, P]` is `gradient · factor`. Counts backward too, which multiplies the gradient by
-/// a number.
-pub(crate) fn with_gradient(weight: &Tensor, gradient: &Tensor, factor: f64) -> Tensor {
-    count(&[weight, gradient, gradient], &[gradient]);
-    weight.flatten(0, -1).dot(&gradient.flatten(0, -1)) * factor
+/// A scalar whose gradient with respect to `weight` `[K, P]` is `gradient · factor`. Counts backward, which multiplies the gradient by a number.
+///
+/// # Errors
+/// What LibTorch refuses.
+pub(crate) fn with_gradient(weight: &Tensor, gradient: Tensor, factor: f64) -> Result<Tensor, ShimError> {
+    count(&[&gradient], &[&gradient]);
+    Ok(autograd::with_gradient(weight, gradient)? * factor)
 }
 
 /// Targets of Sinkhorn-Knopp in the making, where sweeps take the logits.

@@ -24,6 +24,7 @@ unsafe extern "C" {
         drop: Drop,
     ) -> *mut C_tensor;
     pub(crate) fn shim_feed(x: *mut C_tensor, w: *mut C_tensor, b: *mut C_tensor, kind: i64) -> *mut C_tensor;
+    pub(crate) fn shim_with_gradient(x: *mut C_tensor, gradient: *mut C_tensor) -> *mut C_tensor;
     pub(crate) fn shim_fused_adamw(
         n: usize,
         p: *const *mut C_tensor,

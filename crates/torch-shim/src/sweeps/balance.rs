@@ -186,7 +186,7 @@ mod tests {
     fn plain(logits: &Tensor, temp: f64) -> Tensor {
         let mut q = (logits.to_kind(Kind::Double) / temp).softmax(1, Kind::Double);
         // The scale of a row decides about the first masses: that of the exponentials themselves.
-        q = q * (logits.to_kind(Kind::Double) / temp).logsumexp([1].as_slice(), true).exp();
+        q *= (logits.to_kind(Kind::Double) / temp).logsumexp([1].as_slice(), true).exp();
         for _ in 0..3 {
             q = &q / q.sum_dim_intlist([0].as_slice(), true, Kind::Double);
             q = &q / q.sum_dim_intlist([1].as_slice(), true, Kind::Double);

@@ -162,7 +162,7 @@ $(SLIDES)/.stamp: bench/slides/requirements.txt
 bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, compared with PyTorch's Gloo in the same run
 	@scripts/bench-ranks.sh $(INTEROP)/bin/python $(BIN)
 
-bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch (half an hour)
+bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch and under torch.compile (an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)
 
 parity-full: setup $(INTEROP)/.stamp ## compare one step of ViT-S, B, L, g at true depth with PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)

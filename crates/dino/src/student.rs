@@ -101,11 +101,7 @@ impl State {
         let (masked, share) = (&part.masked, &part.share);
         let total = share.total as f64;
         let (dino_layer, ibot_layer) = self.student.last_layers();
-        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let block_bytes = projection::block_bytes(self.device);
-        let arithmetic = Arithmetic { half: self.settings.half(), temp: loss.student_temp, scale, block_bytes };
-        let project = |layer| Projection::new(layer, arithmetic);
-        let (mut dino, mut own) = (project(dino_layer), ibot_layer.map(project));
+        let (mut dino, mut own) = (self.projection(dino_layer), ibot_layer.map(|layer| self.projection(layer)));
         // A mean over the global batch: every row has the same weight, whatever rank it lies on.
         let even = |rows: &Tensor, weight: f64| Tensor::full([rows.size()[0]], weight, (kind, self.device));
 
@@ -152,6 +148,17 @@ impl State {
             objective: objective + koleo_objective + sigreg_objective,
             parts: [dino_global, dino_local, ibot, koleo, sigreg],
         })
+    }
+
+    /// A last layer `[K, P]` with the student's temperature, ready for a step.
+    fn projection(&self, layer: Tensor) -> Projection {
+        let arithmetic = Arithmetic {
+            half: self.settings.half(),
+            temp: self.settings.loss.student_temp,
+            scale: self.scaler.map_or(1.0, |scaler| scaler.scale),
+            block_bytes: projection::block_bytes(self.device),
+        };
+        Projection::new(layer, arithmetic)
     }
 
     /// KoLeo of `features` `[2b, D]` within each crop of each loss group: this rank's part, and what it differentiates.

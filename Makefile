@@ -165,7 +165,7 @@ bench-ranks: build $(INTEROP)/.stamp ## what several processes cost, compared wi
 bench-loader: build ## images per second that a core reads, decodes and augments, and the cores that a GPU of each kind needs (SET=URI: your own set)
 	@scripts/bench-loader.sh $(BIN) $(SET)
 
-bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch (half an hour)
+bench-step: build $(INTEROP)/.stamp ## time and peak memory of a training step, and of the same step in plain PyTorch and under torch.compile (an hour)
 	@bench/step.sh $(INTEROP)/bin/python $(BIN)
 
 parity-full: setup $(INTEROP)/.stamp ## compare one step of ViT-S, B, L, g at true depth with PyTorch (SIZES="small base" for some; g needs some 26 GB, swap counts)

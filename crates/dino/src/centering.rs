@@ -5,6 +5,7 @@
 //! Shapes: N rows on this rank, which may differ between ranks and be 0; K prototypes. Sums run over *all* ranks;
 //! nothing here knows how many there are. Everything is computed in at least f32, outside any graph.
 
+use crate::wide::{self, Balance};
 use collective::{Collective, CollectiveError, max_, sum_};
 use tch::Tensor;
 
@@ -21,32 +22,59 @@ const TINY: f64 = 1e-34;
 /// its own maximum, and the maxima, below the largest of all ranks, are where the scaling of rows starts: the same
 /// numbers, which can neither overflow nor lose a row. Checked in `tests/golden/step`.
 ///
+/// The doubly scaled matrix is diag(row) · exponentials · diag(column): only the two vectors change, and the matrix is scaled once.
+///
 /// # Errors
 /// A lost peer.
 pub fn sinkhorn(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
+    if iterations < 1 {
+        return by_operators(logits, temp, iterations, peers);
+    }
+    // Another rank may have no rows, and goes by operators: both ways ask the peers for the same sums.
+    match Balance::of(logits, temp) {
+        Ok(balance) => by_sweeps(balance, iterations, peers),
+        Err(logits) => by_operators(logits, temp, iterations, peers),
+    }
+}
+
+/// As [`sinkhorn`], one operator after the other.
+fn by_operators(logits: Tensor, temp: f64, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
     let (n, k) = logits.size2().expect("logits have two axes");
     let options = (logits.kind(), logits.device());
     let mut q = logits;
-    let _ = q.g_div_scalar_(temp);
-    let tops = largest(&q); // [N, 1]
+    wide::divide_(&mut q, temp);
+    let (tops, places) = wide::largest(&q); // [N, 1]
     let mut top = match n {
         0 => Tensor::full([1], f64::NEG_INFINITY, options),
         _ => tops.max().view(1),
     };
     max_(peers, &mut top)?;
     // A softmax is that exponential with each row scaled by its largest entry.
-    softmax_(&mut q);
-    // The doubly scaled matrix is diag(row) · q · diag(column): only the two vectors change, q is read.
-    let mut row = ((tops - top).exp_() / largest(&q)).view([n]); // [N]
+    wide::softmax_(&mut q);
+    let mut row = ((tops - top).exp_() / q.gather(1, &places, false)).view([n]); // [N]
     let mut column = Tensor::ones([k], options); // [K]
     for _ in 0..iterations {
-        let mut mass = q.tr().mv(&row); // [K], over the rows of this rank
+        let mut mass = wide::times_vector(&q.tr(), &row); // [K], over the rows of this rank
         sum_(peers, &mut mass)?;
         column = mass.clamp_min_(TINY).reciprocal_();
-        row = q.mv(&column).clamp_min_(TINY).reciprocal_();
+        row = wide::times_vector(&q, &column).clamp_min_(TINY).reciprocal_();
     }
-    let _ = q.g_mul_(&column).g_mul_(&row.unsqueeze(1));
+    wide::mul_(&mut q, &column);
+    wide::mul_(&mut q, &row.unsqueeze(1));
     Ok(q)
+}
+
+/// As [`sinkhorn`], with the scaling of rows and the sums after it in one sweep; at least one iteration.
+fn by_sweeps(mut balance: Balance, iterations: i64, peers: &dyn Collective) -> Result<Tensor, CollectiveError> {
+    let mut top = balance.top();
+    max_(peers, &mut top)?;
+    let mut mass = balance.first_mass(&top); // [K], over the rows of this rank
+    for _ in 1..iterations {
+        sum_(peers, &mut mass)?;
+        mass = balance.next_mass(&mass.clamp_min_(TINY).reciprocal_());
+    }
+    sum_(peers, &mut mass)?;
+    Ok(balance.finish(&mass.clamp_min_(TINY).reciprocal_()))
 }
 
 /// A moving average of teacher logits over all ranks.
@@ -72,25 +100,15 @@ impl Center {
 
 /// `softmax((logits − center) / temp)` by rows: `[N, K]`, used up, to `[N, K]`; `center` has K elements.
 pub fn centered_softmax(mut logits: Tensor, center: &Tensor, temp: f64) -> Tensor {
-    let _ = logits.g_sub_(&center.view([1, -1]));
+    wide::sub_(&mut logits, &center.view([1, -1]));
     sharpened_softmax(logits, temp)
 }
 
 /// `softmax(logits / temp)` by rows: `[N, K]`, used up, to `[N, K]`.
 pub fn sharpened_softmax(mut logits: Tensor, temp: f64) -> Tensor {
-    let _ = logits.g_div_scalar_(temp);
-    softmax_(&mut logits);
+    wide::divide_(&mut logits, temp);
+    wide::softmax_(&mut logits);
     logits
-}
-
-/// The softmax of each row, in the memory of `rows` `[N, K]`. LibTorch reduces a row before it writes to it.
-pub(crate) fn softmax_(rows: &mut Tensor) {
-    let _ = Tensor::internal_softmax_out(rows, rows, 1, false);
-}
-
-/// The largest entry of each row: `[N, K]` to `[N, 1]`.
-fn largest(rows: &Tensor) -> Tensor {
-    rows.amax([1].as_slice(), true)
 }
 
 /// Mean of all ranks' CLS logits: `[N, K]` to `[1, K]`; `rows` is N summed over all ranks.
@@ -123,7 +141,7 @@ pub fn mean_of_group_means(
     sum_(peers, &mut counts)?;
     let present = counts.clamp_max(1.0).sum(options.0).clamp_min_(1.0);
     let weights = counts.clamp_min(1.0).reciprocal_().index_select(0, group) / present; // [M]
-    let mut mean = logits.tr().mv(&weights); // [K]
+    let mut mean = wide::times_vector(&logits.tr(), &weights); // [K]
     sum_(peers, &mut mean)?;
     Ok(mean.view([1, 1, -1]))
 }

@@ -4,6 +4,7 @@
 use crate::{
     DinoError,
     params::{Declared, Draw, Parameters},
+    wide,
 };
 use tch::{Kind, Tensor};
 
@@ -87,8 +88,9 @@ impl Head {
         Tensor::internal_weight_norm(&self.weight_v, &self.weight_g, 0)
     }
 
-    /// `[R, D]` to logits `[R, K]`.
-    pub fn logits(&self, x: &Tensor) -> Tensor {
-        self.bottleneck(x).linear(&self.last_layer(), None::<&Tensor>)
+    /// `[R, D]` to logits `[R, K]` divided by `temp`.
+    pub fn logits(&self, x: &Tensor, temp: f64) -> Tensor {
+        // Where rows are narrow a division costs nothing.
+        wide::last_layer(&(self.bottleneck(x) / temp), &self.last_layer())
     }
 }

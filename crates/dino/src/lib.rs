@@ -41,6 +41,7 @@ mod student;
 mod targets;
 pub mod tensor_bytes;
 pub mod weights;
+pub mod wide;
 
 pub use backbone::Backbone;
 pub use batch::CropBatch;

@@ -92,10 +92,10 @@ impl Network {
         })
     }
 
-    /// Logits of `features` `[C + M, D]`: its first C = `cls` rows through the DINO head, the rest through the iBOT head.
-    /// Returns `[C, K]` and `[M, K of the iBOT head]`.
-    pub fn logits(&self, features: &Tensor, cls: i64) -> (Tensor, Tensor) {
-        self.through_heads(features, cls, Head::logits)
+    /// Logits of `features` `[C + M, D]`, divided by `temp`: its first C = `cls` rows through the DINO head, the rest through the iBOT
+    /// head. Returns `[C, K]` and `[M, K of the iBOT head]`.
+    pub fn logits(&self, features: &Tensor, cls: i64, temp: f64) -> (Tensor, Tensor) {
+        self.through_heads(features, cls, |head, x| head.logits(x, temp))
     }
 
     /// As [`Network::logits`], up to the last layers: `[C, bottleneck]` and `[M, bottleneck]`.

@@ -2,17 +2,39 @@
 //! turned into their own gradient in place, and dropped.
 //!
 //! Shapes: R rows of width P (the bottleneck) against K prototypes. At the published K = 131072 the logits are by far the
-//! largest tensors of a step, and written plainly they are made, copied and read a dozen times. Here no more than
-//! 64 MiB of them exist at once, and the only passes over memory are three matrix products, a softmax and a
-//! subtraction. The sum is linear in what comes after it, so the gradient is computed with the value:
-//! `d/ds −Σ_k t_k · log_softmax(s)_k = softmax(s)·Σ_k t_k − t`.
+//! largest tensors of a step, and written plainly they are made, copied and read a dozen times. Here few of
+//! them exist at once ([`block_bytes`]), and the only passes over memory are three matrix products and what lies between them: on
+//! a CPU in f32 one sweep, elsewhere three operators. The sum is linear in what comes after it, so the gradient is computed with the
+//! value: `d/ds −Σ_k t_k · log_softmax(s)_k = softmax(s)·Σ_k t_k − t`. What a row of that is multiplied by, be it a weight,
+//! the temperature or the scale of the loss, is applied where rows are P wide.
 
-use crate::centering::softmax_;
-use tch::{Kind, Tensor, no_grad};
+use crate::{DinoError, wide};
+use tch::{Device, Kind, Tensor, no_grad};
 
-/// Most bytes of logits that exist at once, in f32: small enough to stay near the processor, large enough that reading
-/// the K × P weights once a block does not count.
-const BLOCK_BYTES: i64 = 64 << 20;
+/// Most bytes of logits that exist at once on a device, in f32.
+///
+/// Each block reads the weights twice and their gradient once, and writes the gradient: four times K × P. So a block should be much larger
+/// than that, and yet small beside the rest of a step. The number depends on the kind of device alone: the order of sums, and with it the bits
+/// of a run, are the same on any machine (docs/adr/0036).
+pub fn block_bytes(device: Device) -> i64 {
+    match device {
+        Device::Cpu => 256 << 20,
+        _ => 1 << 30,
+    }
+}
+
+/// How the last layer of a head is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arithmetic {
+    /// Dtype of the matrix products, where it is another than that of the weights.
+    pub half: Option<Kind>,
+    /// The student's temperature, which divides its logits.
+    pub temp: f64,
+    /// Of the loss in half precision, so that small gradients survive the products; 1 otherwise.
+    pub scale: f64,
+    /// Most bytes of logits that exist at once, in f32.
+    pub block_bytes: i64,
+}
 
 /// Sums of cross-entropies through one last layer, and the gradient of those sums.
 #[derive(Debug)]
@@ -21,12 +43,9 @@ pub struct Projection {
     weight: Tensor,
     /// The same without a graph, in the dtype of the matrix products.
     lowered: Tensor,
-    /// `[K, P]`: gradient so far of what was summed.
-    gradient: Tensor,
-    /// The student's temperature, which divides its logits.
-    temp: f64,
-    /// Factor on gradients while they are in half precision; taken back at once.
-    scale: f64,
+    /// `[K, P]`: gradient so far of what was summed, times the scale.
+    gradient: Option<Tensor>,
+    arithmetic: Arithmetic,
 }
 
 /// One sum: its value, and a scalar whose gradient is the value's, with respect to what went into the last layer.
@@ -39,14 +58,10 @@ pub struct Sum {
 }
 
 impl Projection {
-    /// A last layer of `weight` `[K, P]`, whose matrix products run in `half` where it is given.
-    ///
-    /// * `temp` student temperature;
-    /// * `scale` of the loss in half precision, so that small gradients survive the products; 1 otherwise.
-    pub fn new(weight: Tensor, half: Option<Kind>, temp: f64, scale: f64) -> Self {
-        let lowered = weight.detach().to_kind(half.unwrap_or(weight.kind()));
-        let gradient = weight.detach().zeros_like();
-        Self { weight, lowered, gradient, temp, scale }
+    /// A last layer of `weight` `[K, P]`.
+    pub fn new(weight: Tensor, arithmetic: Arithmetic) -> Self {
+        let lowered = wide::to_kind(weight.detach(), arithmetic.half.unwrap_or(weight.kind()));
+        Self { weight, lowered, gradient: None, arithmetic }
     }
 
     /// `emphasis · Σ_g Σ_r weights_r · CE(targets_r, rows_gr)`, with the value before the emphasis.
@@ -56,12 +71,11 @@ impl Projection {
     /// * `weights` `[R]`, the mass of each row's targets included.
     pub fn cross_entropy(&mut self, rows: &Tensor, targets: &Tensor, weights: &Tensor, emphasis: f64) -> Sum {
         let (groups, count, width) = rows.size3().expect("rows have three axes");
-        let k = self.lowered.size()[0];
         let kind = targets.kind();
+        let block = block_rows(self.arithmetic.block_bytes / (4 * self.lowered.size()[0] * groups), count);
         let (value, gradient) = no_grad(|| {
             let mut value = Tensor::zeros([], (kind, rows.device()));
             let gradient = Tensor::zeros([groups, count, width], (kind, rows.device()));
-            let block = (BLOCK_BYTES / (4 * k * groups)).clamp(1, count.max(1));
             let mut first = 0;
             while first < count {
                 let size = block.min(count - first);
@@ -81,53 +95,46 @@ impl Projection {
 
     /// Value and gradient of some rows: `rows` `[R, P]`, `targets` `[R / G, K]`, `weights` `[R]`.
     fn block(&mut self, rows: &Tensor, targets: &Tensor, weights: &Tensor, emphasis: f64) -> (Tensor, Tensor) {
-        let kind = targets.kind();
-        let (n, k) = targets.size2().expect("targets have two axes");
-        let inputs = (rows / self.temp).to_kind(self.lowered.kind()); // [R, P]
-        let mut logits = inputs.matmul(&self.lowered.tr()).to_kind(kind); // [R, K]
-        let groups = |t: &Tensor| t.view([-1, n, k]); // [G, n, K]
-
-        // −Σ_k t_k · log_softmax(s)_k = log Σ_k exp(s_k) − Σ_k t_k · s_k, and the largest probability of a row is
-        // exp(largest logit) / Σ_k exp(s_k).
-        let top = logits.amax([1].as_slice(), false); // [R]
-        let expected = row_products(&groups(&logits), targets); // [R]
-        softmax_(&mut logits);
-        let log_sum = top - logits.amax([1].as_slice(), false).log_();
-        let value = ((log_sum - expected) * weights).sum(kind);
-
-        let _ = groups(&logits).g_sub_(targets); // softmax(s) − t
-        let factor = (weights * (emphasis / self.temp)).unsqueeze(1); // [R, 1]
-        let d = logits.to_kind(self.lowered.kind());
-        if self.lowered.kind() == kind {
-            // The factor of a row is taken to the thin side of the products.
-            let inputs = rows * &factor;
-            let _ = self.gradient.addmm_(&d.tr(), &inputs);
-            return (value, d.matmul(&self.lowered) * factor);
-        }
-        let d = (logits.g_mul_(&(factor * self.scale))).to_kind(self.lowered.kind());
-        let rows = rows.to_kind(self.lowered.kind());
-        self.gradient += d.tr().matmul(&rows).to_kind(kind) / self.scale;
-        (value, d.matmul(&self.lowered).to_kind(kind) / self.scale)
+        let (kind, narrow) = (targets.kind(), self.lowered.kind());
+        let Arithmetic { temp, scale, .. } = self.arithmetic;
+        let inputs = (rows / temp).to_kind(narrow); // [R, P]
+        let mut d = wide::to_kind(wide::product(&inputs, &self.lowered.tr()), kind); // [R, K]
+        let (losses, sign) = wide::cross_entropy_(&mut d, targets);
+        let value = (losses * weights).sum(kind);
+        let factor = (weights * (sign * emphasis * scale / temp)).unsqueeze(1); // [R, 1]
+        let (d, rows, after) = match narrow == kind {
+            true => (d, rows * &factor, factor / scale),
+            // Numbers as small as the gradient of a logit need their factor before they become half.
+            false => (
+                wide::scaled_to_kind(&d, &factor, narrow),
+                rows.to_kind(narrow),
+                Tensor::full([1], 1.0 / scale, (kind, rows.device())),
+            ),
+        };
+        self.gradient = Some(wide::add_product(self.gradient.take(), &d.tr(), &rows, kind));
+        (value, wide::product(&d, &self.lowered).to_kind(kind) * after)
     }
 
-    /// A scalar `[]` whose gradient is, with respect to the weight, that of all sums so far.
-    pub fn objective(self) -> Tensor {
-        self.weight.to_kind(self.gradient.kind()).flatten(0, -1).dot(&self.gradient.flatten(0, -1))
+    /// A scalar `[]` whose gradient is, with respect to the weight, that of all sums so far; for one backward.
+    ///
+    /// # Errors
+    /// What LibTorch refuses.
+    pub fn objective(self) -> Result<Tensor, DinoError> {
+        let Some(gradient) = self.gradient else { return Ok(self.weight.sum(self.weight.kind()) * 0.0) };
+        let weight = self.weight.to_kind(gradient.kind());
+        Ok(wide::with_gradient(&weight, gradient, 1.0 / self.arithmetic.scale)?)
     }
 }
 
-/// `Σ_k` of `logits` `[G, n, K]` times `targets` `[n, K]`, as `[G · n]`, without a product of that size.
-fn row_products(logits: &Tensor, targets: &Tensor) -> Tensor {
-    let columns = targets.unsqueeze(2); // [n, K, 1]
-    let groups: Vec<Tensor> =
-        (0..logits.size()[0]).map(|g| logits.get(g).unsqueeze(1).bmm(&columns).view([-1])).collect();
-    Tensor::cat(&groups, 0)
+/// Rows of a block of at most `most` rows, where `count` rows are cut into blocks of about one size; at least one.
+fn block_rows(most: i64, count: i64) -> i64 {
+    let blocks = (count.max(1) as u64).div_ceil(most.max(1) as u64);
+    (count.max(1) as u64).div_ceil(blocks) as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     /// As the papers write it, with a graph.
     fn plain(rows: &Tensor, weight: &Tensor, targets: &Tensor, weights: &Tensor, temp: f64) -> Tensor {
@@ -143,6 +150,9 @@ mod tests {
         Tensor::from_slice(&values).view(shape)
     }
 
+    /// Blocks of 64 MiB, in the precision of the weights.
+    const PLAIN: Arithmetic = Arithmetic { half: None, temp: 0.1, scale: 1.0, block_bytes: 64 << 20 };
+
     fn close(a: &Tensor, b: &Tensor, limit: f64) {
         let gap = (a - b).abs().max().double_value(&[]) / b.abs().max().double_value(&[]).max(1e-12);
         assert!(gap <= limit, "relative difference {gap:.1e}");
@@ -156,7 +166,7 @@ mod tests {
         let weight = noise(&[k, width], 2).set_requires_grad(true);
         let targets = noise(&[40, k], 3).softmax(-1, Kind::Double);
         let weights = noise(&[40], 4).abs();
-        assert!(BLOCK_BYTES / (4 * k * 2) < 40);
+        assert!(PLAIN.block_bytes / (4 * k * 2) < 20);
 
         let expected = plain(&rows, &weight, &targets, &weights, 0.1);
         (&expected * 0.7).backward();
@@ -164,23 +174,53 @@ mod tests {
         let _ = rows.grad().zero_();
         let _ = weight.grad().zero_();
 
-        let mut projection = Projection::new(weight.shallow_clone(), None, 0.1, 1.0);
+        let mut projection = Projection::new(weight.shallow_clone(), PLAIN);
         let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);
         close(&sum.value, &expected.detach(), 1e-12);
-        (sum.objective + projection.objective()).backward();
+        (sum.objective + projection.objective().unwrap()).backward();
         close(&rows.grad(), &rows_grad, 1e-12);
         close(&weight.grad(), &weight_grad, 1e-12);
     }
 
     #[test]
+    fn sweeps_in_f32_agree_with_the_plain_form_in_f64() {
+        let (k, width) = (5000, 16);
+        let leaf = |shape: &[i64], seed| noise(shape, seed).to_kind(Kind::Float).set_requires_grad(true);
+        let (rows, weight) = (leaf(&[3, 7, width], 1), leaf(&[k, width], 2));
+        let targets = (noise(&[7, k], 3) * 5.0).softmax(-1, Kind::Float);
+        let weights = noise(&[7], 4).abs().to_kind(Kind::Float);
+        // Three rows of each group to a block.
+        let small = Arithmetic { block_bytes: 4 * k * 9, ..PLAIN };
+        let mut projection = Projection::new(weight.shallow_clone(), small);
+        let sum = projection.cross_entropy(&rows, &targets, &weights, 0.7);
+        (sum.objective + projection.objective().unwrap()).backward();
+
+        let exact = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let wide = [&rows, &weight].map(|t| exact(t).set_requires_grad(true));
+        let expected = plain(&wide[0], &wide[1], &exact(&targets), &exact(&weights), 0.1);
+        (&expected * 0.7).backward();
+        close(&sum.value, &expected.detach(), 1e-6);
+        close(&rows.grad(), &wide[0].grad(), 1e-5);
+        close(&weight.grad(), &wide[1].grad(), 1e-5);
+    }
+
+    #[test]
+    fn blocks_are_of_about_one_size() {
+        assert_eq!(
+            [(128, 616), (512, 616), (1000, 616), (0, 5), (8, 0)].map(|(most, n)| block_rows(most, n)),
+            [124, 308, 616, 1, 1]
+        );
+    }
+
+    #[test]
     fn no_rows_are_no_loss() {
         let weight = noise(&[8, 4], 2).set_requires_grad(true);
-        let mut projection = Projection::new(weight.shallow_clone(), None, 0.1, 1.0);
+        let mut projection = Projection::new(weight.shallow_clone(), PLAIN);
         let options = (Kind::Double, Device::Cpu);
         let rows = Tensor::zeros([1, 0, 4], options).set_requires_grad(true);
         let sum = projection.cross_entropy(&rows, &Tensor::zeros([0, 8], options), &Tensor::zeros([0], options), 1.0);
         assert_eq!(sum.value.double_value(&[]), 0.0);
-        (sum.objective + projection.objective()).backward();
+        (sum.objective + projection.objective().unwrap()).backward();
         assert_eq!(weight.grad().abs().max().double_value(&[]), 0.0);
     }
 
@@ -191,9 +231,10 @@ mod tests {
         let weight = noise(&[64, 8], 2).to_kind(Kind::Float).set_requires_grad(true);
         let targets = noise(&[3, 64], 3).softmax(-1, Kind::Float);
         let weights = Tensor::from_slice(&[1e-8_f32; 3]);
-        let mut projection = Projection::new(weight.shallow_clone(), Some(Kind::Half), 0.1, 65536.0);
+        let mut projection =
+            Projection::new(weight.shallow_clone(), Arithmetic { half: Some(Kind::Half), scale: 65536.0, ..PLAIN });
         let sum = projection.cross_entropy(&rows, &targets, &weights, 1.0);
-        (projection.objective() * 65536.0).backward();
+        (projection.objective().unwrap() * 65536.0).backward();
         let exact = noise(&[64, 8], 2).to_kind(Kind::Half).to_kind(Kind::Double).set_requires_grad(true);
         let wide = |t: &Tensor| t.detach().to_kind(Kind::Double);
         let expected = plain(&wide(&rows), &exact, &wide(&targets), &wide(&weights), 0.1);

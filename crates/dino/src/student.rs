@@ -6,7 +6,7 @@ use crate::{
     batch::SubBatch,
     koleo::{self, koleo},
     losses::DinoWeights,
-    projection::Projection,
+    projection::{self, Arithmetic, Projection},
     sigreg::{self, sigreg},
     targets::PartTargets,
 };
@@ -101,16 +101,15 @@ impl State {
         let (masked, share) = (&part.masked, &part.share);
         let total = share.total as f64;
         let (dino_layer, ibot_layer) = self.student.last_layers();
-        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let project = |layer| Projection::new(layer, self.settings.half(), loss.student_temp, scale);
-        let (mut dino, mut own) = (project(dino_layer), ibot_layer.map(project));
+        let (mut dino, mut own) = (self.projection(dino_layer), ibot_layer.map(|layer| self.projection(layer)));
         // A mean over the global batch: every row has the same weight, whatever rank it lies on.
         let even = |rows: &Tensor, weight: f64| Tensor::full([rows.size()[0]], weight, (kind, self.device));
 
-        // Row j of the student is a crop, row j of the flipped targets the other crop of the same image.
-        let swapped = targets.cls.flip([0]).flatten(0, 1); // [2B, K]
-        let weight = even(&swapped, weights.global / (2.0 * total));
-        let global = dino.cross_entropy(&outputs.cls.unsqueeze(0), &swapped, &weight, loss.dino_weight);
+        // Row j of the targets is a crop, row j of the swapped student the other crop of the same image.
+        let cls = targets.cls.flatten(0, 1); // [2b, K]
+        let swapped = outputs.cls.view([2, share.images, -1]).flip([0]).view([1, 2 * share.images, -1]); // [1, 2b, P]
+        let weight = even(&cls, weights.global / (2.0 * total));
+        let global = dino.cross_entropy(&swapped, &cls, &weight, loss.dino_weight);
         let mut objective = global.objective;
         let mut dino_local = zero();
         if let Some(rows) = &outputs.local {
@@ -124,9 +123,9 @@ impl State {
         let weight = &masked.weights / (2.0 * total);
         let layer = own.as_mut().unwrap_or(&mut dino);
         let ibot = layer.cross_entropy(&outputs.patches.unsqueeze(0), &targets.patches, &weight, loss.ibot_weight);
-        objective += ibot.objective + dino.objective();
+        objective += ibot.objective + dino.objective()?;
         if let Some(own) = own {
-            objective += own.objective();
+            objective += own.objective()?;
         }
         let (dino_global, ibot) = (global.value, ibot.value);
         let (koleo, koleo_objective) = match loss.koleo_weight {
@@ -149,6 +148,17 @@ impl State {
             objective: objective + koleo_objective + sigreg_objective,
             parts: [dino_global, dino_local, ibot, koleo, sigreg],
         })
+    }
+
+    /// A last layer `[K, P]` with the student's temperature, ready for a step.
+    fn projection(&self, layer: Tensor) -> Projection {
+        let arithmetic = Arithmetic {
+            half: self.settings.half(),
+            temp: self.settings.loss.student_temp,
+            scale: self.scaler.map_or(1.0, |scaler| scaler.scale),
+            block_bytes: projection::block_bytes(self.device),
+        };
+        Projection::new(layer, arithmetic)
     }
 
     /// KoLeo of `features` `[2b, D]` within each crop of each loss group: this rank's part, and what it differentiates.

@@ -5,7 +5,7 @@ use crate::{
     backbone::Crops,
     batch::SubBatch,
     centering::{centered_softmax, mean_of_group_means, mean_of_rows, sharpened_softmax, sinkhorn},
-    collapse,
+    collapse, wide,
 };
 use collective::Collective;
 use run_spec::{config::Centering, schedule::Knobs};
@@ -48,6 +48,11 @@ impl State {
     ) -> Result<Targets, DinoError> {
         let kind = self.settings.kind();
         let (b, k) = (share.images, self.architecture.head.prototypes);
+        // A moving average is of logits before they are divided; the others are divided while they are narrow.
+        let (early, late) = match self.settings.loss.centering {
+            Centering::MovingAverage => (1.0, knobs.teacher_temp),
+            Centering::SinkhornKnopp | Centering::None => (knobs.teacher_temp, 1.0),
+        };
         let (mut features, mut cls, mut patches) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
             let _autocast = self.autocast()?;
@@ -55,15 +60,15 @@ impl State {
             let images = part.global.flatten(0, 1).to_kind(kind); // [2b, 3, H, W]
             let sets = [Crops { images: &images, masks: None, rows: &part.masked.rows, drop: None }];
             let normed = self.teacher.backbone.wanted(&sets, None)?.swap_remove(0); // [2b + m, D]
-            let (c, p) = self.teacher.logits(&normed, 2 * b);
+            let (c, p) = self.teacher.logits(&normed, 2 * b, early);
             features.push(normed.narrow(0, 0, 2 * b).view([2, b, -1]));
-            cls.push(c.to_kind(kind).view([2, b, k]));
-            patches.push(p.to_kind(kind));
+            cls.push(wide::to_kind(c, kind).view([2, b, k]));
+            patches.push(wide::to_kind(p, kind));
         }
         let features = joined(features, 1).flatten(0, 1);
         let logits = (joined(cls, 1).view([2 * b, k]), joined(patches, 0));
         let group = joined(parts.iter().map(|part| part.masked.group.shallow_clone()).collect(), 0);
-        let (cls, patches, centers) = self.centered(logits, &group, share, knobs.teacher_temp, peers)?;
+        let (cls, patches, centers) = self.centered(logits, &group, share, late, peers)?;
         let cls = cls.view([2, b, k]);
         let entropy = collapse::entropy(&cls) * (share.images as f64 / share.total as f64);
         let (mut image, mut patch) = (0, 0);
@@ -82,7 +87,8 @@ impl State {
     /// Logits of crops `[2B, K]` and of masked patches `[M, K]` to probabilities of the same shapes, as `loss.centering`
     /// says.
     ///
-    /// * `group` `[M]`: the loss group of each patch.
+    /// * `group` `[M]`: the loss group of each patch;
+    /// * `temp`: what the logits are still to be divided by.
     ///
     /// # Errors
     /// [`DinoError::Collective`] if the other ranks cannot be reached.

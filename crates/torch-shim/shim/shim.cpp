@@ -105,6 +105,23 @@ struct Feed : torch::autograd::Function<Feed> {
     return {dx, dw, dy.sum(0), T()};
   }
 };
+
+// A scalar whose gradient with respect to x is known beforehand. Backward works in that gradient's memory, and so once.
+struct Given : torch::autograd::Function<Given> {
+  static T forward(torch::autograd::AutogradContext* c, T x, T gradient) {
+    TORCH_CHECK(x.sizes() == gradient.sizes(), "a gradient of ", gradient.sizes(), " for ", x.sizes());
+    TORCH_CHECK(x.scalar_type() == gradient.scalar_type(), "a gradient of ", gradient.scalar_type(), " for ", x.scalar_type());
+    c->saved_data["gradient"] = gradient;
+    return at::zeros({}, gradient.options());
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* c, torch::autograd::variable_list g) {
+    auto at = c->saved_data.find("gradient");
+    TORCH_CHECK(at != c->saved_data.end(), "a given gradient was used before");
+    T gradient = at->second.toTensor();
+    c->saved_data.erase(at);
+    return {gradient.mul_(g[0]), T()};
+  }
+};
 }  // namespace
 
 extern "C" {
@@ -130,6 +147,7 @@ T* shim_checkpoint(T* x, T* anchor, block_fn f, void* ctx, void (*drop)(void*)) 
   return guarded_tensor([&] { return Checkpoint::apply(*x, *anchor, c10::make_intrusive<Block>(f, ctx, drop)); });
 }
 T* shim_feed(T* x, T* w, T* b, int64_t kind) { return guarded_tensor([&] { return Feed::apply(*x, *w, *b, kind); }); }
+T* shim_with_gradient(T* x, T* gradient) { return guarded_tensor([&] { return Given::apply(*x, *gradient); }); }
 
 // --- many tensors at once
 int shim_fused_adamw(size_t n, T* const* p, T* const* g, T* const* m, T* const* v, T* step,
@@ -178,6 +196,15 @@ T* shim_foreach_norm(size_t n, T* const* a) {
     for (const T& t : tensors) norms.push_back(norm_by_rows(t));
     return at::linalg_vector_norm(at::stack(norms));
   });
+}
+
+// --- threads
+// Runs `f` at once on each thread that ATen's kernels may use, and returns when all have. This file is compiled without OpenMP, as a
+// second runtime would bring a second set of threads: LibTorch's own is asked by name. Without it the calling thread does all.
+void shim_parallel(void (*f)(void*), void* ctx) {
+  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+  static const auto parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  if (parallel && at::get_num_threads() > 1) parallel(f, ctx, 0, 0); else f(ctx);
 }
 
 // --- devices

@@ -1,4 +1,4 @@
-//! Backward with a given gradient, gradient access, hooks, activation checkpointing, and a layer that keeps less.
+//! Backward with a given gradient, gradient access, hooks, activation checkpointing, a layer that keeps less, and a gradient that is known beforehand.
 
 use crate::{ShimError, done, ffi, handle, taken};
 use std::{
@@ -139,4 +139,15 @@ pub fn feed(x: &Tensor, w: &Tensor, b: &Tensor, activation: Activation) -> Resul
     // SAFETY: three live handles, borrowed for the call.
     let y = unsafe { ffi::shim_feed(handle(x), handle(w), handle(b), activation as i64) };
     taken("feed", y)
+}
+
+/// A scalar `[]`, 0 as a number, whose gradient with respect to `x` is `gradient`, of the same shape and dtype. Backward multiplies it in its own
+/// memory by the gradient of the scalar, and refuses to do so twice.
+///
+/// # Errors
+/// Another shape or dtype, and what else LibTorch refuses.
+pub fn with_gradient(x: &Tensor, gradient: Tensor) -> Result<Tensor, ShimError> {
+    // SAFETY: two live handles, borrowed for the call; C++ holds a reference of its own to what it keeps.
+    let y = unsafe { ffi::shim_with_gradient(handle(x), handle(&gradient)) };
+    taken("with gradient", y)
 }

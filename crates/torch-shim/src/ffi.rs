@@ -6,6 +6,7 @@ use torch_sys::C_tensor;
 
 pub(crate) type Drop = extern "C" fn(*mut c_void);
 pub(crate) type HookFn = extern "C" fn(*mut c_void) -> c_int;
+pub(crate) type WorkFn = extern "C" fn(*mut c_void);
 pub(crate) type BlockFn = extern "C" fn(*mut c_void, *mut C_tensor) -> *mut C_tensor;
 
 unsafe extern "C" {
@@ -23,6 +24,7 @@ unsafe extern "C" {
         drop: Drop,
     ) -> *mut C_tensor;
     pub(crate) fn shim_feed(x: *mut C_tensor, w: *mut C_tensor, b: *mut C_tensor, kind: i64) -> *mut C_tensor;
+    pub(crate) fn shim_with_gradient(x: *mut C_tensor, gradient: *mut C_tensor) -> *mut C_tensor;
     pub(crate) fn shim_fused_adamw(
         n: usize,
         p: *const *mut C_tensor,
@@ -48,6 +50,7 @@ unsafe extern "C" {
     pub(crate) fn shim_foreach_mul_tensor(n: usize, a: *const *mut C_tensor, s: *mut C_tensor) -> c_int;
     pub(crate) fn shim_foreach_copy(n: usize, dst: *const *mut C_tensor, src: *const *mut C_tensor) -> c_int;
     pub(crate) fn shim_foreach_norm(n: usize, a: *const *mut C_tensor) -> *mut C_tensor;
+    pub(crate) fn shim_parallel(f: WorkFn, ctx: *mut c_void);
     pub(crate) fn shim_open_cuda() -> c_int;
     pub(crate) fn shim_library() -> *const c_char;
     pub(crate) fn shim_current_stream(index: c_int, out: *mut Stream) -> c_int;

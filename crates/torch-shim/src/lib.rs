@@ -6,6 +6,7 @@
 //! * [`stream`]: CUDA streams and events;
 //! * [`crossing`]: the one door between host and device, which counts what crosses;
 //! * [`abort`]: a last word where a library ends the process;
+//! * [`sweeps`]: loops over rows of logits in host memory, in place of several operators;
 //! * [`host`]: tensors in host memory that Rust writes or reads in place;
 //! * [`panics`]: panics of tensor maths as errors.
 //!
@@ -21,6 +22,7 @@ pub mod host;
 pub mod optimise;
 pub mod panics;
 pub mod stream;
+pub mod sweeps;
 
 use std::ffi::CStr;
 use tch::Tensor;

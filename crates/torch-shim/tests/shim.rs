@@ -274,3 +274,15 @@ fn cuda_is_opened_or_cleanly_absent() {
     }
     device::synchronise(Device::Cpu).unwrap();
 }
+
+#[test]
+fn a_gradient_known_beforehand_reaches_the_leaf_once() {
+    let x = numbers(1).set_requires_grad(true);
+    let given = numbers(2);
+    let objective = autograd::with_gradient(&(&x * 2.0), given.copy()).unwrap() * 3.0;
+    assert_eq!(objective.double_value(&[]), 0.0);
+    autograd::backward(&objective, None).unwrap();
+    assert!(distance(&autograd::grad(&x).unwrap().unwrap(), &(given * 6.0)) < 1e-15);
+    let refused = autograd::with_gradient(&x, numbers(2).view([4, 3])).unwrap_err().to_string();
+    assert!(refused.contains("[4, 3] for [3, 4]"), "{refused}");
+}

@@ -7,9 +7,11 @@
 use dino::{
     Architecture,
     backbone::{BackboneShape, Feed},
+    projection::block_bytes,
 };
 use run_spec::config::{Precision, TrainConfig, Wire};
 use serde::Serialize;
+use tch::Device;
 
 use super::{Accelerator, demand};
 
@@ -25,9 +27,6 @@ pub(super) struct Memory {
     batch: f64,
     libraries: f64,
 }
-
-/// Bytes of the logits that exist at once (docs/adr/0010).
-const BLOCK: f64 = 64.0 * 1024.0 * 1024.0;
 
 impl Memory {
     /// Of a rank with `images` images among `ranks`.
@@ -54,7 +53,7 @@ impl Memory {
             gradients: p * wide * buckets + lowered_buckets,
             activations: activations(config, &shape, &crops, half, wide),
             targets: target_rows * wide,
-            heads: heads(config, &crops, wide) + logits(config, &crops),
+            heads: heads(config, &crops, wide) + logits(config, &crops, on, (wide, half)),
             // As it was loaded, and as a step takes it.
             batch: 2.0 * batch,
             libraries: on.libraries_gib * f64::from(1 << 30),
@@ -143,10 +142,12 @@ fn activations(config: &TrainConfig, shape: &BackboneShape, crops: &Crops, half:
     rows * d * (kept + transient + 2.0 * wide)
 }
 
-/// Logits of a block of rows, and the softmax beside them.
-fn logits(config: &TrainConfig, crops: &Crops) -> f64 {
+/// Logits of a block of rows in f32 or f64, which become their gradient, and that in half precision beside them (docs/adr/0036).
+fn logits(config: &TrainConfig, crops: &Crops, on: &Accelerator, (wide, half): (f64, bool)) -> f64 {
     let rows = crops.masked.max(crops.global).max(crops.local);
-    2.0 * (rows * config.head.prototypes as f64 * 4.0).min(BLOCK)
+    let device = if on.is_cpu { Device::Cpu } else { Device::Cuda(0) };
+    let elements = (rows * config.head.prototypes as f64).min(block_bytes(device) as f64 / 4.0);
+    elements * (wide + if half { 2.0 } else { 0.0 })
 }
 
 /// What the heads keep: rows up to the last layer, and that layer with its gradient.

@@ -11,6 +11,7 @@ mod resnet;
 mod seen;
 mod state;
 mod support;
+mod traffic;
 mod weights;
 mod width;
 mod zero1;

@@ -21,6 +21,8 @@ pub(super) struct Memory {
     weights: f64,
     moments: f64,
     gradients: f64,
+    /// Gradients in the dtype in which they travel, where it is not their own.
+    travelling: f64,
     activations: f64,
     targets: f64,
     heads: f64,
@@ -42,7 +44,7 @@ impl Memory {
         let lowered = if half { p * 2.0 } else { 0.0 };
         // With peers, gradients are copied into buckets.
         let buckets = if ranks > 1 { 2.0 } else { 1.0 };
-        let lowered_buckets = if ranks > 1 && config.train.wire == Wire::Bf16 { 2.0 * p } else { 0.0 };
+        let travelling = if ranks > 1 && config.train.wire == Wire::Bf16 { 2.0 * p } else { 0.0 };
         let target_rows = (all.global + all.masked) * config.head.prototypes as f64;
         let pixels = |crops: f64, side: i64| crops * 3.0 * (side * side) as f64 * 4.0;
         let batch = pixels(all.global, config.crops.global_size) + pixels(all.local, config.crops.local_size);
@@ -50,7 +52,8 @@ impl Memory {
             weights: 2.0 * p * wide + lowered,
             // With the exchange of weights comes one stretch of them, when activations are gone.
             moments: 2.0 * p * wide / if config.train.zero1 { ranks as f64 } else { 1.0 },
-            gradients: p * wide * buckets + lowered_buckets,
+            gradients: p * wide * buckets,
+            travelling,
             activations: activations(config, &shape, &crops, half, wide),
             targets: target_rows * wide,
             heads: heads(config, &crops, wide) + logits(config, &crops, on, (wide, half)),
@@ -60,11 +63,12 @@ impl Memory {
         }
     }
 
-    pub(super) fn parts(&self) -> [(&'static str, f64); 8] {
+    pub(super) fn parts(&self) -> [(&'static str, f64); 9] {
         [
             ("weights of student and teacher", self.weights),
             ("AdamW's two moments", self.moments),
             ("gradients", self.gradients),
+            ("gradients in bf16, as they travel", self.travelling),
             ("activations of the student", self.activations),
             ("targets from the teacher", self.targets),
             ("heads and logits", self.heads),

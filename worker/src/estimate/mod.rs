@@ -222,8 +222,10 @@ impl terminal::Report for Estimate {
             self.images_per_gpu * self.gpus,
             counted(self.steps, "step")
         )];
+        let parts = self.memory.parts();
+        let there = parts.iter().filter(|(_, bytes)| *bytes > 0.0);
         let mut rows: Vec<Vec<String>> =
-            self.memory.parts().iter().map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
+            there.map(|(what, bytes)| vec![format!("memory: {what}"), gib(*bytes)]).collect();
         let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
         row("memory: total", format!("{} of {}", gib(self.memory.total()), gib(self.gpu.memory_bytes())));
         row("largest batch per GPU that fits", counted(self.largest_images_per_gpu, "image"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::slides::FoundSlides;
 use crate::reading::{Listing, Root};
-use crate::schema::{Exclude, name_of, stem_of};
+use crate::schema::{Exclude, ending_of, stem_of};
 
 /// Words in the names of files and folders that hold masks.
 const MASK_WORDS: [&str; 6] = ["_mask", "-mask", "_masks", "masks/", "mask/", "_seg."];
@@ -61,6 +61,27 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Keeps either the slides or the other pictures, whichever are more; a description is of one of the two.
+    pub(super) fn divide(&mut self, slides: FoundSlides) {
+        let own: BTreeSet<&String> = slides.all().collect();
+        let of_slides: BTreeSet<String> = own.iter().map(|path| ending_of(path)).collect();
+        let others = self.images.iter().filter(|path| !own.contains(path));
+        let of_others: BTreeSet<String> = others.map(|path| ending_of(path)).collect();
+        let are_slides = slides.are_most();
+        let (kept, left) = if are_slides { (&of_slides, &of_others) } else { (&of_others, &of_slides) };
+        let what = if are_slides { "not whole slides" } else { "whole slides" };
+        for ending in left.difference(kept) {
+            let glob = format!("**/*{ending}");
+            self.why.push(format!("{glob}: these are {what}; describe them in a source of their own (docs/slides.md)"));
+            self.exclude.push(Exclude { glob, why: format!("{what}: a source of its own"), unlabelled: true });
+        }
+        self.include.retain(|glob| !left.difference(kept).any(|ending| glob.ends_with(ending.as_str())));
+        self.images.retain(|path| kept.contains(&ending_of(path)));
+        self.slides = are_slides.then_some(slides);
+    }
+}
+
 /// Whether a picture of another ending in the same folder has the same name.
 fn has_twin(path: &str, pictures: &[&String]) -> bool {
     let start = &path[..path.len() - path.rsplit('.').next().map_or(0, str::len)];
@@ -106,9 +127,4 @@ fn glob_of(path: &str) -> String {
     let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let folder: String = folder.chars().map(|c| if "[]{}*?".contains(c) { '?' } else { c }).collect();
     format!("{folder}*{}", ending_of(path))
-}
-
-/// The ending of a file's name, in lower case and with its dot; empty for a name without a dot.
-pub(super) fn ending_of(path: &str) -> String {
-    name_of(path).rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }

@@ -52,8 +52,8 @@ pub fn describe(path: &Path, limits: DecodeLimits, max_inflated: u64) -> Result<
     let root = Root::open(path, max_inflated, &bare)?;
     let listing = root.list()?;
     let mut found = files::Found::of(&root, &listing);
-    if let Some(slides) = slides::FoundSlides::of(&root, &found, limits) {
-        slides.divide(&mut found);
+    if let Some(slides) = slides::FoundSlides::of(&root, &found.images, limits) {
+        found.divide(slides);
     }
     if found.images.is_empty() {
         return Err(DatasetError::NoImages { folder: path.to_owned() });

@@ -1,16 +1,14 @@
 //! Whole slides in an unknown folder: which files they are, how fine they are, and what their files do not say.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use imaging::DecodeLimits;
 use imaging::picture_table::Tile;
 use imaging::slide::Slide;
 
-use super::files::{Found, ending_of};
 use crate::reading::Root;
 use crate::schema::text::shortened;
-use crate::schema::{Exclude, name_of};
+use crate::schema::{ending_of, name_of};
 
 /// Endings that only files of slide scanners have.
 const SCANNERS: [&str; 2] = [".svs", ".ndpi"];
@@ -41,10 +39,10 @@ pub(super) struct FoundSlides {
 }
 
 impl FoundSlides {
-    /// Opens what may be slides among the pictures that were found. `None` where none is one.
-    pub(super) fn of(root: &Root, found: &Found, limits: DecodeLimits) -> Option<Self> {
+    /// Opens what may be slides among the pictures of a folder. `None` where none is one.
+    pub(super) fn of(root: &Root, images: &[String], limits: DecodeLimits) -> Option<Self> {
         let mut slides = Self::default();
-        for path in &found.images {
+        for path in images {
             let by_name = SCANNERS.contains(&ending_of(path).as_str());
             let may_be = by_name || [".tif", ".tiff"].contains(&ending_of(path).as_str());
             if !may_be || slides.paths.len() >= MOST {
@@ -63,6 +61,16 @@ impl FoundSlides {
         (!slides.paths.is_empty() || !slides.refused.is_empty()).then_some(slides)
     }
 
+    /// Whether there are at least as many slides as other pictures.
+    pub(super) fn are_most(&self) -> bool {
+        self.paths.len() + self.refused.len() >= self.others
+    }
+
+    /// Paths of the slides, those that cannot be read included.
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
+        self.paths.iter().chain(self.refused.iter().map(|(path, _)| path))
+    }
+
     fn add(&mut self, path: &str, levels: &[(u32, u32)], um_per_px: Option<f64>) {
         self.paths.push(path.to_owned());
         let (fewest, most) = self.levels.unwrap_or((levels.len(), levels.len()));
@@ -79,29 +87,6 @@ impl FoundSlides {
                 self.of_levels = levels.iter().map(of).collect();
             }
         }
-    }
-
-    /// Leaves in `found` either the slides or the other pictures, whichever are more; a description is of one of the two.
-    pub(super) fn divide(self, found: &mut Found) {
-        let slides = self.paths.len() + self.refused.len();
-        let endings =
-            |paths: &mut dyn Iterator<Item = &String>| paths.map(|path| ending_of(path)).collect::<BTreeSet<_>>();
-        let own: BTreeSet<&String> = self.paths.iter().chain(self.refused.iter().map(|(path, _)| path)).collect();
-        let of_slides = endings(&mut own.iter().copied());
-        let of_others = endings(&mut found.images.iter().filter(|path| !own.contains(path)));
-        let are_slides = slides >= self.others;
-        let (kept, left) = if are_slides { (&of_slides, &of_others) } else { (&of_others, &of_slides) };
-        let what = if are_slides { "not whole slides" } else { "whole slides" };
-        for ending in left.difference(kept) {
-            let glob = format!("**/*{ending}");
-            found
-                .why
-                .push(format!("{glob}: these are {what}; describe them in a source of their own (docs/slides.md)"));
-            found.exclude.push(Exclude { glob, why: format!("{what}: a source of its own"), unlabelled: true });
-        }
-        found.include.retain(|glob| !left.difference(kept).any(|ending| glob.ends_with(ending.as_str())));
-        found.images.retain(|path| kept.contains(&ending_of(path)));
-        found.slides = are_slides.then_some(self);
     }
 
     /// The lines of the description that are about slides.

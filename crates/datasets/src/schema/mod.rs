@@ -43,7 +43,7 @@ pub use mask_rule::MaskRule;
 pub use named_pattern::NamedPattern;
 pub use pages::{Pages, page_of};
 pub use parts::{DatasetPart, Parts};
-pub use paths::{name_of, stem_of};
+pub use paths::{ending_of, name_of, stem_of};
 pub use quality_rule::{Blank, FlawAction, OutOfFocus, QualityRule, Saturated};
 pub use role::{Membership, Role};
 pub use slide_rule::{SlideRule, SmearRule};

@@ -18,6 +18,11 @@ pub fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// The ending of a file's name, in lower case and with its dot: `a/B.PNG` gives `.png`; empty for a name without a dot.
+pub fn ending_of(path: &str) -> String {
+    name_of(path).rsplit_once('.').map_or(String::new(), |(_, ending)| format!(".{}", ending.to_lowercase()))
+}
+
 /// File name without folders and ending: `a/b.png` gives `b`.
 pub fn stem_of(path: &str) -> &str {
     let name = name_of(path);

@@ -100,14 +100,12 @@ impl Stages {
             })?);
         }
         let (views_s, views_as_bytes_s) = (median(as_floats), median(as_bytes));
-        let per_s = |threads: u64| {
+        let per_s = |threads: u64| -> Result<f64> {
             let config = recipe_with(n_local, threads)?;
             let source = Source::new(&config, Arc::clone(set), 0, 1)?;
             Ok(BATCH as f64 / training::time_loading(source, &config, STEPS, Device::Cpu)?)
         };
-        let loader_per_s: [Result<f64>; 2] = [per_s(1), per_s(2)];
-        let [one, two] = loader_per_s;
-        Ok(Self { local_crops: n_local, views_s, views_as_bytes_s, loader_per_s: [one?, two?] })
+        Ok(Self { local_crops: n_local, views_s, views_as_bytes_s, loader_per_s: [per_s(1)?, per_s(2)?] })
     }
 }
 

@@ -71,6 +71,8 @@ struct Bucket {
     slots: Vec<(usize, Tensor)>,
     arrived: Vec<bool>,
     pending: Option<Pending>,
+    /// Bytes that it sends.
+    bytes: u64,
 }
 
 struct Shared {
@@ -239,7 +241,7 @@ impl Shared {
                 places[*leaf] = (number, slot);
             }
             let lowered = sent_as.map(|kind| flat.zeros_like().to_kind(kind));
-            buckets.push(Bucket { flat, lowered, arrived: vec![false; slots.len()], slots, pending: None });
+            buckets.push(Bucket { flat, lowered, arrived: vec![false; slots.len()], slots, pending: None, bytes: 0 });
         }
         let leaves = leaves.iter().map(Tensor::shallow_clone).collect();
         Self { leaves, places, buckets, next: 0, peers: None, failed: None }
@@ -297,6 +299,7 @@ impl Shared {
         }
         // SAFETY: `sum_during` holds the reference that this pointer was made of, and takes it back before it returns.
         let peers = unsafe { &*peers };
+        bucket.bytes = (bucket.flat.numel() * peers.bytes_of_element(bucket.sent().kind().try_into()?)) as u64;
         // SAFETY: the buffer belongs to the bucket, is not touched before `finish`, and is leaked if anything fails.
         bucket.pending = Some(unsafe { peers.start_all_reduce(Buffer::of(bucket.sent())?, Op::Sum) }?);
         Ok(())
@@ -322,11 +325,7 @@ impl Shared {
             if let Some(pending) = bucket.pending.take() {
                 transfer.seconds += pending.finish()?;
             }
-            let dtype = bucket.sent().kind().try_into()?;
-            if let Some(Peers(peers)) = self.peers {
-                // SAFETY: as in `start_next`: the reference is taken back when `sum_during` returns.
-                transfer.bytes += (bucket.flat.numel() * unsafe { &*peers }.bytes_of_element(dtype)) as u64;
-            }
+            transfer.bytes += bucket.bytes;
             if let Some(lowered) = &bucket.lowered {
                 tch::no_grad(|| bucket.flat.copy_(lowered));
             }

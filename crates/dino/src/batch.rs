@@ -5,6 +5,7 @@ use crate::{
     backbone::BackboneShape,
     parcel::{Parcel, Sent, Slot},
 };
+use std::convert::Infallible;
 use tch::{Device, Kind, Tensor};
 use torch_shim::crossing;
 
@@ -28,12 +29,26 @@ pub struct CropBatch {
 impl CropBatch {
     /// The batch with its images on `device`, by way of pinned memory; those that are there already are shared, not copied.
     pub fn to_device(&self, device: Device) -> Self {
-        Self {
-            global: crossing::send(&self.global, device),
-            local: self.local.as_ref().map(|local| crossing::send(local, device)),
+        self.with_images(|images| crossing::send(images, device))
+    }
+
+    /// The batch with what `of` makes of its images: of the global crops `[2, B, 3, H, W]`, and of the local ones `[L, B, 3, h, w]`.
+    pub fn with_images(&self, mut of: impl FnMut(&Tensor) -> Tensor) -> Self {
+        let Ok(batch) = self.try_with_images(|images| Ok::<_, Infallible>(of(images)));
+        batch
+    }
+
+    /// As [`CropBatch::with_images`].
+    ///
+    /// # Errors
+    /// That of `of`.
+    pub fn try_with_images<E>(&self, mut of: impl FnMut(&Tensor) -> Result<Tensor, E>) -> Result<Self, E> {
+        Ok(Self {
+            global: of(&self.global)?,
+            local: self.local.as_ref().map(of).transpose()?,
             masks: self.masks.shallow_clone(),
             koleo_exclusion: self.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
-        }
+        })
     }
 
     /// Images on this rank.

@@ -15,9 +15,9 @@ use torch_shim::{ShimError, autograd, sweeps};
 /// Bytes that operators over wide matrices have read and written on this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Bytes read.
+    /// Bytes of the operands that were read.
     pub read: u64,
-    /// Bytes written.
+    /// Bytes of the results that were written.
     pub written: u64,
 }
 
@@ -46,7 +46,7 @@ fn bytes(list: &[&Tensor]) -> u64 {
     list.iter().map(|t| (t.numel() * t.kind().elt_size_in_bytes()) as u64).sum()
 }
 
-/// Counts one operator.
+/// Adds the operands of one operator to what this thread has moved.
 fn count(read: &[&Tensor], written: &[&Tensor]) {
     count_bytes(bytes(read), bytes(written));
 }
@@ -56,7 +56,7 @@ fn count_bytes(read: u64, written: u64) {
     MOVED.set(Moved { read: before.read + read, written: before.written + written });
 }
 
-/// `a` times `b`.
+/// The matrix product of `a` `[M, L]` and `b` `[L, N]`: `[M, N]`, in their dtype.
 pub(crate) fn product(a: &Tensor, b: &Tensor) -> Tensor {
     let out = a.matmul(b);
     count(&[a, b], &[&out]);
@@ -148,7 +148,7 @@ pub(crate) fn largest(rows: &Tensor) -> (Tensor, Tensor) {
     out
 }
 
-/// `matrix` times `vector`.
+/// The product of `matrix` `[M, N]` and `vector` `[N]`: `[M]`.
 pub(crate) fn times_vector(matrix: &Tensor, vector: &Tensor) -> Tensor {
     let out = matrix.mv(vector);
     count(&[matrix, vector], &[&out]);
@@ -178,7 +178,7 @@ pub(crate) fn divide_(rows: &mut Tensor, temp: f64) {
 /// A scalar whose gradient with respect to `weight` `[K, P]` is `gradient · factor`. Counts backward, which multiplies the gradient by a number.
 ///
 /// # Errors
-/// What LibTorch refuses.
+/// A gradient of another shape than the weight, and whatever else LibTorch refuses.
 pub(crate) fn with_gradient(weight: &Tensor, gradient: Tensor, factor: f64) -> Result<Tensor, ShimError> {
     count(&[&gradient], &[&gradient]);
     Ok(autograd::with_gradient(weight, gradient)? * factor)
@@ -198,18 +198,19 @@ impl Balance {
         Ok(Self(sweeps::Balance::of(logits, temp)))
     }
 
-    /// See [`sweeps::Balance::top`].
+    /// The largest logit of this rank, `[1]`: see [`sweeps::Balance::top`].
     pub(crate) fn top(&self) -> Tensor {
         self.0.top()
     }
 
-    /// See [`sweeps::Balance::first_mass`]. The sums of parts were written by the sweep before, and are read.
+    /// Sums of the columns, `[K]`, relative to `top` `[1]`: see [`sweeps::Balance::first_mass`]. The sums of parts were written by the
+    /// sweep before, and are read.
     pub(crate) fn first_mass(&self, top: &Tensor) -> Tensor {
         self.count_sums();
         self.0.first_mass(top)
     }
 
-    /// See [`sweeps::Balance::next_mass`].
+    /// Sums of the columns, `[K]`, after one more scaling by `column` `[K]`: see [`sweeps::Balance::next_mass`].
     pub(crate) fn next_mass(&mut self, column: &Tensor) -> Tensor {
         count(&[self.0.exponentials(), column], &[column]);
         self.count_sums();
@@ -222,7 +223,7 @@ impl Balance {
         count_bytes(bytes, bytes);
     }
 
-    /// See [`sweeps::Balance::finish`].
+    /// The targets `[N, K]`: see [`sweeps::Balance::finish`].
     pub(crate) fn finish(self, column: &Tensor) -> Tensor {
         let targets = self.0.finish(column);
         count(&[&targets, column], &[&targets]);

@@ -148,29 +148,23 @@ impl SideStream {
         self.device
     }
 
-    /// Each of `hosts`, of any shapes, on the device, in the same order. The host does not wait, and of the work that is queued on the
-    /// device only what is queued after this call does. On a CPU they are `hosts` themselves. Memory that is not pinned is copied to
-    /// pinned memory first.
+    /// `host`, of any shape, on the device. The host does not wait, and of the work that is queued on the device only what is queued
+    /// after this call does. On a CPU it is `host` itself. Memory that is not pinned is copied to pinned memory first.
     ///
-    /// The memory of the copies is the side stream's. It is lent to the current stream, so that LibTorch gives it to nobody before all
+    /// The memory of the copy is the side stream's. It is lent to the current stream, so that LibTorch gives it to nobody before all
     /// that has been queued there up to the moment when the last holder lets go is done.
     ///
     /// # Errors
     /// What CUDA refuses, or memory of the device that is short.
-    pub fn send(&self, hosts: &[&Tensor]) -> Result<Vec<Tensor>, ShimError> {
-        for host in hosts {
-            count(|crossed| crossed.sent = crossed.sent.and(host));
-        }
+    pub fn send(&self, host: &Tensor) -> Result<Tensor, ShimError> {
+        count(|crossed| crossed.sent = crossed.sent.and(host));
         let (Some(side), Some(current)) = (&self.stream, current_stream(self.device)?) else {
-            return Ok(hosts.iter().map(|host| host.shallow_clone()).collect());
+            return Ok(host.shallow_clone());
         };
-        let mut sent = Vec::with_capacity(hosts.len());
-        for host in hosts {
-            let pinned = if host.is_pinned(self.device) { host.shallow_clone() } else { host.pin_memory(self.device) };
-            sent.push(send_on(side, &pinned)?);
-        }
+        let pinned = if host.is_pinned(self.device) { host.shallow_clone() } else { host.pin_memory(self.device) };
+        let sent = send_on(side, &pinned)?;
         Event::record(side)?.block(&current)?;
-        sent.iter().try_for_each(|t| lend(t, &current))?;
+        lend(&sent, &current)?;
         Ok(sent)
     }
 }
@@ -258,7 +252,7 @@ mod tests {
         let side = SideStream::of(Device::Cpu).unwrap();
         let (a, b) = (Tensor::from_slice(&[1u8, 2]), Tensor::from_slice(&[3.0f32]));
         let before = crossed();
-        let sent = side.send(&[&a, &b]).unwrap();
+        let sent = [&a, &b].map(|t| side.send(t).unwrap());
         assert_eq!((sent[0].data_ptr(), sent[1].data_ptr()), (a.data_ptr(), b.data_ptr()), "a CPU is its own host");
         assert_eq!(crossed().since(before).sent, Copies { count: 2, bytes: 6 });
         assert!(SideStream::of(Device::Mps).is_err());

@@ -7,7 +7,7 @@ use augment::Recipe;
 use dino::{CropBatch, DinoError};
 use run_spec::config::TrainConfig;
 use tch::{Device, Kind, Tensor};
-use torch_shim::crossing::{SideStream, send};
+use torch_shim::crossing::{SideStream, fetch_number, send};
 use torch_shim::host::HostBuffer;
 
 use crate::error::Result;
@@ -38,25 +38,12 @@ impl Pixels {
     /// # Errors
     /// What CUDA refuses, or memory of the device that is short.
     pub(crate) fn send(&self, crops: &CropBatch) -> Result<CropBatch> {
-        let images: Vec<&Tensor> = std::iter::once(&crops.global).chain(&crops.local).collect();
-        let mut sent = self.side.send(&images).map_err(DinoError::from)?.into_iter();
-        let mut next = || sent.next().expect("as many come as were given");
-        Ok(CropBatch {
-            global: next(),
-            local: crops.local.as_ref().map(|_| next()),
-            masks: crops.masks.shallow_clone(),
-            koleo_exclusion: crops.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
-        })
+        Ok(crops.try_with_images(|images| self.side.send(images).map_err(DinoError::from))?)
     }
 
     /// `batch` as networks see it: levels become floats, floats stay.
     pub(crate) fn floats(&self, batch: &CropBatch) -> CropBatch {
-        CropBatch {
-            global: self.normalised(&batch.global),
-            local: batch.local.as_ref().map(|local| self.normalised(local)),
-            masks: batch.masks.shallow_clone(),
-            koleo_exclusion: batch.koleo_exclusion.as_ref().map(Tensor::shallow_clone),
-        }
+        batch.with_images(|images| self.normalised(images))
     }
 
     /// Images `[V, B, 3, H, W]` of u8 as f32.
@@ -84,7 +71,7 @@ pub fn wrong_pixels(device: Device, rounds: u64) -> Result<u64> {
     let recipe = Recipe::new(&TrainConfig::default())?;
     let (pixels, on_host) = (Pixels::of(&recipe, device)?, Pixels::of(&recipe, Device::Cpu)?);
     let mut work = Tensor::ones([512, 512], (Kind::Float, device)) / 512.0;
-    let mut wrong = 0;
+    let mut wrong = Tensor::zeros([], (Kind::Int64, device));
     for round in 0..rounds {
         let mut levels = HostBuffer::<u8>::zeros(&[2, 8, 3, 64, 64], device).map_err(DinoError::from)?;
         let mut stream = run_spec::seed::stream(round, "pixels/self-test", &[]);
@@ -94,13 +81,12 @@ pub fn wrong_pixels(device: Device, rounds: u64) -> Result<u64> {
         for _ in 0..8 {
             work = work.matmul(&work);
         }
-        // The memory of the batch before is free by now, as far as the host knows, and still read by the device.
+        // As far as the host knows, the memory of the batch before is free by now; a device that is behind still reads it.
         let made = pixels.floats(&pixels.send(&crops)?).global;
         let expected = send(&on_host.floats(&crops).global, device);
-        let differ = made.not_equal_tensor(&expected).sum(Kind::Int64);
-        wrong += torch_shim::crossing::fetch_number(&differ) as u64;
+        wrong += made.not_equal_tensor(&expected).sum(Kind::Int64);
     }
-    Ok(wrong)
+    Ok(fetch_number(&wrong) as u64)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use collective::{Solo, sum_};
-use dino::{CropBatch, State};
+use dino::State;
 use run_spec::config::ResolvedConfig;
 use run_spec::schedule::Schedules;
 use tch::{Device, Kind, Tensor};
@@ -122,12 +122,7 @@ fn one_step(precision: &str, device: Device) -> Result<Told> {
     let mut state = State::new(&config, device)?;
     let kind = state.settings().kind();
     let batch = random_batch(&config, &state.share(0, 1)?, device);
-    let batch = CropBatch {
-        global: batch.global.to_kind(kind),
-        local: batch.local.map(|local| local.to_kind(kind)),
-        masks: batch.masks,
-        koleo_exclusion: batch.koleo_exclusion,
-    };
+    let batch = batch.with_images(|images| images.to_kind(kind));
     let report = state.step(&batch, &Schedules::new(&config).at(0), &Solo::new())?;
     Ok((report.losses.total, report.norms))
 }

@@ -57,8 +57,8 @@ impl Memory {
             activations: activations(config, &shape, &crops, half, wide),
             targets: target_rows * wide,
             heads: heads(config, &crops, wide) + logits(config, &crops, on, (wide, half)),
-            // As it was loaded, and as a step takes it.
-            batch: 2.0 * batch,
+            // As it was loaded, which is a quarter for a GPU, of this step and of the next; and as a step takes it.
+            batch: batch * if on.is_cpu { 2.0 } else { 1.5 },
             libraries: on.libraries_gib * f64::from(1 << 30),
         }
     }

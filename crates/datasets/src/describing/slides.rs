@@ -14,7 +14,7 @@ use crate::schema::{ending_of, name_of};
 const SCANNERS: [&str; 2] = [".svs", ".ndpi"];
 /// A picture without coarser levels is a slide from this side on, px: no camera on a microscope has so many.
 const SIDE: u32 = 16_384;
-/// Files that are opened.
+/// Files that are looked at, at most: of more, some at equal distances.
 const MOST: usize = 200;
 /// Overviews on the contact sheet.
 const TILES: usize = 8;
@@ -22,8 +22,12 @@ const TILES: usize = 8;
 /// The slides of a folder.
 #[derive(Debug, Default)]
 pub(super) struct FoundSlides {
-    /// Their paths.
+    /// Paths of the slides that were opened.
     pub(super) paths: Vec<String>,
+    /// Paths of further files that are slides by their names.
+    unopened: Vec<String>,
+    /// One file in so many was looked at.
+    step: usize,
     /// Files that are slides by their names and cannot be read, with the reason.
     refused: Vec<(String, String)>,
     /// The fewest and the most levels.
@@ -34,19 +38,23 @@ pub(super) struct FoundSlides {
     scales: Vec<f64>,
     /// µm per px of all levels of the first slide that says its scale.
     of_levels: Vec<f64>,
-    /// Other pictures of the folder.
+    /// Other pictures among the files that were looked at.
     others: usize,
 }
 
 impl FoundSlides {
-    /// Opens what may be slides among the pictures of a folder. `None` where none is one.
+    /// Opens what may be slides among the pictures of a folder, or among some of many. `None` where none is one.
     pub(super) fn of(root: &Root, images: &[String], limits: DecodeLimits) -> Option<Self> {
-        let mut slides = Self::default();
-        for path in images {
+        let mut slides = Self { step: images.len().div_ceil(MOST).max(1), ..Self::default() };
+        for (number, path) in images.iter().enumerate() {
             let by_name = SCANNERS.contains(&ending_of(path).as_str());
             let may_be = by_name || [".tif", ".tiff"].contains(&ending_of(path).as_str());
-            if !may_be || slides.paths.len() >= MOST {
-                slides.others += usize::from(!may_be);
+            if !number.is_multiple_of(slides.step) {
+                slides.unopened.extend(by_name.then(|| path.clone()));
+                continue;
+            }
+            if !may_be {
+                slides.others += 1;
                 continue;
             }
             let opened = root.part(path).and_then(|file| Slide::open(file, limits).map_err(|error| error.to_string()));
@@ -58,7 +66,8 @@ impl FoundSlides {
                 _ => slides.others += 1,
             }
         }
-        (!slides.paths.is_empty() || !slides.refused.is_empty()).then_some(slides)
+        let found = slides.all().next().is_some();
+        found.then_some(slides)
     }
 
     /// Whether there are at least as many slides as other pictures.
@@ -66,9 +75,9 @@ impl FoundSlides {
         self.paths.len() + self.refused.len() >= self.others
     }
 
-    /// Paths of the slides, those that cannot be read included.
+    /// Paths of the files that are known to be slides, those that cannot be read or were not opened included.
     pub(super) fn all(&self) -> impl Iterator<Item = &String> {
-        self.paths.iter().chain(self.refused.iter().map(|(path, _)| path))
+        self.paths.iter().chain(&self.unopened).chain(self.refused.iter().map(|(path, _)| path))
     }
 
     fn add(&mut self, path: &str, levels: &[(u32, u32)], um_per_px: Option<f64>) {
@@ -94,9 +103,10 @@ impl FoundSlides {
         let (width, height) = self.largest;
         if let Some((fewest, most)) = self.levels {
             let levels = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+            let opened = if self.step == 1 { "them".to_owned() } else { format!("one file in {}", self.step) };
             let _ = writeln!(
                 text,
-                "# Recognised by opening them: {} with {levels} levels, the largest {width} × {height} px. They are read field by field\n\
+                "# Recognised by opening {opened}: {} with {levels} levels, the largest {width} × {height} px. They are read field by field\n\
                  # (docs/slides.md).",
                 counted(self.paths.len(), "whole slide"),
             );
